@@ -1,0 +1,141 @@
+//! The state folder: small private files that outlive a process.
+//!
+//! The folder is 0700 and its files 0600. A file is replaced in one step (written beside, synced, renamed), so that
+//! a reader sees the old content or the new one and a power cut leaves one of the two.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Kind, Result};
+
+/// A handle to a state folder that exists and is private.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// Opens `path`, making it (0700) where it is missing.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] where it cannot be made.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).map_err(|e| cannot("make the folder", &path, &e))?;
+        Ok(Self { path })
+    }
+
+    /// A folder inside this one.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn folder(&self, name: &str) -> Result<Self> {
+        Self::open(self.path.join(name))
+    }
+
+    /// Where the file `name` of this folder lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The content of `name`, at most `limit` bytes of it; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] where it cannot be read or is longer than `limit`.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.path(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(cannot("read", &path, &e)),
+        };
+        let mut content = Vec::new();
+        file.take(limit + 1).read_to_end(&mut content).map_err(|e| cannot("read", &path, &e))?;
+        if content.len() as u64 > limit {
+            return Err(Error::new(Kind::Disk, format!("{} is longer than {limit} bytes", path.display()))
+                .hint("it is not a file of this program; move it away"));
+        }
+        Ok(Some(content))
+    }
+
+    /// Replaces `name` by `content`; on return it is on the disk.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] where it cannot be written.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        let beside = self.path(&format!(".{name}.{:08x}", rand::random::<u32>()));
+        write_private(&beside, content)
+            .and_then(|()| fs::rename(&beside, &path))
+            .and_then(|()| sync_folder(&self.path))
+            .map_err(|e| {
+                let _ = fs::remove_file(&beside);
+                cannot("write", &path, &e)
+            })
+    }
+
+    /// Removes `name`; a file that is not there is fine.
+    pub fn remove(&self, name: &str) {
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    /// The names of the files in this folder, temporary ones left out.
+    pub fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| !n.starts_with('.')).collect()
+    }
+}
+
+/// Writes a file that nobody else can read, and that must not exist yet.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(()) // Windows has no handle to a folder that could be synced
+}
+
+fn cannot(what: &str, path: &Path, e: &io::Error) -> Error {
+    Error::new(Kind::Disk, format!("cannot {what} {}: {e}", path.display()))
+        .hint("check the permissions and the free space of that folder")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_are_private_and_replaced_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path().join("deep/state")).unwrap();
+        dir.write("key", b"one").unwrap();
+        dir.write("key", b"two").unwrap();
+        assert_eq!(dir.read("key", 3).unwrap().unwrap(), b"two");
+        assert_eq!(dir.read("key", 2).unwrap_err().kind(), Kind::Disk);
+        assert_eq!(dir.read("other", 10).unwrap(), None);
+        assert_eq!(dir.names(), ["key"]);
+        assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}
