@@ -1,7 +1,9 @@
 //! qshare: files to anyone with a short code.
 pub mod code;
+pub mod crypto;
 pub mod error;
 pub mod event;
 pub mod manifest;
 pub mod state;
 pub mod text;
+pub mod wire;

@@ -10,7 +10,7 @@ use std::{collections::HashMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::is_bidi_control;
+use crate::text::{is_bidi_control, visible};
 
 pub use self::path::{PathError, SafePath};
 
@@ -46,8 +46,38 @@ impl fmt::Debug for ShareId {
     }
 }
 
-/// One file, folder or link of a share.
+/// An entry as it is on the wire: its path is not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawEntry {
+    /// Where the other side wants it.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// When it was last modified.
+    pub mtime: Option<Mtime>,
+}
+
+impl RawEntry {
+    /// Checks the path.
+    ///
+    /// # Errors
+    /// [`ManifestError::Path`], with the path made visible.
+    pub fn parse(self) -> Result<Entry, ManifestError> {
+        let path = SafePath::parse(&self.path).map_err(|e| ManifestError::Path(visible(&self.path), e))?;
+        Ok(Entry { path, kind: self.kind, mode: self.mode, mtime: self.mtime })
+    }
+}
+
+impl From<&Entry> for RawEntry {
+    fn from(entry: &Entry) -> Self {
+        Self { path: entry.path.as_str().to_owned(), kind: entry.kind.clone(), mode: entry.mode, mtime: entry.mtime }
+    }
+}
+
+/// One file, folder or link of a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Where it belongs below the receiver's target.
     pub path: SafePath,
@@ -275,6 +305,9 @@ pub enum ManifestError {
     /// An empty name or one of more than 255 bytes.
     #[error("the name of the share is empty or too long")]
     Name,
+    /// A path that could lead out of the target folder or that no screen can show.
+    #[error("the name “{0}” is not allowed: {1}")]
+    Path(String, PathError),
     /// The parent is missing, comes later, or is not a folder.
     #[error("“{0}” does not lie in a folder of the share")]
     Parent(SafePath),

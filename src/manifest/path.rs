@@ -2,8 +2,6 @@
 
 use std::{borrow::Borrow, fmt};
 
-use serde::{Deserialize, Serialize};
-
 use crate::text::{is_bidi_control, visible};
 
 /// The longest component in bytes: what common file systems hold.
@@ -20,8 +18,7 @@ const DEEPEST: usize = 64;
 /// What [`SafePath::parse`] lets pass cannot name anything outside the folder it is opened beneath, and can be printed
 /// without touching a terminal. Names that only some systems cannot hold pass here and are checked against the real
 /// target by [`SafePath::trouble_on_windows`].
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafePath(Box<str>);
 
 impl SafePath {
@@ -127,20 +124,6 @@ fn windows_trouble(name: &str) -> Option<&'static str> {
         },
     };
     is_device.then_some("it is the name of a device there")
-}
-
-impl TryFrom<String> for SafePath {
-    type Error = PathError;
-
-    fn try_from(text: String) -> Result<Self, PathError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<SafePath> for String {
-    fn from(path: SafePath) -> Self {
-        path.0.into()
-    }
 }
 
 impl Borrow<str> for SafePath {

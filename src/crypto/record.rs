@@ -1,0 +1,233 @@
+//! The record layer: AES-256-GCM over numbered records.
+//!
+//! A record is a header of four bytes (type, plaintext length), the ciphertext and a tag of 16 bytes. The header is
+//! authenticated; the number is the nonce and is owned by the sealer, so that no caller can repeat one. Every
+//! 2²⁰ records the key is replaced by one that cannot be traced back (NIST SP 800-38D asks for fewer than 2³² records
+//! under a key; this stays far below and forgets the past). Exactly one record of a direction is the last.
+
+use hkdf::Hkdf;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::handshake::expand;
+
+/// Bytes before the ciphertext.
+pub const RECORD_HEADER: usize = 4;
+
+/// Bytes that a record adds to its plaintext.
+pub const RECORD_OVERHEAD: usize = RECORD_HEADER + TAG;
+
+/// The longest plaintext of a record.
+pub const MAX_PLAINTEXT: usize = 256 * 1024;
+
+const TAG: usize = 16;
+const RECORDS_PER_KEY: u64 = 1 << 20;
+const TYPE_DATA: u8 = 0;
+const TYPE_LAST: u8 = 1;
+
+/// Seals the records of one direction. It cannot be copied, so no number is used twice.
+pub struct Sealer {
+    keys: KeySchedule,
+    ended: bool,
+}
+
+impl Sealer {
+    pub(super) fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self { keys: KeySchedule::new(secret), ended: false }
+    }
+
+    /// Seals in place. `record` holds [`RECORD_HEADER`] bytes of room and then the plaintext; it becomes the whole
+    /// record. With `last`, nothing can follow.
+    ///
+    /// # Panics
+    /// On more than [`MAX_PLAINTEXT`] bytes, without the room, or after the last record: errors of the caller.
+    pub fn seal(&mut self, record: &mut Vec<u8>, last: bool) {
+        assert!(!self.ended, "a record after the last one");
+        assert!(record.len() >= RECORD_HEADER, "no room for the record's header");
+        let length = record.len() - RECORD_HEADER;
+        assert!(length <= MAX_PLAINTEXT, "a record of {length} bytes");
+        let header = header(if last { TYPE_LAST } else { TYPE_DATA }, length);
+        record[..RECORD_HEADER].copy_from_slice(&header);
+        let (key, nonce) = self.keys.next();
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(header), &mut record[RECORD_HEADER..])
+            .unwrap_or_else(|_| unreachable!("a record is far below GCM's limit"));
+        record.extend_from_slice(tag.as_ref());
+        self.ended = last;
+    }
+}
+
+/// Opens the records of one direction, in order.
+pub struct Opener {
+    keys: KeySchedule,
+    ended: bool,
+}
+
+impl Opener {
+    pub(super) fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self { keys: KeySchedule::new(secret), ended: false }
+    }
+
+    /// How many bytes follow this header: ciphertext and tag.
+    ///
+    /// # Errors
+    /// [`OpenError`] for a type or a length that no record has, and for anything after the last record.
+    pub fn body_length(&self, header: [u8; RECORD_HEADER]) -> Result<usize, OpenError> {
+        let [kind, length @ ..] = header;
+        let length = u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize;
+        if self.ended || kind > TYPE_LAST || length > MAX_PLAINTEXT {
+            return Err(OpenError);
+        }
+        Ok(length + TAG)
+    }
+
+    /// Opens a whole record in place and gives its plaintext.
+    ///
+    /// # Errors
+    /// [`OpenError`]: changed, out of order, of another session, or after the last record.
+    pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
+        let (header, body) = record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(OpenError)?;
+        if self.body_length(*header)? != body.len() {
+            return Err(OpenError);
+        }
+        let (key, nonce) = self.keys.next();
+        let plaintext = key.open_in_place(nonce, Aad::from(*header), body).map_err(|_| OpenError)?;
+        self.ended = header[0] == TYPE_LAST;
+        Ok(plaintext)
+    }
+
+    /// Whether the last record was opened.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+fn header(kind: u8, length: usize) -> [u8; RECORD_HEADER] {
+    let [_, a, b, c] = (length as u32).to_be_bytes();
+    [kind, a, b, c]
+}
+
+/// The key of the moment and the number of the next record.
+struct KeySchedule {
+    secret: Zeroizing<[u8; 32]>,
+    key: LessSafeKey,
+    number: u64,
+}
+
+impl KeySchedule {
+    fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self { key: record_key(&secret), secret, number: 0 }
+    }
+
+    fn next(&mut self) -> (&LessSafeKey, Nonce) {
+        if self.number > 0 && self.number.is_multiple_of(RECORDS_PER_KEY) {
+            self.secret = expand(&prk(&self.secret), "qshare/1 next secret");
+            self.key = record_key(&self.secret);
+        }
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(&self.number.to_be_bytes());
+        self.number += 1;
+        (&self.key, Nonce::assume_unique_for_key(nonce))
+    }
+}
+
+fn prk(secret: &[u8; 32]) -> Hkdf<Sha256> {
+    Hkdf::from_prk(secret).unwrap_or_else(|_| unreachable!("32 bytes are a key for HKDF-SHA-256"))
+}
+
+fn record_key(secret: &[u8; 32]) -> LessSafeKey {
+    let key = expand(&prk(secret), "qshare/1 record key");
+    UnboundKey::new(&AES_256_GCM, &key[..])
+        .map(LessSafeKey::new)
+        .unwrap_or_else(|_| unreachable!("32 bytes are a key for AES-256"))
+}
+
+/// A record that this opener cannot accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record was changed on the way")]
+pub struct OpenError;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pair(seed: u8) -> (Sealer, Opener) {
+        (Sealer::new(Zeroizing::new([seed; 32])), Opener::new(Zeroizing::new([seed; 32])))
+    }
+
+    fn sealed(sealer: &mut Sealer, plaintext: &[u8], last: bool) -> Vec<u8> {
+        let mut record = [&[0; RECORD_HEADER], plaintext].concat();
+        sealer.seal(&mut record, last);
+        record
+    }
+
+    #[test]
+    fn the_bytes_of_a_record_are_fixed() {
+        let (mut sealer, _) = pair(7);
+        let record = sealed(&mut sealer, b"abc", true);
+        assert_eq!(data_encoding::HEXLOWER.encode(&record), "010000032070ca81cced655d5744867fe391aa1a62a7a9");
+    }
+
+    #[test]
+    fn order_and_session_matter() {
+        let (mut sealer, mut opener) = pair(1);
+        let mut one = sealed(&mut sealer, b"one", false);
+        let mut two = sealed(&mut sealer, b"two", true);
+        assert_eq!(opener.open(&mut two.clone()), Err(OpenError));
+        let (_, mut opener) = pair(1);
+        assert_eq!(opener.open(&mut one.clone()).unwrap(), b"one");
+        assert_eq!(opener.open(&mut one), Err(OpenError), "played twice");
+        let (_, mut other) = pair(2);
+        assert_eq!(other.open(&mut two), Err(OpenError));
+    }
+
+    #[test]
+    fn nothing_follows_the_last_record() {
+        let (mut sealer, mut opener) = pair(1);
+        let mut last = sealed(&mut sealer, b"", true);
+        opener.open(&mut last).unwrap();
+        assert!(opener.is_ended());
+        assert_eq!(opener.body_length([0; RECORD_HEADER]), Err(OpenError));
+    }
+
+    #[test]
+    fn keys_are_replaced_at_the_same_record_at_both_ends() {
+        let (mut sealer, mut opener) = pair(3);
+        sealer.keys.number = RECORDS_PER_KEY - 1;
+        opener.keys.number = RECORDS_PER_KEY - 1;
+        let before = sealer.keys.secret.clone();
+        for n in 0..3u8 {
+            let mut record = sealed(&mut sealer, &[n], false);
+            assert_eq!(opener.open(&mut record).unwrap(), [n]);
+        }
+        assert_ne!(before, sealer.keys.secret);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens(plaintext in proptest::collection::vec(any::<u8>(), 0..2_000), last: bool) {
+            let (mut sealer, mut opener) = pair(1);
+            let mut record = sealed(&mut sealer, &plaintext, last);
+            prop_assert_eq!(record.len(), plaintext.len() + RECORD_OVERHEAD);
+            prop_assert_eq!(opener.open(&mut record).unwrap(), &plaintext[..]);
+            prop_assert_eq!(opener.is_ended(), last);
+        }
+
+        #[test]
+        fn every_changed_bit_shows(plaintext in proptest::collection::vec(any::<u8>(), 0..60), bit: u16) {
+            let (mut sealer, mut opener) = pair(1);
+            let mut record = sealed(&mut sealer, &plaintext, false);
+            let bit = usize::from(bit) % (record.len() * 8);
+            record[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(opener.open(&mut record), Err(OpenError));
+        }
+
+        #[test]
+        fn no_bytes_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = pair(1).1.open(&mut bytes);
+        }
+    }
+}

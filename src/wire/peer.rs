@@ -1,0 +1,342 @@
+//! What the two ends of a download say to each other, through whatever lies between them.
+//!
+//! | flight | from | in the clear | sealed |
+//! |---|---|---|---|
+//! | 1 | receiver | [`Hello`] | |
+//! | 2 | sender | [`Reply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
+//! | 3 | receiver | [`Confirm`] | |
+//! | 4 | receiver | | [`Request`] |
+//! | 5 | receiver | | [`Done`] |
+//!
+//! The rest of a long manifest follows flight 3, and [`FileStart`], data and [`FileEnd`] follow flight 4. [`Credit`]
+//! goes from receiver to sender all along. The last record of the sender is its [`DoneAck`], or a [`Failure`]. Instead
+//! of flight 2, or where flight 3 should come, an [`Alert`] in the clear may end it all: a hint and no more, since
+//! anybody between the two ends can write one.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{MAY_SKIP, Message};
+use crate::manifest::{Head, RawEntry};
+
+/// The version of what the two ends say to each other.
+pub const VERSION: u16 = 1;
+
+/// SPAKE2 on edwards25519, HKDF-SHA-256, AES-256-GCM.
+pub const SUITE_SPAKE2_AES256GCM: u16 = 1;
+
+/// All suites of this version, the best first.
+pub const SUITES: [u16; 1] = [SUITE_SPAKE2_AES256GCM];
+
+/// The longest body of a message in the clear.
+pub const MAX_CLEAR_BODY: u32 = 4096;
+
+/// How much of the manifest may go out before the receiver has proved that it knows the code.
+pub const MAX_EARLY_MANIFEST: usize = 64 * 1024;
+
+/// Bytes of the sealed stream that may be on their way before the first [`Credit`].
+pub const INITIAL_CREDIT: u64 = 256 * 1024;
+
+/// The type of a frame that holds bytes of the file that was started last.
+pub const DATA: u8 = 0x48;
+
+/// The type of a frame that holds zeros, to hide how long something is.
+pub const PAD: u8 = 0x7f | MAY_SKIP;
+
+/// Flight 1: what the receiver can do, and its message of the key exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u16,
+    /// All suites that the receiver has, the best first.
+    pub suites: Vec<u16>,
+    /// Bits for what may come; unknown ones are ignored.
+    pub capabilities: u64,
+    /// Makes every session another one.
+    pub random: [u8; 16],
+    /// What the password is.
+    pub mode: Mode,
+    /// The messages of the key exchange, each for one suite.
+    pub exchanges: Vec<ExchangeMessage>,
+}
+
+impl Message for Hello {
+    const TYPE: u8 = 0x31;
+}
+
+/// What the password of a key exchange is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// The secret half of a code.
+    Code,
+}
+
+/// A message of the key exchange of one suite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeMessage {
+    /// The suite.
+    pub suite: u16,
+    /// The suite's message.
+    pub message: Vec<u8>,
+}
+
+/// Flight 2: the sender's choice and its message of the key exchange. A [`Confirm`] follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// [`VERSION`].
+    pub version: u16,
+    /// All suites that the sender has, the best first: the receiver checks that the choice was the best.
+    pub suites: Vec<u16>,
+    /// Bits for what may come; unknown ones are ignored.
+    pub capabilities: u64,
+    /// Makes every session another one.
+    pub random: [u8; 16],
+    /// The message of the suite in use.
+    pub exchange: ExchangeMessage,
+}
+
+impl Message for Reply {
+    const TYPE: u8 = 0x32;
+}
+
+/// The proof that an end knows the password. Sealed records follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    /// The tag of the role that says it.
+    pub tag: [u8; 32],
+}
+
+impl Message for Confirm {
+    const TYPE: u8 = 0x33;
+}
+
+/// Why there is no session. In the clear, so a hint and no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Why.
+    pub reason: AlertReason,
+    /// Seconds after which another try may do better; 0 where none will.
+    pub retry_after: u32,
+}
+
+impl Message for Alert {
+    const TYPE: u8 = 0x34;
+}
+
+/// Why there is no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertReason {
+    /// The sender speaks other versions only.
+    Version,
+    /// The two ends have no suite in common.
+    Suite,
+    /// Too many wrong codes were tried; no guess is left.
+    Guesses,
+    /// The sender serves as many receivers as it can.
+    Busy,
+    /// What arrived is no flight of this protocol.
+    Malformed,
+}
+
+/// What stands before the entries of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestHead(pub Head);
+
+impl Message for ManifestHead {
+    const TYPE: u8 = 0x41;
+}
+
+/// Some entries of the manifest, in order. It is whole when all that the head announced are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPart(pub Vec<RawEntry>);
+
+impl Message for ManifestPart {
+    const TYPE: u8 = 0x42;
+}
+
+/// Flight 4: the receiver wants the files in these ranges of entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Half-open ranges of entry numbers, in order, not touching.
+    pub wanted: Vec<(u32, u32)>,
+    /// Files of which the beginning is here already.
+    pub have: Vec<Have>,
+}
+
+impl Message for Request {
+    const TYPE: u8 = 0x43;
+}
+
+/// What the receiver has of a file: the BLAKE3 of each whole group of 16 MiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// The number of the entry.
+    pub entry: u32,
+    /// A hash a group, from the first on.
+    pub groups: Vec<[u8; 32]>,
+}
+
+/// The bytes of a file follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStart {
+    /// The number of the entry.
+    pub entry: u32,
+    /// Where in the file they begin.
+    pub offset: u64,
+}
+
+impl Message for FileStart {
+    const TYPE: u8 = 0x44;
+}
+
+/// The file is complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEnd {
+    /// The BLAKE3 of the whole file.
+    pub hash: [u8; 32],
+}
+
+impl Message for FileEnd {
+    const TYPE: u8 = 0x45;
+}
+
+/// How far the sender may go, and how far the receiver is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credit {
+    /// The highest offset of the sealed stream that may be sent. Never falls.
+    pub limit: u64,
+    /// The offset up to which all of it has arrived in order: an acknowledgement.
+    pub received: u64,
+}
+
+impl Message for Credit {
+    const TYPE: u8 = 0x46;
+}
+
+/// Flight 5: how it went at the receiver. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// How it went. Only [`Outcome::Ok`] makes a download count.
+    pub outcome: Outcome,
+    /// What happened, for the person at the other end; empty where nothing did.
+    pub message: String,
+}
+
+impl Message for Done {
+    const TYPE: u8 = 0x47;
+}
+
+/// How a download went at the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Everything is verified and has its name.
+    Ok,
+    /// The receiver only wanted to see the list.
+    Listed,
+    /// The person there said no.
+    Declined,
+    /// No space, no permission, names that stand already.
+    Disk,
+    /// Content did not match its hash.
+    Corrupt,
+    /// The person there stopped it.
+    Interrupted,
+    /// Anything else.
+    Failed,
+}
+
+/// The sender has heard [`Done`]. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneAck {}
+
+impl Message for DoneAck {
+    const TYPE: u8 = 0x49;
+}
+
+/// The sender cannot go on. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Why.
+    pub reason: FailureReason,
+    /// What happened to what, for the person at the other end.
+    pub message: String,
+}
+
+impl Message for Failure {
+    const TYPE: u8 = 0x4a;
+}
+
+/// Why a sender cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureReason {
+    /// A file changed, vanished or cannot be read.
+    Source,
+    /// All downloads that the share allows are taken.
+    NoPlace,
+    /// The share was ended.
+    Ended,
+    /// The receiver asked for what is not there.
+    Protocol,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        manifest::{Coding, EntryKind, Mtime, ShareId},
+        wire::frame::tests::check,
+    };
+
+    fn share() -> ShareId {
+        postcard::from_bytes(&[7; 16]).unwrap()
+    }
+
+    #[test]
+    fn the_bytes_of_the_flights_are_fixed() {
+        let exchange = || ExchangeMessage { suite: 1, message: vec![0x41, 2] };
+        let hello = Hello {
+            version: VERSION,
+            suites: SUITES.to_vec(),
+            capabilities: 0,
+            random: [3; 16],
+            mode: Mode::Code,
+            exchanges: vec![exchange()],
+        };
+        check(&hello, "310000001a0101010003030303030303030303030303030303000101024102");
+        let reply = Reply { version: 1, suites: vec![1], capabilities: 5, random: [4; 16], exchange: exchange() };
+        check(&reply, "3200000018010101050404040404040404040404040404040401024102");
+        check(&Confirm { tag: [6; 32] }, "33000000200606060606060606060606060606060606060606060606060606060606060606");
+        check(&Alert { reason: AlertReason::Guesses, retry_after: 600 }, "340000000302d804");
+    }
+
+    #[test]
+    fn the_bytes_of_the_manifest_are_fixed() {
+        check(
+            &ManifestHead(Head { share: share(), name: "holiday".into(), entries: 300 }),
+            "410000001a0707070707070707070707070707070707686f6c69646179ac02",
+        );
+        let entry = |path: &str, kind| RawEntry {
+            path: path.into(),
+            kind,
+            mode: 0o755,
+            mtime: Some(Mtime { seconds: -1, nanos: 5 }),
+        };
+        let part = ManifestPart(vec![
+            entry("a", EntryKind::Folder),
+            entry("a/f", EntryKind::File { size: Some(300), coding: Coding::Identity }),
+            entry("a/l", EntryKind::Link { target: "f".into() }),
+        ]);
+        check(&part, "420000002303016101ed0301010503612f660001ac0200ed0301010503612f6c020166ed03010105");
+    }
+
+    #[test]
+    fn the_bytes_of_a_download_are_fixed() {
+        let request = Request { wanted: vec![(0, 3)], have: vec![Have { entry: 1, groups: vec![[8; 32]] }] };
+        check(&request, "43000000260100030101010808080808080808080808080808080808080808080808080808080808080808");
+        check(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
+        check(&FileEnd { hash: [9; 32] }, "45000000200909090909090909090909090909090909090909090909090909090909090909");
+        check(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
+        check(&Done { outcome: Outcome::Disk, message: "full".into() }, "4700000006030466756c6c");
+        check(&DoneAck {}, "4900000000");
+        check(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");
+    }
+}

@@ -1,0 +1,143 @@
+//! What a client and a relay say to each other.
+//!
+//! A client opens a stream and says either [`Register`] (a sender; the stream then stays open for as long as it shares)
+//! or [`Connect`] (a receiver; behind the reply the stream is a bridge to the sender). For each receiver the relay opens
+//! a stream on the sender's connection and says [`Incoming`]; from then on it forwards bytes, and a finish, reset or
+//! stop of one side becomes the same of the other. Nothing here can hold a secret.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Message;
+use crate::code::Slot;
+
+/// The longest body of a message between client and relay.
+pub const MAX_BODY: u32 = 4096;
+
+/// The name of the protocol in the TLS handshake (ALPN).
+pub const ALPN: &[u8] = b"qshare/1";
+
+/// Why a stream is reset or stopped. Passed on from one side of a bridge to the other as it is.
+pub mod code {
+    /// The end that opened or served the stream gave it up.
+    pub const CANCELLED: u32 = 1;
+    /// The peer behind the bridge is gone: its connection to the relay is lost.
+    pub const PEER_LOST: u32 = 2;
+    /// The bridge held more than it may.
+    pub const OVERRUN: u32 = 3;
+    /// The sender ended its share, or the relay ends.
+    pub const ENDED: u32 = 4;
+    /// What was received is not what the protocol has.
+    pub const PROTOCOL: u32 = 5;
+}
+
+/// A sender asks for a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// An access token, where the relay asks for one.
+    pub token: Option<Vec<u8>>,
+    /// A ticket of an earlier registration, to take that slot back.
+    pub ticket: Option<Vec<u8>>,
+}
+
+impl Message for Register {
+    const TYPE: u8 = 0x01;
+}
+
+/// A receiver asks for the sender behind a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connect {
+    /// The routing half of the code.
+    pub slot: Slot,
+    /// An access token, where the relay asks for one.
+    pub token: Option<Vec<u8>>,
+}
+
+impl Message for Connect {
+    const TYPE: u8 = 0x02;
+}
+
+/// The relay's answer to [`Register`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The slot, good for as long as the stream is open.
+    pub slot: Slot,
+    /// What takes the slot back after a lost connection; empty where the relay gives none.
+    pub ticket: Vec<u8>,
+    /// What the relay allows.
+    pub limits: Limits,
+}
+
+impl Message for Registered {
+    const TYPE: u8 = 0x11;
+}
+
+/// The relay's answer to [`Connect`]; the bridge begins behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// What the relay allows.
+    pub limits: Limits,
+}
+
+impl Message for Connected {
+    const TYPE: u8 = 0x12;
+}
+
+/// What a relay allows to one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The most bytes that one bridge holds: no more credit than this is of use.
+    pub bridge_bytes: u64,
+}
+
+/// The relay says no; the stream ends behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Why.
+    pub reason: Rejection,
+    /// Seconds after which another try may do better; 0 where none will.
+    pub retry_after: u32,
+}
+
+impl Message for Rejected {
+    const TYPE: u8 = 0x13;
+}
+
+/// Why a relay says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rejection {
+    /// No sender has this slot. Free, resting and never used slots look alike.
+    NotFound,
+    /// An access token is missing or wrong.
+    Token,
+    /// No more senders, receivers or slots for now.
+    Full,
+}
+
+/// The relay tells a sender, on a stream that it opens, that a receiver is behind it; the bridge begins here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incoming {}
+
+impl Message for Incoming {
+    const TYPE: u8 = 0x21;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::tests::check;
+
+    #[test]
+    fn the_bytes_of_every_message_are_fixed() {
+        let slot = Slot::try_from(*b"XKY9").unwrap();
+        let limits = Limits { bridge_bytes: 1 << 24 };
+        check(&Register { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
+        check(&Connect { slot, token: None }, "0200000005584b593900");
+        check(
+            &Registered { slot, ticket: vec![9], limits },
+            "110000000a584b59390109808080 08".replace(' ', "").as_str(),
+        );
+        check(&Connected { limits }, "120000000480808008");
+        check(&Rejected { reason: Rejection::Full, retry_after: 300 }, "130000000302ac02");
+        check(&Incoming {}, "2100000000");
+    }
+}
