@@ -4,6 +4,7 @@ pub mod crypto;
 pub mod error;
 pub mod event;
 pub mod manifest;
+pub mod net;
 pub mod state;
 pub mod text;
 pub mod wire;

@@ -1,0 +1,292 @@
+//! Sockets and connections: listening on both IP versions, and reaching a relay by whichever of its addresses answers.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    tls::{self, Identity, Refusal, Verdict},
+    transport::{Connection, socket_error, transport_config},
+    trust::{Expect, Verified},
+};
+use crate::{
+    code::RelayAddr,
+    error::{Error, Kind, Result},
+};
+
+/// Within this time a relay answers or counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The head start of an address over the next one (RFC 8305 section 5 recommends 250 ms).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// More addresses than this are not tried.
+const MOST_ADDRESSES: usize = 16;
+
+/// Streams that a relay may open on a sender's connection: downloads at the same time.
+const DOWNLOADS_AT_ONCE: u32 = 1024;
+
+/// Streams that a client may have open to a relay.
+const STREAMS_PER_CLIENT: u32 = 16;
+
+/// What a socket is asked to buffer; the kernel may give less. The default is short for a fast line: a burst of 4 MiB
+/// is 32 ms of 1 Gbit/s.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// A QUIC endpoint that accepts connections on `addr`. `[::]` means both IP versions, where the machine has both.
+///
+/// # Errors
+/// [`Kind::Network`] where the port is taken or the address is not one of this machine.
+pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<quinn::Endpoint> {
+    let crypto = QuicServerConfig::try_from(identity.server_config()?)
+        .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT)));
+    let socket = bind(addr).or_else(|e| match addr.ip() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
+            bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
+        }
+        _ => Err(e),
+    });
+    let socket = socket.map_err(|e| {
+        socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
+    })?;
+    endpoint(socket, Some(config))
+}
+
+/// A client's endpoint: one UDP socket for both IP versions, or for IPv4 where the machine has no other.
+fn client_endpoint() -> Result<quinn::Endpoint> {
+    let socket = bind((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, 0).into()))
+        .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
+    endpoint(socket, None)
+}
+
+fn endpoint(socket: UdpSocket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
+    let runtime = Arc::new(quinn::TokioRuntime);
+    quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, runtime)
+        .map_err(|e| socket_error("cannot use the UDP socket", &e))
+}
+
+fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// A connection to a relay, and how it was verified.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection.
+    pub connection: Connection,
+    /// How the relay proved who it is.
+    pub verified: Verified,
+    /// Which of its addresses answered.
+    pub relay: RelayAddr,
+    /// Keeps the socket open.
+    endpoint: quinn::Endpoint,
+}
+
+impl Connected {
+    /// Closes the connection and waits, at most a moment, until the other side can have heard of it.
+    pub async fn close(self) {
+        /// The endpoint drains for three times its probe timeout; nobody waits that long for a goodbye.
+        const GOODBYE: Duration = Duration::from_millis(100);
+        self.connection.close();
+        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Connects to the first of a relay's addresses that answers and is whom it should be.
+///
+/// Names are resolved, the IP versions take turns, and each address has a head start over the next (RFC 8305).
+///
+/// # Errors
+/// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
+pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
+    let endpoint = client_endpoint()?;
+    match timeout(CONNECT_TIMEOUT, race(&endpoint, relays, expect)).await {
+        Ok(outcome) => {
+            let (connection, verified, relay) = outcome?;
+            Ok(Connected { connection, verified, relay, endpoint })
+        }
+        Err(_) => Err(unreachable_relay(relays, "it does not answer")),
+    }
+}
+
+type Winner = (Connection, Verified, RelayAddr);
+
+async fn race(endpoint: &quinn::Endpoint, relays: &[RelayAddr], expect: Expect) -> Result<Winner> {
+    let candidates = resolve(relays).await?;
+    let mut attempts = JoinSet::new();
+    for (i, (relay, addr)) in candidates.into_iter().enumerate() {
+        let endpoint = endpoint.clone();
+        attempts.spawn(async move {
+            sleep(HEAD_START * i as u32).await;
+            attempt(&endpoint, &relay, addr, expect).await.map(|(c, v)| (c, v, relay))
+        });
+    }
+    let mut first_failure = None;
+    while let Some(done) = attempts.join_next().await {
+        match done {
+            Ok(Ok(winner)) => return Ok(winner),
+            Ok(Err(e)) => first_failure = first_failure.or(Some(e)),
+            Err(_) => {}
+        }
+    }
+    Err(first_failure.unwrap_or_else(|| unreachable_relay(relays, "it has no address")))
+}
+
+/// The addresses of all names, IPv6 and IPv4 in turn, each with the name it came from.
+async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
+    let (mut v6, mut v4) = (Vec::new(), Vec::new());
+    let mut failure = None;
+    for relay in relays {
+        match tokio::net::lookup_host((relay.host.as_str(), relay.port)).await {
+            Ok(found) => {
+                for addr in found {
+                    let list = if addr.is_ipv6() { &mut v6 } else { &mut v4 };
+                    list.push((relay.clone(), addr));
+                }
+            }
+            Err(_) => failure = Some(unreachable_relay(std::slice::from_ref(relay), "its name is not known")),
+        }
+    }
+    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
+    let mut all = Vec::new();
+    loop {
+        match (v6.next(), v4.next()) {
+            (None, None) => break,
+            (a, b) => all.extend(a.into_iter().chain(b)),
+        }
+    }
+    all.truncate(MOST_ADDRESSES);
+    match failure {
+        Some(failure) if all.is_empty() => Err(failure),
+        _ => Ok(all),
+    }
+}
+
+async fn attempt(
+    endpoint: &quinn::Endpoint,
+    relay: &RelayAddr,
+    addr: SocketAddr,
+    expect: Expect,
+) -> Result<(Connection, Verified)> {
+    let (tls, verdict) = tls::client_config(expect)?;
+    let crypto = QuicClientConfig::try_from(tls)
+        .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE)));
+    let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
+    let connecting = endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
+    let connected = connecting.await;
+    let verdict = verdict.lock().map(|v| *v).unwrap_or(Verdict::None);
+    match (connected, verdict) {
+        (Ok(connection), Verdict::Verified(verified)) => Ok((Connection::new(connection), verified)),
+        (_, Verdict::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
+        (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
+        (Err(quinn::ConnectionError::VersionMismatch), _) => Err(because("it speaks another version of QUIC")),
+        (Err(quinn::ConnectionError::ConnectionClosed(_)), _) => Err(because("what answers there is no qshare relay")),
+        (Err(e), _) => Err(because(&crate::text::visible(&e.to_string()))),
+        (Ok(_), Verdict::None) => Err(because("it did not show a certificate")),
+    }
+}
+
+fn unreachable_relay(relays: &[RelayAddr], why: &str) -> Error {
+    let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
+    Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
+        .hint("check its address, that it runs, and that UDP passes the firewalls on the way")
+}
+
+fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
+    let (what, hint) = match refusal {
+        Refusal::Pin => ("has another key than the pin says", "ask for a new link; somebody may be in between"),
+        Refusal::Changed => (
+            "has another key than at first contact",
+            "ask whoever runs it; if the change is right, give the new pin: --relay HOST:PORT#PIN",
+        ),
+        Refusal::Downgraded => (
+            "has lost its public certificate",
+            "ask whoever runs it; if the change is right, give its pin: --relay HOST:PORT#PIN",
+        ),
+    };
+    Error::new(Kind::Network, format!("the relay {relay} {what}; nothing was sent")).hint(hint)
+}
+
+/// The addresses under which this machine can be reached in its network, IPv4 first; loopback where there is no other.
+pub fn local_addresses() -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| interface.ip())
+        .filter(|ip| !ip.is_loopback() && !is_link_local(ip))
+        .collect();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses.dedup();
+    if addresses.is_empty() {
+        addresses.push(Ipv4Addr::LOCALHOST.into());
+    }
+    addresses
+}
+
+/// Addresses that are good on one link only and need a zone to be used.
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateDir;
+
+    #[tokio::test]
+    async fn a_client_finds_the_right_one_of_several_addresses() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        let identity = Identity::load_or_create(&dir.folder("a").unwrap()).unwrap();
+        let other = Identity::load_or_create(&dir.folder("b").unwrap()).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let [right, wrong] = [listen(any, &identity).unwrap(), listen(any, &other).unwrap()];
+        let [right_addr, wrong_addr] = [&right, &wrong].map(|e| RelayAddr::from(e.local_addr().unwrap()));
+        for endpoint in [right, wrong] {
+            tokio::spawn(async move {
+                while let Some(incoming) = endpoint.accept().await {
+                    tokio::spawn(async move {
+                        if let Ok(connection) = incoming.await {
+                            connection.closed().await;
+                        }
+                    });
+                }
+            });
+        }
+        let expect = Expect::Pin(identity.pin());
+        let found = connect(&[wrong_addr.clone(), right_addr.clone()], expect).await.unwrap();
+        assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
+        let refused = connect(&[wrong_addr], expect).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Network);
+        assert!(refused.message().contains("another key"), "{refused}");
+    }
+
+    #[test]
+    fn a_machine_has_an_address() {
+        assert!(!local_addresses().is_empty());
+    }
+}

@@ -1,0 +1,264 @@
+//! TLS of the leg between a client and a relay: the relay's identity, and how a client checks it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
+};
+use sha2::{Digest, Sha256};
+
+use super::trust::{By, Expect, Verified};
+use crate::{
+    code::Pin,
+    error::{Error, Kind, Result},
+    state::StateDir,
+    wire::relay::ALPN,
+};
+
+const CERTIFICATE: &str = "relay.crt";
+const KEY: &str = "relay.key";
+
+/// A PEM file longer than this is not one of ours.
+const LONGEST_PEM: u64 = 256 * 1024;
+
+/// The provider of all TLS here: `ring`.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// A relay's certificate chain and private key.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    pin: Pin,
+}
+
+impl Identity {
+    /// Reads `relay.crt` and `relay.key` from `dir`; where there is neither, makes a self-signed pair (the key 0600).
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] where one of the two is missing, cannot be read or written, or is no PEM.
+    pub fn load_or_create(dir: &StateDir) -> Result<Self> {
+        let bad = |name: &str, what: &str| {
+            Error::new(Kind::Disk, format!("{} {what}", dir.path(name).display()))
+                .hint("put both halves there as PEM, or remove both to have a new pair made")
+        };
+        let (chain, key) = match (dir.read(CERTIFICATE, LONGEST_PEM)?, dir.read(KEY, LONGEST_PEM)?) {
+            (Some(chain), Some(key)) => (chain, key),
+            (None, None) => create(dir)?,
+            (None, Some(_)) => return Err(bad(CERTIFICATE, "is missing beside its key")),
+            (Some(_), None) => return Err(bad(KEY, "is missing beside its certificate")),
+        };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad(CERTIFICATE, "is no PEM"))?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(KEY, "is no PEM of a private key"))?;
+        let leaf = chain.first().ok_or_else(|| bad(CERTIFICATE, "has no certificate in it"))?;
+        let pin = pin_of(leaf).map_err(|_| bad(CERTIFICATE, "has a certificate that cannot be read"))?;
+        Ok(Self { chain, key, pin })
+    }
+
+    /// The pin of the key: what clients may be told to expect.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// The server's side of TLS 1.3.
+    pub(super) fn server_config(&self) -> Result<rustls::ServerConfig> {
+        let mut config = rustls::ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| tls_error(&e))?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|e| tls_error(&e))?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("pin", &self.pin).finish_non_exhaustive()
+    }
+}
+
+/// Makes a self-signed pair and stores it. Clients recognise it by its pin, so that its names say nothing.
+fn create(dir: &StateDir) -> Result<(Vec<u8>, Vec<u8>)> {
+    let failed = |e: rcgen::Error| Error::new(Kind::Transfer, format!("no certificate could be made: {e}"));
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let mut params = rcgen::CertificateParams::new(vec!["qshare-relay".to_owned()]).map_err(failed)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "qshare relay");
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    let (certificate, key) = (certificate.pem().into_bytes(), key.serialize_pem().into_bytes());
+    dir.write(KEY, &key)?;
+    dir.write(CERTIFICATE, &certificate)?;
+    Ok((certificate, key))
+}
+
+fn pin_of(certificate: &CertificateDer<'_>) -> Result<Pin, rustls::Error> {
+    let spki = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+    Ok(Pin::new(Sha256::digest(&spki).into()))
+}
+
+fn tls_error(e: &rustls::Error) -> Error {
+    Error::new(Kind::Disk, format!("the relay's certificate cannot be used: {e}"))
+        .hint("remove relay.crt and relay.key to have a new pair made")
+}
+
+/// The client's side of TLS 1.3, and where its verdict about the relay will stand.
+pub(super) fn client_config(expect: Expect) -> Result<(rustls::ClientConfig, Arc<Mutex<Verdict>>)> {
+    let verdict = Arc::new(Mutex::new(Verdict::None));
+    let verifier = Verifier { expect, provider: provider(), verdict: Arc::clone(&verdict) };
+    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|e| tls_error(&e))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok((config, verdict))
+}
+
+/// What the verifier found about a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was not asked yet.
+    None,
+    /// Accepted.
+    Verified(Verified),
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// Why a relay's certificate was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The key is not the one that was pinned by hand or by a link.
+    Pin,
+    /// The key is not the one of the first contact.
+    Changed,
+    /// A public authority vouched for this relay before, and none does now.
+    Downgraded,
+}
+
+#[derive(Debug)]
+struct Verifier {
+    expect: Expect,
+    provider: Arc<CryptoProvider>,
+    verdict: Arc<Mutex<Verdict>>,
+}
+
+impl Verifier {
+    /// The order of trust: a given pin is the only test; else a public authority; else the pin of the first contact.
+    fn judge(&self, pin: Pin, by_authority: impl FnOnce() -> bool) -> Result<Verified, Refusal> {
+        let by = match self.expect {
+            Expect::Pin(expected) if expected == pin => By::Pin,
+            Expect::Pin(_) => return Err(Refusal::Pin),
+            Expect::Anyone => By::Nobody,
+            _ if by_authority() => By::Authority,
+            Expect::Authority => return Err(Refusal::Downgraded),
+            Expect::Stored(expected) if expected == pin => By::Stored,
+            Expect::Stored(_) => return Err(Refusal::Changed),
+            Expect::FirstContact => By::FirstContact,
+        };
+        Ok(Verified { pin, by })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let pin = pin_of(end_entity)?;
+        let by_authority = || {
+            rustls_platform_verifier::Verifier::new(Arc::clone(&self.provider)).is_ok_and(|platform| {
+                platform.verify_server_cert(end_entity, intermediates, server_name, ocsp, now).is_ok()
+            })
+        };
+        let judged = self.judge(pin, by_authority);
+        if let Ok(mut verdict) = self.verdict.lock() {
+            *verdict = judged.map_or_else(Verdict::Refused, Verdict::Verified);
+        }
+        match judged {
+            Ok(_) => Ok(ServerCertVerified::assertion()),
+            Err(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("QUIC has no TLS 1.2".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(expect: Expect, pin: u8, authority: bool) -> Result<By, Refusal> {
+        let verifier = Verifier { expect, provider: provider(), verdict: Arc::new(Mutex::new(Verdict::None)) };
+        verifier.judge(Pin::new([pin; 32]), || authority).map(|v| v.by)
+    }
+
+    #[test]
+    fn trust_has_an_order() {
+        let pin = |n| Pin::new([n; 32]);
+        assert_eq!(judge(Expect::Pin(pin(1)), 1, false), Ok(By::Pin));
+        assert_eq!(judge(Expect::Pin(pin(1)), 2, true), Err(Refusal::Pin), "an authority does not outvote a pin");
+        assert_eq!(judge(Expect::FirstContact, 1, true), Ok(By::Authority));
+        assert_eq!(judge(Expect::FirstContact, 1, false), Ok(By::FirstContact));
+        assert_eq!(judge(Expect::Stored(pin(1)), 1, false), Ok(By::Stored));
+        assert_eq!(judge(Expect::Stored(pin(1)), 2, false), Err(Refusal::Changed));
+        assert_eq!(judge(Expect::Stored(pin(1)), 2, true), Ok(By::Authority));
+        assert_eq!(judge(Expect::Authority, 1, true), Ok(By::Authority));
+        assert_eq!(judge(Expect::Authority, 1, false), Err(Refusal::Downgraded));
+        assert_eq!(judge(Expect::Anyone, 1, false), Ok(By::Nobody));
+    }
+
+    #[test]
+    fn an_identity_is_made_once_and_keeps_its_pin() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        let made = Identity::load_or_create(&dir).unwrap();
+        let loaded = Identity::load_or_create(&dir).unwrap();
+        assert_eq!(made.pin(), loaded.pin());
+        loaded.server_config().unwrap();
+        assert!(!format!("{made:?}").contains("PRIVATE"));
+        dir.remove(CERTIFICATE);
+        assert_eq!(Identity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+        dir.write(CERTIFICATE, b"nonsense").unwrap();
+        assert_eq!(Identity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+    }
+}

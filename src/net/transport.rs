@@ -1,0 +1,434 @@
+//! Connections and stream halves that say why they ended.
+//!
+//! quinn's `SendStream` *finishes* when it is dropped, so that an error path that merely returns would look like a
+//! complete stream to the other end. A [`SendHalf`] resets instead, unless it was finished on purpose. Both halves can
+//! also be made in memory, so that a session can be tested without a network.
+
+use std::{io, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use quinn::VarInt;
+use tokio::sync::mpsc;
+
+use crate::wire::{
+    Frame, HEADER, WireError,
+    frame::read_header,
+    relay::code::{CANCELLED, ENDED, PROTOCOL},
+};
+
+/// Why a stream or its connection ended before it was complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// The other side reset the stream, or asked to stop; the code says why.
+    #[error("the stream was ended with code {0}")]
+    Ended(u32),
+    /// The stream finished where more had to come.
+    #[error("the stream ended early")]
+    Short,
+    /// The connection is gone.
+    #[error("{0}")]
+    Lost(Lost),
+    /// Bytes that are not what was agreed.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// Nothing was heard for too long.
+    #[error("the line is dead")]
+    TimedOut,
+    /// The other side closed it; the code says why.
+    #[error("the connection was closed with code {0}")]
+    Closed(u32),
+    /// This side closed it.
+    #[error("the connection was closed here")]
+    Locally,
+    /// Anything else.
+    #[error("the connection failed: {0}")]
+    Other(String),
+}
+
+impl From<quinn::ConnectionError> for Lost {
+    fn from(e: quinn::ConnectionError) -> Self {
+        match e {
+            quinn::ConnectionError::TimedOut | quinn::ConnectionError::Reset => Self::TimedOut,
+            quinn::ConnectionError::ApplicationClosed(close) => Self::Closed(code(close.error_code)),
+            quinn::ConnectionError::LocallyClosed => Self::Locally,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<quinn::WriteError> for LineError {
+    fn from(e: quinn::WriteError) -> Self {
+        match e {
+            quinn::WriteError::Stopped(why) => Self::Ended(code(why)),
+            quinn::WriteError::ConnectionLost(e) => Self::Lost(e.into()),
+            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(Lost::Locally),
+        }
+    }
+}
+
+impl From<quinn::ReadError> for LineError {
+    fn from(e: quinn::ReadError) -> Self {
+        match e {
+            quinn::ReadError::Reset(why) => Self::Ended(code(why)),
+            quinn::ReadError::ConnectionLost(e) => Self::Lost(e.into()),
+            _ => Self::Lost(Lost::Locally),
+        }
+    }
+}
+
+fn code(code: VarInt) -> u32 {
+    u32::try_from(code.into_inner()).unwrap_or(PROTOCOL)
+}
+
+/// One QUIC connection.
+#[derive(Debug, Clone)]
+pub struct Connection(quinn::Connection);
+
+impl Connection {
+    pub(super) fn new(connection: quinn::Connection) -> Self {
+        Self(connection)
+    }
+
+    /// Opens a stream; waits while the other side allows no more.
+    ///
+    /// # Errors
+    /// [`LineError::Lost`].
+    pub async fn open(&self) -> Result<(SendHalf, RecvHalf), LineError> {
+        let (send, recv) = self.0.open_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+        Ok((send.into(), recv.into()))
+    }
+
+    /// Waits for a stream of the other side.
+    ///
+    /// # Errors
+    /// [`LineError::Lost`].
+    pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), LineError> {
+        let (send, recv) = self.0.accept_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+        Ok((send.into(), recv.into()))
+    }
+
+    /// Waits until the connection is gone, and says how.
+    pub async fn closed(&self) -> Lost {
+        self.0.closed().await.into()
+    }
+
+    /// Ends the connection: nothing more is delivered in either direction.
+    pub fn close(&self) {
+        self.0.close(VarInt::from_u32(ENDED), &[]);
+    }
+
+    /// The address of the other side.
+    pub fn remote_address(&self) -> std::net::SocketAddr {
+        self.0.remote_address()
+    }
+}
+
+/// The sending half of a stream. Dropped before [`SendHalf::finish`], it resets the stream.
+#[derive(Debug)]
+pub struct SendHalf {
+    inner: SendInner,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum SendInner {
+    Quic(quinn::SendStream),
+    Memory(mpsc::Sender<Signal>),
+}
+
+/// What goes through a stream in memory.
+#[derive(Debug)]
+enum Signal {
+    Data(Bytes),
+    Finish,
+    Reset(u32),
+}
+
+impl SendHalf {
+    /// Writes all of `chunk`; waits while the other side has no room.
+    ///
+    /// # Errors
+    /// [`LineError::Ended`] where the other side stopped the stream, [`LineError::Lost`].
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), LineError> {
+        match &mut self.inner {
+            SendInner::Quic(stream) => Ok(stream.write_chunk(chunk).await?),
+            SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| LineError::Ended(CANCELLED)),
+        }
+    }
+
+    /// Ends the stream as complete. What was written is still to be delivered: see [`SendHalf::delivered`].
+    pub fn finish(&mut self) {
+        self.ended = true;
+        match &mut self.inner {
+            SendInner::Quic(stream) => {
+                let _ = stream.finish(); // fails only where the stream is closed already
+            }
+            SendInner::Memory(line) => send_now(line, Signal::Finish),
+        }
+    }
+
+    /// Waits until the other side has acknowledged everything up to the finish, or wants no more of it.
+    pub async fn delivered(&mut self) {
+        if let SendInner::Quic(stream) = &mut self.inner {
+            let _ = stream.stopped().await;
+        }
+    }
+
+    /// Waits until the other side stops the stream or the connection is lost; gives the code of a stop.
+    pub async fn stopped(&mut self) -> LineError {
+        match &mut self.inner {
+            SendInner::Quic(stream) => match stream.stopped().await {
+                Ok(Some(why)) => LineError::Ended(code(why)),
+                Ok(None) => std::future::pending().await, // finished and acknowledged: nothing can stop it any more
+                Err(quinn::StoppedError::ConnectionLost(e)) => LineError::Lost(e.into()),
+                Err(quinn::StoppedError::ZeroRttRejected) => LineError::Lost(Lost::Locally),
+            },
+            SendInner::Memory(line) => {
+                line.closed().await;
+                LineError::Ended(CANCELLED)
+            }
+        }
+    }
+
+    /// Ends the stream as broken: the other side learns `why`, and that it is not complete.
+    pub fn reset(&mut self, why: u32) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        match &mut self.inner {
+            SendInner::Quic(stream) => {
+                let _ = stream.reset(VarInt::from_u32(why));
+            }
+            SendInner::Memory(line) => send_now(line, Signal::Reset(why)),
+        }
+    }
+}
+
+/// Sends an end without waiting; where the line in memory is full, a task waits instead.
+fn send_now(line: &mpsc::Sender<Signal>, signal: Signal) {
+    if let Err(mpsc::error::TrySendError::Full(signal)) = line.try_send(signal) {
+        let line = line.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { line.send(signal).await });
+        }
+    }
+}
+
+impl Drop for SendHalf {
+    fn drop(&mut self) {
+        self.reset(CANCELLED);
+    }
+}
+
+impl From<quinn::SendStream> for SendHalf {
+    fn from(stream: quinn::SendStream) -> Self {
+        Self { inner: SendInner::Quic(stream), ended: false }
+    }
+}
+
+/// The receiving half of a stream. Dropped before its end, it asks the other side to stop.
+#[derive(Debug)]
+pub struct RecvHalf {
+    inner: RecvInner,
+    /// Bytes that were read and not yet asked for.
+    pending: Bytes,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum RecvInner {
+    Quic(quinn::RecvStream),
+    Memory(mpsc::Receiver<Signal>),
+}
+
+impl RecvHalf {
+    /// The next bytes, as they come; `None` at the finish.
+    ///
+    /// # Errors
+    /// [`LineError::Ended`] where the other side reset the stream, [`LineError::Lost`].
+    pub async fn read(&mut self) -> Result<Option<Bytes>, LineError> {
+        if !self.pending.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.pending)));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let read = match &mut self.inner {
+            RecvInner::Quic(stream) => {
+                stream.read_chunk(usize::MAX, true).await.map(|chunk| chunk.map(|c| c.bytes)).map_err(LineError::from)
+            }
+            RecvInner::Memory(line) => match line.recv().await {
+                Some(Signal::Data(bytes)) => Ok(Some(bytes)),
+                Some(Signal::Finish) => Ok(None),
+                Some(Signal::Reset(why)) => Err(LineError::Ended(why)),
+                None => Err(LineError::Lost(Lost::Locally)),
+            },
+        };
+        self.ended = !matches!(read, Ok(Some(_)));
+        read
+    }
+
+    /// Appends exactly `length` bytes to `buffer`.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::read`], and [`LineError::Short`] at an early finish.
+    pub async fn read_exact(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), LineError> {
+        let mut missing = length;
+        buffer.reserve(length);
+        while missing > 0 {
+            let mut chunk = self.read().await?.ok_or(LineError::Short)?;
+            if chunk.len() > missing {
+                self.pending = chunk.split_off(missing);
+            }
+            missing -= chunk.len();
+            buffer.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    /// The next frame, with a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::read_exact`], and [`WireError::TooLong`].
+    pub async fn read_frame(&mut self, limit: u32) -> Result<OwnedFrame, LineError> {
+        let mut bytes = BytesMut::with_capacity(HEADER);
+        self.read_exact(&mut bytes, HEADER).await?;
+        let (_, length) = read_header(bytes[..].try_into().map_err(|_| WireError::Malformed)?);
+        if length > limit {
+            return Err(WireError::TooLong.into());
+        }
+        self.read_exact(&mut bytes, length as usize).await?;
+        Ok(OwnedFrame(bytes.freeze()))
+    }
+
+    /// Asks the other side to stop, and says why.
+    pub fn stop(&mut self, why: u32) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        match &mut self.inner {
+            RecvInner::Quic(stream) => {
+                let _ = stream.stop(VarInt::from_u32(why));
+            }
+            RecvInner::Memory(line) => line.close(),
+        }
+    }
+}
+
+impl Drop for RecvHalf {
+    fn drop(&mut self) {
+        self.stop(CANCELLED);
+    }
+}
+
+impl From<quinn::RecvStream> for RecvHalf {
+    fn from(stream: quinn::RecvStream) -> Self {
+        Self { inner: RecvInner::Quic(stream), pending: Bytes::new(), ended: false }
+    }
+}
+
+/// A frame that owns its bytes.
+#[derive(Debug, Clone)]
+pub struct OwnedFrame(Bytes);
+
+impl OwnedFrame {
+    /// Its exact bytes, header included.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Type and body.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { kind: self.0[0], body: &self.0.chunk()[HEADER..] }
+    }
+}
+
+/// Two ends of a stream in memory.
+pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
+    const CHUNKS: usize = 16;
+    let half = || {
+        let (tx, rx) = mpsc::channel(CHUNKS);
+        (
+            SendHalf { inner: SendInner::Memory(tx), ended: false },
+            RecvHalf { inner: RecvInner::Memory(rx), pending: Bytes::new(), ended: false },
+        )
+    };
+    let ((a_out, b_in), (b_out, a_in)) = (half(), half());
+    [(a_out, a_in), (b_out, b_in)]
+}
+
+/// What both sides of a leg agree on.
+pub(super) fn transport_config(streams_from_peer: u32) -> quinn::TransportConfig {
+    /// A leg that is silent for this long is dead.
+    const IDLE: Duration = Duration::from_secs(12);
+    /// Several of these fit into [`IDLE`], so that a lost one does not matter.
+    const KEEP_ALIVE: Duration = Duration::from_secs(3);
+    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product.
+    const STREAM_WINDOW: u32 = 16 * 1024 * 1024;
+    /// Bytes sent and not yet acknowledged, over all streams of a connection.
+    const SEND_WINDOW: u64 = 16 * 1024 * 1024;
+
+    let mut config = quinn::TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(streams_from_peer.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .stream_receive_window(STREAM_WINDOW.into())
+        // The windows of the streams are the bound; one for all would let slow streams starve the others.
+        .receive_window(VarInt::MAX)
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None);
+    config
+}
+
+/// A socket error as this crate shows it.
+pub(super) fn socket_error(what: &str, e: &io::Error) -> crate::error::Error {
+    crate::error::Error::new(crate::error::Kind::Network, format!("{what}: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{frame::encode, relay::Incoming};
+
+    #[tokio::test]
+    async fn a_dropped_half_is_never_complete() {
+        let [(mut out, _), (_, mut back)] = duplex();
+        out.write(Bytes::from_static(b"half")).await.unwrap();
+        drop(out);
+        assert_eq!(back.read().await.unwrap().unwrap(), "half");
+        assert_eq!(back.read().await, Err(LineError::Ended(CANCELLED)));
+    }
+
+    #[tokio::test]
+    async fn frames_are_cut_out_of_any_chunks() {
+        let [(mut out, _), (_, mut back)] = duplex();
+        let mut bytes = Vec::new();
+        encode(&Incoming {}, &mut bytes).unwrap();
+        bytes.extend_from_slice(b"rest");
+        for b in bytes {
+            out.write(Bytes::copy_from_slice(&[b])).await.unwrap();
+        }
+        out.finish();
+        back.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
+        let mut rest = BytesMut::new();
+        back.read_exact(&mut rest, 4).await.unwrap();
+        assert_eq!(rest, "rest");
+        assert_eq!(back.read_exact(&mut rest, 1).await, Err(LineError::Short));
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_bounded_before_its_body_is_read() {
+        let [(mut out, _), (_, mut back)] = duplex();
+        out.write(Bytes::from_static(&[1, 0xff, 0xff, 0xff, 0xff])).await.unwrap();
+        assert_eq!(back.read_frame(100).await.unwrap_err(), LineError::Wire(WireError::TooLong));
+    }
+}
