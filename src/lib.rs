@@ -5,6 +5,7 @@ pub mod error;
 pub mod event;
 pub mod manifest;
 pub mod net;
+pub mod relay;
 pub mod state;
 pub mod text;
 pub mod wire;

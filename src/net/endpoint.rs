@@ -197,7 +197,7 @@ async fn attempt(
     let connected = connecting.await;
     let verdict = verdict.lock().map(|v| *v).unwrap_or(Verdict::None);
     match (connected, verdict) {
-        (Ok(connection), Verdict::Verified(verified)) => Ok((Connection::new(connection), verified)),
+        (Ok(connection), Verdict::Verified(verified)) => Ok((connection.into(), verified)),
         (_, Verdict::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
         (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
         (Err(quinn::ConnectionError::VersionMismatch), _) => Err(because("it speaks another version of QUIC")),

@@ -89,11 +89,13 @@ fn code(code: VarInt) -> u32 {
 #[derive(Debug, Clone)]
 pub struct Connection(quinn::Connection);
 
-impl Connection {
-    pub(super) fn new(connection: quinn::Connection) -> Self {
+impl From<quinn::Connection> for Connection {
+    fn from(connection: quinn::Connection) -> Self {
         Self(connection)
     }
+}
 
+impl Connection {
     /// Opens a stream; waits while the other side allows no more.
     ///
     /// # Errors
@@ -161,6 +163,24 @@ impl SendHalf {
         }
     }
 
+    /// Writes as much of `chunk` as there is room for, at least a byte, and takes it off. Nothing is lost where the
+    /// future is dropped before it completes.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`].
+    pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), LineError> {
+        match &mut self.inner {
+            SendInner::Quic(stream) => {
+                stream.write_chunks(std::slice::from_mut(chunk)).await?;
+            }
+            SendInner::Memory(line) => {
+                let room = line.reserve().await.map_err(|_| LineError::Ended(CANCELLED))?;
+                room.send(Signal::Data(std::mem::take(chunk)));
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the stream as complete. What was written is still to be delivered: see [`SendHalf::delivered`].
     pub fn finish(&mut self) {
         self.ended = true;
@@ -179,18 +199,24 @@ impl SendHalf {
         }
     }
 
-    /// Waits until the other side stops the stream or the connection is lost; gives the code of a stop.
-    pub async fn stopped(&mut self) -> LineError {
-        match &mut self.inner {
-            SendInner::Quic(stream) => match stream.stopped().await {
-                Ok(Some(why)) => LineError::Ended(code(why)),
-                Ok(None) => std::future::pending().await, // finished and acknowledged: nothing can stop it any more
-                Err(quinn::StoppedError::ConnectionLost(e)) => LineError::Lost(e.into()),
-                Err(quinn::StoppedError::ZeroRttRejected) => LineError::Lost(Lost::Locally),
-            },
-            SendInner::Memory(line) => {
-                line.closed().await;
-                LineError::Ended(CANCELLED)
+    /// Completes when the other side stops the stream or the connection is lost, and says which.
+    pub fn stopped(&self) -> impl Future<Output = LineError> + Send + 'static {
+        let stopped = match &self.inner {
+            SendInner::Quic(stream) => Ok(stream.stopped()),
+            SendInner::Memory(line) => Err(line.clone()),
+        };
+        async move {
+            match stopped {
+                Ok(stream) => match stream.await {
+                    Ok(Some(why)) => LineError::Ended(code(why)),
+                    Ok(None) => std::future::pending().await, // all is acknowledged: nothing is left to stop
+                    Err(quinn::StoppedError::ConnectionLost(e)) => LineError::Lost(e.into()),
+                    Err(quinn::StoppedError::ZeroRttRejected) => LineError::Lost(Lost::Locally),
+                },
+                Err(line) => {
+                    line.closed().await;
+                    LineError::Ended(CANCELLED)
+                }
             }
         }
     }
@@ -272,6 +298,30 @@ impl RecvHalf {
         };
         self.ended = !matches!(read, Ok(Some(_)));
         read
+    }
+
+    /// Appends what has arrived to `buffer`, waiting for the first bytes of it; `false` at the finish. Nothing is lost
+    /// where the future is dropped before it completes.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::read`].
+    pub async fn read_arrived(&mut self, buffer: &mut BytesMut) -> Result<bool, LineError> {
+        /// As many chunks as a socket gives at once, and more.
+        const CHUNKS: usize = 64;
+        let RecvInner::Quic(stream) = &mut self.inner else {
+            let chunk = self.read().await?;
+            buffer.extend_from_slice(chunk.as_deref().unwrap_or_default());
+            return Ok(chunk.is_some());
+        };
+        buffer.extend_from_slice(&std::mem::take(&mut self.pending));
+        let mut chunks = [const { Bytes::new() }; CHUNKS];
+        let read = stream.read_chunks(&mut chunks).await;
+        self.ended = !matches!(read, Ok(Some(_)));
+        let count = read?;
+        for chunk in chunks.iter().take(count.unwrap_or_default()) {
+            buffer.extend_from_slice(chunk);
+        }
+        Ok(count.is_some())
     }
 
     /// Appends exactly `length` bytes to `buffer`.

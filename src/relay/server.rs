@@ -1,0 +1,186 @@
+//! The relay's side of every connection: who registers, who connects, and nothing that is unbounded.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, time::timeout};
+use tracing::debug;
+
+use super::{
+    bridge,
+    registry::{Lease, Registry},
+};
+use crate::{
+    net::{Connection, LineError, RecvHalf, SendHalf},
+    wire::{
+        Message, WireError, frame,
+        relay::{
+            Connect, Connected, Incoming, Limits, MAX_BODY, Register, Registered, Rejected, Rejection,
+            code::{ENDED, PROTOCOL},
+        },
+    },
+};
+
+/// A client has this long for its handshake, and again for the first frame of a stream.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Above this many connections a new address must first prove that it is not forged (QUIC's Retry).
+const RETRY_ABOVE: usize = 256;
+
+/// How long a stop waits for the goodbyes to leave.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What a relay allows.
+#[derive(Clone)]
+pub struct Config {
+    /// The most bytes that one bridge holds in each direction.
+    pub bridge_bytes: u64,
+    /// The most senders at the same time.
+    pub senders: usize,
+    /// The most connections at the same time.
+    pub connections: usize,
+    /// What a sender must show to get a slot; `None` lets everybody share.
+    pub register_token: Option<Vec<u8>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { bridge_bytes: 16 * 1024 * 1024, senders: 10_000, connections: 20_000, register_token: None }
+    }
+}
+
+/// Serves until `shutdown` completes, then says goodbye to every client.
+pub async fn serve(endpoint: quinn::Endpoint, config: Config, shutdown: impl Future<Output = ()>) {
+    let relay = Arc::new(Relay { registry: Registry::new(config.senders), config });
+    tokio::pin!(shutdown);
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            () = &mut shutdown => break,
+        };
+        let Some(incoming) = incoming else { break };
+        let open = endpoint.open_connections();
+        if open >= relay.config.connections {
+            incoming.refuse();
+        } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
+            let _ = incoming.retry();
+        } else {
+            tokio::spawn(Arc::clone(&relay).client(incoming));
+        }
+    }
+    endpoint.close(ENDED.into(), &[]);
+    let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
+}
+
+struct Relay {
+    registry: Registry,
+    config: Config,
+}
+
+impl Relay {
+    async fn client(self: Arc<Self>, incoming: quinn::Incoming) {
+        let Ok(Ok(connection)) = timeout(PATIENCE, incoming).await else { return };
+        let connection = Connection::from(connection);
+        let streams = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        loop {
+            // A client without a stream has nothing to wait for.
+            let idle = streams.available_permits() == Semaphore::MAX_PERMITS;
+            let stream = match timeout(PATIENCE, connection.accept()).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(_)) => return,
+                Err(_) if idle => return connection.close(),
+                Err(_) => continue,
+            };
+            let Ok(permit) = Arc::clone(&streams).try_acquire_owned() else { return };
+            let (relay, connection) = (Arc::clone(&self), connection.clone());
+            tokio::spawn(async move {
+                if let Err(e) = relay.stream(&connection, stream).await {
+                    debug!("a stream ended: {e}");
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn stream(&self, client: &Connection, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), LineError> {
+        let Ok(first) = timeout(PATIENCE, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
+        let first = first?;
+        let outcome = match first.frame().kind {
+            Register::TYPE => self.register(client, first.frame().decode()?, &mut send, &mut recv).await,
+            Connect::TYPE => return self.connect(first.frame().decode()?, send, recv).await,
+            other => Err(WireError::Unexpected(other).into()),
+        };
+        if matches!(outcome, Err(LineError::Wire(_))) {
+            send.reset(PROTOCOL);
+            recv.stop(PROTOCOL);
+        }
+        outcome
+    }
+
+    /// A sender: it keeps its slot until it finishes the stream or is gone.
+    async fn register(
+        &self,
+        client: &Connection,
+        request: Register,
+        send: &mut SendHalf,
+        recv: &mut RecvHalf,
+    ) -> Result<(), LineError> {
+        if !self.may_register(request.token.as_deref()) {
+            return reject(send, Rejection::Token, 0).await;
+        }
+        let Some(lease) = self.registry.register(client.clone()) else {
+            return reject(send, Rejection::Full, 60).await;
+        };
+        say(send, &Registered { slot: lease.slot(), ticket: Vec::new(), limits: self.limits() }).await?;
+        hold(lease, recv).await?;
+        send.finish();
+        Ok(())
+    }
+
+    /// A receiver: behind the reply, its stream is a bridge to the sender.
+    async fn connect(&self, request: Connect, mut send: SendHalf, recv: RecvHalf) -> Result<(), LineError> {
+        let Some(sender) = self.registry.find(request.slot) else {
+            return reject(&mut send, Rejection::NotFound, 0).await;
+        };
+        let Ok(Ok(mut far)) = timeout(PATIENCE, sender.open()).await else {
+            return reject(&mut send, Rejection::Full, 10).await;
+        };
+        say(&mut far.0, &Incoming {}).await?;
+        say(&mut send, &Connected { limits: self.limits() }).await?;
+        bridge::run((send, recv), far, self.config.bridge_bytes).await;
+        Ok(())
+    }
+
+    fn may_register(&self, token: Option<&[u8]>) -> bool {
+        match &self.config.register_token {
+            // blake3 compares hashes in constant time.
+            Some(wanted) => token.is_some_and(|token| blake3::hash(token) == blake3::hash(wanted)),
+            None => true,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { bridge_bytes: self.config.bridge_bytes }
+    }
+}
+
+/// Keeps the slot until the sender finishes or loses its stream. It has nothing more to say on it.
+async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), LineError> {
+    let end = recv.read().await;
+    drop(lease);
+    match end? {
+        None => Ok(()),
+        Some(_) => Err(WireError::Malformed.into()),
+    }
+}
+
+async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), LineError> {
+    say(send, &Rejected { reason, retry_after }).await?;
+    send.finish();
+    Ok(())
+}
+
+async fn say<M: Message>(send: &mut SendHalf, message: &M) -> Result<(), LineError> {
+    let mut bytes = Vec::new();
+    frame::encode(message, &mut bytes)?;
+    send.write(bytes.into()).await
+}
