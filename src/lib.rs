@@ -1,6 +1,7 @@
 //! qshare: files to anyone with a short code.
 pub mod code;
 pub mod crypto;
+pub mod disk;
 pub mod error;
 pub mod event;
 pub mod manifest;

@@ -1,0 +1,71 @@
+//! Giving names: renames that never replace anything unasked.
+
+use std::{ffi::OsStr, io};
+
+use cap_std::fs::Dir;
+
+/// Moves `name` of `from` to `new_name` of `to`, which must be free.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] where it is not.
+pub(super) fn rename_to_free(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::{
+            fs::{RenameFlags, renameat_with},
+            io::Errno,
+        };
+        match renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {} // not known to this kernel or this file system
+            done => return Ok(done?),
+        }
+    }
+    rename_looking_first(from, name, to, new_name)
+}
+
+/// The same on file systems without such a rename. A file gets its second name before it loses the first, which
+/// replaces nothing; for a folder there is only a look before the rename.
+fn rename_looking_first(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+    if from.symlink_metadata(name)?.is_file() {
+        match from.hard_link(name, to, new_name) {
+            Ok(()) => return from.remove_file(name),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
+            Err(_) => {} // no hard links here
+        }
+    }
+    match to.symlink_metadata(new_name) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => from.rename(name, to, new_name),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_replaced_either_way() {
+        for rename in [rename_to_free, rename_looking_first] {
+            let home = tempfile::tempdir().unwrap();
+            let at = |p: &str| home.path().join(p);
+            fs::create_dir_all(at("from/folder")).unwrap();
+            fs::create_dir_all(at("to/folder")).unwrap();
+            fs::write(at("from/file"), "new").unwrap();
+            fs::write(at("to/file"), "old").unwrap();
+            let open = |p: &str| Dir::open_ambient_dir(at(p), cap_std::ambient_authority()).unwrap();
+            let (from, to) = (open("from"), open("to"));
+            for name in ["file", "folder"] {
+                let e = rename(&from, name, &to, OsStr::new(name)).unwrap_err();
+                assert_eq!(e.kind(), io::ErrorKind::AlreadyExists);
+                rename(&from, name, &to, OsStr::new(&format!("{name} (1)"))).unwrap();
+            }
+            assert_eq!(fs::read(at("to/file")).unwrap(), b"old");
+            assert_eq!(fs::read(at("to/file (1)")).unwrap(), b"new");
+            assert!(at("to/folder (1)").is_dir());
+            assert_eq!(fs::read_dir(at("from")).unwrap().count(), 0);
+        }
+    }
+}

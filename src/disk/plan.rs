@@ -1,0 +1,128 @@
+//! Where a download goes, decided before the first byte.
+
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    clash::{Clash, Decider, Fate},
+    refused_by_disk, space, staging,
+    target::Target,
+    twins::{Folding, find_twins},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{Manifest, SafePath},
+};
+
+/// Where a download goes: every entry's fate, decided and checked before anything is written.
+#[derive(Debug)]
+pub struct Plan {
+    manifest: Arc<Manifest>,
+    target: Target,
+    fates: Vec<Fate>,
+    /// Final names that are not those of the manifest, by the index of their top-level entry.
+    renamed: HashMap<usize, OsString>,
+    bytes: Option<u64>,
+    files: u64,
+}
+
+impl Plan {
+    /// Plans a download to `out`: `None` is the current folder. A folder, or a path that ends in a separator, will hold
+    /// the top-level entries; else `out` is the final name of a share of exactly one file, or a folder to be made.
+    ///
+    /// With [`Clash::Overwrite`] and [`Clash::Skip`], something that is not a folder in the place of one is an error;
+    /// so is a folder in the place of a file with [`Clash::Overwrite`]. No tree is ever deleted.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`]: the folder for it does not exist or cannot be written; it has a name that cannot be held there,
+    /// or two that would be one; a name stands already; there is not enough space.
+    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, clash: Clash) -> Result<Self> {
+        let (target, only_name) = Target::find(&manifest, out)?;
+        space::check_writable(&target)?;
+        check_names(&manifest, &target)?;
+        let (fates, renamed) = Decider::new(&manifest, &target, clash, only_name)?.decide()?;
+        let mut plan = Self { manifest, target, fates, renamed, bytes: Some(0), files: 0 };
+        plan.sum_up();
+        if let Some(needed) = plan.bytes {
+            space::check_space(&plan.target, plan.manifest.share(), needed)?;
+        }
+        Ok(plan)
+    }
+
+    /// What the share holds.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// Whether an entry will be downloaded; not where [`Clash::Skip`] leaves it out, or there is no such entry.
+    pub fn wants(&self, index: usize) -> bool {
+        self.fates.get(index).is_some_and(|f| *f != Fate::Skip)
+    }
+
+    /// The sum of the sizes of the files that will be downloaded; `None` where one is not known yet.
+    pub fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    /// How many files will be downloaded.
+    pub fn files(&self) -> u64 {
+        self.files
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn fate(&self, index: usize) -> Fate {
+        self.fates.get(index).copied().unwrap_or(Fate::Skip)
+    }
+
+    /// The name that an entry gets in the folder that holds it.
+    pub(super) fn final_name<'a>(&'a self, index: usize, path: &'a SafePath) -> &'a OsStr {
+        self.renamed.get(&index).map_or(OsStr::new(path.name()), OsString::as_os_str)
+    }
+
+    fn sum_up(&mut self) {
+        let wanted = self.manifest.entries().iter().zip(&self.fates).filter(|(e, f)| e.is_file() && **f != Fate::Skip);
+        let (mut bytes, mut files) = (Some(0u64), 0);
+        for (entry, _) in wanted {
+            files += 1;
+            bytes = bytes.and_then(|sum| sum.checked_add(entry.size()?));
+        }
+        (self.bytes, self.files) = (bytes, files);
+    }
+}
+
+/// Checks that the target can hold the names, each and beside each other.
+fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
+    if cfg!(windows)
+        && let Some((path, why)) = manifest.entries().iter().find_map(|e| Some((&e.path, e.path.trouble_on_windows()?)))
+    {
+        return Err(unholdable(format!("Windows cannot hold “{path}”: {why}")));
+    }
+    let reserved = Folding::MOST.key(&staging::name(manifest.share()));
+    if let Some(entry) = manifest.entries().iter().find(|e| Folding::MOST.key(e.path.top()) == reserved) {
+        return Err(unholdable(format!("“{}” is the name of the folder that downloads are staged in", entry.path)));
+    }
+    if find_twins(manifest.entries(), Folding::MOST).is_none() {
+        return Ok(()); // no file system takes two of these names for one
+    }
+    let folding = Folding::probe(target.on_its_disk()).map_err(|e| refused_by_disk("write to", target.shown(), &e))?;
+    check_twins(manifest, folding, &target.shown())
+}
+
+/// Checks that no two names are one on the disk of `at`, given what it does not tell apart.
+pub(super) fn check_twins(manifest: &Manifest, folding: Folding, at: &str) -> Result<()> {
+    match find_twins(manifest.entries(), folding) {
+        Some((one, other)) => Err(unholdable(format!("“{one}” and “{other}” are one name on the disk of {at}"))),
+        None => Ok(()),
+    }
+}
+
+fn unholdable(message: String) -> Error {
+    Error::new(Kind::Disk, message).hint("choose another disk with --out DIR, or ask the sender to rename it")
+}

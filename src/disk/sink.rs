@@ -1,0 +1,247 @@
+//! The staging of one running download: writes, verifies, names.
+
+use std::{
+    fs::{File, FileTimes},
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, SystemTimeSpec};
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::{
+    beneath::Beneath, clash::Fate, naming::rename_to_free, plan::Plan, refused_by_disk, shown, staging::Staging,
+    stamp::system_time,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{Entry, EntryKind},
+};
+
+/// One running download. Dropped before it is published, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Sink {
+    plan: Plan,
+    current: Option<Current>,
+    /// Which entries have been begun.
+    begun: Vec<bool>,
+    /// Wanted files that are not finished yet.
+    missing: u64,
+    files: Beneath,
+    base: Dir,
+    // After every handle to something in it: Windows removes nothing that is open.
+    _staging: Staging,
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+struct Current {
+    index: usize,
+    file: File,
+    written: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Sink {
+    /// Makes the staging folder, and the folders of the share in it.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`]: another download of this share runs, something that is no folder stands in its place, or the
+    /// disk refuses.
+    pub fn new(plan: Plan) -> Result<Self> {
+        let (base, made) = plan.target().make()?;
+        let at = plan.target().shown();
+        let failed = |e: io::Error| refused_by_disk("make the staging folder in", &at, &e);
+        let staging_base = base.try_clone().map_err(failed)?;
+        let staging = Staging::open(staging_base, made, plan.manifest().share(), &at)?;
+        let mut files = Beneath::new(staging.files().map_err(failed)?);
+        for entry in plan.manifest().entries().iter().filter(|e| e.kind == EntryKind::Folder) {
+            files
+                .parent(&entry.path)
+                .and_then(|dir| dir.create_dir(entry.path.name()))
+                .map_err(|e| refused_by_disk("make the folder", &entry.path, &e))?;
+        }
+        let begun = vec![false; plan.manifest().entries().len()];
+        let missing = plan.files();
+        Ok(Self { plan, current: None, begun, missing, files, base, _staging: staging })
+    }
+
+    /// Begins file entry `index`.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] where it is not a wanted file, was begun before, or another is not finished: the sender does
+    /// not keep to the manifest. [`Kind::Disk`] where the disk refuses.
+    pub fn begin(&mut self, index: usize) -> Result<()> {
+        let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
+        let Some(entry) = entry else { return Err(lie("a file that nobody asked for")) };
+        if self.current.is_some() {
+            return Err(lie("a file before the one before it was complete"));
+        }
+        if std::mem::replace(&mut self.begun[index], true) {
+            return Err(lie(&format!("“{}” twice", entry.path)));
+        }
+        let file = self
+            .files
+            .parent(&entry.path)
+            .and_then(|dir| dir.open_with(entry.path.name(), &creating(entry)))
+            .map_err(|e| refused_by_disk("create", &entry.path, &e))?;
+        self.current = Some(Current { index, file: file.into_std(), written: 0, hasher: blake3::Hasher::new() });
+        Ok(())
+    }
+
+    /// Appends content to the file that was begun last.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] where this is more than the size announced, or no file was begun; [`Kind::Disk`] where the disk
+    /// refuses.
+    pub fn write(&mut self, data: &[u8]) -> Result<()> {
+        let Some(current) = &mut self.current else { return Err(lie("content of no file")) };
+        let entry = &self.plan.manifest().entries()[current.index];
+        current.written = current.written.saturating_add(data.len() as u64);
+        if entry.size().is_some_and(|size| current.written > size) {
+            return Err(lie(&format!("more of “{}” than announced", entry.path)));
+        }
+        current.file.write_all(data).map_err(|e| refused_by_disk("write", &entry.path, &e))?;
+        current.hasher.update(data);
+        Ok(())
+    }
+
+    /// Ends the file that was begun last: checks its size and its BLAKE3, sets its time of modification.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] where it is shorter than announced, or no file was begun; [`Kind::Corrupt`], naming the file,
+    /// where its content is not that of `hash`.
+    pub fn finish(&mut self, hash: &[u8; 32]) -> Result<()> {
+        let Some(current) = self.current.take() else { return Err(lie("the end of no file")) };
+        let entry = &self.plan.manifest().entries()[current.index];
+        if entry.size().is_some_and(|size| current.written != size) {
+            return Err(lie(&format!("less of “{}” than announced", entry.path)));
+        }
+        if current.hasher.finalize() != blake3::Hash::from_bytes(*hash) {
+            return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
+                .hint("run the same command again"));
+        }
+        if let Some(time) = entry.mtime.and_then(system_time) {
+            // Not every file system holds every time, and a file is whole without its own.
+            let _ = current.file.set_times(FileTimes::new().set_modified(time));
+        }
+        self.missing -= 1;
+        Ok(())
+    }
+
+    /// Gives everything its name, once every wanted file is finished: makes the links, then moves each top-level entry
+    /// to its place, and into folders that stand already each entry that they hold. Gives the final top-level paths as
+    /// the user would type them, without those that were left out.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] where files are missing. [`Kind::Disk`] where the disk refuses, or a name that was free no
+    /// longer is; then what has its name keeps it, and the rest is discarded.
+    pub fn publish(mut self) -> Result<Vec<PathBuf>> {
+        if self.missing > 0 || self.current.is_some() {
+            return Err(lie("the end before all files were complete"));
+        }
+        self.make_links()?;
+        self.set_folder_times();
+        let mut target =
+            Beneath::new(self.base.try_clone().map_err(|e| refused_by_disk("open", self.plan.target().shown(), &e))?);
+        let mut saved = Vec::new();
+        let manifest = self.plan.manifest().clone();
+        for (index, entry) in manifest.entries().iter().enumerate() {
+            let fate = self.plan.fate(index);
+            if matches!(fate, Fate::New | Fate::Replace) {
+                self.name(index, entry, fate, &mut target)?;
+            }
+            if fate != Fate::Skip && entry.path.depth() == 1 {
+                saved.push(self.plan.target().path_of(self.plan.final_name(index, &entry.path)));
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Removes everything that was written.
+    pub fn discard(self) {}
+
+    /// Makes the links, after all files: no file was ever written through one.
+    fn make_links(&mut self) -> Result<()> {
+        for (index, entry) in self.plan.manifest().entries().iter().enumerate() {
+            if let EntryKind::Link { target } = &entry.kind
+                && self.plan.wants(index)
+            {
+                self.files
+                    .parent(&entry.path)
+                    .and_then(|dir| cap_fs_ext::DirExt::symlink(dir, target, entry.path.name()))
+                    .map_err(|e| refused_by_disk("make the link", &entry.path, &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the times of the folders that are new, innermost first: whatever comes into a folder changes its time.
+    fn set_folder_times(&mut self) {
+        for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
+            if entry.kind == EntryKind::Folder
+                && matches!(self.plan.fate(index), Fate::New | Fate::Within)
+                && let Some(time) = entry.mtime.and_then(system_time)
+            {
+                let time = SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
+                // As for files: whole without it.
+                let _ = self
+                    .files
+                    .parent(&entry.path)
+                    .and_then(|dir| dir.set_symlink_times(entry.path.name(), None, Some(time)));
+            }
+        }
+    }
+
+    /// Moves one entry, with everything below it, to its place.
+    fn name(&mut self, index: usize, entry: &Entry, fate: Fate, target: &mut Beneath) -> Result<()> {
+        let path = &entry.path;
+        let from = self.files.parent(path).map_err(|e| refused_by_disk("find", path, &e))?;
+        let to = target.parent(path).map_err(|e| refused_by_disk("open the folder of", path, &e))?;
+        let final_name = self.plan.final_name(index, path);
+        let meta = from.symlink_metadata(path.name()).map_err(|e| refused_by_disk("find", path, &e))?;
+        let is_as_made = match entry.kind {
+            EntryKind::File { .. } => meta.is_file(),
+            EntryKind::Folder => meta.is_dir(),
+            EntryKind::Link { .. } => meta.is_symlink(),
+        };
+        if !is_as_made {
+            let message = format!("“{path}” was replaced in the staging folder by another process");
+            return Err(Error::new(Kind::Disk, message).hint("choose a folder that others cannot write to"));
+        }
+        let renamed = match fate {
+            Fate::Replace => from.rename(path.name(), to, final_name),
+            _ => rename_to_free(from, path.name(), to, final_name),
+        };
+        renamed.map_err(|e| {
+            if e.kind() != io::ErrorKind::AlreadyExists {
+                return refused_by_disk("give its name to", path, &e);
+            }
+            let place = match path.depth() {
+                1 => shown(&self.plan.target().path_of(final_name)),
+                _ => path.to_string(),
+            };
+            Error::new(Kind::Disk, format!("“{place}” appeared while the download was running"))
+                .hint("--overwrite, --rename, --skip, or --out DIR")
+        })
+    }
+}
+
+/// How a file is made: it must not exist, and gets what the user's umask leaves of the usual permissions, executable
+/// where the sender could execute it. Nothing else of the sender's permissions is taken.
+fn creating(entry: &Entry) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).follow(FollowSymlinks::No);
+    #[cfg(unix)]
+    {
+        let mode = if entry.mode & 0o100 != 0 { 0o777 } else { 0o666 };
+        cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
+    }
+    #[cfg(not(unix))]
+    let _ = entry;
+    options
+}
+
+fn lie(what: &str) -> Error {
+    Error::new(Kind::Transfer, format!("the sender sent {what}")).hint("ask the sender to share it again")
+}

@@ -1,0 +1,187 @@
+//! The folder that a running download writes into.
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+};
+
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
+use cap_std::fs::{Dir, DirBuilder, OpenOptions};
+
+use super::{refused_by_disk, target::Made};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::ShareId,
+};
+
+/// The file in a staging folder that whoever writes there keeps locked.
+const LOCK: &str = "lock";
+
+/// The folder in a staging folder that holds the content.
+const FILES: &str = "files";
+
+/// How often a staging folder that vanishes while it is opened is opened again.
+const MOST_TRIES: u32 = 16;
+
+/// A staging folder that belongs to this process. It is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Staging {
+    base: Dir,
+    name: String,
+    folder: Option<Dir>,
+    lock: Option<File>,
+    // Dropped last: the folder that was made to hold the staging folder goes after it.
+    _made: Option<Made>,
+}
+
+/// The name of the staging folder of a share.
+pub(super) fn name(share: ShareId) -> String {
+    let id = share.to_string();
+    format!(".qshare-{}.part", id.get(..16).unwrap_or(&id))
+}
+
+/// Bytes on the disk that a killed download of `share` left in `base`.
+pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
+    base.open_dir_nofollow(name(share)).map_or(0, |dir| bytes_below(&dir))
+}
+
+impl Staging {
+    /// Makes the staging folder of `share` in `base`, or takes over and clears one that a killed process left there.
+    /// `shown` is `base`, fit for a terminal.
+    pub(super) fn open(base: Dir, made: Option<Made>, share: ShareId, shown: &str) -> Result<Self> {
+        let name = name(share);
+        let failed = |e: &io::Error| refused_by_disk("make the staging folder", format!("{shown}/{name}"), e);
+        for _ in 0..MOST_TRIES {
+            make_folder(&base, &name).map_err(|e| failed(&e))?;
+            let opened = open_folder(&base, &name).and_then(|folder| Ok((open_lock(&folder)?, folder)));
+            let (lock, folder) = match opened {
+                Ok(opened) => opened,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue, // its owner finished just now
+                Err(e) => return Err(failed(&e)),
+            };
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(busy(shown, &name)),
+                // Some network file systems cannot lock at all, and a download alone there is better than none.
+                Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
+                Err(TryLockError::Error(e)) => return Err(failed(&e)),
+            }
+            if is_removed(&lock).map_err(|e| failed(&e))? {
+                continue;
+            }
+            let staging = Self { base, name, folder: Some(folder), lock: Some(lock), _made: made };
+            staging.clear().map_err(|e| refused_by_disk("clear the staging folder in", shown, &e))?;
+            return Ok(staging);
+        }
+        Err(busy(shown, &name))
+    }
+
+    /// The empty folder for the content.
+    pub(super) fn files(&self) -> io::Result<Dir> {
+        let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        folder.create_dir(FILES)?;
+        folder.open_dir_nofollow(FILES)
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        match self.folder.as_ref().map_or(Ok(()), |folder| remove_tree(folder, FILES)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed is taken over by the next download of this share.
+        let _ = self.clear();
+        // While the lock is still held: whoever waits for this very file sees that it is gone. Windows removes no
+        // file that is open, so there it goes first.
+        #[cfg(windows)]
+        drop(self.lock.take());
+        if let Some(folder) = self.folder.take() {
+            let _ = folder.remove_file(LOCK);
+        }
+        let _ = self.base.remove_dir(&self.name);
+        drop(self.lock.take());
+    }
+}
+
+/// Removes a file, a link, or a folder with everything in it.
+fn remove_tree(dir: &Dir, name: &str) -> io::Result<()> {
+    if dir.symlink_metadata(name)?.is_dir() { dir.remove_dir_all(name) } else { dir.remove_file_or_symlink(name) }
+}
+
+fn make_folder(base: &Dir, name: &str) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    cap_std::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    #[cfg(not(unix))]
+    builder.recursive(false);
+    match base.create_dir_with(name, &builder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a staging folder, which must be this user's own: in a folder that others write to, one of them could have made
+/// it to look on.
+fn open_folder(base: &Dir, name: &str) -> io::Result<Dir> {
+    let folder = base.open_dir_nofollow(name)?;
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt as _;
+        let meta = folder.dir_metadata()?;
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+        }
+        if meta.mode() & 0o077 != 0 {
+            rustix::fs::chmodat(&folder, ".", rustix::fs::Mode::RWXU, rustix::fs::AtFlags::empty())?;
+        }
+    }
+    Ok(folder)
+}
+
+fn open_lock(folder: &Dir) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).follow(FollowSymlinks::No).nonblock(true);
+    #[cfg(unix)]
+    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(folder.open_with(LOCK, &options)?.into_std())
+}
+
+/// Whether the file was removed between its opening and its locking: then the lock guards nothing.
+#[cfg(unix)]
+fn is_removed(lock: &File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&lock.metadata()?) == 0)
+}
+
+#[cfg(not(unix))]
+fn is_removed(_lock: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+fn bytes_below(dir: &Dir) -> u64 {
+    let Ok(entries) = dir.entries() else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or(0, |below| bytes_below(&below)),
+        Ok(meta) => on_disk(&meta),
+        Err(_) => 0,
+    });
+    sizes.fold(0, u64::saturating_add)
+}
+
+#[cfg(unix)]
+fn on_disk(meta: &cap_std::fs::Metadata) -> u64 {
+    cap_std::fs::MetadataExt::blocks(meta).saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn on_disk(meta: &cap_std::fs::Metadata) -> u64 {
+    meta.len()
+}
+
+fn busy(shown: &str, name: &str) -> Error {
+    Error::new(Kind::Disk, format!("another recv of this share is running in {shown}"))
+        .hint(format!("wait for it to end, or choose another folder with --out DIR (it holds {name} locked)"))
+}
