@@ -9,4 +9,5 @@ pub mod net;
 pub mod relay;
 pub mod state;
 pub mod text;
+pub mod transfer;
 pub mod wire;

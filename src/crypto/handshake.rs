@@ -72,11 +72,16 @@ impl Keys {
     /// # Errors
     /// [`BadTag`]: another password, or something between the two ends changed a byte.
     pub fn verify(&self, role: Role, tag: &[u8]) -> Result<(), BadTag> {
+        self.expected(role).verify(tag)
+    }
+
+    /// What `role` must still show, so that the keys can be taken into use before it did.
+    pub fn expected(&self, role: Role) -> Expected {
         let mac = match role {
             Role::Sender => self.mac(Role::Sender, &[]),
             Role::Receiver => self.mac(Role::Receiver, &self.sender_tag()),
         };
-        mac.verify_slice(tag).map_err(|_| BadTag)
+        Expected(mac)
     }
 
     /// The record layer of `role`: what it seals with and what it opens with.
@@ -96,6 +101,19 @@ impl Keys {
             .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
             .chain_update(self.transcript.0)
             .chain_update(also)
+    }
+}
+
+/// A tag that is still to come.
+pub struct Expected(Hmac<Sha256>);
+
+impl Expected {
+    /// Checks it in constant time.
+    ///
+    /// # Errors
+    /// [`BadTag`].
+    pub fn verify(self, tag: &[u8]) -> Result<(), BadTag> {
+        self.0.verify_slice(tag).map_err(|_| BadTag)
     }
 }
 

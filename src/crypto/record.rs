@@ -5,6 +5,7 @@
 //! 2²⁰ records the key is replaced by one that cannot be traced back (NIST SP 800-38D asks for fewer than 2³² records
 //! under a key; this stays far below and forgets the past). Exactly one record of a direction is the last.
 
+use bytes::BytesMut;
 use hkdf::Hkdf;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sha2::Sha256;
@@ -69,37 +70,60 @@ impl Opener {
         Self { keys: KeySchedule::new(secret), ended: false }
     }
 
-    /// How many bytes follow this header: ciphertext and tag.
-    ///
-    /// # Errors
-    /// [`OpenError`] for a type or a length that no record has, and for anything after the last record.
-    pub fn body_length(&self, header: [u8; RECORD_HEADER]) -> Result<usize, OpenError> {
-        let [kind, length @ ..] = header;
-        let length = u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize;
-        if self.ended || kind > TYPE_LAST || length > MAX_PLAINTEXT {
-            return Err(OpenError);
-        }
-        Ok(length + TAG)
-    }
-
-    /// Opens a whole record in place and gives its plaintext.
+    /// Opens a whole record in place; [`plaintext`] then cuts it out.
     ///
     /// # Errors
     /// [`OpenError`]: changed, out of order, of another session, or after the last record.
-    pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
-        let (header, body) = record.split_first_chunk_mut::<RECORD_HEADER>().ok_or(OpenError)?;
-        if self.body_length(*header)? != body.len() {
+    pub fn open(&mut self, record: &mut [u8]) -> Result<(), OpenError> {
+        let header = Header::parse(record)?;
+        let body = &mut record[RECORD_HEADER..];
+        if self.ended || header.body_length() != body.len() {
             return Err(OpenError);
         }
         let (key, nonce) = self.keys.next();
-        let plaintext = key.open_in_place(nonce, Aad::from(*header), body).map_err(|_| OpenError)?;
-        self.ended = header[0] == TYPE_LAST;
-        Ok(plaintext)
+        key.open_in_place(nonce, Aad::from(header.0), body).map_err(|_| OpenError)?;
+        self.ended = header.is_last();
+        Ok(())
     }
 
     /// Whether the last record was opened.
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+}
+
+/// The plaintext of a record that was opened.
+pub fn plaintext(mut record: BytesMut) -> BytesMut {
+    record.truncate(record.len().saturating_sub(TAG));
+    record.split_off(RECORD_HEADER.min(record.len()))
+}
+
+/// The header of a record, of which only the shape is known: the record tells on opening whether it is true.
+#[derive(Debug, Clone, Copy)]
+pub struct Header([u8; RECORD_HEADER]);
+
+impl Header {
+    /// Takes the header off the front of `bytes`.
+    ///
+    /// # Errors
+    /// [`OpenError`] for a type or a length that no record has.
+    pub fn parse(bytes: &[u8]) -> Result<Self, OpenError> {
+        let header = Self(*bytes.first_chunk().ok_or(OpenError)?);
+        if header.0[0] > TYPE_LAST || header.body_length() > MAX_PLAINTEXT + TAG {
+            return Err(OpenError);
+        }
+        Ok(header)
+    }
+
+    /// How many bytes follow: ciphertext and tag.
+    pub fn body_length(&self) -> usize {
+        let [_, a, b, c] = self.0;
+        u32::from_be_bytes([0, a, b, c]) as usize + TAG
+    }
+
+    /// Whether it claims to be the last record.
+    pub fn is_last(&self) -> bool {
+        self.0[0] == TYPE_LAST
     }
 }
 
@@ -158,6 +182,12 @@ mod tests {
         (Sealer::new(Zeroizing::new([seed; 32])), Opener::new(Zeroizing::new([seed; 32])))
     }
 
+    fn open(opener: &mut Opener, record: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let mut record = BytesMut::from(record);
+        opener.open(&mut record)?;
+        Ok(plaintext(record).to_vec())
+    }
+
     fn sealed(sealer: &mut Sealer, plaintext: &[u8], last: bool) -> Vec<u8> {
         let mut record = [&[0; RECORD_HEADER], plaintext].concat();
         sealer.seal(&mut record, last);
@@ -174,23 +204,26 @@ mod tests {
     #[test]
     fn order_and_session_matter() {
         let (mut sealer, mut opener) = pair(1);
-        let mut one = sealed(&mut sealer, b"one", false);
-        let mut two = sealed(&mut sealer, b"two", true);
-        assert_eq!(opener.open(&mut two.clone()), Err(OpenError));
+        let one = sealed(&mut sealer, b"one", false);
+        let two = sealed(&mut sealer, b"two", true);
+        assert_eq!(open(&mut opener, &two), Err(OpenError));
         let (_, mut opener) = pair(1);
-        assert_eq!(opener.open(&mut one.clone()).unwrap(), b"one");
-        assert_eq!(opener.open(&mut one), Err(OpenError), "played twice");
+        assert_eq!(open(&mut opener, &one).unwrap(), b"one");
+        assert_eq!(open(&mut opener, &one), Err(OpenError), "played twice");
         let (_, mut other) = pair(2);
-        assert_eq!(other.open(&mut two), Err(OpenError));
+        assert_eq!(open(&mut other, &two), Err(OpenError));
     }
 
     #[test]
     fn nothing_follows_the_last_record() {
         let (mut sealer, mut opener) = pair(1);
-        let mut last = sealed(&mut sealer, b"", true);
-        opener.open(&mut last).unwrap();
+        let last = sealed(&mut sealer, b"", true);
+        open(&mut opener, &last).unwrap();
         assert!(opener.is_ended());
-        assert_eq!(opener.body_length([0; RECORD_HEADER]), Err(OpenError));
+        let (mut sealer, _) = pair(1);
+        sealer.keys.number = 1;
+        let more = sealed(&mut sealer, b"", false);
+        assert_eq!(open(&mut opener, &more), Err(OpenError));
     }
 
     #[test]
@@ -200,8 +233,8 @@ mod tests {
         opener.keys.number = RECORDS_PER_KEY - 1;
         let before = sealer.keys.secret.clone();
         for n in 0..3u8 {
-            let mut record = sealed(&mut sealer, &[n], false);
-            assert_eq!(opener.open(&mut record).unwrap(), [n]);
+            let record = sealed(&mut sealer, &[n], false);
+            assert_eq!(open(&mut opener, &record).unwrap(), [n]);
         }
         assert_ne!(before, sealer.keys.secret);
     }
@@ -210,9 +243,9 @@ mod tests {
         #[test]
         fn what_is_sealed_opens(plaintext in proptest::collection::vec(any::<u8>(), 0..2_000), last: bool) {
             let (mut sealer, mut opener) = pair(1);
-            let mut record = sealed(&mut sealer, &plaintext, last);
+            let record = sealed(&mut sealer, &plaintext, last);
             prop_assert_eq!(record.len(), plaintext.len() + RECORD_OVERHEAD);
-            prop_assert_eq!(opener.open(&mut record).unwrap(), &plaintext[..]);
+            prop_assert_eq!(open(&mut opener, &record).unwrap(), &plaintext[..]);
             prop_assert_eq!(opener.is_ended(), last);
         }
 
@@ -222,7 +255,7 @@ mod tests {
             let mut record = sealed(&mut sealer, &plaintext, false);
             let bit = usize::from(bit) % (record.len() * 8);
             record[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(opener.open(&mut record), Err(OpenError));
+            prop_assert_eq!(open(&mut opener, &record), Err(OpenError));
         }
 
         #[test]

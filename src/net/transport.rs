@@ -324,19 +324,19 @@ impl RecvHalf {
         Ok(count.is_some())
     }
 
-    /// Appends exactly `length` bytes to `buffer`.
+    /// Fills `buffer` up to `length` bytes. Where the future is dropped before it completes, what has arrived is in
+    /// the buffer.
     ///
     /// # Errors
     /// As [`RecvHalf::read`], and [`LineError::Short`] at an early finish.
-    pub async fn read_exact(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), LineError> {
-        let mut missing = length;
-        buffer.reserve(length);
-        while missing > 0 {
+    pub async fn fill(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), LineError> {
+        buffer.reserve(length.saturating_sub(buffer.len()));
+        while buffer.len() < length {
             let mut chunk = self.read().await?.ok_or(LineError::Short)?;
+            let missing = length - buffer.len();
             if chunk.len() > missing {
                 self.pending = chunk.split_off(missing);
             }
-            missing -= chunk.len();
             buffer.extend_from_slice(&chunk);
         }
         Ok(())
@@ -345,15 +345,15 @@ impl RecvHalf {
     /// The next frame, with a body of at most `limit` bytes.
     ///
     /// # Errors
-    /// As [`RecvHalf::read_exact`], and [`WireError::TooLong`].
+    /// As [`RecvHalf::fill`], and [`WireError::TooLong`].
     pub async fn read_frame(&mut self, limit: u32) -> Result<OwnedFrame, LineError> {
         let mut bytes = BytesMut::with_capacity(HEADER);
-        self.read_exact(&mut bytes, HEADER).await?;
+        self.fill(&mut bytes, HEADER).await?;
         let (_, length) = read_header(bytes[..].try_into().map_err(|_| WireError::Malformed)?);
         if length > limit {
             return Err(WireError::TooLong.into());
         }
-        self.read_exact(&mut bytes, length as usize).await?;
+        self.fill(&mut bytes, HEADER + length as usize).await?;
         Ok(OwnedFrame(bytes.freeze()))
     }
 
@@ -470,9 +470,9 @@ mod tests {
         out.finish();
         back.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
         let mut rest = BytesMut::new();
-        back.read_exact(&mut rest, 4).await.unwrap();
+        back.fill(&mut rest, 4).await.unwrap();
         assert_eq!(rest, "rest");
-        assert_eq!(back.read_exact(&mut rest, 1).await, Err(LineError::Short));
+        assert_eq!(back.fill(&mut rest, 5).await, Err(LineError::Short));
     }
 
     #[tokio::test]

@@ -36,6 +36,12 @@ pub const MAX_EARLY_MANIFEST: usize = 64 * 1024;
 /// Bytes of the sealed stream that may be on their way before the first [`Credit`].
 pub const INITIAL_CREDIT: u64 = 256 * 1024;
 
+/// The last record of a direction may exceed the credit by this much: an end must not wait for it.
+pub const LAST_RECORD_SLACK: u64 = 4096;
+
+/// The longest text for people in a message.
+pub const MAX_TEXT: usize = 1000;
+
 /// The type of a frame that holds bytes of the file that was started last.
 pub const DATA: u8 = 0x48;
 

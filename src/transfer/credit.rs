@@ -1,0 +1,158 @@
+//! Credit: how much of the sealed stream may be on its way.
+//!
+//! QUIC's flow control cannot bound it (whoever reads a stream grants QUIC credit, and every stream must be read), so
+//! the receiver says up to which offset the sender may go. The window begins at 256 KiB and follows the rate at which
+//! the receiver really drains, as TCP's receive buffer does (Dynamic Right-Sizing, Fisk and Feng 2001): in each round
+//! trip it may grow to twice of what was drained in the last one, so that a fast receiver is never held back and a slow
+//! one keeps no more in the relay than it needs.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::Instant};
+
+use crate::wire::peer::{Credit, INITIAL_CREDIT};
+
+/// The shortest time over which draining is measured. On a fast short line the round trip is far below the time that
+/// the three processes take to be scheduled, and a window of one round trip would starve them.
+const SHORTEST_ROUND: Duration = Duration::from_millis(10);
+
+/// The receiver's side: decides when to grant how much.
+#[derive(Debug)]
+pub struct Window {
+    size: u64,
+    most: u64,
+    granted: u64,
+    round: Duration,
+    round_began: Instant,
+    drained_then: u64,
+}
+
+impl Window {
+    /// A window that never exceeds `most` bytes (what the relay allows) for a line with this round-trip time.
+    pub fn new(most: u64, rtt: Duration, now: Instant) -> Self {
+        Self {
+            size: INITIAL_CREDIT,
+            most: most.max(INITIAL_CREDIT),
+            granted: INITIAL_CREDIT,
+            round: rtt.max(SHORTEST_ROUND),
+            round_began: now,
+            drained_then: 0,
+        }
+    }
+
+    /// Notes that everything up to the offset `drained` was received and used up; gives the credit to send, if it is
+    /// time for some.
+    pub fn drained(&mut self, drained: u64, now: Instant) -> Option<Credit> {
+        if now.duration_since(self.round_began) >= self.round {
+            let in_round = drained - self.drained_then;
+            self.size = self.size.max(in_round.saturating_mul(2)).min(self.most);
+            self.round_began = now;
+            self.drained_then = drained;
+        }
+        let limit = drained + self.size;
+        if limit < self.granted + self.size / 4 {
+            return None;
+        }
+        self.granted = limit;
+        Some(Credit { limit, received: drained })
+    }
+
+    /// The highest offset granted so far: who sends beyond it breaks the protocol.
+    pub fn granted(&self) -> u64 {
+        self.granted
+    }
+}
+
+/// The sender's side: waits for credit.
+#[derive(Debug)]
+pub struct Gate(watch::Sender<Credit>);
+
+impl Gate {
+    /// A gate with the first credit in it.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(Credit { limit: INITIAL_CREDIT, received: 0 }))
+    }
+
+    /// Takes what the receiver granted.
+    ///
+    /// # Errors
+    /// [`BadCredit`] where an offset falls or more is acknowledged than was sent.
+    pub fn grant(&self, credit: Credit, sent: u64) -> Result<(), BadCredit> {
+        let before = self.0.borrow().clone();
+        if credit.limit < before.limit || credit.received < before.received || credit.received > sent {
+            return Err(BadCredit);
+        }
+        self.0.send_replace(credit);
+        Ok(())
+    }
+
+    /// Waits until `end` bytes of the sealed stream may be sent.
+    pub async fn open_to(&self, end: u64) {
+        let _ = self.0.subscribe().wait_for(|credit| credit.limit >= end).await; // the sender of the channel is here
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Credit that falls, or acknowledges what was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadCredit;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// Drains at `rate` bytes a second for a second, in steps of a millisecond, as credit allows.
+    fn size_after(rate: u64, rtt_ms: u64, most: u64) -> u64 {
+        let begin = Instant::now();
+        let mut window = Window::new(most, Duration::from_millis(rtt_ms), begin);
+        for ms in 1..=1_000 {
+            window.drained(rate * ms / 1_000, begin + Duration::from_millis(ms));
+        }
+        window.size
+    }
+
+    #[test]
+    fn a_fast_receiver_gets_what_its_line_holds() {
+        let on_the_line = 125_000_000 / 5; // 1 Gbit/s, 200 ms
+        assert!(size_after(125_000_000, 200, 64 * MIB) >= on_the_line);
+        assert!(size_after(125_000_000, 200, 16 * MIB) == 16 * MIB, "never more than the relay allows");
+    }
+
+    #[test]
+    fn a_receiver_that_barely_reads_keeps_the_first_window() {
+        assert_eq!(size_after(1_000_000, 100, 64 * MIB), INITIAL_CREDIT);
+        assert_eq!(size_after(0, 100, 64 * MIB), INITIAL_CREDIT);
+    }
+
+    #[test]
+    fn credit_never_falls() {
+        let begin = Instant::now();
+        let mut window = Window::new(16 * MIB, Duration::from_millis(1), begin);
+        let mut last = INITIAL_CREDIT;
+        for step in 0..10_000u64 {
+            if let Some(credit) = window.drained(step * 1_000, begin + Duration::from_micros(step * 37)) {
+                assert!(credit.limit >= last && credit.limit == window.granted());
+                last = credit.limit;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_gate_takes_only_honest_credit() {
+        let gate = Gate::new();
+        gate.open_to(INITIAL_CREDIT).await;
+        let credit = |limit, received| Credit { limit, received };
+        assert_eq!(gate.grant(credit(1, 0), 0), Err(BadCredit));
+        assert_eq!(gate.grant(credit(MIB, 10), 9), Err(BadCredit));
+        gate.grant(credit(MIB, 10), 10).unwrap();
+        assert_eq!(gate.grant(credit(MIB, 9), 10), Err(BadCredit));
+        gate.open_to(MIB).await;
+    }
+}

@@ -1,0 +1,140 @@
+//! From files to records: read, hashed and cut into frames on a blocking thread, ahead of the line.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::session::Record;
+use crate::{
+    disk::{Source, SourceFile},
+    error::{Error, Kind, Result},
+    wire::{
+        WireError,
+        peer::{FileEnd, FileStart, Request},
+    },
+};
+
+/// Records that are ready before the line takes them.
+const AHEAD: usize = 2;
+
+/// Room that the frames around a file's content take.
+const FRAMES: usize = 64;
+
+/// The files of a request, in order.
+pub(super) struct Wanted {
+    files: Vec<u32>,
+    bytes: Option<u64>,
+}
+
+impl Wanted {
+    /// Checks a request against what there is.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] for ranges that are not in order or leave the manifest, and for offers of parts, which
+    /// this version has not announced that it takes.
+    pub(super) fn new(source: &Source, request: &Request) -> Result<Self, WireError> {
+        let entries = source.manifest().entries();
+        let mut end = 0;
+        let mut wanted = Self { files: Vec::new(), bytes: Some(0) };
+        for &(from, to) in &request.wanted {
+            if from < end || to <= from || to as usize > entries.len() {
+                return Err(WireError::Malformed);
+            }
+            end = to;
+            for index in (from..to).filter(|i| entries[*i as usize].is_file()) {
+                wanted.files.push(index);
+                wanted.bytes = wanted.bytes.zip(entries[index as usize].size()).map(|(sum, size)| sum + size);
+            }
+        }
+        if request.have.is_empty() { Ok(wanted) } else { Err(WireError::Malformed) }
+    }
+
+    /// The sum of their sizes, where all are known.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+}
+
+/// A record and how many bytes of content are in it.
+type Fed = Result<(Record, u64)>;
+
+/// Fills records. Dropped, it stops.
+pub(super) struct Feeder(JoinHandle<()>);
+
+impl Feeder {
+    /// Starts; the records come out of the channel, and its end is the end of the last file.
+    pub(super) fn start(source: Arc<Source>, wanted: Wanted) -> (Self, mpsc::Receiver<Fed>) {
+        let (tx, rx) = mpsc::channel(AHEAD);
+        let reader = Reader { source, wanted: wanted.files.into_iter(), current: None };
+        (Self(tokio::spawn(reader.run(tx))), rx)
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Reader {
+    source: Arc<Source>,
+    wanted: std::vec::IntoIter<u32>,
+    current: Option<SourceFile>,
+}
+
+impl Reader {
+    /// One call a record: a thread that waited for the line would keep a test's clock from moving.
+    async fn run(mut self, records: mpsc::Sender<Fed>) {
+        loop {
+            let filled = spawn_blocking(move || {
+                let fed = self.fill();
+                (self, fed)
+            });
+            let fed = match filled.await {
+                Ok((reader, fed)) => {
+                    self = reader;
+                    fed
+                }
+                Err(e) => {
+                    let _ = records.send(Err(Error::new(Kind::Transfer, format!("reading failed: {e}")))).await;
+                    return;
+                }
+            };
+            let Some(fed) = fed.transpose() else { return };
+            let failed = fed.is_err();
+            if records.send(fed).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// Fills a record with as many files, or as much of one, as it holds; `None` when all are through.
+    fn fill(&mut self) -> Result<Option<(Record, u64)>> {
+        let mut record = Record::with_room();
+        let mut content = 0;
+        while record.room() > 2 * FRAMES {
+            let Some(file) = &mut self.current else {
+                let Some(entry) = self.wanted.next() else { break };
+                self.current = Some(self.source.open(entry as usize)?);
+                record.push(&FileStart { entry, offset: 0 }).map_err(unencodable)?;
+                continue;
+            };
+            let room = record.room() - FRAMES;
+            let read = record.push_data(room, |buffer| file.read(buffer))?;
+            content += read as u64;
+            if read < room
+                && let Some(file) = self.current.take()
+            {
+                record.push(&FileEnd { hash: file.finish()? }).map_err(unencodable)?;
+            }
+        }
+        Ok((!record.is_empty()).then_some((record, content)))
+    }
+}
+
+fn unencodable(e: WireError) -> Error {
+    Error::new(Kind::Transfer, e.to_string())
+}

@@ -1,0 +1,291 @@
+//! The first three flights: from a stream to a session that both ends have proved.
+//!
+//! The receiver speaks first ([`Initiator`]); the sender answers ([`respond`]) once its budget has given a guess. What
+//! arrives before the tags may have been written by anybody in between: an [`Alert`] is a hint, and whatever does not
+//! parse is treated like a tag that does not fit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    budget::{Budget, CONFIRM_WITHIN, NoGuess},
+    session::{Incoming, Outgoing, Record},
+};
+use crate::{
+    code::{Code, Slot},
+    crypto::{self, Exchange, Keys, Opener, Password, Role, Transcript},
+    error::{Error, Kind, Result},
+    net::{LineError, RecvHalf, SendHalf, transport::Lost},
+    wire::{
+        Message, WireError, frame,
+        peer::{
+            Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITE_SPAKE2_AES256GCM,
+            SUITES, VERSION,
+        },
+        relay::code::{ENDED, PEER_LOST},
+    },
+};
+
+/// How long the receiver waits for flight 2: the sender may let it wait for 30 s while others confirm their guesses.
+const ANSWER_WITHIN: Duration = Duration::from_secs(45);
+
+/// How long the sender waits for flight 1, which comes with the stream.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// A session that both ends have proved.
+pub struct Established {
+    /// What goes to the other end.
+    pub out: Outgoing,
+    /// What comes from the other end.
+    pub incoming: Incoming,
+    /// Opens what comes.
+    pub opener: Opener,
+    /// How long the other end took to answer: a round trip and its work. The sender does not measure it.
+    pub round_trip: Duration,
+}
+
+/// The receiver, its flight 1 made and not yet answered.
+pub struct Initiator {
+    exchange: Exchange,
+    slot: Slot,
+    hello: Bytes,
+    began: Instant,
+}
+
+impl Initiator {
+    /// Makes flight 1 for a code.
+    ///
+    /// # Errors
+    /// Never for the messages of this version.
+    pub fn new(code: &Code) -> Result<Self, WireError> {
+        let (exchange, message) =
+            Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+        let hello = Hello {
+            version: VERSION,
+            suites: SUITES.to_vec(),
+            capabilities: 0,
+            random: rand::random(),
+            mode: Mode::Code,
+            exchanges: vec![ExchangeMessage { suite: SUITE_SPAKE2_AES256GCM, message }],
+        };
+        let mut bytes = Vec::new();
+        frame::encode(&hello, &mut bytes)?;
+        Ok(Self { exchange, slot: code.slot(), hello: bytes.into(), began: Instant::now() })
+    }
+
+    /// Flight 1, to be sent at once.
+    pub fn hello(&self) -> &Bytes {
+        &self.hello
+    }
+
+    /// Takes flight 2, checks the sender's tag and answers with flight 3.
+    ///
+    /// # Errors
+    /// [`Kind::WrongCode`] for a tag that does not fit and for anything that no sender says; [`Kind::Refused`] and
+    /// [`Kind::Transfer`] for an alert; [`Kind::NotFound`] and [`Kind::Network`] for a cut.
+    pub async fn finish(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
+        let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
+        let answer = answer.map_err(early_cut)?;
+        let round_trip = self.began.elapsed();
+        if let Ok(alert) = answer.frame().decode::<Alert>() {
+            return Err(alerted(&alert));
+        }
+        let reply: Reply = answer.frame().decode().map_err(|_| wrong_code())?;
+        check_choice(&reply)?;
+        let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
+        let transcript = Transcript::new(self.slot, crypto::Mode::Code, &self.hello, answer.bytes());
+        let keys = Keys::derive(&key, transcript);
+        let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
+        let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
+        keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
+        say(&mut send, &Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
+        let (sealer, opener) = keys.into_records(Role::Receiver);
+        Ok(Established { out: Outgoing::new(send, sealer), incoming: Incoming::new(recv), opener, round_trip })
+    }
+}
+
+/// The choice must be one of ours, and the best of those that both ends have: a downgrade is refused even where the
+/// tags would fit.
+fn check_choice(reply: &Reply) -> Result<()> {
+    if reply.version != VERSION {
+        return Err(other_version());
+    }
+    let best = SUITES.iter().find(|suite| reply.suites.contains(suite));
+    if best == Some(&reply.exchange.suite) { Ok(()) } else { Err(wrong_code()) }
+}
+
+/// How an attempt ended on the sender's side without a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSession {
+    /// Flight 2 went out, and no proof came back in time: somebody tried a wrong code, or vanished. The guess is lost.
+    Unproved,
+    /// It never came to a guess.
+    Broken,
+    /// The code was tried too often.
+    Retired,
+    /// The guess could not be written down.
+    Disk(Error),
+}
+
+/// Answers flight 1 and waits for flight 3. `early` goes out, sealed, together with flight 2.
+///
+/// # Errors
+/// [`NoSession`]. The other end has been told what it may know.
+pub async fn respond(
+    code: &Code,
+    budget: &Budget,
+    early: Record,
+    mut send: SendHalf,
+    mut recv: RecvHalf,
+) -> Result<Established, NoSession> {
+    let flight = match read_hello(&mut recv).await {
+        Ok(flight) => flight,
+        Err(Some(alert)) => return Err(refuse(send, alert, 0).await),
+        Err(None) => return Err(NoSession::Broken),
+    };
+    let (exchange, message) =
+        Exchange::start(Role::Sender, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+    let Ok(key) = exchange.finish(&flight.message) else {
+        return Err(refuse(send, AlertReason::Malformed, 0).await);
+    };
+    let reply = Reply {
+        version: VERSION,
+        suites: SUITES.to_vec(),
+        capabilities: 0,
+        random: rand::random(),
+        exchange: ExchangeMessage { suite: SUITE_SPAKE2_AES256GCM, message },
+    };
+    let mut bytes = Vec::new();
+    frame::encode(&reply, &mut bytes).map_err(|_| NoSession::Broken)?;
+    let keys = Keys::derive(&key, Transcript::new(code.slot(), crypto::Mode::Code, &flight.bytes, &bytes));
+    frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
+    let guess = match budget.take().await {
+        Ok(guess) => guess,
+        Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, wait.as_secs() as u32 + 1).await),
+        Err(NoGuess::Retired) => {
+            refuse(send, AlertReason::Guesses, 0).await;
+            return Err(NoSession::Retired);
+        }
+        Err(NoGuess::Disk(e)) => return Err(NoSession::Disk(e)),
+    };
+    // The receiver's tag is checked before anything it sealed is opened, so the keys are needed until then; what is
+    // sealed here before that is only the first part of the manifest.
+    let expected = keys.expected(Role::Receiver);
+    let (sealer, opener) = keys.into_records(Role::Sender);
+    let confirmed = async {
+        send.write(bytes.into()).await?;
+        let mut out = Outgoing::new(send, sealer);
+        out.send(early).await?;
+        let confirm: Confirm = recv.read_frame(MAX_CLEAR_BODY).await?.frame().decode()?;
+        Ok::<_, LineError>((out, confirm))
+    };
+    match timeout(CONFIRM_WITHIN, confirmed).await {
+        Ok(Ok((out, confirm))) if expected.verify(&confirm.tag).is_ok() => {
+            guess.give_back();
+            Ok(Established { out, incoming: Incoming::new(recv), opener, round_trip: Duration::ZERO })
+        }
+        _ => Err(NoSession::Unproved),
+    }
+}
+
+/// Flight 1, checked as far as it can be.
+struct Flight1 {
+    bytes: Bytes,
+    message: Vec<u8>,
+}
+
+async fn read_hello(recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>> {
+    let read = timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
+    let frame = match read {
+        Ok(Ok(frame)) => frame,
+        Ok(Err(LineError::Wire(_))) | Err(_) => return Err(Some(AlertReason::Malformed)),
+        Ok(Err(_)) => return Err(None),
+    };
+    let hello: Hello = frame.frame().decode().map_err(|_| AlertReason::Malformed)?;
+    if hello.version != VERSION {
+        return Err(Some(AlertReason::Version));
+    }
+    let best = SUITES.iter().find(|suite| hello.suites.contains(suite)).ok_or(AlertReason::Suite)?;
+    let exchange = hello.exchanges.into_iter().find(|e| e.suite == *best).ok_or(AlertReason::Malformed)?;
+    Ok(Flight1 { bytes: frame.bytes().clone(), message: exchange.message })
+}
+
+/// Tells the receiver why there is no session.
+async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
+    if say(&mut send, &Alert { reason, retry_after }).await.is_ok() {
+        send.finish();
+    }
+    NoSession::Broken
+}
+
+async fn say<M: Message>(send: &mut SendHalf, message: &M) -> Result<(), LineError> {
+    let mut bytes = Vec::new();
+    frame::encode(message, &mut bytes)?;
+    send.write(bytes.into()).await
+}
+
+fn alerted(alert: &Alert) -> Error {
+    match alert.reason {
+        AlertReason::Version => other_version(),
+        AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
+            .hint("use the same version of qshare at both ends"),
+        AlertReason::Guesses => {
+            let e = Error::new(Kind::Refused, "the sender refuses: this code was tried wrongly too often");
+            match alert.retry_after {
+                0 => e.hint("ask the sender for a new code"),
+                seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
+            }
+        }
+        AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
+            .hint("try again in a minute"),
+        AlertReason::Malformed => wrong_code(),
+    }
+}
+
+fn in_words(seconds: u32) -> String {
+    if seconds < 90 {
+        crate::text::count(seconds.into(), "second")
+    } else {
+        crate::text::count(seconds.div_ceil(60).into(), "minute")
+    }
+}
+
+fn other_version() -> Error {
+    Error::new(Kind::Transfer, "the sender speaks another version of the protocol")
+        .hint("use the same version of qshare at both ends")
+}
+
+fn wrong_code() -> Error {
+    Error::new(Kind::WrongCode, "the code is wrong, or something between the two ends tampered with the session")
+        .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
+}
+
+fn silent() -> Error {
+    Error::new(Kind::Network, "the sender does not answer").hint("ask whether it is still online, then try again")
+}
+
+/// A cut before the sender has proved anything: mostly a sender that is gone.
+fn early_cut(e: LineError) -> Error {
+    match e {
+        LineError::Ended(PEER_LOST | ENDED) => {
+            Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
+        }
+        LineError::Wire(_) | LineError::Short => wrong_code(),
+        e => cut(&e),
+    }
+}
+
+/// A cut, told as what it means.
+pub fn cut(e: &LineError) -> Error {
+    let what = match e {
+        LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
+        LineError::Ended(_) | LineError::Short => "the transfer was cut",
+        LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
+        LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",
+        LineError::Lost(_) => "the connection to the relay failed",
+        LineError::Wire(_) => "what came over the line makes no sense",
+    };
+    Error::new(Kind::Network, what).hint("check the network and start again")
+}

@@ -1,0 +1,182 @@
+//! The manifest on its way: cut into records at the sender, put together at the receiver.
+
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{Builder, Entry, EntryKind, Manifest, ManifestError, RawEntry},
+    transfer::session::{RECORD, Record, SessionError},
+    wire::{
+        Frame, Message, WireError,
+        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, PAD},
+    },
+};
+
+/// What an entry takes on the wire besides its texts, at most: lengths, kind, size, mode and time.
+const ENTRY_OVERHEAD: usize = 48;
+
+/// Cuts a manifest into records. The first one may go out before the receiver has proved itself, and is padded.
+pub struct Outline<'a> {
+    manifest: &'a Manifest,
+    next: usize,
+}
+
+impl<'a> Outline<'a> {
+    /// From the beginning.
+    pub fn new(manifest: &'a Manifest) -> Self {
+        Self { manifest, next: 0 }
+    }
+
+    /// The head and the first entries, padded to a power of two of at most [`MAX_EARLY_MANIFEST`].
+    ///
+    /// # Errors
+    /// Never for a manifest that was built.
+    pub fn first(&mut self) -> Result<Record, WireError> {
+        /// The head (a name of 255 bytes) and the headers of the frames.
+        const BESIDES: usize = 512;
+        let mut record = Record::of(&ManifestHead(self.manifest.head()))?;
+        record.push(&self.part(MAX_EARLY_MANIFEST - BESIDES))?;
+        record.pad();
+        Ok(record)
+    }
+
+    /// The next record; `None` when all entries are out.
+    ///
+    /// # Errors
+    /// Never for a manifest that was built.
+    pub fn next_record(&mut self) -> Result<Option<Record>, WireError> {
+        if self.next == self.manifest.entries().len() {
+            return Ok(None);
+        }
+        Record::of(&self.part(RECORD / 2)).map(Some)
+    }
+
+    fn part(&mut self, most: usize) -> ManifestPart {
+        let mut size = 0;
+        let rest = &self.manifest.entries()[self.next..];
+        let part: Vec<RawEntry> = rest
+            .iter()
+            .take_while(|entry| {
+                size += length_on_the_wire(entry);
+                size <= most
+            })
+            .map(RawEntry::from)
+            .collect();
+        self.next += part.len();
+        ManifestPart(part)
+    }
+}
+
+fn length_on_the_wire(entry: &Entry) -> usize {
+    let target = match &entry.kind {
+        EntryKind::Link { target } => target.len(),
+        EntryKind::File { .. } | EntryKind::Folder => 0,
+    };
+    entry.path.as_str().len() + target + ENTRY_OVERHEAD
+}
+
+/// Puts a manifest together, record by record.
+#[derive(Default)]
+pub struct Collector(Option<Builder>);
+
+impl Collector {
+    /// Takes the frames of a record. `true` when the manifest is complete.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] for a name that is not allowed, [`Kind::Transfer`] for any other thing that no honest sender says.
+    pub fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
+        while !plaintext.is_empty() {
+            let frame = Frame::split(&mut plaintext).map_err(malformed)?;
+            match (frame.kind, &mut self.0) {
+                (PAD, _) => {}
+                (ManifestHead::TYPE, empty @ None) => {
+                    let ManifestHead(head) = frame.decode().map_err(malformed)?;
+                    *empty = Some(Builder::new(head).map_err(refused)?);
+                }
+                (ManifestPart::TYPE, Some(builder)) => {
+                    let ManifestPart(part) = frame.decode().map_err(malformed)?;
+                    for entry in part {
+                        entry.parse().and_then(|entry| builder.push(entry)).map_err(refused)?;
+                    }
+                }
+                (Failure::TYPE, _) => {
+                    return Err(super::receive::failed(&frame.decode().map_err(malformed)?));
+                }
+                _ if frame.may_be_skipped() => {}
+                (other, _) => return Err(malformed(WireError::Unexpected(other))),
+            }
+        }
+        Ok(self.0.as_ref().is_some_and(Builder::is_full))
+    }
+
+    /// The manifest.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] where it is not complete.
+    pub fn finish(self) -> Result<Manifest> {
+        self.0.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
+    }
+}
+
+fn malformed(e: WireError) -> Error {
+    super::receive::broken(&SessionError::Protocol(e))
+}
+
+fn refused(e: ManifestError) -> Error {
+    let kind = match e {
+        ManifestError::Path(..) | ManifestError::Link(_) => Kind::Disk,
+        _ => Kind::Transfer,
+    };
+    Error::new(kind, format!("the offer was refused: {e}"))
+        .hint("nothing was written; ask the sender what it means to share")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::RECORD_OVERHEAD,
+        manifest::{Coding, Head, SafePath, ShareId},
+        transfer::session,
+    };
+
+    fn manifest(entries: u64) -> Manifest {
+        let mut builder = Builder::new(Head { share: ShareId::random(), name: "many".into(), entries }).unwrap();
+        for n in 0..entries {
+            let kind = EntryKind::File { size: Some(u64::from(u32::MAX)), coding: Coding::Identity };
+            let path = SafePath::parse(&format!("{}{n}", "ü".repeat(n as usize % 100))).unwrap();
+            builder.push(Entry { path, kind, mode: 0o777, mtime: None }).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_manifest_of_any_length_comes_out_as_it_went_in() {
+        for entries in [0, 1, 100, 5_000] {
+            let manifest = manifest(entries);
+            let mut outline = Outline::new(&manifest);
+            let mut collector = Collector::default();
+            let first = outline.first().unwrap();
+            let length = first.sealed_length() as usize - RECORD_OVERHEAD;
+            assert!(length.is_power_of_two() && length <= MAX_EARLY_MANIFEST, "{length}");
+            let mut complete = collector.take(first.frames()).unwrap();
+            while let Some(record) = outline.next_record().unwrap() {
+                assert!(!complete);
+                assert!(record.sealed_length() <= session::RECORD as u64);
+                complete = collector.take(record.frames()).unwrap();
+            }
+            assert!(complete);
+            assert_eq!(collector.finish().unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_refused_by_name() {
+        let mut record = Record::new();
+        let head = Head { share: ShareId::random(), name: "x".into(), entries: 1 };
+        record.push(&ManifestHead(head)).unwrap();
+        let entry = RawEntry { path: "../\u{1b}[2Jx".into(), kind: EntryKind::Folder, mode: 0, mtime: None };
+        record.push(&ManifestPart(vec![entry])).unwrap();
+        let refused = Collector::default().take(record.frames()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Disk);
+        assert!(refused.message().contains("../\\u{1b}[2Jx"), "{refused}");
+    }
+}

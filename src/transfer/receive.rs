@@ -1,0 +1,334 @@
+//! The receiver's end of a download: connect, look at the offer, take it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+
+use super::{
+    Events,
+    credit::Window,
+    fetch::Fetch,
+    handshake::{Established, Initiator, cut},
+    outline::Collector,
+    session::{Incoming, Outgoing, Record, SessionError},
+    share::rejected_by_relay,
+    unpack::Unpacker,
+};
+use crate::{
+    code::Code,
+    crypto::Opener,
+    disk::{Clash, Plan, Sink},
+    error::{Error, Kind, Result},
+    event::{self, Event, Finished, Route, SCHEMA},
+    manifest::{EntryKind, Manifest},
+    net::{Connection, LineError},
+    text::visible,
+    wire::{
+        Message, frame,
+        peer::{Done, Failure, FailureReason, MAX_TEXT, Outcome, Request},
+        relay::{Connect, Connected, MAX_BODY, Rejected},
+    },
+};
+
+/// A relay answers within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Within this time something of the sender must arrive while it has something to send.
+pub(super) const STALLED: Duration = Duration::from_secs(30);
+
+/// How long the sender may take to acknowledge the end; what is saved is saved in any case.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long a goodbye may take that nobody depends on.
+const SHORT_GOODBYE: Duration = Duration::from_millis(500);
+
+/// Entries in one `entries` event.
+const LISTED_AT_ONCE: usize = 1000;
+
+/// Connects to the sender behind a code and gets its offer.
+///
+/// # Errors
+/// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
+/// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
+pub async fn connect(connection: &Connection, code: &Code) -> Result<Offer> {
+    let initiator = Initiator::new(code).map_err(|e| broken(&e.into()))?;
+    let opening = async {
+        let (mut send, mut recv) = connection.open().await?;
+        let mut bytes = Vec::new();
+        frame::encode(&Connect { slot: code.slot(), token: None }, &mut bytes)?;
+        bytes.extend_from_slice(initiator.hello()); // flight 1 does not wait for the relay's answer
+        send.write(bytes.into()).await?;
+        let answer = recv.read_frame(MAX_BODY).await?;
+        Ok::<_, LineError>((send, recv, answer))
+    };
+    let (send, recv, answer) = match timeout(ANSWER_WITHIN, opening).await {
+        Ok(opened) => opened.map_err(|e| cut(&e))?,
+        Err(_) => return Err(Error::new(Kind::Network, "the relay does not answer").hint("try again")),
+    };
+    let limits = match answer.frame().kind {
+        Connected::TYPE => answer.frame().decode::<Connected>().map_err(|e| cut(&e.into()))?.limits,
+        Rejected::TYPE => {
+            let rejected: Rejected = answer.frame().decode().map_err(|e| cut(&e.into()))?;
+            return Err(rejected_by_relay(rejected.reason));
+        }
+        other => return Err(cut(&crate::wire::WireError::Unexpected(other).into())),
+    };
+    let Established { out, incoming, opener, round_trip } = initiator.finish(send, recv).await?;
+    let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
+    let mut line = Line { out, incoming, opener, window };
+    match line.manifest().await {
+        Ok(manifest) => Ok(Offer { line, manifest: Arc::new(manifest) }),
+        Err(e) => Err(refuse(line.out, e).await),
+    }
+}
+
+/// A confirmed session, seen from the receiver.
+struct Line {
+    out: Outgoing,
+    incoming: Incoming,
+    opener: Opener,
+    window: Window,
+}
+
+impl Line {
+    async fn manifest(&mut self) -> Result<Manifest> {
+        let mut collector = Collector::default();
+        loop {
+            let next = timeout(STALLED, self.incoming.opened(&mut self.opener)).await.map_err(|_| stalled())?;
+            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&LineError::Short.into()))?;
+            if collector.take(&record)? {
+                return collector.finish();
+            }
+            self.grant().await?;
+        }
+    }
+
+    /// Grants credit for what was received, if it is time to.
+    async fn grant(&mut self) -> Result<()> {
+        if let Some(credit) = self.window.drained(self.incoming.received(), Instant::now()) {
+            let record = Record::of(&credit).map_err(|e| broken(&e.into()))?;
+            self.out.send(record).await.map_err(|e| cut(&e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells the sender that nothing will come of it, and gives the reason back.
+async fn refuse(out: Outgoing, e: Error) -> Error {
+    let outcome = match e.kind() {
+        Kind::Disk => Outcome::Disk,
+        Kind::Corrupt => Outcome::Corrupt,
+        Kind::Interrupted => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    };
+    let message = e.message().chars().take(MAX_TEXT / 4).collect();
+    goodbye(out, Done { outcome, message }).await;
+    e
+}
+
+/// Sends the last record and waits a moment until the sender has it.
+async fn goodbye(out: Outgoing, done: Done) {
+    let saying = async {
+        let Ok(record) = Record::of(&done) else { return };
+        if let Ok(mut half) = out.send_last(record).await {
+            half.delivered().await;
+        }
+    };
+    let _ = timeout(SHORT_GOODBYE, saying).await;
+}
+
+/// What a sender offers, not yet accepted.
+pub struct Offer {
+    line: Line,
+    manifest: Arc<Manifest>,
+}
+
+impl Offer {
+    /// What is offered, for the person who decides.
+    pub fn summary(&self) -> event::Offer {
+        let entries = self.manifest.entries();
+        let hidden = entries.iter().filter(|e| e.path.name().starts_with('.')).count();
+        let executables = entries.iter().filter(|e| e.is_file() && e.mode & 0o111 != 0).count();
+        event::Offer {
+            schema: SCHEMA,
+            share: self.manifest.share().to_string(),
+            name: self.manifest.name().to_owned(),
+            files: self.manifest.files(),
+            bytes: self.manifest.bytes(),
+            resumed_bytes: 0,
+            hidden: hidden as u64,
+            executables: executables as u64,
+        }
+    }
+
+    /// Reports every entry and takes leave.
+    pub async fn list(self, events: &Events) {
+        for part in self.manifest.entries().chunks(LISTED_AT_ONCE) {
+            events.report(Event::Entries { entries: part.iter().map(listed).collect() }).await;
+        }
+        goodbye(self.line.out, Done { outcome: Outcome::Listed, message: String::new() }).await;
+    }
+
+    /// The person said no.
+    pub async fn decline(self) {
+        goodbye(self.line.out, Done { outcome: Outcome::Declined, message: String::new() }).await;
+    }
+
+    /// Decides where everything goes, before anything is written.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`]: names that stand in the way, no space, names that the target cannot hold.
+    pub async fn plan(self, out: Option<PathBuf>, clash: Clash) -> Result<Planned> {
+        let manifest = Arc::clone(&self.manifest);
+        match off_thread(move || Plan::new(manifest, out.as_deref(), clash)).await {
+            Ok(plan) => Ok(Planned { line: self.line, manifest: self.manifest, plan }),
+            Err(e) => Err(refuse(self.line.out, e).await),
+        }
+    }
+}
+
+fn listed(entry: &crate::manifest::Entry) -> event::ListedEntry {
+    let (kind, link) = match &entry.kind {
+        EntryKind::File { .. } => ("file", None),
+        EntryKind::Folder => ("folder", None),
+        EntryKind::Link { target } => ("link", Some(target.clone())),
+    };
+    event::ListedEntry {
+        path: entry.path.as_str().to_owned(),
+        kind,
+        size: entry.size(),
+        mode: entry.mode,
+        mtime: entry.mtime.map(|m| m.seconds),
+        link,
+    }
+}
+
+/// An offer with a place for everything in it.
+pub struct Planned {
+    line: Line,
+    manifest: Arc<Manifest>,
+    plan: Plan,
+}
+
+impl Planned {
+    /// The person said no.
+    pub async fn decline(self) {
+        goodbye(self.line.out, Done { outcome: Outcome::Declined, message: String::new() }).await;
+    }
+
+    /// Downloads, verifies and names everything.
+    ///
+    /// # Errors
+    /// Any [`Kind`]; nothing partial stands under a final name.
+    pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
+        let Self { line: Line { mut out, incoming, opener, window }, manifest, plan } = self;
+        let began = Instant::now();
+        let (total, files) = (plan.bytes(), plan.files());
+        let wanted = ranges((0..manifest.entries().len()).filter(|i| plan.wants(*i)));
+        let receiving = async {
+            let sink = off_thread(move || Sink::new(plan)).await?;
+            let request = Record::of(&Request { wanted, have: Vec::new() }).map_err(|e| broken(&e.into()))?;
+            out.send(request).await.map_err(|e| cut(&e))?;
+            let unpacker = Unpacker::new(opener, sink, files);
+            Fetch { out: &mut out, window, events, total }.run(incoming, unpacker).await
+        };
+        let received = tokio::select! {
+            received = receiving => received,
+            () = interrupt => Err(Error::new(Kind::Interrupted, "stopped; nothing was kept")),
+        };
+        match received {
+            Ok(fetched) => {
+                leave(out, fetched.incoming, fetched.opener).await;
+                let seconds = began.elapsed().as_secs_f64();
+                let saved = fetched.saved.iter().map(|path| shown(path)).collect();
+                Ok(Finished { bytes: fetched.bytes, seconds, saved, files, path: Route::Relay })
+            }
+            Err(e) => Err(refuse(out, e).await),
+        }
+    }
+}
+
+/// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only.
+async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
+    let leaving = async {
+        let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
+        let Ok(_half) = out.send_last(record).await else { return };
+        while let Ok(Some(_)) = incoming.opened(&mut opener).await {}
+    };
+    let _ = timeout(GOODBYE, leaving).await;
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Half-open ranges of the numbers, which come in order.
+fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for n in numbers.map(|n| n as u32) {
+        match ranges.last_mut() {
+            Some((_, end)) if *end == n => *end += 1,
+            _ => ranges.push((n, n + 1)),
+        }
+    }
+    ranges
+}
+
+/// Runs something that blocks.
+pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(Error::new(Kind::Transfer, format!("the work was lost: {e}"))),
+    }
+}
+
+/// A session that ended before it was complete, told as what it means to the receiver.
+pub(super) fn broken(e: &SessionError) -> Error {
+    match e {
+        SessionError::Line(e) => cut(e),
+        SessionError::Tampered(_) => {
+            Error::new(Kind::WrongCode, "something between the two ends tampered with the transfer")
+                .hint("nothing of it was kept; try another relay or another network")
+        }
+        SessionError::Protocol(e) => Error::new(Kind::Transfer, format!("the sender broke the protocol: {e}"))
+            .hint("use the same version of qshare at both ends"),
+    }
+}
+
+/// What the sender, which has proved itself, says about its failure.
+pub(super) fn failed(failure: &Failure) -> Error {
+    let said = visible(&failure.message);
+    match failure.reason {
+        FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
+            .hint("start again to get the present state"),
+        FailureReason::NoPlace => Error::new(Kind::Refused, format!("the sender refused: {said}"))
+            .hint("if a running download fails, its place is free again: try later"),
+        FailureReason::Ended => {
+            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint("ask for a new code")
+        }
+        FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
+            .hint("use the same version of qshare at both ends"),
+    }
+}
+
+pub(super) fn stalled() -> Error {
+    Error::new(Kind::Network, "nothing arrives from the sender any more").hint("check the network and start again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_as_few_as_can_be() {
+        assert_eq!(ranges([0, 1, 2, 5, 7, 8].into_iter()), [(0, 3), (5, 6), (7, 9)]);
+        assert_eq!(ranges(std::iter::empty()), []);
+    }
+}

@@ -1,0 +1,408 @@
+//! The sender's end of one download.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+use super::{
+    credit::Gate,
+    feed::{self, Feeder},
+    handshake::{Established, NoSession, cut, respond},
+    outline::Outline,
+    session::{Incoming, Outgoing, Record, SessionError},
+    share::{Place, Share},
+};
+use crate::{
+    crypto::Opener,
+    disk::Source,
+    error::{Error, Kind},
+    event::{Download, Event, Route},
+    net::{RecvHalf, SendHalf},
+    text::visible,
+    wire::{
+        Frame, Message, WireError,
+        peer::{Credit, Done, DoneAck, Failure, FailureReason, MAX_TEXT, Outcome, Request},
+        relay::Incoming as FromRelay,
+    },
+};
+
+/// The relay announces a receiver on a stream at once.
+const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A person at the other end has this long to accept.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// How long the last record may take to be acknowledged.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Progress is reported at most this often.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// Answers a stream that the relay opened: handshake, manifest, content, end. Whatever goes wrong stays in here.
+pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (SendHalf, RecvHalf)) {
+    match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
+        Ok(Ok(frame)) if frame.frame().decode::<FromRelay>().is_ok() => {}
+        _ => return,
+    }
+    let source = share.source().await;
+    let early = match &source {
+        Ok(source) => Outline::new(source.manifest()).first().unwrap_or_default(),
+        Err(_) => Record::new(),
+    };
+    match respond(share.code(), share.budget(), early, send, recv).await {
+        Ok(session) => Serving::new(share, number).run(session, source).await,
+        Err(NoSession::Unproved) => {
+            let guesses_left = share.budget().left();
+            share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
+            share.check_retired();
+        }
+        Err(NoSession::Retired) => share.check_retired(),
+        Err(NoSession::Disk(e)) => {
+            let message = format!("a receiver was turned away: {e}");
+            let hint = e.next_step().map(str::to_owned);
+            share.events().report(Event::Warning { kind: "state", message, hint }).await;
+        }
+        Err(NoSession::Broken) => {}
+    }
+}
+
+fn label(number: u64) -> String {
+    format!("receiver {number}")
+}
+
+/// How a download ended that is over.
+enum Ended {
+    /// The receiver has everything.
+    Done,
+    /// The receiver only looked, or its user said no.
+    NotWanted,
+}
+
+/// What went wrong at this end or was told by the other; the other end is told the first kind.
+enum Trouble {
+    Here(FailureReason, Error),
+    There(Error),
+}
+
+impl From<SessionError> for Trouble {
+    fn from(e: SessionError) -> Self {
+        match e {
+            SessionError::Line(e) => Self::There(cut(&e)),
+            SessionError::Tampered(_) => Self::There(Error::new(Kind::WrongCode, "something tampered with the session")),
+            SessionError::Protocol(e) => Self::Here(
+                FailureReason::Protocol,
+                Error::new(Kind::Transfer, format!("the receiver broke the protocol: {e}")),
+            ),
+        }
+    }
+}
+
+impl From<crate::net::LineError> for Trouble {
+    fn from(e: crate::net::LineError) -> Self {
+        SessionError::Line(e).into()
+    }
+}
+
+impl From<WireError> for Trouble {
+    fn from(e: WireError) -> Self {
+        SessionError::Protocol(e).into()
+    }
+}
+
+/// What the receiver said, apart from credit.
+enum Said {
+    Request(Request),
+    Done(Done),
+}
+
+/// One download being served.
+struct Serving {
+    share: Arc<Share>,
+    number: u64,
+    gate: Gate,
+    ledger: Mutex<Ledger>,
+}
+
+impl Serving {
+    fn new(share: Arc<Share>, number: u64) -> Self {
+        Self { share, number, gate: Gate::new(), ledger: Mutex::default() }
+    }
+
+    async fn run(self, session: Established, source: crate::error::Result<Arc<Source>>) {
+        let Established { mut out, mut incoming, mut opener, .. } = session;
+        let ended = match source {
+            Ok(source) => {
+                let (said_tx, mut said) = mpsc::channel(4);
+                tokio::select! {
+                    trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
+                    ended = self.speak(&mut out, &mut said, source) => ended,
+                    () = self.share.ending() => Err(Trouble::Here(
+                        FailureReason::Ended,
+                        Error::new(Kind::Interrupted, "the share was ended"),
+                    )),
+                }
+            }
+            Err(e) => Err(Trouble::Here(FailureReason::Source, e)),
+        };
+        let last = match &ended {
+            Ok(_) => Record::of(&DoneAck {}),
+            Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }),
+            Err(Trouble::There(_)) => Err(WireError::Malformed), // nobody is there to be told
+        };
+        let result = match ended {
+            Ok(Ended::Done) => Some(Ok(())),
+            Ok(Ended::NotWanted) => None,
+            Err(Trouble::Here(_, e) | Trouble::There(e)) => Some(Err(e)),
+        };
+        if let Ok(last) = last {
+            let goodbye = async {
+                if let Ok(mut half) = out.send_last(last).await {
+                    half.delivered().await;
+                }
+            };
+            let _ = timeout(GOODBYE, goodbye).await;
+        }
+        self.settle(result).await;
+    }
+
+    /// Books the place and reports how the download ended, where it had begun.
+    async fn settle(self, result: Option<Result<(), Error>>) {
+        let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(begun) = ledger.begun else { return };
+        let download = Download {
+            download: self.number,
+            peer: label(self.number),
+            path: Route::Relay,
+            bytes: ledger.acknowledged,
+            total: begun.total,
+        };
+        let event = match result {
+            Some(Ok(())) => {
+                let download = Download { bytes: ledger.sent, ..download };
+                Event::DownloadFinished { download, seconds: begun.at.elapsed().as_secs_f64() }
+            }
+            Some(Err(e)) => Event::DownloadFailed { download, error: e.message().to_owned(), kind: e.kind() },
+            None => {
+                let error = "the receiver changed its mind".to_owned();
+                Event::DownloadFailed { download, error, kind: Kind::Refused }
+            }
+        };
+        let finished = matches!(event, Event::DownloadFinished { .. });
+        self.share.events().report(event).await;
+        begun.place.release(finished);
+    }
+
+    /// Takes what the receiver says until the session fails. Its end is noticed by who speaks.
+    async fn listen(&self, incoming: &mut Incoming, opener: &mut Opener, said: mpsc::Sender<Said>) -> Trouble {
+        loop {
+            let record = match incoming.opened(opener).await {
+                Ok(Some(record)) => record,
+                Ok(None) => std::future::pending().await,
+                Err(e) => return e.into(),
+            };
+            let mut rest = &record[..];
+            while !rest.is_empty() {
+                let heard = Frame::split(&mut rest).and_then(|frame| self.hear(&frame));
+                match heard {
+                    Ok(Some(what)) => {
+                        let _ = said.send(what).await; // the speaker lives as long as this
+                    }
+                    Ok(None) => {}
+                    Err(e) => return e.into(),
+                }
+            }
+        }
+    }
+
+    fn hear(&self, frame: &Frame<'_>) -> Result<Option<Said>, WireError> {
+        match frame.kind {
+            Credit::TYPE => {
+                let credit: Credit = frame.decode()?;
+                let mut ledger = self.ledger();
+                self.gate.grant(credit.clone(), ledger.sealed).map_err(|_| WireError::Malformed)?;
+                if ledger.acknowledge(credit.received) {
+                    self.report_progress(&ledger);
+                }
+                Ok(None)
+            }
+            Request::TYPE => frame.decode().map(|request| Some(Said::Request(request))),
+            Done::TYPE => frame.decode().map(|done| Some(Said::Done(done))),
+            _ if frame.may_be_skipped() => Ok(None),
+            other => Err(WireError::Unexpected(other)),
+        }
+    }
+
+    fn report_progress(&self, ledger: &Ledger) {
+        if let Some(begun) = &ledger.begun {
+            self.share.events().mention(Event::DownloadProgress(Download {
+                download: self.number,
+                peer: label(self.number),
+                path: Route::Relay,
+                bytes: ledger.acknowledged,
+                total: begun.total,
+            }));
+        }
+    }
+
+    async fn speak(
+        &self,
+        out: &mut Outgoing,
+        said: &mut mpsc::Receiver<Said>,
+        source: Arc<Source>,
+    ) -> Result<Ended, Trouble> {
+        let offered = tokio::select! {
+            early = said.recv() => Err(early),
+            offered = self.offer(out, &source) => Ok(offered?),
+        };
+        let request = match offered {
+            Err(Some(Said::Request(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
+            Err(Some(Said::Done(done))) => return not_wanted(&done),
+            Err(None) => std::future::pending().await, // the listener has the reason
+            Ok(()) => match timeout(ACCEPT_WITHIN, said.recv()).await {
+                Ok(Some(Said::Request(request))) => request,
+                Ok(Some(Said::Done(done))) => return not_wanted(&done),
+                Ok(None) => std::future::pending().await,
+                Err(_) => {
+                    let e = Error::new(Kind::Refused, "the receiver never accepted");
+                    return Err(Trouble::Here(FailureReason::Ended, e));
+                }
+            },
+        };
+        let wanted = feed::Wanted::new(&source, &request)?;
+        self.begin(wanted.bytes()).await?;
+        let done = tokio::select! {
+            early = said.recv() => early,
+            fed = self.feed(out, source, wanted) => {
+                fed?;
+                said.recv().await
+            }
+        };
+        match done {
+            Some(Said::Done(Done { outcome: Outcome::Ok, .. })) => Ok(Ended::Done),
+            Some(Said::Done(done)) => Err(Trouble::There(done_error(&done))),
+            Some(Said::Request(_)) => Err(WireError::Unexpected(Request::TYPE).into()),
+            None => std::future::pending().await, // the listener has the reason
+        }
+    }
+
+    /// Sends what did not fit into flight 2.
+    async fn offer(&self, out: &mut Outgoing, source: &Source) -> Result<(), Trouble> {
+        let mut outline = Outline::new(source.manifest());
+        outline.first()?;
+        self.ledger().sealed = out.sealed();
+        while let Some(record) = outline.next_record()? {
+            self.send(out, record, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the files.
+    async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
+        let (_feeder, mut records) = Feeder::start(source, wanted);
+        while let Some(fed) = records.recv().await {
+            let (record, content) = fed.map_err(|e| Trouble::Here(FailureReason::Source, e))?;
+            self.send(out, record, content).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a place and reports the beginning.
+    async fn begin(&self, total: Option<u64>) -> Result<(), Trouble> {
+        let Some(place) = self.share.take_place() else {
+            let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
+            return Err(Trouble::Here(FailureReason::NoPlace, e));
+        };
+        self.ledger().begun = Some(Begun { at: Instant::now(), total, place });
+        let (peer, path) = (label(self.number), Route::Relay);
+        let download = Download { download: self.number, peer, path, bytes: 0, total };
+        self.share.events().report(Event::DownloadStarted(download)).await;
+        Ok(())
+    }
+
+    /// Sends a record with so many bytes of content, once there is credit for it.
+    async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
+        let end = out.sealed() + record.sealed_length();
+        self.gate.open_to(end).await;
+        self.ledger().note(end, content);
+        Ok(out.send(record).await?)
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_wanted(done: &Done) -> Result<Ended, Trouble> {
+    match done.outcome {
+        Outcome::Listed | Outcome::Declined | Outcome::Interrupted => Ok(Ended::NotWanted),
+        Outcome::Ok => Err(WireError::Unexpected(Done::TYPE).into()),
+        Outcome::Disk | Outcome::Corrupt | Outcome::Failed => Err(Trouble::There(done_error(done))),
+    }
+}
+
+fn done_error(done: &Done) -> Error {
+    let (kind, what) = match done.outcome {
+        Outcome::Disk => (Kind::Disk, "the receiver could not write"),
+        Outcome::Corrupt => (Kind::Corrupt, "what arrived did not match its hash"),
+        Outcome::Interrupted | Outcome::Declined => (Kind::Refused, "the receiver stopped"),
+        Outcome::Ok | Outcome::Listed | Outcome::Failed => (Kind::Transfer, "the receiver failed"),
+    };
+    if done.message.is_empty() {
+        Error::new(kind, what)
+    } else {
+        Error::new(kind, format!("{what}: {}", visible(&done.message)))
+    }
+}
+
+/// An error as the other end is told.
+fn told(e: &Error) -> String {
+    e.message().chars().take(MAX_TEXT / 4).collect()
+}
+
+/// What was sent and what of it has arrived.
+#[derive(Default)]
+struct Ledger {
+    /// Offset behind the last record.
+    sealed: u64,
+    /// Records on their way: the offset behind each, and the content sent up to it.
+    on_the_way: VecDeque<(u64, u64)>,
+    /// Bytes of content sent.
+    sent: u64,
+    /// Bytes of content acknowledged.
+    acknowledged: u64,
+    reported: Option<Instant>,
+    begun: Option<Begun>,
+}
+
+struct Begun {
+    at: Instant,
+    total: Option<u64>,
+    place: Place,
+}
+
+impl Ledger {
+    fn note(&mut self, end: u64, content: u64) {
+        self.sealed = end;
+        self.sent += content;
+        self.on_the_way.push_back((end, self.sent));
+    }
+
+    /// Takes an acknowledgement; `true` when it is time to report.
+    fn acknowledge(&mut self, received: u64) -> bool {
+        while let Some((_, content)) = self.on_the_way.pop_front_if(|(end, _)| *end <= received) {
+            self.acknowledged = content;
+        }
+        let due = self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        if due {
+            self.reported = Some(Instant::now());
+        }
+        due
+    }
+}

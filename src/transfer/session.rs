@@ -1,0 +1,275 @@
+//! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    crypto::{MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer, record},
+    net::{LineError, RecvHalf, SendHalf},
+    wire::{
+        HEADER, Message, WireError,
+        frame::{self, put_header},
+        peer::{DATA, PAD},
+    },
+};
+
+/// The longest sealed record that is sent. Two of them fit into the first credit, so that one can be sealed while the
+/// other is on its way.
+pub const RECORD: usize = 128 * 1024;
+
+/// Why a session ended before it was complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The line was cut.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// A record does not open: somebody changed it, or dropped, repeated or moved one.
+    #[error(transparent)]
+    Tampered(#[from] OpenError),
+    /// The other end, which has proved itself, said something that makes no sense.
+    #[error("the other side broke the protocol: {0}")]
+    Protocol(#[from] WireError),
+}
+
+/// A record that is being filled with frames. None of them is cut.
+#[derive(Debug)]
+pub struct Record(Vec<u8>);
+
+impl Record {
+    /// An empty record.
+    pub fn new() -> Self {
+        Self(vec![0; RECORD_HEADER])
+    }
+
+    /// An empty record with room for [`RECORD`] bytes.
+    pub fn with_room() -> Self {
+        let mut bytes = Vec::with_capacity(RECORD);
+        bytes.resize(RECORD_HEADER, 0);
+        Self(bytes)
+    }
+
+    /// A record with one message.
+    ///
+    /// # Errors
+    /// [`WireError`] where it does not fit.
+    pub fn of<M: Message>(message: &M) -> Result<Self, WireError> {
+        let mut record = Self::new();
+        record.push(message)?;
+        Ok(record)
+    }
+
+    /// Appends a message.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] where it does not fit.
+    pub fn push<M: Message>(&mut self, message: &M) -> Result<(), WireError> {
+        frame::encode(message, &mut self.0)?;
+        if self.plaintext() > MAX_PLAINTEXT { Err(WireError::TooLong) } else { Ok(()) }
+    }
+
+    /// Appends a frame of file content: at most `most` bytes, as many as `fill` gives. Without any, no frame.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn push_data<E>(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let start = self.0.len();
+        put_header(DATA, 0, &mut self.0);
+        let body = self.0.len();
+        self.0.resize(body + most, 0);
+        let filled = fill(&mut self.0[body..])?.min(most);
+        if filled == 0 {
+            self.0.truncate(start);
+        } else {
+            self.0.truncate(body + filled);
+            self.0[start + 1..body].copy_from_slice(&(filled as u32).to_be_bytes());
+        }
+        Ok(filled)
+    }
+
+    /// Fills up with zeros, so that the plaintext is the next power of two long and tells little about its content.
+    pub fn pad(&mut self) {
+        let padded = (self.plaintext() + HEADER).next_power_of_two();
+        let zeros = padded - self.plaintext() - HEADER;
+        put_header(PAD, zeros as u32, &mut self.0);
+        self.0.resize(padded + RECORD_HEADER, 0);
+    }
+
+    /// How many bytes of body a further frame may have, so that the sealed record is at most [`RECORD`] bytes long.
+    pub fn room(&self) -> usize {
+        (RECORD - RECORD_OVERHEAD).saturating_sub(self.plaintext() + HEADER)
+    }
+
+    /// Whether nothing was put in.
+    pub fn is_empty(&self) -> bool {
+        self.plaintext() == 0
+    }
+
+    /// How long the record will be when it is sealed.
+    pub fn sealed_length(&self) -> u64 {
+        (self.plaintext() + RECORD_OVERHEAD) as u64
+    }
+
+    /// The frames that are in it.
+    pub fn frames(&self) -> &[u8] {
+        &self.0[RECORD_HEADER..]
+    }
+
+    fn plaintext(&self) -> usize {
+        self.0.len() - RECORD_HEADER
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The sealed stream to the other end.
+pub struct Outgoing {
+    half: SendHalf,
+    sealer: Sealer,
+    /// What is sealed and not written yet.
+    leaving: Bytes,
+    sealed: u64,
+}
+
+impl Outgoing {
+    /// Seals what goes out on `half` from here on.
+    pub fn new(half: SendHalf, sealer: Sealer) -> Self {
+        Self { half, sealer, leaving: Bytes::new(), sealed: 0 }
+    }
+
+    /// Seals a record and sends it. Where the future is dropped before it completes, the rest of the record stays here
+    /// and goes out before the next one.
+    ///
+    /// # Errors
+    /// [`LineError`].
+    pub async fn send(&mut self, record: Record) -> Result<(), LineError> {
+        self.flush().await?;
+        self.seal(record, false);
+        self.flush().await
+    }
+
+    /// Seals the last record, sends it and finishes the stream.
+    ///
+    /// # Errors
+    /// [`LineError`].
+    pub async fn send_last(mut self, record: Record) -> Result<SendHalf, LineError> {
+        self.flush().await?;
+        self.seal(record, true);
+        self.flush().await?;
+        self.half.finish();
+        Ok(self.half)
+    }
+
+    /// Bytes of records sealed so far: the offset of the next record.
+    pub fn sealed(&self) -> u64 {
+        self.sealed
+    }
+
+    fn seal(&mut self, mut record: Record, last: bool) {
+        self.sealer.seal(&mut record.0, last);
+        self.sealed += record.0.len() as u64;
+        self.leaving = record.0.into();
+    }
+
+    async fn flush(&mut self) -> Result<(), LineError> {
+        while !self.leaving.is_empty() {
+            self.half.write_some(&mut self.leaving).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sealed stream from the other end.
+pub struct Incoming {
+    half: RecvHalf,
+    /// What has arrived of the next record.
+    arriving: BytesMut,
+    received: u64,
+    ended: bool,
+}
+
+impl Incoming {
+    /// Takes records off `half` from here on.
+    pub fn new(half: RecvHalf) -> Self {
+        Self { half, arriving: BytesMut::new(), received: 0, ended: false }
+    }
+
+    /// The next sealed record; `None` once the last record and the stream's finish are both here. Nothing is lost where
+    /// the future is dropped before it completes.
+    ///
+    /// # Errors
+    /// [`SessionError::Line`] for a cut (a finish without a last record is one), [`SessionError::Tampered`] for a header
+    /// that no record has and for bytes behind the last record.
+    pub async fn sealed(&mut self) -> Result<Option<BytesMut>, SessionError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.half.fill(&mut self.arriving, RECORD_HEADER).await?;
+        let header = record::Header::parse(&self.arriving)?;
+        self.half.fill(&mut self.arriving, RECORD_HEADER + header.body_length()).await?;
+        if header.is_last() && self.half.read().await?.is_some() {
+            return Err(OpenError.into());
+        }
+        self.ended = header.is_last();
+        self.received += self.arriving.len() as u64;
+        Ok(Some(std::mem::take(&mut self.arriving)))
+    }
+
+    /// The next record, opened.
+    ///
+    /// # Errors
+    /// As [`Incoming::sealed`], and [`SessionError::Tampered`] where it does not open.
+    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<BytesMut>, SessionError> {
+        let Some(mut bytes) = self.sealed().await? else { return Ok(None) };
+        opener.open(&mut bytes)?;
+        Ok(Some(record::plaintext(bytes)))
+    }
+
+    /// Bytes of sealed records received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Frame, peer::DoneAck};
+
+    #[test]
+    fn a_padded_record_hides_its_length() {
+        for length in [0usize, 1, 100, 5_000] {
+            let mut record = Record::new();
+            record.push(&DoneAck {}).unwrap();
+            record
+                .push_data(length, |b| {
+                    b.fill(7);
+                    Ok::<_, ()>(b.len())
+                })
+                .unwrap();
+            record.pad();
+            assert!(record.plaintext().is_power_of_two(), "{length}");
+            let mut rest = &record.0[RECORD_HEADER..];
+            let mut last = 0;
+            while !rest.is_empty() {
+                last = Frame::split(&mut rest).unwrap().kind;
+            }
+            assert_eq!(last, PAD);
+        }
+    }
+
+    #[test]
+    fn a_full_record_has_the_agreed_length() {
+        let mut record = Record::with_room();
+        let room = record.room();
+        record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
+        assert_eq!(record.sealed_length(), RECORD as u64);
+        assert_eq!(record.room(), 0);
+    }
+}

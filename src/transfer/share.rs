@@ -1,0 +1,315 @@
+//! A share: what a code stands for, and the sender that answers for it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Events, budget::Budget, handshake::cut, serve::serve};
+use crate::{
+    code::{Code, Slot},
+    disk::Source,
+    error::{Error, Kind, Result},
+    event::StopReason,
+    manifest::ShareId,
+    net::{Connection, LineError, RecvHalf, SendHalf},
+    wire::{
+        Message, frame,
+        relay::{MAX_BODY, Register, Registered, Rejected, Rejection},
+    },
+};
+
+/// A relay answers within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Receivers served at the same time; more are told to come back.
+const AT_ONCE: usize = 256;
+
+/// A scan this young is offered as it is; an older one is made anew, so that each download gets the present state.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How long an end waits for the receivers to be told.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A slot at a relay, held by the stream that asked for it.
+pub struct Registration {
+    connection: Connection,
+    send: SendHalf,
+    /// Kept open: the relay frees the slot when it ends.
+    recv: RecvHalf,
+    slot: Slot,
+}
+
+impl Registration {
+    /// Asks a relay for a slot.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
+    pub async fn ask(connection: Connection, token: Option<Vec<u8>>) -> Result<Self> {
+        let asking = async {
+            let (mut send, mut recv) = connection.open().await?;
+            let mut bytes = Vec::new();
+            frame::encode(&Register { token, ticket: None }, &mut bytes)?;
+            send.write(bytes.into()).await?;
+            let answer = recv.read_frame(MAX_BODY).await?;
+            Ok::<_, LineError>((send, recv, answer))
+        };
+        let (send, recv, answer) = match timeout(ANSWER_WITHIN, asking).await {
+            Ok(asked) => asked.map_err(|e| cut(&e))?,
+            Err(_) => return Err(Error::new(Kind::Network, "the relay does not answer").hint("try another relay")),
+        };
+        match answer.frame().kind {
+            Registered::TYPE => {
+                let Registered { slot, .. } = answer.frame().decode().map_err(|e| cut(&e.into()))?;
+                Ok(Self { connection, send, recv, slot })
+            }
+            Rejected::TYPE => {
+                let rejected: Rejected = answer.frame().decode().map_err(|e| cut(&e.into()))?;
+                Err(rejected_by_relay(rejected.reason))
+            }
+            other => Err(cut(&crate::wire::WireError::Unexpected(other).into())),
+        }
+    }
+
+    /// The slot.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Gives the slot back; what runs goes on.
+    async fn end(&mut self) {
+        self.send.finish();
+        let _ = timeout(GOODBYE, self.recv.read()).await;
+    }
+}
+
+/// A relay's refusal as a user sees it.
+pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
+    match reason {
+        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
+            .hint("the sender must be online: ask whether it still shares, and compare the first four characters"),
+        Rejection::Token => {
+            Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
+        }
+        Rejection::Full => {
+            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
+        }
+    }
+}
+
+/// What a share is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// A name for people, instead of that of the first path.
+    pub name: Option<String>,
+    /// End after so many complete downloads.
+    pub max_downloads: Option<u64>,
+    /// End after this time; what runs may finish.
+    pub expire: Option<Duration>,
+}
+
+/// A share that answers receivers.
+pub struct Share {
+    settings: Settings,
+    id: ShareId,
+    code: Code,
+    budget: Budget,
+    events: Events,
+    latest: Mutex<(Arc<Source>, Instant)>,
+    places: watch::Sender<Places>,
+    retired: watch::Sender<bool>,
+    ending: watch::Sender<bool>,
+    sessions: Semaphore,
+}
+
+/// How many of the downloads that a share allows are taken and done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    running: u64,
+    done: u64,
+}
+
+impl Share {
+    /// A share of what was scanned, under a code.
+    pub fn new(settings: Settings, source: Source, code: Code, budget: Budget, events: Events) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            id: source.manifest().share(),
+            code,
+            budget,
+            events,
+            latest: Mutex::new((Arc::new(source), Instant::now())),
+            places: watch::Sender::new(Places::default()),
+            retired: watch::Sender::new(false),
+            ending: watch::Sender::new(false),
+            sessions: Semaphore::new(AT_ONCE),
+        })
+    }
+
+    /// Answers receivers until the share ends.
+    ///
+    /// # Errors
+    /// [`Kind::Network`] where the connection to the relay is lost, [`Kind::Interrupted`] where `interrupt` completes
+    /// while a download runs, [`Kind::Refused`] where the code was tried too often.
+    pub async fn run(
+        self: &Arc<Self>,
+        mut registration: Registration,
+        interrupt: impl Future<Output = ()>,
+    ) -> Result<StopReason> {
+        let mut running = JoinSet::new();
+        let reason = tokio::select! {
+            lost = self.answer(&registration.connection, &mut running) => Err(lost),
+            reason = self.end() => reason,
+            () = interrupt => self.interrupted(),
+        };
+        registration.end().await;
+        if matches!(reason, Ok(StopReason::Interrupted) | Err(_)) {
+            self.ending.send_replace(true);
+            let _ = timeout(GOODBYE, finish(&mut running)).await;
+        } else {
+            finish(&mut running).await;
+        }
+        reason
+    }
+
+    /// Serves each stream that the relay opens, until the connection is lost.
+    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Error {
+        let mut number = 0;
+        loop {
+            let stream = tokio::select! {
+                stream = connection.accept() => stream,
+                Some(_) = running.join_next() => continue,
+            };
+            let stream = match stream {
+                Ok(stream) => stream,
+                Err(e) => return cut(&e),
+            };
+            number += 1;
+            let share = Arc::clone(self);
+            running.spawn(async move {
+                // A receiver beyond the bound finds its stream reset, and comes back later.
+                let Ok(_permit) = share.sessions.try_acquire() else { return };
+                serve(Arc::clone(&share), number, stream).await;
+            });
+        }
+    }
+
+    /// Completes when the share has served what it allows, its time is up, or its code is no good any more.
+    async fn end(&self) -> Result<StopReason> {
+        let expired = async {
+            match self.settings.expire {
+                Some(time) => sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let (mut places, mut retired) = (self.places.subscribe(), self.retired.subscribe());
+        tokio::select! {
+            _ = places.wait_for(|p| self.settings.max_downloads.is_some_and(|most| p.done >= most)) => {
+                Ok(if self.settings.max_downloads == Some(1) { StopReason::Once } else { StopReason::MaxDownloads })
+            }
+            () = expired => Ok(StopReason::Expired),
+            _ = retired.wait_for(|retired| *retired) => {
+                Err(Error::new(Kind::Refused, "the code was tried wrongly too often and is good no more")
+                    .hint("share again for a new code; --code-length 8 makes guessing hopeless"))
+            }
+        }
+    }
+
+    fn interrupted(&self) -> Result<StopReason> {
+        match self.places.borrow().running {
+            0 => Ok(StopReason::Interrupted),
+            n => {
+                let downloads = crate::text::count(n, "download");
+                Err(Error::new(Kind::Interrupted, format!("stopped with {downloads} running")))
+            }
+        }
+    }
+
+    /// What is shared, as it is now.
+    pub(super) async fn source(&self) -> Result<Arc<Source>> {
+        {
+            let latest = self.lock_latest();
+            if latest.1.elapsed() < FRESH {
+                return Ok(Arc::clone(&latest.0));
+            }
+        }
+        let (paths, name, id) = (self.settings.paths.clone(), self.settings.name.clone(), self.id);
+        let scanned = spawn_blocking(move || Source::scan(&paths, name.as_deref(), id)).await;
+        let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
+        *self.lock_latest() = (Arc::clone(&source), Instant::now());
+        Ok(source)
+    }
+
+    /// Takes one of the downloads that the share allows; `None` when none is free.
+    pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let taken = self.places.send_if_modified(|places| {
+            let free = self.settings.max_downloads.is_none_or(|most| places.running + places.done < most);
+            places.running += u64::from(free);
+            free
+        });
+        taken.then(|| Place { share: Arc::clone(self), finished: false })
+    }
+
+    /// Ends the share if its code was tried too often.
+    pub(super) fn check_retired(&self) {
+        if self.budget.is_retired() {
+            self.retired.send_replace(true);
+        }
+    }
+
+    /// Completes when running downloads must end.
+    pub(super) async fn ending(&self) {
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await; // the channel lives as long as the share
+    }
+
+    pub(super) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn lock_latest(&self) -> MutexGuard<'_, (Arc<Source>, Instant)> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn finish(running: &mut JoinSet<()>) {
+    while running.join_next().await.is_some() {}
+}
+
+/// One of the downloads that a share allows, taken until this is released or dropped.
+pub(super) struct Place {
+    share: Arc<Share>,
+    finished: bool,
+}
+
+impl Place {
+    /// Gives the place back, or books it as done.
+    pub(super) fn release(mut self, finished: bool) {
+        self.finished = finished;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.share.places.send_modify(|places| {
+            places.running -= 1;
+            places.done += u64::from(self.finished);
+        });
+    }
+}

@@ -1,0 +1,97 @@
+//! From records to files: opened, checked and written on a blocking thread.
+
+use std::path::PathBuf;
+
+use bytes::BytesMut;
+
+use super::{
+    receive::{broken, failed},
+    session::SessionError,
+};
+use crate::{
+    crypto::{Opener, record},
+    disk::Sink,
+    error::Result,
+    wire::{
+        Frame, Message, WireError,
+        peer::{DATA, Failure, FileEnd, FileStart, PAD},
+    },
+};
+
+/// Takes the records of a download, in order, and writes what is in them.
+pub(super) struct Unpacker {
+    opener: Opener,
+    sink: Sink,
+    /// Files that are not complete yet.
+    missing: u64,
+    bytes: u64,
+}
+
+impl Unpacker {
+    /// Writes to `sink`, which expects so many files.
+    pub(super) fn new(opener: Opener, sink: Sink, files: u64) -> Self {
+        Self { opener, sink, missing: files, bytes: 0 }
+    }
+
+    /// Whether every file is there and matches its hash.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// Bytes of content so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Opens a record and does what its frames say.
+    ///
+    /// # Errors
+    /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
+    pub(super) fn take(&mut self, mut record: BytesMut) -> Result<()> {
+        self.opener.open(&mut record).map_err(|e| broken(&e.into()))?;
+        let plaintext = record::plaintext(record);
+        let mut rest = &plaintext[..];
+        while !rest.is_empty() {
+            self.frame(&Frame::split(&mut rest).map_err(malformed)?)?;
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) -> Result<()> {
+        match frame.kind {
+            DATA => {
+                self.sink.write(frame.body)?;
+                self.bytes += frame.body.len() as u64;
+            }
+            FileStart::TYPE => {
+                let FileStart { entry, offset } = frame.decode().map_err(malformed)?;
+                if offset != 0 {
+                    return Err(malformed(WireError::Malformed)); // nothing of any file was said to be here
+                }
+                self.sink.begin(entry as usize)?;
+            }
+            FileEnd::TYPE => {
+                let FileEnd { hash } = frame.decode().map_err(malformed)?;
+                self.sink.finish(&hash)?;
+                self.missing = self.missing.saturating_sub(1);
+            }
+            Failure::TYPE => return Err(failed(&frame.decode().map_err(malformed)?)),
+            PAD => {}
+            _ if frame.may_be_skipped() => {}
+            other => return Err(malformed(WireError::Unexpected(other))),
+        }
+        Ok(())
+    }
+
+    /// Gives everything its name.
+    ///
+    /// # Errors
+    /// As [`Sink::publish`].
+    pub(super) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
+        Ok((self.opener, self.sink.publish()?))
+    }
+}
+
+fn malformed(e: WireError) -> crate::error::Error {
+    broken(&SessionError::Protocol(e))
+}
