@@ -1,4 +1,5 @@
 //! qshare: files to anyone with a short code.
+pub mod cli;
 pub mod code;
 pub mod crypto;
 pub mod disk;
@@ -10,4 +11,5 @@ pub mod relay;
 pub mod state;
 pub mod text;
 pub mod transfer;
+pub mod ui;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! From words to a running command.
+pub mod args;
+pub mod menu;

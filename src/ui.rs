@@ -1,0 +1,99 @@
+//! What people and scripts see: one sink for every [`Event`].
+//!
+//! ```text
+//! Event ─┬─ Style::Json  ─ json ──────────────────────────▶ standard output, one object a line
+//!        └─ Style::Human ─ human ─┬─ render (pure text) ──▶ results: standard output; messages: standard error
+//!                                 └─ bars ────────────────▶ standard error, where it is a terminal
+//! ```
+//!
+//! Nothing else in the program writes to the terminal. Questions are in [`prompt`].
+
+mod bars;
+mod human;
+mod json;
+mod listing;
+mod phrase;
+pub mod prompt;
+mod qr;
+mod render;
+mod share;
+
+use std::io::{self, IsTerminal};
+
+use self::human::Human;
+use crate::event::{Event, Offer};
+
+/// For whom events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// A person.
+    Human,
+    /// A script: one JSON object a line.
+    Json,
+}
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// For whom.
+    pub style: Style,
+    /// Only results on standard output and errors on standard error.
+    pub quiet: bool,
+    /// Whether the user allows colors (`--no-color`, `NO_COLOR`); they still appear only at a terminal.
+    pub color: bool,
+    /// Whether a share's link is drawn as a QR code; at a terminal only.
+    pub qr: bool,
+}
+
+/// The sink of all events of a command.
+#[derive(Debug)]
+pub struct Ui {
+    sink: Sink,
+    quiet: bool,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Human(Box<Human>),
+    Json,
+}
+
+impl Ui {
+    /// A sink over the standard streams of this process.
+    pub fn new(options: Options) -> Self {
+        let sink = match options.style {
+            Style::Human => Sink::Human(Box::new(Human::new(options))),
+            Style::Json => Sink::Json,
+        };
+        Self { sink, quiet: options.quiet }
+    }
+
+    /// Shows one event. On return it has been handed to the system.
+    ///
+    /// # Errors
+    /// Standard output cannot be written. Where its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends
+    /// quietly. What happens to standard error is nobody's failure.
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Human(human) => human.show(event),
+            Sink::Json => json::write(event),
+        }
+    }
+
+    /// Whether questions can be asked: standard input and standard error are terminals, and events are for people.
+    pub fn can_ask(&self) -> bool {
+        matches!(self.sink, Sink::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// What to ask about an offer that was shown. With `quiet` it was not, so the question tells what it is about.
+    pub fn question(&self, offer: &Offer) -> String {
+        render::question(offer, self.quiet)
+    }
+
+    /// Stops and clears bars so that the last lines, or a question, stand alone.
+    pub fn finish(&mut self) {
+        if let Sink::Human(human) = &mut self.sink {
+            human.finish();
+        }
+    }
+}

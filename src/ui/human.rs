@@ -1,0 +1,84 @@
+//! The sink for people: rendered lines on the two streams, and bars below them.
+
+use std::io::{self, IsTerminal, Write};
+
+use console::{Term, is_dumb};
+
+use super::{
+    Options,
+    bars::Bars,
+    render::{Lines, Look, Renderer, Stream},
+};
+use crate::event::Event;
+
+/// Lines and bars on this process's standard streams.
+#[derive(Debug)]
+pub(super) struct Human {
+    renderer: Renderer,
+    bars: Option<Bars>,
+}
+
+impl Human {
+    pub(super) fn new(options: Options) -> Self {
+        let look = look(options);
+        let bars = look.bars.then(Bars::new);
+        Self { renderer: Renderer::new(look), bars }
+    }
+
+    pub(super) fn show(&mut self, event: &Event) -> io::Result<()> {
+        if let Some(bars) = &mut self.bars {
+            bars.update(event);
+        }
+        let lines = self.renderer.lines(event);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if let Some(bars) = &self.bars {
+            bars.hide();
+        }
+        let written = write(&lines);
+        if let Some(bars) = &self.bars {
+            bars.draw();
+        }
+        written
+    }
+
+    pub(super) fn finish(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            bars.finish();
+        }
+    }
+}
+
+fn look(options: Options) -> Look {
+    let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let colors =
+        |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
+    // Columns come from whichever stream is a terminal; 80 is what everything fits.
+    let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
+    Look {
+        out_terminal,
+        err_terminal,
+        color_out: colors(Term::stdout(), out_terminal),
+        color_err: colors(Term::stderr(), err_terminal),
+        bars: err_terminal && !options.quiet && !is_dumb(),
+        quiet: options.quiet,
+        qr: options.qr,
+        width: size.map_or(80, |(_, columns)| usize::from(columns)),
+    }
+}
+
+fn write(lines: &Lines) -> io::Result<()> {
+    for (stream, text) in lines.iter() {
+        match stream {
+            Stream::Out => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()?;
+            }
+            // A closed standard error is no reason to end a transfer.
+            Stream::Err => drop(io::stderr().lock().write_all(text.as_bytes())),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Events as lines of JSON.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use crate::{event::Event, text::is_bidi_control};
+
+/// Writes one event as one line and flushes it.
+pub(super) fn write(event: &Event) -> io::Result<()> {
+    let line = line(event)?;
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// The event as JSON with its line feed.
+fn line(event: &Event) -> io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(200);
+    event.serialize(&mut Serializer::with_formatter(&mut line, Visible))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Compact JSON that is safe to look at: what a terminal would obey is written `\u009b`. To a parser it is the same.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            write!(out, "\\u{:04x}", u32::from(c))?; // all of them are below U+10000
+            rest = &rest[at + c.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control() || is_bidi_control(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        code::{Code, Link, Pin},
+        error::{Error, Kind},
+        event::{Download, Finished, ListedEntry, Offer, Route, Sharing, StopReason},
+    };
+
+    fn text(event: &Event) -> String {
+        String::from_utf8(line(event).unwrap()).unwrap()
+    }
+
+    fn download() -> Download {
+        Download { download: 3, peer: "receiver 3".into(), path: Route::Relay, bytes: 5, total: Some(10) }
+    }
+
+    #[test]
+    fn a_share_is_one_golden_line() {
+        let sharing = Sharing {
+            schema: 1,
+            share: "00ff".into(),
+            code: Code::parse("XKY9-7HQ2ME").unwrap().reveal(),
+            link: Link::parse("qshare://relay.example:4433/XKY9-7HQ2ME").unwrap().reveal(),
+            name: "holiday".into(),
+            files: 214,
+            bytes: None,
+            relay: "relay.example:4433".into(),
+            embedded: false,
+            expires: Some(1_800_000_000),
+        };
+        assert_eq!(
+            text(&Event::Sharing(sharing)),
+            "{\"event\":\"sharing\",\"schema\":1,\"share\":\"00ff\",\"code\":\"XKY9-7HQ2ME\",\
+             \"link\":\"qshare://relay.example:4433/XKY9-7HQ2ME\",\"name\":\"holiday\",\"files\":214,\"bytes\":null,\
+             \"relay\":\"relay.example:4433\",\"embedded\":false,\"expires\":1800000000}\n"
+        );
+    }
+
+    #[test]
+    fn downloads_are_flat_and_golden() {
+        let common = "\"download\":3,\"peer\":\"receiver 3\",\"path\":\"relay\",\"bytes\":5,\"total\":10";
+        for (event, expected) in [
+            (Event::DownloadStarted(download()), format!("{{\"event\":\"download_started\",{common}}}\n")),
+            (Event::DownloadProgress(download()), format!("{{\"event\":\"download_progress\",{common}}}\n")),
+            (
+                Event::DownloadFinished { download: download(), seconds: 1.5 },
+                format!("{{\"event\":\"download_finished\",{common},\"seconds\":1.5}}\n"),
+            ),
+            (
+                Event::DownloadFailed { download: download(), error: "gone".into(), kind: Kind::Network },
+                format!("{{\"event\":\"download_failed\",{common},\"error\":\"gone\",\"kind\":\"network\"}}\n"),
+            ),
+        ] {
+            assert_eq!(text(&event), expected);
+        }
+    }
+
+    #[test]
+    fn the_receiving_side_is_golden() {
+        let entry =
+            ListedEntry { path: "a".into(), kind: "file", size: Some(1), mode: 0o644, mtime: Some(-1), link: None };
+        let saved = vec!["/tmp/a".to_owned()];
+        for (event, expected) in [
+            (
+                Event::Offer(Offer {
+                    schema: 1,
+                    share: "00ff".into(),
+                    name: "x".into(),
+                    files: 1,
+                    bytes: Some(2),
+                    resumed_bytes: 0,
+                    hidden: 9,
+                    executables: 9,
+                }),
+                "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\
+                 \"resumed_bytes\":0}\n",
+            ),
+            (
+                Event::Entries { entries: vec![entry] },
+                "{\"event\":\"entries\",\"entries\":[{\"path\":\"a\",\"kind\":\"file\",\"size\":1,\"mode\":420,\
+                 \"mtime\":-1,\"link\":null}]}\n",
+            ),
+            (Event::Progress { bytes: 1, total: None }, "{\"event\":\"progress\",\"bytes\":1,\"total\":null}\n"),
+            (
+                Event::Finished(Finished { bytes: 2, seconds: 0.5, saved, files: 1, path: Route::Relay }),
+                "{\"event\":\"finished\",\"bytes\":2,\"seconds\":0.5,\"saved\":[\"/tmp/a\"],\"files\":1,\
+                 \"path\":\"relay\"}\n",
+            ),
+        ] {
+            assert_eq!(text(&event), expected);
+        }
+    }
+
+    #[test]
+    fn messages_are_golden() {
+        let pin = Pin::new([0; 32]);
+        for (event, expected) in [
+            (
+                Event::RelayListening { addr: "[::]:4433".into(), pin },
+                format!("{{\"event\":\"relay_listening\",\"addr\":\"[::]:4433\",\"pin\":\"{}\"}}\n", "A".repeat(43)),
+            ),
+            (
+                Event::WrongCode { download: 2, peer: "receiver 2".into(), guesses_left: 4 },
+                "{\"event\":\"wrong_code\",\"download\":2,\"peer\":\"receiver 2\",\"guesses_left\":4}\n".into(),
+            ),
+            (
+                Event::Warning { kind: "skipped", message: "m".into(), hint: None },
+                "{\"event\":\"warning\",\"kind\":\"skipped\",\"message\":\"m\",\"hint\":null}\n".into(),
+            ),
+            (
+                Event::Stopped { reason: StopReason::MaxDownloads },
+                "{\"event\":\"stopped\",\"reason\":\"max_downloads\"}\n".into(),
+            ),
+            (
+                Event::from(&Error::new(Kind::NotFound, "no such code").hint("ask again")),
+                "{\"event\":\"error\",\"kind\":\"not_found\",\"message\":\"no such code\",\"hint\":\"ask again\"}\n"
+                    .into(),
+            ),
+        ] {
+            assert_eq!(text(&event), expected);
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_on_its_line_and_survives_a_parser() {
+        let hostile = "a\x1b[2J\n\u{9b}1A\u{202e}\u{2028}\u{7f}\"é👩‍👩‍👧";
+        let line = text(&Event::Warning { kind: "k", message: hostile.into(), hint: None });
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(!line.trim_end().chars().any(is_hidden), "{line}");
+        assert!(line.contains("\\u009b1A\\u202e\\u2028\\u007f\\\"é👩‍👩‍👧"), "{line}");
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(parsed["message"], hostile);
+    }
+}

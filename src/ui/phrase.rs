@@ -1,0 +1,82 @@
+//! Small pieces of sentences: amounts, times, rates, and text that may come from the other side.
+
+use console::Style;
+
+use crate::text::{self, visible};
+
+/// How far commands stand in. With two columns the longest one, with a pin, just fits 80.
+pub(super) const INDENT: &str = "  ";
+
+/// `214 files, 1.3 GB`.
+pub(super) fn files_and_bytes(files: u64, bytes: Option<u64>) -> String {
+    let size = bytes.map_or_else(|| "size not known yet".to_owned(), text::bytes);
+    format!("{}, {size}", text::count(files, "file"))
+}
+
+/// `12.1 s`, `2 min 5 s`, `3 h 20 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        ..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+    }
+}
+
+/// `1.3 GB in 12.1 s`.
+pub(super) fn bytes_in(bytes: u64, seconds: f64) -> String {
+    format!("{} in {}", text::bytes(bytes), duration(seconds))
+}
+
+/// `107.4 MB/s`; none for a time too short to tell.
+pub(super) fn rate(bytes: u64, seconds: f64) -> Option<String> {
+    (seconds >= 0.001).then(|| format!("{}/s", text::bytes((bytes as f64 / seconds) as u64)))
+}
+
+/// All of `text`, hostile characters spelled out. [`visible`] cuts long text off; a list that is there to be checked
+/// must not be cut.
+pub(super) fn visible_whole(text: &str) -> String {
+    const PIECE: usize = 500; // what `visible` shows at once
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(PIECE).map(|piece| visible(&piece.iter().collect::<String>())).collect()
+}
+
+/// A message of this program, which may have several lines.
+pub(super) fn message(text: &str) -> String {
+    text.lines().map(visible_whole).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` in `style` where `on`.
+pub(super) fn paint(text: &str, style: Style, on: bool) -> String {
+    if on { style.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_well() {
+        assert_eq!(files_and_bytes(1, Some(12)), "1 file, 12 B");
+        assert_eq!(files_and_bytes(1_214, None), "1,214 files, size not known yet");
+        assert_eq!(duration(12.06), "12.1 s");
+        assert_eq!(duration(59.99), "1 min 0 s");
+        assert_eq!(duration(125.0), "2 min 5 s");
+        assert_eq!(duration(12_000.0), "3 h 20 min");
+        assert_eq!(duration(f64::NAN), "0.0 s");
+        assert_eq!(duration(-1.0), "0.0 s");
+        assert_eq!(bytes_in(1_300_000_000, 12.1), "1.3 GB in 12.1 s");
+        assert_eq!(rate(1_300_000_000, 12.1).as_deref(), Some("107.4 MB/s"));
+        assert_eq!(rate(2_000, 0.0), None);
+    }
+
+    #[test]
+    fn long_text_is_made_visible_to_its_end() {
+        let long = format!("{}\x1b[2J", "é".repeat(1_200));
+        assert_eq!(visible_whole(&long), format!("{}\\u{{1b}}[2J", "é".repeat(1_200)));
+        assert_eq!(message("one\ntwo\x07"), "one\ntwo\\u{7}");
+    }
+}
