@@ -1,3 +1,71 @@
-//! From words to a running command.
+//! From words to a running command and its exit code.
+//!
+//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them.
+
 pub mod args;
+mod config;
+mod console;
+mod embedded;
 pub mod menu;
+mod recv;
+mod relay;
+mod running;
+mod send;
+mod signals;
+
+use std::time::Duration;
+
+use self::{
+    args::{Args, Command},
+    console::Console,
+};
+use crate::error::{Error, Kind};
+
+/// How long the end of the process waits for files that are being cleaned up.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// Runs this process's command line and gives its exit code.
+pub fn run() -> u8 {
+    match args::parse() {
+        Ok(args) => run_args(args),
+        Err(code) => code,
+    }
+}
+
+fn run_args(args: Args) -> u8 {
+    let Args { global, command } = args;
+    let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
+    crate::ui::log(global.verbose);
+    let mut console = Console::new(global.ui(qr));
+    let Some(command) = command else { return run_menu(console) };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return console.end(Err(Error::new(Kind::Transfer, format!("cannot start: {e}")))),
+    };
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Send(args) => send::run(args, &mut console).await,
+            Command::Recv(args) => recv::run(args, &mut console).await,
+            Command::Relay(args) => relay::run(args, &mut console).await,
+        }
+    });
+    runtime.shutdown_timeout(CLEAN_UP);
+    console.end(outcome)
+}
+
+/// The menu of the bare command: it makes a command line, and that is run.
+fn run_menu(console: Console) -> u8 {
+    if !console.can_ask() {
+        let e = Error::new(Kind::Usage, "nothing to do").hint("see qshare --help");
+        return console.end(Err(e));
+    }
+    let words = match menu::run() {
+        Ok(choice) => choice.words(),
+        Err(e) => return console.end(Err(Error::new(Kind::Usage, format!("cannot read the answer: {e}")))),
+    };
+    match words.map(args::parse_from) {
+        None => 0,
+        Some(Err(code)) => code,
+        Some(Ok(args)) => run_args(args),
+    }
+}

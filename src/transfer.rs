@@ -26,7 +26,7 @@ pub use self::{
     receive::{Offer, Planned},
     share::{Registration, Settings, Share},
 };
-pub use crate::disk::Clash;
+pub use crate::disk::{Clash, Source};
 use crate::event::Event;
 
 /// Where a running command reports to. Bounded: a slow terminal slows the report, not the memory.

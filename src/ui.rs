@@ -12,6 +12,7 @@ mod bars;
 mod human;
 mod json;
 mod listing;
+mod log;
 mod phrase;
 pub mod prompt;
 mod qr;
@@ -21,6 +22,7 @@ mod share;
 use std::io::{self, IsTerminal};
 
 use self::human::Human;
+pub use self::log::log;
 use crate::event::{Event, Offer};
 
 /// For whom events are shown.

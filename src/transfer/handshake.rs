@@ -238,8 +238,9 @@ fn alerted(alert: &Alert) -> Error {
                 seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
             }
         }
-        AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
-            .hint("try again in a minute"),
+        AlertReason::Busy => {
+            Error::new(Kind::Refused, "the sender serves as many receivers as it can").hint("try again in a minute")
+        }
         AlertReason::Malformed => wrong_code(),
     }
 }

@@ -153,19 +153,7 @@ pub struct Offer {
 impl Offer {
     /// What is offered, for the person who decides.
     pub fn summary(&self) -> event::Offer {
-        let entries = self.manifest.entries();
-        let hidden = entries.iter().filter(|e| e.path.name().starts_with('.')).count();
-        let executables = entries.iter().filter(|e| e.is_file() && e.mode & 0o111 != 0).count();
-        event::Offer {
-            schema: SCHEMA,
-            share: self.manifest.share().to_string(),
-            name: self.manifest.name().to_owned(),
-            files: self.manifest.files(),
-            bytes: self.manifest.bytes(),
-            resumed_bytes: 0,
-            hidden: hidden as u64,
-            executables: executables as u64,
-        }
+        summary(&self.manifest)
     }
 
     /// Reports every entry and takes leave.
@@ -194,6 +182,22 @@ impl Offer {
     }
 }
 
+fn summary(manifest: &Manifest) -> event::Offer {
+    let entries = manifest.entries();
+    let hidden = entries.iter().filter(|e| e.path.name().starts_with('.')).count();
+    let executables = entries.iter().filter(|e| e.is_file() && e.mode & 0o111 != 0).count();
+    event::Offer {
+        schema: SCHEMA,
+        share: manifest.share().to_string(),
+        name: manifest.name().to_owned(),
+        files: manifest.files(),
+        bytes: manifest.bytes(),
+        resumed_bytes: 0,
+        hidden: hidden as u64,
+        executables: executables as u64,
+    }
+}
+
 fn listed(entry: &crate::manifest::Entry) -> event::ListedEntry {
     let (kind, link) = match &entry.kind {
         EntryKind::File { .. } => ("file", None),
@@ -218,6 +222,11 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// What is offered, for the person who decides.
+    pub fn summary(&self) -> event::Offer {
+        summary(&self.manifest)
+    }
+
     /// The person said no.
     pub async fn decline(self) {
         goodbye(self.line.out, Done { outcome: Outcome::Declined, message: String::new() }).await;

@@ -95,7 +95,9 @@ impl From<SessionError> for Trouble {
     fn from(e: SessionError) -> Self {
         match e {
             SessionError::Line(e) => Self::There(cut(&e)),
-            SessionError::Tampered(_) => Self::There(Error::new(Kind::WrongCode, "something tampered with the session")),
+            SessionError::Tampered(_) => {
+                Self::There(Error::new(Kind::WrongCode, "something tampered with the session"))
+            }
             SessionError::Protocol(e) => Self::Here(
                 FailureReason::Protocol,
                 Error::new(Kind::Transfer, format!("the receiver broke the protocol: {e}")),

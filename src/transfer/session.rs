@@ -70,11 +70,7 @@ impl Record {
     ///
     /// # Errors
     /// Those of `fill`.
-    pub fn push_data<E>(
-        &mut self,
-        most: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<usize, E> {
+    pub fn push_data<E>(&mut self, most: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
         let start = self.0.len();
         put_header(DATA, 0, &mut self.0);
         let body = self.0.len();

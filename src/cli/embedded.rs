@@ -1,0 +1,80 @@
+//! A relay inside the sender's own process, for whoever has no other: it serves this one share.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::running::Reach;
+use crate::{
+    code::{Pin, RelayAddr},
+    error::Result,
+    net::{self, Identity},
+    relay,
+    state::StateDir,
+};
+
+/// The port to try first.
+const PORT: u16 = 4433;
+
+/// The file that keeps the port over restarts.
+const PORT_FILE: &str = "port";
+
+/// A relay that runs in this process.
+pub(super) struct Embedded {
+    pin: Pin,
+    port: u16,
+    token: Vec<u8>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Embedded {
+    /// Starts it on the port of the last time, on 4433, or on any that is free.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
+    pub(super) fn start(state: &StateDir) -> Result<Self> {
+        let dir = state.folder("embedded")?;
+        let identity = Identity::load_or_create(&dir)?;
+        let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity);
+        let endpoint = listen(kept.unwrap_or(PORT)).or_else(|_| listen(PORT)).or_else(|_| listen(0))?;
+        let port = endpoint.local_addr().map_or(PORT, |addr| addr.port());
+        if kept.is_none() {
+            dir.write(PORT_FILE, port.to_string().as_bytes())?;
+        }
+        let token = rand::random::<[u8; 32]>().to_vec();
+        let config = relay::Config { register_token: Some(token.clone()), ..relay::Config::default() };
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(relay::serve(endpoint, config, async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { pin: identity.pin(), port, token, stop, serving })
+    }
+
+    /// Where this process and others on this machine reach it.
+    pub(super) fn reach(&self) -> Reach {
+        Reach { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
+    }
+
+    /// Where others in the local network reach it, the best first.
+    pub(super) fn addresses(&self) -> Vec<RelayAddr> {
+        /// A link should stay short enough for a QR code.
+        const MOST: usize = 4;
+        let mut addresses: Vec<_> =
+            net::local_addresses().into_iter().map(|ip| SocketAddr::new(ip, self.port).into()).collect();
+        addresses.truncate(MOST);
+        addresses
+    }
+
+    /// What this process shows to get a slot.
+    pub(super) fn token(&self) -> Vec<u8> {
+        self.token.clone()
+    }
+
+    /// Says goodbye to receivers and ends.
+    pub(super) async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.serving.await;
+    }
+}

@@ -1,0 +1,124 @@
+//! `qshare recv`.
+
+use std::path::PathBuf;
+
+use super::{args::RecvArgs, config, console::Console, running, send::meet, signals::interrupt};
+use crate::{
+    code::{Code, Link, RelayAddr, RelaySpec},
+    error::{Error, Kind, Result},
+    event::Event,
+    net::endpoint::Connected,
+    state::StateDir,
+    transfer::{Clash, Events, Planned, receive},
+};
+
+/// Downloads what a code or a link stands for.
+pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
+    let clash = match (args.overwrite, args.rename, args.skip) {
+        (true, ..) => Clash::Overwrite,
+        (_, true, _) => Clash::Rename,
+        (.., true) => Clash::Skip,
+        _ => Clash::Refuse,
+    };
+    if !args.yes && !args.list && !console.can_ask() {
+        return Err(Error::new(Kind::Usage, "there is nobody to ask whether to download")
+            .hint("say --yes to download without a question, or --list to look only"));
+    }
+    let text = match args.code {
+        Some(text) => text,
+        None => ask_code(console).await?,
+    };
+    let from = From::resolve(&text, args.relay)?;
+    let (list, out, yes) = (args.list, args.out, args.yes);
+    let Some((connected, planned)) = console.perform(|events| look(from, list, out, clash, events)).await? else {
+        return Ok(());
+    };
+    let summary = planned.summary();
+    let accepted = yes || {
+        tokio::select! {
+            answer = console.ask_offer(&summary) => answer?,
+            () = interrupt() => {
+                planned.decline().await;
+                return Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded"));
+            }
+        }
+    };
+    if !accepted {
+        planned.decline().await;
+        connected.close().await;
+        return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
+    }
+    let finished = console.perform(async |events| planned.accept(&events, interrupt()).await).await;
+    connected.close().await;
+    console.show(&Event::Finished(finished?))
+}
+
+async fn ask_code(console: &mut Console) -> Result<String> {
+    let missing = || Error::new(Kind::Usage, "there is no code").hint("qshare recv CODE, or set QSHARE_CODE");
+    if !console.can_ask() {
+        return Err(missing());
+    }
+    let answer = console.ask_line("Code or link: ").await?;
+    answer.filter(|text| !text.trim().is_empty()).ok_or_else(missing)
+}
+
+/// A code and where it is good.
+struct From {
+    code: Code,
+    addresses: Vec<RelayAddr>,
+    spec: RelaySpec,
+    state: StateDir,
+}
+
+impl From {
+    /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
+    fn resolve(text: &str, named: Option<RelaySpec>) -> Result<Self> {
+        if Link::looks_like(text) {
+            let Link { relay, alternatives, code, pin } = Link::parse(text)?;
+            let spec = RelaySpec { addr: relay.clone(), pin };
+            let addresses = std::iter::once(relay).chain(alternatives).collect();
+            return Ok(Self { code, addresses, spec, state: config::state()? });
+        }
+        let code = Code::parse(text)?;
+        let state = config::state()?;
+        let spec = match config::relay(named)? {
+            Some(spec) => spec,
+            None => match running::find(&state, code.slot())? {
+                Some(reach) => RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) },
+                None => {
+                    return Err(Error::new(
+                        Kind::NotFound,
+                        "no relay is configured, and no sender on this machine has this code",
+                    )
+                    .hint("ask for the link that the sender shows, or name the relay with --relay HOST"));
+                }
+            },
+        };
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state })
+    }
+}
+
+/// Connects, shows the offer, and finds a place for it; `None` where it was only to be listed.
+async fn look(
+    from: From,
+    list: bool,
+    out: Option<PathBuf>,
+    clash: Clash,
+    events: Events,
+) -> Result<Option<(Connected, Planned)>> {
+    let looking = async {
+        let connected = meet(&from.state, &from.addresses, &from.spec, &events).await?;
+        let offer = receive::connect(&connected.connection, &from.code).await?;
+        events.report(Event::Offer(offer.summary())).await;
+        if list {
+            offer.list(&events).await;
+            connected.close().await;
+            return Ok(None);
+        }
+        Ok(Some((connected, offer.plan(out, clash).await?)))
+    };
+    tokio::select! {
+        looked = looking => looked,
+        () = interrupt() => Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded")),
+    }
+}

@@ -1,0 +1,24 @@
+//! `qshare relay`.
+
+use super::{args::RelayArgs, config, console::Console, signals::interrupt};
+use crate::{
+    error::Result,
+    event::{Event, StopReason},
+    net::{self, Identity},
+    relay::{self, Config},
+    state::StateDir,
+};
+
+/// Runs a relay until Ctrl-C or SIGTERM.
+pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
+    let certs = match args.certs {
+        Some(dir) => StateDir::open(dir)?,
+        None => config::state()?.folder("relay")?,
+    };
+    let identity = Identity::load_or_create(&certs)?;
+    let endpoint = net::listen(args.listen, &identity)?;
+    let addr = endpoint.local_addr().unwrap_or(args.listen);
+    console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
+    relay::serve(endpoint, Config::default(), interrupt()).await;
+    console.show(&Event::Stopped { reason: StopReason::Interrupted })
+}

@@ -1,0 +1,99 @@
+//! The shares of this machine that run a relay of their own, so that a bare code works here.
+//!
+//! Each has a file in the state folder, named after its slot and locked for as long as it runs: a file that is left
+//! behind by a killed process is not locked and counts as gone.
+
+use std::{
+    fs::{File, TryLockError},
+    net::SocketAddr,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    code::{Pin, Slot},
+    error::{Error, Kind, Result},
+    state::StateDir,
+};
+
+const LONGEST_FILE: u64 = 4096;
+
+/// How to reach an embedded relay on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reach {
+    /// Its loopback address.
+    pub(super) addr: SocketAddr,
+    /// Its key.
+    pub(super) pin: Pin,
+}
+
+/// A share that runs. Dropped, it is forgotten.
+pub(super) struct Running {
+    dir: StateDir,
+    name: String,
+    _lock: File,
+}
+
+impl Running {
+    /// Makes a share known on this machine.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`].
+    pub(super) fn announce(state: &StateDir, slot: Slot, reach: &Reach) -> Result<Self> {
+        let dir = state.folder("running")?;
+        let name = format!("{slot}.json");
+        let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+        dir.write(&name, &text)?;
+        let lock = File::open(dir.path(&name)).and_then(|file| {
+            file.lock()?;
+            Ok(file)
+        });
+        let lock =
+            lock.map_err(|e| Error::new(Kind::Disk, format!("cannot lock {}: {e}", dir.path(&name).display())))?;
+        Ok(Self { dir, name, _lock: lock })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.dir.remove(&self.name);
+    }
+}
+
+/// The running share under a slot. Files of shares that are gone are removed on the way.
+pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<Reach>> {
+    let dir = state.folder("running")?;
+    let name = format!("{slot}.json");
+    let Ok(file) = File::open(dir.path(&name)) else { return Ok(None) };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        Ok(()) | Err(TryLockError::Error(_)) => {
+            dir.remove(&name);
+            return Ok(None);
+        }
+    }
+    let text = dir.read(&name, LONGEST_FILE)?.unwrap_or_default();
+    Ok(serde_json::from_slice(&text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_known_for_as_long_as_it_runs() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir::open(home.path()).unwrap();
+        let reach = Reach { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
+        let slot = Slot::from_number(7);
+        let running = Running::announce(&state, slot, &reach).unwrap();
+        assert_eq!(find(&state, slot).unwrap(), Some(reach.clone()));
+        assert_eq!(find(&state, Slot::from_number(8)).unwrap(), None);
+        let path = running.dir.path(&running.name);
+        drop(running);
+        assert!(!path.exists());
+        std::fs::write(&path, serde_json::to_vec(&reach).unwrap()).unwrap(); // left behind by a killed process
+        assert_eq!(find(&state, slot).unwrap(), None);
+        assert!(!path.exists());
+    }
+}
