@@ -65,6 +65,7 @@ Examples:
 #[derive(Parser)]
 #[command(
     name = "qshare",
+    bin_name = "qshare",
     version,
     about = "Send files to anyone with a short code, end-to-end encrypted, to many receivers at once",
     after_help = EXAMPLES,
@@ -222,8 +223,16 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8>
 
 fn try_parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let color = if has_flag(words, "--no-color") { ColorChoice::Never } else { ColorChoice::Auto };
-    let mut matches = Args::command().color(color).try_get_matches_from(words)?;
+    let mut matches = without_empty(Args::command()).color(color).try_get_matches_from(words)?;
     Args::from_arg_matches_mut(&mut matches)
+}
+
+/// Variables of the environment that are set to nothing count as not set.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    command.mut_subcommands(|command| {
+        command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+    })
 }
 
 fn show(error: &Error, json: bool, colorless: bool) {

@@ -99,26 +99,30 @@ impl Plan {
 
 /// Checks that the target can hold the names, each and beside each other.
 fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
-    let unholdable = |message: String| {
-        Err(Error::new(Kind::Disk, message).hint("choose another disk with --out DIR, or ask the sender to rename it"))
-    };
     if cfg!(windows)
         && let Some((path, why)) = manifest.entries().iter().find_map(|e| Some((&e.path, e.path.trouble_on_windows()?)))
     {
-        return unholdable(format!("Windows cannot hold “{path}”: {why}"));
+        return Err(unholdable(format!("Windows cannot hold “{path}”: {why}")));
     }
     let reserved = Folding::MOST.key(&staging::name(manifest.share()));
     if let Some(entry) = manifest.entries().iter().find(|e| Folding::MOST.key(e.path.top()) == reserved) {
-        return unholdable(format!("“{}” is the name of the folder that downloads are staged in", entry.path));
+        return Err(unholdable(format!("“{}” is the name of the folder that downloads are staged in", entry.path)));
     }
     if find_twins(manifest.entries(), Folding::MOST).is_none() {
         return Ok(()); // no file system takes two of these names for one
     }
     let folding = Folding::probe(target.on_its_disk()).map_err(|e| refused_by_disk("write to", target.shown(), &e))?;
+    check_twins(manifest, folding, &target.shown())
+}
+
+/// Checks that no two names are one on the disk of `at`, given what it does not tell apart.
+pub(super) fn check_twins(manifest: &Manifest, folding: Folding, at: &str) -> Result<()> {
     match find_twins(manifest.entries(), folding) {
-        Some((one, other)) => {
-            unholdable(format!("“{one}” and “{other}” are one name on the disk of {}", target.shown()))
-        }
+        Some((one, other)) => Err(unholdable(format!("“{one}” and “{other}” are one name on the disk of {at}"))),
         None => Ok(()),
     }
+}
+
+fn unholdable(message: String) -> Error {
+    Error::new(Kind::Disk, message).hint("choose another disk with --out DIR, or ask the sender to rename it")
 }

@@ -48,12 +48,31 @@ struct Folder<'a> {
     known_as: String,
 }
 
+/// Something in a folder.
+struct Found<'a> {
+    folder: &'a Folder<'a>,
+    name: &'a OsStr,
+    meta: Metadata,
+}
+
+impl Folder<'_> {
+    fn known_as_of(&self, name: &OsStr) -> String {
+        format!("{}/{}", self.known_as.trim_end_matches('/'), visible(&name.to_string_lossy()))
+    }
+}
+
+impl Found<'_> {
+    fn unreadable(&self, e: &io::Error) -> Error {
+        unreadable(&self.folder.known_as_of(self.name), e)
+    }
+}
+
 impl Scan {
     /// Adds one path of the user and everything below it.
     pub(super) fn add(&mut self, path: &Path) -> Result<()> {
         let meta = fs::metadata(path).map_err(|e| unreadable(&shown(path), &e))?;
         let name = base_name(path)?;
-        let top = parse(&name, &shown(path), SafePath::parse)?;
+        let top = parse(&name, || shown(path), SafePath::parse)?;
         if let Some(Root::File(other) | Root::Folder { path: other, .. }) = self.roots.get(top.as_str()) {
             let message = format!("{} and {} have the same name", shown(other), shown(path));
             return Err(
@@ -96,56 +115,39 @@ impl Scan {
     /// Adds what a folder holds. Recursion ends where [`SafePath`] does: 64 levels down.
     fn walk(&mut self, folder: &Folder<'_>) -> Result<()> {
         for name in names_in(folder.dir).map_err(|e| unreadable(&folder.known_as, &e))? {
-            let known_as = format!("{}/{}", folder.known_as.trim_end_matches('/'), visible(&name.to_string_lossy()));
-            let meta = match folder.dir.symlink_metadata(&name) {
-                Ok(meta) => meta,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue, // removed since the folder was read
-                Err(e) => return Err(unreadable(&known_as, &e)),
-            };
-            if !(meta.is_file() || meta.is_dir() || meta.is_symlink()) {
-                self.skip(known_as, "it is neither a file nor a folder");
-                continue;
-            }
-            let path = parse(&name, &known_as, |name| folder.path.join(name))?;
-            if meta.is_dir() {
-                self.descend(folder, &name, path, known_as, &meta)?;
-            } else if meta.is_symlink() {
-                self.link(folder, &name, path, known_as, &meta)?;
-            } else {
-                check_readable(folder.dir, &name).map_err(|e| unreadable(&known_as, &e))?;
-                self.push(path, file_kind(&meta), &meta)?;
+            match folder.dir.symlink_metadata(&name) {
+                Ok(meta) => self.found(&Found { folder, name: &name, meta })?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {} // removed since the folder was read
+                Err(e) => return Err(unreadable(&folder.known_as_of(&name), &e)),
             }
         }
         Ok(())
     }
 
-    fn descend(
-        &mut self,
-        above: &Folder<'_>,
-        name: &OsStr,
-        path: SafePath,
-        known_as: String,
-        meta: &Metadata,
-    ) -> Result<()> {
-        let dir = above.dir.open_dir_nofollow(name).map_err(|e| unreadable(&known_as, &e))?;
-        self.push(path.clone(), EntryKind::Folder, meta)?;
-        self.walk(&Folder { dir: &dir, path: &path, known_as })
-    }
-
-    fn link(
-        &mut self,
-        folder: &Folder<'_>,
-        name: &OsStr,
-        path: SafePath,
-        known_as: String,
-        meta: &Metadata,
-    ) -> Result<()> {
-        let target = folder.dir.read_link_contents(name).map_err(|e| unreadable(&known_as, &e))?;
-        match target.into_os_string().into_string() {
-            Ok(target) if stays_inside(&path, &target) => self.push(path, EntryKind::Link { target }, meta)?,
-            _ => self.skip(known_as, "it is a link that leads out of the shared folder"),
+    fn found(&mut self, found: &Found<'_>) -> Result<()> {
+        let Found { folder, name, meta } = found;
+        if !(meta.is_file() || meta.is_dir() || meta.is_symlink()) {
+            self.skip(found, "it is neither a file nor a folder");
+            return Ok(());
         }
-        Ok(())
+        let path = parse(name, || folder.known_as_of(name), |name| folder.path.join(name))?;
+        if meta.is_dir() {
+            let dir = folder.dir.open_dir_nofollow(name).map_err(|e| found.unreadable(&e))?;
+            self.push(path.clone(), EntryKind::Folder, meta)?;
+            self.walk(&Folder { dir: &dir, path: &path, known_as: folder.known_as_of(name) })
+        } else if meta.is_symlink() {
+            let target = folder.dir.read_link_contents(name).map_err(|e| found.unreadable(&e))?;
+            match target.into_os_string().into_string() {
+                Ok(target) if stays_inside(&path, &target) => self.push(path, EntryKind::Link { target }, meta),
+                _ => {
+                    self.skip(found, "it is a link that leads out of the shared folder");
+                    Ok(())
+                }
+            }
+        } else {
+            check_readable(found).map_err(|e| found.unreadable(&e))?;
+            self.push(path, file_kind(meta), meta)
+        }
     }
 
     fn push(&mut self, path: SafePath, kind: EntryKind, meta: &Metadata) -> Result<()> {
@@ -158,13 +160,13 @@ impl Scan {
         Ok(())
     }
 
-    fn skip(&mut self, path: String, reason: &'static str) {
-        self.skipped.push(Skipped { path, reason });
+    fn skip(&mut self, found: &Found<'_>, reason: &'static str) {
+        self.skipped.push(Skipped { path: found.folder.known_as_of(found.name), reason });
     }
 }
 
 /// The last component of a path as the user gave it, or what `.` and `..` really are called.
-fn base_name(path: &Path) -> Result<OsString> {
+pub(super) fn base_name(path: &Path) -> Result<OsString> {
     if let Some(name) = path.file_name() {
         return Ok(name.to_owned());
     }
@@ -179,7 +181,7 @@ fn base_name(path: &Path) -> Result<OsString> {
 /// The path of an entry; an error that says what about its name cannot be shared.
 fn parse(
     name: &OsStr,
-    known_as: &str,
+    known_as: impl FnOnce() -> String,
     to_path: impl FnOnce(&str) -> std::result::Result<SafePath, PathError>,
 ) -> Result<SafePath> {
     let trouble = match name.to_str() {
@@ -189,7 +191,8 @@ fn parse(
         },
         None => "its name is not valid UTF-8".to_owned(),
     };
-    Err(Error::new(Kind::Usage, format!("{known_as} cannot be shared: {trouble}")).hint("rename it, or leave it out"))
+    let message = format!("{} cannot be shared: {trouble}", known_as());
+    Err(Error::new(Kind::Usage, message).hint("rename it, or leave it out"))
 }
 
 fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
@@ -198,17 +201,22 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether the file may be read: the system is asked, and only where it says no (or does not know the question) is
-/// the file opened to see.
-fn check_readable(dir: &Dir, name: &OsStr) -> io::Result<()> {
+/// Whether the file may be read. A file of one's own needs no question beyond its permissions; for others the system
+/// is asked, and only where it says no (or does not know the question) is the file opened to see.
+fn check_readable(found: &Found<'_>) -> io::Result<()> {
+    let Found { folder, name, .. } = found;
     #[cfg(unix)]
     {
+        use cap_std::fs::MetadataExt as _;
         use rustix::fs::{Access, AtFlags, accessat};
-        if accessat(dir, name, Access::READ_OK, AtFlags::EACCESS).is_ok() {
+        let is_own = found.meta.uid() == rustix::process::geteuid().as_raw();
+        if (is_own && mode(&found.meta) & 0o400 != 0)
+            || accessat(folder.dir, *name, Access::READ_OK, AtFlags::EACCESS).is_ok()
+        {
             return Ok(());
         }
     }
-    dir.open_with(name, &reading()).map(drop)
+    folder.dir.open_with(name, &reading()).map(drop)
 }
 
 fn file_kind(meta: &Metadata) -> EntryKind {

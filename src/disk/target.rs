@@ -42,8 +42,12 @@ impl Target {
         }
         let Some(name) = out.file_name() else { return Err(no_folder(out)) };
         let above = out.parent().unwrap_or(Path::new(""));
-        if !fs::metadata(or_here(above)).is_ok_and(|m| m.is_dir()) {
-            return Err(no_folder(above));
+        match fs::metadata(or_here(above)) {
+            Ok(meta) if meta.is_dir() => {}
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(refused_by_disk("open", shown(or_here(above)), &e));
+            }
+            _ => return Err(no_folder(above)),
         }
         let is_one_file = matches!(manifest.entries(), [only] if only.is_file());
         if is_one_file && !ends_in_separator(out) {

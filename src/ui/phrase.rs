@@ -4,8 +4,8 @@ use console::Style;
 
 use crate::text::{self, visible};
 
-/// How far commands stand in.
-pub(super) const INDENT: &str = "    ";
+/// How far commands stand in. With two columns the longest one, with a pin, just fits 80.
+pub(super) const INDENT: &str = "  ";
 
 /// `214 files, 1.3 GB`.
 pub(super) fn files_and_bytes(files: u64, bytes: Option<u64>) -> String {

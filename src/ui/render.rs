@@ -118,9 +118,9 @@ impl Renderer {
             }
             Event::WrongCode { peer, guesses_left, .. } => {
                 let left = match guesses_left {
-                    0 => "no guesses left, further receivers have to wait".to_owned(),
-                    1 => "1 guess left before further receivers have to wait".to_owned(),
-                    n => format!("{n} guesses left before further receivers have to wait"),
+                    0 => "no guesses left: the next ones have to wait".to_owned(),
+                    1 => "1 guess left before a pause".to_owned(),
+                    n => format!("{n} guesses left before a pause"),
                 };
                 Some(self.warning(&format!("{} came with a wrong code; {left}", visible(peer)), None))
             }
@@ -351,7 +351,7 @@ mod tests {
         let look = Look::terminal();
         let (one, two) = (finished(&["holiday"]), finished(&["a", "b"]));
         assert_eq!(shown(look.clone(), &one), "Saved holiday (214 files, 1.3 GB in 12.1 s, 107.4 MB/s)\n");
-        assert_eq!(shown(look.clone(), &two), "Saved 214 files, 1.3 GB in 12.1 s, 107.4 MB/s:\n    a\n    b\n");
+        assert_eq!(shown(look.clone(), &two), "Saved 214 files, 1.3 GB in 12.1 s, 107.4 MB/s:\n  a\n  b\n");
         let piped = Renderer::new(Look { out_terminal: false, ..look.clone() }).lines(&two);
         assert_eq!(piped.of(Stream::Out), "a\nb\n");
         assert_eq!(piped.of(Stream::Err), "Saved 214 files: 1.3 GB in 12.1 s, 107.4 MB/s\n");

@@ -123,14 +123,14 @@ mod tests {
              The code is good until 2025-12-31 23:59 UTC.\n\
              Code: XKY9-7HQ2ME\n\
              \n\
-             On the other machine:\n    qshare recv XKY9-7HQ2ME\n\
-             Where relay.example:4433 is not set up as the relay:\n    qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n\
+             On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
+             Where relay.example:4433 is not set up as the relay:\n  qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );
         let text = sharing(&share(true), &look).all();
-        assert!(text.contains("On this machine:\n    qshare recv XKY9-7HQ2ME\n"), "{text}");
-        assert!(text.contains("    qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n"), "{text}");
+        assert!(text.contains("On this machine:\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
+        assert!(text.contains("  qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n"), "{text}");
         assert!(text.contains("does not cross a NAT") && text.contains("--relay"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
@@ -167,7 +167,8 @@ mod tests {
         let pin = Pin::new([0; 32]);
         let text = relay_listening("[::]:4433", &pin, &Look::terminal()).of(Stream::Out);
         assert!(text.starts_with("The relay listens on [::]:4433 (UDP).\nIts pin: AAA"), "{text}");
-        assert!(text.contains(&format!("\n    qshare send --relay HOST:4433#{pin} PATH\n")), "{text}");
+        assert!(text.contains(&format!("\n  qshare send --relay HOST:4433#{pin} PATH\n")), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         let quiet = relay_listening("[::]:4433", &pin, &Look { quiet: true, ..Look::terminal() });
         assert_eq!(quiet.all(), format!("[::]:4433#{pin}\n"));
     }

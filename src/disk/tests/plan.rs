@@ -1,4 +1,11 @@
-use super::*;
+use super::{
+    super::{
+        plan::check_twins,
+        staging::{left_behind, name},
+        twins::Folding,
+    },
+    *,
+};
 use crate::error::Kind;
 
 fn plan(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> Result<Plan> {
@@ -150,12 +157,36 @@ fn names_that_only_other_systems_take_for_one_pass_here() {
 }
 
 #[test]
+fn names_that_the_target_takes_for_one_are_both_named() {
+    let manifest = made_up(&[("net/", 0), ("net/xt_CONNMARK.h", 0), ("net/xt_connmark.h", 0)]);
+    let folding = Folding { case: true, form: false };
+    let e = check_twins(&manifest, folding, "/mnt").unwrap_err();
+    assert_eq!(e.kind(), Kind::Disk);
+    says(&e, &["“net/xt_CONNMARK.h”", "“net/xt_connmark.h”", "/mnt"]);
+    check_twins(&manifest, Folding { case: false, form: true }, "/mnt").unwrap();
+}
+
+#[test]
+fn what_a_killed_download_left_counts_as_free() {
+    let home = Home::new();
+    let share = ShareId::random();
+    let dir = cap_std::fs::Dir::open_ambient_dir(home.at("out"), cap_std::ambient_authority()).unwrap();
+    assert_eq!(left_behind(&dir, share), 0);
+    let content = "x".repeat(100_000);
+    home.file(&format!("out/{}/files/d/f", name(share)), &content);
+    home.file(&format!("out/{}/files/g", name(share)), &content);
+    File::open(home.at("out").join(name(share)).join("files/g")).unwrap().sync_all().unwrap(); // gives it its blocks
+    File::open(home.at("out").join(name(share)).join("files/d/f")).unwrap().sync_all().unwrap();
+    assert!(left_behind(&dir, share) >= 200_000);
+}
+
+#[test]
 fn the_name_of_the_staging_folder_is_not_for_shares() {
     let home = Home::new();
     let share = ShareId::random();
-    let name = super::super::staging::name(share).to_uppercase();
+    let reserved = name(share).to_uppercase();
     let mut builder = Builder::new(Head { share, name: "x".into(), entries: 1 }).unwrap();
-    let path = SafePath::parse(&name).unwrap();
+    let path = SafePath::parse(&reserved).unwrap();
     builder.push(Entry { path, kind: EntryKind::Folder, mode: 0, mtime: None }).unwrap();
     let e = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), Clash::Overwrite).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
