@@ -313,7 +313,10 @@ impl RecvHalf {
             buffer.extend_from_slice(chunk.as_deref().unwrap_or_default());
             return Ok(chunk.is_some());
         };
-        buffer.extend_from_slice(&std::mem::take(&mut self.pending));
+        if !self.pending.is_empty() {
+            buffer.extend_from_slice(&std::mem::take(&mut self.pending));
+            return Ok(true);
+        }
         let mut chunks = [const { Bytes::new() }; CHUNKS];
         let read = stream.read_chunks(&mut chunks).await;
         self.ended = !matches!(read, Ok(Some(_)));
