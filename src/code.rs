@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use self::link::{Link, Pin, RelayAddr, RelaySpec};
+pub use self::link::{DEFAULT_PORT, Link, Pin, RelayAddr, RelaySpec};
 use crate::{
     error::{Error, Kind},
     text::visible,

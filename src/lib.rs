@@ -1,4 +1,54 @@
-//! qshare: files to anyone with a short code.
+//! Send files to anyone with a short code, over QUIC, through a relay that learns nothing, to many receivers at once.
+//!
+//! ```text
+//!  disk/scan ─▶ manifest ─▶ transfer/serve ─▶ crypto/record ─▶ QUIC stream ─┐
+//!                                             (seal)                         │
+//!                                                                      relay/bridge
+//!                                             (open)                         │
+//!  disk/sink ◀─ manifest ◀─ transfer/fetch ◀─ crypto/record ◀─ QUIC stream ◀─┘
+//! ```
+//!
+//! - **One connection per peer, one stream per download.** A sender holds one QUIC connection to the [`relay`] for as
+//!   long as it shares. For each receiver the relay opens one stream on that connection and bridges it to the stream
+//!   that the receiver opened.
+//! - **The relay is blind.** A [`code::Code`] is a [`code::Slot`], which the relay gives out and routes by, and a
+//!   [`code::Secret`], which nobody but the two ends ever has. Inside the bridge the ends run a password-authenticated
+//!   key exchange and talk in sealed records.
+//! - **The transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::transport`]),
+//!   whatever carries them; tests give it one in memory.
+//!
+//! # A download
+//!
+//! | flight | from | what |
+//! |---|---|---|
+//! | 1 | receiver | with the frame that asks the relay for the slot: version, suites, its message of the key exchange |
+//! | 2 | sender | its message, its confirmation tag, and sealed: the first 64 KiB of the manifest, padded |
+//! | 3 | receiver | its tag, at once; the rest of a long manifest follows |
+//! | 4 | receiver | the request, once somebody has accepted; file content follows |
+//! | 5 | receiver | how it went, once everything is verified and named; the sender's last record acknowledges it |
+//!
+//! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::budget`]). The receiver says
+//! how far the sender may go ([`transfer::credit`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
+//! the same pass in which it is sent and follows it; nothing gets its final name before it is verified.
+//!
+//! # Layers
+//!
+//! Imports go down only; a test reads the sources and holds them to it.
+//!
+//! | layer | modules | may import |
+//! |---|---|---|
+//! | 5 | `main` | [`cli`] |
+//! | 4 | [`cli`] | [`ui`], [`transfer`], [`relay`], [`net`], layer 0 |
+//! | 3 | [`ui`] | layer 0; it alone writes to the terminal |
+//! | 3 | [`transfer`] | [`net`], [`wire`], [`crypto`], [`disk`], layer 0 |
+//! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]: never [`crypto`], never [`disk`] |
+//! | 2 | [`net`] | [`wire`], layer 0 |
+//! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
+//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`] | each other |
+//!
+//! `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so that tests
+//! can cross hours. The library exists for the program and its tests; its interface may change with any version.
+
 pub mod cli;
 pub mod code;
 pub mod crypto;

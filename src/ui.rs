@@ -21,8 +21,8 @@ mod share;
 
 use std::io::{self, IsTerminal};
 
-pub use self::log::log;
 use self::human::Human;
+pub use self::log::log;
 use crate::event::{Event, Offer};
 
 /// For whom events are shown.

@@ -51,14 +51,13 @@ const SEND_EXAMPLES: &str = "\
 Examples:
   qshare send holiday/                    until Ctrl-C, to any number of receivers
   qshare send --once a.pdf b.pdf          two files, one receiver
-  qshare send --expire 2h --qr talk.mp4   for two hours, with a QR code
-  tar c src | qshare send --name src.tar -";
+  qshare send --expire 2h --qr talk.mp4   for two hours, with a QR code";
 
 const RECV_EXAMPLES: &str = "\
 Examples:
   qshare recv XKY9-7HQ2ME                 into the current folder, after a question
   qshare recv --list XKY9-7HQ2ME          only show what is offered
-  qshare recv --yes --out ~/in 'qshare://relay.example/XKY9-7HQ2ME'
+  qshare recv --yes --out ~/in \"qshare://relay.example/XKY9-7HQ2ME\"
   QSHARE_CODE=XKY9-7HQ2ME qshare recv     keep the code out of the list of processes";
 
 /// The whole command line.
@@ -122,7 +121,7 @@ pub enum Command {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = SEND_EXAMPLES)]
 pub struct SendArgs {
-    /// Files and folders; - is standard input
+    /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The relay to share through [default: one of its own, for the local network]
@@ -158,8 +157,8 @@ pub struct RecvArgs {
     /// The relay where the code is good; a link names its own
     #[arg(long, value_name = "HOST[:PORT][#PIN]", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelaySpec>,
-    /// Where to save: a folder, a file name, or - for standard output [default: the current folder]
-    #[arg(long, value_name = "DIR|FILE|-")]
+    /// Where to save: a folder, or a file name [default: the current folder]
+    #[arg(long, value_name = "DIR|FILE")]
     pub out: Option<PathBuf>,
     /// Download without asking
     #[arg(short, long)]

@@ -6,15 +6,12 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::running::Reach;
 use crate::{
-    code::{Pin, RelayAddr},
+    code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
     net::{self, Identity},
     relay,
     state::StateDir,
 };
-
-/// The port to try first.
-const PORT: u16 = 4433;
 
 /// The file that keeps the port over restarts.
 const PORT_FILE: &str = "port";
@@ -38,8 +35,8 @@ impl Embedded {
         let identity = Identity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity);
-        let endpoint = listen(kept.unwrap_or(PORT)).or_else(|_| listen(PORT)).or_else(|_| listen(0))?;
-        let port = endpoint.local_addr().map_or(PORT, |addr| addr.port());
+        let endpoint = listen(kept.unwrap_or(DEFAULT_PORT)).or_else(|_| listen(DEFAULT_PORT)).or_else(|_| listen(0))?;
+        let port = endpoint.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
         if kept.is_none() {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }

@@ -99,7 +99,7 @@ impl Way {
                 let embedded = Embedded::start(state)?;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
-                let connected = net::connect(&[spec.addr.clone()], net::Expect::Pin(reach.pin)).await?;
+                let connected = net::connect(std::slice::from_ref(&spec.addr), net::Expect::Pin(reach.pin)).await?;
                 Ok(Self { connected, spec, embedded: Some(embedded) })
             }
         }

@@ -14,14 +14,14 @@ use crate::{
 const ENTRY_OVERHEAD: usize = 48;
 
 /// Cuts a manifest into records. The first one may go out before the receiver has proved itself, and is padded.
-pub struct Outline<'a> {
+pub(super) struct Outline<'a> {
     manifest: &'a Manifest,
     next: usize,
 }
 
 impl<'a> Outline<'a> {
     /// From the beginning.
-    pub fn new(manifest: &'a Manifest) -> Self {
+    pub(super) fn new(manifest: &'a Manifest) -> Self {
         Self { manifest, next: 0 }
     }
 
@@ -29,7 +29,7 @@ impl<'a> Outline<'a> {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub fn first(&mut self) -> Result<Record, WireError> {
+    pub(super) fn first(&mut self) -> Result<Record, WireError> {
         /// The head (a name of 255 bytes) and the headers of the frames.
         const BESIDES: usize = 512;
         let mut record = Record::of(&ManifestHead(self.manifest.head()))?;
@@ -42,7 +42,7 @@ impl<'a> Outline<'a> {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub fn next_record(&mut self) -> Result<Option<Record>, WireError> {
+    pub(super) fn next_record(&mut self) -> Result<Option<Record>, WireError> {
         if self.next == self.manifest.entries().len() {
             return Ok(None);
         }
@@ -75,14 +75,14 @@ fn length_on_the_wire(entry: &Entry) -> usize {
 
 /// Puts a manifest together, record by record.
 #[derive(Default)]
-pub struct Collector(Option<Builder>);
+pub(super) struct Collector(Option<Builder>);
 
 impl Collector {
     /// Takes the frames of a record. `true` when the manifest is complete.
     ///
     /// # Errors
     /// [`Kind::Disk`] for a name that is not allowed, [`Kind::Transfer`] for any other thing that no honest sender says.
-    pub fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
+    pub(super) fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
             match (frame.kind, &mut self.0) {
@@ -111,7 +111,7 @@ impl Collector {
     ///
     /// # Errors
     /// [`Kind::Transfer`] where it is not complete.
-    pub fn finish(self) -> Result<Manifest> {
+    pub(super) fn finish(self) -> Result<Manifest> {
         self.0.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
     }
 }

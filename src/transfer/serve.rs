@@ -398,8 +398,11 @@ impl Ledger {
 
     /// Takes an acknowledgement; `true` when it is time to report.
     fn acknowledge(&mut self, received: u64) -> bool {
-        while let Some((_, content)) = self.on_the_way.pop_front_if(|(end, _)| *end <= received) {
-            self.acknowledged = content;
+        while let Some((end, content)) = self.on_the_way.front()
+            && *end <= received
+        {
+            self.acknowledged = *content;
+            self.on_the_way.pop_front();
         }
         let due = self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if due {

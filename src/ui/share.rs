@@ -61,7 +61,7 @@ fn instructions(share: &Sharing, look: &Look, color: bool) -> String {
     };
     let qr = if look.qr { qr::draw(link.as_str(), look.width, color) + "\n" } else { String::new() };
     format!(
-        "Code: {shown}\n\n{first}\n{INDENT}qshare recv {code}\n{second}\n{INDENT}qshare recv '{link}'\n\n{after}{qr}"
+        "Code: {shown}\n\n{first}\n{INDENT}qshare recv {code}\n{second}\n{INDENT}qshare recv \"{link}\"\n\n{after}{qr}"
     )
 }
 
@@ -124,13 +124,13 @@ mod tests {
              Code: XKY9-7HQ2ME\n\
              \n\
              On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
-             Where relay.example:4433 is not set up as the relay:\n  qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n\
+             Where relay.example:4433 is not set up as the relay:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );
         let text = sharing(&share(true), &look).all();
         assert!(text.contains("On this machine:\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
-        assert!(text.contains("  qshare recv 'qshare://relay.example:4433/XKY9-7HQ2ME'\n"), "{text}");
+        assert!(text.contains("  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n"), "{text}");
         assert!(text.contains("does not cross a NAT") && text.contains("--relay"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }

@@ -331,27 +331,3 @@ fn a_full_disk_is_said_so() {
     assert_eq!(e.kind(), Kind::Disk);
     says(&e, &["d/f", "no space left"]);
 }
-
-/// Run by hand with `--ignored --nocapture`; on a disk that is busy with removed files it shows that disk's speed.
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_writing() {
-    let home = Home::new();
-    let mut names = vec!["d/".to_owned()];
-    names.extend((0..100).map(|n| format!("d/{n:02}/")));
-    names.extend((0..10_000).map(|n| format!("d/{:02}/{n}", n / 100)));
-    let listed: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 4_096)).collect();
-    let data = vec![7; 4_096];
-    for _ in 0..3 {
-        let begun = std::time::Instant::now();
-        let mut sink = sink(&home, &listed, Clash::Rename).unwrap();
-        for index in 101..listed.len() {
-            sink.begin(index).unwrap();
-            sink.write(&data).unwrap();
-            sink.finish(&hash(&data)).unwrap();
-        }
-        let written = begun.elapsed();
-        sink.publish().unwrap();
-        eprintln!("10,000 files of 4 KiB written: {written:?}, named: {:?}", begun.elapsed());
-    }
-}

@@ -254,24 +254,6 @@ fn many_folders_do_not_use_up_the_handles() {
     assert_eq!(source.open(last).unwrap_err().kind(), Kind::Transfer);
 }
 
-/// Run by hand with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_scanning() {
-    let home = Home::new();
-    for n in 0..100_000 {
-        if n % 100 == 0 {
-            home.folder(&format!("src/t/{:03}", n / 100));
-        }
-        fs::write(home.at(&format!("src/t/{:03}/{n}", n / 100)), "").unwrap();
-    }
-    for _ in 0..5 {
-        let begun = std::time::Instant::now();
-        let source = scan(&[home.at("src/t")]).unwrap();
-        eprintln!("scan of {} entries: {:?}", source.manifest().entries().len(), begun.elapsed());
-    }
-}
-
 fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {
     let mut file = source.open(index)?;
     let mut content = vec![0; 1_000];
