@@ -49,8 +49,9 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
     }
     let finished = console.perform(async |events| planned.accept(&events, interrupt()).await).await;
+    let shown = finished.and_then(|finished| console.show(&Event::Finished(finished)));
     connected.close().await;
-    console.show(&Event::Finished(finished?))
+    shown
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {

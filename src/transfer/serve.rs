@@ -259,9 +259,11 @@ impl Serving {
         said: &mut mpsc::Receiver<Said>,
         source: Arc<Source>,
     ) -> Result<Ended, Trouble> {
+        // The answer to a short manifest may be here already: only what comes before the last part is out is early.
         let offered = tokio::select! {
-            early = said.recv() => Err(early),
+            biased;
             offered = self.offer(out, &source) => Ok(offered?),
+            early = said.recv() => Err(early),
         };
         let request = match offered {
             Err(Some(Said::Request(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
