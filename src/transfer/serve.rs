@@ -145,7 +145,7 @@ impl Serving {
                 tokio::select! {
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
                     ended = self.speak(&mut out, &mut said, source) => ended,
-                    () = self.share.ending() => Err(Trouble::Here(
+                    () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
                     )),
@@ -172,6 +172,14 @@ impl Serving {
             let _ = timeout(GOODBYE, goodbye).await;
         }
         self.settle(result).await;
+    }
+
+    /// Completes when the share ends for this receiver: for one that has not accepted, sooner.
+    async fn must_end(&self) {
+        self.share.closing().await;
+        if self.ledger().begun.is_some() {
+            self.share.ending().await;
+        }
     }
 
     /// Books the place and reports how the download ended, where it had begun.

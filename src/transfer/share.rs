@@ -127,7 +127,7 @@ pub struct Share {
     latest: Mutex<(Arc<Source>, Instant)>,
     places: watch::Sender<Places>,
     retired: watch::Sender<bool>,
-    ending: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     sessions: Semaphore,
 }
 
@@ -136,6 +136,17 @@ pub struct Share {
 struct Places {
     running: u64,
     done: u64,
+}
+
+/// Whether a share takes receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It does.
+    Open,
+    /// It does not; what runs may finish.
+    Closing,
+    /// What runs ends too.
+    Ending,
 }
 
 impl Share {
@@ -150,7 +161,7 @@ impl Share {
             latest: Mutex::new((Arc::new(source), Instant::now())),
             places: watch::Sender::new(Places::default()),
             retired: watch::Sender::new(false),
-            ending: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Open),
             sessions: Semaphore::new(AT_ONCE),
         })
     }
@@ -165,19 +176,24 @@ impl Share {
         mut registration: Registration,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
+        tokio::pin!(interrupt);
         let mut running = JoinSet::new();
         let reason = tokio::select! {
             lost = self.answer(&registration.connection, &mut running) => Err(lost),
             reason = self.end() => reason,
-            () = interrupt => self.interrupted(),
+            () = &mut interrupt => self.interrupted(),
         };
         registration.end().await;
-        if matches!(reason, Ok(StopReason::Interrupted) | Err(_)) {
-            self.ending.send_replace(true);
-            let _ = timeout(GOODBYE, finish(&mut running)).await;
-        } else {
-            finish(&mut running).await;
-        }
+        self.phase.send_replace(Phase::Closing);
+        let reason = match reason {
+            Ok(reason) if reason != StopReason::Interrupted => tokio::select! {
+                () = finish(&mut running) => return Ok(reason),
+                () = &mut interrupt => self.interrupted(),
+            },
+            other => other,
+        };
+        self.phase.send_replace(Phase::Ending);
+        let _ = timeout(GOODBYE, finish(&mut running)).await;
         reason
     }
 
@@ -251,8 +267,9 @@ impl Share {
 
     /// Takes one of the downloads that the share allows; `None` when none is free.
     pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let open = *self.phase.borrow() == Phase::Open;
         let taken = self.places.send_if_modified(|places| {
-            let free = self.settings.max_downloads.is_none_or(|most| places.running + places.done < most);
+            let free = open && self.settings.max_downloads.is_none_or(|most| places.running + places.done < most);
             places.running += u64::from(free);
             free
         });
@@ -266,9 +283,14 @@ impl Share {
         }
     }
 
-    /// Completes when running downloads must end.
+    /// Completes when no receiver can accept any more.
+    pub(super) async fn closing(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Open).await; // the channel lives in the share
+    }
+
+    /// Completes when running downloads must end too.
     pub(super) async fn ending(&self) {
-        let _ = self.ending.subscribe().wait_for(|ending| *ending).await; // the channel lives as long as the share
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Ending).await;
     }
 
     pub(super) fn code(&self) -> &Code {
