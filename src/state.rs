@@ -7,6 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -86,6 +87,16 @@ impl StateDir {
         let _ = fs::remove_file(self.path(name));
     }
 
+    /// Removes the files that were last written longer ago than `age`: of processes that could not do it themselves.
+    pub fn remove_older(&self, age: Duration) {
+        for name in self.names() {
+            let written = fs::metadata(self.path(&name)).and_then(|meta| meta.modified());
+            if written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age)) {
+                self.remove(&name);
+            }
+        }
+    }
+
     /// The names of the files in this folder, temporary ones left out.
     pub fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
@@ -134,6 +145,11 @@ mod tests {
         assert_eq!(dir.read("key", 3).unwrap().unwrap(), b"two");
         assert_eq!(dir.read("key", 2).unwrap_err().kind(), Kind::Disk);
         assert_eq!(dir.read("other", 10).unwrap(), None);
+        assert_eq!(dir.names(), ["key"]);
+        dir.write("old", b"").unwrap();
+        let long_ago = std::time::UNIX_EPOCH;
+        File::options().write(true).open(dir.path("old")).unwrap().set_modified(long_ago).unwrap();
+        dir.remove_older(Duration::from_secs(60));
         assert_eq!(dir.names(), ["key"]);
         assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);

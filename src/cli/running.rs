@@ -41,6 +41,9 @@ impl Running {
     /// [`Kind::Disk`].
     pub(super) fn announce(state: &StateDir, slot: Slot, reach: &Reach) -> Result<Self> {
         let dir = state.folder("running")?;
+        for left_behind in dir.names().iter().filter(|name| !is_locked(&dir, name)) {
+            dir.remove(left_behind);
+        }
         let name = format!("{slot}.json");
         let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         dir.write(&name, &text)?;
@@ -60,20 +63,22 @@ impl Drop for Running {
     }
 }
 
-/// The running share under a slot. Files of shares that are gone are removed on the way.
+/// The running share under a slot.
+///
+/// # Errors
+/// [`Kind::Disk`].
 pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<Reach>> {
     let dir = state.folder("running")?;
     let name = format!("{slot}.json");
-    let Ok(file) = File::open(dir.path(&name)) else { return Ok(None) };
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {}
-        Ok(()) | Err(TryLockError::Error(_)) => {
-            dir.remove(&name);
-            return Ok(None);
-        }
+    if !is_locked(&dir, &name) {
+        return Ok(None);
     }
     let text = dir.read(&name, LONGEST_FILE)?.unwrap_or_default();
     Ok(serde_json::from_slice(&text).ok())
+}
+
+fn is_locked(dir: &StateDir, name: &str) -> bool {
+    File::open(dir.path(name)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]
@@ -94,6 +99,7 @@ mod tests {
         assert!(!path.exists());
         std::fs::write(&path, serde_json::to_vec(&reach).unwrap()).unwrap(); // left behind by a killed process
         assert_eq!(find(&state, slot).unwrap(), None);
+        let _next = Running::announce(&state, Slot::from_number(9), &reach).unwrap();
         assert!(!path.exists());
     }
 }

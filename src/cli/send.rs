@@ -24,6 +24,9 @@ const SHORT: usize = 5;
 const LONG: usize = 8;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A budget that was not written for so long is full again, and its share is gone.
+const LEFT_BEHIND: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// This many things that were left out are named one by one.
 const NAMED: usize = 10;
 
@@ -173,7 +176,9 @@ struct BudgetFile {
 
 impl BudgetFile {
     fn new(state: &StateDir, share: ShareId) -> Result<Self> {
-        Ok(Self { dir: state.folder("shares")?, name: format!("{share}.guesses") })
+        let dir = state.folder("shares")?;
+        dir.remove_older(LEFT_BEHIND);
+        Ok(Self { dir, name: format!("{share}.guesses") })
     }
 
     fn place(&self) -> (StateDir, String) {
