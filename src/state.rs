@@ -87,11 +87,14 @@ impl StateDir {
         let _ = fs::remove_file(self.path(name));
     }
 
-    /// Removes the files that were last written longer ago than `age`: of processes that could not do it themselves.
-    pub fn remove_older(&self, age: Duration) {
+    /// Removes the files that were last written longer ago than `age` and that `is_left_behind` by a process that could
+    /// not do it itself.
+    pub fn sweep(&self, age: Duration, is_left_behind: impl Fn(&Path) -> bool) {
         for name in self.names() {
-            let written = fs::metadata(self.path(&name)).and_then(|meta| meta.modified());
-            if written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age)) {
+            let path = self.path(&name);
+            let written = fs::metadata(&path).and_then(|meta| meta.modified());
+            let is_old = written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age));
+            if is_old && is_left_behind(&path) {
                 self.remove(&name);
             }
         }
@@ -149,7 +152,9 @@ mod tests {
         dir.write("old", b"").unwrap();
         let long_ago = std::time::UNIX_EPOCH;
         File::options().write(true).open(dir.path("old")).unwrap().set_modified(long_ago).unwrap();
-        dir.remove_older(Duration::from_secs(60));
+        dir.sweep(Duration::from_secs(60), |_| false);
+        assert_eq!(dir.names().len(), 2);
+        dir.sweep(Duration::from_secs(60), |_| true);
         assert_eq!(dir.names(), ["key"]);
         assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);

@@ -6,6 +6,8 @@
 use std::{
     fs::{File, TryLockError},
     net::SocketAddr,
+    path::Path,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,9 @@ use crate::{
 };
 
 const LONGEST_FILE: u64 = 4096;
+
+/// A file is locked this soon after it is written, or its process is gone.
+const LOCKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How to reach an embedded relay on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,9 +46,7 @@ impl Running {
     /// [`Kind::Disk`].
     pub(super) fn announce(state: &StateDir, slot: Slot, reach: &Reach) -> Result<Self> {
         let dir = state.folder("running")?;
-        for left_behind in dir.names().iter().filter(|name| !is_locked(&dir, name)) {
-            dir.remove(left_behind);
-        }
+        dir.sweep(LOCKED_WITHIN, |path| !is_locked(path));
         let name = format!("{slot}.json");
         let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         dir.write(&name, &text)?;
@@ -70,15 +73,15 @@ impl Drop for Running {
 pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<Reach>> {
     let dir = state.folder("running")?;
     let name = format!("{slot}.json");
-    if !is_locked(&dir, &name) {
+    if !is_locked(&dir.path(&name)) {
         return Ok(None);
     }
     let text = dir.read(&name, LONGEST_FILE)?.unwrap_or_default();
     Ok(serde_json::from_slice(&text).ok())
 }
 
-fn is_locked(dir: &StateDir, name: &str) -> bool {
-    File::open(dir.path(name)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]
@@ -99,6 +102,7 @@ mod tests {
         assert!(!path.exists());
         std::fs::write(&path, serde_json::to_vec(&reach).unwrap()).unwrap(); // left behind by a killed process
         assert_eq!(find(&state, slot).unwrap(), None);
+        File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         let _next = Running::announce(&state, Slot::from_number(9), &reach).unwrap();
         assert!(!path.exists());
     }

@@ -177,7 +177,7 @@ struct BudgetFile {
 impl BudgetFile {
     fn new(state: &StateDir, share: ShareId) -> Result<Self> {
         let dir = state.folder("shares")?;
-        dir.remove_older(LEFT_BEHIND);
+        dir.sweep(LEFT_BEHIND, |_| true);
         Ok(Self { dir, name: format!("{share}.guesses") })
     }
 
