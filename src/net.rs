@@ -9,7 +9,7 @@ pub mod transport;
 pub mod trust;
 
 pub use self::{
-    endpoint::{connect, listen, local_addresses},
+    endpoint::{Listener, connect, listen, local_addresses},
     tls::Identity,
     transport::{Connection, LineError, RecvHalf, SendHalf},
     trust::{Expect, KnownRelays, Verified},

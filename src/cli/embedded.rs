@@ -35,15 +35,15 @@ impl Embedded {
         let identity = Identity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity);
-        let endpoint = listen(kept.unwrap_or(DEFAULT_PORT)).or_else(|_| listen(DEFAULT_PORT)).or_else(|_| listen(0))?;
-        let port = endpoint.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
+        let listener = listen(kept.unwrap_or(DEFAULT_PORT)).or_else(|_| listen(DEFAULT_PORT)).or_else(|_| listen(0))?;
+        let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
         if kept.is_none() {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }
         let token = rand::random::<[u8; 32]>().to_vec();
         let config = relay::Config { register_token: Some(token.clone()), ..relay::Config::default() };
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(relay::serve(endpoint, config, async {
+        let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;
         }));
         Ok(Self { pin: identity.pin(), port, token, stop, serving })

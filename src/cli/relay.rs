@@ -16,9 +16,9 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         None => config::state()?.folder("relay")?,
     };
     let identity = Identity::load_or_create(&certs)?;
-    let endpoint = net::listen(args.listen, &identity)?;
-    let addr = endpoint.local_addr().unwrap_or(args.listen);
+    let listener = net::listen(args.listen, &identity)?;
+    let addr = listener.local_addr().unwrap_or(args.listen);
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
-    relay::serve(endpoint, Config::default(), interrupt()).await;
+    relay::serve(listener, Config::default(), interrupt()).await;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     tls::{self, Identity, Refusal, Verdict},
-    transport::{Connection, socket_error, transport_config},
+    transport::{Connection, LONGEST_PACKET, socket_error, transport_config},
     trust::{Expect, Verified},
 };
 use crate::{
@@ -42,15 +42,25 @@ const STREAMS_PER_CLIENT: u32 = 16;
 /// is 32 ms of 1 Gbit/s.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
-/// A QUIC endpoint that accepts connections on `addr`. `[::]` means both IP versions, where the machine has both.
+/// Accepts QUIC connections on one UDP socket.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: quinn::Endpoint,
+    /// For clients on this machine.
+    near: Arc<quinn::ServerConfig>,
+}
+
+/// Listens on `addr`. `[::]` means both IP versions, where the machine has both.
 ///
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
-pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<quinn::Endpoint> {
+pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
     let crypto = QuicServerConfig::try_from(identity.server_config()?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT)));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, false)));
+    let mut near = config.clone();
+    near.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, true)));
     let socket = bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
             bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
@@ -60,7 +70,48 @@ pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<quinn::Endpoint> 
     let socket = socket.map_err(|e| {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
-    endpoint(socket, Some(config))
+    Ok(Listener { endpoint: endpoint(socket, Some(config))?, near: Arc::new(near) })
+}
+
+impl Listener {
+    /// The next client that knocks; `None` once the listener is closed.
+    pub async fn accept(&self) -> Option<quinn::Incoming> {
+        self.endpoint.accept().await
+    }
+
+    /// Lets a client in and completes its handshake.
+    ///
+    /// # Errors
+    /// How the handshake failed.
+    pub async fn admit(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
+        let near = is_near(incoming.remote_address()).then(|| Arc::clone(&self.near));
+        let connecting = match near {
+            Some(config) => incoming.accept_with(config)?,
+            None => incoming.accept()?,
+        };
+        Ok(connecting.await?.into())
+    }
+
+    /// Connections that are open.
+    pub fn open_connections(&self) -> usize {
+        self.endpoint.open_connections()
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Closes every connection with `code` and waits until the goodbyes have left, `patience` at most.
+    pub async fn close(&self, code: u32, patience: Duration) {
+        self.endpoint.close(code.into(), &[]);
+        let _ = timeout(patience, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Whether the other end is on this machine, where a packet may be longer than any network allows.
+fn is_near(addr: SocketAddr) -> bool {
+    addr.ip().to_canonical().is_loopback()
 }
 
 /// A client's endpoint: one UDP socket for both IP versions, or for IPv4 where the machine has no other.
@@ -72,8 +123,9 @@ fn client_endpoint() -> Result<quinn::Endpoint> {
 }
 
 fn endpoint(socket: UdpSocket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
-    let runtime = Arc::new(quinn::TokioRuntime);
-    quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, runtime)
+    let mut config = quinn::EndpointConfig::default();
+    let _ = config.max_udp_payload_size(LONGEST_PACKET); // fails only outside of 1,200 to 65,527
+    quinn::Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))
 }
 
@@ -192,7 +244,7 @@ async fn attempt(
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE)));
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, is_near(addr))));
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
@@ -270,11 +322,9 @@ mod tests {
         for endpoint in [right, wrong] {
             tokio::spawn(async move {
                 while let Some(incoming) = endpoint.accept().await {
-                    tokio::spawn(async move {
-                        if let Ok(connection) = incoming.await {
-                            connection.closed().await;
-                        }
-                    });
+                    if let Ok(connection) = endpoint.admit(incoming).await {
+                        tokio::spawn(async move { connection.closed().await });
+                    }
                 }
             });
         }

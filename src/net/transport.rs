@@ -417,8 +417,13 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
     [(a_out, a_in), (b_out, b_in)]
 }
 
-/// What both sides of a leg agree on.
-pub(super) fn transport_config(streams_from_peer: u32) -> quinn::TransportConfig {
+/// The longest UDP payload that is taken, and that is tried between processes of one machine. Ten of them, as many as
+/// quinn hands to the kernel at once, must stay below the 65,507 bytes that UDP segmentation offload takes: above,
+/// sending fails and path discovery falls back to 1,200. Longer packets cost half the CPU for each byte.
+pub(super) const LONGEST_PACKET: u16 = 6500;
+
+/// What both sides of a leg agree on; `near` is a leg within this machine.
+pub(super) fn transport_config(streams_from_peer: u32, near: bool) -> quinn::TransportConfig {
     /// A leg that is silent for this long is dead.
     const IDLE: Duration = Duration::from_secs(12);
     /// Several of these fit into [`IDLE`], so that a lost one does not matter.
@@ -439,6 +444,11 @@ pub(super) fn transport_config(streams_from_peer: u32) -> quinn::TransportConfig
         .receive_window(VarInt::MAX)
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None);
+    if near {
+        let mut discovery = quinn::MtuDiscoveryConfig::default();
+        discovery.upper_bound(LONGEST_PACKET);
+        config.mtu_discovery_config(Some(discovery));
+    }
     config
 }
 

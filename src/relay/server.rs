@@ -10,7 +10,7 @@ use super::{
     registry::{Lease, Registry},
 };
 use crate::{
-    net::{Connection, LineError, RecvHalf, SendHalf},
+    net::{Connection, LineError, Listener, RecvHalf, SendHalf},
     wire::{
         Message, WireError, frame,
         relay::{
@@ -49,16 +49,16 @@ impl Default for Config {
 }
 
 /// Serves until `shutdown` completes, then says goodbye to every client.
-pub async fn serve(endpoint: quinn::Endpoint, config: Config, shutdown: impl Future<Output = ()>) {
-    let relay = Arc::new(Relay { registry: Registry::new(config.senders), config });
+pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Output = ()>) {
+    let relay = Arc::new(Relay { registry: Registry::new(config.senders), config, listener });
     tokio::pin!(shutdown);
     loop {
         let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
+            incoming = relay.listener.accept() => incoming,
             () = &mut shutdown => break,
         };
         let Some(incoming) = incoming else { break };
-        let open = endpoint.open_connections();
+        let open = relay.listener.open_connections();
         if open >= relay.config.connections {
             incoming.refuse();
         } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
@@ -67,19 +67,18 @@ pub async fn serve(endpoint: quinn::Endpoint, config: Config, shutdown: impl Fut
             tokio::spawn(Arc::clone(&relay).client(incoming));
         }
     }
-    endpoint.close(ENDED.into(), &[]);
-    let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
+    relay.listener.close(ENDED, GOODBYE).await;
 }
 
 struct Relay {
     registry: Registry,
     config: Config,
+    listener: Listener,
 }
 
 impl Relay {
     async fn client(self: Arc<Self>, incoming: quinn::Incoming) {
-        let Ok(Ok(connection)) = timeout(PATIENCE, incoming).await else { return };
-        let connection = Connection::from(connection);
+        let Ok(Ok(connection)) = timeout(PATIENCE, self.listener.admit(incoming)).await else { return };
         let streams = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         loop {
             // A client without a stream has nothing to wait for.
