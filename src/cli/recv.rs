@@ -1,6 +1,6 @@
 //! `qshare recv`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use super::{args::RecvArgs, config, console::Console, running, send::meet, signals::interrupt};
 use crate::{
@@ -30,14 +30,14 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
     };
     let from = From::resolve(&text, args.relay)?;
     let (list, out, yes) = (args.list, args.out, args.yes);
-    let Some((connected, planned)) = console.perform(|events| look(from, list, out, clash, events)).await? else {
-        return Ok(());
-    };
+    let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
+    let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
+    let Some((connected, planned)) = looked else { return Ok(()) };
     let summary = planned.summary();
     let accepted = yes || {
         tokio::select! {
             answer = console.ask_offer(&summary) => answer?,
-            () = interrupt() => {
+            () = interrupted.as_mut() => {
                 planned.decline().await;
                 return Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded"));
             }
@@ -48,7 +48,7 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         connected.close().await;
         return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
     }
-    let finished = console.perform(async |events| planned.accept(&events, interrupt()).await).await;
+    let finished = console.perform(async |events| planned.accept(&events, interrupted).await).await;
     let shown = finished.and_then(|finished| console.show(&Event::Finished(finished)));
     connected.close().await;
     shown
@@ -106,6 +106,7 @@ async fn look(
     out: Option<PathBuf>,
     clash: Clash,
     events: Events,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<Option<(Connected, Planned)>> {
     let looking = async {
         let connected = meet(&from.state, &from.addresses, &from.spec, &events).await?;
@@ -120,6 +121,6 @@ async fn look(
     };
     tokio::select! {
         looked = looking => looked,
-        () = interrupt() => Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded")),
+        () = interrupted => Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded")),
     }
 }

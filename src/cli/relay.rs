@@ -18,7 +18,8 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let identity = Identity::load_or_create(&certs)?;
     let listener = net::listen(args.listen, &identity)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
+    let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
-    relay::serve(listener, Config::default(), interrupt()).await;
+    relay::serve(listener, Config::default(), interrupted).await;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }

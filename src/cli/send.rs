@@ -54,9 +54,10 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let _running = way.announce(&state, &code)?;
     let budget_file = BudgetFile::new(&state, source.manifest().share())?;
     let budget = Budget::open(Some(budget_file.place()), length, Arc::new(SystemClock))?;
+    let interrupted = interrupt();
     events.report(Event::Sharing(way.sharing(&source, &code, settings.expire))).await;
     let share = Share::new(settings, source, code, budget, events.clone());
-    let outcome = share.run(registration, interrupt()).await;
+    let outcome = share.run(registration, interrupted).await;
     way.close().await;
     let reason = outcome?;
     events.report(Event::Stopped { reason }).await;

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -41,6 +41,9 @@ const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// How long the last record may take to be acknowledged.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A receiver that stops the stream says why on the other half, which may arrive this much later.
+const REASON: Duration = Duration::from_secs(2);
 
 /// Progress is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -343,7 +346,11 @@ impl Serving {
         let end = out.sealed() + record.sealed_length();
         self.gate.open_to(end).await;
         self.ledger().note(end, content);
-        Ok(out.send(record).await?)
+        if let Err(e) = out.send(record).await {
+            sleep(REASON).await; // the listener is faster where there is more to know
+            return Err(e.into());
+        }
+        Ok(())
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {

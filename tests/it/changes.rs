@@ -1,0 +1,116 @@
+//! Files that change while they are sent. The receiver is held in the middle, so that the change is in the middle too.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::Signal,
+};
+
+use crate::support::{BIG, Tree, World, sparse};
+
+/// Shares `box/big` and `box/later`, changes `name` in the middle of `big`, and checks that the receiver fails, naming
+/// it, and that the next one gets what is there now, or what `next` says.
+#[track_caller]
+fn fails_and_recovers(name: &str, change: impl FnOnce(&Path), says: &str) {
+    let world = World::new();
+    let folder = world.folder("box");
+    sparse(&folder.join("big"), BIG);
+    world.file("box/later", "content");
+    let relay = world.relay();
+    let mut sender = world.send(&[&folder]).via(&relay).share();
+    let into = world.path("in");
+    let receiver = world.holds(&mut sender, &relay, &into);
+    change(&folder.join(name));
+    receiver.signal(Signal::CONT);
+
+    let told = receiver.end().expect_error(1, "transfer", says);
+    assert!(told.contains(&format!("“box/{name}”")), "{told}");
+    assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
+    let failed = sender.process.wait_for("download_failed");
+    assert_eq!(failed["kind"], "transfer");
+    assert!(failed["error"].as_str().unwrap().contains(name), "{failed}");
+
+    fs::remove_file(folder.join("big")).unwrap();
+    world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    if name == "later" && !folder.join("later").is_file() {
+        assert!(!into.join("box/later").exists());
+    } else {
+        assert_eq!(Tree::of(&into.join("box")), Tree::of(&folder));
+    }
+}
+
+#[test]
+fn a_file_that_becomes_shorter() {
+    fails_and_recovers("big", |big| File::options().write(true).open(big).unwrap().set_len(1_000).unwrap(), "shorter");
+}
+
+#[test]
+fn a_file_that_grows() {
+    let grow = |big: &Path| File::options().write(true).open(big).unwrap().set_len(BIG + 1).unwrap();
+    fails_and_recovers("big", grow, "changed");
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_read() {
+    let delete_and_make_anew = |big: &Path| {
+        fs::remove_file(big).unwrap();
+        fs::write(big, "another").unwrap();
+    };
+    fails_and_recovers("big", delete_and_make_anew, "changed");
+}
+
+#[test]
+fn a_file_that_is_deleted_before_its_turn() {
+    fails_and_recovers("later", |later| fs::remove_file(later).unwrap(), "is gone");
+}
+
+#[test]
+fn a_file_that_is_written_before_its_turn() {
+    fails_and_recovers("later", |later| fs::write(later, "CONTENT").unwrap(), "has changed");
+}
+
+#[test]
+fn a_file_that_is_replaced_before_its_turn() {
+    let replace = |later: &Path| {
+        let other = later.with_file_name("..other");
+        fs::write(&other, "content").unwrap();
+        fs::rename(other, later).unwrap();
+    };
+    fails_and_recovers("later", replace, "has changed");
+}
+
+#[test]
+fn a_file_that_becomes_a_pipe() {
+    let replace = |later: &Path| {
+        fs::remove_file(later).unwrap();
+        mknodat(CWD, later, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    };
+    fails_and_recovers("later", replace, "not a file");
+}
+
+#[test]
+fn a_file_that_becomes_a_link_out_of_the_share() {
+    let replace = |later: &Path| {
+        fs::remove_file(later).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", later).unwrap();
+    };
+    fails_and_recovers("later", replace, "");
+}
+
+#[test]
+fn each_download_gets_the_present_state() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "one");
+    let sender = world.send(&[&file]).via(&relay).share();
+    world.recv(sender.code(), &world.path("in1")).via(&relay).run().expect(0);
+    assert_eq!(fs::read_to_string(world.path("in1/file")).unwrap(), "one");
+    fs::write(&file, "two").unwrap();
+    let into = world.path("in2");
+    world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    assert_eq!(fs::read_to_string(into.join("file")).unwrap(), "two");
+}

@@ -1,0 +1,164 @@
+//! What stands at the target already, `--out`, and the space that is left.
+
+use std::fs;
+
+use crate::support::{Outcome, Relay, Sender, Tree, World, sparse};
+
+/// A folder is shared: `box/one`, `box/two`.
+struct Shared {
+    world: World,
+    relay: Relay,
+    sender: Sender,
+}
+
+impl Shared {
+    fn folder() -> Self {
+        let world = World::new();
+        world.file("box/one", "new 1");
+        world.file("box/two", "new 2");
+        Self::path(world, "box")
+    }
+
+    fn file() -> Self {
+        let world = World::new();
+        world.file("file.txt", "new");
+        Self::path(world, "file.txt")
+    }
+
+    fn path(world: World, name: &str) -> Self {
+        let relay = world.relay();
+        let sender = world.send(&[&world.path(name)]).via(&relay).share();
+        Self { world, relay, sender }
+    }
+
+    /// Runs a receiver in the folder `into`.
+    fn recv(&self, into: &str, args: &[&str]) -> Outcome {
+        self.world.recv(self.sender.code(), &self.world.path(into)).via(&self.relay).args(args).run()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.world.path(name)).unwrap()
+    }
+
+    /// The names in a folder, in order.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.world.path(folder)).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn what_stands_already_is_named_and_stays() {
+    let shared = Shared::file();
+    for standing in ["in/file.txt", "in2/file.txt/inside"] {
+        shared.world.file(standing, "mine");
+        let into = standing.split('/').next().unwrap();
+        let told = shared.recv(into, &[]).expect_error(6, "disk", "“file.txt”");
+        assert!(told.contains("--overwrite") && told.contains("--rename") && told.contains("--skip"), "{told}");
+        assert_eq!(shared.read(standing), "mine");
+        assert_eq!(shared.names(into), ["file.txt"]);
+    }
+    std::os::unix::fs::symlink("nowhere", shared.world.folder("in3").join("file.txt")).unwrap();
+    shared.recv("in3", &[]).expect_error(6, "disk", "the link “file.txt”");
+    assert!(shared.sender.stop().all("download_started").is_empty(), "nothing was sent");
+}
+
+#[test]
+fn overwrite_replaces_files_and_merges_folders() {
+    let shared = Shared::folder();
+    shared.world.file("in/box/one", "old 1");
+    shared.world.file("in/box/three", "old 3");
+    shared.recv("in", &["--overwrite"]).expect(0);
+    assert_eq!(shared.names("in/box"), ["one", "three", "two"]);
+    assert_eq!(["one", "two", "three"].map(|n| shared.read(&format!("in/box/{n}"))), ["new 1", "new 2", "old 3"]);
+    shared.world.file("in2/box", "a file");
+    shared.recv("in2", &["--overwrite"]).expect_error(6, "disk", "box");
+    assert_eq!(shared.read("in2/box"), "a file");
+}
+
+#[test]
+fn overwrite_replaces_a_link_and_not_what_it_points_to() {
+    let shared = Shared::file();
+    let precious = shared.world.file("precious", "mine");
+    std::os::unix::fs::symlink(&precious, shared.world.folder("in").join("file.txt")).unwrap();
+    shared.recv("in", &["--overwrite"]).expect(0);
+    assert_eq!(shared.read("precious"), "mine");
+    assert_eq!(Tree::of(&shared.world.path("in/file.txt")), Tree::of(&shared.world.path("file.txt")));
+}
+
+#[test]
+fn rename_finds_a_free_name() {
+    let shared = Shared::file();
+    shared.world.file("in/file.txt", "mine");
+    for name in ["file (1).txt", "file (2).txt"] {
+        let received = shared.recv("in", &["--rename"]).expect(0);
+        assert_eq!(received.event("finished")["saved"], serde_json::json!([name]));
+        assert_eq!(shared.read(&format!("in/{name}")), "new");
+    }
+    assert_eq!(shared.read("in/file.txt"), "mine");
+}
+
+#[test]
+fn skip_leaves_what_stands() {
+    let shared = Shared::folder();
+    shared.world.file("in/box/one", "old 1");
+    let received = shared.recv("in", &["--skip"]).expect(0);
+    assert_eq!(received.event("finished")["files"], 1);
+    assert_eq!(["one", "two"].map(|n| shared.read(&format!("in/box/{n}"))), ["old 1", "new 2"]);
+    let again = shared.recv("in", &["--skip"]).expect(0);
+    assert_eq!(again.event("finished")["files"], 0);
+}
+
+#[test]
+fn out_is_a_folder_or_a_name() {
+    let shared = Shared::file();
+    shared.world.folder("in/standing");
+    for (out, saved) in [("other.name", "other.name"), ("standing", "standing/file.txt"), ("made/", "made/file.txt")] {
+        let received = shared.recv("in", &["--out", out]).expect(0);
+        assert_eq!(received.event("finished")["saved"], serde_json::json!([saved]));
+        assert_eq!(shared.read(&format!("in/{saved}")), "new");
+    }
+    shared.recv("in", &["--out", "other.name"]).expect_error(6, "disk", "other.name");
+    shared.recv("in", &["--out", "no/such/folder"]).expect_error(6, "disk", "no/such");
+    shared.recv("in", &["--out", "other.name/below"]).expect_error(6, "disk", "other.name");
+    assert_eq!(shared.names("in"), ["made", "other.name", "standing"]);
+}
+
+#[test]
+fn out_for_a_folder_is_the_folder_that_will_hold_it() {
+    let shared = Shared::folder();
+    let received = shared.recv("in", &["--out", "made"]).expect(0);
+    assert_eq!(received.event("finished")["saved"], serde_json::json!(["made/box"]));
+    assert_eq!(shared.read("in/made/box/one"), "new 1");
+}
+
+#[test]
+fn too_little_space_is_said_before_the_first_byte() {
+    const TERA: u64 = 1 << 40;
+    let world = World::new();
+    let space = rustix::fs::statvfs(world.path("home")).unwrap();
+    let free = space.f_bavail * space.f_frsize;
+    world.folder("huge");
+    for n in 0..=free / TERA {
+        sparse(&world.path(&format!("huge/{n}")), TERA);
+    }
+    let shared = Shared::path(world, "huge");
+    shared.recv("in", &[]).expect_error(6, "disk", "not enough space");
+    assert!(shared.names("in").is_empty());
+    assert!(shared.sender.stop().all("download_started").is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_before_the_first_byte() {
+    use std::os::unix::fs::PermissionsExt;
+    let shared = Shared::file();
+    let locked = shared.world.folder("locked");
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(locked.join("probe"), "").is_ok() {
+        return; // root writes everywhere
+    }
+    shared.recv("locked", &[]).expect_error(6, "disk", "--out");
+    assert!(shared.sender.stop().all("download_started").is_empty());
+}

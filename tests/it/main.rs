@@ -1,0 +1,30 @@
+//! The tests of the whole program. Where a new one belongs:
+//!
+//! - [`roundtrip`]: what arrives is what was sent: contents, names, permissions, times, links, by every way.
+//! - [`ways`]: the ways from a sender to a receiver: codes, links, relays and where they are configured.
+//! - [`many`]: several receivers of one sender, at once and one after another, and where a share ends.
+//! - [`exits`]: every exit code and `kind` that scripts rely on, and what the message names.
+//! - [`clashes`]: what stands at the target already, `--out`, and the space that is left.
+//! - [`guesses`]: wrong codes and the budget.
+//! - [`questions`]: what is asked at a terminal, and receivers that never answer.
+//! - [`faults`]: processes killed or interrupted in the middle of a transfer.
+//! - [`changes`]: files that change while they are sent.
+//! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
+//!
+//! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
+//! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit.
+//!
+//! Unix only: signals, links and permissions are half of what is tested here.
+#![cfg(unix)]
+
+mod changes;
+mod clashes;
+mod exits;
+mod faults;
+mod guesses;
+mod many;
+mod output;
+mod questions;
+mod roundtrip;
+mod support;
+mod ways;

@@ -1,0 +1,146 @@
+//! Several receivers of one sender, and where a share ends.
+
+use std::{collections::HashSet, fs};
+
+use rustix::process::Signal;
+
+use crate::support::{BIG, Process, Tree, World, noise, sparse};
+
+#[test]
+fn twenty_receivers_at_once_get_the_same() {
+    const RECEIVERS: usize = 20;
+    let world = World::new();
+    let relay = world.relay();
+    noise(&world.folder("share").join("noise"), 4 * 1024 * 1024);
+    world.file("share/small", "content");
+    let mut sender = world.send(&[&world.path("share")]).via(&relay).share();
+    let into = |n: usize| world.path(&format!("in{n}"));
+    let receivers: Vec<_> = (0..RECEIVERS).map(|n| world.recv(sender.code(), &into(n)).via(&relay).start()).collect();
+    for receiver in receivers {
+        receiver.end().expect(0);
+    }
+    let sent = Tree::of(&world.path("share"));
+    for n in 0..RECEIVERS {
+        assert_eq!(Tree::of(&into(n).join("share")), sent);
+    }
+    for _ in 0..RECEIVERS {
+        sender.process.wait_for("download_finished");
+    }
+    if cfg!(target_os = "linux") {
+        assert_eq!(udp_sockets(&sender.process), 1);
+    }
+    let sent = sender.stop();
+    assert!(sent.all("wrong_code").is_empty() && sent.all("download_failed").is_empty(), "{sent}");
+    let numbers: HashSet<_> = sent.all("download_finished").iter().map(|e| e["download"].as_u64()).collect();
+    assert_eq!(numbers.len(), RECEIVERS, "{sent}");
+}
+
+/// The UDP sockets that a process has open.
+fn udp_sockets(process: &Process) -> usize {
+    let table = |version| fs::read_to_string(format!("/proc/{}/net/{version}", process.id())).unwrap_or_default();
+    let (v4, v6) = (table("udp"), table("udp6"));
+    let inodes: HashSet<_> = v4.lines().chain(v6.lines()).filter_map(|line| line.split_whitespace().nth(9)).collect();
+    let open = fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap();
+    let links = open.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    links
+        .filter(|link| {
+            let inode = link.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']'));
+            inode.is_some_and(|inode| inodes.contains(inode))
+        })
+        .count()
+}
+
+#[test]
+fn one_after_another_each_gets_it() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    let sender = world.send(&[&file]).via(&relay).share();
+    for n in 0..7 {
+        let into = world.path(&format!("in{n}"));
+        world.recv(sender.code(), &into).via(&relay).run().expect(0);
+        assert_eq!(Tree::of(&into.join("file")), Tree::of(&file));
+    }
+    let sent = sender.stop();
+    assert_eq!(sent.all("download_finished").len(), 7, "{sent}");
+    assert_eq!(sent.event("stopped")["reason"], "interrupted");
+}
+
+#[test]
+fn a_share_ends_after_so_many_downloads() {
+    let world = World::new();
+    let relay = world.relay();
+    let sender = world.send(&[&world.file("file", "content")]).via(&relay).args(&["--max-downloads", "2"]).share();
+    let code = sender.code().to_owned();
+    for n in 0..2 {
+        world.recv(&code, &world.path(&format!("in{n}"))).via(&relay).run().expect(0);
+    }
+    let sent = sender.process.end().expect(0);
+    assert_eq!(sent.event("stopped")["reason"], "max_downloads");
+    let late = world.recv(&code, &world.path("late")).via(&relay).run();
+    late.expect_error(3, "not_found", "no such code");
+}
+
+#[test]
+fn only_a_download_that_is_done_counts() {
+    let world = World::new();
+    let relay = world.relay();
+    let mut sender = world.send(&[&world.file("file", "content")]).via(&relay).arg("--once").share();
+    let code = sender.code().to_owned();
+    let listed = world.recv(&code, &world.path("list")).via(&relay).arg("--list").run().expect(0);
+    assert_eq!(listed.event("entries")["entries"][0]["path"], "file");
+
+    let taken = world.path("taken");
+    world.file("taken/file", "mine");
+    world.recv(&code, &taken).via(&relay).run().expect_error(6, "disk", "file");
+
+    let (asked, mut keyboard) = world.asks(&code, &relay, &world.path("declined"));
+    keyboard.line("n");
+    asked.wait_for_message("declined");
+    let declined = asked.end().expect(7);
+    assert_eq!(declined.text(), "");
+
+    assert!(sender.process.is_running());
+    world.recv(&code, &world.path("in")).via(&relay).run().expect(0);
+    assert_eq!(sender.process.wait_for("stopped")["reason"], "once");
+    let sent = sender.process.end().expect(0);
+    assert_eq!(sent.all("download_started").len(), 1, "{sent}");
+}
+
+#[test]
+fn who_comes_while_the_only_place_is_taken_is_refused() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.path("big");
+    sparse(&file, BIG);
+    let mut sender = world.send(&[&file]).via(&relay).arg("--once").share();
+    let first = world.holds(&mut sender, &relay, &world.path("first"));
+    let second = world.recv(sender.code(), &world.path("second")).via(&relay).run();
+    second.expect_error(7, "refused", "taken");
+    first.signal(Signal::CONT);
+    first.end().expect(0);
+    let sent = sender.process.end().expect(0);
+    assert_eq!(sent.event("stopped")["reason"], "once");
+}
+
+#[test]
+fn a_download_that_runs_when_the_time_is_up_may_finish() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.path("big");
+    sparse(&file, BIG);
+    let mut sender = world.send(&[&file]).via(&relay).args(&["--expire", "4s"]).share();
+    assert!(sender.sharing["expires"].is_u64());
+    let first = world.holds(&mut sender, &relay, &world.path("first"));
+    let looks = || world.recv(sender.code(), &world.path("look")).via(&relay).arg("--list").run().code;
+    let mut looked = looks();
+    while looked == Some(0) {
+        looked = looks();
+    }
+    assert_eq!(looked, Some(3));
+    assert!(sender.process.is_running());
+    first.signal(Signal::CONT);
+    first.end().expect(0);
+    let sent = sender.process.end().expect(0);
+    assert_eq!(sent.event("stopped")["reason"], "expired");
+}

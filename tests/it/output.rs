@@ -1,0 +1,223 @@
+//! Which stream gets what, the shape of the JSON, and what must never be shown.
+
+use std::{fs, path::Path};
+
+use qshare::code::Code;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Outcome, Relay, World};
+
+#[test]
+fn people_get_results_on_one_stream_and_messages_on_the_other() {
+    let world = World::new();
+    let relay = world.qshare(&["relay", "--listen", "127.0.0.1:0"]).start();
+    let spec = relay.wait_for_lines(1).remove(0);
+    let file = world.file("file", "content");
+    let sender = world.qshare(&["send", "--relay", &spec]).arg(&file).start();
+    let lines = sender.wait_for_lines(2);
+    let code = Code::parse(&lines[0]).unwrap();
+    assert!(lines[1].starts_with("qshare://") && lines[1].contains(&lines[0]), "{lines:?}");
+    let into = world.folder("in");
+    let received = world.qshare(&["recv", "--yes", "--relay", &spec, &lines[0]]).dir(&into).run().expect(0);
+    assert_eq!(received.text(), "file\n");
+    assert!(received.stderr.contains("file: 1 file, 7 B") && received.stderr.contains("Saved 1 file"), "{received}");
+    sender.wait_for_message("receiver 1: done");
+    sender.signal(Signal::INT);
+    let sent = sender.end().expect(0);
+    assert_eq!(sent.text(), format!("{}\n{}\n", lines[0], lines[1]));
+    assert!(sent.stderr.starts_with("Sharing file: 1 file, 7 B\n") && sent.stderr.ends_with("Stopped.\n"), "{sent}");
+    assert!(!sent.stderr.contains(std::str::from_utf8(code.secret().expose()).unwrap()), "{sent}");
+    relay.signal(Signal::INT);
+    let relayed = relay.end().expect(0);
+    assert_eq!(relayed.text(), format!("{spec}\n"));
+    assert!(relayed.stderr.contains("listens on"), "{relayed}");
+}
+
+#[test]
+fn errors_of_people_have_a_hint_and_no_backtrace() {
+    let world = World::new();
+    let failed = world.qshare(&["send", "missing"]).env("RUST_BACKTRACE", "1").run().expect(2);
+    assert_eq!(failed.text(), "");
+    let lines: Vec<_> = failed.stderr.lines().collect();
+    assert!(lines.len() <= 2 && lines[0].starts_with("error: ") && lines[0].contains("missing"), "{failed}");
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let world = World::new();
+    let relay = world.relay();
+    let sender = world.qshare(&["send", "--quiet"]).arg(world.file("file", "")).via(&relay).start();
+    let code = sender.wait_for_lines(2).remove(0);
+    let into = world.folder("in");
+    let recv = || world.qshare(&["recv", "--quiet", "--yes", &code]).via(&relay).dir(&into).run();
+    let received = recv().expect(0);
+    assert_eq!((received.text(), received.stderr), ("file\n".to_owned(), String::new()));
+    let refused = recv().expect(6);
+    assert!(refused.text().is_empty() && refused.stderr.starts_with("error: "), "{refused}");
+    sender.signal(Signal::INT);
+    assert_eq!(sender.end().expect(0).stderr, "");
+}
+
+/// The names of an object's fields in the order in which they are written.
+fn fields(line: &str) -> Vec<String> {
+    let object: Value = serde_json::from_str(line).unwrap();
+    let mut fields: Vec<_> = object.as_object().unwrap().keys().cloned().collect();
+    fields.sort_by_key(|field| line.find(&format!("\"{field}\":")));
+    fields
+}
+
+#[test]
+fn each_event_is_a_line_with_its_fields() {
+    let world = World::new();
+    let relay = world.relay();
+    world.file("box/file", "content");
+    world.file("box/.hidden", "");
+    let sender = world.send(&[&world.path("box")]).via(&relay).args(&["--once", "--expire", "2h"]).share();
+    let list = world.recv(sender.code(), &world.path("in")).via(&relay).arg("--list").run().expect(0);
+    let received = world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);
+    let (sharing, link) = (sender.sharing.clone(), sender.link().to_owned());
+    let sent = sender.process.end().expect(0);
+    let relayed = relay.stop();
+
+    let download = ["event", "download", "peer", "path", "bytes", "total"];
+    let expected: [(&Outcome, &str, &[&str]); 8] = [
+        (&relayed, "relay_listening", &["event", "addr", "pin"]),
+        (&relayed, "stopped", &["event", "reason"]),
+        (
+            &sent,
+            "sharing",
+            &["event", "schema", "share", "code", "link", "name", "files", "bytes", "relay", "embedded", "expires"],
+        ),
+        (&sent, "download_started", &download),
+        (&sent, "download_finished", &[&download[..], &["seconds"]].concat()),
+        (&received, "offer", &["event", "schema", "share", "name", "files", "bytes", "resumed_bytes"]),
+        (&received, "finished", &["event", "bytes", "seconds", "saved", "files", "path"]),
+        (&list, "entries", &["event", "entries"]),
+    ];
+    for (outcome, event, expected) in expected {
+        let text = outcome.text();
+        let line = text.lines().find(|line| line.starts_with(&format!("{{\"event\":\"{event}\"")));
+        assert_eq!(fields(line.unwrap_or_else(|| panic!("{event}: {outcome}"))), expected, "{event}");
+    }
+    for outcome in [&relayed, &sent, &received, &list] {
+        assert!(outcome.text().lines().all(|line| line.starts_with("{\"event\":\"")), "{outcome}");
+        assert_eq!(outcome.stderr, "");
+    }
+    let offer = received.event("offer");
+    assert_eq!(offer["share"], sharing["share"]);
+    assert_eq!((&offer["name"], &offer["files"], &offer["bytes"]), (&json!("box"), &json!(2), &json!(7)));
+    assert_eq!((&sharing["schema"], &offer["schema"], &offer["resumed_bytes"]), (&json!(1), &json!(1), &json!(0)));
+    assert!(
+        link.starts_with("qshare://127.0.0.1:")
+            && link.ends_with(&relayed.event("relay_listening")["pin"].as_str().unwrap())
+    );
+    let finished = received.event("finished");
+    assert_eq!((&finished["bytes"], &finished["path"]), (&json!(7), &json!("relay")));
+    assert!(finished["seconds"].as_f64().unwrap() >= 0.0);
+}
+
+#[test]
+fn the_list_shows_everything_and_saves_nothing() {
+    let world = World::new();
+    let relay = world.relay();
+    world.file("box/.hidden/file", "content");
+    std::os::unix::fs::symlink("file", world.path("box/.hidden/link")).unwrap();
+    for n in 0..1_500 {
+        world.file(&format!("box/many/{n}"), "");
+    }
+    let sender = world.send(&[&world.path("box")]).via(&relay).share();
+    let into = world.folder("in");
+    let listed = world.recv(sender.code(), &into).via(&relay).arg("--list").run().expect(0);
+    let entries: Vec<Value> =
+        listed.all("entries").iter().flat_map(|e| e["entries"].as_array().unwrap().clone()).collect();
+    assert_eq!(entries.len(), 1_505);
+    let find = |path: &str| entries.iter().find(|e| e["path"] == path).unwrap();
+    let (file, link) = (find("box/.hidden/file"), find("box/.hidden/link"));
+    assert_eq!((&file["kind"], &file["size"], &file["link"]), (&json!("file"), &json!(7), &Value::Null));
+    assert!(file["mode"].is_u64() && file["mtime"].is_i64(), "{file}");
+    assert_eq!((&link["kind"], &link["link"]), (&json!("link"), &json!("file")));
+    let human = world.qshare(&["recv", "--list", sender.code()]).via(&relay).dir(&into).run().expect(0);
+    assert_eq!(human.text().lines().count(), 1_505);
+    assert!(human.text().contains(" box/.hidden/link -> file\n"), "{human}");
+    assert!(human.stderr.contains("1 hidden") || human.stderr.contains("hidden"), "{human}");
+    assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
+}
+
+#[test]
+fn the_secret_is_in_no_log_and_no_file() {
+    let world = World::new();
+    let relay = Relay::start(world.qshare(&["relay", "-vv", "--json", "--listen", "127.0.0.1:0"]));
+    let file = world.file("a-name-of-a-user", "content of a user");
+    let sender = world.send(&[&file]).via(&relay).args(&["-vv", "--code-length", "20"]).share();
+    let code = Code::parse(sender.code()).unwrap();
+    let secret = String::from_utf8(code.secret().expose().to_vec()).unwrap();
+    let into = world.path("in");
+    let receiver = world.qshare(&["recv", "-vv", "--json", "--yes"]).env("QSHARE_CODE", sender.code());
+    fs::create_dir(&into).unwrap();
+    let received = receiver.via(&relay).dir(&into).run().expect(0);
+    let list = world.qshare(&["recv", "-vv", "--list", sender.code()]).via(&relay).run().expect(0);
+    let refused = world.recv(sender.code(), &into).via(&relay).arg("-vv").run().expect(6);
+    assert!(!holds(&world.path("home"), secret.as_bytes()), "a file of the state holds the secret");
+    let sent = sender.stop();
+    let relayed = relay.stop();
+    let hides = |text: &str| !text.to_uppercase().contains(&secret);
+    for outcome in [&received, &list, &refused, &relayed] {
+        assert!(hides(&outcome.text()) && hides(&outcome.stderr), "{outcome}");
+    }
+    let (shown, rest): (Vec<_>, Vec<_>) = sent.events().into_iter().partition(|e| e["event"] == "sharing");
+    assert!(!hides(&shown[0].to_string()) && rest.iter().all(|event| hides(&event.to_string())), "{sent}");
+    assert!(hides(&sent.stderr), "{sent}");
+    assert!(!sent.stderr.is_empty() && !relayed.stderr.is_empty(), "there are logs to look through");
+    for private in ["a-name-of-a-user", "content of a user"] {
+        assert!(!relayed.stderr.contains(private) && !relayed.text().contains(private), "{relayed}");
+    }
+}
+
+/// Whether a file below a folder holds these bytes.
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+#[test]
+fn hostile_names_are_shown_and_never_obeyed() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    let name = "\x1b[2J\u{202e}gpj.exe\n\x07";
+    let sender = world.qshare(&["send", "--name", name]).arg(&file).via(&relay).start();
+    let code = sender.wait_for_lines(1).remove(0);
+    let list = world.qshare(&["recv", "--list", &code]).via(&relay).run().expect(0);
+    let json = world.qshare(&["recv", "--list", "--json", &code]).via(&relay).run().expect(0);
+    assert_eq!(json.event("offer")["name"], name, "a parser gets it as it is");
+    sender.signal(Signal::INT);
+    let sent = sender.end().expect(0);
+    for text in [&list.stderr, &sent.stderr] {
+        assert!(text.contains("\\u{1b}[2J\\u{202e}gpj.exe\\u{a}\\u{7}"), "{text}");
+    }
+    for text in [&list.stderr, &sent.stderr, &list.text(), &json.text()] {
+        assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let world = World::new();
+    for words in [&["--help"][..], &["--version"], &["send", "--help"], &["recv", "--help"], &["relay", "--help"]] {
+        let shown = world.qshare(words).run().expect(0);
+        assert!(!shown.text().is_empty() && shown.stderr.is_empty(), "{words:?}: {shown}");
+        assert!(!shown.text().contains('\x1b'), "{words:?}: {shown}");
+    }
+    let version = world.qshare(&["--version"]).run().expect(0);
+    assert_eq!(version.text(), format!("qshare {}\n", env!("CARGO_PKG_VERSION")));
+    let help = world.qshare(&["--help"]).run().expect(0).text();
+    for promised in ["send", "recv", "relay", "Exit codes:", "130"] {
+        assert!(help.contains(promised), "{promised}: {help}");
+    }
+}

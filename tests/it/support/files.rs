@@ -1,0 +1,90 @@
+//! Content to send, and the comparison of what arrived with it.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Everything below a folder, or one file, by its path: two that are equal hold the same.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Tree(BTreeMap<PathBuf, Node>);
+
+#[derive(PartialEq, Eq, Debug)]
+enum Node {
+    Folder { mtime: i64 },
+    File { hash: blake3::Hash, size: u64, executable: bool, mtime: (i64, i64) },
+    Link { target: PathBuf },
+    Other,
+}
+
+impl Tree {
+    /// What is at `path`.
+    pub fn of(path: &Path) -> Self {
+        let mut tree = Self(BTreeMap::new());
+        tree.add(path, Path::new(""));
+        tree
+    }
+
+    fn add(&mut self, at: &Path, name: &Path) {
+        let meta = fs::symlink_metadata(at).unwrap_or_else(|e| panic!("{}: {e}", at.display()));
+        let node = if meta.is_dir() {
+            Node::Folder { mtime: meta.mtime() }
+        } else if meta.is_file() {
+            let executable = meta.permissions().mode() & 0o100 != 0;
+            Node::File { hash: hash(at), size: meta.len(), executable, mtime: (meta.mtime(), meta.mtime_nsec()) }
+        } else if meta.is_symlink() {
+            Node::Link { target: fs::read_link(at).unwrap() }
+        } else {
+            Node::Other
+        };
+        self.0.insert(name.to_owned(), node);
+        if meta.is_dir() {
+            for entry in fs::read_dir(at).unwrap() {
+                let file_name = entry.unwrap().file_name();
+                self.add(&at.join(&file_name), &name.join(&file_name));
+            }
+        }
+    }
+
+    /// How many things there are, the top included.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Leaves out what is at this path.
+    pub fn without(mut self, path: &str) -> Self {
+        assert!(self.0.remove(Path::new(path)).is_some(), "{path} is not in {self:?}");
+        self
+    }
+}
+
+/// BLAKE3 of a file.
+pub fn hash(path: &Path) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path).unwrap()).unwrap();
+    hasher.finalize()
+}
+
+/// A file of `size` bytes that do not repeat and do not compress.
+pub fn noise(path: &Path, size: u64) {
+    let mut bytes = blake3::Hasher::new().update(b"noise").finalize_xof();
+    let mut out = BufWriter::new(File::create(path).unwrap());
+    let mut buffer = vec![0; 1 << 20];
+    let mut left = size as usize;
+    while left > 0 {
+        let part = left.min(buffer.len());
+        bytes.fill(&mut buffer[..part]);
+        out.write_all(&buffer[..part]).unwrap();
+        left -= part;
+    }
+    out.flush().unwrap();
+}
+
+/// A file of `size` zeros that takes no room.
+pub fn sparse(path: &Path, size: u64) {
+    File::create(path).unwrap().set_len(size).unwrap();
+}
