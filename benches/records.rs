@@ -1,0 +1,180 @@
+//! What every byte and every session costs without a line: sealing, framing, the key exchange, parsing.
+#![allow(clippy::unwrap_used, reason = "where the set-up fails there is nothing to measure")]
+#![allow(missing_docs, reason = "criterion's macro makes a public item")]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use qshare::{
+    code::{Code, Secret, Slot},
+    crypto::{Exchange, Keys, Mode, Opener, Password, RECORD_HEADER, Role, Sealer, Transcript},
+    manifest::{Coding, EntryKind, Mtime, RawEntry, SafePath},
+    transfer::session::Record,
+    wire::{
+        Frame, Message, frame,
+        peer::{FileEnd, FileStart, ManifestPart},
+    },
+};
+
+/// Bytes of plaintext in a record: a short message, a few packets, and what a long file is cut into.
+const SIZES: [(&str, usize); 3] = [("1 KiB", 1024), ("16 KiB", 16 * 1024), ("128 KiB", 128 * 1024)];
+
+/// Records that are sealed before their opening is timed.
+const BATCH: u64 = 32;
+
+const ENTRIES: usize = 1000;
+const SMALL_FILE: usize = 4096;
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(50)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = sealing, opening, manifest, small_files, handshake, parsing
+}
+criterion_main!(benches);
+
+fn sealing(c: &mut Criterion) {
+    let mut group = c.benchmark_group("seal");
+    for (name, size) in SIZES {
+        let (mut sealer, _) = session();
+        let mut record = vec![7; RECORD_HEADER + size];
+        record.reserve(64); // the tag
+        group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
+            b.iter(|| {
+                record.truncate(RECORD_HEADER + size);
+                sealer.seal(black_box(&mut record), false);
+            });
+        });
+    }
+}
+
+fn opening(c: &mut Criterion) {
+    let mut group = c.benchmark_group("open");
+    for (name, size) in SIZES {
+        let (mut sealer, mut opener) = session();
+        group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
+            b.iter_custom(|records| {
+                let batches = (0..records).step_by(BATCH as usize).map(|done| BATCH.min(records - done));
+                batches.map(|records| open_batch(&mut sealer, &mut opener, size, records)).sum()
+            });
+        });
+    }
+}
+
+/// Seals some records, each of which can be opened once, and times their opening.
+fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u64) -> Duration {
+    let seal = |_| {
+        let mut record = vec![7; RECORD_HEADER + size];
+        sealer.seal(&mut record, false);
+        record
+    };
+    let mut sealed: Vec<_> = (0..records).map(seal).collect();
+    let began = Instant::now();
+    for record in &mut sealed {
+        opener.open(black_box(record)).unwrap();
+    }
+    began.elapsed()
+}
+
+fn manifest(c: &mut Criterion) {
+    let entry = |i| RawEntry {
+        path: format!("holiday/{:02}/picture {i:04}.jpeg", i / 100),
+        kind: EntryKind::File { size: Some(i as u64 * 4_099), coding: Coding::Identity },
+        mode: 0o644,
+        mtime: Some(Mtime { seconds: 1_700_000_000 + i as i64, nanos: 123_456_789 }),
+    };
+    let part = ManifestPart((0..ENTRIES).map(entry).collect());
+    let mut encoded = Vec::new();
+    frame::encode(&part, &mut encoded).unwrap();
+
+    let mut group = c.benchmark_group("manifest of 1000 entries");
+    group.throughput(Throughput::Elements(ENTRIES as u64));
+    let mut out = Vec::with_capacity(encoded.len());
+    group.bench_function("encode", |b| {
+        b.iter(|| {
+            out.clear();
+            frame::encode(black_box(&part), &mut out).unwrap();
+        });
+    });
+    group.bench_function("decode", |b| {
+        b.iter(|| Frame::split(&mut black_box(&encoded[..])).unwrap().decode::<ManifestPart>().unwrap());
+    });
+}
+
+fn small_files(c: &mut Criterion) {
+    let (record, files) = record_of_small_files();
+    let mut group = c.benchmark_group("record of files of 4 KiB");
+    group.throughput(Throughput::Elements(files));
+    group.bench_function("fill", |b| b.iter(record_of_small_files));
+    group.bench_function("split", |b| b.iter(|| split(black_box(record.frames()))));
+}
+
+/// A full record of small files, and how many are in it.
+fn record_of_small_files() -> (Record, u64) {
+    let mut record = Record::with_room();
+    let mut files = 0;
+    while record.room() > SMALL_FILE + 128 {
+        record.push(&FileStart { entry: files, offset: 0 }).unwrap();
+        record.push_data(SMALL_FILE, |body| Ok::<_, ()>(body.len())).unwrap();
+        record.push(&FileEnd { hash: [7; 32] }).unwrap();
+        files += 1;
+    }
+    (record, files.into())
+}
+
+/// Splits a record into frames as a receiver does; gives the bytes of content.
+fn split(mut frames: &[u8]) -> usize {
+    let mut content = 0;
+    while !frames.is_empty() {
+        let frame = Frame::split(&mut frames).unwrap();
+        match frame.kind {
+            FileStart::TYPE => drop(black_box(frame.decode::<FileStart>().unwrap())),
+            FileEnd::TYPE => drop(black_box(frame.decode::<FileEnd>().unwrap())),
+            _ => content += frame.body.len(),
+        }
+    }
+    content
+}
+
+fn handshake(c: &mut Criterion) {
+    let code = code();
+    c.bench_function("handshake, both ends", |b| b.iter(|| keys(black_box(&code))));
+}
+
+fn parsing(c: &mut Criterion) {
+    let text = code().reveal();
+    c.bench_function("parse a code", |b| b.iter(|| Code::parse(black_box(text.as_str())).unwrap()));
+    let mut group = c.benchmark_group("parse a path");
+    for (name, path) in [("ASCII", "holiday/2026/05/picture 0001.jpeg"), ("Unicode", "отпуск/été/写真/絵 0001.jpeg")]
+    {
+        group.bench_function(name, |b| b.iter(|| SafePath::parse(black_box(path)).unwrap()));
+    }
+}
+
+fn code() -> Code {
+    Code::new(Slot::from_number(123_456), Secret::random(5).unwrap())
+}
+
+/// The whole key exchange: both messages, both keys, both proofs.
+fn keys(code: &Code) -> (Keys, Keys) {
+    let (slot, password) = (code.slot(), Password::from(code.secret()));
+    let (receiver, flight_1) = Exchange::start(Role::Receiver, &password, slot, Mode::Code);
+    let (sender, flight_2) = Exchange::start(Role::Sender, &password, slot, Mode::Code);
+    let transcript = Transcript::new(slot, Mode::Code, &flight_1, &flight_2);
+    let receiver = Keys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone());
+    let sender = Keys::derive(&sender.finish(&flight_1).unwrap(), transcript);
+    receiver.verify(Role::Sender, &sender.sender_tag()).unwrap();
+    sender.verify(Role::Receiver, &receiver.receiver_tag()).unwrap();
+    (sender, receiver)
+}
+
+/// What the sender seals with and the receiver opens with.
+fn session() -> (Sealer, Opener) {
+    let (sender, receiver) = keys(&code());
+    (sender.into_records(Role::Sender).0, receiver.into_records(Role::Receiver).1)
+}
