@@ -166,6 +166,8 @@ impl Serving {
             Ok(Ended::NotWanted) => None,
             Err(Trouble::Here(_, e) | Trouble::There(e)) => Some(Err(e)),
         };
+        // Before the goodbye: a share that is stopped when its receiver has ended well has no download running.
+        self.settle(result).await;
         if let Ok(last) = last {
             let goodbye = async {
                 if let Ok(mut half) = out.send_last(last).await {
@@ -174,7 +176,6 @@ impl Serving {
             };
             let _ = timeout(GOODBYE, goodbye).await;
         }
-        self.settle(result).await;
     }
 
     /// Completes when the share ends for this receiver: for one that has not accepted, sooner.
@@ -322,7 +323,10 @@ impl Serving {
     async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
         let (_feeder, mut records) = Feeder::start(source, wanted);
         while let Some(fed) = records.recv().await {
-            let (record, content) = fed.map_err(|e| Trouble::Here(FailureReason::Source, e))?;
+            let (record, content) = fed.map_err(|e| {
+                self.share.has_changed();
+                Trouble::Here(FailureReason::Source, e)
+            })?;
             self.send(out, record, content).await?;
         }
         Ok(())

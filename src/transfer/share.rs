@@ -124,7 +124,8 @@ pub struct Share {
     code: Code,
     budget: Budget,
     events: Events,
-    latest: Mutex<(Arc<Source>, Instant)>,
+    /// The last scan and when it was made; none where it is known to be out of date.
+    latest: Mutex<Option<(Arc<Source>, Instant)>>,
     places: watch::Sender<Places>,
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
@@ -158,7 +159,7 @@ impl Share {
             code,
             budget,
             events,
-            latest: Mutex::new((Arc::new(source), Instant::now())),
+            latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
             places: watch::Sender::new(Places::default()),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
@@ -252,17 +253,21 @@ impl Share {
 
     /// What is shared, as it is now.
     pub(super) async fn source(&self) -> Result<Arc<Source>> {
+        if let Some((source, at)) = &*self.lock_latest()
+            && at.elapsed() < FRESH
         {
-            let latest = self.lock_latest();
-            if latest.1.elapsed() < FRESH {
-                return Ok(Arc::clone(&latest.0));
-            }
+            return Ok(Arc::clone(source));
         }
         let (paths, name, id) = (self.settings.paths.clone(), self.settings.name.clone(), self.id);
         let scanned = spawn_blocking(move || Source::scan(&paths, name.as_deref(), id)).await;
         let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
-        *self.lock_latest() = (Arc::clone(&source), Instant::now());
+        *self.lock_latest() = Some((Arc::clone(&source), Instant::now()));
         Ok(source)
+    }
+
+    /// A file was not as it was scanned: the next receiver gets a scan of its own.
+    pub(super) fn has_changed(&self) {
+        *self.lock_latest() = None;
     }
 
     /// Takes one of the downloads that the share allows; `None` when none is free.
@@ -305,7 +310,7 @@ impl Share {
         &self.events
     }
 
-    fn lock_latest(&self) -> MutexGuard<'_, (Arc<Source>, Instant)> {
+    fn lock_latest(&self) -> MutexGuard<'_, Option<(Arc<Source>, Instant)>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -36,6 +36,7 @@ impl Middle {
     }
 }
 
+/// What is in a folder.
 fn names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }

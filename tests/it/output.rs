@@ -168,7 +168,6 @@ fn the_secret_is_in_no_log_and_no_file() {
     let (shown, rest): (Vec<_>, Vec<_>) = sent.events().into_iter().partition(|e| e["event"] == "sharing");
     assert!(!hides(&shown[0].to_string()) && rest.iter().all(|event| hides(&event.to_string())), "{sent}");
     assert!(hides(&sent.stderr), "{sent}");
-    assert!(!sent.stderr.is_empty() && !relayed.stderr.is_empty(), "there are logs to look through");
     for private in ["a-name-of-a-user", "content of a user"] {
         assert!(!relayed.stderr.contains(private) && !relayed.text().contains(private), "{relayed}");
     }

@@ -11,7 +11,7 @@ use std::{
 
 /// Everything below a folder, or one file, by its path: two that are equal hold the same.
 #[derive(PartialEq, Eq, Debug)]
-pub struct Tree(BTreeMap<PathBuf, Node>);
+pub(crate) struct Tree(BTreeMap<PathBuf, Node>);
 
 #[derive(PartialEq, Eq, Debug)]
 enum Node {
@@ -23,7 +23,7 @@ enum Node {
 
 impl Tree {
     /// What is at `path`.
-    pub fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let mut tree = Self(BTreeMap::new());
         tree.add(path, Path::new(""));
         tree
@@ -51,26 +51,26 @@ impl Tree {
     }
 
     /// How many things there are, the top included.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Leaves out what is at this path.
-    pub fn without(mut self, path: &str) -> Self {
+    pub(crate) fn without(mut self, path: &str) -> Self {
         assert!(self.0.remove(Path::new(path)).is_some(), "{path} is not in {self:?}");
         self
     }
 }
 
 /// BLAKE3 of a file.
-pub fn hash(path: &Path) -> blake3::Hash {
+pub(crate) fn hash(path: &Path) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path).unwrap()).unwrap();
     hasher.finalize()
 }
 
 /// A file of `size` bytes that do not repeat and do not compress.
-pub fn noise(path: &Path, size: u64) {
+pub(crate) fn noise(path: &Path, size: u64) {
     let mut bytes = blake3::Hasher::new().update(b"noise").finalize_xof();
     let mut out = BufWriter::new(File::create(path).unwrap());
     let mut buffer = vec![0; 1 << 20];
@@ -85,6 +85,6 @@ pub fn noise(path: &Path, size: u64) {
 }
 
 /// A file of `size` zeros that takes no room.
-pub fn sparse(path: &Path, size: u64) {
+pub(crate) fn sparse(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
 }

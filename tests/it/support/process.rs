@@ -15,7 +15,7 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A process of a test.
-pub struct Process {
+pub(crate) struct Process {
     name: String,
     pid: Pid,
     shared: Arc<Shared>,
@@ -41,7 +41,7 @@ struct State {
 
 impl Process {
     /// Takes over a child whose standard output is piped; `stderr` gives what it writes on standard error.
-    pub fn watch(name: String, mut child: Child, stderr: impl Read + Send + 'static) -> Self {
+    pub(crate) fn watch(name: String, mut child: Child, stderr: impl Read + Send + 'static) -> Self {
         let shared = Arc::<Shared>::default();
         let pid = Pid::from_child(&child);
         collect(&shared, child.stdout.take().unwrap(), |state| &mut state.stdout);
@@ -56,12 +56,12 @@ impl Process {
     }
 
     /// The process id.
-    pub fn id(&self) -> i32 {
+    pub(crate) fn id(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
     /// The next event of this name; those before it are passed over.
-    pub fn wait_for(&mut self, event: &str) -> Value {
+    pub(crate) fn wait_for(&mut self, event: &str) -> Value {
         let found = self.wait(&format!("the event {event}"), |state| {
             let events = events(&state.stdout);
             let found = events.iter().enumerate().skip(self.seen).find(|(_, e)| e["event"] == event);
@@ -76,12 +76,12 @@ impl Process {
     }
 
     /// Waits until standard error holds this text.
-    pub fn wait_for_message(&self, text: &str) {
+    pub(crate) fn wait_for_message(&self, text: &str) {
         self.wait(text, |state| String::from_utf8_lossy(&state.stderr).contains(text).then_some(()));
     }
 
     /// The first `count` lines of standard output.
-    pub fn wait_for_lines(&self, count: usize) -> Vec<String> {
+    pub(crate) fn wait_for_lines(&self, count: usize) -> Vec<String> {
         self.wait(&format!("{count} lines"), |state| {
             let lines: Vec<_> =
                 String::from_utf8_lossy(&state.stdout).split_inclusive('\n').map(str::to_owned).collect();
@@ -92,12 +92,12 @@ impl Process {
     }
 
     /// All events so far.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         events(&self.shared.state.lock().unwrap().stdout)
     }
 
     /// Sends a signal; none where it has ended.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let state = self.shared.state.lock().unwrap();
         if state.status.is_none() {
             kill_process(self.pid, signal).unwrap();
@@ -105,12 +105,12 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.shared.state.lock().unwrap().status.is_none()
     }
 
     /// Waits for its end.
-    pub fn end(self) -> Outcome {
+    pub(crate) fn end(self) -> Outcome {
         self.wait("the end", |state| {
             let status = state.status.filter(|_| state.closed == 2)?;
             Some(Outcome {
@@ -175,20 +175,20 @@ fn events(stdout: &[u8]) -> Vec<Value> {
 
 /// How a process ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     name: String,
     /// The exit code; none where a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Standard output.
-    pub stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Outcome {
     /// Checks the exit code.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
     }
@@ -196,7 +196,7 @@ impl Outcome {
     /// Checks that it failed with this exit code and that its last event is an error of this kind with a message that
     /// holds `part`; gives the message and the hint.
     #[track_caller]
-    pub fn expect_error(&self, code: i32, kind: &str, part: &str) -> String {
+    pub(crate) fn expect_error(&self, code: i32, kind: &str, part: &str) -> String {
         assert_eq!(self.code, Some(code), "{self}");
         let events = self.events();
         let last = events.last().unwrap_or_else(|| panic!("no event at all: {self}"));
@@ -207,25 +207,25 @@ impl Outcome {
     }
 
     /// All events.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         events(&self.stdout)
     }
 
     /// The only event of this name.
     #[track_caller]
-    pub fn event(&self, name: &str) -> Value {
+    pub(crate) fn event(&self, name: &str) -> Value {
         let mut found = self.all(name);
         assert_eq!(found.len(), 1, "{name}: {self}");
         found.remove(0)
     }
 
     /// All events of this name.
-    pub fn all(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn all(&self, name: &str) -> Vec<Value> {
         self.events().into_iter().filter(|e| e["event"] == name).collect()
     }
 
     /// Standard output as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 }
@@ -237,7 +237,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// The most memory that a running process ever had, in bytes; none where the system does not say.
-pub fn peak_memory(process: &Process) -> Option<u64> {
+pub(crate) fn peak_memory(process: &Process) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)

@@ -13,22 +13,22 @@ use rustix::{
 };
 
 /// What is typed at a terminal.
-pub struct Keyboard(File);
+pub(crate) struct Keyboard(File);
 
 impl Keyboard {
     /// Types this and enter.
-    pub fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         writeln!(self.0, "{text}").unwrap();
     }
 
     /// Ctrl-D: the end of what is typed.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.0.write_all(&[4]).unwrap();
     }
 }
 
 /// A new terminal: its keyboard, its screen, and the end that a program gets.
-pub fn open() -> (Keyboard, File, OwnedFd) {
+pub(crate) fn open() -> (Keyboard, File, OwnedFd) {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     fcntl_setfd(near.as_fd(), FdFlags::CLOEXEC).unwrap();
     grantpt(&near).unwrap();
