@@ -146,6 +146,7 @@ impl Serving {
             Ok(source) => {
                 let (said_tx, mut said) = mpsc::channel(4);
                 tokio::select! {
+                    biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
                     ended = self.speak(&mut out, &mut said, source) => ended,
                     () = self.must_end() => Err(Trouble::Here(
