@@ -4,13 +4,16 @@
 //! that a test can also make in memory.
 
 pub mod endpoint;
+mod line;
 pub mod tls;
 pub mod transport;
 pub mod trust;
+mod tuning;
 
 pub use self::{
     endpoint::{Listener, connect, listen, local_addresses},
+    line::{LineError, Lost},
     tls::Identity,
-    transport::{Connection, LineError, RecvHalf, SendHalf},
+    transport::{Connection, RecvHalf, SendHalf},
     trust::{Expect, KnownRelays, Verified},
 };

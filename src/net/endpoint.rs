@@ -15,8 +15,9 @@ use tokio::{
 
 use super::{
     tls::{self, Identity, Refusal, Verdict},
-    transport::{Connection, LONGEST_PACKET, socket_error, transport_config},
+    transport::Connection,
     trust::{Expect, Verified},
+    tuning::{LONGEST_PACKET, transport_config},
 };
 use crate::{
     code::RelayAddr,
@@ -279,6 +280,11 @@ fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
         ),
     };
     Error::new(Kind::Network, format!("the relay {relay} {what}; nothing was sent")).hint(hint)
+}
+
+/// A socket error as this crate shows it.
+fn socket_error(what: &str, e: &std::io::Error) -> Error {
+    Error::new(Kind::Network, format!("{what}: {e}"))
 }
 
 /// The addresses under which this machine can be reached in its network, IPv4 first; loopback where there is no other.

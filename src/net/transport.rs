@@ -4,86 +4,16 @@
 //! complete stream to the other end. A [`SendHalf`] resets instead, unless it was finished on purpose. Both halves can
 //! also be made in memory, so that a session can be tested without a network.
 
-use std::{io, time::Duration};
-
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::VarInt;
 use tokio::sync::mpsc;
 
+use super::line::{LineError, Lost, code};
 use crate::wire::{
     Frame, HEADER, WireError,
     frame::read_header,
-    relay::code::{CANCELLED, ENDED, PROTOCOL},
+    relay::code::{CANCELLED, ENDED},
 };
-
-/// Why a stream or its connection ended before it was complete.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
-    /// The other side reset the stream, or asked to stop; the code says why.
-    #[error("the stream was ended with code {0}")]
-    Ended(u32),
-    /// The stream finished where more had to come.
-    #[error("the stream ended early")]
-    Short,
-    /// The connection is gone.
-    #[error("{0}")]
-    Lost(Lost),
-    /// Bytes that are not what was agreed.
-    #[error(transparent)]
-    Wire(#[from] WireError),
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    /// Nothing was heard for too long.
-    #[error("the line is dead")]
-    TimedOut,
-    /// The other side closed it; the code says why.
-    #[error("the connection was closed with code {0}")]
-    Closed(u32),
-    /// This side closed it.
-    #[error("the connection was closed here")]
-    Locally,
-    /// Anything else.
-    #[error("the connection failed: {0}")]
-    Other(String),
-}
-
-impl From<quinn::ConnectionError> for Lost {
-    fn from(e: quinn::ConnectionError) -> Self {
-        match e {
-            quinn::ConnectionError::TimedOut | quinn::ConnectionError::Reset => Self::TimedOut,
-            quinn::ConnectionError::ApplicationClosed(close) => Self::Closed(code(close.error_code)),
-            quinn::ConnectionError::LocallyClosed => Self::Locally,
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-impl From<quinn::WriteError> for LineError {
-    fn from(e: quinn::WriteError) -> Self {
-        match e {
-            quinn::WriteError::Stopped(why) => Self::Ended(code(why)),
-            quinn::WriteError::ConnectionLost(e) => Self::Lost(e.into()),
-            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(Lost::Locally),
-        }
-    }
-}
-
-impl From<quinn::ReadError> for LineError {
-    fn from(e: quinn::ReadError) -> Self {
-        match e {
-            quinn::ReadError::Reset(why) => Self::Ended(code(why)),
-            quinn::ReadError::ConnectionLost(e) => Self::Lost(e.into()),
-            _ => Self::Lost(Lost::Locally),
-        }
-    }
-}
-
-fn code(code: VarInt) -> u32 {
-    u32::try_from(code.into_inner()).unwrap_or(PROTOCOL)
-}
 
 /// One QUIC connection.
 #[derive(Debug, Clone)]
@@ -415,46 +345,6 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
     };
     let ((a_out, b_in), (b_out, a_in)) = (half(), half());
     [(a_out, a_in), (b_out, b_in)]
-}
-
-/// The longest UDP payload that is taken, and that is tried between processes of one machine. Ten of them, as many as
-/// quinn hands to the kernel at once, must stay below the 65,507 bytes that UDP segmentation offload takes: above,
-/// sending fails and path discovery falls back to 1,200. Longer packets cost half the CPU for each byte.
-pub(super) const LONGEST_PACKET: u16 = 6500;
-
-/// What both sides of a leg agree on; `near` is a leg within this machine.
-pub(super) fn transport_config(streams_from_peer: u32, near: bool) -> quinn::TransportConfig {
-    /// A leg that is silent for this long is dead.
-    const IDLE: Duration = Duration::from_secs(12);
-    /// Several of these fit into [`IDLE`], so that a lost one does not matter.
-    const KEEP_ALIVE: Duration = Duration::from_secs(3);
-    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product.
-    const STREAM_WINDOW: u32 = 16 * 1024 * 1024;
-    /// Bytes sent and not yet acknowledged, over all streams of a connection.
-    const SEND_WINDOW: u64 = 16 * 1024 * 1024;
-
-    let mut config = quinn::TransportConfig::default();
-    config
-        .max_concurrent_bidi_streams(streams_from_peer.into())
-        .max_concurrent_uni_streams(0u32.into())
-        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .stream_receive_window(STREAM_WINDOW.into())
-        // The windows of the streams are the bound; one for all would let slow streams starve the others.
-        .receive_window(VarInt::MAX)
-        .send_window(SEND_WINDOW)
-        .datagram_receive_buffer_size(None);
-    if near {
-        let mut discovery = quinn::MtuDiscoveryConfig::default();
-        discovery.upper_bound(LONGEST_PACKET);
-        config.mtu_discovery_config(Some(discovery));
-    }
-    config
-}
-
-/// A socket error as this crate shows it.
-pub(super) fn socket_error(what: &str, e: &io::Error) -> crate::error::Error {
-    crate::error::Error::new(crate::error::Kind::Network, format!("{what}: {e}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    net::{LineError, RecvHalf, SendHalf, transport::Lost},
+    net::{LineError, Lost, RecvHalf, SendHalf},
     wire::relay::code::{OVERRUN, PEER_LOST},
 };
 

@@ -17,7 +17,7 @@ use crate::{
     code::{Code, Slot},
     crypto::{self, Exchange, Keys, Opener, Password, Role, Transcript},
     error::{Error, Kind, Result},
-    net::{LineError, RecvHalf, SendHalf, transport::Lost},
+    net::{LineError, Lost, RecvHalf, SendHalf},
     wire::{
         Message, WireError, frame,
         peer::{

@@ -1,0 +1,74 @@
+//! How lines end: streams and connections that are not complete.
+
+use quinn::VarInt;
+
+use crate::wire::{WireError, relay::code::PROTOCOL};
+
+/// Why a stream or its connection ended before it was complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// The other side reset the stream, or asked to stop; the code says why.
+    #[error("the stream was ended with code {0}")]
+    Ended(u32),
+    /// The stream finished where more had to come.
+    #[error("the stream ended early")]
+    Short,
+    /// The connection is gone.
+    #[error("{0}")]
+    Lost(Lost),
+    /// Bytes that are not what was agreed.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// Nothing was heard for too long.
+    #[error("the line is dead")]
+    TimedOut,
+    /// The other side closed it; the code says why.
+    #[error("the connection was closed with code {0}")]
+    Closed(u32),
+    /// This side closed it.
+    #[error("the connection was closed here")]
+    Locally,
+    /// Anything else.
+    #[error("the connection failed: {0}")]
+    Other(String),
+}
+
+impl From<quinn::ConnectionError> for Lost {
+    fn from(e: quinn::ConnectionError) -> Self {
+        match e {
+            quinn::ConnectionError::TimedOut | quinn::ConnectionError::Reset => Self::TimedOut,
+            quinn::ConnectionError::ApplicationClosed(close) => Self::Closed(code(close.error_code)),
+            quinn::ConnectionError::LocallyClosed => Self::Locally,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<quinn::WriteError> for LineError {
+    fn from(e: quinn::WriteError) -> Self {
+        match e {
+            quinn::WriteError::Stopped(why) => Self::Ended(code(why)),
+            quinn::WriteError::ConnectionLost(e) => Self::Lost(e.into()),
+            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(Lost::Locally),
+        }
+    }
+}
+
+impl From<quinn::ReadError> for LineError {
+    fn from(e: quinn::ReadError) -> Self {
+        match e {
+            quinn::ReadError::Reset(why) => Self::Ended(code(why)),
+            quinn::ReadError::ConnectionLost(e) => Self::Lost(e.into()),
+            _ => Self::Lost(Lost::Locally),
+        }
+    }
+}
+
+pub(super) fn code(code: VarInt) -> u32 {
+    u32::try_from(code.into_inner()).unwrap_or(PROTOCOL)
+}

@@ -1,0 +1,40 @@
+//! What both sides of a leg agree on: timeouts, windows, packets.
+
+use std::time::Duration;
+
+use quinn::VarInt;
+
+/// The longest UDP payload that is taken, and that is tried between processes of one machine. Ten of them, as many as
+/// quinn hands to the kernel at once, must stay below the 65,507 bytes that UDP segmentation offload takes: above,
+/// sending fails and path discovery falls back to 1,200. Longer packets cost half the CPU for each byte.
+pub(super) const LONGEST_PACKET: u16 = 6500;
+
+/// What both sides of a leg agree on; `near` is a leg within this machine.
+pub(super) fn transport_config(streams_from_peer: u32, near: bool) -> quinn::TransportConfig {
+    /// A leg that is silent for this long is dead.
+    const IDLE: Duration = Duration::from_secs(12);
+    /// Several of these fit into [`IDLE`], so that a lost one does not matter.
+    const KEEP_ALIVE: Duration = Duration::from_secs(3);
+    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product.
+    const STREAM_WINDOW: u32 = 16 * 1024 * 1024;
+    /// Bytes sent and not yet acknowledged, over all streams of a connection.
+    const SEND_WINDOW: u64 = 16 * 1024 * 1024;
+
+    let mut config = quinn::TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(streams_from_peer.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .stream_receive_window(STREAM_WINDOW.into())
+        // The windows of the streams are the bound; one for all would let slow streams starve the others.
+        .receive_window(VarInt::MAX)
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None);
+    if near {
+        let mut discovery = quinn::MtuDiscoveryConfig::default();
+        discovery.upper_bound(LONGEST_PACKET);
+        config.mtu_discovery_config(Some(discovery));
+    }
+    config
+}
