@@ -17,6 +17,10 @@ pub use self::path::{PathError, SafePath};
 /// More entries than this are refused by both ends: a manifest is held in memory.
 pub const MAX_ENTRIES: u64 = 1_000_000;
 
+/// The most bytes that all paths and targets of links may have together, for the same reason: a million of them at
+/// their longest would take 8 GB.
+const MOST_TEXT: usize = 128 * 1024 * 1024;
+
 /// The longest name of a share in bytes, as for a file.
 const LONGEST_NAME: usize = 255;
 
@@ -133,6 +137,14 @@ impl Entry {
         }
     }
 
+    /// What a link points to.
+    pub fn target(&self) -> Option<&str> {
+        match &self.kind {
+            EntryKind::Link { target } => Some(target),
+            EntryKind::File { .. } | EntryKind::Folder => None,
+        }
+    }
+
     /// Whether this is a file.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, EntryKind::File { .. })
@@ -198,6 +210,8 @@ pub struct Builder {
     head: Head,
     entries: Vec<Entry>,
     kinds: HashMap<SafePath, bool>,
+    /// Bytes of all paths and targets.
+    text: usize,
     files: u64,
     bytes: Option<u64>,
 }
@@ -214,7 +228,7 @@ impl Builder {
         if head.name.is_empty() || head.name.len() > LONGEST_NAME {
             return Err(ManifestError::Name);
         }
-        Ok(Self { head, entries: Vec::new(), kinds: HashMap::new(), files: 0, bytes: Some(0) })
+        Ok(Self { head, entries: Vec::new(), kinds: HashMap::new(), text: 0, files: 0, bytes: Some(0) })
     }
 
     /// Adds the next entry.
@@ -224,6 +238,10 @@ impl Builder {
     pub fn push(&mut self, mut entry: Entry) -> Result<(), ManifestError> {
         if self.entries.len() as u64 == self.head.entries {
             return Err(ManifestError::Count);
+        }
+        self.text += entry.path.as_str().len() + entry.target().map_or(0, str::len);
+        if self.text > MOST_TEXT {
+            return Err(ManifestError::TooMuch);
         }
         if let Some(parent) = entry.path.parent()
             && self.kinds.get(parent.as_str()) != Some(&true)
@@ -246,6 +264,11 @@ impl Builder {
         };
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// How many entries are there.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether all entries are there.
@@ -299,9 +322,15 @@ pub enum ManifestError {
     /// More entries than [`MAX_ENTRIES`].
     #[error("it has {0} entries; {MAX_ENTRIES} is the most")]
     TooMany(u64),
+    /// Paths and targets that would not fit into memory.
+    #[error("its names are longer than {} bytes in all", MOST_TEXT)]
+    TooMuch,
     /// Entries missing, or more than announced.
     #[error("the number of entries is not the one announced")]
     Count,
+    /// One part after the other that has no entry in it.
+    #[error("it has parts without entries and would never end")]
+    Endless,
     /// An empty name or one of more than 255 bytes.
     #[error("the name of the share is empty or too long")]
     Name,
@@ -367,6 +396,14 @@ mod tests {
         assert_eq!(builder(1).finish(), Err(ManifestError::Count));
         let head = Head { share: ShareId::random(), name: "x".into(), entries: 10_000_000 };
         assert_eq!(Builder::new(head).unwrap_err(), ManifestError::TooMany(10_000_000));
+    }
+
+    #[test]
+    fn names_without_end_are_refused() {
+        let mut b = builder(MAX_ENTRIES);
+        let long = |n: usize| format!("{n:0>255}");
+        let refused = (0..MAX_ENTRIES as usize).find_map(|n| b.push(file(&long(n), 0)).err().map(|e| (n, e)));
+        assert_eq!(refused, Some((MOST_TEXT / 255, ManifestError::TooMuch)));
     }
 
     #[test]

@@ -103,10 +103,14 @@ impl Listener {
         self.endpoint.local_addr()
     }
 
-    /// Closes every connection with `code` and waits until the goodbyes have left, `patience` at most.
-    pub async fn close(&self, code: u32, patience: Duration) {
+    /// Closes every connection with `code`, and takes no more.
+    pub fn close(&self, code: u32) {
         self.endpoint.close(code.into(), &[]);
-        let _ = timeout(patience, self.endpoint.wait_idle()).await;
+    }
+
+    /// Waits until every connection is gone: once closed, until the goodbyes have left.
+    pub async fn idle(&self) {
+        self.endpoint.wait_idle().await;
     }
 }
 

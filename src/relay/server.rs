@@ -67,7 +67,8 @@ pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Out
             tokio::spawn(Arc::clone(&relay).client(incoming));
         }
     }
-    relay.listener.close(ENDED, GOODBYE).await;
+    relay.listener.close(ENDED);
+    let _ = timeout(GOODBYE, relay.listener.idle()).await;
 }
 
 struct Relay {

@@ -16,6 +16,14 @@ use crate::wire::peer::{Credit, INITIAL_CREDIT};
 /// the three processes take to be scheduled, and a window of one round trip would starve them.
 const SHORTEST_ROUND: Duration = Duration::from_millis(10);
 
+/// The longest time over which draining is measured. The first answer of a sender may be late because others are before
+/// us, or because somebody in between holds it back.
+const LONGEST_ROUND: Duration = Duration::from_secs(1);
+
+/// The largest window, whatever a relay says that it allows: what is granted and not drained may lie in this process's
+/// memory. It fills 1 Gbit/s over 250 ms.
+const MOST: u64 = 32 * 1024 * 1024;
+
 /// The receiver's side: decides when to grant how much.
 #[derive(Debug)]
 pub struct Window {
@@ -32,9 +40,9 @@ impl Window {
     pub fn new(most: u64, rtt: Duration, now: Instant) -> Self {
         Self {
             size: INITIAL_CREDIT,
-            most: most.max(INITIAL_CREDIT),
+            most: most.clamp(INITIAL_CREDIT, MOST),
             granted: INITIAL_CREDIT,
-            round: rtt.max(SHORTEST_ROUND),
+            round: rtt.clamp(SHORTEST_ROUND, LONGEST_ROUND),
             round_began: now,
             drained_then: 0,
         }
@@ -129,6 +137,16 @@ mod tests {
     fn a_receiver_that_barely_reads_keeps_the_first_window() {
         assert_eq!(size_after(1_000_000, 100, 64 * MIB), INITIAL_CREDIT);
         assert_eq!(size_after(0, 100, 64 * MIB), INITIAL_CREDIT);
+    }
+
+    #[test]
+    fn a_relay_that_lies_does_not_fill_the_memory() {
+        assert_eq!(size_after(10_000_000_000, 1, u64::MAX), MOST);
+        assert_eq!(size_after(10_000_000_000, 1, 0), INITIAL_CREDIT);
+        let begin = Instant::now();
+        let mut window = Window::new(MOST, Duration::from_secs(40), begin);
+        window.drained(MIB, begin + Duration::from_secs(2));
+        assert_eq!(window.size, 2 * MIB, "an answer that was held back does not hold back the window");
     }
 
     #[test]

@@ -34,6 +34,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 /// How long the sender waits for flight 1, which comes with the stream.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
+/// The body of a [`Confirm`]: a longer one would swallow the beginning of the records behind it.
+const CONFIRM: u32 = crypto::TAG_LENGTH as u32;
+
 /// A session that both ends have proved.
 pub struct Established {
     /// What goes to the other end.
@@ -97,7 +100,7 @@ impl Initiator {
         let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
         let transcript = Transcript::new(self.slot, crypto::Mode::Code, &self.hello, answer.bytes());
         let keys = Keys::derive(&key, transcript);
-        let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
+        let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
         say(&mut send, &Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
@@ -163,7 +166,7 @@ pub async fn respond(
     frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
     let guess = match budget.take().await {
         Ok(guess) => guess,
-        Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, wait.as_secs() as u32 + 1).await),
+        Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
         Err(NoGuess::Retired) => {
             refuse(send, AlertReason::Guesses, 0).await;
             return Err(NoSession::Retired);
@@ -178,7 +181,7 @@ pub async fn respond(
         send.write(bytes.into()).await?;
         let mut out = Outgoing::new(send, sealer);
         out.send(early).await?;
-        let confirm: Confirm = recv.read_frame(MAX_CLEAR_BODY).await?.frame().decode()?;
+        let confirm: Confirm = recv.read_frame(CONFIRM).await?.frame().decode()?;
         Ok::<_, LineError>((out, confirm))
     };
     match timeout(CONFIRM_WITHIN, confirmed).await {
@@ -210,6 +213,11 @@ async fn read_hello(recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>>
     let best = SUITES.iter().find(|suite| hello.suites.contains(suite)).ok_or(AlertReason::Suite)?;
     let exchange = hello.exchanges.into_iter().find(|e| e.suite == *best).ok_or(AlertReason::Malformed)?;
     Ok(Flight1 { bytes: frame.bytes().clone(), message: exchange.message })
+}
+
+/// Whole seconds after which a wait is over; never 0, which means for ever.
+fn seconds(wait: Duration) -> u32 {
+    wait.as_millis().div_ceil(1000).max(1) as u32
 }
 
 /// Tells the receiver why there is no session.

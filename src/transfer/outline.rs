@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Builder, Entry, EntryKind, Manifest, ManifestError, RawEntry},
+    manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
     transfer::session::{RECORD, Record, SessionError},
     wire::{
         Frame, Message, WireError,
@@ -66,16 +66,16 @@ impl<'a> Outline<'a> {
 }
 
 fn length_on_the_wire(entry: &Entry) -> usize {
-    let target = match &entry.kind {
-        EntryKind::Link { target } => target.len(),
-        EntryKind::File { .. } | EntryKind::Folder => 0,
-    };
-    entry.path.as_str().len() + target + ENTRY_OVERHEAD
+    entry.path.as_str().len() + entry.target().map_or(0, str::len) + ENTRY_OVERHEAD
 }
 
 /// Puts a manifest together, record by record.
 #[derive(Default)]
-pub(super) struct Collector(Option<Builder>);
+pub(super) struct Collector {
+    builder: Option<Builder>,
+    /// A record brought no entry. The first one may: an offer that fails has nothing else.
+    idle: bool,
+}
 
 impl Collector {
     /// Takes the frames of a record. `true` when the manifest is complete.
@@ -83,9 +83,10 @@ impl Collector {
     /// # Errors
     /// [`Kind::Disk`] for a name that is not allowed, [`Kind::Transfer`] for any other thing that no honest sender says.
     pub(super) fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
+        let before = self.entries();
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
-            match (frame.kind, &mut self.0) {
+            match (frame.kind, &mut self.builder) {
                 (PAD, _) => {}
                 (ManifestHead::TYPE, empty @ None) => {
                     let ManifestHead(head) = frame.decode().map_err(malformed)?;
@@ -104,7 +105,15 @@ impl Collector {
                 (other, _) => return Err(malformed(WireError::Unexpected(other))),
             }
         }
-        Ok(self.0.as_ref().is_some_and(Builder::is_full))
+        let is_full = self.builder.as_ref().is_some_and(Builder::is_full);
+        if !is_full && self.entries() == before && std::mem::replace(&mut self.idle, true) {
+            return Err(refused(ManifestError::Endless));
+        }
+        Ok(is_full)
+    }
+
+    fn entries(&self) -> usize {
+        self.builder.as_ref().map_or(0, Builder::entries)
     }
 
     /// The manifest.
@@ -112,7 +121,7 @@ impl Collector {
     /// # Errors
     /// [`Kind::Transfer`] where it is not complete.
     pub(super) fn finish(self) -> Result<Manifest> {
-        self.0.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
+        self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
     }
 }
 
@@ -134,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::RECORD_OVERHEAD,
-        manifest::{Coding, Head, SafePath, ShareId},
+        manifest::{Coding, EntryKind, Head, SafePath, ShareId},
         transfer::session,
     };
 

@@ -142,6 +142,7 @@ impl Serving {
 
     async fn run(self, session: Established, source: crate::error::Result<Arc<Source>>) {
         let Established { mut out, mut incoming, mut opener, .. } = session;
+        self.ledger().sealed = out.sealed(); // of which the receiver may tell before anything more is sent
         let ended = match source {
             Ok(source) => {
                 let (said_tx, mut said) = mpsc::channel(4);
@@ -313,7 +314,6 @@ impl Serving {
     async fn offer(&self, out: &mut Outgoing, source: &Source) -> Result<(), Trouble> {
         let mut outline = Outline::new(source.manifest());
         outline.first()?;
-        self.ledger().sealed = out.sealed();
         while let Some(record) = outline.next_record()? {
             self.send(out, record, 0).await?;
         }
@@ -433,3 +433,6 @@ impl Ledger {
         due
     }
 }
+
+#[cfg(test)]
+mod tests;

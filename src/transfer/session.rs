@@ -187,17 +187,20 @@ pub struct Incoming {
     /// What has arrived of the next record.
     arriving: BytesMut,
     received: u64,
+    /// What calls itself the last record was handed out; the stream's finish is awaited.
+    last: bool,
     ended: bool,
 }
 
 impl Incoming {
     /// Takes records off `half` from here on.
     pub fn new(half: RecvHalf) -> Self {
-        Self { half, arriving: BytesMut::new(), received: 0, ended: false }
+        Self { half, arriving: BytesMut::new(), received: 0, last: false, ended: false }
     }
 
     /// The next sealed record; `None` once the last record and the stream's finish are both here. Nothing is lost where
-    /// the future is dropped before it completes.
+    /// the future is dropped before it completes. A record that calls itself the last is handed out before the finish
+    /// is here: opening it tells whether that is true, and somebody who changed it must not make this wait.
     ///
     /// # Errors
     /// [`SessionError::Line`] for a cut (a finish without a last record is one), [`SessionError::Tampered`] for a header
@@ -206,24 +209,33 @@ impl Incoming {
         if self.ended {
             return Ok(None);
         }
+        if self.last {
+            return match self.half.read().await? {
+                Some(_) => Err(OpenError.into()),
+                None => {
+                    self.ended = true;
+                    Ok(None)
+                }
+            };
+        }
         self.half.fill(&mut self.arriving, RECORD_HEADER).await?;
         let header = record::Header::parse(&self.arriving)?;
         self.half.fill(&mut self.arriving, RECORD_HEADER + header.body_length()).await?;
-        if header.is_last() && self.half.read().await?.is_some() {
-            return Err(OpenError.into());
-        }
-        self.ended = header.is_last();
+        self.last = header.is_last();
         self.received += self.arriving.len() as u64;
         Ok(Some(std::mem::take(&mut self.arriving)))
     }
 
-    /// The next record, opened.
+    /// The next record, opened. The last one is given only when the stream has finished behind it.
     ///
     /// # Errors
     /// As [`Incoming::sealed`], and [`SessionError::Tampered`] where it does not open.
     pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<BytesMut>, SessionError> {
         let Some(mut bytes) = self.sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;
+        if self.last {
+            self.sealed().await?;
+        }
         Ok(Some(record::plaintext(bytes)))
     }
 

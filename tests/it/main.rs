@@ -10,6 +10,10 @@
 //! - [`faults`]: processes killed or interrupted in the middle of a transfer.
 //! - [`changes`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
+//! - [`layers`]: who imports whom, and what must not stand in the sources at all.
+//! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
+//! - [`hostile`]: a hostile relay between a real sender and a real receiver.
+//! - [`hostile_sender`], [`hostile_receiver`], [`hostile_client`]: hostile peers of a real receiver, sender and relay.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
 //! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit.
@@ -23,9 +27,15 @@ mod clashes;
 mod exits;
 mod faults;
 mod guesses;
+mod hostile;
+mod hostile_client;
+mod hostile_receiver;
+mod hostile_sender;
+mod layers;
 mod many;
 mod output;
 mod questions;
 mod roundtrip;
+mod session;
 mod support;
 mod ways;
