@@ -24,6 +24,10 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         return Err(Error::new(Kind::Usage, "there is nobody to ask whether to download")
             .hint("say --yes to download without a question, or --list to look only"));
     }
+    if args.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
+        return Err(Error::new(Kind::Usage, "this version cannot write to standard output")
+            .hint("name a file with --out; one that is to be called - is ./-"));
+    }
     let text = match args.code {
         Some(text) => text,
         None => ask_code(console).await?,

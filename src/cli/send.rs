@@ -36,6 +36,10 @@ pub(super) async fn run(args: SendArgs, console: &mut Console) -> Result<()> {
 }
 
 async fn share(args: SendArgs, events: Events) -> Result<()> {
+    if args.paths.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Error::new(Kind::Usage, "standard input cannot be shared by this version")
+            .hint("write it to a file first; a file that is called - is ./-"));
+    }
     let settings = Settings {
         paths: args.paths,
         name: args.name,

@@ -12,6 +12,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tracing::debug;
 
 use super::{
     tls::{self, Identity, Refusal, Verdict},
@@ -180,6 +181,7 @@ pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> 
     match timeout(CONNECT_TIMEOUT, race(&endpoint, relays, expect)).await {
         Ok(outcome) => {
             let (connection, verified, relay) = outcome?;
+            debug!("connected to a relay, which {:?} vouches for", verified.by);
             Ok(Connected { connection, verified, relay, endpoint })
         }
         Err(_) => Err(unreachable_relay(relays, "it does not answer")),

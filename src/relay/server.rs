@@ -130,6 +130,7 @@ impl Relay {
         let Some(lease) = self.registry.register(client.clone()) else {
             return reject(send, Rejection::Full, 60).await;
         };
+        debug!("a sender has a slot");
         say(send, &Registered { slot: lease.slot(), ticket: Vec::new(), limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
@@ -146,7 +147,9 @@ impl Relay {
         };
         say(&mut far.0, &Incoming {}).await?;
         say(&mut send, &Connected { limits: self.limits() }).await?;
+        debug!("a receiver is bridged");
         bridge::run((send, recv), far, self.config.bridge_bytes).await;
+        debug!("a bridge ended");
         Ok(())
     }
 

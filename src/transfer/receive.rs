@@ -10,6 +10,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout},
 };
+use tracing::debug;
 
 use super::{
     Events,
@@ -81,6 +82,7 @@ pub async fn connect(connection: &Connection, code: &Code) -> Result<Offer> {
         other => return Err(cut(&crate::wire::WireError::Unexpected(other).into())),
     };
     let Established { out, incoming, opener, round_trip } = initiator.finish(send, recv).await?;
+    debug!("the session is proved after {round_trip:?}");
     let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
     let mut line = Line { out, incoming, opener, window };
     match line.manifest().await {

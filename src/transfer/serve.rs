@@ -10,6 +10,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
+use tracing::debug;
 
 use super::{
     credit::Gate,
@@ -59,6 +60,7 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         Ok(source) => Outline::new(source.manifest()).first().unwrap_or_default(),
         Err(_) => Record::new(),
     };
+    debug!("receiver {number} says hello");
     match respond(share.code(), share.budget(), early, send, recv).await {
         Ok(session) => Serving::new(share, number).run(session, source).await,
         Err(NoSession::Unproved) => {

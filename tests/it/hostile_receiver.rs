@@ -201,8 +201,9 @@ async fn requests_for_what_is_not_there_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_out_of_turn_ends_the_session() {
+    type Fill = fn(&mut Record);
     let mut scene = Scene::new(&[]).await;
-    let records: [(&str, fn(&mut Record)); 10] = [
+    let records: [(&str, Fill); 10] = [
         ("done before a request", |r| r.push(&done(Outcome::Ok)).unwrap()),
         ("two requests", |r| {
             r.push(&wanted(&[(0, 2)])).unwrap();

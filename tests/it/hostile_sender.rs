@@ -325,8 +325,9 @@ async fn manifests_that_no_honest_sender_makes_are_refused() {
 /// Every record keeps the receiver waiting for the next; it must see that none brings anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manifest_that_never_ends_is_refused() {
+    type Make = fn() -> Record;
     let crook = Crook::new().await;
-    let paddings: [(&str, fn() -> Record); 3] = [
+    let paddings: [(&str, Make); 3] = [
         ("nothing", Record::new),
         ("parts without entries", || Record::of(&ManifestPart(vec![])).unwrap()),
         ("frames to skip", || Record::of(&Unknown::<0xef>(7)).unwrap()),

@@ -285,8 +285,7 @@ fn standard_paths(tokens: &[Token]) -> Vec<(Vec<String>, usize)> {
 /// Reads a tree of paths that begins at token `i` below `base`; gives the number of the token behind it.
 fn tree(tokens: &[Token], mut i: usize, base: &[String], found: &mut Vec<(Vec<String>, usize)>) -> usize {
     let mut path = base.to_vec();
-    loop {
-        let Some(token) = tokens.get(i) else { break };
+    while let Some(token) = tokens.get(i) {
         match token.text.as_str() {
             "{" => {
                 i += 1;

@@ -227,7 +227,7 @@ impl Run {
     pub(crate) fn assert_saved(&self, name: &str, content: &[u8], what: &str) {
         assert_eq!(self.exit, Some(0), "{what}: {}{}", self.stdout, self.stderr);
         let path = self.target.join(name);
-        assert_eq!(tree(&self.target), [path.clone()], "{what}");
+        assert_eq!(tree(&self.target), std::slice::from_ref(&path), "{what}");
         assert!(fs::read(path).unwrap() == content, "{what}: another content");
     }
 
