@@ -4,6 +4,7 @@
 //! read, and nothing in this module can import what could.
 
 mod bridge;
+mod client;
 mod registry;
 mod server;
 

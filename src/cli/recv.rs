@@ -112,19 +112,31 @@ async fn look(
     events: Events,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Option<(Connected, Planned)>> {
+    let stopped = || Error::new(Kind::Interrupted, "stopped; nothing was downloaded");
+    let mut interrupted = pin!(interrupted);
+    let connected = tokio::select! {
+        met = meet(&from.state, &from.addresses, &from.spec, &events) => met?,
+        () = interrupted.as_mut() => return Err(stopped()),
+    };
     let looking = async {
-        let connected = meet(&from.state, &from.addresses, &from.spec, &events).await?;
         let offer = receive::connect(&connected.connection, &from.code).await?;
         events.report(Event::Offer(offer.summary())).await;
         if list {
             offer.list(&events).await;
-            connected.close().await;
             return Ok(None);
         }
-        Ok(Some((connected, offer.plan(out, clash).await?)))
+        offer.plan(out, clash).await.map(Some)
     };
-    tokio::select! {
+    let looked = tokio::select! {
         looked = looking => looked,
-        () = interrupted => Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded")),
+        () = interrupted => Err(stopped()),
+    };
+    match looked {
+        Ok(Some(planned)) => Ok(Some((connected, planned))),
+        // However it ends, the sender must hear of it: until then it waits for this receiver.
+        other => {
+            connected.close().await;
+            other.map(|_| None)
+        }
     }
 }

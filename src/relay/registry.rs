@@ -8,7 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{code::Slot, net::Connection};
+use super::client::Client;
+use crate::code::Slot;
 
 /// A freed slot is not handed out again for this long, so that an old code does not reach a stranger.
 const REST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,7 +23,7 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct Slots {
-    taken: HashMap<Slot, Connection>,
+    taken: HashMap<Slot, Client>,
     resting: HashMap<Slot, Instant>,
 }
 
@@ -33,7 +34,7 @@ impl Registry {
     }
 
     /// Gives a sender a random free slot, for as long as the [`Lease`] lives; `None` when all are taken.
-    pub(super) fn register(&self, sender: Connection) -> Option<Lease> {
+    pub(super) fn register(&self, sender: Client) -> Option<Lease> {
         /// With at most half of all slots taken, this many tries fail once in 2⁶⁴ times.
         const TRIES: usize = 64;
         let mut slots = self.lock();
@@ -52,7 +53,7 @@ impl Registry {
     }
 
     /// The sender behind a slot.
-    pub(super) fn find(&self, slot: Slot) -> Option<Connection> {
+    pub(super) fn find(&self, slot: Slot) -> Option<Client> {
         self.lock().taken.get(&slot).cloned()
     }
 

@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
     bridge,
+    client::Client,
     registry::{Lease, Registry},
 };
 use crate::{
-    net::{Connection, LineError, Listener, RecvHalf, SendHalf},
+    net::{LineError, Listener, RecvHalf, SendHalf},
     wire::{
         Message, WireError, frame,
         relay::{
@@ -80,28 +81,26 @@ struct Relay {
 impl Relay {
     async fn client(self: Arc<Self>, incoming: quinn::Incoming) {
         let Ok(Ok(connection)) = timeout(PATIENCE, self.listener.admit(incoming)).await else { return };
-        let streams = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let client = Client::new(connection);
         loop {
             // A client without a stream has nothing to wait for.
-            let idle = streams.available_permits() == Semaphore::MAX_PERMITS;
-            let stream = match timeout(PATIENCE, connection.accept()).await {
+            let idle = client.is_idle();
+            let stream = match timeout(PATIENCE, client.connection().accept()).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(_)) => return,
-                Err(_) if idle => return connection.close(),
+                Err(_) if idle => return client.connection().close(),
                 Err(_) => continue,
             };
-            let Ok(permit) = Arc::clone(&streams).try_acquire_owned() else { return };
-            let (relay, connection) = (Arc::clone(&self), connection.clone());
+            let (relay, client) = (Arc::clone(&self), client.clone());
             tokio::spawn(async move {
-                if let Err(e) = relay.stream(&connection, stream).await {
+                if let Err(e) = relay.stream(&client, stream).await {
                     debug!("a stream ended: {e}");
                 }
-                drop(permit);
             });
         }
     }
 
-    async fn stream(&self, client: &Connection, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), LineError> {
+    async fn stream(&self, client: &Client, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), LineError> {
         let Ok(first) = timeout(PATIENCE, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
         let first = first?;
         let outcome = match first.frame().kind {
@@ -119,7 +118,7 @@ impl Relay {
     /// A sender: it keeps its slot until it finishes the stream or is gone.
     async fn register(
         &self,
-        client: &Connection,
+        client: &Client,
         request: Register,
         send: &mut SendHalf,
         recv: &mut RecvHalf,
@@ -142,7 +141,7 @@ impl Relay {
         let Some(sender) = self.registry.find(request.slot) else {
             return reject(&mut send, Rejection::NotFound, 0).await;
         };
-        let Ok(Ok(mut far)) = timeout(PATIENCE, sender.open()).await else {
+        let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open()).await else {
             return reject(&mut send, Rejection::Full, 10).await;
         };
         say(&mut far.0, &Incoming {}).await?;

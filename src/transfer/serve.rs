@@ -61,7 +61,11 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         Err(_) => Record::new(),
     };
     debug!("receiver {number} says hello");
-    match respond(share.code(), share.budget(), early, send, recv).await {
+    let outcome = tokio::select! {
+        outcome = respond(share.code(), share.budget(), early, send, recv) => outcome,
+        () = share.closing() => return, // nobody can accept any more
+    };
+    match outcome {
         Ok(session) => Serving::new(share, number).run(session, source).await,
         Err(NoSession::Unproved) => {
             let guesses_left = share.budget().left();

@@ -9,7 +9,7 @@ pub(crate) mod stage;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use qshare::{
@@ -340,7 +340,10 @@ async fn a_changed_handshake_costs_a_guess_and_nothing_more() {
     ] {
         let run = scene.download(Plan::tamper(tamper)).await;
         run.assert_failed(exit, what);
+        let ended = Instant::now();
         scene.sender.event("wrong_code").await;
+        // A receiver that gives up says so: its sender does not wait for a proof until the 10 s are over.
+        assert!(ended.elapsed() < Duration::from_secs(8), "{what}: {:?}", ended.elapsed());
     }
     scene.assert_alive().await;
 }

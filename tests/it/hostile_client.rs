@@ -113,21 +113,34 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     assert_alive(&relay).await;
 }
 
-/// Half a frame is not waited for, nor a client that opens no stream.
+/// Half a frame is not waited for, nor a client on whose connection nothing goes on. A bridge goes on though the slot
+/// that it came by is given back: a share that has expired lets its downloads finish.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_open_streams_and_idle_clients_are_ended() {
+async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
     let relay = Relay::start(Config::default());
-    let (busy, idle) = (relay.connect().await, relay.connect().await);
+    let (line, busy) = (relay.connect().await, relay.connect().await);
+    let (mut send, mut recv) = said(&line, &bytes_of(&Register { token: None, ticket: None })).await;
+    let answer = recv.read_frame(MAX_BODY).await.unwrap();
+    let Registered { slot, .. } = answer.frame().decode().unwrap();
+    let (mut near, mut far) = bridge(&busy, &line, slot).await;
+    send.finish();
+    assert_eq!(end_of((send, recv)).await, Ok(Vec::new()));
+
     let mut half = JoinSet::new();
     for bytes in [&[Connect::TYPE][..], &[Register::TYPE, 0, 0, 0, 100, 1, 2, 3]] {
         half.spawn(end_of(said(&busy, bytes).await));
     }
-    assert_alive(&relay).await;
+    for _ in 0..2 {
+        // Each of them is as patient as the relay. An idle sender would be gone after the second one.
+        let idle = relay.connect().await;
+        let lost = within("the end of an idle connection", idle.connection.closed()).await;
+        assert_eq!(lost, Lost::Closed(code::ENDED));
+    }
     while let Some(ended) = half.join_next().await {
         assert!(matches!(ended.unwrap(), Err(LineError::Ended(_))));
     }
-    let lost = within("the end of an idle connection", idle.connection.closed()).await;
-    assert_eq!(lost, Lost::Closed(code::ENDED));
+    near.0.write("still there".into()).await.unwrap();
+    assert_eq!(within("the bridge", far.1.read()).await.unwrap().unwrap(), "still there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

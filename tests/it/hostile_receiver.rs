@@ -1,7 +1,10 @@
 //! A hostile receiver, who knows the code or not, against a real sender: it gets no more than it may, and everybody
 //! else is served.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use qshare::{
@@ -309,9 +312,26 @@ async fn a_receiver_that_confirms_and_never_requests_takes_no_place() {
     }
     scene.assert_alive().await;
     scene.assert_alive().await;
+    // The share is over for those who have not accepted, too.
+    for crook in idle {
+        assert_eq!(crook.hear().await.unwrap().failure.unwrap().reason, FailureReason::Ended);
+    }
     scene.sender.event("stopped").await;
-    drop(idle);
     assert_eq!(scene.sender.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
+    let mut scene = Scene::new(&["--once"]).await;
+    let (_silent, _stream) = scene.connect(&scene.code()).await; // flight 2 came and is not answered
+    let line = scene.relay.connect().await;
+    let (mut send, mut recv) = line.connection.open().await.unwrap();
+    send.write(bytes_of(&Connect { slot: scene.code().slot(), token: None }).into()).await.unwrap();
+    recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
+    scene.assert_alive().await;
+    let over = Instant::now();
+    assert_eq!(scene.sender.ended().await, Some(0));
+    assert!(over.elapsed() < Duration::from_secs(8), "{:?}", over.elapsed());
 }
 
 /// Those who took a place and vanish give it back.

@@ -7,12 +7,13 @@ use std::{
     collections::{HashMap, VecDeque},
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use bytes::BytesMut;
 use qshare::{
     code::Slot,
-    net::{Connection, Identity, LineError, Listener, RecvHalf, SendHalf, listen},
+    net::{Connection, Identity, LineError, RecvHalf, SendHalf, endpoint::Listener, listen},
     state::StateDir,
     wire::{
         HEADER, Message,
@@ -107,10 +108,9 @@ impl Plan {
     }
 }
 
-/// The relay. Dropped, it dies.
+/// The relay. It ends with its test, or when it is told to.
 pub(crate) struct Evil {
     addr: SocketAddr,
-    endpoint: Arc<Listener>,
     shared: Arc<Shared>,
     _home: TempDir,
 }
@@ -133,15 +133,15 @@ impl Evil {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
-        let endpoint = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap());
+        let listener = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap());
         let shared = Arc::new(Shared::default());
-        let (accepting, clients) = (endpoint.clone(), shared.clone());
+        let (accepting, clients) = (listener.clone(), shared.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {
                 tokio::spawn(client(accepting.clone(), incoming, clients.clone()));
             }
         });
-        Self { addr: endpoint.local_addr().unwrap(), endpoint, shared, _home: home }
+        Self { addr: listener.local_addr().unwrap(), shared, _home: home }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -164,12 +164,6 @@ impl Evil {
     }
 }
 
-impl Drop for Evil {
-    fn drop(&mut self) {
-        self.endpoint.close(0);
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
@@ -180,18 +174,18 @@ impl Shared {
     }
 }
 
-async fn client(endpoint: Arc<Listener>, incoming: quinn::Incoming, shared: Arc<Shared>) {
-    let Ok(connection) = endpoint.admit(incoming).await else { return };
+async fn client(listener: Arc<Listener>, incoming: quinn::Incoming, shared: Arc<Shared>) {
+    let Ok(connection) = listener.admit(incoming).await else { return };
     while let Ok(stream) = connection.accept().await {
-        let (endpoint, connection, shared) = (endpoint.clone(), connection.clone(), shared.clone());
+        let (listener, connection, shared) = (listener.clone(), connection.clone(), shared.clone());
         tokio::spawn(async move {
-            let _ = request(endpoint, connection, stream, shared).await; // clients go as they like
+            let _ = request(listener, connection, stream, shared).await; // clients go as they like
         });
     }
 }
 
 async fn request(
-    endpoint: Arc<Listener>,
+    listener: Arc<Listener>,
     connection: Connection,
     (send, mut recv): (SendHalf, RecvHalf),
     shared: Arc<Shared>,
@@ -221,7 +215,7 @@ async fn request(
     near.0.write(bytes_of(&Connected { limits }).into()).await?;
     let there = Direction { way: Way::ToSender, from: near.1, to: far.0, shared: shared.clone() };
     let back = Direction { way: Way::ToReceiver, from: far.1, to: near.0, shared };
-    tokio::join!(there.run(endpoint.clone(), plan.tamper.clone()), back.run(endpoint, plan.tamper));
+    tokio::join!(there.run(listener.clone(), plan.tamper.clone()), back.run(listener, plan.tamper));
     Ok(())
 }
 
@@ -274,7 +268,7 @@ struct Direction {
 }
 
 impl Direction {
-    async fn run(mut self, endpoint: Arc<Listener>, tamper: Tamper) {
+    async fn run(mut self, listener: Arc<Listener>, tamper: Tamper) {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
         for number in 0.. {
@@ -301,7 +295,7 @@ impl Direction {
                 Then::GoOn => return std::future::pending().await,
                 Then::Finish => self.to.finish(),
                 Then::Reset => self.to.reset(1),
-                Then::Die => endpoint.close(0),
+                Then::Die => listener.close(0),
             }
             // The other direction goes on; this one is drained, so that nobody waits for it.
             while let Ok(Some(_)) = self.from.read().await {}
