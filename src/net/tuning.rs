@@ -1,6 +1,6 @@
 //! What both sides of a leg agree on: timeouts, windows, packets.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use quinn::VarInt;
 
@@ -35,6 +35,11 @@ pub(super) fn transport_config(streams_from_peer: u32, near: bool) -> quinn::Tra
         let mut discovery = quinn::MtuDiscoveryConfig::default();
         discovery.upper_bound(LONGEST_PACKET);
         config.mtu_discovery_config(Some(discovery));
+        // With the default of 14,720 bytes, one probe on its way and room for one more packet are all that fits: quinn
+        // then holds back everything else, the close of the connection included.
+        let mut congestion = quinn::congestion::CubicConfig::default();
+        congestion.initial_window(64 * u64::from(LONGEST_PACKET));
+        config.congestion_controller_factory(Arc::new(congestion));
     }
     config
 }
