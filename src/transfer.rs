@@ -9,10 +9,13 @@
 
 pub mod budget;
 pub mod credit;
+mod failure;
 mod feed;
 mod fetch;
 pub mod handshake;
+mod ledger;
 mod outline;
+mod places;
 pub mod receive;
 mod serve;
 pub mod session;

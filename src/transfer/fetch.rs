@@ -11,8 +11,8 @@ use tokio::{
 use super::{
     Events,
     credit::Window,
-    handshake::cut,
-    receive::{STALLED, broken, off_thread, stalled},
+    failure::{broken, cut, stalled},
+    receive::{STALLED, off_thread},
     session::{Incoming, Outgoing, RECORD, Record},
     unpack::Unpacker,
 };

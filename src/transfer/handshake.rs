@@ -11,20 +11,20 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     budget::{Budget, CONFIRM_WITHIN, NoGuess},
+    failure::{alerted, cut, early_cut, other_version, silent, wrong_code},
     session::{Incoming, Outgoing, Record},
 };
 use crate::{
     code::{Code, Slot},
     crypto::{self, Exchange, Keys, Opener, Password, Role, Transcript},
-    error::{Error, Kind, Result},
-    net::{LineError, Lost, RecvHalf, SendHalf},
+    error::{Error, Result},
+    net::{LineError, RecvHalf, SendHalf},
     wire::{
         Message, WireError, frame,
         peer::{
             Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITE_SPAKE2_AES256GCM,
             SUITES, VERSION,
         },
-        relay::code::{ENDED, PEER_LOST},
     },
 };
 
@@ -86,8 +86,8 @@ impl Initiator {
     /// Takes flight 2, checks the sender's tag and answers with flight 3.
     ///
     /// # Errors
-    /// [`Kind::WrongCode`] for a tag that does not fit and for anything that no sender says; [`Kind::Refused`] and
-    /// [`Kind::Transfer`] for an alert; [`Kind::NotFound`] and [`Kind::Network`] for a cut.
+    /// [`Kind::WrongCode`](crate::error::Kind::WrongCode) for a tag that does not fit and for anything that no sender says; [`Kind::Refused`](crate::error::Kind::Refused) and
+    /// [`Kind::Transfer`](crate::error::Kind::Transfer) for an alert; [`Kind::NotFound`](crate::error::Kind::NotFound) and [`Kind::Network`](crate::error::Kind::Network) for a cut.
     pub async fn finish(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
         let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
         let answer = answer.map_err(early_cut)?;
@@ -232,69 +232,4 @@ async fn say<M: Message>(send: &mut SendHalf, message: &M) -> Result<(), LineErr
     let mut bytes = Vec::new();
     frame::encode(message, &mut bytes)?;
     send.write(bytes.into()).await
-}
-
-fn alerted(alert: &Alert) -> Error {
-    match alert.reason {
-        AlertReason::Version => other_version(),
-        AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
-            .hint("use the same version of qshare at both ends"),
-        AlertReason::Guesses => {
-            let e = Error::new(Kind::Refused, "the sender refuses: this code was tried wrongly too often");
-            match alert.retry_after {
-                0 => e.hint("ask the sender for a new code"),
-                seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
-            }
-        }
-        AlertReason::Busy => {
-            Error::new(Kind::Refused, "the sender serves as many receivers as it can").hint("try again in a minute")
-        }
-        AlertReason::Malformed => wrong_code(),
-    }
-}
-
-fn in_words(seconds: u32) -> String {
-    if seconds < 90 {
-        crate::text::count(seconds.into(), "second")
-    } else {
-        crate::text::count(seconds.div_ceil(60).into(), "minute")
-    }
-}
-
-fn other_version() -> Error {
-    Error::new(Kind::Transfer, "the sender speaks another version of the protocol")
-        .hint("use the same version of qshare at both ends")
-}
-
-fn wrong_code() -> Error {
-    Error::new(Kind::WrongCode, "the code is wrong, or something between the two ends tampered with the session")
-        .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
-}
-
-fn silent() -> Error {
-    Error::new(Kind::Network, "the sender does not answer").hint("ask whether it is still online, then try again")
-}
-
-/// A cut before the sender has proved anything: mostly a sender that is gone.
-fn early_cut(e: LineError) -> Error {
-    match e {
-        LineError::Ended(PEER_LOST | ENDED) => {
-            Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
-        }
-        LineError::Wire(_) | LineError::Short => wrong_code(),
-        e => cut(&e),
-    }
-}
-
-/// A cut, told as what it means.
-pub fn cut(e: &LineError) -> Error {
-    let what = match e {
-        LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
-        LineError::Ended(_) | LineError::Short => "the transfer was cut",
-        LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
-        LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",
-        LineError::Lost(_) => "the connection to the relay failed",
-        LineError::Wire(_) => "what came over the line makes no sense",
-    };
-    Error::new(Kind::Network, what).hint("check the network and start again")
 }

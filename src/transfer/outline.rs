@@ -99,7 +99,7 @@ impl Collector {
                     }
                 }
                 (Failure::TYPE, _) => {
-                    return Err(super::receive::failed(&frame.decode().map_err(malformed)?));
+                    return Err(super::failure::failed(&frame.decode().map_err(malformed)?));
                 }
                 _ if frame.may_be_skipped() => {}
                 (other, _) => return Err(malformed(WireError::Unexpected(other))),
@@ -126,7 +126,7 @@ impl Collector {
 }
 
 fn malformed(e: WireError) -> Error {
-    super::receive::broken(&SessionError::Protocol(e))
+    super::failure::broken(&SessionError::Protocol(e))
 }
 
 fn refused(e: ManifestError) -> Error {

@@ -15,11 +15,11 @@ use tracing::debug;
 use super::{
     Events,
     credit::Window,
+    failure::{broken, cut, rejected_by_relay, stalled},
     fetch::Fetch,
-    handshake::{Established, Initiator, cut},
+    handshake::{Established, Initiator},
     outline::Collector,
-    session::{Incoming, Outgoing, Record, SessionError},
-    share::rejected_by_relay,
+    session::{Incoming, Outgoing, Record},
     unpack::Unpacker,
 };
 use crate::{
@@ -30,10 +30,9 @@ use crate::{
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{EntryKind, Manifest},
     net::{Connection, LineError},
-    text::visible,
     wire::{
         Message, frame,
-        peer::{Done, Failure, FailureReason, MAX_TEXT, Outcome, Request},
+        peer::{Done, MAX_TEXT, Outcome, Request},
         relay::{Connect, Connected, MAX_BODY, Rejected},
     },
 };
@@ -298,39 +297,6 @@ pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<
         Ok(done) => done,
         Err(e) => Err(Error::new(Kind::Transfer, format!("the work was lost: {e}"))),
     }
-}
-
-/// A session that ended before it was complete, told as what it means to the receiver.
-pub(super) fn broken(e: &SessionError) -> Error {
-    match e {
-        SessionError::Line(e) => cut(e),
-        SessionError::Tampered(_) => {
-            Error::new(Kind::WrongCode, "something between the two ends tampered with the transfer")
-                .hint("nothing of it was kept; try another relay or another network")
-        }
-        SessionError::Protocol(e) => Error::new(Kind::Transfer, format!("the sender broke the protocol: {e}"))
-            .hint("use the same version of qshare at both ends"),
-    }
-}
-
-/// What the sender, which has proved itself, says about its failure.
-pub(super) fn failed(failure: &Failure) -> Error {
-    let said = visible(&failure.message);
-    match failure.reason {
-        FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
-            .hint("start again to get the present state"),
-        FailureReason::NoPlace => Error::new(Kind::Refused, format!("the sender refused: {said}"))
-            .hint("if a running download fails, its place is free again: try later"),
-        FailureReason::Ended => {
-            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint("ask for a new code")
-        }
-        FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
-            .hint("use the same version of qshare at both ends"),
-    }
-}
-
-pub(super) fn stalled() -> Error {
-    Error::new(Kind::Network, "nothing arrives from the sender any more").hint("check the network and start again")
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The sender's end of one download.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,11 +13,13 @@ use tracing::debug;
 
 use super::{
     credit::Gate,
+    failure::cut,
     feed::{self, Feeder},
-    handshake::{Established, NoSession, cut, respond},
+    handshake::{Established, NoSession, respond},
+    ledger::{Begun, Ledger},
     outline::Outline,
     session::{Incoming, Outgoing, Record, SessionError},
-    share::{Place, Share},
+    share::Share,
 };
 use crate::{
     crypto::Opener,
@@ -45,9 +46,6 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A receiver that stops the stream says why on the other half, which may arrive this much later.
 const REASON: Duration = Duration::from_secs(2);
-
-/// Progress is reported at most this often.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Answers a stream that the relay opened: handshake, manifest, content, end. Whatever goes wrong stays in here.
 pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (SendHalf, RecvHalf)) {
@@ -394,50 +392,6 @@ fn done_error(done: &Done) -> Error {
 /// An error as the other end is told.
 fn told(e: &Error) -> String {
     e.message().chars().take(MAX_TEXT / 4).collect()
-}
-
-/// What was sent and what of it has arrived.
-#[derive(Default)]
-struct Ledger {
-    /// Offset behind the last record.
-    sealed: u64,
-    /// Records on their way: the offset behind each, and the content sent up to it.
-    on_the_way: VecDeque<(u64, u64)>,
-    /// Bytes of content sent.
-    sent: u64,
-    /// Bytes of content acknowledged.
-    acknowledged: u64,
-    reported: Option<Instant>,
-    begun: Option<Begun>,
-}
-
-struct Begun {
-    at: Instant,
-    total: Option<u64>,
-    place: Place,
-}
-
-impl Ledger {
-    fn note(&mut self, end: u64, content: u64) {
-        self.sealed = end;
-        self.sent += content;
-        self.on_the_way.push_back((end, self.sent));
-    }
-
-    /// Takes an acknowledgement; `true` when it is time to report.
-    fn acknowledge(&mut self, received: u64) -> bool {
-        while let Some((end, content)) = self.on_the_way.front()
-            && *end <= received
-        {
-            self.acknowledged = *content;
-            self.on_the_way.pop_front();
-        }
-        let due = self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if due {
-            self.reported = Some(Instant::now());
-        }
-        due
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Events, budget::Budget, handshake::cut, serve::serve};
+use super::{
+    Events,
+    budget::Budget,
+    failure::{cut, rejected_by_relay},
+    places::{Place, Places},
+    serve::serve,
+};
 use crate::{
     code::{Code, Slot},
     disk::Source,
@@ -22,7 +28,7 @@ use crate::{
     net::{Connection, LineError, RecvHalf, SendHalf},
     wire::{
         Message, frame,
-        relay::{MAX_BODY, Register, Registered, Rejected, Rejection},
+        relay::{MAX_BODY, Register, Registered, Rejected},
     },
 };
 
@@ -90,20 +96,6 @@ impl Registration {
     }
 }
 
-/// A relay's refusal as a user sees it.
-pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
-    match reason {
-        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
-            .hint("the sender must be online: ask whether it still shares, and compare the first four characters"),
-        Rejection::Token => {
-            Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
-        }
-        Rejection::Full => {
-            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
-        }
-    }
-}
-
 /// What a share is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -126,17 +118,10 @@ pub struct Share {
     events: Events,
     /// The last scan and when it was made; none where it is known to be out of date.
     latest: Mutex<Option<(Arc<Source>, Instant)>>,
-    places: watch::Sender<Places>,
+    places: Places,
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
     sessions: Semaphore,
-}
-
-/// How many of the downloads that a share allows are taken and done.
-#[derive(Debug, Clone, Copy, Default)]
-struct Places {
-    running: u64,
-    done: u64,
 }
 
 /// Whether a share takes receivers.
@@ -154,13 +139,13 @@ impl Share {
     /// A share of what was scanned, under a code.
     pub fn new(settings: Settings, source: Source, code: Code, budget: Budget, events: Events) -> Arc<Self> {
         Arc::new(Self {
+            places: Places::new(settings.max_downloads),
             settings,
             id: source.manifest().share(),
             code,
             budget,
             events,
             latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
-            places: watch::Sender::new(Places::default()),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
             sessions: Semaphore::new(AT_ONCE),
@@ -228,9 +213,9 @@ impl Share {
                 None => std::future::pending().await,
             }
         };
-        let (mut places, mut retired) = (self.places.subscribe(), self.retired.subscribe());
+        let mut retired = self.retired.subscribe();
         tokio::select! {
-            _ = places.wait_for(|p| self.settings.max_downloads.is_some_and(|most| p.done >= most)) => {
+            () = self.places.all_done() => {
                 Ok(if self.settings.max_downloads == Some(1) { StopReason::Once } else { StopReason::MaxDownloads })
             }
             () = expired => Ok(StopReason::Expired),
@@ -242,7 +227,7 @@ impl Share {
     }
 
     fn interrupted(&self) -> Result<StopReason> {
-        match self.places.borrow().running {
+        match self.places.running() {
             0 => Ok(StopReason::Interrupted),
             n => {
                 let downloads = crate::text::count(n, "download");
@@ -271,14 +256,8 @@ impl Share {
     }
 
     /// Takes one of the downloads that the share allows; `None` when none is free.
-    pub(super) fn take_place(self: &Arc<Self>) -> Option<Place> {
-        let open = *self.phase.borrow() == Phase::Open;
-        let taken = self.places.send_if_modified(|places| {
-            let free = open && self.settings.max_downloads.is_none_or(|most| places.running + places.done < most);
-            places.running += u64::from(free);
-            free
-        });
-        taken.then(|| Place { share: Arc::clone(self), finished: false })
+    pub(super) fn take_place(&self) -> Option<Place> {
+        if *self.phase.borrow() == Phase::Open { self.places.take() } else { None }
     }
 
     /// Ends the share if its code was tried too often.
@@ -317,26 +296,4 @@ impl Share {
 
 async fn finish(running: &mut JoinSet<()>) {
     while running.join_next().await.is_some() {}
-}
-
-/// One of the downloads that a share allows, taken until this is released or dropped.
-pub(super) struct Place {
-    share: Arc<Share>,
-    finished: bool,
-}
-
-impl Place {
-    /// Gives the place back, or books it as done.
-    pub(super) fn release(mut self, finished: bool) {
-        self.finished = finished;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.share.places.send_modify(|places| {
-            places.running -= 1;
-            places.done += u64::from(self.finished);
-        });
-    }
 }

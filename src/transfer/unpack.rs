@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::BytesMut;
 
 use super::{
-    receive::{broken, failed},
+    failure::{broken, failed},
     session::SessionError,
 };
 use crate::{

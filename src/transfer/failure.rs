@@ -1,0 +1,132 @@
+//! What goes wrong between the ends, told as what it means to the person at this one.
+
+use super::session::SessionError;
+use crate::{
+    error::{Error, Kind},
+    net::{LineError, Lost},
+    text::visible,
+    wire::{
+        peer::{Alert, AlertReason, Failure, FailureReason},
+        relay::{
+            Rejection,
+            code::{ENDED, PEER_LOST},
+        },
+    },
+};
+
+/// Why the sender gives no session, as it says itself: a hint, since anybody between the ends can say it.
+pub(super) fn alerted(alert: &Alert) -> Error {
+    match alert.reason {
+        AlertReason::Version => other_version(),
+        AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
+            .hint("use the same version of qshare at both ends"),
+        AlertReason::Guesses => {
+            let e = Error::new(Kind::Refused, "the sender refuses: this code was tried wrongly too often");
+            match alert.retry_after {
+                0 => e.hint("ask the sender for a new code"),
+                seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
+            }
+        }
+        AlertReason::Busy => {
+            Error::new(Kind::Refused, "the sender serves as many receivers as it can").hint("try again in a minute")
+        }
+        AlertReason::Malformed => wrong_code(),
+    }
+}
+
+fn in_words(seconds: u32) -> String {
+    if seconds < 90 {
+        crate::text::count(seconds.into(), "second")
+    } else {
+        crate::text::count(seconds.div_ceil(60).into(), "minute")
+    }
+}
+
+/// The two ends do not understand each other.
+pub(super) fn other_version() -> Error {
+    Error::new(Kind::Transfer, "the sender speaks another version of the protocol")
+        .hint("use the same version of qshare at both ends")
+}
+
+/// A tag that does not fit, or what no sender says before it.
+pub(super) fn wrong_code() -> Error {
+    Error::new(Kind::WrongCode, "the code is wrong, or something between the two ends tampered with the session")
+        .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
+}
+
+/// No answer in time.
+pub(super) fn silent() -> Error {
+    Error::new(Kind::Network, "the sender does not answer").hint("ask whether it is still online, then try again")
+}
+
+/// A cut before the sender has proved anything: mostly a sender that is gone.
+pub(super) fn early_cut(e: LineError) -> Error {
+    match e {
+        LineError::Ended(PEER_LOST | ENDED) => {
+            Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
+        }
+        LineError::Wire(_) | LineError::Short => wrong_code(),
+        e => cut(&e),
+    }
+}
+
+/// A cut, told as what it means.
+pub(super) fn cut(e: &LineError) -> Error {
+    let what = match e {
+        LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
+        LineError::Ended(_) | LineError::Short => "the transfer was cut",
+        LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
+        LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",
+        LineError::Lost(_) => "the connection to the relay failed",
+        LineError::Wire(_) => "what came over the line makes no sense",
+    };
+    Error::new(Kind::Network, what).hint("check the network and start again")
+}
+
+/// A session that ended before it was complete, told as what it means to the receiver.
+pub(super) fn broken(e: &SessionError) -> Error {
+    match e {
+        SessionError::Line(e) => cut(e),
+        SessionError::Tampered(_) => {
+            Error::new(Kind::WrongCode, "something between the two ends tampered with the transfer")
+                .hint("nothing of it was kept; try another relay or another network")
+        }
+        SessionError::Protocol(e) => Error::new(Kind::Transfer, format!("the sender broke the protocol: {e}"))
+            .hint("use the same version of qshare at both ends"),
+    }
+}
+
+/// What the sender, which has proved itself, says about its failure.
+pub(super) fn failed(failure: &Failure) -> Error {
+    let said = visible(&failure.message);
+    match failure.reason {
+        FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
+            .hint("start again to get the present state"),
+        FailureReason::NoPlace => Error::new(Kind::Refused, format!("the sender refused: {said}"))
+            .hint("if a running download fails, its place is free again: try later"),
+        FailureReason::Ended => {
+            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint("ask for a new code")
+        }
+        FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
+            .hint("use the same version of qshare at both ends"),
+    }
+}
+
+/// The sender has credit and does not use it.
+pub(super) fn stalled() -> Error {
+    Error::new(Kind::Network, "nothing arrives from the sender any more").hint("check the network and start again")
+}
+
+/// A relay's refusal as a user sees it.
+pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
+    match reason {
+        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
+            .hint("the sender must be online: ask whether it still shares, and compare the first four characters"),
+        Rejection::Token => {
+            Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
+        }
+        Rejection::Full => {
+            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The downloads that a share allows: which are taken, and which are done.
+
+use tokio::sync::watch;
+
+/// A handle; clones share one count.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    count: watch::Sender<Count>,
+    most: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    running: u64,
+    done: u64,
+}
+
+impl Places {
+    /// Places for `most` complete downloads; `None` for any number.
+    pub(super) fn new(most: Option<u64>) -> Self {
+        Self { count: watch::Sender::new(Count::default()), most }
+    }
+
+    /// Takes a place; `None` when all are running or done.
+    pub(super) fn take(&self) -> Option<Place> {
+        let taken = self.count.send_if_modified(|count| {
+            let free = self.most.is_none_or(|most| count.running + count.done < most);
+            count.running += u64::from(free);
+            free
+        });
+        taken.then(|| Place { places: self.clone(), finished: false })
+    }
+
+    /// Downloads that run.
+    pub(super) fn running(&self) -> u64 {
+        self.count.borrow().running
+    }
+
+    /// Completes when every download that is allowed is done.
+    pub(super) async fn all_done(&self) {
+        let all = |count: &Count| self.most.is_some_and(|most| count.done >= most);
+        let _ = self.count.subscribe().wait_for(all).await; // the channel lives in this handle
+    }
+}
+
+/// One of the downloads, taken until this is released or dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Places,
+    finished: bool,
+}
+
+impl Place {
+    /// Gives the place back, or books it as done.
+    pub(super) fn release(mut self, finished: bool) {
+        self.finished = finished;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.count.send_modify(|count| {
+            count.running -= 1;
+            count.done += u64::from(self.finished);
+        });
+    }
+}
