@@ -1,6 +1,6 @@
 //! The receiver's pipeline: the line is drained on one side while records are unpacked on the other.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::OnceLock};
 
 use bytes::BytesMut;
 use tokio::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::Opener,
-    error::Result,
+    error::{Error, Result},
     event::Event,
     net::LineError,
     wire::{WireError, peer::LAST_RECORD_SLACK},
@@ -51,9 +51,14 @@ impl Fetch<'_> {
     pub(super) async fn run(mut self, mut incoming: Incoming, unpacker: Unpacker) -> Result<Fetched> {
         let (records_tx, records) = mpsc::unbounded_channel(); // the credit is its bound, see `drain`
         let granted = watch::Sender::new(self.window.granted());
+        let ended = OnceLock::new();
+        let draining = async {
+            let _ = ended.set(drain(&mut incoming, records_tx, granted.subscribe()).await);
+            std::future::pending().await // what has arrived is unpacked first: it may hold the reason, or be all
+        };
         let unpacker = tokio::select! {
-            e = drain(&mut incoming, records_tx, granted.subscribe()) => return Err(e),
-            unpacked = self.unpack(unpacker, records, &granted) => unpacked?,
+            never = draining => never,
+            unpacked = self.unpack(unpacker, records, &granted, &ended) => unpacked?,
         };
         let bytes = unpacker.bytes();
         self.events.report(Event::Progress { bytes, total: self.total }).await;
@@ -66,10 +71,13 @@ impl Fetch<'_> {
         mut unpacker: Unpacker,
         mut records: mpsc::UnboundedReceiver<(BytesMut, u64)>,
         granted: &watch::Sender<u64>,
+        ended: &OnceLock<Error>,
     ) -> Result<Unpacker> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
-            let Some((first, mut received)) = records.recv().await else { return Err(cut(&LineError::Short)) };
+            let Some((first, mut received)) = records.recv().await else {
+                return Err(ended.get().cloned().unwrap_or_else(|| cut(&LineError::Short)));
+            };
             let mut size = first.len();
             let mut batch = vec![first];
             while size < BATCH
@@ -98,30 +106,28 @@ impl Fetch<'_> {
     }
 }
 
-/// Takes records off the line as they come, with the offset behind each. A sender that goes beyond its credit is cut,
-/// so that what waits here is bounded; one that does not use its credit for too long counts as gone.
+/// Takes records off the line as they come, with the offset behind each, and says why no more will come. A sender that
+/// goes beyond its credit is cut, so that what waits here is bounded; one that does not use its credit for too long
+/// counts as gone.
 async fn drain(
     incoming: &mut Incoming,
     records: mpsc::UnboundedSender<(BytesMut, u64)>,
     granted: watch::Receiver<u64>,
-) -> crate::error::Error {
+) -> Error {
     let mut silent = false;
     loop {
         // Cut off in the middle of a record, the read begins where it stopped.
         match timeout(STALLED / 2, incoming.sealed()).await {
             Ok(Ok(Some(record))) => {
                 silent = false;
-                if incoming.received() > *granted.borrow() + LAST_RECORD_SLACK {
+                let is_beyond = incoming.received() > *granted.borrow() + LAST_RECORD_SLACK;
+                // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
+                let is_over = records.send((record, incoming.received())).is_err();
+                if is_beyond || is_over {
                     return broken(&WireError::TooLong.into());
                 }
-                if records.send((record, incoming.received())).is_err() {
-                    std::future::pending::<()>().await; // the other half of the pipeline has the reason
-                }
             }
-            Ok(Ok(None)) => {
-                drop(records);
-                return std::future::pending().await;
-            }
+            Ok(Ok(None)) => return cut(&LineError::Short),
             Ok(Err(e)) => return broken(&e),
             Err(_) => {
                 let may_send = *granted.borrow() >= incoming.received() + RECORD as u64;
