@@ -13,7 +13,7 @@ use super::{
 use crate::{
     net::{LineError, Listener, RecvHalf, SendHalf},
     wire::{
-        Message, WireError, frame,
+        Frame, Message, WireError, frame,
         relay::{
             Connect, Connected, Incoming, Limits, MAX_BODY, Register, Registered, Rejected, Rejection,
             code::{ENDED, PROTOCOL},
@@ -102,11 +102,10 @@ impl Relay {
 
     async fn stream(&self, client: &Client, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), LineError> {
         let Ok(first) = timeout(PATIENCE, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
-        let first = first?;
-        let outcome = match first.frame().kind {
-            Register::TYPE => self.register(client, first.frame().decode()?, &mut send, &mut recv).await,
-            Connect::TYPE => return self.connect(first.frame().decode()?, send, recv).await,
-            other => Err(WireError::Unexpected(other).into()),
+        let outcome = match first.and_then(|frame| Ok(Asked::parse(frame.frame())?)) {
+            Ok(Asked::Register(request)) => self.register(client, request, &mut send, &mut recv).await,
+            Ok(Asked::Connect(request)) => return self.connect(request, send, recv).await,
+            Err(e) => Err(e),
         };
         if matches!(outcome, Err(LineError::Wire(_))) {
             send.reset(PROTOCOL);
@@ -162,6 +161,22 @@ impl Relay {
 
     fn limits(&self) -> Limits {
         Limits { bridge_bytes: self.config.bridge_bytes }
+    }
+}
+
+/// The first frame of a client's stream.
+enum Asked {
+    Register(Register),
+    Connect(Connect),
+}
+
+impl Asked {
+    fn parse(frame: Frame<'_>) -> Result<Self, WireError> {
+        match frame.kind {
+            Register::TYPE => frame.decode().map(Self::Register),
+            Connect::TYPE => frame.decode().map(Self::Connect),
+            other => Err(WireError::Unexpected(other)),
+        }
     }
 }
 

@@ -220,6 +220,11 @@ fn seconds(wait: Duration) -> u32 {
     wait.as_millis().div_ceil(1000).max(1) as u32
 }
 
+/// Tells a receiver that there are too many of them.
+pub(super) async fn turn_away(send: SendHalf) {
+    refuse(send, AlertReason::Busy, 60).await;
+}
+
 /// Tells the receiver why there is no session.
 async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
     if say(&mut send, &Alert { reason, retry_after }).await.is_ok() {

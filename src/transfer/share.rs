@@ -16,6 +16,7 @@ use super::{
     Events,
     budget::Budget,
     failure::{cut, rejected_by_relay},
+    handshake::turn_away,
     places::{Place, Places},
     serve::serve,
 };
@@ -198,8 +199,7 @@ impl Share {
             number += 1;
             let share = Arc::clone(self);
             running.spawn(async move {
-                // A receiver beyond the bound finds its stream reset, and comes back later.
-                let Ok(_permit) = share.sessions.try_acquire() else { return };
+                let Ok(_permit) = share.sessions.try_acquire() else { return turn_away(stream.0).await };
                 serve(Arc::clone(&share), number, stream).await;
             });
         }
