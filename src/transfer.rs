@@ -7,6 +7,7 @@
 //! [`handshake`] turns a stream into a [`session`] (five flights, of which it does the first three), [`budget`] counts
 //! guesses, [`credit`] bounds what is on its way, [`serve`] and [`receive`] are the two ends of a download.
 
+mod ask;
 pub mod budget;
 pub mod credit;
 mod failure;

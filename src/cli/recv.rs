@@ -37,8 +37,8 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
     let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
     let Some((connected, planned)) = looked else { return Ok(()) };
-    let summary = planned.summary();
     let accepted = yes || {
+        let summary = planned.summary();
         tokio::select! {
             answer = console.ask_offer(&summary) => answer?,
             () = interrupted.as_mut() => {

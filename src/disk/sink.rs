@@ -129,6 +129,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Whether every wanted file is finished.
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
     /// Gives everything its name, once every wanted file is finished: makes the links, then moves each top-level entry
     /// to its place, and into folders that stand already each entry that they hold. Gives the final top-level paths as
     /// the user would type them, without those that were left out.
@@ -137,7 +142,7 @@ impl Sink {
     /// [`Kind::Transfer`] where files are missing. [`Kind::Disk`] where the disk refuses, or a name that was free no
     /// longer is; then what has its name keeps it, and the rest is discarded.
     pub fn publish(mut self) -> Result<Vec<PathBuf>> {
-        if self.missing > 0 || self.current.is_some() {
+        if !self.is_complete() || self.current.is_some() {
             return Err(lie("the end before all files were complete"));
         }
         self.make_links()?;

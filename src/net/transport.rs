@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::line::{LineError, Lost, code};
 use crate::wire::{
-    Frame, HEADER, WireError,
-    frame::read_header,
+    Frame, HEADER, Message, WireError,
+    frame::{encode, read_header},
     relay::code::{CANCELLED, ENDED},
 };
 
@@ -53,11 +53,6 @@ impl Connection {
     pub fn close(&self) {
         self.0.close(VarInt::from_u32(ENDED), &[]);
     }
-
-    /// The address of the other side.
-    pub fn remote_address(&self) -> std::net::SocketAddr {
-        self.0.remote_address()
-    }
 }
 
 /// The sending half of a stream. Dropped before [`SendHalf::finish`], it resets the stream.
@@ -91,6 +86,16 @@ impl SendHalf {
             SendInner::Quic(stream) => Ok(stream.write_chunk(chunk).await?),
             SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| LineError::Ended(CANCELLED)),
         }
+    }
+
+    /// Writes `message` as a frame.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`].
+    pub async fn say<M: Message>(&mut self, message: &M) -> Result<(), LineError> {
+        let mut bytes = Vec::new();
+        encode(message, &mut bytes)?;
+        self.write(bytes.into()).await
     }
 
     /// Writes as much of `chunk` as there is room for, at least a byte, and takes it off. Nothing is lost where the
@@ -350,7 +355,7 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{frame::encode, relay::Incoming};
+    use crate::wire::relay::Incoming;
 
     #[tokio::test]
     async fn a_dropped_half_is_never_complete() {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     net::{LineError, Listener, RecvHalf, SendHalf},
     wire::{
-        Frame, Message, WireError, frame,
+        Frame, Message, WireError,
         relay::{
             Connect, Connected, Incoming, Limits, MAX_BODY, Register, Registered, Rejected, Rejection,
             code::{ENDED, PROTOCOL},
@@ -129,7 +129,7 @@ impl Relay {
             return reject(send, Rejection::Full, 60).await;
         };
         debug!("a sender has a slot");
-        say(send, &Registered { slot: lease.slot(), ticket: Vec::new(), limits: self.limits() }).await?;
+        send.say(&Registered { slot: lease.slot(), ticket: Vec::new(), limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
         Ok(())
@@ -143,8 +143,8 @@ impl Relay {
         let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open()).await else {
             return reject(&mut send, Rejection::Full, 10).await;
         };
-        say(&mut far.0, &Incoming {}).await?;
-        say(&mut send, &Connected { limits: self.limits() }).await?;
+        far.0.say(&Incoming {}).await?;
+        send.say(&Connected { limits: self.limits() }).await?;
         debug!("a receiver is bridged");
         bridge::run((send, recv), far, self.config.bridge_bytes).await;
         debug!("a bridge ended");
@@ -191,13 +191,7 @@ async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), LineError> {
 }
 
 async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), LineError> {
-    say(send, &Rejected { reason, retry_after }).await?;
+    send.say(&Rejected { reason, retry_after }).await?;
     send.finish();
     Ok(())
-}
-
-async fn say<M: Message>(send: &mut SendHalf, message: &M) -> Result<(), LineError> {
-    let mut bytes = Vec::new();
-    frame::encode(message, &mut bytes)?;
-    send.write(bytes.into()).await
 }

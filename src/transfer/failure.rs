@@ -6,7 +6,8 @@ use crate::{
     net::{LineError, Lost},
     text::visible,
     wire::{
-        peer::{Alert, AlertReason, Failure, FailureReason},
+        WireError,
+        peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
         relay::{
             Rejection,
             code::{ENDED, PEER_LOST},
@@ -129,4 +130,14 @@ pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
             Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
         }
     }
+}
+
+/// An error as the other end is told.
+pub(super) fn told(e: &Error) -> String {
+    e.message().chars().take(MAX_TEXT / 4).collect()
+}
+
+/// What the other end, which has proved itself, said and what makes no sense.
+pub(super) fn malformed(e: WireError) -> Error {
+    broken(&e.into())
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     net::{LineError, RecvHalf, SendHalf},
     wire::{
-        Message, WireError, frame,
+        WireError, frame,
         peer::{
             Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITE_SPAKE2_AES256GCM,
             SUITES, VERSION,
@@ -103,7 +103,7 @@ impl Initiator {
         let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
-        say(&mut send, &Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
+        send.say(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
         let (sealer, opener) = keys.into_records(Role::Receiver);
         Ok(Established { out: Outgoing::new(send, sealer), incoming: Incoming::new(recv), opener, round_trip })
     }
@@ -227,14 +227,8 @@ pub(super) async fn turn_away(send: SendHalf) {
 
 /// Tells the receiver why there is no session.
 async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
-    if say(&mut send, &Alert { reason, retry_after }).await.is_ok() {
+    if send.say(&Alert { reason, retry_after }).await.is_ok() {
         send.finish();
     }
     NoSession::Broken
-}
-
-async fn say<M: Message>(send: &mut SendHalf, message: &M) -> Result<(), LineError> {
-    let mut bytes = Vec::new();
-    frame::encode(message, &mut bytes)?;
-    send.write(bytes.into()).await
 }

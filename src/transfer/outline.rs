@@ -1,12 +1,17 @@
 //! The manifest on its way: cut into records at the sender, put together at the receiver.
 
+use std::sync::Arc;
+
 use crate::{
     error::{Error, Kind, Result},
     manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
-    transfer::session::{RECORD, Record, SessionError},
+    transfer::{
+        failure::{failed, malformed},
+        session::{RECORD, Record},
+    },
     wire::{
         Frame, Message, WireError,
-        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, PAD},
+        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart},
     },
 };
 
@@ -14,14 +19,14 @@ use crate::{
 const ENTRY_OVERHEAD: usize = 48;
 
 /// Cuts a manifest into records. The first one may go out before the receiver has proved itself, and is padded.
-pub(super) struct Outline<'a> {
-    manifest: &'a Manifest,
+pub(super) struct Outline {
+    manifest: Arc<Manifest>,
     next: usize,
 }
 
-impl<'a> Outline<'a> {
+impl Outline {
     /// From the beginning.
-    pub(super) fn new(manifest: &'a Manifest) -> Self {
+    pub(super) fn new(manifest: Arc<Manifest>) -> Self {
         Self { manifest, next: 0 }
     }
 
@@ -87,7 +92,6 @@ impl Collector {
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
             match (frame.kind, &mut self.builder) {
-                (PAD, _) => {}
                 (ManifestHead::TYPE, empty @ None) => {
                     let ManifestHead(head) = frame.decode().map_err(malformed)?;
                     *empty = Some(Builder::new(head).map_err(refused)?);
@@ -99,7 +103,7 @@ impl Collector {
                     }
                 }
                 (Failure::TYPE, _) => {
-                    return Err(super::failure::failed(&frame.decode().map_err(malformed)?));
+                    return Err(failed(&frame.decode().map_err(malformed)?));
                 }
                 _ if frame.may_be_skipped() => {}
                 (other, _) => return Err(malformed(WireError::Unexpected(other))),
@@ -123,10 +127,6 @@ impl Collector {
     pub(super) fn finish(self) -> Result<Manifest> {
         self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
     }
-}
-
-fn malformed(e: WireError) -> Error {
-    super::failure::broken(&SessionError::Protocol(e))
 }
 
 fn refused(e: ManifestError) -> Error {
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn a_manifest_of_any_length_comes_out_as_it_went_in() {
         for entries in [0, 1, 100, 5_000] {
-            let manifest = manifest(entries);
-            let mut outline = Outline::new(&manifest);
+            let manifest = Arc::new(manifest(entries));
+            let mut outline = Outline::new(Arc::clone(&manifest));
             let mut collector = Collector::default();
             let first = outline.first().unwrap();
             let length = first.sealed_length() as usize - RECORD_OVERHEAD;
@@ -173,7 +173,7 @@ mod tests {
                 complete = collector.take(record.frames()).unwrap();
             }
             assert!(complete);
-            assert_eq!(collector.finish().unwrap(), manifest);
+            assert_eq!(collector.finish().unwrap(), *manifest);
         }
     }
 

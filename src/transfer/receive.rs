@@ -14,8 +14,9 @@ use tracing::debug;
 
 use super::{
     Events,
+    ask::ask,
     credit::Window,
-    failure::{broken, cut, rejected_by_relay, stalled},
+    failure::{broken, stalled, told},
     fetch::Fetch,
     handshake::{Established, Initiator},
     outline::Collector,
@@ -31,14 +32,10 @@ use crate::{
     manifest::{EntryKind, Manifest},
     net::{Connection, LineError},
     wire::{
-        Message, frame,
-        peer::{Done, MAX_TEXT, Outcome, Request},
-        relay::{Connect, Connected, MAX_BODY, Rejected},
+        peer::{Done, Outcome, Request},
+        relay::{Connect, Connected},
     },
 };
-
-/// A relay answers within this time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Within this time something of the sender must arrive while it has something to send.
 pub(super) const STALLED: Duration = Duration::from_secs(30);
@@ -59,27 +56,9 @@ const LISTED_AT_ONCE: usize = 1000;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
 pub async fn connect(connection: &Connection, code: &Code) -> Result<Offer> {
     let initiator = Initiator::new(code).map_err(|e| broken(&e.into()))?;
-    let opening = async {
-        let (mut send, mut recv) = connection.open().await?;
-        let mut bytes = Vec::new();
-        frame::encode(&Connect { slot: code.slot(), token: None }, &mut bytes)?;
-        bytes.extend_from_slice(initiator.hello()); // flight 1 does not wait for the relay's answer
-        send.write(bytes.into()).await?;
-        let answer = recv.read_frame(MAX_BODY).await?;
-        Ok::<_, LineError>((send, recv, answer))
-    };
-    let (send, recv, answer) = match timeout(ANSWER_WITHIN, opening).await {
-        Ok(opened) => opened.map_err(|e| cut(&e))?,
-        Err(_) => return Err(Error::new(Kind::Network, "the relay does not answer").hint("try again")),
-    };
-    let limits = match answer.frame().kind {
-        Connected::TYPE => answer.frame().decode::<Connected>().map_err(|e| cut(&e.into()))?.limits,
-        Rejected::TYPE => {
-            let rejected: Rejected = answer.frame().decode().map_err(|e| cut(&e.into()))?;
-            return Err(rejected_by_relay(rejected.reason));
-        }
-        other => return Err(cut(&crate::wire::WireError::Unexpected(other).into())),
-    };
+    let question = Connect { slot: code.slot(), token: None };
+    // Flight 1 does not wait for the relay's answer.
+    let (send, recv, Connected { limits }) = ask(connection, &question, initiator.hello()).await?;
     let Established { out, incoming, opener, round_trip } = initiator.finish(send, recv).await?;
     debug!("the session is proved after {round_trip:?}");
     let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
@@ -129,8 +108,7 @@ async fn refuse(out: Outgoing, e: Error) -> Error {
         Kind::Interrupted => Outcome::Interrupted,
         _ => Outcome::Failed,
     };
-    let message = e.message().chars().take(MAX_TEXT / 4).collect();
-    goodbye(out, Done { outcome, message }).await;
+    goodbye(out, Done { outcome, message: told(&e) }).await;
     e
 }
 
@@ -246,7 +224,7 @@ impl Planned {
             let sink = off_thread(move || Sink::new(plan)).await?;
             let request = Record::of(&Request { wanted, have: Vec::new() }).map_err(|e| broken(&e.into()))?;
             let _ = out.send(request).await; // where that fails, what is read next says why
-            let unpacker = Unpacker::new(opener, sink, files);
+            let unpacker = Unpacker::new(opener, sink);
             Fetch { out: &mut out, window, events, total }.run(incoming, unpacker).await
         };
         let received = tokio::select! {

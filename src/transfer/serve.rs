@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::{
     credit::Gate,
-    failure::cut,
+    failure::{cut, told},
     feed::{self, Feeder},
     handshake::{Established, NoSession, respond},
     ledger::{Begun, Ledger},
@@ -30,7 +30,7 @@ use crate::{
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Credit, Done, DoneAck, Failure, FailureReason, MAX_TEXT, Outcome, Request},
+        peer::{Credit, Done, DoneAck, Failure, FailureReason, Outcome, Request},
         relay::Incoming as FromRelay,
     },
 };
@@ -53,10 +53,10 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         Ok(Ok(frame)) if frame.frame().decode::<FromRelay>().is_ok() => {}
         _ => return,
     }
-    let source = share.source().await;
-    let early = match &source {
-        Ok(source) => Outline::new(source.manifest()).first().unwrap_or_default(),
-        Err(_) => Record::new(),
+    let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
+    let (early, offer) = match offer {
+        Ok((mut outline, source)) => (outline.first().unwrap_or_default(), Ok((outline, source))),
+        Err(e) => (Record::new(), Err(e)),
     };
     debug!("receiver {number} says hello");
     let outcome = tokio::select! {
@@ -64,7 +64,7 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         () = share.closing() => return, // nobody can accept any more
     };
     match outcome {
-        Ok(session) => Serving::new(share, number).run(session, source).await,
+        Ok(session) => Serving::new(share, number).run(session, offer).await,
         Err(NoSession::Unproved) => {
             let guesses_left = share.budget().left();
             share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
@@ -82,6 +82,11 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
 
 fn label(number: u64) -> String {
     format!("receiver {number}")
+}
+
+/// A download as it is reported.
+fn download(number: u64, bytes: u64, total: Option<u64>) -> Download {
+    Download { download: number, peer: label(number), path: Route::Relay, bytes, total }
 }
 
 /// How a download ended that is over.
@@ -144,16 +149,17 @@ impl Serving {
         Self { share, number, gate: Gate::new(), ledger: Mutex::default() }
     }
 
-    async fn run(self, session: Established, source: crate::error::Result<Arc<Source>>) {
+    /// Serves what the first part of the outline has announced.
+    async fn run(self, session: Established, offer: Result<(Outline, Arc<Source>), Error>) {
         let Established { mut out, mut incoming, mut opener, .. } = session;
         self.ledger().sealed = out.sealed(); // of which the receiver may tell before anything more is sent
-        let ended = match source {
-            Ok(source) => {
+        let ended = match offer {
+            Ok((outline, source)) => {
                 let (said_tx, mut said) = mpsc::channel(4);
                 tokio::select! {
                     biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
-                    ended = self.speak(&mut out, &mut said, source) => ended,
+                    ended = self.speak(&mut out, &mut said, outline, source) => ended,
                     () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
@@ -196,18 +202,10 @@ impl Serving {
     async fn settle(self, result: Option<Result<(), Error>>) {
         let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(begun) = ledger.begun else { return };
-        let download = Download {
-            download: self.number,
-            peer: label(self.number),
-            path: Route::Relay,
-            bytes: ledger.acknowledged,
-            total: begun.total,
-        };
+        let bytes = if matches!(result, Some(Ok(()))) { ledger.sent } else { ledger.acknowledged };
+        let download = download(self.number, bytes, begun.total);
         let event = match result {
-            Some(Ok(())) => {
-                let download = Download { bytes: ledger.sent, ..download };
-                Event::DownloadFinished { download, seconds: begun.at.elapsed().as_secs_f64() }
-            }
+            Some(Ok(())) => Event::DownloadFinished { download, seconds: begun.at.elapsed().as_secs_f64() },
             Some(Err(e)) => Event::DownloadFailed { download, error: e.message().to_owned(), kind: e.kind() },
             None => {
                 let error = "the receiver changed its mind".to_owned();
@@ -261,13 +259,8 @@ impl Serving {
 
     fn report_progress(&self, ledger: &Ledger) {
         if let Some(begun) = &ledger.begun {
-            self.share.events().mention(Event::DownloadProgress(Download {
-                download: self.number,
-                peer: label(self.number),
-                path: Route::Relay,
-                bytes: ledger.acknowledged,
-                total: begun.total,
-            }));
+            let download = download(self.number, ledger.acknowledged, begun.total);
+            self.share.events().mention(Event::DownloadProgress(download));
         }
     }
 
@@ -275,12 +268,13 @@ impl Serving {
         &self,
         out: &mut Outgoing,
         said: &mut mpsc::Receiver<Said>,
+        outline: Outline,
         source: Arc<Source>,
     ) -> Result<Ended, Trouble> {
         // The answer to a short manifest may be here already: only what comes before the last part is out is early.
         let offered = tokio::select! {
             biased;
-            offered = self.offer(out, &source) => Ok(offered?),
+            offered = self.offer(out, outline) => Ok(offered?),
             early = said.recv() => Err(early),
         };
         let request = match offered {
@@ -315,9 +309,7 @@ impl Serving {
     }
 
     /// Sends what did not fit into flight 2.
-    async fn offer(&self, out: &mut Outgoing, source: &Source) -> Result<(), Trouble> {
-        let mut outline = Outline::new(source.manifest());
-        outline.first()?;
+    async fn offer(&self, out: &mut Outgoing, mut outline: Outline) -> Result<(), Trouble> {
         while let Some(record) = outline.next_record()? {
             self.send(out, record, 0).await?;
         }
@@ -344,9 +336,7 @@ impl Serving {
             return Err(Trouble::Here(FailureReason::NoPlace, e));
         };
         self.ledger().begun = Some(Begun { at: Instant::now(), total, place });
-        let (peer, path) = (label(self.number), Route::Relay);
-        let download = Download { download: self.number, peer, path, bytes: 0, total };
-        self.share.events().report(Event::DownloadStarted(download)).await;
+        self.share.events().report(Event::DownloadStarted(download(self.number, 0, total))).await;
         Ok(())
     }
 
@@ -387,11 +377,6 @@ fn done_error(done: &Done) -> Error {
     } else {
         Error::new(kind, format!("{what}: {}", visible(&done.message)))
     }
-}
-
-/// An error as the other end is told.
-fn told(e: &Error) -> String {
-    e.message().chars().take(MAX_TEXT / 4).collect()
 }
 
 #[cfg(test)]

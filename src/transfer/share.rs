@@ -14,8 +14,9 @@ use tokio::{
 
 use super::{
     Events,
+    ask::ask,
     budget::Budget,
-    failure::{cut, rejected_by_relay},
+    failure::cut,
     handshake::turn_away,
     places::{Place, Places},
     serve::serve,
@@ -26,15 +27,9 @@ use crate::{
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
-    net::{Connection, LineError, RecvHalf, SendHalf},
-    wire::{
-        Message, frame,
-        relay::{MAX_BODY, Register, Registered, Rejected},
-    },
+    net::{Connection, RecvHalf, SendHalf},
+    wire::relay::{Register, Registered},
 };
-
-/// A relay answers within this time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Receivers served at the same time; more are told to come back.
 const AT_ONCE: usize = 256;
@@ -60,29 +55,8 @@ impl Registration {
     /// # Errors
     /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
     pub async fn ask(connection: Connection, token: Option<Vec<u8>>) -> Result<Self> {
-        let asking = async {
-            let (mut send, mut recv) = connection.open().await?;
-            let mut bytes = Vec::new();
-            frame::encode(&Register { token, ticket: None }, &mut bytes)?;
-            send.write(bytes.into()).await?;
-            let answer = recv.read_frame(MAX_BODY).await?;
-            Ok::<_, LineError>((send, recv, answer))
-        };
-        let (send, recv, answer) = match timeout(ANSWER_WITHIN, asking).await {
-            Ok(asked) => asked.map_err(|e| cut(&e))?,
-            Err(_) => return Err(Error::new(Kind::Network, "the relay does not answer").hint("try another relay")),
-        };
-        match answer.frame().kind {
-            Registered::TYPE => {
-                let Registered { slot, .. } = answer.frame().decode().map_err(|e| cut(&e.into()))?;
-                Ok(Self { connection, send, recv, slot })
-            }
-            Rejected::TYPE => {
-                let rejected: Rejected = answer.frame().decode().map_err(|e| cut(&e.into()))?;
-                Err(rejected_by_relay(rejected.reason))
-            }
-            other => Err(cut(&crate::wire::WireError::Unexpected(other).into())),
-        }
+        let (send, recv, Registered { slot, .. }) = ask(&connection, &Register { token, ticket: None }, &[]).await?;
+        Ok(Self { connection, send, recv, slot })
     }
 
     /// The slot.

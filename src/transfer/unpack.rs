@@ -4,17 +4,14 @@ use std::path::PathBuf;
 
 use bytes::BytesMut;
 
-use super::{
-    failure::{broken, failed},
-    session::SessionError,
-};
+use super::failure::{broken, failed, malformed};
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
     error::Result,
     wire::{
         Frame, Message, WireError,
-        peer::{DATA, Failure, FileEnd, FileStart, PAD},
+        peer::{DATA, Failure, FileEnd, FileStart},
     },
 };
 
@@ -22,20 +19,18 @@ use crate::{
 pub(super) struct Unpacker {
     opener: Opener,
     sink: Sink,
-    /// Files that are not complete yet.
-    missing: u64,
     bytes: u64,
 }
 
 impl Unpacker {
-    /// Writes to `sink`, which expects so many files.
-    pub(super) fn new(opener: Opener, sink: Sink, files: u64) -> Self {
-        Self { opener, sink, missing: files, bytes: 0 }
+    /// Writes to `sink`.
+    pub(super) fn new(opener: Opener, sink: Sink) -> Self {
+        Self { opener, sink, bytes: 0 }
     }
 
     /// Whether every file is there and matches its hash.
     pub(super) fn is_complete(&self) -> bool {
-        self.missing == 0
+        self.sink.is_complete()
     }
 
     /// Bytes of content so far.
@@ -73,10 +68,8 @@ impl Unpacker {
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode().map_err(malformed)?;
                 self.sink.finish(&hash)?;
-                self.missing = self.missing.saturating_sub(1);
             }
             Failure::TYPE => return Err(failed(&frame.decode().map_err(malformed)?)),
-            PAD => {}
             _ if frame.may_be_skipped() => {}
             other => return Err(malformed(WireError::Unexpected(other))),
         }
@@ -90,8 +83,4 @@ impl Unpacker {
     pub(super) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
         Ok((self.opener, self.sink.publish()?))
     }
-}
-
-fn malformed(e: WireError) -> crate::error::Error {
-    broken(&SessionError::Protocol(e))
 }

@@ -1,0 +1,47 @@
+//! The first words of a stream to a relay, and its answer.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::failure::{cut, rejected_by_relay};
+use crate::{
+    error::{Error, Kind, Result},
+    net::{Connection, LineError, RecvHalf, SendHalf},
+    wire::{
+        Message, WireError, frame,
+        relay::{MAX_BODY, Rejected},
+    },
+};
+
+/// A relay answers within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Opens a stream, says `question` and at once what is to stand `behind` it, and takes the relay's answer.
+///
+/// # Errors
+/// [`Kind::NotFound`] and [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
+pub(super) async fn ask<Q: Message, A: Message>(
+    connection: &Connection,
+    question: &Q,
+    behind: &[u8],
+) -> Result<(SendHalf, RecvHalf, A)> {
+    let asking = async {
+        let (mut send, mut recv) = connection.open().await?;
+        let mut bytes = Vec::new();
+        frame::encode(question, &mut bytes)?;
+        bytes.extend_from_slice(behind);
+        send.write(bytes.into()).await?;
+        let answer = recv.read_frame(MAX_BODY).await?;
+        Ok::<_, LineError>((send, recv, answer))
+    };
+    let silent = || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay");
+    let asked = timeout(ANSWER_WITHIN, asking).await.map_err(|_| silent())?;
+    let (send, recv, answer) = asked.map_err(|e| cut(&e))?;
+    let answer = answer.frame();
+    let nonsense = |e: WireError| cut(&e.into());
+    if answer.kind == Rejected::TYPE {
+        return Err(rejected_by_relay(answer.decode::<Rejected>().map_err(nonsense)?.reason));
+    }
+    Ok((send, recv, answer.decode().map_err(nonsense)?))
+}
