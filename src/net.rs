@@ -5,6 +5,7 @@
 
 pub mod endpoint;
 mod line;
+mod reassembly;
 pub mod tls;
 pub mod transport;
 pub mod trust;

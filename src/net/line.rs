@@ -13,6 +13,9 @@ pub enum LineError {
     /// The stream finished where more had to come.
     #[error("the stream ended early")]
     Short,
+    /// Of what was sent, more is here than was agreed while something before it is missing.
+    #[error("more was sent ahead than agreed")]
+    TooFarAhead,
     /// The connection is gone.
     #[error("{0}")]
     Lost(Lost),

@@ -4,11 +4,20 @@
 //! complete stream to the other end. A [`SendHalf`] resets instead, unless it was finished on purpose. Both halves can
 //! also be made in memory, so that a session can be tested without a network.
 
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll, ready},
+};
+
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::VarInt;
 use tokio::sync::mpsc;
 
-use super::line::{LineError, Lost, code};
+use super::{
+    line::{LineError, Lost, code},
+    reassembly::Reassembly,
+};
 use crate::wire::{
     Frame, HEADER, Message, WireError,
     frame::{encode, read_header},
@@ -194,9 +203,13 @@ impl From<quinn::SendStream> for SendHalf {
 }
 
 /// The receiving half of a stream. Dropped before its end, it asks the other side to stop.
+///
+/// It takes bytes off the connection in any order, as they come, and puts them into order itself: see
+/// [`super::reassembly`] for the reason. Whoever has one must go on reading while more may come.
 #[derive(Debug)]
 pub struct RecvHalf {
     inner: RecvInner,
+    order: Reassembly,
     /// Bytes that were read and not yet asked for.
     pending: Bytes,
     ended: bool,
@@ -209,57 +222,87 @@ enum RecvInner {
 }
 
 impl RecvHalf {
+    /// What may be sent ahead on a stream of which nothing more is known.
+    const AHEAD: usize = 512 * 1024;
+
+    fn new(inner: RecvInner) -> Self {
+        Self { inner, order: Reassembly::new(Self::AHEAD), pending: Bytes::new(), ended: false }
+    }
+
+    /// Lets at most `ahead` bytes wait for others before them: as many as the other side may send while the first of
+    /// them is missing.
+    pub fn expect(&mut self, ahead: usize) {
+        self.order.expect(ahead.max(Self::AHEAD));
+    }
+
+    /// Bytes of memory in which something waits for bytes before it.
+    pub fn waiting(&self) -> usize {
+        self.order.held()
+    }
+
     /// The next bytes, as they come; `None` at the finish.
     ///
     /// # Errors
-    /// [`LineError::Ended`] where the other side reset the stream, [`LineError::Lost`].
+    /// [`LineError::Ended`] where the other side reset the stream, [`LineError::TooFarAhead`], [`LineError::Lost`].
     pub async fn read(&mut self) -> Result<Option<Bytes>, LineError> {
-        if !self.pending.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.pending)));
-        }
-        if self.ended {
-            return Ok(None);
-        }
-        let read = match &mut self.inner {
-            RecvInner::Quic(stream) => {
-                stream.read_chunk(usize::MAX, true).await.map(|chunk| chunk.map(|c| c.bytes)).map_err(LineError::from)
-            }
-            RecvInner::Memory(line) => match line.recv().await {
-                Some(Signal::Data(bytes)) => Ok(Some(bytes)),
-                Some(Signal::Finish) => Ok(None),
-                Some(Signal::Reset(why)) => Err(LineError::Ended(why)),
-                None => Err(LineError::Lost(Lost::Locally)),
-            },
-        };
-        self.ended = !matches!(read, Ok(Some(_)));
-        read
+        poll_fn(|cx| self.poll_read(cx)).await
     }
 
-    /// Appends what has arrived to `buffer`, waiting for the first bytes of it; `false` at the finish. Nothing is lost
-    /// where the future is dropped before it completes.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, LineError>> {
+        if !self.pending.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.pending))));
+        }
+        if let Some(chunk) = self.order.ready() {
+            return Poll::Ready(Ok(Some(chunk)));
+        }
+        while !self.ended {
+            let read = match &mut self.inner {
+                RecvInner::Quic(stream) => ready!(pin!(stream.read_chunk(usize::MAX, false)).poll(cx))
+                    .map(|chunk| chunk.map(|chunk| (chunk.offset, chunk.bytes)))
+                    .map_err(LineError::from),
+                RecvInner::Memory(line) => match ready!(line.poll_recv(cx)) {
+                    Some(Signal::Data(bytes)) => Ok(Some((self.order.next(), bytes))),
+                    Some(Signal::Finish) => Ok(None),
+                    Some(Signal::Reset(why)) => Err(LineError::Ended(why)),
+                    None => Err(LineError::Lost(Lost::Locally)),
+                },
+            };
+            let Ok(Some((offset, chunk))) = read else {
+                self.ended = true;
+                return Poll::Ready(read.map(|_| None));
+            };
+            if let Some(chunk) = self.order.take(offset, chunk).map_err(|_| LineError::TooFarAhead)? {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Hands what has arrived to `take`, waiting for the first bytes of it; `false` at the finish. Nothing is lost where
+    /// the future is dropped before it completes.
     ///
     /// # Errors
     /// As [`RecvHalf::read`].
-    pub async fn read_arrived(&mut self, buffer: &mut BytesMut) -> Result<bool, LineError> {
-        /// As many chunks as a socket gives at once, and more.
-        const CHUNKS: usize = 64;
-        let RecvInner::Quic(stream) = &mut self.inner else {
-            let chunk = self.read().await?;
-            buffer.extend_from_slice(chunk.as_deref().unwrap_or_default());
-            return Ok(chunk.is_some());
-        };
-        if !self.pending.is_empty() {
-            buffer.extend_from_slice(&std::mem::take(&mut self.pending));
-            return Ok(true);
-        }
-        let mut chunks = [const { Bytes::new() }; CHUNKS];
-        let read = stream.read_chunks(&mut chunks).await;
-        self.ended = !matches!(read, Ok(Some(_)));
-        let count = read?;
-        for chunk in chunks.iter().take(count.unwrap_or_default()) {
-            buffer.extend_from_slice(chunk);
-        }
-        Ok(count.is_some())
+    pub async fn read_arrived(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, LineError> {
+        /// Others have their turn after so many bytes.
+        const TURN: usize = 512 * 1024;
+        let mut taken = 0;
+        poll_fn(|cx| {
+            while taken < TURN {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(Some(chunk))) => {
+                        taken += chunk.len();
+                        take(&chunk);
+                    }
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Ready(Ok(None)) | Poll::Pending if taken > 0 => break,
+                    Poll::Ready(Ok(None)) => return Poll::Ready(Ok(false)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(Ok(true))
+        })
+        .await
     }
 
     /// Fills `buffer` up to `length` bytes. Where the future is dropped before it completes, what has arrived is in
@@ -318,7 +361,7 @@ impl Drop for RecvHalf {
 
 impl From<quinn::RecvStream> for RecvHalf {
     fn from(stream: quinn::RecvStream) -> Self {
-        Self { inner: RecvInner::Quic(stream), pending: Bytes::new(), ended: false }
+        Self::new(RecvInner::Quic(stream))
     }
 }
 
@@ -343,10 +386,7 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
     const CHUNKS: usize = 16;
     let half = || {
         let (tx, rx) = mpsc::channel(CHUNKS);
-        (
-            SendHalf { inner: SendInner::Memory(tx), ended: false },
-            RecvHalf { inner: RecvInner::Memory(rx), pending: Bytes::new(), ended: false },
-        )
+        (SendHalf { inner: SendInner::Memory(tx), ended: false }, RecvHalf::new(RecvInner::Memory(rx)))
     };
     let ((a_out, b_in), (b_out, a_in)) = (half(), half());
     [(a_out, a_in), (b_out, b_in)]

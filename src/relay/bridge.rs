@@ -4,82 +4,106 @@
 //! without gaps in its receive buffer, and more than 1,024 of them make quinn close the connection). How much may be on
 //! its way is agreed between the two ends by their own credit; a bridge that holds more than its bound is reset.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::{
+    blocks::Blocks,
+    memory::{Account, Memory},
+};
 use crate::{
     net::{LineError, Lost, RecvHalf, SendHalf},
-    wire::relay::code::{OVERRUN, PEER_LOST},
+    wire::relay::code::{CROWDED, OVERRUN, PEER_LOST},
 };
 
-/// What a bridge holds beyond the credit of the two ends: frames in the clear and what is being copied.
-const SLACK: usize = 1024 * 1024;
+/// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and for what
+/// waits out of order the cost of its pieces.
+fn slack(bound: usize) -> usize {
+    1024 * 1024 + bound / 8
+}
 
 /// One side of a bridge.
 pub(super) type Side = (SendHalf, RecvHalf);
 
-/// Forwards between two sides until both directions have ended. Each direction holds at most `bound` bytes.
-pub(super) async fn run(a: Side, b: Side, bound: u64) {
-    let bound = usize::try_from(bound).unwrap_or(usize::MAX).saturating_add(SLACK);
-    let there = Direction::new(a.1, b.0, bound);
-    let back = Direction::new(b.1, a.0, bound);
-    // An overrun ends the other direction too: its halves are reset when they are dropped.
+/// Forwards between two sides until both directions have ended. Each direction holds at most `bound` bytes and a little
+/// more (a megabyte and an eighth), and has an account in `memory`.
+pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &Memory) {
+    let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+    let there = Direction::new(a.1, b.0, bound, memory);
+    let back = Direction::new(b.1, a.0, bound, memory);
+    // A direction that gives up ends the other too: its halves are reset when they are dropped.
     let _ = tokio::try_join!(there.run(), back.run());
 }
 
-/// More bytes on their way than the bridge may hold.
+/// The bridge must go.
 #[derive(Debug)]
-struct Overrun;
+struct GivenUp;
 
 struct Direction {
     from: RecvHalf,
     to: SendHalf,
-    bound: usize,
-    /// What has arrived and is not being written yet.
-    arrived: BytesMut,
+    /// More than this it must not hold.
+    most: usize,
+    account: Account,
+    /// What has arrived in order and is not being written yet.
+    arrived: Blocks,
     /// What is being written.
     leaving: Bytes,
 }
 
 impl Direction {
-    fn new(from: RecvHalf, to: SendHalf, bound: usize) -> Self {
-        Self { from, to, bound, arrived: BytesMut::new(), leaving: Bytes::new() }
+    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &Memory) -> Self {
+        from.expect(bound);
+        let most = bound.saturating_add(slack(bound));
+        Self { from, to, most, account: memory.open(), arrived: Blocks::default(), leaving: Bytes::new() }
     }
 
-    async fn run(mut self) -> Result<(), Overrun> {
+    async fn run(mut self) -> Result<(), GivenUp> {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
         let mut open = true;
-        while open || !self.leaving.is_empty() || !self.arrived.is_empty() {
+        loop {
             if self.leaving.is_empty() {
-                self.leaving = self.arrived.split().freeze();
+                self.leaving = self.arrived.pop().unwrap_or_default();
             }
+            if !open && self.leaving.is_empty() {
+                self.to.finish();
+                return Ok(());
+            }
+            let mut moved = false;
             tokio::select! {
                 why = &mut stopped => {
                     self.from.stop(code_of(&why));
                     return Ok(());
                 }
+                () = self.account.evicted() => return self.give_up(CROWDED),
                 written = self.to.write_some(&mut self.leaving), if !self.leaving.is_empty() => {
                     if let Err(e) = written {
                         self.from.stop(code_of(&e));
                         return Ok(());
                     }
+                    moved = true;
                 }
-                read = self.from.read_arrived(&mut self.arrived), if open => match read {
+                read = self.from.read_arrived(|chunk| self.arrived.push(chunk)), if open => match read {
                     Ok(more) => open = more,
+                    Err(LineError::TooFarAhead) => return self.give_up(OVERRUN),
                     Err(e) => {
                         self.to.reset(code_of(&e));
                         return Ok(());
                     }
                 },
             }
-            if self.arrived.len() + self.leaving.len() > self.bound {
-                self.from.stop(OVERRUN);
-                self.to.reset(OVERRUN);
-                return Err(Overrun);
+            let held = self.arrived.len() + self.leaving.len() + self.from.waiting();
+            self.account.set(held, moved);
+            if held > self.most {
+                return self.give_up(OVERRUN);
             }
         }
-        self.to.finish();
-        Ok(())
+    }
+
+    fn give_up(&mut self, why: u32) -> Result<(), GivenUp> {
+        self.from.stop(why);
+        self.to.reset(why);
+        Err(GivenUp)
     }
 }
 
@@ -87,6 +111,7 @@ impl Direction {
 fn code_of(e: &LineError) -> u32 {
     match e {
         LineError::Ended(code) | LineError::Lost(Lost::Closed(code)) => *code,
+        LineError::TooFarAhead => OVERRUN,
         LineError::Lost(_) | LineError::Short | LineError::Wire(_) => PEER_LOST,
     }
 }
@@ -96,10 +121,12 @@ mod tests {
     use super::*;
     use crate::net::transport::duplex;
 
+    const MIB: usize = 1024 * 1024;
+
     /// A bridge between two ends in memory.
     fn bridged(bound: u64) -> (Side, Side, tokio::task::JoinHandle<()>) {
         let ([a, near], [far, b]) = (duplex(), duplex());
-        (a, b, tokio::spawn(run(near, far, bound)))
+        (a, b, tokio::spawn(async move { run(near, far, bound, &Memory::new(usize::MAX)).await }))
     }
 
     #[tokio::test]
@@ -107,9 +134,9 @@ mod tests {
         let (mut a, mut b, bridge) = bridged(100);
         a.0.write("hello".into()).await.unwrap();
         a.0.finish();
-        let mut all = BytesMut::new();
-        while b.1.read_arrived(&mut all).await.unwrap() {}
-        assert_eq!(all, "hello");
+        let mut all = Vec::new();
+        while b.1.read_arrived(|chunk| all.extend_from_slice(chunk)).await.unwrap() {}
+        assert_eq!(all, b"hello");
         b.0.finish();
         assert_eq!(a.1.read().await.unwrap(), None);
         bridge.await.unwrap();
@@ -127,9 +154,26 @@ mod tests {
     #[tokio::test]
     async fn more_than_the_bound_resets_the_bridge() {
         let (mut a, b, bridge) = bridged(100);
-        let chunk = Bytes::from(vec![0; SLACK]);
+        let chunk = Bytes::from(vec![0; MIB]);
         while a.0.write(chunk.clone()).await.is_ok() {}
         bridge.await.unwrap();
         drop(b);
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_short_of_memory_gives_up_what_is_stuck() {
+        let memory = Memory::new(3 * MIB / 2);
+        let ([mut stuck, near], [far, _b]) = (duplex(), duplex());
+        let also = memory.clone();
+        let bridge = tokio::spawn(async move { run(near, far, u64::MAX, &also).await });
+        let chunk = Bytes::from(vec![0; MIB / 64]);
+        while memory.accounting().held < MIB {
+            stuck.0.write(chunk.clone()).await.unwrap();
+        }
+        memory.open().set(MIB, true);
+        bridge.await.unwrap();
+        assert_eq!(memory.accounting().held, 0);
+        assert_eq!(memory.accounting().evicted, 1);
+        assert!(matches!(stuck.1.read().await, Err(LineError::Ended(_))));
     }
 }

@@ -8,6 +8,7 @@ use tracing::debug;
 use super::{
     bridge,
     client::Client,
+    memory::Memory,
     registry::{Lease, Registry},
 };
 use crate::{
@@ -35,6 +36,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct Config {
     /// The most bytes that one bridge holds in each direction.
     pub bridge_bytes: u64,
+    /// What all bridges together may hold; above it, those that are stuck longest are given up.
+    pub memory: Memory,
     /// The most senders at the same time.
     pub senders: usize,
     /// The most connections at the same time.
@@ -45,7 +48,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { bridge_bytes: 16 * 1024 * 1024, senders: 10_000, connections: 20_000, register_token: None }
+        /// Sixty-four bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
+        const MEMORY: usize = 1024 * 1024 * 1024;
+        let memory = Memory::new(MEMORY);
+        Self { bridge_bytes: 16 * 1024 * 1024, memory, senders: 10_000, connections: 20_000, register_token: None }
     }
 }
 
@@ -146,7 +152,7 @@ impl Relay {
         far.0.say(&Incoming {}).await?;
         send.say(&Connected { limits: self.limits() }).await?;
         debug!("a receiver is bridged");
-        bridge::run((send, recv), far, self.config.bridge_bytes).await;
+        bridge::run((send, recv), far, self.config.bridge_bytes, &self.config.memory).await;
         debug!("a bridge ended");
         Ok(())
     }

@@ -48,6 +48,11 @@ impl Window {
         }
     }
 
+    /// The largest it can become, in bytes.
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
     /// Notes that everything up to the offset `drained` was received and used up; gives the credit to send, if it is
     /// time for some.
     pub fn drained(&mut self, drained: u64, now: Instant) -> Option<Credit> {

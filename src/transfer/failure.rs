@@ -10,7 +10,7 @@ use crate::{
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
         relay::{
             Rejection,
-            code::{ENDED, PEER_LOST},
+            code::{CROWDED, ENDED, OVERRUN, PEER_LOST},
         },
     },
 };
@@ -75,6 +75,8 @@ pub(super) fn early_cut(e: LineError) -> Error {
 pub(super) fn cut(e: &LineError) -> Error {
     let what = match e {
         LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
+        LineError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
+        LineError::Ended(OVERRUN) | LineError::TooFarAhead => "more was sent than the relay or the receiver can hold",
         LineError::Ended(_) | LineError::Short => "the transfer was cut",
         LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
         LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",

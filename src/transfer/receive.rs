@@ -59,9 +59,10 @@ pub async fn connect(connection: &Connection, code: &Code) -> Result<Offer> {
     let question = Connect { slot: code.slot(), token: None };
     // Flight 1 does not wait for the relay's answer.
     let (send, recv, Connected { limits }) = ask(connection, &question, initiator.hello()).await?;
-    let Established { out, incoming, opener, round_trip } = initiator.finish(send, recv).await?;
+    let Established { out, mut incoming, opener, round_trip } = initiator.finish(send, recv).await?;
     debug!("the session is proved after {round_trip:?}");
     let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
+    incoming.expect(window.most());
     let mut line = Line { out, incoming, opener, window };
     match line.manifest().await {
         Ok(manifest) => Ok(Offer { line, manifest: Arc::new(manifest) }),

@@ -198,6 +198,11 @@ impl Incoming {
         Self { half, arriving: BytesMut::new(), received: 0, last: false, ended: false }
     }
 
+    /// Lets the other end send at most `credit` bytes ahead of what has arrived in order.
+    pub fn expect(&mut self, credit: u64) {
+        self.half.expect(usize::try_from(credit).unwrap_or(usize::MAX));
+    }
+
     /// The next sealed record; `None` once the last record and the stream's finish are both here. Nothing is lost where
     /// the future is dropped before it completes. A record that calls itself the last is handed out before the finish
     /// is here: opening it tells whether that is true, and somebody who changed it must not make this wait.

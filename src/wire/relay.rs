@@ -28,6 +28,8 @@ pub mod code {
     pub const ENDED: u32 = 4;
     /// What was received is not what the protocol has.
     pub const PROTOCOL: u32 = 5;
+    /// The relay is short of memory, and this bridge was stuck longer than others.
+    pub const CROWDED: u32 = 6;
 }
 
 /// A sender asks for a slot.
