@@ -116,7 +116,7 @@ fn small_files(c: &mut Criterion) {
 
 /// A full record of small files, and how many are in it.
 fn record_of_small_files() -> (Record, u64) {
-    let mut record = Record::with_room();
+    let mut record = Record::new();
     let mut files = 0;
     while record.room() > SMALL_FILE + 128 {
         record.push(&FileStart { entry: files, offset: 0 }).unwrap();

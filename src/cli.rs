@@ -42,15 +42,22 @@ fn run_args(args: Args) -> u8 {
         Ok(runtime) => runtime,
         Err(e) => return console.end(Err(Error::new(Kind::Transfer, format!("cannot start: {e}")))),
     };
-    let outcome = runtime.block_on(async {
-        match command {
+    // On a worker, where the connection that wakes it runs too: from the main thread each wake-up costs a switch.
+    let running = runtime.spawn(async move {
+        let outcome = match command {
             Command::Send(args) => send::run(args, &mut console).await,
             Command::Recv(args) => recv::run(args, &mut console).await,
             Command::Relay(args) => relay::run(args, &mut console).await,
-        }
+        };
+        (console, outcome)
     });
-    runtime.shutdown_timeout(CLEAN_UP);
-    console.end(outcome)
+    match runtime.block_on(running) {
+        Ok((console, outcome)) => {
+            runtime.shutdown_timeout(CLEAN_UP);
+            console.end(outcome)
+        }
+        Err(e) => std::panic::resume_unwind(e.into_panic()), // nobody cancels it
+    }
 }
 
 /// The menu of the bare command: it makes a command line, and that is run.

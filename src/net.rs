@@ -3,6 +3,7 @@
 //! Above this module nobody but the relay knows that the line is QUIC: [`transport`] has connections and stream halves
 //! that a test can also make in memory.
 
+mod buffers;
 pub mod endpoint;
 mod line;
 mod reassembly;
@@ -12,6 +13,7 @@ pub mod trust;
 mod tuning;
 
 pub use self::{
+    buffers::{Buffer, Buffers},
     endpoint::{Listener, connect, listen, local_addresses},
     line::{LineError, Lost},
     tls::Identity,

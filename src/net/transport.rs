@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use quinn::VarInt;
 use tokio::sync::mpsc;
 
@@ -310,7 +310,7 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::read`], and [`LineError::Short`] at an early finish.
-    pub async fn fill(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), LineError> {
+    pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), LineError> {
         buffer.reserve(length.saturating_sub(buffer.len()));
         while buffer.len() < length {
             let mut chunk = self.read().await?.ok_or(LineError::Short)?;
@@ -328,14 +328,14 @@ impl RecvHalf {
     /// # Errors
     /// As [`RecvHalf::fill`], and [`WireError::TooLong`].
     pub async fn read_frame(&mut self, limit: u32) -> Result<OwnedFrame, LineError> {
-        let mut bytes = BytesMut::with_capacity(HEADER);
+        let mut bytes = Vec::with_capacity(HEADER);
         self.fill(&mut bytes, HEADER).await?;
         let (_, length) = read_header(bytes[..].try_into().map_err(|_| WireError::Malformed)?);
         if length > limit {
             return Err(WireError::TooLong.into());
         }
         self.fill(&mut bytes, HEADER + length as usize).await?;
-        Ok(OwnedFrame(bytes.freeze()))
+        Ok(OwnedFrame(bytes.into()))
     }
 
     /// Asks the other side to stop, and says why.
@@ -417,9 +417,9 @@ mod tests {
         }
         out.finish();
         back.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
-        let mut rest = BytesMut::new();
+        let mut rest = Vec::new();
         back.fill(&mut rest, 4).await.unwrap();
-        assert_eq!(rest, "rest");
+        assert_eq!(rest, b"rest");
         assert_eq!(back.fill(&mut rest, 5).await, Err(LineError::Short));
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-/// The first block. Most directions never need another: a handshake and some credit.
+use crate::net::{Buffer, Buffers};
+
+/// The first block. Most directions never need a longer one: a handshake and some credit.
 const SMALLEST: usize = 4 * 1024;
 
 /// QUIC looks through the pieces that were written for every packet it makes, so that forwarding the pieces of packets
@@ -12,25 +14,31 @@ const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 256 * 1024;
 
 /// Bytes that came in and are to go out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Blocks {
     full: VecDeque<Bytes>,
-    filling: BytesMut,
-    size: usize,
+    filling: Buffer,
+    /// How long the block that is being filled may become, and how long the next one.
+    room: usize,
+    next_room: usize,
     length: usize,
+    stock: Buffers,
 }
 
 impl Blocks {
+    /// Without bytes; the largest blocks come from `stock` and go back to it.
+    pub(super) fn new(stock: Buffers) -> Self {
+        Self { full: VecDeque::new(), filling: Buffer::default(), room: 0, next_room: SMALLEST, length: 0, stock }
+    }
+
     /// Appends a copy of `bytes`.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         self.length += bytes.len();
         while !bytes.is_empty() {
-            if self.filling.len() == self.filling.capacity() {
-                self.close_block();
-                self.size = (2 * self.size).clamp(SMALLEST, LARGEST);
-                self.filling = BytesMut::with_capacity(self.size);
+            if self.filling.len() == self.room {
+                self.open_block();
             }
-            let (now, later) = bytes.split_at(bytes.len().min(self.filling.capacity() - self.filling.len()));
+            let (now, later) = bytes.split_at(bytes.len().min(self.room - self.filling.len()));
             self.filling.extend_from_slice(now);
             bytes = later;
         }
@@ -51,9 +59,22 @@ impl Blocks {
         self.length
     }
 
+    fn open_block(&mut self) {
+        self.close_block();
+        self.room = self.next_room;
+        if self.room == LARGEST {
+            self.filling = self.stock.take();
+            self.filling.clear();
+        }
+        self.filling.reserve_exact(self.room);
+    }
+
+    /// The next block may become twice as long as this one did.
     fn close_block(&mut self) {
         if !self.filling.is_empty() {
-            self.full.push_back(self.filling.split().freeze());
+            self.room = 0;
+            self.next_room = (2 * self.filling.len()).clamp(SMALLEST, LARGEST);
+            self.full.push_back(Bytes::from_owner(std::mem::take(&mut self.filling)));
         }
     }
 }
@@ -67,7 +88,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_goes_in_comes_out(pieces in proptest::collection::vec((0usize..20_000, any::<bool>()), 0..100)) {
-            let mut blocks = Blocks::default();
+            let mut blocks = Blocks::new(Buffers::default());
             let (mut pushed, mut popped) = (Vec::new(), Vec::new());
             for (length, pop) in pieces {
                 let piece: Vec<u8> = (pushed.len()..pushed.len() + length).map(|i| (i % 251) as u8).collect();

@@ -54,7 +54,7 @@ impl Direction {
     fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &Memory) -> Self {
         from.expect(bound);
         let most = bound.saturating_add(slack(bound));
-        Self { from, to, most, account: memory.open(), arrived: Blocks::default(), leaving: Bytes::new() }
+        Self { from, to, most, account: memory.open(), arrived: Blocks::new(memory.stock()), leaving: Bytes::new() }
     }
 
     async fn run(mut self) -> Result<(), GivenUp> {

@@ -10,9 +10,14 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+use crate::net::Buffers;
+
 /// What all bridges of a relay may hold, and what they do hold. A handle: clones share one count.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<Mutex<Accounts>>);
+pub struct Memory {
+    accounts: Arc<Mutex<Accounts>>,
+    stock: Buffers,
+}
 
 /// What bridges hold, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +55,7 @@ impl Memory {
     /// For at most `most` bytes.
     pub fn new(most: usize) -> Self {
         let accounts = Accounts { most, seen: Accounting::default(), open: HashMap::new(), next: 0 };
-        Self(Arc::new(Mutex::new(accounts)))
+        Self { accounts: Arc::new(Mutex::new(accounts)), stock: Buffers::default() }
     }
 
     /// What is held.
@@ -70,8 +75,13 @@ impl Memory {
         Account { memory: self.clone(), number, give_up }
     }
 
+    /// Buffers for whatever a bridge holds.
+    pub(super) fn stock(&self) -> Buffers {
+        self.stock.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use super::session::Record;
 use crate::{
     disk::{Source, SourceFile},
     error::{Error, Kind, Result},
+    net::Buffers,
     wire::{
         WireError,
         peer::{FileEnd, FileStart, Request},
@@ -66,9 +67,9 @@ pub(super) struct Feeder(JoinHandle<()>);
 
 impl Feeder {
     /// Starts; the records come out of the channel, and its end is the end of the last file.
-    pub(super) fn start(source: Arc<Source>, wanted: Wanted) -> (Self, mpsc::Receiver<Fed>) {
+    pub(super) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
         let (tx, rx) = mpsc::channel(AHEAD);
-        let reader = Reader { source, wanted: wanted.files.into_iter(), current: None };
+        let reader = Reader { source, wanted: wanted.files.into_iter(), current: None, buffers };
         (Self(tokio::spawn(reader.run(tx))), rx)
     }
 }
@@ -83,6 +84,7 @@ struct Reader {
     source: Arc<Source>,
     wanted: std::vec::IntoIter<u32>,
     current: Option<SourceFile>,
+    buffers: Buffers,
 }
 
 impl Reader {
@@ -113,7 +115,7 @@ impl Reader {
 
     /// Fills a record with as many files, or as much of one, as it holds; `None` when all are through.
     fn fill(&mut self) -> Result<Option<(Record, u64)>> {
-        let mut record = Record::with_room();
+        let mut record = Record::within(self.buffers.take());
         let mut content = 0;
         while record.room() > 2 * FRAMES {
             let Some(file) = &mut self.current else {
@@ -122,17 +124,25 @@ impl Reader {
                 record.push(&FileStart { entry, offset: 0 }).map_err(unencodable)?;
                 continue;
             };
-            let room = record.room() - FRAMES;
+            let room = most_content(record.room() - FRAMES);
             let read = record.push_data(room, |buffer| file.read(buffer))?;
             content += read as u64;
-            if read < room
-                && let Some(file) = self.current.take()
-            {
+            if read == room {
+                break; // there may be more of it, and the next record begins with a whole block
+            }
+            if let Some(file) = self.current.take() {
                 record.push(&FileEnd { hash: file.finish()? }).map_err(unencodable)?;
             }
         }
         Ok((!record.is_empty()).then_some((record, content)))
     }
+}
+
+/// How much is read into so much room: whole blocks of [`BLOCK`] where there is room for one.
+fn most_content(room: usize) -> usize {
+    /// BLAKE3 hashes 8 KiB in one go, and pages are not cut.
+    const BLOCK: usize = 8 * 1024;
+    if room < BLOCK { room } else { room - room % BLOCK }
 }
 
 fn unencodable(e: WireError) -> Error {

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::OnceLock};
 
-use bytes::BytesMut;
 use tokio::{
     sync::{mpsc, watch},
     time::{Duration, Instant, timeout},
@@ -20,7 +19,7 @@ use crate::{
     crypto::Opener,
     error::{Error, Result},
     event::Event,
-    net::LineError,
+    net::{Buffer, LineError},
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
@@ -69,7 +68,7 @@ impl Fetch<'_> {
     async fn unpack(
         &mut self,
         mut unpacker: Unpacker,
-        mut records: mpsc::UnboundedReceiver<(BytesMut, u64)>,
+        mut records: mpsc::UnboundedReceiver<(Buffer, u64)>,
         granted: &watch::Sender<u64>,
         ended: &OnceLock<Error>,
     ) -> Result<Unpacker> {
@@ -111,7 +110,7 @@ impl Fetch<'_> {
 /// counts as gone.
 async fn drain(
     incoming: &mut Incoming,
-    records: mpsc::UnboundedSender<(BytesMut, u64)>,
+    records: mpsc::UnboundedSender<(Buffer, u64)>,
     granted: watch::Receiver<u64>,
 ) -> Error {
     let mut silent = false;

@@ -318,7 +318,7 @@ impl Serving {
 
     /// Sends the files.
     async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
-        let (_feeder, mut records) = Feeder::start(source, wanted);
+        let (_feeder, mut records) = Feeder::start(source, wanted, self.share.buffers());
         while let Some(fed) = records.recv().await {
             let (record, content) = fed.map_err(|e| {
                 self.share.has_changed();

@@ -1,13 +1,15 @@
 //! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
 
-use bytes::{Bytes, BytesMut};
+use std::ops::Deref;
+
+use bytes::Bytes;
 
 use crate::{
     crypto::{MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer, record},
-    net::{LineError, RecvHalf, SendHalf},
+    net::{Buffer, Buffers, LineError, RecvHalf, SendHalf},
     wire::{
         HEADER, Message, WireError,
-        frame::{self, put_header},
+        frame::{self, header},
         peer::{DATA, PAD},
     },
 };
@@ -32,19 +34,26 @@ pub enum SessionError {
 
 /// A record that is being filled with frames. None of them is cut.
 #[derive(Debug)]
-pub struct Record(Vec<u8>);
+pub struct Record {
+    /// Room for the header and then the plaintext up to `end`. What lies behind it is whatever the buffer held before.
+    bytes: Buffer,
+    end: usize,
+    /// A message before it has its place.
+    scratch: Vec<u8>,
+}
 
 impl Record {
-    /// An empty record.
+    /// An empty record for a message or two.
     pub fn new() -> Self {
-        Self(vec![0; RECORD_HEADER])
+        Self::within(Buffer::default())
     }
 
-    /// An empty record with room for [`RECORD`] bytes.
-    pub fn with_room() -> Self {
-        let mut bytes = Vec::with_capacity(RECORD);
-        bytes.resize(RECORD_HEADER, 0);
-        Self(bytes)
+    /// An empty record in a buffer with room for [`RECORD`] bytes.
+    pub fn within(mut bytes: Buffer) -> Self {
+        if bytes.len() < RECORD_HEADER {
+            bytes.resize(RECORD_HEADER, 0);
+        }
+        Self { bytes, end: RECORD_HEADER, scratch: Vec::new() }
     }
 
     /// A record with one message.
@@ -62,8 +71,15 @@ impl Record {
     /// # Errors
     /// [`WireError::TooLong`] where it does not fit.
     pub fn push<M: Message>(&mut self, message: &M) -> Result<(), WireError> {
-        frame::encode(message, &mut self.0)?;
-        if self.plaintext() > MAX_PLAINTEXT { Err(WireError::TooLong) } else { Ok(()) }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        frame::encode(message, &mut scratch)?;
+        if self.plaintext() + scratch.len() > MAX_PLAINTEXT {
+            return Err(WireError::TooLong);
+        }
+        self.grow(scratch.len()).copy_from_slice(&scratch);
+        self.scratch = scratch;
+        Ok(())
     }
 
     /// Appends a frame of file content: at most `most` bytes, as many as `fill` gives. Without any, no frame.
@@ -71,26 +87,24 @@ impl Record {
     /// # Errors
     /// Those of `fill`.
     pub fn push_data<E>(&mut self, most: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
-        let start = self.0.len();
-        put_header(DATA, 0, &mut self.0);
-        let body = self.0.len();
-        self.0.resize(body + most, 0);
-        let filled = fill(&mut self.0[body..])?.min(most);
+        let start = self.end;
+        let frame = self.grow(HEADER + most);
+        let filled = fill(&mut frame[HEADER..])?.min(most);
         if filled == 0 {
-            self.0.truncate(start);
+            self.end = start;
         } else {
-            self.0.truncate(body + filled);
-            self.0[start + 1..body].copy_from_slice(&(filled as u32).to_be_bytes());
+            frame[..HEADER].copy_from_slice(&header(DATA, filled as u32));
+            self.end = start + HEADER + filled;
         }
         Ok(filled)
     }
 
     /// Fills up with zeros, so that the plaintext is the next power of two long and tells little about its content.
     pub fn pad(&mut self) {
-        let padded = (self.plaintext() + HEADER).next_power_of_two();
-        let zeros = padded - self.plaintext() - HEADER;
-        put_header(PAD, zeros as u32, &mut self.0);
-        self.0.resize(padded + RECORD_HEADER, 0);
+        let zeros = (self.plaintext() + HEADER).next_power_of_two() - self.plaintext() - HEADER;
+        let frame = self.grow(HEADER + zeros);
+        frame.fill(0);
+        frame[..HEADER].copy_from_slice(&header(PAD, zeros as u32));
     }
 
     /// How many bytes of body a further frame may have, so that the sealed record is at most [`RECORD`] bytes long.
@@ -110,11 +124,27 @@ impl Record {
 
     /// The frames that are in it.
     pub fn frames(&self) -> &[u8] {
-        &self.0[RECORD_HEADER..]
+        &self.bytes[RECORD_HEADER..self.end]
     }
 
     fn plaintext(&self) -> usize {
-        self.0.len() - RECORD_HEADER
+        self.end - RECORD_HEADER
+    }
+
+    /// Room for `length` bytes more.
+    fn grow(&mut self, length: usize) -> &mut [u8] {
+        let start = self.end;
+        self.end += length;
+        if self.bytes.len() < self.end {
+            self.bytes.resize(self.end, 0);
+        }
+        &mut self.bytes[start..self.end]
+    }
+
+    fn seal(mut self, sealer: &mut Sealer, last: bool) -> Bytes {
+        self.bytes.truncate(self.end);
+        sealer.seal(&mut self.bytes, last);
+        Bytes::from_owner(self.bytes)
     }
 }
 
@@ -167,10 +197,9 @@ impl Outgoing {
         self.sealed
     }
 
-    fn seal(&mut self, mut record: Record, last: bool) {
-        self.sealer.seal(&mut record.0, last);
-        self.sealed += record.0.len() as u64;
-        self.leaving = record.0.into();
+    fn seal(&mut self, record: Record, last: bool) {
+        self.leaving = record.seal(&mut self.sealer, last);
+        self.sealed += self.leaving.len() as u64;
     }
 
     async fn flush(&mut self) -> Result<(), LineError> {
@@ -184,8 +213,9 @@ impl Outgoing {
 /// The sealed stream from the other end.
 pub struct Incoming {
     half: RecvHalf,
+    buffers: Buffers,
     /// What has arrived of the next record.
-    arriving: BytesMut,
+    arriving: Buffer,
     received: u64,
     /// What calls itself the last record was handed out; the stream's finish is awaited.
     last: bool,
@@ -195,7 +225,8 @@ pub struct Incoming {
 impl Incoming {
     /// Takes records off `half` from here on.
     pub fn new(half: RecvHalf) -> Self {
-        Self { half, arriving: BytesMut::new(), received: 0, last: false, ended: false }
+        let buffers = Buffers::default();
+        Self { half, arriving: buffers.take(), buffers, received: 0, last: false, ended: false }
     }
 
     /// Lets the other end send at most `credit` bytes ahead of what has arrived in order.
@@ -210,7 +241,7 @@ impl Incoming {
     /// # Errors
     /// [`SessionError::Line`] for a cut (a finish without a last record is one), [`SessionError::Tampered`] for a header
     /// that no record has and for bytes behind the last record.
-    pub async fn sealed(&mut self) -> Result<Option<BytesMut>, SessionError> {
+    pub async fn sealed(&mut self) -> Result<Option<Buffer>, SessionError> {
         if self.ended {
             return Ok(None);
         }
@@ -228,25 +259,39 @@ impl Incoming {
         self.half.fill(&mut self.arriving, RECORD_HEADER + header.body_length()).await?;
         self.last = header.is_last();
         self.received += self.arriving.len() as u64;
-        Ok(Some(std::mem::take(&mut self.arriving)))
+        let mut next = self.buffers.take();
+        next.clear();
+        Ok(Some(std::mem::replace(&mut self.arriving, next)))
     }
 
     /// The next record, opened. The last one is given only when the stream has finished behind it.
     ///
     /// # Errors
     /// As [`Incoming::sealed`], and [`SessionError::Tampered`] where it does not open.
-    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<BytesMut>, SessionError> {
+    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<Opened>, SessionError> {
         let Some(mut bytes) = self.sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;
         if self.last {
             self.sealed().await?;
         }
-        Ok(Some(record::plaintext(bytes)))
+        Ok(Some(Opened(bytes)))
     }
 
     /// Bytes of sealed records received so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+}
+
+/// The plaintext of a record.
+#[derive(Debug)]
+pub struct Opened(Buffer);
+
+impl Deref for Opened {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        record::plaintext(&self.0)
     }
 }
 
@@ -268,7 +313,7 @@ mod tests {
                 .unwrap();
             record.pad();
             assert!(record.plaintext().is_power_of_two(), "{length}");
-            let mut rest = &record.0[RECORD_HEADER..];
+            let mut rest = record.frames();
             let mut last = 0;
             while !rest.is_empty() {
                 last = Frame::split(&mut rest).unwrap().kind;
@@ -279,10 +324,28 @@ mod tests {
 
     #[test]
     fn a_full_record_has_the_agreed_length() {
-        let mut record = Record::with_room();
+        let mut record = Record::new();
         let room = record.room();
         record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
         assert_eq!(record.sealed_length(), RECORD as u64);
         assert_eq!(record.room(), 0);
+    }
+
+    #[test]
+    fn nothing_of_what_a_buffer_held_before_is_in_a_record() {
+        let stock = Buffers::default();
+        stock.take().resize(RECORD, 0xee);
+        let mut record = Record::within(stock.take());
+        assert!(record.is_empty());
+        record.push(&DoneAck {}).unwrap();
+        let ten = |body: &mut [u8]| {
+            body[..10].fill(1);
+            Ok::<_, ()>(10)
+        };
+        record.push_data(1_000, ten).unwrap();
+        record.push_data(1_000, |_| Ok::<_, ()>(0)).unwrap();
+        record.pad();
+        assert!(!record.frames().contains(&0xee));
+        assert_eq!(record.frames().len(), 32);
     }
 }

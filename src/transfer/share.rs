@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
-    net::{Connection, RecvHalf, SendHalf},
+    net::{Buffers, Connection, RecvHalf, SendHalf},
     wire::relay::{Register, Registered},
 };
 
@@ -91,6 +91,8 @@ pub struct Share {
     code: Code,
     budget: Budget,
     events: Events,
+    /// For the records of all downloads.
+    buffers: Buffers,
     /// The last scan and when it was made; none where it is known to be out of date.
     latest: Mutex<Option<(Arc<Source>, Instant)>>,
     places: Places,
@@ -120,6 +122,7 @@ impl Share {
             code,
             budget,
             events,
+            buffers: Buffers::default(),
             latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
@@ -261,6 +264,10 @@ impl Share {
 
     pub(super) fn events(&self) -> &Events {
         &self.events
+    }
+
+    pub(super) fn buffers(&self) -> Buffers {
+        self.buffers.clone()
     }
 
     fn lock_latest(&self) -> MutexGuard<'_, Option<(Arc<Source>, Instant)>> {

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use bytes::BytesMut;
-
 use super::failure::{broken, failed, malformed};
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
     error::Result,
+    net::Buffer,
     wire::{
         Frame, Message, WireError,
         peer::{DATA, Failure, FileEnd, FileStart},
@@ -42,10 +41,9 @@ impl Unpacker {
     ///
     /// # Errors
     /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
-    pub(super) fn take(&mut self, mut record: BytesMut) -> Result<()> {
+    pub(super) fn take(&mut self, mut record: Buffer) -> Result<()> {
         self.opener.open(&mut record).map_err(|e| broken(&e.into()))?;
-        let plaintext = record::plaintext(record);
-        let mut rest = &plaintext[..];
+        let mut rest = record::plaintext(&record);
         while !rest.is_empty() {
             self.frame(&Frame::split(&mut rest).map_err(malformed)?)?;
         }

@@ -28,17 +28,17 @@ pub trait Message: Serialize + DeserializeOwned {
 /// [`WireError`] where it cannot be encoded, which does not happen to the messages of this crate.
 pub fn encode<M: Message>(message: &M, out: &mut Vec<u8>) -> Result<(), WireError> {
     let start = out.len();
-    put_header(M::TYPE, 0, out);
+    out.extend_from_slice(&header(M::TYPE, 0));
     postcard::to_io(message, &mut *out).map_err(|_| WireError::Malformed)?;
     let length = u32::try_from(out.len() - start - HEADER).map_err(|_| WireError::TooLong)?;
     out[start + 1..start + HEADER].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
 
-/// Appends a frame's header; its body of `length` bytes is to follow.
-pub fn put_header(kind: u8, length: u32, out: &mut Vec<u8>) {
-    out.push(kind);
-    out.extend_from_slice(&length.to_be_bytes());
+/// The header of a frame with a body of `length` bytes.
+pub fn header(kind: u8, length: u32) -> [u8; HEADER] {
+    let [a, b, c, d] = length.to_be_bytes();
+    [kind, a, b, c, d]
 }
 
 /// A frame as it was received.

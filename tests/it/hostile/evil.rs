@@ -9,7 +9,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use bytes::BytesMut;
 use qshare::{
     code::Slot,
     net::{Connection, Identity, LineError, RecvHalf, SendHalf, endpoint::Listener, listen},
@@ -312,7 +311,7 @@ fn code_of(e: &LineError) -> u32 {
 
 /// The next frame or record; nothing at the end of the stream.
 async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, LineError> {
-    let mut unit = BytesMut::new();
+    let mut unit = Vec::new();
     let header = if number < RECORDS { HEADER } else { RECORD_HEADER };
     match from.fill(&mut unit, header).await {
         Ok(()) => {}
