@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Source`] is the scan of the sender's paths; a [`SourceFile`] reads one file of it and notices when it is no longer
-//! the one that was scanned. A [`Plan`] checks everything that can be checked before the first byte: names that the target
+//! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`Readings`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
 //! cannot hold, names that stand there already, free space. A [`Sink`] writes into a staging folder beside the final
 //! names, verifies, and gives names at the very end.
 //!
@@ -19,6 +19,7 @@ mod beneath;
 mod clash;
 mod naming;
 mod plan;
+mod reading;
 mod scan;
 mod sink;
 mod source;
@@ -33,6 +34,7 @@ use std::{fmt, io, path::Path};
 pub use self::{
     clash::Clash,
     plan::Plan,
+    reading::Readings,
     sink::Sink,
     source::{Skipped, Source, SourceFile},
 };

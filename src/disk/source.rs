@@ -11,6 +11,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
     beneath::reading,
+    reading::{Reading, Readings},
     scan::Scan,
     stamp::{Place, Stamp},
 };
@@ -32,6 +33,7 @@ pub struct Source {
     stamps: Vec<Stamp>,
     roots: HashMap<String, Root>,
     skipped: Vec<Skipped>,
+    readings: Readings,
 }
 
 /// Something inside a folder that is not shared.
@@ -80,7 +82,23 @@ impl Source {
             None => share_name(first.path.top(), paths.len()),
         };
         let manifest = manifest_of(Head { share, name, entries: scan.entries.len() as u64 }, scan.entries)?;
-        Ok(Self { manifest: Arc::new(manifest), stamps: scan.stamps, roots: scan.roots, skipped: scan.skipped })
+        Ok(Self {
+            manifest: Arc::new(manifest),
+            stamps: scan.stamps,
+            roots: scan.roots,
+            skipped: scan.skipped,
+            readings: Readings::default(),
+        })
+    }
+
+    /// Shares what is being read with other scans of the same paths.
+    pub fn reading_with(self, readings: Readings) -> Self {
+        Self { readings, ..self }
+    }
+
+    /// What is being read.
+    pub fn readings(&self) -> Readings {
+        self.readings.clone()
     }
 
     /// What the share holds.
@@ -112,7 +130,7 @@ impl Source {
         if Stamp::of(&meta) != stamp {
             return Err(changed(&path, "has changed since it was shared"));
         }
-        Ok(SourceFile { file, path, stamp, read: 0, hasher: blake3::Hasher::new() })
+        Ok(SourceFile { reading: self.readings.join(&path, stamp, file), path, stamp, read: 0 })
     }
 
     fn open_path(&self, path: &SafePath) -> io::Result<fs::File> {
@@ -175,11 +193,10 @@ fn manifest_of(head: Head, entries: Vec<Entry>) -> Result<Manifest> {
 /// One file being read for one download.
 #[derive(Debug)]
 pub struct SourceFile {
-    file: fs::File,
+    reading: Arc<Reading>,
     path: SafePath,
     stamp: Stamp,
     read: u64,
-    hasher: blake3::Hasher,
 }
 
 impl SourceFile {
@@ -193,14 +210,14 @@ impl SourceFile {
         let wanted = buf.len().min(left);
         let mut filled = 0;
         while filled < wanted {
-            match io::Read::read(&mut self.file, &mut buf[filled..wanted]) {
+            match self.reading.read_at(self.read + filled as u64, &mut buf[filled..wanted]) {
                 Ok(0) => return Err(changed(&self.path, "became shorter while it was being sent")),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(lost(&self.path, &e)),
             }
         }
-        self.hasher.update(&buf[..filled]);
+        self.reading.hash(self.read, &buf[..filled]);
         self.read += filled as u64;
         Ok(filled)
     }
@@ -213,11 +230,11 @@ impl SourceFile {
         if self.read != self.stamp.size() {
             return Err(Error::new(Kind::Transfer, format!("“{}” was not read to its end", self.path)));
         }
-        let meta = cap_std::fs::Metadata::from_file(&self.file).map_err(|e| lost(&self.path, &e))?;
+        let meta = cap_std::fs::Metadata::from_file(self.reading.file()).map_err(|e| lost(&self.path, &e))?;
         if Stamp::of(&meta) != self.stamp {
             return Err(changed(&self.path, "changed while it was being sent"));
         }
-        Ok(*self.hasher.finalize().as_bytes())
+        Ok(self.reading.hash_of_all())
     }
 }
 

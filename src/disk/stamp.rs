@@ -12,7 +12,7 @@ use crate::manifest::Mtime;
 ///
 /// Times are nanoseconds since 1970 modulo 2⁶⁴: they are only ever compared for equality, and there is one stamp for
 /// every entry of a share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     place: Place,
     size: u64,
@@ -22,7 +22,7 @@ pub(super) struct Stamp {
 }
 
 /// Which file it is, whatever its content: two equal ones are the same file or folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     #[cfg(unix)]
     device: u64,

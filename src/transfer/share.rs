@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     code::{Code, Slot},
-    disk::Source,
+    disk::{Readings, Source},
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
@@ -93,6 +93,8 @@ pub struct Share {
     events: Events,
     /// For the records of all downloads.
     buffers: Buffers,
+    /// Files that several downloads read at the same time, whichever scan they know them by.
+    readings: Readings,
     /// The last scan and when it was made; none where it is known to be out of date.
     latest: Mutex<Option<(Arc<Source>, Instant)>>,
     places: Places,
@@ -123,6 +125,7 @@ impl Share {
             budget,
             events,
             buffers: Buffers::default(),
+            readings: source.readings(),
             latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
@@ -222,7 +225,8 @@ impl Share {
         }
         let (paths, name, id) = (self.settings.paths.clone(), self.settings.name.clone(), self.id);
         let scanned = spawn_blocking(move || Source::scan(&paths, name.as_deref(), id)).await;
-        let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
+        let scanned = scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??;
+        let source = Arc::new(scanned.reading_with(self.readings.clone()));
         *self.lock_latest() = Some((Arc::clone(&source), Instant::now()));
         Ok(source)
     }
