@@ -3,6 +3,7 @@
 //! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them.
 
 pub mod args;
+mod buffers;
 mod config;
 mod console;
 mod embedded;

@@ -7,6 +7,7 @@ mod buffers;
 pub mod endpoint;
 mod line;
 mod reassembly;
+pub mod socket;
 pub mod tls;
 pub mod transport;
 pub mod trust;
@@ -16,6 +17,7 @@ pub use self::{
     buffers::{Buffer, Buffers},
     endpoint::{Listener, connect, listen, local_addresses},
     line::{LineError, Lost},
+    socket::Clamped,
     tls::Identity,
     transport::{Connection, RecvHalf, SendHalf},
     trust::{Expect, KnownRelays, Verified},

@@ -8,7 +8,7 @@ use super::running::Reach;
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
-    net::{self, Identity},
+    net::{self, Clamped, Identity},
     relay,
     state::StateDir,
 };
@@ -20,6 +20,7 @@ const PORT_FILE: &str = "port";
 pub(super) struct Embedded {
     pin: Pin,
     port: u16,
+    clamped: Option<Clamped>,
     token: Vec<u8>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
@@ -40,13 +41,14 @@ impl Embedded {
         if kept.is_none() {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }
+        let clamped = listener.clamped();
         let token = rand::random::<[u8; 32]>().to_vec();
         let config = relay::Config { register_token: Some(token.clone()), ..relay::Config::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;
         }));
-        Ok(Self { pin: identity.pin(), port, token, stop, serving })
+        Ok(Self { pin: identity.pin(), port, clamped, token, stop, serving })
     }
 
     /// Where this process and others on this machine reach it.
@@ -62,6 +64,11 @@ impl Embedded {
             net::local_addresses().into_iter().map(|ip| SocketAddr::new(ip, self.port).into()).collect();
         addresses.truncate(MOST);
         addresses
+    }
+
+    /// How its socket came short of buffers, where it did.
+    pub(super) fn clamped(&self) -> Option<Clamped> {
+        self.clamped
     }
 
     /// What this process shows to get a slot.

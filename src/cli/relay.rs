@@ -1,6 +1,6 @@
 //! `qshare relay`.
 
-use super::{args::RelayArgs, config, console::Console, signals::interrupt};
+use super::{args::RelayArgs, buffers, config, console::Console, signals::interrupt};
 use crate::{
     error::Result,
     event::{Event, StopReason},
@@ -20,6 +20,9 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
+    if let Some(clamped) = listener.clamped() {
+        console.show(&buffers::warning(&clamped))?;
+    }
     relay::serve(listener, Config::default(), interrupted).await;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }

@@ -8,7 +8,9 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use super::{args::SendArgs, config, console::Console, embedded::Embedded, running::Running, signals::interrupt};
+use super::{
+    args::SendArgs, buffers, config, console::Console, embedded::Embedded, running::Running, signals::interrupt,
+};
 use crate::{
     code::{Code, Link, RelayAddr, RelaySpec, Secret},
     error::{Error, Kind, Result},
@@ -105,6 +107,7 @@ impl Way {
             }
             None => {
                 let embedded = Embedded::start(state)?;
+                buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
                 let connected = net::connect(std::slice::from_ref(&spec.addr), net::Expect::Pin(reach.pin)).await?;
@@ -170,6 +173,7 @@ pub(super) async fn meet(
         let hint = Some("it is remembered; compare it with what whoever runs the relay says".to_owned());
         events.report(Event::Warning { kind: "first_contact", message, hint }).await;
     }
+    buffers::warn_once(state, connected.clamped(), events).await;
     Ok(connected)
 }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -15,6 +14,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    socket::{Clamped, bind},
     tls::{self, Identity, Refusal, Verdict},
     transport::Connection,
     trust::{Expect, Verified},
@@ -40,14 +40,11 @@ const DOWNLOADS_AT_ONCE: u32 = 1024;
 /// Streams that a client may have open to a relay.
 const STREAMS_PER_CLIENT: u32 = 16;
 
-/// What a socket is asked to buffer; the kernel may give less. The default is short for a fast line: a burst of 4 MiB
-/// is 32 ms of 1 Gbit/s.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
-
 /// Accepts QUIC connections on one UDP socket.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: quinn::Endpoint,
+    clamped: Option<Clamped>,
     /// For clients on this machine.
     near: Arc<quinn::ServerConfig>,
 }
@@ -72,7 +69,8 @@ pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
     let socket = socket.map_err(|e| {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
-    Ok(Listener { endpoint: endpoint(socket, Some(config))?, near: Arc::new(near) })
+    let clamped = Clamped::of(&socket).filter(|_| !is_near(addr));
+    Ok(Listener { endpoint: endpoint(socket, Some(config))?, clamped, near: Arc::new(near) })
 }
 
 impl Listener {
@@ -104,6 +102,11 @@ impl Listener {
         self.endpoint.local_addr()
     }
 
+    /// How its socket came short of buffers, where it did; nothing for one that only this machine can reach.
+    pub fn clamped(&self) -> Option<Clamped> {
+        self.clamped
+    }
+
     /// Closes every connection with `code`, and takes no more.
     pub fn close(&self, code: u32) {
         self.endpoint.close(code.into(), &[]);
@@ -121,11 +124,12 @@ fn is_near(addr: SocketAddr) -> bool {
 }
 
 /// A client's endpoint: one UDP socket for both IP versions, or for IPv4 where the machine has no other.
-fn client_endpoint() -> Result<quinn::Endpoint> {
+fn client_endpoint() -> Result<(quinn::Endpoint, Option<Clamped>)> {
     let socket = bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, 0).into()))
         .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
-    endpoint(socket, None)
+    let clamped = Clamped::of(&socket);
+    Ok((endpoint(socket, None)?, clamped))
 }
 
 fn endpoint(socket: UdpSocket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
@@ -133,17 +137,6 @@ fn endpoint(socket: UdpSocket, server: Option<quinn::ServerConfig>) -> Result<qu
     let _ = config.max_udp_payload_size(LONGEST_PACKET); // fails only outside of 1,200 to 65,527
     quinn::Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))
-}
-
-fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    socket.bind(&addr.into())?;
-    Ok(socket.into())
 }
 
 /// A connection to a relay, and how it was verified.
@@ -155,11 +148,17 @@ pub struct Connected {
     pub verified: Verified,
     /// Which of its addresses answered.
     pub relay: RelayAddr,
+    clamped: Option<Clamped>,
     /// Keeps the socket open.
     endpoint: quinn::Endpoint,
 }
 
 impl Connected {
+    /// How its socket came short of buffers, where it did; nothing for a relay on this machine.
+    pub fn clamped(&self) -> Option<Clamped> {
+        self.clamped
+    }
+
     /// Closes the connection and waits, at most a moment, until the other side can have heard of it.
     pub async fn close(self) {
         /// The endpoint drains for three times its probe timeout, but the packet leaves at once; where it is lost, the
@@ -177,12 +176,13 @@ impl Connected {
 /// # Errors
 /// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
 pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
-    let endpoint = client_endpoint()?;
+    let (endpoint, clamped) = client_endpoint()?;
     match timeout(CONNECT_TIMEOUT, race(&endpoint, relays, expect)).await {
         Ok(outcome) => {
             let (connection, verified, relay) = outcome?;
             debug!("connected to a relay, which {:?} vouches for", verified.by);
-            Ok(Connected { connection, verified, relay, endpoint })
+            let clamped = clamped.filter(|_| !is_near(connection.quic().remote_address()));
+            Ok(Connected { connection, verified, relay, clamped, endpoint })
         }
         Err(_) => Err(unreachable_relay(relays, "it does not answer")),
     }

@@ -58,6 +58,11 @@ impl Connection {
         self.0.closed().await.into()
     }
 
+    /// What quinn knows of it.
+    pub(super) fn quic(&self) -> &quinn::Connection {
+        &self.0
+    }
+
     /// Ends the connection: nothing more is delivered in either direction.
     pub fn close(&self) {
         self.0.close(VarInt::from_u32(ENDED), &[]);

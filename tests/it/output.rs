@@ -118,6 +118,32 @@ fn each_event_is_a_line_with_its_fields() {
 }
 
 #[test]
+fn short_socket_buffers_are_told_where_they_matter() {
+    /// What both directions are asked for.
+    const WANTED: u64 = 4 * 1024 * 1024;
+    let limit = |name| fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse::<u64>().ok();
+    let Some(limits) = ["rmem_max", "wmem_max"].into_iter().map(limit).collect::<Option<Vec<_>>>() else { return };
+    let expected = usize::from(limits.iter().any(|limit| *limit < WANTED));
+    let told = |outcome: &Outcome| outcome.all("warning").iter().filter(|w| w["kind"] == "socket_buffer").count();
+    let world = World::new();
+    let relay = |addr| Relay::start(world.qshare(&["relay", "--json", "--listen", addr]));
+    for _ in 0..2 {
+        assert_eq!(told(&relay("0.0.0.0:0").stop()), expected, "a relay says it at every start");
+    }
+    let near = relay("127.0.0.1:0");
+    let file = world.file("file", "content");
+    let sender = world.send(&[&file]).via(&near).share();
+    let received = world.recv(sender.code(), &world.path("in")).via(&near).run().expect(0);
+    for outcome in [received, sender.stop(), near.stop()] {
+        assert_eq!(told(&outcome), 0, "a leg within the machine loses nothing: {outcome}");
+    }
+    for expected in [expected, 0] {
+        let sender = world.send(&[&file]).share();
+        assert_eq!(told(&sender.stop()), expected, "a user hears it once");
+    }
+}
+
+#[test]
 fn the_list_shows_everything_and_saves_nothing() {
     let world = World::new();
     let relay = world.relay();
