@@ -7,6 +7,7 @@ mod buffers;
 pub mod endpoint;
 mod line;
 mod reassembly;
+mod route;
 pub mod socket;
 pub mod tls;
 pub mod transport;

@@ -14,11 +14,12 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    route::{LONGEST_PACKET, ORDINARY_PACKET, longest_packet},
     socket::{Clamped, bind},
     tls::{self, Identity, Refusal, Verdict},
     transport::Connection,
     trust::{Expect, Verified},
-    tuning::{LONGEST_PACKET, transport_config},
+    tuning::transport_config,
 };
 use crate::{
     code::RelayAddr,
@@ -45,8 +46,8 @@ const STREAMS_PER_CLIENT: u32 = 16;
 pub struct Listener {
     endpoint: quinn::Endpoint,
     clamped: Option<Clamped>,
-    /// For clients on this machine.
-    near: Arc<quinn::ServerConfig>,
+    /// For clients to whom packets are of ordinary length.
+    config: quinn::ServerConfig,
 }
 
 /// Listens on `addr`. `[::]` means both IP versions, where the machine has both.
@@ -57,9 +58,7 @@ pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
     let crypto = QuicServerConfig::try_from(identity.server_config()?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, false)));
-    let mut near = config.clone();
-    near.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, true)));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET)));
     let socket = bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
             bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
@@ -70,7 +69,7 @@ pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
     let clamped = Clamped::of(&socket).filter(|_| !is_near(addr));
-    Ok(Listener { endpoint: endpoint(socket, Some(config))?, clamped, near: Arc::new(near) })
+    Ok(Listener { endpoint: endpoint(socket, Some(config.clone()))?, clamped, config })
 }
 
 impl Listener {
@@ -79,15 +78,18 @@ impl Listener {
         self.endpoint.accept().await
     }
 
-    /// Lets a client in and completes its handshake.
+    /// Lets a client in and completes its handshake. Packets to it are as long as the way allows.
     ///
     /// # Errors
     /// How the handshake failed.
     pub async fn admit(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
-        let near = is_near(incoming.remote_address()).then(|| Arc::clone(&self.near));
-        let connecting = match near {
-            Some(config) => incoming.accept_with(config)?,
-            None => incoming.accept()?,
+        let connecting = match longest_packet(incoming.remote_address()) {
+            ORDINARY_PACKET => incoming.accept()?,
+            longest => {
+                let mut config = self.config.clone();
+                config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, longest)));
+                incoming.accept_with(Arc::new(config))?
+            }
         };
         Ok(connecting.await?.into())
     }
@@ -118,7 +120,7 @@ impl Listener {
     }
 }
 
-/// Whether the other end is on this machine, where a packet may be longer than any network allows.
+/// Whether the other end is on this machine.
 fn is_near(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
@@ -251,7 +253,7 @@ async fn attempt(
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, is_near(addr))));
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, longest_packet(addr))));
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
@@ -346,6 +348,47 @@ mod tests {
         let refused = connect(&[wrong_addr], expect).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Network);
         assert!(refused.message().contains("another key"), "{refused}");
+    }
+
+    /// Both ends send 16 MiB, and find out that packets of 6,500 bytes get through, ten of them in a call.
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn packets_on_loopback_are_long_and_leave_in_batches() {
+        use crate::net::{RecvHalf, SendHalf};
+
+        const CHUNK: usize = 256 * 1024;
+        const CHUNKS: usize = 64;
+        async fn exchange((mut send, mut recv): (SendHalf, RecvHalf)) {
+            let write = async {
+                for _ in 0..CHUNKS {
+                    send.write(vec![7; CHUNK].into()).await.unwrap();
+                }
+                send.finish();
+                send.delivered().await;
+            };
+            tokio::join!(write, async { while recv.read().await.unwrap().is_some() {} });
+        }
+        let home = tempfile::tempdir().unwrap();
+        let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        for any in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::UNSPECIFIED, 0).into()] {
+            let Ok(listener) = listen(any, &identity) else { continue }; // without IPv6
+            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
+            let server = async {
+                let connection = listener.admit(listener.accept().await.unwrap()).await.unwrap();
+                exchange(connection.accept().await.unwrap()).await;
+                connection.quic().stats()
+            };
+            let client = async {
+                let connected = connect(&[addr.into()], Expect::Pin(identity.pin())).await.unwrap();
+                exchange(connected.connection.open().await.unwrap()).await;
+                connected.connection.quic().stats()
+            };
+            for stats in <[_; 2]>::from(tokio::join!(server, client)) {
+                assert_eq!(stats.path.current_mtu, LONGEST_PACKET, "{stats:?}");
+                assert_eq!(stats.path.black_holes_detected, 0, "{stats:?}");
+                assert!(stats.udp_tx.datagrams > 3 * stats.udp_tx.ios, "{stats:?}");
+            }
+        }
     }
 
     #[test]
