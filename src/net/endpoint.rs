@@ -24,6 +24,7 @@ use super::{
 use crate::{
     code::RelayAddr,
     error::{Error, Kind, Result},
+    processor::Aes,
 };
 
 /// Within this time a relay answers or counts as unreachable.
@@ -55,7 +56,7 @@ pub struct Listener {
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
 pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
-    let crypto = QuicServerConfig::try_from(identity.server_config()?)
+    let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET)));
@@ -249,7 +250,7 @@ async fn attempt(
     addr: SocketAddr,
     expect: Expect,
 ) -> Result<(Connection, Verified)> {
-    let (tls, verdict) = tls::client_config(expect)?;
+    let (tls, verdict) = tls::client_config(expect, Aes::here())?;
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
