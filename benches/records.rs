@@ -10,7 +10,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qshare::{
     code::{Code, Secret, Slot},
-    crypto::{Exchange, Keys, Mode, Opener, Password, RECORD_HEADER, Role, Sealer, Transcript},
+    crypto::{Cipher, Exchange, Keys, Mode, Opener, Password, RECORD_HEADER, Role, Sealer, Transcript},
     manifest::{Coding, EntryKind, Mtime, RawEntry, SafePath},
     transfer::session::Record,
     wire::{
@@ -18,6 +18,9 @@ use qshare::{
         peer::{FileEnd, FileStart, ManifestPart},
     },
 };
+
+const CIPHERS: [(&str, Cipher); 2] =
+    [("AES-256-GCM", Cipher::Aes256Gcm), ("ChaCha20-Poly1305", Cipher::ChaCha20Poly1305)];
 
 /// Bytes of plaintext in a record: a short message, a few packets, and what a long file is cut into.
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1024), ("16 KiB", 16 * 1024), ("128 KiB", 128 * 1024)];
@@ -39,30 +42,34 @@ criterion_group! {
 criterion_main!(benches);
 
 fn sealing(c: &mut Criterion) {
-    let mut group = c.benchmark_group("seal");
-    for (name, size) in SIZES {
-        let (mut sealer, _) = session();
-        let mut record = vec![7; RECORD_HEADER + size];
-        record.reserve(64); // the tag
-        group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
-            b.iter(|| {
-                record.truncate(RECORD_HEADER + size);
-                sealer.seal(black_box(&mut record), false);
+    for (name, cipher) in CIPHERS {
+        let mut group = c.benchmark_group(format!("seal, {name}"));
+        for (name, size) in SIZES {
+            let (mut sealer, _) = session(cipher);
+            let mut record = vec![7; RECORD_HEADER + size];
+            record.reserve(64); // the tag
+            group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
+                b.iter(|| {
+                    record.truncate(RECORD_HEADER + size);
+                    sealer.seal(black_box(&mut record), false);
+                });
             });
-        });
+        }
     }
 }
 
 fn opening(c: &mut Criterion) {
-    let mut group = c.benchmark_group("open");
-    for (name, size) in SIZES {
-        let (mut sealer, mut opener) = session();
-        group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
-            b.iter_custom(|records| {
-                let batches = (0..records).step_by(BATCH as usize).map(|done| BATCH.min(records - done));
-                batches.map(|records| open_batch(&mut sealer, &mut opener, size, records)).sum()
+    for (name, cipher) in CIPHERS {
+        let mut group = c.benchmark_group(format!("open, {name}"));
+        for (name, size) in SIZES {
+            let (mut sealer, mut opener) = session(cipher);
+            group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
+                b.iter_custom(|records| {
+                    let batches = (0..records).step_by(BATCH as usize).map(|done| BATCH.min(records - done));
+                    batches.map(|records| open_batch(&mut sealer, &mut opener, size, records)).sum()
+                });
             });
-        });
+        }
     }
 }
 
@@ -143,7 +150,7 @@ fn split(mut frames: &[u8]) -> usize {
 
 fn handshake(c: &mut Criterion) {
     let code = code();
-    c.bench_function("handshake, both ends", |b| b.iter(|| keys(black_box(&code))));
+    c.bench_function("handshake, both ends", |b| b.iter(|| keys(black_box(&code), Cipher::Aes256Gcm)));
 }
 
 fn parsing(c: &mut Criterion) {
@@ -161,20 +168,20 @@ fn code() -> Code {
 }
 
 /// The whole key exchange: both messages, both keys, both proofs.
-fn keys(code: &Code) -> (Keys, Keys) {
+fn keys(code: &Code, cipher: Cipher) -> (Keys, Keys) {
     let (slot, password) = (code.slot(), Password::from(code.secret()));
     let (receiver, flight_1) = Exchange::start(Role::Receiver, &password, slot, Mode::Code);
     let (sender, flight_2) = Exchange::start(Role::Sender, &password, slot, Mode::Code);
     let transcript = Transcript::new(slot, Mode::Code, &flight_1, &flight_2);
-    let receiver = Keys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone());
-    let sender = Keys::derive(&sender.finish(&flight_1).unwrap(), transcript);
+    let receiver = Keys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone(), cipher);
+    let sender = Keys::derive(&sender.finish(&flight_1).unwrap(), transcript, cipher);
     receiver.verify(Role::Sender, &sender.sender_tag()).unwrap();
     sender.verify(Role::Receiver, &receiver.receiver_tag()).unwrap();
     (sender, receiver)
 }
 
 /// What the sender seals with and the receiver opens with.
-fn session() -> (Sealer, Opener) {
-    let (sender, receiver) = keys(&code());
+fn session(cipher: Cipher) -> (Sealer, Opener) {
+    let (sender, receiver) = keys(&code(), cipher);
     (sender.into_records(Role::Sender).0, receiver.into_records(Role::Receiver).1)
 }

@@ -11,5 +11,5 @@ pub mod record;
 pub use self::{
     handshake::{BadTag, Keys, TAG_LENGTH, Transcript},
     pake::{Exchange, Mode, PakeError, Password, Role},
-    record::{MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
+    record::{Cipher, MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
 };

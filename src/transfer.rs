@@ -21,6 +21,7 @@ pub mod receive;
 mod serve;
 pub mod session;
 pub mod share;
+mod suite;
 mod unpack;
 
 use tokio::sync::mpsc;

@@ -2,7 +2,8 @@
 //!
 //! The transcript covers the slot, the mode and the exact bytes of the first two flights, so that whatever was changed
 //! on the way (a version, a list of suites, a point) gives other keys, and the tags do not fit. HKDF (RFC 5869) is
-//! salted with it; each use has a label, and each role a key of its own, so that nothing can be reflected.
+//! salted with it; each use has a label, and each role a key of its own, so that nothing can be reflected. Which suite
+//! is in use stands in both flights; the keys of its records carry its cipher's name on top of that.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     pake::{Mode, PakeKey, Role},
-    record::{Opener, Sealer},
+    record::{Cipher, Opener, Sealer},
 };
 use crate::code::Slot;
 
@@ -37,6 +38,7 @@ impl Transcript {
 /// The keys of one session. They become records only by [`Keys::into_records`], after the other end's tag is checked.
 pub struct Keys {
     transcript: Transcript,
+    cipher: Cipher,
     confirm_sender: Zeroizing<[u8; 32]>,
     confirm_receiver: Zeroizing<[u8; 32]>,
     from_sender: Zeroizing<[u8; 32]>,
@@ -44,16 +46,17 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Derives all keys of a session.
-    pub fn derive(key: &PakeKey, transcript: Transcript) -> Self {
+    /// Derives all keys of a session whose records are sealed with `cipher`.
+    pub fn derive(key: &PakeKey, transcript: Transcript, cipher: Cipher) -> Self {
         let hkdf = Hkdf::<Sha256>::new(Some(&transcript.0), &key.0);
         let derive = |label| expand(&hkdf, label);
         Self {
             confirm_sender: derive("qshare/1 confirm sender"),
             confirm_receiver: derive("qshare/1 confirm receiver"),
-            from_sender: derive("qshare/1 records from sender"),
-            from_receiver: derive("qshare/1 records from receiver"),
+            from_sender: derive(&format!("qshare/1 {} records from sender", cipher.label())),
+            from_receiver: derive(&format!("qshare/1 {} records from receiver", cipher.label())),
             transcript,
+            cipher,
         }
     }
 
@@ -86,10 +89,11 @@ impl Keys {
 
     /// The record layer of `role`: what it seals with and what it opens with.
     pub fn into_records(self, role: Role) -> (Sealer, Opener) {
-        match role {
-            Role::Sender => (Sealer::new(self.from_sender), Opener::new(self.from_receiver)),
-            Role::Receiver => (Sealer::new(self.from_receiver), Opener::new(self.from_sender)),
-        }
+        let (sealing, opening) = match role {
+            Role::Sender => (self.from_sender, self.from_receiver),
+            Role::Receiver => (self.from_receiver, self.from_sender),
+        };
+        (Sealer::new(self.cipher, sealing), Opener::new(self.cipher, opening))
     }
 
     fn mac(&self, role: Role, also: &[u8]) -> Hmac<Sha256> {
@@ -144,8 +148,8 @@ mod tests {
         let (sender, second) = Exchange::start(Role::Sender, &Password::from(&secret), slot, Mode::Code);
         let transcript = |(one, two)| Transcript::new(slot, Mode::Code, one, two);
         [
-            Keys::derive(&receiver.finish(&second).unwrap(), transcript(flights[0])),
-            Keys::derive(&sender.finish(&first).unwrap(), transcript(flights[1])),
+            Keys::derive(&receiver.finish(&second).unwrap(), transcript(flights[0]), Cipher::Aes256Gcm),
+            Keys::derive(&sender.finish(&first).unwrap(), transcript(flights[1]), Cipher::Aes256Gcm),
         ]
     }
 

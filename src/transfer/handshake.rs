@@ -13,18 +13,17 @@ use super::{
     budget::{Budget, CONFIRM_WITHIN, NoGuess},
     failure::{alerted, cut, early_cut, other_version, silent, wrong_code},
     session::{Incoming, Outgoing, Record},
+    suite,
 };
 use crate::{
     code::{Code, Slot},
-    crypto::{self, Exchange, Keys, Opener, Password, Role, Transcript},
+    crypto::{self, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
     error::{Error, Result},
     net::{LineError, RecvHalf, SendHalf},
+    processor::Aes,
     wire::{
         WireError, frame,
-        peer::{
-            Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITE_SPAKE2_AES256GCM,
-            SUITES, VERSION,
-        },
+        peer::{Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITES, VERSION},
     },
 };
 
@@ -53,6 +52,7 @@ pub struct Established {
 pub struct Initiator {
     exchange: Exchange,
     slot: Slot,
+    aes: Aes,
     hello: Bytes,
     began: Instant,
 }
@@ -63,19 +63,29 @@ impl Initiator {
     /// # Errors
     /// Never for the messages of this version.
     pub fn new(code: &Code) -> Result<Self, WireError> {
+        Self::on(Aes::here(), code)
+    }
+
+    /// [`Initiator::new`] on a processor that does AES like this.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on(aes: Aes, code: &Code) -> Result<Self, WireError> {
         let (exchange, message) =
             Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+        // The suites differ behind the exchange only. One message serves all: one of them will be answered.
+        let exchange_message = |suite| ExchangeMessage { suite, message: message.clone() };
         let hello = Hello {
             version: VERSION,
             suites: SUITES.to_vec(),
-            capabilities: 0,
+            capabilities: suite::capabilities(aes),
             random: rand::random(),
             mode: Mode::Code,
-            exchanges: vec![ExchangeMessage { suite: SUITE_SPAKE2_AES256GCM, message }],
+            exchanges: SUITES.map(exchange_message).to_vec(),
         };
         let mut bytes = Vec::new();
         frame::encode(&hello, &mut bytes)?;
-        Ok(Self { exchange, slot: code.slot(), hello: bytes.into(), began: Instant::now() })
+        Ok(Self { exchange, slot: code.slot(), aes, hello: bytes.into(), began: Instant::now() })
     }
 
     /// Flight 1, to be sent at once.
@@ -96,10 +106,10 @@ impl Initiator {
             return Err(alerted(&alert));
         }
         let reply: Reply = answer.frame().decode().map_err(|_| wrong_code())?;
-        check_choice(&reply)?;
+        let cipher = check_choice(self.aes, &reply)?;
         let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
         let transcript = Transcript::new(self.slot, crypto::Mode::Code, &self.hello, answer.bytes());
-        let keys = Keys::derive(&key, transcript);
+        let keys = Keys::derive(&key, transcript, cipher);
         let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
@@ -109,14 +119,15 @@ impl Initiator {
     }
 }
 
-/// The choice must be one of ours, and the best of those that both ends have: a downgrade is refused even where the
-/// tags would fit.
-fn check_choice(reply: &Reply) -> Result<()> {
+/// The choice must be the best of the suites that both ends have: a downgrade is refused even where the tags would fit.
+fn check_choice(aes: Aes, reply: &Reply) -> Result<Cipher> {
     if reply.version != VERSION {
         return Err(other_version());
     }
-    let best = SUITES.iter().find(|suite| reply.suites.contains(suite));
-    if best == Some(&reply.exchange.suite) { Ok(()) } else { Err(wrong_code()) }
+    match suite::best(suite::ours(aes), reply.into()) {
+        Some((best, cipher)) if best == reply.exchange.suite => Ok(cipher),
+        _ => Err(wrong_code()),
+    }
 }
 
 /// How an attempt ended on the sender's side without a session.
@@ -140,10 +151,24 @@ pub async fn respond(
     code: &Code,
     budget: &Budget,
     early: Record,
-    mut send: SendHalf,
-    mut recv: RecvHalf,
+    send: SendHalf,
+    recv: RecvHalf,
 ) -> Result<Established, NoSession> {
-    let flight = match read_hello(&mut recv).await {
+    respond_on(Aes::here(), code, budget, early, (send, recv)).await
+}
+
+/// [`respond`] on a processor that does AES like this.
+///
+/// # Errors
+/// As there.
+pub async fn respond_on(
+    aes: Aes,
+    code: &Code,
+    budget: &Budget,
+    early: Record,
+    (mut send, mut recv): (SendHalf, RecvHalf),
+) -> Result<Established, NoSession> {
+    let flight = match read_hello(aes, &mut recv).await {
         Ok(flight) => flight,
         Err(Some(alert)) => return Err(refuse(send, alert, 0).await),
         Err(None) => return Err(NoSession::Broken),
@@ -156,13 +181,14 @@ pub async fn respond(
     let reply = Reply {
         version: VERSION,
         suites: SUITES.to_vec(),
-        capabilities: 0,
+        capabilities: suite::capabilities(aes),
         random: rand::random(),
-        exchange: ExchangeMessage { suite: SUITE_SPAKE2_AES256GCM, message },
+        exchange: ExchangeMessage { suite: flight.suite, message },
     };
     let mut bytes = Vec::new();
     frame::encode(&reply, &mut bytes).map_err(|_| NoSession::Broken)?;
-    let keys = Keys::derive(&key, Transcript::new(code.slot(), crypto::Mode::Code, &flight.bytes, &bytes));
+    let transcript = Transcript::new(code.slot(), crypto::Mode::Code, &flight.bytes, &bytes);
+    let keys = Keys::derive(&key, transcript, flight.cipher);
     frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
     let guess = match budget.take().await {
         Ok(guess) => guess,
@@ -193,13 +219,15 @@ pub async fn respond(
     }
 }
 
-/// Flight 1, checked as far as it can be.
+/// Flight 1, checked as far as it can be, and the suite that it leads to.
 struct Flight1 {
     bytes: Bytes,
+    suite: u16,
+    cipher: Cipher,
     message: Vec<u8>,
 }
 
-async fn read_hello(recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>> {
+async fn read_hello(aes: Aes, recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>> {
     let read = timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
     let frame = match read {
         Ok(Ok(frame)) => frame,
@@ -210,9 +238,9 @@ async fn read_hello(recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>>
     if hello.version != VERSION {
         return Err(Some(AlertReason::Version));
     }
-    let best = SUITES.iter().find(|suite| hello.suites.contains(suite)).ok_or(AlertReason::Suite)?;
-    let exchange = hello.exchanges.into_iter().find(|e| e.suite == *best).ok_or(AlertReason::Malformed)?;
-    Ok(Flight1 { bytes: frame.bytes().clone(), message: exchange.message })
+    let (suite, cipher) = suite::best(suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
+    let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
+    Ok(Flight1 { bytes: frame.bytes().clone(), suite, cipher, message: exchange.message })
 }
 
 /// Whole seconds after which a wait is over; never 0, which means for ever.

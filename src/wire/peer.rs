@@ -24,8 +24,15 @@ pub const VERSION: u16 = 1;
 /// SPAKE2 on edwards25519, HKDF-SHA-256, AES-256-GCM.
 pub const SUITE_SPAKE2_AES256GCM: u16 = 1;
 
-/// All suites of this version, the best first.
-pub const SUITES: [u16; 1] = [SUITE_SPAKE2_AES256GCM];
+/// SPAKE2 on edwards25519, HKDF-SHA-256, ChaCha20-Poly1305.
+pub const SUITE_SPAKE2_CHACHA20POLY1305: u16 = 2;
+
+/// All suites of this version, the best first where AES is fast.
+pub const SUITES: [u16; 2] = [SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305];
+
+/// The bit of `capabilities` that says that AES is slow at this end: where either end says so, the best suite is the
+/// one without.
+pub const AES_IS_SLOW: u64 = 1;
 
 /// The longest body of a message in the clear.
 pub const MAX_CLEAR_BODY: u32 = 4096;
@@ -55,7 +62,7 @@ pub struct Hello {
     pub version: u16,
     /// All suites that the receiver has, the best first.
     pub suites: Vec<u16>,
-    /// Bits for what may come; unknown ones are ignored.
+    /// [`AES_IS_SLOW`], and bits for what may come; unknown ones are ignored.
     pub capabilities: u64,
     /// Makes every session another one.
     pub random: [u8; 16],
@@ -92,7 +99,7 @@ pub struct Reply {
     pub version: u16,
     /// All suites that the sender has, the best first: the receiver checks that the choice was the best.
     pub suites: Vec<u16>,
-    /// Bits for what may come; unknown ones are ignored.
+    /// [`AES_IS_SLOW`], and bits for what may come; unknown ones are ignored.
     pub capabilities: u64,
     /// Makes every session another one.
     pub random: [u8; 16],
@@ -298,18 +305,26 @@ mod tests {
 
     #[test]
     fn the_bytes_of_the_flights_are_fixed() {
-        let exchange = || ExchangeMessage { suite: 1, message: vec![0x41, 2] };
-        let hello = Hello {
+        let exchange = |suite| ExchangeMessage { suite, message: vec![0x41, 2] };
+        let hello = |capabilities| Hello {
             version: VERSION,
             suites: SUITES.to_vec(),
-            capabilities: 0,
+            capabilities,
             random: [3; 16],
             mode: Mode::Code,
-            exchanges: vec![exchange()],
+            exchanges: SUITES.map(exchange).to_vec(),
         };
-        check(&hello, "310000001a0101010003030303030303030303030303030303000101024102");
-        let reply = Reply { version: 1, suites: vec![1], capabilities: 5, random: [4; 16], exchange: exchange() };
-        check(&reply, "3200000018010101050404040404040404040404040404040401024102");
+        check(&hello(0), "310000001f01020102000303030303030303030303030303030300020102410202024102");
+        check(&hello(AES_IS_SLOW), "310000001f01020102010303030303030303030303030303030300020102410202024102");
+        let reply = |suite, capabilities| {
+            let (suites, exchange) = (SUITES.to_vec(), exchange(suite));
+            Reply { version: VERSION, suites, capabilities, random: [4; 16], exchange }
+        };
+        check(&reply(SUITE_SPAKE2_AES256GCM, 0), "320000001901020102000404040404040404040404040404040401024102");
+        check(
+            &reply(SUITE_SPAKE2_CHACHA20POLY1305, AES_IS_SLOW),
+            "320000001901020102010404040404040404040404040404040402024102",
+        );
         check(&Confirm { tag: [6; 32] }, "33000000200606060606060606060606060606060606060606060606060606060606060606");
         check(&Alert { reason: AlertReason::Guesses, retry_after: 600 }, "340000000302d804");
     }

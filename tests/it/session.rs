@@ -14,21 +14,23 @@ use std::{
 use bytes::Bytes;
 use qshare::{
     code::{Code, Secret, Slot},
-    crypto::{self, Exchange, Keys, Password, Role, Transcript},
+    crypto::{self, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
     error::{Error, Kind},
     net::{LineError, RecvHalf, SendHalf, transport::duplex},
+    processor::Aes,
     state::StateDir,
     transfer::{
         Budget, Clock,
         budget::{BURST, CONFIRM_WITHIN, REFILL},
-        handshake::{Established, Initiator, NoSession, respond},
+        handshake::{Established, Initiator, NoSession, respond, respond_on},
         session::Record,
     },
     wire::{
         Frame, HEADER, Message,
         frame::encode,
         peer::{
-            Alert, AlertReason, Confirm, DoneAck, ExchangeMessage, Hello, Mode, Reply, SUITE_SPAKE2_AES256GCM, VERSION,
+            AES_IS_SLOW, Alert, AlertReason, Confirm, DoneAck, ExchangeMessage, Hello, Mode, Reply,
+            SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES, VERSION,
         },
     },
 };
@@ -111,13 +113,22 @@ fn early() -> Record {
     Record::of(&DoneAck {}).unwrap()
 }
 
-async fn receive(code: &Code, (mut send, recv): Stream) -> Result<Established, Error> {
-    let initiator = Initiator::new(code).unwrap();
+async fn receive(code: &Code, stream: Stream) -> Result<Established, Error> {
+    receive_on(Aes::InHardware, code, stream).await
+}
+
+async fn receive_on(aes: Aes, code: &Code, (mut send, recv): Stream) -> Result<Established, Error> {
+    let initiator = Initiator::on(aes, code).unwrap();
     let _ = send.write(initiator.hello().clone()).await;
     initiator.finish(send, recv).await
 }
 
 async fn meet(of_receiver: &Code, of_sender: &Code, budget: &Budget, meddler: Meddler) -> Outcome {
+    meet_on([Aes::InHardware; 2], [of_receiver, of_sender], budget, meddler).await
+}
+
+/// A meeting on such processors and with such codes, the receiver's first.
+async fn meet_on(aes: [Aes; 2], codes: [&Code; 2], budget: &Budget, meddler: Meddler) -> Outcome {
     let ([receiver, near], [far, sender]) = (duplex(), duplex());
     let there = between(near.1, far.0, [Place::Hello, Place::ReceiverTag], meddler.clone());
     let back = between(far.1, near.0, [Place::Reply, Place::SenderTag], meddler);
@@ -126,7 +137,7 @@ async fn meet(of_receiver: &Code, of_sender: &Code, budget: &Budget, meddler: Me
         let _ = tokio::join!(there, back);
     });
     let (receiver, sender) =
-        tokio::join!(receive(of_receiver, receiver), respond(of_sender, budget, early(), sender.0, sender.1));
+        tokio::join!(receive_on(aes[0], codes[0], receiver), respond_on(aes[1], codes[1], budget, early(), sender));
     Outcome { receiver, sender, _between }
 }
 
@@ -412,15 +423,17 @@ async fn two_of_a_kind_have_no_session() {
 async fn lists_of_suites_and_versions_cannot_be_changed_on_the_way() {
     let code = code();
     type Change<M> = fn(&mut M);
-    let hellos: [Change<Hello>; 9] = [
+    let hellos: [Change<Hello>; 11] = [
         |m| m.suites = vec![2, 1],
         |m| m.suites = vec![1, 1],
+        |m| m.suites = vec![1],
         |m| m.suites = vec![2],
         |m| m.suites.clear(),
         |m| m.version = 0,
         |m| m.version = VERSION + 1,
-        |m| m.capabilities = 1,
+        |m| m.capabilities = 1 << 1,
         |m| m.exchanges.clear(),
+        |m| m.exchanges.reverse(),
         |m| m.exchanges.insert(0, ExchangeMessage { suite: 0, message: vec![] }),
     ];
     for (n, change) in hellos.into_iter().enumerate() {
@@ -429,13 +442,13 @@ async fn lists_of_suites_and_versions_cannot_be_changed_on_the_way() {
     }
     let replies: [Change<Reply>; 8] = [
         |m| m.suites = vec![2, 1],
-        |m| m.suites = vec![1, 2],
+        |m| m.suites = vec![1],
         |m| m.suites.clear(),
         |m| m.exchange.suite = 2,
         |m| (m.suites, m.exchange.suite) = (vec![0], 0),
         |m| m.version = 0,
         |m| m.version = VERSION + 1,
-        |m| m.capabilities = 1,
+        |m| m.capabilities = 1 << 1,
     ];
     for (n, change) in replies.into_iter().enumerate() {
         let outcome = meet(&code, &code, &budget().0, at(Place::Reply, move |b| Fate::Pass(edited(&b, change)))).await;
@@ -449,17 +462,139 @@ fn edited<M: Message>(frame: &[u8], change: fn(&mut M)) -> Vec<u8> {
     bytes_of(&message)
 }
 
-/// A receiver of another version, made by hand. Gives the sender's reply and tries to prove itself.
-async fn foreign_receiver(code: &Code, change: fn(&mut Hello), (mut send, mut recv): Stream) -> Result<Reply, Alert> {
+const PROCESSORS: [[Aes; 2]; 4] = [
+    [Aes::InHardware, Aes::InHardware],
+    [Aes::InSoftware, Aes::InHardware],
+    [Aes::InHardware, Aes::InSoftware],
+    [Aes::InSoftware, Aes::InSoftware],
+];
+
+fn expected_suite(processors: [Aes; 2]) -> u16 {
+    if processors == [Aes::InHardware; 2] { SUITE_SPAKE2_AES256GCM } else { SUITE_SPAKE2_CHACHA20POLY1305 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cipher_is_aes_where_both_processors_have_it_and_chacha20_elsewhere() {
+    let code = code();
+    for processors in PROCESSORS {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let chosen = seen.clone();
+        let look: Meddler = Arc::new(move |place, bytes| {
+            if place == Place::Reply {
+                let reply: Reply = Frame::split(&mut &bytes[..]).unwrap().decode().unwrap();
+                assert_eq!(reply.suites, SUITES, "all are announced, whatever the processor");
+                chosen.lock().unwrap().push(reply.exchange.suite);
+            }
+            Fate::Pass(bytes)
+        });
+        let outcome = meet_on(processors, [&code; 2], &budget().0, look).await;
+        let (mut receiver, mut sender) = (outcome.receiver.unwrap(), outcome.sender.unwrap());
+        assert_eq!(*seen.lock().unwrap(), [expected_suite(processors)], "{processors:?}");
+        let first = receiver.incoming.opened(&mut receiver.opener).await.unwrap().unwrap();
+        assert_eq!(&first[..], early().frames());
+        receiver.out.send(Record::of(&DoneAck {}).unwrap()).await.unwrap();
+        sender.incoming.opened(&mut sender.opener).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_in_between_chooses_the_cipher() {
+    fn in_hello(change: fn(&mut Hello)) -> Meddler {
+        at(Place::Hello, move |bytes| Fate::Pass(edited(&bytes, change)))
+    }
+    fn in_reply(change: fn(&mut Reply)) -> Meddler {
+        at(Place::Reply, move |bytes| Fate::Pass(edited(&bytes, change)))
+    }
+    fn other(suite: u16) -> u16 {
+        SUITE_SPAKE2_AES256GCM + SUITE_SPAKE2_CHACHA20POLY1305 - suite
+    }
+    let code = code();
+    let meddlers: [(&str, Place, Meddler); 8] = [
+        ("the receiver's bit", Place::Hello, in_hello(|m| m.capabilities ^= AES_IS_SLOW)),
+        ("no ChaCha20 at the receiver", Place::Hello, in_hello(|m| m.suites = vec![SUITE_SPAKE2_AES256GCM])),
+        ("no AES at the receiver", Place::Hello, in_hello(|m| m.suites = vec![SUITE_SPAKE2_CHACHA20POLY1305])),
+        ("the sender's bit", Place::Reply, in_reply(|m| m.capabilities ^= AES_IS_SLOW)),
+        ("the choice", Place::Reply, in_reply(|m| m.exchange.suite = other(m.exchange.suite))),
+        (
+            "the sender's bit and the choice",
+            Place::Reply,
+            in_reply(|m| {
+                m.capabilities ^= AES_IS_SLOW;
+                m.exchange.suite = other(m.exchange.suite);
+            }),
+        ),
+        (
+            "the sender's list and the choice",
+            Place::Reply,
+            in_reply(|m| {
+                m.exchange.suite = other(m.exchange.suite);
+                m.suites = vec![m.exchange.suite];
+            }),
+        ),
+        (
+            "both bits",
+            Place::Hello,
+            Arc::new(|place, bytes| {
+                Fate::Pass(match place {
+                    Place::Hello => edited::<Hello>(&bytes, |m| m.capabilities ^= AES_IS_SLOW),
+                    Place::Reply => edited::<Reply>(&bytes, |m| m.capabilities ^= AES_IS_SLOW),
+                    Place::SenderTag | Place::ReceiverTag => bytes,
+                })
+            }),
+        ),
+    ];
+    for processors in PROCESSORS {
+        for (what, place, meddler) in &meddlers {
+            let outcome = meet_on(processors, [&code; 2], &budget().0, meddler.clone()).await;
+            assert_no_session(&outcome, *place, &format!("{what}, {processors:?}"));
+            assert_eq!(outcome.receiver.err().unwrap().kind(), Kind::WrongCode, "{what}, {processors:?}");
+        }
+    }
+}
+
+/// A sender that has the code and takes the worse suite all the same.
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_chooses_the_worse_cipher_is_refused() {
+    let code = code();
+    for (aes, worse) in [(Aes::InHardware, SUITE_SPAKE2_CHACHA20POLY1305), (Aes::InSoftware, SUITE_SPAKE2_AES256GCM)] {
+        let [near, mut far] = duplex();
+        let sender = async {
+            let hello = far.1.read_frame(4096).await.unwrap();
+            let first: Hello = hello.frame().decode().unwrap();
+            let (exchange, message) =
+                Exchange::start(Role::Sender, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+            let key = exchange.finish(&first.exchanges[0].message).unwrap();
+            let exchange = ExchangeMessage { suite: worse, message };
+            let reply = Reply { version: VERSION, suites: SUITES.to_vec(), capabilities: 0, random: [7; 16], exchange };
+            let mut bytes = bytes_of(&reply);
+            let transcript = Transcript::new(code.slot(), crypto::Mode::Code, hello.bytes(), &bytes);
+            let cipher = if worse == SUITE_SPAKE2_AES256GCM { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
+            let keys = Keys::derive(&key, transcript, cipher);
+            encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).unwrap();
+            far.0.write(bytes.into()).await.unwrap();
+            far
+        };
+        let (receiver, _far) = tokio::join!(receive_on(aes, &code, near), sender);
+        assert_eq!(receiver.err().unwrap().kind(), Kind::WrongCode, "{aes:?}");
+    }
+}
+
+/// A receiver of another version, made by hand. Proves itself, and gives the sender's choice and the cipher that opened
+/// its first record.
+async fn foreign_receiver(
+    code: &Code,
+    change: fn(&mut Hello),
+    (mut send, mut recv): Stream,
+) -> Result<(u16, Cipher), Alert> {
     let (exchange, message) =
         Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
     let mut hello = Hello {
         version: VERSION,
-        suites: vec![SUITE_SPAKE2_AES256GCM],
+        suites: SUITES.to_vec(),
         capabilities: 0,
         random: [7; 16],
         mode: Mode::Code,
-        exchanges: vec![ExchangeMessage { suite: SUITE_SPAKE2_AES256GCM, message }],
+        exchanges: SUITES.map(|suite| ExchangeMessage { suite, message: message.clone() }).to_vec(),
     };
     change(&mut hello);
     let hello = bytes_of(&hello);
@@ -467,31 +602,48 @@ async fn foreign_receiver(code: &Code, change: fn(&mut Hello), (mut send, mut re
     let answer = recv.read_frame(4096).await.unwrap();
     let Ok(reply) = answer.frame().decode::<Reply>() else { return Err(answer.frame().decode().unwrap()) };
     let key = exchange.finish(&reply.exchange.message).unwrap();
-    let keys = Keys::derive(&key, Transcript::new(code.slot(), crypto::Mode::Code, &hello, answer.bytes()));
+    let keys = |cipher| {
+        let transcript = Transcript::new(code.slot(), crypto::Mode::Code, &hello, answer.bytes());
+        Keys::derive(&key, transcript, cipher)
+    };
     let confirm: Confirm = recv.read_frame(4096).await.unwrap().frame().decode().unwrap();
-    keys.verify(Role::Sender, &confirm.tag).unwrap();
-    send.write(bytes_of(&Confirm { tag: keys.receiver_tag() }).into()).await.unwrap();
-    Ok(reply)
+    keys(Cipher::Aes256Gcm).verify(Role::Sender, &confirm.tag).unwrap();
+    let opener = |cipher| -> Opener { keys(cipher).into_records(Role::Receiver).1 };
+    let tag = keys(Cipher::Aes256Gcm).receiver_tag();
+    send.write(bytes_of(&Confirm { tag }).into()).await.unwrap();
+    let record = recv.read().await.unwrap().unwrap();
+    let opens = |cipher: &Cipher| opener(*cipher).open(&mut record.to_vec()).is_ok();
+    let ciphers: Vec<Cipher> = [Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305].into_iter().filter(opens).collect();
+    assert_eq!(ciphers.len(), 1, "{ciphers:?} open the first record");
+    Ok((reply.exchange.suite, ciphers[0]))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_receiver_is_served_with_what_both_have_and_a_strange_one_is_told() {
     let code = code();
     type Change = fn(&mut Hello);
-    let cases: [(Change, Result<(), AlertReason>); 6] = [
-        (|_| {}, Ok(())),
-        (|h| (h.suites, h.capabilities) = (vec![900, SUITE_SPAKE2_AES256GCM], u64::MAX), Ok(())),
-        (|h| h.exchanges.insert(0, ExchangeMessage { suite: 900, message: vec![1; 900] }), Ok(())),
+    type Served = Result<(u16, Cipher), AlertReason>;
+    const AES: Served = Ok((SUITE_SPAKE2_AES256GCM, Cipher::Aes256Gcm));
+    const CHACHA20: Served = Ok((SUITE_SPAKE2_CHACHA20POLY1305, Cipher::ChaCha20Poly1305));
+    let cases: [(Change, Served); 11] = [
+        (|_| {}, AES),
+        (|h| h.capabilities = AES_IS_SLOW, CHACHA20),
+        (|h| h.capabilities = !AES_IS_SLOW, AES),
+        (|h| h.suites = vec![900, SUITE_SPAKE2_CHACHA20POLY1305], CHACHA20),
+        (|h| (h.suites, h.capabilities) = (vec![900, SUITE_SPAKE2_AES256GCM], u64::MAX), AES),
+        (|h| h.exchanges.insert(0, ExchangeMessage { suite: 900, message: vec![1; 900] }), AES),
         (|h| h.version = VERSION + 1, Err(AlertReason::Version)),
         (|h| h.suites = vec![900], Err(AlertReason::Suite)),
         (|h| h.exchanges[0].message[0] = b'B', Err(AlertReason::Malformed)),
+        (|h| drop(h.exchanges.remove(0)), Err(AlertReason::Malformed)),
+        (|h| (h.capabilities, _) = (AES_IS_SLOW, h.exchanges.pop()), Err(AlertReason::Malformed)),
     ];
     for (n, (change, expected)) in cases.into_iter().enumerate() {
         let (budget, _) = budget();
         let [near, far] = duplex();
-        let (receiver, sender) =
-            tokio::join!(foreign_receiver(&code, change, near), respond(&code, &budget, early(), far.0, far.1));
-        assert_eq!(receiver.map(|_| ()).map_err(|alert| alert.reason), expected, "case {n}");
+        let sender = respond_on(Aes::InHardware, &code, &budget, early(), far);
+        let (receiver, sender) = tokio::join!(foreign_receiver(&code, change, near), sender);
+        assert_eq!(receiver.map_err(|alert| alert.reason), expected, "case {n}");
         assert_eq!(sender.is_ok(), expected.is_ok(), "case {n}");
         assert_eq!(budget.left(), BURST, "case {n}");
     }
