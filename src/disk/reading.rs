@@ -16,12 +16,11 @@ use std::{
 use super::stamp::Stamp;
 use crate::manifest::SafePath;
 
-/// What is kept of one file for whoever is behind: half of the largest window of a relay, so that receivers of one speed
-/// find each other.
-const KEPT: usize = 8 * 1024 * 1024;
+/// What is kept of one file for whoever is behind: some twenty records.
+const KEPT: usize = 4 * 1024 * 1024;
 
 /// What is kept of all files.
-const KEPT_IN_ALL: usize = 32 * 1024 * 1024;
+const KEPT_IN_ALL: usize = 16 * 1024 * 1024;
 
 /// The files that are being read. A handle: clones share them.
 #[derive(Debug, Clone, Default)]
@@ -232,7 +231,7 @@ mod tests {
         }
         assert_eq!(readings.0.kept.load(Ordering::Relaxed), KEPT);
         other.read_at(0, &mut buf).unwrap(); // far behind: from the disk, and not kept
-        assert_eq!(lock(&other.pieces).pieces[0].0, (12 * MIB) as u64);
+        assert_eq!(lock(&other.pieces).pieces[0].0, (16 * MIB) as u64);
         drop((alone, other));
         assert_eq!(readings.0.kept.load(Ordering::Relaxed), 0);
         assert!(lock(&readings.0.open).is_empty());

@@ -18,8 +18,9 @@ use crate::{
     },
 };
 
-/// Records that are ready before the line takes them.
-const AHEAD: usize = 2;
+/// Records that are read, or being read, before the line takes them: one is filled while the one before it leaves. More
+/// of them are no faster, and fifty downloads have theirs at once.
+const AHEAD: usize = 1;
 
 /// Room that the frames around a file's content take.
 const FRAMES: usize = 64;
@@ -90,7 +91,7 @@ struct Reader {
 impl Reader {
     /// One call a record: a thread that waited for the line would keep a test's clock from moving.
     async fn run(mut self, records: mpsc::Sender<Fed>) {
-        loop {
+        while let Ok(place) = records.reserve().await {
             let filled = spawn_blocking(move || {
                 let fed = self.fill();
                 (self, fed)
@@ -101,13 +102,13 @@ impl Reader {
                     fed
                 }
                 Err(e) => {
-                    let _ = records.send(Err(Error::new(Kind::Transfer, format!("reading failed: {e}")))).await;
-                    return;
+                    return place.send(Err(Error::new(Kind::Transfer, format!("reading failed: {e}"))));
                 }
             };
             let Some(fed) = fed.transpose() else { return };
             let failed = fed.is_err();
-            if records.send(fed).await.is_err() || failed {
+            place.send(fed);
+            if failed {
                 return;
             }
         }
