@@ -16,9 +16,9 @@ mod tuning;
 
 pub use self::{
     buffers::{Buffer, Buffers},
-    endpoint::{Listener, connect, listen, local_addresses},
+    endpoint::{Listener, connect, connect_over, listen, listen_on, local_addresses},
     line::{LineError, Lost},
-    socket::Clamped,
+    socket::{Clamped, Socket},
     tls::Identity,
     transport::{Connection, RecvHalf, SendHalf},
     trust::{Expect, KnownRelays, Verified},

@@ -1,7 +1,7 @@
 //! Sockets and connections: listening on both IP versions, and reaching a relay by whichever of its addresses answers.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -14,8 +14,8 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    route::{LONGEST_PACKET, ORDINARY_PACKET, longest_packet},
-    socket::{Clamped, bind},
+    route::{LONGEST_PACKET, ORDINARY_PACKET},
+    socket::{Clamped, Socket, Ways},
     tls::{self, Identity, Refusal, Verdict},
     transport::Connection,
     trust::{Expect, Verified},
@@ -47,6 +47,7 @@ const STREAMS_PER_CLIENT: u32 = 16;
 pub struct Listener {
     endpoint: quinn::Endpoint,
     clamped: Option<Clamped>,
+    ways: Ways,
     /// For clients to whom packets are of ordinary length.
     config: quinn::ServerConfig,
 }
@@ -56,21 +57,31 @@ pub struct Listener {
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
 pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
-    let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
-        .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET)));
-    let socket = bind(addr).or_else(|e| match addr.ip() {
+    let socket = Socket::bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
-            bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
+            Socket::bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
         }
         _ => Err(e),
     });
     let socket = socket.map_err(|e| {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
-    let clamped = Clamped::of(&socket).filter(|_| !is_near(addr));
-    Ok(Listener { endpoint: endpoint(socket, Some(config.clone()))?, clamped, config })
+    listen_on(socket, identity)
+}
+
+/// Listens on a socket: the line may be anything that carries datagrams.
+///
+/// # Errors
+/// [`Kind::Network`] where the socket has no address.
+pub fn listen_on(socket: Socket, identity: &Identity) -> Result<Listener> {
+    let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
+        .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET)));
+    let (clamped, ways) = (socket.clamped(), socket.ways());
+    let endpoint = endpoint(socket, Some(config.clone()))?;
+    let clamped = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_near));
+    Ok(Listener { endpoint, clamped, ways, config })
 }
 
 impl Listener {
@@ -84,7 +95,7 @@ impl Listener {
     /// # Errors
     /// How the handshake failed.
     pub async fn admit(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
-        let connecting = match longest_packet(incoming.remote_address()) {
+        let connecting = match self.ways.longest_packet(incoming.remote_address()) {
             ORDINARY_PACKET => incoming.accept()?,
             longest => {
                 let mut config = self.config.clone();
@@ -126,19 +137,12 @@ fn is_near(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
 
-/// A client's endpoint: one UDP socket for both IP versions, or for IPv4 where the machine has no other.
-fn client_endpoint() -> Result<(quinn::Endpoint, Option<Clamped>)> {
-    let socket = bind((Ipv6Addr::UNSPECIFIED, 0).into())
-        .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, 0).into()))
-        .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
-    let clamped = Clamped::of(&socket);
-    Ok((endpoint(socket, None)?, clamped))
-}
-
-fn endpoint(socket: UdpSocket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
+fn endpoint(socket: Socket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
     let mut config = quinn::EndpointConfig::default();
     let _ = config.max_udp_payload_size(LONGEST_PACKET); // fails only outside of 1,200 to 65,527
-    quinn::Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
+    let (carrier, seed) = socket.into_parts();
+    config.rng_seed(seed);
+    quinn::Endpoint::new_with_abstract_socket(config, server, carrier, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))
 }
 
@@ -179,8 +183,20 @@ impl Connected {
 /// # Errors
 /// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
 pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
-    let (endpoint, clamped) = client_endpoint()?;
-    match timeout(CONNECT_TIMEOUT, race(&endpoint, relays, expect)).await {
+    let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
+        .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
+    connect_over(socket, relays, expect).await
+}
+
+/// Connects as [`connect`] does, over a socket: the line may be anything that carries datagrams.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
+    let (clamped, ways) = (socket.clamped(), socket.ways());
+    let endpoint = endpoint(socket, None)?;
+    match timeout(CONNECT_TIMEOUT, race(&endpoint, ways, relays, expect)).await {
         Ok(outcome) => {
             let (connection, verified, relay) = outcome?;
             debug!("connected to a relay, which {:?} vouches for", verified.by);
@@ -193,14 +209,14 @@ pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> 
 
 type Winner = (Connection, Verified, RelayAddr);
 
-async fn race(endpoint: &quinn::Endpoint, relays: &[RelayAddr], expect: Expect) -> Result<Winner> {
+async fn race(endpoint: &quinn::Endpoint, ways: Ways, relays: &[RelayAddr], expect: Expect) -> Result<Winner> {
     let candidates = resolve(relays).await?;
     let mut attempts = JoinSet::new();
     for (i, (relay, addr)) in candidates.into_iter().enumerate() {
         let endpoint = endpoint.clone();
         attempts.spawn(async move {
             sleep(HEAD_START * i as u32).await;
-            attempt(&endpoint, &relay, addr, expect).await.map(|(c, v)| (c, v, relay))
+            attempt((&endpoint, ways), &relay, addr, expect).await.map(|(c, v)| (c, v, relay))
         });
     }
     let mut first_failure = None;
@@ -245,7 +261,7 @@ async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
 }
 
 async fn attempt(
-    endpoint: &quinn::Endpoint,
+    (endpoint, ways): (&quinn::Endpoint, Ways),
     relay: &RelayAddr,
     addr: SocketAddr,
     expect: Expect,
@@ -254,7 +270,7 @@ async fn attempt(
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, longest_packet(addr))));
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, ways.longest_packet(addr))));
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;

@@ -1,16 +1,95 @@
-//! UDP sockets: both IP versions on one, and what the system gives them.
+//! Sockets: those of this machine, both IP versions on one, and whatever else carries datagrams.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
+use socket2::{Domain, Protocol, Type};
+
+use super::route::{ORDINARY_PACKET, longest_packet};
 
 /// What a socket is asked to buffer in each direction. The default of Linux, 208 KiB, is short for a fast line: a burst
 /// of 4 MiB is 32 ms of 1 Gbit/s, and on loopback it made 4.6 Gbit/s of 3.6.
 const BUFFER: usize = 4 * 1024 * 1024;
 
-/// Opens a socket on `addr` with large buffers. An IPv6 socket takes IPv4 as well.
-pub(super) fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+/// Where datagrams leave and arrive.
+#[derive(Debug)]
+pub struct Socket {
+    carrier: Arc<dyn AsyncUdpSocket>,
+    nature: Nature,
+}
+
+#[derive(Debug)]
+enum Nature {
+    /// Of this machine.
+    Udp { clamped: Option<Clamped> },
+    /// In memory.
+    Memory { seed: [u8; 32] },
+}
+
+impl Socket {
+    /// A UDP socket on `addr` with large buffers. An IPv6 socket takes IPv4 as well.
+    pub(super) fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let socket = bind(addr)?;
+        let clamped = Clamped::of(&socket);
+        Ok(Self { carrier: TokioRuntime.wrap_udp_socket(socket)?, nature: Nature::Udp { clamped } })
+    }
+
+    /// A line in memory, for tests and benchmarks. What QUIC draws at random comes from `seed`, so that a run can be
+    /// repeated: nothing that is seeded may reach a network.
+    pub fn in_memory(carrier: Arc<dyn AsyncUdpSocket>, seed: [u8; 32]) -> Self {
+        Self { carrier, nature: Nature::Memory { seed } }
+    }
+
+    /// How it came short of buffers, where it did.
+    pub(super) fn clamped(&self) -> Option<Clamped> {
+        match self.nature {
+            Nature::Udp { clamped } => clamped,
+            Nature::Memory { .. } => None,
+        }
+    }
+
+    /// What is known of the ways from here.
+    pub(super) fn ways(&self) -> Ways {
+        match self.nature {
+            Nature::Udp { .. } => Ways::System,
+            Nature::Memory { .. } => Ways::Unknown,
+        }
+    }
+
+    /// Takes it apart for an endpoint: the carrier, and the seed where it has one.
+    pub(super) fn into_parts(self) -> (Arc<dyn AsyncUdpSocket>, Option<[u8; 32]>) {
+        match self.nature {
+            Nature::Udp { .. } => (self.carrier, None),
+            Nature::Memory { seed } => (self.carrier, Some(seed)),
+        }
+    }
+}
+
+/// Who knows the ways to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ways {
+    /// This machine.
+    System,
+    /// Nobody.
+    Unknown,
+}
+
+impl Ways {
+    /// The longest UDP payload that is worth trying on the way to `peer`.
+    pub(super) fn longest_packet(self, peer: SocketAddr) -> u16 {
+        match self {
+            Self::System => longest_packet(peer),
+            Self::Unknown => ORDINARY_PACKET,
+        }
+    }
+}
+
+fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -21,7 +100,7 @@ pub(super) fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// Linux gives what its limit allows; the BSDs and macOS refuse what is above theirs and leave the default.
-fn ask_for(set: impl Fn(usize) -> std::io::Result<()>) {
+fn ask_for(set: impl Fn(usize) -> io::Result<()>) {
     /// Below this, the default is no less.
     const LEAST: usize = 256 * 1024;
     let mut bytes = BUFFER;
