@@ -14,6 +14,7 @@
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: a hostile relay between a real sender and a real receiver.
 //! - [`hostile_sender`], [`hostile_receiver`], [`hostile_client`]: hostile peers of a real receiver, sender and relay.
+//! - [`lines`]: the network in memory, and whole transfers over bad lines in virtual time.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
 //! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit.
@@ -32,10 +33,13 @@ mod hostile_client;
 mod hostile_receiver;
 mod hostile_sender;
 mod layers;
+mod lines;
 mod many;
 mod output;
 mod questions;
 mod roundtrip;
 mod session;
 mod support;
+#[path = "../vnet/mod.rs"]
+mod vnet;
 mod ways;

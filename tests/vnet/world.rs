@@ -1,0 +1,231 @@
+//! The real relay, a real sender and real receivers on a network.
+
+use std::{
+    cell::Cell,
+    future::pending,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use qshare::{
+    code::{Code, Pin, RelayAddr, Secret},
+    error::Result,
+    event::{Event, Finished, StopReason},
+    manifest::ShareId,
+    net::{self, Expect, Identity, endpoint::Connected},
+    relay,
+    state::StateDir,
+    transfer::{Budget, Clash, Events, Registration, Settings, Share, Source, SystemClock, receive},
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+
+use super::{host::Host, network::Network, scratch::Scratch, way::Way};
+
+/// The port of every relay here.
+const PORT: u16 = 4433;
+
+/// A network with a relay on it, and files to send.
+pub(crate) struct World {
+    /// The network.
+    pub(crate) network: Network,
+    /// Its files; removed with it.
+    pub(crate) scratch: Scratch,
+    /// The relay's host.
+    pub(crate) host: Host,
+    addr: RelayAddr,
+    pin: Pin,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    received: Cell<u64>,
+}
+
+impl World {
+    /// Starts a relay on a host of its own.
+    pub(crate) fn new(network: &Network, config: relay::Config) -> Self {
+        let scratch = Scratch::new();
+        let state = StateDir::open(scratch.path("relay")).unwrap();
+        let identity = Identity::load_or_create(&state).unwrap();
+        let host = network.host();
+        let socket = host.bind(PORT);
+        let addr = RelayAddr::from(socket.addr());
+        let listener = net::listen_on(socket, &identity).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(relay::serve(listener, config, async {
+            let _ = stopped.await;
+        }));
+        let network = network.clone();
+        Self { network, scratch, host, addr, pin: identity.pin(), stop, serving, received: Cell::new(0) }
+    }
+
+    /// Shares files from a new host, which has this way to the relay.
+    ///
+    /// # Errors
+    /// Those of a sender until its code is good.
+    pub(crate) async fn share(&self, way: &Way, paths: &[PathBuf]) -> Result<Sharing> {
+        let settings = Settings { paths: paths.to_vec(), ..Settings::default() };
+        self.share_with(way, settings).await
+    }
+
+    /// As [`World::share`], with all that a share can be.
+    ///
+    /// # Errors
+    /// As [`World::share`].
+    pub(crate) async fn share_with(&self, way: &Way, settings: Settings) -> Result<Sharing> {
+        let host = self.host_beyond(way);
+        let paths = settings.paths.clone();
+        let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
+        let connected = self.connect(&host).await?;
+        let registration = Registration::ask(connected.connection.clone(), None).await?;
+        let secret = Secret::random(5)?;
+        let budget = Budget::open(None, secret.length(), Arc::new(SystemClock))?;
+        let code = Code::new(registration.slot(), secret);
+        let (events, reported) = report();
+        let share = Share::new(settings, source, code.clone(), budget, events);
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            let outcome = share.run(registration, async { drop(stopped.await) }).await;
+            connected.close().await;
+            outcome
+        });
+        Ok(Sharing { host, code, reported, stop, running })
+    }
+
+    /// Downloads to a new host, which has this way to the relay.
+    ///
+    /// # Errors
+    /// Those of a receiver.
+    pub(crate) async fn receive(&self, way: &Way, code: &Code) -> Result<Received> {
+        let number = self.received.replace(self.received.get() + 1);
+        let folder = self.scratch.folder(&format!("received/{number}"));
+        let host = self.host_beyond(way);
+        let began = Instant::now();
+        let connected = self.connect(&host).await?;
+        let connected_after = began.elapsed();
+        let (events, reported) = report();
+        let receiving = async {
+            let offer = receive::connect(&connected.connection, code).await?;
+            let offered_after = began.elapsed();
+            let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
+            let finished = planned.accept(&events, pending()).await?;
+            Ok((offered_after, finished))
+        };
+        let outcome: Result<_> = receiving.await;
+        let took = began.elapsed();
+        connected.close().await;
+        let (offered_after, finished) = outcome?;
+        Ok(Received { host, folder, connected_after, offered_after, took, finished, reported })
+    }
+
+    /// Ends the relay: it says goodbye to whoever is connected.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        self.serving.await.unwrap();
+    }
+
+    /// A new host that has this way to the relay.
+    pub(crate) fn host_beyond(&self, way: &Way) -> Host {
+        let host = self.network.host();
+        self.network.route(&host, &self.host, way);
+        host
+    }
+
+    /// Connects a host to the relay.
+    ///
+    /// # Errors
+    /// Those of a client.
+    pub(crate) async fn connect(&self, host: &Host) -> Result<Connected> {
+        let relays = std::slice::from_ref(&self.addr);
+        net::connect_over(host.bind(0), relays, Expect::Pin(self.pin)).await
+    }
+}
+
+/// What was reported so far.
+type Reported = Arc<Mutex<Vec<Event>>>;
+
+/// Keeps everything that is reported.
+fn report() -> (Events, Reported) {
+    let (events, mut reports) = Events::channel();
+    let reported = Reported::default();
+    let kept = Arc::clone(&reported);
+    tokio::spawn(async move {
+        while let Some(event) = reports.recv().await {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        }
+    });
+    (events, reported)
+}
+
+/// A share whose code is good.
+pub(crate) struct Sharing {
+    /// Where it runs.
+    pub(crate) host: Host,
+    /// Its code.
+    pub(crate) code: Code,
+    reported: Reported,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<StopReason>>,
+}
+
+impl Sharing {
+    /// What it reported so far.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it as Ctrl-C does, if it has not ended by itself.
+    ///
+    /// # Errors
+    /// How it ended, if not well.
+    pub(crate) async fn stop(self) -> Result<StopReason> {
+        let _ = self.stop.send(());
+        self.running.await.unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// How it ended, if not well.
+    pub(crate) async fn ended(self) -> Result<StopReason> {
+        self.running.await.unwrap()
+    }
+}
+
+/// A download that is complete. Times count from the moment at which the receiver began to connect.
+pub(crate) struct Received {
+    /// Where it ran.
+    pub(crate) host: Host,
+    /// What holds the files.
+    pub(crate) folder: PathBuf,
+    /// When the connection to the relay stood.
+    pub(crate) connected_after: Duration,
+    /// When the offer was there.
+    pub(crate) offered_after: Duration,
+    /// When everything was saved and the sender knew.
+    pub(crate) took: Duration,
+    /// What the receiver says: `seconds` counts from the acceptance.
+    pub(crate) finished: Finished,
+    reported: Reported,
+}
+
+impl Received {
+    /// Bits of content a second, from the acceptance to the end.
+    pub(crate) fn goodput(&self) -> f64 {
+        self.finished.bytes as f64 * 8.0 / self.finished.seconds
+    }
+
+    /// What the receiver reported.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it holds a copy of this file, byte for byte.
+    pub(crate) fn holds(&self, original: &Path) -> bool {
+        let copy = self.folder.join(original.file_name().unwrap());
+        std::fs::read(copy).is_ok_and(|copy| copy == std::fs::read(original).unwrap())
+    }
+}
