@@ -34,6 +34,11 @@ impl Network {
         Self(inner)
     }
 
+    /// What all its chance comes from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
     /// A new host, with the next address of 10.0.0.0/8.
     pub(crate) fn host(&self) -> Host {
         let number = self.0.now(|state, _| state.hosts.len() as u32 + 1);

@@ -1,7 +1,7 @@
 //! The real relay, a real sender and real receivers on a network.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     future::pending,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -41,7 +41,7 @@ pub(crate) struct World {
     pin: Pin,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
-    received: Cell<u64>,
+    receivers: RefCell<Vec<Host>>,
 }
 
 impl World {
@@ -59,7 +59,7 @@ impl World {
             let _ = stopped.await;
         }));
         let network = network.clone();
-        Self { network, scratch, host, addr, pin: identity.pin(), stop, serving, received: Cell::new(0) }
+        Self { network, scratch, host, addr, pin: identity.pin(), stop, serving, receivers: RefCell::default() }
     }
 
     /// Shares files from a new host, which has this way to the relay.
@@ -100,9 +100,9 @@ impl World {
     /// # Errors
     /// Those of a receiver.
     pub(crate) async fn receive(&self, way: &Way, code: &Code) -> Result<Received> {
-        let number = self.received.replace(self.received.get() + 1);
-        let folder = self.scratch.folder(&format!("received/{number}"));
         let host = self.host_beyond(way);
+        self.receivers.borrow_mut().push(host.clone());
+        let folder = self.scratch.folder(&format!("received/{}", host.ip()));
         let began = Instant::now();
         let connected = self.connect(&host).await?;
         let connected_after = began.elapsed();
@@ -119,6 +119,11 @@ impl World {
         connected.close().await;
         let (offered_after, finished) = outcome?;
         Ok(Received { host, folder, connected_after, offered_after, took, finished, reported })
+    }
+
+    /// The hosts of all receivers so far, in the order in which they began.
+    pub(crate) fn receivers(&self) -> Vec<Host> {
+        self.receivers.borrow().clone()
     }
 
     /// Ends the relay: it says goodbye to whoever is connected.

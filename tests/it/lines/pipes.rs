@@ -1,0 +1,399 @@
+//! What a line does to single packets.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSliceMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::{
+    AsyncUdpSocket,
+    udp::{EcnCodepoint, RecvMeta, Transmit},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::vnet::{HEADERS, Host, Line, Network, Pipe, STEP, Socket, Tally, Way, mbit, virtually};
+
+/// With its headers a packet of 1,250 bytes, which takes 1 ms at 10 Mbit/s.
+const PAYLOAD: usize = 1222;
+const PACKET: u64 = PAYLOAD as u64 + HEADERS;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Two hosts, a line from one to the other, and numbered packets on it.
+struct Probe {
+    from: Host,
+    to: Host,
+    out: Arc<Socket>,
+    incoming: Arc<Socket>,
+    pipe: Pipe,
+    began: Instant,
+}
+
+impl Probe {
+    fn new(network: &Network, line: &Line) -> Self {
+        let way = network.way(line);
+        let (from, to) = (network.host(), network.host());
+        network.route(&from, &to, &way);
+        to.set_receive_buffer(u64::MAX);
+        let (out, incoming) = (from.bind(0), to.bind(7));
+        Self { from, to, out, incoming, pipe: way.there[0].clone(), began: Instant::now() }
+    }
+
+    /// Sends the packets with these numbers at once.
+    fn send(&self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            send(&self.out, &self.incoming, &packet(number, PAYLOAD)).unwrap();
+        }
+    }
+
+    /// Everything that arrives until nothing has for a second: number and time since the beginning.
+    async fn arrivals(&self) -> Vec<(u32, Duration)> {
+        let mut all = Vec::new();
+        while let Ok((payload, _)) = timeout(Duration::from_secs(1), receive(&self.incoming)).await {
+            let number = u32::from_be_bytes(payload[..4].try_into().unwrap());
+            all.push((number, self.began.elapsed()));
+        }
+        all
+    }
+
+    /// The numbers of what arrives.
+    async fn numbers(&self) -> Vec<u32> {
+        self.arrivals().await.into_iter().map(|(number, _)| number).collect()
+    }
+}
+
+fn packet(number: u32, length: usize) -> Vec<u8> {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(length, 0);
+    payload
+}
+
+fn send(from: &Socket, to: &Socket, payload: &[u8]) -> io::Result<()> {
+    transmit(from, to, payload, None, None)
+}
+
+fn transmit(
+    from: &Socket,
+    to: &Socket,
+    contents: &[u8],
+    segment_size: Option<usize>,
+    ecn: Option<EcnCodepoint>,
+) -> io::Result<()> {
+    from.try_send(&Transmit { destination: to.addr(), ecn, contents, segment_size, src_ip: None })
+}
+
+async fn receive(socket: &Socket) -> (Vec<u8>, RecvMeta) {
+    let mut buffer = vec![0; 10_000];
+    let mut meta = [RecvMeta::default()];
+    poll_fn(|cx| socket.poll_recv(cx, &mut [IoSliceMut::new(&mut buffer)], &mut meta)).await.unwrap();
+    buffer.truncate(meta[0].len);
+    (buffer, meta[0])
+}
+
+fn tally(packets: u64) -> Tally {
+    Tally { packets, bytes: packets * PACKET }
+}
+
+/// Whether something that was due at `due` was seen at `seen`: at the end of the step at most.
+fn on_time(seen: Duration, due: Duration) -> bool {
+    seen >= due && seen < due + STEP
+}
+
+#[test]
+fn the_rate_and_the_delay_are_exact() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::from_micros(40_360)).queue(u64::MAX));
+        probe.send(0..500);
+        let arrivals = probe.arrivals().await;
+        assert_eq!(arrivals.len(), 500);
+        for (number, at) in arrivals {
+            let due = MS * (number + 1) + Duration::from_micros(20_180);
+            assert!(on_time(at, due), "{number}: {at:?} instead of {due:?}");
+        }
+        assert_eq!(probe.pipe.counters().delivered, tally(500));
+    });
+}
+
+#[test]
+fn the_rate_is_shared_by_all_that_take_the_pipe() {
+    virtually(1, async |network| {
+        let bottleneck = network.way(&Line::new(mbit(10), Duration::ZERO).queue(u64::MAX));
+        let server = network.host();
+        let incoming = server.bind(7);
+        for _ in 0..2 {
+            let host = network.host();
+            let last_mile = network.way(&Line::new(mbit(100), 2 * MS).queue(u64::MAX));
+            network.route(&host, &server, &last_mile.then(&bottleneck));
+            let out = host.bind(0);
+            (0..100).for_each(|i| send(&out, &incoming, &packet(i, PAYLOAD)).unwrap());
+        }
+        let began = Instant::now();
+        for _ in 0..200 {
+            receive(&incoming).await;
+        }
+        // 0.1 ms on the faster pipe and 1 ms of its delay, before the first of 200 gets to the slower.
+        let due = Duration::from_micros(1_100) + 200 * MS;
+        assert!(on_time(began.elapsed(), due), "{:?}", began.elapsed());
+        assert_eq!(bottleneck.there[0].counters().offered, tally(200));
+    });
+}
+
+#[test]
+fn a_share_of_packets_is_lost() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::ideal().loss(0.05));
+        for batch in 0..20 {
+            probe.send(batch * 1000..(batch + 1) * 1000);
+            sleep(MS).await;
+        }
+        let arrived = probe.numbers().await.len() as u64;
+        let counters = probe.pipe.counters();
+        assert_eq!((counters.offered, counters.delivered), (tally(20_000), tally(arrived)));
+        assert_eq!(counters.lost, tally(20_000 - arrived));
+        // The standard deviation is 31.
+        assert!(counters.lost.packets.abs_diff(1000) < 100, "{} lost", counters.lost.packets);
+    });
+}
+
+#[test]
+fn bursts_have_their_share_and_their_length() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::ideal().bursts(0.02, 5.0));
+        let mut arrived = Vec::new();
+        for batch in 0..100 {
+            probe.send(batch * 1000..(batch + 1) * 1000);
+            while arrived.len() as u64 + probe.pipe.counters().lost.packets < u64::from(batch + 1) * 1000 {
+                let (payload, _) = receive(&probe.incoming).await;
+                arrived.push(u32::from_be_bytes(payload[..4].try_into().unwrap()));
+            }
+        }
+        let gaps: Vec<u32> = arrived.windows(2).map(|pair| pair[1] - pair[0] - 1).filter(|gap| *gap > 0).collect();
+        let lost: u32 = gaps.iter().sum();
+        let mean = f64::from(lost) / gaps.len() as f64;
+        // 400 bursts: the standard deviation of their mean length is 0.22, that of the loss 140.
+        assert!((4.0..6.0).contains(&mean), "{} bursts of {mean}", gaps.len());
+        assert!(lost.abs_diff(2000) < 500, "{lost} lost");
+    });
+}
+
+#[test]
+fn a_full_queue_drops_what_comes_last() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::ZERO).queue(10 * PACKET));
+        probe.send(0..30);
+        sleep(3 * MS).await;
+        probe.send(100..110);
+        assert_eq!(probe.numbers().await, (0..10).chain(100..103).collect::<Vec<_>>());
+        let counters = probe.pipe.counters();
+        assert_eq!((counters.overflowed, counters.highest_queue), (tally(27), 10 * PACKET));
+        assert_eq!(counters.dropped(), tally(27));
+    });
+}
+
+#[test]
+fn a_policer_lets_a_burst_pass_and_then_its_rate() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::ideal().policer(mbit(10), 10 * PACKET));
+        probe.send(0..30);
+        for i in 1..=100 {
+            sleep(MS).await;
+            probe.send([2 * i, 2 * i + 1].map(|n| 1000 + n)); // twice the rate
+        }
+        let numbers = probe.numbers().await;
+        assert_eq!(numbers.iter().filter(|n| **n < 1000).count(), 10);
+        assert_eq!(numbers.iter().filter(|n| **n >= 1000).count(), 100);
+        assert_eq!(probe.pipe.counters().policed, tally(20 + 100));
+    });
+}
+
+#[test]
+fn jitter_spreads_and_keeps_the_order() {
+    virtually(1, async |network| {
+        let line = Line { delay: 10 * MS, ..Line::ideal() }.jitter(10 * MS);
+        let probe = Probe::new(&network, &line);
+        let (mut least, mut most, mut last) = (Duration::MAX, Duration::ZERO, None);
+        let sending = async {
+            for i in 0..200 {
+                sleep_until(probe.began + 30 * MS * i).await; // so far apart that none waits for another
+                probe.send([i]);
+            }
+        };
+        let receiving = async {
+            for (number, at) in probe.arrivals().await {
+                assert!(last.replace(number) < Some(number));
+                let took = at - 30 * MS * number;
+                (least, most) = (least.min(took), most.max(took));
+            }
+        };
+        tokio::join!(sending, receiving);
+        assert!(least >= 10 * MS && least < 11 * MS, "{least:?}");
+        assert!(most > 19 * MS && most < 20 * MS + STEP, "{most:?}");
+        probe.send(0..200);
+        assert!(probe.numbers().await.is_sorted());
+    });
+}
+
+#[test]
+fn a_share_of_packets_is_overtaken() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(10), 10 * MS).queue(u64::MAX).reordering(0.1, Duration::from_micros(3_500));
+        let probe = Probe::new(&network, &line);
+        probe.send(0..2000);
+        let arrivals = probe.arrivals().await;
+        let (late, prompt): (Vec<_>, Vec<_>) = arrivals.iter().partition(|(n, at)| *at > MS * (n + 1) + 6 * MS);
+        assert!(late.len().abs_diff(200) < 60, "{} were late", late.len()); // the standard deviation is 13
+        assert!(late.iter().all(|(n, at)| on_time(*at, MS * (n + 1) + Duration::from_micros(8_500))));
+        assert!(prompt.iter().all(|(n, at)| on_time(*at, MS * (n + 1) + 5 * MS)));
+        assert!(!arrivals.is_sorted());
+    });
+}
+
+#[test]
+fn a_share_of_packets_arrives_twice() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::ideal().duplication(0.2));
+        probe.send(0..2000);
+        let numbers = probe.numbers().await;
+        let twice = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64;
+        assert!(twice.abs_diff(400) < 90, "{twice}"); // the standard deviation is 18
+        assert_eq!(numbers.len() as u64, 2000 + twice);
+        let counters = probe.pipe.counters();
+        assert_eq!((counters.duplicated, counters.delivered), (tally(twice), tally(2000 + twice)));
+    });
+}
+
+#[test]
+fn segments_are_packets_and_long_ones_are_dropped() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::ideal().mtu(1500));
+        let (out, incoming) = (&probe.out, &probe.incoming);
+        assert_eq!((out.max_transmit_segments(), out.max_receive_segments(), out.may_fragment()), (10, 1, false));
+        send(out, incoming, &packet(0, 1472)).unwrap();
+        send(out, incoming, &packet(1, 1473)).unwrap();
+        transmit(out, incoming, &[5; 2500], Some(1000), Some(EcnCodepoint::Ect0)).unwrap();
+        let mut lengths = Vec::new();
+        for _ in 0..4 {
+            let (payload, meta) = receive(incoming).await;
+            assert_eq!((meta.addr, meta.dst_ip), (out.addr(), Some(probe.to.ip())));
+            assert_eq!(meta.ecn, (payload[0] == 5).then_some(EcnCodepoint::Ect0));
+            lengths.push(payload.len());
+        }
+        assert_eq!(lengths, [1472, 1000, 1000, 500]);
+        assert_eq!(probe.pipe.counters().too_long, Tally { packets: 1, bytes: 1501 });
+    });
+}
+
+#[test]
+fn a_cut_lets_pass_only_what_is_on_its_way() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::new(mbit(10), 100 * MS).queue(u64::MAX));
+        probe.pipe.cut_after(Duration::from_micros(4_500), 100 * MS);
+        probe.send(0..10);
+        sleep(50 * MS).await;
+        probe.send(100..110);
+        sleep(60 * MS).await;
+        probe.send(200..210);
+        assert_eq!(probe.numbers().await, (0..4).chain(200..210).collect::<Vec<_>>());
+        assert_eq!(probe.pipe.counters().cut, tally(6 + 10));
+    });
+}
+
+#[test]
+fn a_paused_host_takes_and_sends_nothing() {
+    virtually(1, async |network| {
+        let (a, b) = (network.host(), network.host());
+        network.route(&a, &b, &Way { there: vec![network.pipe(&Line::ideal())], back: Vec::new() });
+        b.set_receive_buffer(3 * PAYLOAD as u64);
+        let (out, incoming) = (a.bind(0), b.bind(7));
+        b.pause();
+        (0..5).for_each(|i| send(&out, &incoming, &packet(i, PAYLOAD)).unwrap());
+        assert!(timeout(Duration::from_secs(5), receive(&incoming)).await.is_err());
+        assert_eq!(b.overflowed(), tally(2));
+        let refused = send(&incoming, &out, &[0]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        let mut poller = Arc::clone(&incoming).create_io_poller();
+        let began = Instant::now();
+        tokio::join!(
+            async {
+                poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
+                assert_eq!(began.elapsed(), 20 * MS);
+                send(&incoming, &out, &[0]).unwrap();
+            },
+            async {
+                receive(&incoming).await;
+                assert_eq!(began.elapsed(), 20 * MS);
+            },
+            async {
+                sleep(20 * MS).await;
+                b.resume();
+            }
+        );
+    });
+}
+
+#[test]
+fn a_line_changes_while_packets_are_on_it() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::ZERO).queue(u64::MAX));
+        // Half of the third packet has been sent: the other half takes ten times as long.
+        probe.pipe.change_after(Duration::from_micros(2_500), |line| line.rate = Some(mbit(1)));
+        probe.pipe.change_after(Duration::from_micros(27_600), |line| {
+            line.rate = Some(mbit(100));
+            line.delay = 50 * MS;
+        });
+        probe.send(0..6);
+        let due = [1_000, 2_000, 7_500, 17_500, 27_500, 27_600 + 99 + 50_000].map(Duration::from_micros);
+        let arrivals = probe.arrivals().await;
+        assert_eq!(arrivals.len(), due.len());
+        for ((number, at), due) in arrivals.into_iter().zip(due) {
+            assert!(on_time(at, due), "{number}: {at:?} instead of {due:?}");
+        }
+    });
+}
+
+#[test]
+fn a_packet_without_a_way_is_a_stray() {
+    virtually(1, async |network| {
+        let probe = Probe::new(&network, &Line::new(mbit(10), MS));
+        let nowhere = network.host().bind(7);
+        send(&probe.out, &nowhere, &packet(0, PAYLOAD)).unwrap();
+        let closed = probe.to.bind(8);
+        send(&probe.out, &closed, &packet(1, PAYLOAD)).unwrap();
+        drop(closed);
+        let here = probe.from.bind(9);
+        send(&probe.out, &here, &packet(2, PAYLOAD)).unwrap();
+        assert_eq!(receive(&here).await.0.len(), PAYLOAD);
+        assert!(probe.numbers().await.is_empty());
+        assert_eq!(network.strays(), tally(2));
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_fates() {
+    let line = || Line::ideal().loss(0.1).bursts(0.05, 3.0).duplication(0.1).reordering(0.1, 2 * MS).jitter(MS);
+    let run = |seed: u64, line: Line, other: Line| {
+        virtually(seed, async |network| {
+            let others = Probe::new(&network, &other);
+            let probe = Probe::new(&network, &line);
+            for i in 0..500 {
+                probe.send([i]);
+                others.send([i]);
+                sleep(MS).await;
+            }
+            probe.arrivals().await
+        })
+    };
+    let first = run(1, line(), Line::ideal());
+    assert_eq!(run(1, line(), Line::ideal()), first);
+    assert_eq!(run(1, line(), line()), first, "one pipe's chance depends on another's");
+    assert_ne!(run(2, line(), Line::ideal()), first);
+    let numbers = |arrivals: &[(u32, Duration)]| {
+        let mut numbers: Vec<_> = arrivals.iter().map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let plain = run(1, Line { jitter: Duration::ZERO, reordering: None, ..line() }, Line::ideal());
+    assert_eq!(numbers(&plain), numbers(&first), "who is lost depends on who is late");
+}

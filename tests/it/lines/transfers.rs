@@ -1,0 +1,160 @@
+//! The real relay, sender and receivers over bad lines.
+
+use std::time::Duration;
+
+use qshare::relay::Config;
+use tokio::{
+    join,
+    time::{Instant, sleep},
+};
+
+use crate::vnet::{Line, Network, Received, Way, World, mbit, virtually};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One file from one sender to one receiver, each with a way of its own to the relay.
+async fn transfer(network: &Network, size: usize, sender: &Way, receiver: &Way) -> Received {
+    let world = World::new(network, Config::default());
+    let file = world.scratch.file("file", size);
+    let sharing = world.share(sender, &[file.clone()]).await.unwrap();
+    let received = world.receive(receiver, &sharing.code).await.unwrap();
+    assert!(received.holds(&file));
+    sharing.stop().await.unwrap();
+    world.stop().await;
+    received
+}
+
+/// Tells what was seen, for whoever runs this with `--nocapture`.
+fn tell(received: &Received, what: &str) {
+    println!(
+        "{what}: {:.2} Mbit/s, connected after {:?}, offered after {:?}, complete after {:?}",
+        received.goodput() / 1e6,
+        received.connected_after,
+        received.offered_after,
+        received.took
+    );
+}
+
+#[test]
+fn a_clean_line_is_filled() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(100), 25 * MS);
+        let (up, down) = (network.way(&line), network.way(&line));
+        let received = transfer(&network, 20_000_000, &up, &down).await;
+        tell(&received, "100 Mbit/s, 2 x 25 ms");
+        // A connection takes one round trip of its leg, and the offer one from end to end.
+        assert!(received.connected_after < 30 * MS, "{:?}", received.connected_after);
+        assert!(received.offered_after < 85 * MS, "{:?}", received.offered_after);
+        let goodput = received.goodput() / 1e6;
+        assert!((60.0..96.0).contains(&goodput), "{goodput} Mbit/s");
+        let sent = up.there[0].counters().offered.bytes as f64 / 20e6;
+        assert!(sent < 1.2, "{sent} bytes sent for each byte delivered");
+    });
+}
+
+#[test]
+fn what_is_lost_is_sent_again() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(100), 25 * MS).loss(0.01);
+        let (up, down) = (network.way(&line), network.way(&line));
+        let received = transfer(&network, 1_000_000, &up, &down).await;
+        tell(&received, "1 % lost on each leg");
+        for pipe in [&up.there[0], &down.back[0]] {
+            let counters = pipe.counters();
+            assert!(counters.lost.packets > 0 && counters.offered.bytes > 1_000_000, "{counters:?}");
+        }
+    });
+}
+
+#[test]
+fn a_cut_that_heals_is_waited_out() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(100), 25 * MS);
+        let (up, down) = (network.way(&line), network.way(&line));
+        for pipe in down.there.iter().chain(&down.back) {
+            pipe.cut_after(500 * MS, 5000 * MS);
+        }
+        let received = transfer(&network, 10_000_000, &up, &down).await;
+        tell(&received, "cut for 5 s");
+        assert!(received.took > 5500 * MS, "{:?}", received.took);
+        assert!(received.took < 12_000 * MS, "{:?}", received.took);
+        assert!(down.back[0].counters().cut.packets > 0);
+    });
+}
+
+#[test]
+fn a_receiver_that_stands_still_goes_on() {
+    virtually(1, async |network| {
+        let world = World::new(&network, Config::default());
+        let line = Line::new(mbit(100), 25 * MS);
+        let file = world.scratch.file("file", 5_000_000);
+        let sharing = world.share(&network.way(&line), &[file.clone()]).await.unwrap();
+        let (way, code) = (network.way(&line), &sharing.code);
+        let pausing = async {
+            sleep(300 * MS).await;
+            world.receivers()[0].pause();
+            sleep(4000 * MS).await;
+            world.receivers()[0].resume();
+        };
+        let (received, ()) = join!(world.receive(&way, code), pausing);
+        let received = received.unwrap();
+        tell(&received, "stopped for 4 s");
+        assert!(received.holds(&file));
+        assert!(received.took > 4300 * MS, "{:?}", received.took);
+    });
+}
+
+#[test]
+fn order_and_doubles_do_not_matter() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(50), 40 * MS).jitter(5 * MS).reordering(0.02, 8 * MS).duplication(0.02);
+        let (up, down) = (network.way(&line), network.way(&line));
+        let received = transfer(&network, 5_000_000, &up, &down).await;
+        tell(&received, "jitter, reordering, duplication");
+        assert!(up.there[0].counters().duplicated.packets > 0);
+    });
+}
+
+#[test]
+fn receivers_share_a_bottleneck() {
+    const RECEIVERS: usize = 4;
+    const SIZE: usize = 5_000_000;
+    virtually(1, async |network| {
+        let world = World::new(&network, Config::default());
+        let file = world.scratch.file("file", SIZE);
+        let up = network.way(&Line::new(mbit(1000), 10 * MS));
+        let sharing = world.share(&up, &[file.clone()]).await.unwrap();
+        let bottleneck = network.way(&Line::new(mbit(100), 20 * MS));
+        let began = Instant::now();
+        let receive = || world.receive(&bottleneck, &sharing.code);
+        let (a, b, c, d) = join!(receive(), receive(), receive(), receive());
+        let took = began.elapsed();
+        for received in [a, b, c, d] {
+            let received = received.unwrap();
+            assert!(received.holds(&file));
+            tell(&received, "one of four");
+        }
+        let together = (RECEIVERS * SIZE * 8) as f64 / took.as_secs_f64() / 1e6;
+        println!("together {together:.2} Mbit/s");
+        assert!((50.0..96.0).contains(&together), "{together} Mbit/s");
+        assert!(bottleneck.back[0].counters().delivered.bytes > (RECEIVERS * SIZE) as u64);
+        sharing.stop().await.unwrap();
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_transfer_nearly_repeats() {
+    let line = Line::new(mbit(100), 25 * MS);
+    let run = || {
+        virtually(1, async |network| {
+            let (up, down) = (network.way(&line), network.way(&line));
+            transfer(&network, 5_000_000, &up, &down).await.took
+        })
+    };
+    let all: Vec<Duration> = (0..4).map(|_| run()).collect();
+    println!("{all:?}");
+    let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
+    // What is not seeded is in the order of `select!` and in quinn. Seen: 2 %.
+    assert!(most < least.mul_f64(1.1), "{all:?}");
+}
