@@ -1,4 +1,4 @@
-//! Who may import whom, and what must not stand in the sources at all.
+//! Who may import whom, and what must not stand in the sources at all, those of the tests included.
 //!
 //! The sources are read as tokens: comments and the content of strings do not count, groups in `use` and `super::`
 //! paths do.
@@ -98,7 +98,9 @@ fn what_is_allowed_passes() {
 #[test]
 fn no_file_is_left_out_of_the_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (folder, roots) in [("src", vec!["main.rs", "lib.rs"]), ("tests/it", vec!["main.rs"])] {
+    for (folder, roots) in
+        [("src", vec!["main.rs", "lib.rs"]), ("tests/it", vec!["main.rs"]), ("tests/vnet", vec!["mod.rs"])]
+    {
         let mut declared = Vec::new();
         let sources = sources_below(folder);
         for (path, text) in &sources {
@@ -115,9 +117,25 @@ fn no_file_is_left_out_of_the_build() {
 
 #[test]
 fn no_test_is_half_done() {
-    for (path, text) in sources_below("tests/it") {
+    for (path, text) in sources_below("tests/it").into_iter().chain(sources_below("tests/vnet")) {
         assert_eq!(unfinished(&path, &tokens(&text)), Vec::<String>::new());
     }
+}
+
+#[test]
+fn the_network_in_memory_stands_alone() {
+    let sources = sources_below("tests/vnet");
+    assert!(!sources.is_empty(), "the network is not where it is looked for");
+    for (path, text) in sources {
+        assert!(!leaves(&tokens(&text)), "tests/vnet/{path} uses something of whoever includes it");
+    }
+    assert!(leaves(&tokens("pub(crate) use crate::support::World;")));
+    assert!(!leaves(&tokens("pub(crate) fn f() {} pub(super) use super::x;")));
+}
+
+/// Whether a path begins at the root of whatever crate the source is in.
+fn leaves(tokens: &[Token]) -> bool {
+    (0..tokens.len()).any(|i| is(tokens, i, "crate") && is(tokens, i + 1, "::"))
 }
 
 /// The modules that a file declares and does not hold itself.

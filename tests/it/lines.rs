@@ -4,7 +4,9 @@
 //! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
 //! - [`transfers`]: the real relay, sender and receivers over such lines.
 //!
-//! Nothing here is timed: an assertion on a time is one on virtual time, which no busy machine changes.
+//! Nothing here is timed: an assertion on a time is one on virtual time, which no busy machine changes. With
+//! `--nocapture` they say what they saw.
+#![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
 
 mod clocks;
 mod pipes;

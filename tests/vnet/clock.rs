@@ -104,6 +104,7 @@ impl Pace {
             }
         };
         tokio::select! {
+            biased;
             () = moved => {}
             () = changed.notified() => {}
         }

@@ -15,20 +15,28 @@
 //!
 //! # Time
 //!
-//! The pipes compute with nanoseconds: rates, queues and delays are exact, on both clocks. A packet gets to a socket at
-//! the end of the [`STEP`] in which it arrives, so that a round trip is measured up to two steps too long. Timers are
-//! tokio's: they fire at whole milliseconds, up to one late, as they do in the program; quinn's pacer is among them. On
-//! the real clock a packet waits for such a timer too.
+//! The pipes compute with nanoseconds: rates, queues and delays are exact, on both clocks. What is coarser is when a
+//! packet gets to its socket. In virtual time that is at the end of the [`STEP`] in which it arrives: a round trip is
+//! measured up to two steps too long. On the real clock it is when one of tokio's timers fires: up to 2 ms late.
+//!
+//! Timers are tokio's on both clocks, as they are in the program: they fire at whole milliseconds. quinn's pacer is
+//! among them, so that it sends the packets of a millisecond at once.
 //!
 //! Work on blocking threads takes no time: the clock waits for it. There is one such thread, so that its work has an
-//! order.
+//! order; work that waits for other such work would never end.
+//!
+//! A second at 100 Mbit/s takes 0.15 s for two bare endpoints and 0.3 s for a whole transfer through a relay, in a
+//! build for tests; a second at 1 Gbit/s takes 0.6 and 2 s. Hardly anything of it is the network.
 //!
 //! # What repeats
 //!
 //! With the same seed, the n-th packet that leaves the queue of a pipe meets the same fate in every run, whatever is in
-//! it. What quinn, TLS and tokio draw is not seeded: connection ids, skipped packet numbers, the length of a signature,
-//! the order in which `select!` looks. Two runs of the same test are therefore alike but for a few packets' sizes and
-//! times.
+//! it and whatever else the line does.
+//!
+//! A [`Bare`] transfer in virtual time repeats to the packet. A [`World`] nearly does: connection ids, the packet
+//! numbers that quinn skips, the length of the relay's signature and the order in which tokio's `select!` looks come
+//! from generators that nobody can seed here. Times of the same scenario were within 5 % of each other, and within
+//! 15 % where packets overtake each other.
 #![allow(dead_code, reason = "the tests and the benchmark each use a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a network that fails is a test that fails")]
 

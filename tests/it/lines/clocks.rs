@@ -35,7 +35,6 @@ fn the_clock_waits_for_blocking_work() {
         let line = Line::new(mbit(100), 5 * MS);
         let traffic = network.clone();
         let moving = spawn(async move { moves(&traffic, &line, 2_000_000).await });
-        let mut between_ticks = 0;
         for i in 0..50 {
             sleep(Duration::from_micros(1_730)).await;
             let began = Instant::now();
@@ -44,9 +43,7 @@ fn the_clock_waits_for_blocking_work() {
                 spawn_blocking(work).await.unwrap();
             }
             assert_eq!(began.elapsed(), Duration::ZERO);
-            between_ticks += 1;
         }
-        assert_eq!(between_ticks, 50);
         moving.await.unwrap();
     });
 }
@@ -82,18 +79,33 @@ fn a_round_trip_is_as_long_as_the_line() {
     });
 }
 
+/// The same transfer on both clocks: how long it took on each.
+fn on_both_clocks(line: &Line, bytes: u64) -> [Duration; 2] {
+    let work = async |network: Network| {
+        let (moved, counters) = moves(&network, line, bytes).await;
+        println!("{:?} {counters:?}", moved.time);
+        moved.time
+    };
+    [virtually(1, work), really(1, work)]
+}
+
 #[test]
-fn both_clocks_tell_of_the_same_line() {
-    // No figure here depends on how fast the machine is, unless it is slower than 4 Mbit/s.
-    let line = Line::new(mbit(4), 40 * MS).queue(1_000_000);
-    let bytes = 250_000;
-    let [(virtual_time, virtual_counters), (real_time, real_counters)] = [false, true].map(|real| {
-        let work = async |network: Network| {
-            let (moved, counters) = moves(&network, &line, bytes).await;
-            (moved.time, counters)
-        };
-        if real { really(1, work) } else { virtually(1, work) }
-    });
-    println!("virtual {virtual_time:?} {virtual_counters:?}\nreal {real_time:?} {real_counters:?}");
-    assert!(real_time >= virtual_time.mul_f64(0.9), "{real_time:?} instead of {virtual_time:?}");
+fn the_real_clock_is_not_faster() {
+    // However busy the machine is: the line takes half a second for this.
+    let [in_virtual, in_real] = on_both_clocks(&Line::new(mbit(4), 40 * MS).queue(u64::MAX), 250_000);
+    assert!(in_real > in_virtual.mul_f64(0.95), "{in_real:?} instead of {in_virtual:?}");
+}
+
+#[test]
+#[ignore = "needs an idle machine: cargo test --release --test it both_clocks_agree -- --ignored --nocapture"]
+fn both_clocks_agree() {
+    for (line, bytes) in [
+        (Line::new(mbit(20), 40 * MS), 2_000_000),
+        (Line::new(mbit(100), 40 * MS), 5_000_000),
+        (Line::new(mbit(20), 40 * MS).loss(0.01), 1_000_000),
+    ] {
+        let [in_virtual, in_real] = on_both_clocks(&line, bytes);
+        let ratio = in_real.as_secs_f64() / in_virtual.as_secs_f64();
+        assert!((0.8..1.25).contains(&ratio), "{in_real:?} instead of {in_virtual:?}");
+    }
 }

