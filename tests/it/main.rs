@@ -17,7 +17,8 @@
 //! - [`lines`]: the network in memory, and whole transfers over bad lines in virtual time.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
-//! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit.
+//! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit. [`vnet`]
+//! puts the same parts on a network in memory, where time is virtual.
 //!
 //! Unix only: signals, links and permissions are half of what is tested here.
 #![cfg(unix)]

@@ -33,10 +33,10 @@
 //! With the same seed, the n-th packet that leaves the queue of a pipe meets the same fate in every run, whatever is in
 //! it and whatever else the line does.
 //!
-//! A [`Bare`] transfer in virtual time repeats to the packet. A [`World`] nearly does: connection ids, the packet
-//! numbers that quinn skips, the length of the relay's signature and the order in which tokio's `select!` looks come
-//! from generators that nobody can seed here. Times of the same scenario were within 5 % of each other, and within
-//! 15 % where packets overtake each other.
+//! A [`Bare`] transfer in virtual time repeats to the packet. A [`World`] nearly does: the program's endpoints draw
+//! connection ids and the packet numbers that they skip from generators of their own, and the length of the relay's
+//! signature varies by a byte or two. Times of the same scenario were within 8 % of each other, and within 20 % where
+//! packets overtake each other.
 #![allow(dead_code, reason = "the tests and the benchmark each use a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a network that fails is a test that fails")]
 
