@@ -24,7 +24,7 @@ pub(crate) const STEP: Duration = Duration::from_micros(50);
 const TICK: Duration = Duration::from_millis(1);
 
 /// What takes longer, in virtual time, will never end.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// What takes longer on the real clock has hung.
 const LONGEST_REAL: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ const LONGEST_REAL: Duration = Duration::from_secs(60);
 /// Runs `work` in virtual time, on a network with this seed.
 ///
 /// # Panics
-/// Where `work` panics or takes more than an hour of virtual time, that is, waits for something that never happens.
+/// Where `work` panics or takes more than a day of virtual time, that is, waits for something that never happens.
 pub(crate) fn virtually<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
     let idle = Arc::new(Idle::default());
     let parked = Arc::clone(&idle);

@@ -33,10 +33,10 @@
 //! With the same seed, the n-th packet that leaves the queue of a pipe meets the same fate in every run, whatever is in
 //! it and whatever else the line does.
 //!
-//! A [`Bare`] transfer in virtual time repeats to the packet. A [`World`] nearly does: the program's endpoints draw
-//! connection ids and the packet numbers that they skip from generators of their own, and the length of the relay's
-//! signature varies by a byte or two. Times of the same scenario were within 8 % of each other, and within 20 % where
-//! packets overtake each other.
+//! A [`Bare`] transfer in virtual time repeats to the packet, and what QUIC itself draws at random in a [`World`] comes
+//! from the seed too. What is left are keys and points, which have fixed lengths, the relay's signature, whose length
+//! varies by a byte or two, and the order of what several threads would do at the same time: one receiver's transfer
+//! repeats to a millisecond, several at once within about a percent.
 #![allow(dead_code, reason = "the tests and the benchmark each use a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a network that fails is a test that fails")]
 

@@ -24,7 +24,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{host::Host, network::Network, scratch::Scratch, way::Way};
+use super::{host::Host, network::Network, scratch::Scratch, socket::Socket, way::Way};
 
 /// The port of every relay here.
 const PORT: u16 = 4433;
@@ -53,7 +53,7 @@ impl World {
         let host = network.host();
         let socket = host.bind(PORT);
         let addr = RelayAddr::from(socket.addr());
-        let listener = net::listen_on(socket, &identity).unwrap();
+        let listener = net::listen_on(seeded(network, socket), &identity).unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;
@@ -145,8 +145,14 @@ impl World {
     /// Those of a client.
     pub(crate) async fn connect(&self, host: &Host) -> Result<Connected> {
         let relays = std::slice::from_ref(&self.addr);
-        net::connect_over(host.bind(0), relays, Expect::Pin(self.pin)).await
+        net::connect_over(seeded(&self.network, host.bind(0)), relays, Expect::Pin(self.pin)).await
     }
+}
+
+/// A socket of which the network's seed and its own address decide what QUIC draws at random.
+fn seeded(network: &Network, socket: Arc<Socket>) -> net::Socket {
+    let text = format!("{} {}", network.seed(), socket.addr());
+    net::Socket::in_memory(socket, *blake3::hash(text.as_bytes()).as_bytes())
 }
 
 /// What was reported so far.

@@ -149,17 +149,17 @@ fn receivers_share_a_bottleneck() {
 }
 
 #[test]
-fn a_transfer_nearly_repeats() {
-    let line = Line::new(mbit(100), 25 * MS);
-    let run = || {
-        virtually(1, async |network| {
-            let (up, down) = (network.way(&line), network.way(&line));
-            transfer(&network, 5_000_000, &up, &down).await.took
-        })
-    };
-    let all: Vec<Duration> = (0..4).map(|_| run()).collect();
-    println!("{all:?}");
-    let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
-    // What is not seeded is in the endpoints: the packet numbers that quinn skips. Seen: 8 %.
-    assert!(most < least.mul_f64(1.2), "{all:?}");
+fn a_transfer_repeats() {
+    for line in [Line::new(mbit(100), 25 * MS), Line::new(mbit(100), 25 * MS).loss(0.002)] {
+        let run = || {
+            virtually(1, async |network| {
+                let (up, down) = (network.way(&line), network.way(&line));
+                transfer(&network, 5_000_000, &up, &down).await.took
+            })
+        };
+        let all: Vec<Duration> = (0..4).map(|_| run()).collect();
+        println!("{all:?}");
+        let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
+        assert!(most < least.mul_f64(1.02), "{all:?}");
+    }
 }
