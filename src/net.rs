@@ -3,6 +3,7 @@
 //! Above this module nobody but the relay knows that the line is QUIC: [`transport`] has connections and stream halves
 //! that a test can also make in memory.
 
+mod backlog;
 mod buffers;
 pub mod endpoint;
 mod line;

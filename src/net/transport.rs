@@ -7,6 +7,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,6 +16,7 @@ use quinn::VarInt;
 use tokio::sync::mpsc;
 
 use super::{
+    backlog::Backlog,
     line::{LineError, Lost, code},
     reassembly::Reassembly,
 };
@@ -26,11 +28,14 @@ use crate::wire::{
 
 /// One QUIC connection.
 #[derive(Debug, Clone)]
-pub struct Connection(quinn::Connection);
+pub struct Connection {
+    quic: quinn::Connection,
+    backlog: Arc<Backlog>,
+}
 
 impl From<quinn::Connection> for Connection {
-    fn from(connection: quinn::Connection) -> Self {
-        Self(connection)
+    fn from(quic: quinn::Connection) -> Self {
+        Self { backlog: Arc::new(Backlog::new(quic.clone())), quic }
     }
 }
 
@@ -40,8 +45,8 @@ impl Connection {
     /// # Errors
     /// [`LineError::Lost`].
     pub async fn open(&self) -> Result<(SendHalf, RecvHalf), LineError> {
-        let (send, recv) = self.0.open_bi().await.map_err(|e| LineError::Lost(e.into()))?;
-        Ok((send.into(), recv.into()))
+        let stream = self.quic.open_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+        Ok(self.halves(stream))
     }
 
     /// Waits for a stream of the other side.
@@ -49,23 +54,28 @@ impl Connection {
     /// # Errors
     /// [`LineError::Lost`].
     pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), LineError> {
-        let (send, recv) = self.0.accept_bi().await.map_err(|e| LineError::Lost(e.into()))?;
-        Ok((send.into(), recv.into()))
+        let stream = self.quic.accept_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+        Ok(self.halves(stream))
+    }
+
+    fn halves(&self, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> (SendHalf, RecvHalf) {
+        let inner = SendInner::Quic(send, Arc::clone(&self.backlog));
+        (SendHalf { inner, ended: false }, RecvHalf::from(recv))
     }
 
     /// Waits until the connection is gone, and says how.
     pub async fn closed(&self) -> Lost {
-        self.0.closed().await.into()
+        self.quic.closed().await.into()
     }
 
     /// What quinn knows of it.
     pub(super) fn quic(&self) -> &quinn::Connection {
-        &self.0
+        &self.quic
     }
 
     /// Ends the connection: nothing more is delivered in either direction.
     pub fn close(&self) {
-        self.0.close(VarInt::from_u32(ENDED), &[]);
+        self.quic.close(VarInt::from_u32(ENDED), &[]);
     }
 }
 
@@ -78,7 +88,7 @@ pub struct SendHalf {
 
 #[derive(Debug)]
 enum SendInner {
-    Quic(quinn::SendStream),
+    Quic(quinn::SendStream, Arc<Backlog>),
     Memory(mpsc::Sender<Signal>),
 }
 
@@ -97,7 +107,7 @@ impl SendHalf {
     /// [`LineError::Ended`] where the other side stopped the stream, [`LineError::Lost`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), LineError> {
         match &mut self.inner {
-            SendInner::Quic(stream) => Ok(stream.write_chunk(chunk).await?),
+            SendInner::Quic(stream, _) => Ok(stream.write_chunk(chunk).await?),
             SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| LineError::Ended(CANCELLED)),
         }
     }
@@ -112,6 +122,26 @@ impl SendHalf {
         self.write(bytes.into()).await
     }
 
+    /// Writes all of `chunk`, with no other such piece of this connection in between; waits for its turn, and for room.
+    /// Where the future is dropped before it completes, what is not written is still in `chunk`.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`].
+    pub async fn write_in_turn(&mut self, chunk: &mut Bytes) -> Result<(), LineError> {
+        let backlog = match &self.inner {
+            SendInner::Quic(_, backlog) => Some(Arc::clone(backlog)),
+            SendInner::Memory(_) => None,
+        };
+        let _turn = match &backlog {
+            Some(backlog) => backlog.turn().await,
+            None => None,
+        };
+        while !chunk.is_empty() {
+            self.write_some(chunk).await?;
+        }
+        Ok(())
+    }
+
     /// Writes as much of `chunk` as there is room for, at least a byte, and takes it off. Nothing is lost where the
     /// future is dropped before it completes.
     ///
@@ -119,7 +149,8 @@ impl SendHalf {
     /// As [`SendHalf::write`].
     pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), LineError> {
         match &mut self.inner {
-            SendInner::Quic(stream) => {
+            SendInner::Quic(stream, backlog) => {
+                backlog.follow_window();
                 stream.write_chunks(std::slice::from_mut(chunk)).await?;
             }
             SendInner::Memory(line) => {
@@ -134,7 +165,7 @@ impl SendHalf {
     pub fn finish(&mut self) {
         self.ended = true;
         match &mut self.inner {
-            SendInner::Quic(stream) => {
+            SendInner::Quic(stream, _) => {
                 let _ = stream.finish(); // fails only where the stream is closed already
             }
             SendInner::Memory(line) => send_now(line, Signal::Finish),
@@ -143,7 +174,7 @@ impl SendHalf {
 
     /// Waits until the other side has acknowledged everything up to the finish, or wants no more of it.
     pub async fn delivered(&mut self) {
-        if let SendInner::Quic(stream) = &mut self.inner {
+        if let SendInner::Quic(stream, _) = &mut self.inner {
             let _ = stream.stopped().await;
         }
     }
@@ -151,7 +182,7 @@ impl SendHalf {
     /// Completes when the other side stops the stream or the connection is lost, and says which.
     pub fn stopped(&self) -> impl Future<Output = LineError> + Send + 'static {
         let stopped = match &self.inner {
-            SendInner::Quic(stream) => Ok(stream.stopped()),
+            SendInner::Quic(stream, _) => Ok(stream.stopped()),
             SendInner::Memory(line) => Err(line.clone()),
         };
         async move {
@@ -177,7 +208,7 @@ impl SendHalf {
         }
         self.ended = true;
         match &mut self.inner {
-            SendInner::Quic(stream) => {
+            SendInner::Quic(stream, _) => {
                 let _ = stream.reset(VarInt::from_u32(why));
             }
             SendInner::Memory(line) => send_now(line, Signal::Reset(why)),
@@ -198,12 +229,6 @@ fn send_now(line: &mpsc::Sender<Signal>, signal: Signal) {
 impl Drop for SendHalf {
     fn drop(&mut self) {
         self.reset(CANCELLED);
-    }
-}
-
-impl From<quinn::SendStream> for SendHalf {
-    fn from(stream: quinn::SendStream) -> Self {
-        Self { inner: SendInner::Quic(stream), ended: false }
     }
 }
 

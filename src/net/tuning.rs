@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use quinn::VarInt;
 
-use super::route::ORDINARY_PACKET;
+use super::{backlog, route::ORDINARY_PACKET};
 
 /// What both sides of a leg agree on; `longest` is the longest UDP payload that is worth trying on it.
 pub(super) fn transport_config(streams_from_peer: u32, longest: u16) -> quinn::TransportConfig {
@@ -12,10 +12,8 @@ pub(super) fn transport_config(streams_from_peer: u32, longest: u16) -> quinn::T
     const IDLE: Duration = Duration::from_secs(12);
     /// Several of these fit into [`IDLE`], so that a lost one does not matter.
     const KEEP_ALIVE: Duration = Duration::from_secs(3);
-    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product.
-    const STREAM_WINDOW: u32 = 16 * 1024 * 1024;
-    /// Bytes sent and not yet acknowledged, over all streams of a connection.
-    const SEND_WINDOW: u64 = 16 * 1024 * 1024;
+    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product: 1 Gbit/s × 250 ms.
+    const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
     /// Where packets are long, the window begins with so many of them: a probe, and some that need not wait for it. Where
     /// the way turns out to be ordinary they are 22 packets of 1,452 bytes, fewer than the 32 that some senders begin
     /// with on the Internet.
@@ -30,7 +28,8 @@ pub(super) fn transport_config(streams_from_peer: u32, longest: u16) -> quinn::T
         .stream_receive_window(STREAM_WINDOW.into())
         // The windows of the streams are the bound; one for all would let slow streams starve the others.
         .receive_window(VarInt::MAX)
-        .send_window(SEND_WINDOW)
+        .send_window(backlog::SHORTEST) // which then follows the congestion window
+        .send_fairness(false) // streams take turns by pieces, see there
         .datagram_receive_buffer_size(None);
     let mut discovery = quinn::MtuDiscoveryConfig::default();
     discovery.upper_bound(longest);

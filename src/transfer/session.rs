@@ -203,10 +203,7 @@ impl Outgoing {
     }
 
     async fn flush(&mut self) -> Result<(), LineError> {
-        while !self.leaving.is_empty() {
-            self.half.write_some(&mut self.leaving).await?;
-        }
-        Ok(())
+        if self.leaving.is_empty() { Ok(()) } else { self.half.write_in_turn(&mut self.leaving).await }
     }
 }
 

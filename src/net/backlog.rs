@@ -1,0 +1,91 @@
+//! What is written ahead of the line, and in which order.
+//!
+//! quinn takes what is written into a buffer until so much of it is not acknowledged. Where that is less than twice what
+//! the congestion window lets out, the line waits for us; where it is much more, whatever is written next (the
+//! handshake of another receiver) waits behind it, and fifty downloads fill it. So the buffer follows the window.
+//!
+//! Streams of one connection take turns by whole pieces. By packets, as quinn has it unless told otherwise, fifty
+//! streams get one packet each in turn, and everybody behind them wakes for every packet.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The shortest buffer: four records. It fills a line of 100 Mbit/s × 20 ms before the window has grown.
+pub(super) const SHORTEST: u64 = 512 * 1024;
+
+/// The longest: 1 Gbit/s × 250 ms.
+pub(super) const LONGEST: u64 = 32 * 1024 * 1024;
+
+/// What the streams of a connection share.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    connection: quinn::Connection,
+    length: AtomicU64,
+    /// The shortest round trip seen, in microseconds.
+    least_rtt: AtomicU64,
+    turns: Semaphore,
+}
+
+impl Backlog {
+    /// Of a new connection, whose configuration begins with [`SHORTEST`].
+    pub(super) fn new(connection: quinn::Connection) -> Self {
+        let (length, least_rtt) = (AtomicU64::new(SHORTEST), AtomicU64::new(u64::MAX));
+        Self { connection, length, least_rtt, turns: Semaphore::new(1) }
+    }
+
+    /// Waits for the turn to write a piece, first come first served.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok() // it is never closed
+    }
+
+    /// Makes the buffer as long as the congestion window asks for.
+    pub(super) fn follow_window(&self) {
+        let path = self.connection.stats().path;
+        let rtt = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
+        let least = self.least_rtt.fetch_min(rtt, Ordering::Relaxed).min(rtt); // without what waits in queues
+        let wanted = length_for(path.cwnd, Duration::from_micros(least));
+        if self.length.swap(wanted, Ordering::Relaxed) != wanted {
+            self.connection.set_send_window(wanted);
+        }
+    }
+}
+
+/// Twice the window, and never more than is good for 10 Gbit/s: where nothing is ever lost, the window says nothing. In
+/// steps, so that it does not change with every acknowledgement.
+fn length_for(window: u64, round_trip: Duration) -> u64 {
+    /// What is good for the shortest line: time for whoever writes to be scheduled.
+    const ON_THE_SPOT: u64 = 4 * 1024 * 1024;
+    /// 10 Gbit/s.
+    const BYTES_A_MILLISECOND: u64 = 1_250_000;
+    let useful = (round_trip.as_millis() as u64).saturating_mul(BYTES_A_MILLISECOND).saturating_add(ON_THE_SPOT);
+    let length = window.saturating_mul(2).min(useful);
+    length.clamp(SHORTEST, LONGEST).div_ceil(SHORTEST) * SHORTEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_is_twice_the_window_within_its_bounds() {
+        let length_for = |window| length_for(window, Duration::from_millis(100));
+        assert_eq!(length_for(14_720), SHORTEST);
+        assert_eq!(length_for(2_000_000), 4_194_304);
+        assert_eq!(length_for(u64::MAX), LONGEST);
+        for window in (0..LONGEST).step_by(99_991) {
+            assert!(
+                (length_for(window) >= 2 * window || length_for(window) == LONGEST) && length_for(window) >= SHORTEST
+            );
+        }
+    }
+
+    #[test]
+    fn a_short_line_has_a_short_buffer_whatever_its_window() {
+        assert_eq!(length_for(u64::MAX, Duration::from_micros(50)), 4 * 1024 * 1024);
+        assert_eq!(length_for(u64::MAX, Duration::MAX), LONGEST);
+    }
+}
