@@ -33,7 +33,7 @@ enum Kind {
 const GB: u64 = 1_000_000_000;
 const MB: u64 = 1_000_000;
 
-pub(super) const CASES: [Case; 5] = [
+pub(super) const CASES: [Case; 6] = [
     Case {
         name: "one-file",
         what: "one file of 1 GB",
@@ -50,6 +50,11 @@ pub(super) const CASES: [Case; 5] = [
         kind: Kind::Share { load: Load::File(200 * MB), at_once: 5, times: 1 },
     },
     Case {
+        name: "fifty",
+        what: "40 MB to 50 receivers at once",
+        kind: Kind::Share { load: Load::File(40 * MB), at_once: 50, times: 1 },
+    },
+    Case {
         name: "tiny",
         what: "one file of 1 kB",
         kind: Kind::Share { load: Load::File(1000), at_once: 1, times: 10 },
@@ -64,6 +69,8 @@ pub(super) struct Outcome {
     pub(super) bytes: u64,
     /// From the start of the receivers' processes to the last one's `finished`, for each time.
     pub(super) seconds: Vec<f64>,
+    /// How evenly receivers at once were served, where there were several.
+    pub(super) fairness: Option<f64>,
     pub(super) sender: Usage,
     pub(super) relay: Usage,
     pub(super) receivers: Usage,
@@ -79,10 +86,13 @@ impl Case {
                 let sharing = Sharing::start(folder.path(), &source, at_once * times)?;
                 let mut receivers = Vec::new();
                 let mut seconds = Vec::new();
+                let mut fairness = None;
                 for time in 0..times {
                     let target = |n| folder.path().join(format!("out-{}-{round}-{time}-{n}", self.name));
                     let targets: Vec<PathBuf> = (0..at_once).map(target).collect();
-                    seconds.push(sharing.receive(&targets, &mut receivers)?);
+                    let each = sharing.receive(&targets, &mut receivers)?;
+                    fairness = (at_once > 1).then(|| jain(each.iter().map(|seconds| load.bytes() as f64 / seconds)));
+                    seconds.push(each.into_iter().fold(0.0, f64::max));
                     for target in &targets {
                         let copy = target.join(self.name);
                         load.check_size(&copy)?;
@@ -94,7 +104,7 @@ impl Case {
                 }
                 let (sender, relay) = sharing.end()?;
                 let receivers = Usage::of_all(&receivers);
-                Ok(Outcome { bytes: load.bytes() * at_once as u64, seconds, sender, relay, receivers })
+                Ok(Outcome { bytes: load.bytes() * at_once as u64, seconds, fairness, sender, relay, receivers })
             }
         }
     }
@@ -133,8 +143,9 @@ impl Sharing {
         Ok(Self { home: home.to_owned(), relay, sender, link })
     }
 
-    /// Receives into all of `targets` at once; gives the seconds and adds what each receiver used.
-    fn receive(&self, targets: &[PathBuf], used: &mut Vec<Usage>) -> Result<f64> {
+    /// Receives into all of `targets` at once; gives the seconds of each, all from the start of the first, and adds what
+    /// each receiver used.
+    fn receive(&self, targets: &[PathBuf], used: &mut Vec<Usage>) -> Result<Vec<f64>> {
         targets.iter().try_for_each(fs::create_dir)?;
         let began = Instant::now();
         let receive = |target: &PathBuf| {
@@ -142,20 +153,24 @@ impl Sharing {
             Process::start("receiver", command.args(["recv", "--yes", "--out"]).arg(target).arg(&self.link))
         };
         let receivers = targets.iter().map(receive).collect::<Result<Vec<_>>>()?;
-        let mut last = began;
-        for receiver in &receivers {
-            last = last.max(receiver.event("finished")?.0);
-        }
+        let ended = |receiver: &Process| Ok((receiver.event("finished")?.0 - began).as_secs_f64());
+        let seconds = receivers.iter().map(ended).collect::<Result<Vec<_>>>()?;
         for receiver in receivers {
             used.push(receiver.finish()?);
         }
-        Ok((last - began).as_secs_f64())
+        Ok(seconds)
     }
 
     /// Waits for the sender, which has served all, and ends the relay.
     fn end(self) -> Result<(Usage, Usage)> {
         Ok((self.sender.finish()?, self.relay.stop()?))
     }
+}
+
+/// Jain's fairness index of rates: 1 where all are equal, 1/n where one has everything (Jain, Chiu and Hawe 1984).
+fn jain(rates: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum, squares) = rates.fold((0.0, 0.0, 0.0), |(n, sum, squares), r| (n + 1.0, sum + r, squares + r * r));
+    sum * sum / (count * squares)
 }
 
 /// The program, with a home of its own for each role.

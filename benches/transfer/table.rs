@@ -13,19 +13,23 @@ const LEAST: f64 = 1e7;
 
 /// Prints all cases, a line each.
 pub(super) fn print<'a>(rows: impl Iterator<Item = (&'a Case, &'a Vec<Outcome>)>) {
-    println!("{:33} | {:^23} | {:^23} | {:^20} | {:^20}", "", "MB/s", "seconds", "CPU s per GiB", "peak memory, MiB");
     println!(
-        "{:33} | {:>7} {:>7} {:>7} | {:>7} {:>7} {:>7} | {:>6} {:>6} {:>6} | {:>6} {:>6} {:>6}",
+        "{:33} | {:^23} | {:^23} | {:^20} | {:^20} | {:>5}",
+        "", "MB/s", "seconds", "CPU s per GiB", "peak memory, MiB", "Jain"
+    );
+    println!(
+        "{:33} | {:>7} {:>7} {:>7} | {:>7} {:>7} {:>7} | {:>6} {:>6} {:>6} | {:>6} {:>6} {:>6} |",
         "", "median", "min", "max", "median", "min", "max", "send", "relay", "recv", "send", "relay", "recv"
     );
-    println!("{}", "-".repeat(33 + 2 * 26 + 2 * 23));
+    println!("{}", "-".repeat(33 + 2 * 26 + 2 * 23 + 8));
     for (case, outcomes) in rows {
         println!("{}", row(case, outcomes));
     }
     println!(
         "\nMB and kB are decimal, GiB and MiB binary. Seconds run from the start of the receiving process to its word\n\
          that all is verified and named; MB/s is over all receivers. CPU is user and system, from start to end of a\n\
-         process, per GiB delivered; memory is the highest of any process. The bare stream is quinn with its defaults\n\
+         process, per GiB delivered; memory is the highest of any process. Jain's index of the receivers' rates is that\n\
+         of the worst round. The bare stream is quinn with its defaults\n\
          but for windows of 16 MiB, one process to write zeros and one to drop them: one hop, no relay, no files, no\n\
          second encryption."
     );
@@ -41,8 +45,9 @@ fn row(case: &Case, outcomes: &[Outcome]) -> String {
         cell(peak.map(|bytes| bytes as f64 / MIB), 1)
     };
     let (sender, relay, receivers) = (|o: &Outcome| o.sender, |o: &Outcome| o.relay, |o: &Outcome| o.receivers);
+    let fairness = outcomes.iter().filter_map(|o| o.fairness).reduce(f64::min);
     format!(
-        "{:33} | {} | {} | {} {} {} | {} {} {}",
+        "{:33} | {} | {} | {} {} {} | {} {} {} | {}",
         case.what,
         if is_tiny { format!("{:>7} {:>7} {:>7}", "n/a", "n/a", "n/a") } else { rates.cells() },
         seconds.cells(),
@@ -51,7 +56,8 @@ fn row(case: &Case, outcomes: &[Outcome]) -> String {
         cpu(receivers),
         peak(sender),
         peak(relay),
-        peak(receivers)
+        peak(receivers),
+        fairness.map_or_else(String::new, |index| format!("{index:.3}"))
     )
 }
 

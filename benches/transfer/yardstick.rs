@@ -40,7 +40,7 @@ pub(super) fn run(bytes: u64) -> Result<Outcome> {
     let (ended, _) = writer.event("finished")?;
     let (sender, receivers) = (writer.finish()?, reader.finish()?);
     let seconds = vec![(ended - began).as_secs_f64()];
-    Ok(Outcome { bytes, seconds, sender, receivers, ..Outcome::default() })
+    Ok(Outcome { bytes, fairness: None, seconds, sender, receivers, ..Outcome::default() })
 }
 
 /// One end of the stream, in a process of its own.
