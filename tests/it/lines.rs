@@ -2,6 +2,7 @@
 //!
 //! - [`pipes`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
 //! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
+//! - [`memory`]: what bounds memory on the way, and that nobody disturbs anybody.
 //! - [`transfers`]: the real relay, sender and receivers over such lines.
 //!
 //! Nothing here is timed: an assertion on a time is one on virtual time, which no busy machine changes. With
@@ -9,5 +10,6 @@
 #![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
 
 mod clocks;
+mod memory;
 mod pipes;
 mod transfers;

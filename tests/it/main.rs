@@ -14,7 +14,7 @@
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: a hostile relay between a real sender and a real receiver.
 //! - [`hostile_sender`], [`hostile_receiver`], [`hostile_client`]: hostile peers of a real receiver, sender and relay.
-//! - [`lines`]: the network in memory, and whole transfers over bad lines in virtual time.
+//! - [`lines`]: the network in memory, and whole transfers over bad lines in virtual time: times, memory, fairness.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
 //! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit. [`vnet`]

@@ -11,7 +11,7 @@
 //! - A [`Line`] says what a [`Pipe`] does to packets. A pipe has one direction; a [`Way`] has both, each as many pipes
 //!   as there are bottlenecks. Two ways that share a pipe share its queue.
 //! - A [`World`] puts the real relay, a real sender and real receivers on such a network; [`Bare`] puts two quinn
-//!   endpoints on it and nothing else.
+//!   endpoints on it and nothing else. With a [`Fixed`] window they do not mind loss.
 //!
 //! # Time
 //!
@@ -43,6 +43,7 @@
 mod bare;
 mod clock;
 mod fate;
+mod fixed;
 mod host;
 mod line;
 mod network;
@@ -56,6 +57,7 @@ mod world;
 pub(crate) use self::{
     bare::{Bare, Moved},
     clock::{STEP, really, virtually},
+    fixed::Fixed,
     host::Host,
     line::{HEADERS, Line, mbit},
     network::Network,

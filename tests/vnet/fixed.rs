@@ -1,0 +1,37 @@
+//! A controller of congestion that does not control.
+
+use std::{any::Any, sync::Arc, time::Instant};
+
+use quinn::congestion::{Controller, ControllerFactory};
+
+/// A window of so many bytes, whatever is lost: it keeps as much on its way as the other limits let it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixed(pub(crate) u64);
+
+impl ControllerFactory for Fixed {
+    fn build(self: Arc<Self>, _: Instant, _: u16) -> Box<dyn Controller> {
+        self.clone_box()
+    }
+}
+
+impl Controller for Fixed {
+    fn on_congestion_event(&mut self, _: Instant, _: Instant, _: bool, _: u64) {}
+
+    fn on_mtu_update(&mut self, _: u16) {}
+
+    fn window(&self) -> u64 {
+        self.0
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.0
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
