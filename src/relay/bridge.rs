@@ -28,15 +28,18 @@ pub(super) type Side = (SendHalf, RecvHalf);
 /// more (a megabyte and an eighth), and has an account in `memory`.
 pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &Memory) {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-    let there = Direction::new(a.1, b.0, bound, memory);
-    let back = Direction::new(b.1, a.0, bound, memory);
-    // A direction that gives up ends the other too: its halves are reset when they are dropped.
-    let _ = tokio::try_join!(there.run(), back.run());
+    let mut there = Direction::new(a.1, b.0, bound, memory);
+    let mut back = Direction::new(b.1, a.0, bound, memory);
+    let ended = tokio::try_join!(there.run(), back.run());
+    if let Err(GivenUp(why)) = ended {
+        there.give_up(why);
+        back.give_up(why);
+    }
 }
 
-/// The bridge must go.
+/// The bridge must go, for this reason.
 #[derive(Debug)]
-struct GivenUp;
+struct GivenUp(u32);
 
 struct Direction {
     from: RecvHalf,
@@ -57,7 +60,7 @@ impl Direction {
         Self { from, to, most, account: memory.open(), arrived: Blocks::new(memory.stock()), leaving: Bytes::new() }
     }
 
-    async fn run(mut self) -> Result<(), GivenUp> {
+    async fn run(&mut self) -> Result<(), GivenUp> {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
         let mut open = true;
@@ -75,7 +78,7 @@ impl Direction {
                     self.from.stop(code_of(&why));
                     return Ok(());
                 }
-                () = self.account.evicted() => return self.give_up(CROWDED),
+                () = self.account.evicted() => return Err(GivenUp(CROWDED)),
                 written = self.to.write_some(&mut self.leaving), if !self.leaving.is_empty() => {
                     if let Err(e) = written {
                         self.from.stop(code_of(&e));
@@ -85,7 +88,7 @@ impl Direction {
                 }
                 read = self.from.read_arrived(|chunk| self.arrived.push(chunk)), if open => match read {
                     Ok(more) => open = more,
-                    Err(LineError::TooFarAhead) => return self.give_up(OVERRUN),
+                    Err(LineError::TooFarAhead) => return Err(GivenUp(OVERRUN)),
                     Err(e) => {
                         self.to.reset(code_of(&e));
                         return Ok(());
@@ -95,15 +98,14 @@ impl Direction {
             let held = self.arrived.len() + self.leaving.len() + self.from.waiting();
             self.account.set(held, moved);
             if held > self.most {
-                return self.give_up(OVERRUN);
+                return Err(GivenUp(OVERRUN));
             }
         }
     }
 
-    fn give_up(&mut self, why: u32) -> Result<(), GivenUp> {
+    fn give_up(&mut self, why: u32) {
         self.from.stop(why);
         self.to.reset(why);
-        Err(GivenUp)
     }
 }
 
@@ -174,6 +176,6 @@ mod tests {
         bridge.await.unwrap();
         assert_eq!(memory.accounting().held, 0);
         assert_eq!(memory.accounting().evicted, 1);
-        assert!(matches!(stuck.1.read().await, Err(LineError::Ended(_))));
+        assert_eq!(stuck.1.read().await, Err(LineError::Ended(CROWDED)));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! QUIC's flow control cannot bound it (whoever reads a stream grants QUIC credit, and every stream must be read), so
 //! the receiver says up to which offset the sender may go. The window begins at 256 KiB and follows the rate at which
-//! the receiver really drains, as TCP's receive buffer does (Dynamic Right-Sizing, Fisk and Feng 2001): in each round
-//! trip it may grow to twice of what was drained in the last one, so that a fast receiver is never held back and a slow
-//! one keeps no more in the relay than it needs.
+//! the receiver really drains, as TCP's receive buffer does (Dynamic Right-Sizing, Fisk and Feng 2001): it is twice of
+//! what was drained in a round trip, and as long as that grows twice of the growth more, so that a fast receiver is
+//! never held back and a slow one keeps no more in the relay than it needs.
 
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ pub struct Window {
     round: Duration,
     round_began: Instant,
     drained_then: u64,
+    /// What was drained in the round before.
+    last_round: u64,
+    was_late: bool,
 }
 
 impl Window {
@@ -45,6 +48,8 @@ impl Window {
             round: rtt.clamp(SHORTEST_ROUND, LONGEST_ROUND),
             round_began: now,
             drained_then: 0,
+            last_round: 0,
+            was_late: false,
         }
     }
 
@@ -56,9 +61,9 @@ impl Window {
     /// Notes that everything up to the offset `drained` was received and used up; gives the credit to send, if it is
     /// time for some.
     pub fn drained(&mut self, drained: u64, now: Instant) -> Option<Credit> {
-        if now.duration_since(self.round_began) >= self.round {
-            let in_round = drained - self.drained_then;
-            self.size = self.size.max(in_round.saturating_mul(2)).min(self.most);
+        let elapsed = now.duration_since(self.round_began);
+        if elapsed >= self.round {
+            self.end_round(drained - self.drained_then, elapsed);
             self.round_began = now;
             self.drained_then = drained;
         }
@@ -68,6 +73,22 @@ impl Window {
         }
         self.granted = limit;
         Some(Credit { limit, received: drained })
+    }
+
+    /// Learns from a round in which so much was drained.
+    fn end_round(&mut self, in_round: u64, elapsed: Duration) {
+        /// After a round as late as this, what comes had piled up somewhere, and says nothing about the line.
+        const LATE: u32 = 4;
+        let is_late = elapsed > self.round * LATE;
+        if !is_late && !self.was_late {
+            // What is granted now is drained a round trip later, when a rate that grows has grown once more. Without this
+            // a line of 1 Gbit/s × 200 ms took 4.8 s to fill; with credit without end it takes 1.8 s.
+            let growth = in_round.saturating_sub(self.last_round).min(self.last_round);
+            let wanted = in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4));
+            self.size = self.size.max(wanted).min(self.most);
+        }
+        self.was_late = is_late;
+        self.last_round = in_round;
     }
 
     /// The highest offset granted so far: who sends beyond it breaks the protocol.
@@ -129,6 +150,31 @@ mod tests {
             window.drained(rate * ms / 1_000, begin + Duration::from_millis(ms));
         }
         window.size
+    }
+
+    #[test]
+    fn a_rate_that_doubles_every_round_is_not_held_back() {
+        let (begin, round) = (Instant::now(), Duration::from_millis(200));
+        let mut window = Window::new(32 * MIB, round, begin);
+        let (mut drained, mut rate) = (0, INITIAL_CREDIT / 2);
+        for n in 1..8u32 {
+            drained += rate;
+            window.drained(drained, begin + round * n);
+            rate *= 2;
+            assert!(n == 1 || window.size >= (2 * rate).min(32 * MIB), "round {n}: {} for {rate}", window.size);
+        }
+    }
+
+    #[test]
+    fn what_had_piled_up_is_no_growth() {
+        let (begin, round) = (Instant::now(), Duration::from_millis(40));
+        let mut window = Window::new(32 * MIB, round, begin);
+        window.drained(1_000, begin + round);
+        window.drained(MIB, begin + round * 200);
+        window.drained(5 * MIB, begin + round * 201);
+        assert_eq!(window.size, INITIAL_CREDIT);
+        window.drained(6 * MIB, begin + round * 202);
+        assert_eq!(window.size, 2 * MIB);
     }
 
     #[test]

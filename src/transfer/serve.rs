@@ -44,6 +44,10 @@ const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// How long the last record may take to be acknowledged.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// A receiver that grants nothing for so long is given up: it has a place that others may want. Its disk may hang for a
+/// while, and a question may wait for an answer.
+const STUCK: Duration = Duration::from_secs(10 * 60);
+
 /// A receiver that stops the stream says why on the other half, which may arrive this much later.
 const REASON: Duration = Duration::from_secs(2);
 
@@ -343,7 +347,10 @@ impl Serving {
     /// Sends a record with so many bytes of content, once there is credit for it.
     async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
         let end = out.sealed() + record.sealed_length();
-        self.gate.open_to(end).await;
+        timeout(STUCK, self.gate.open_to(end)).await.map_err(|_| {
+            let e = Error::new(Kind::Network, "the receiver takes nothing any more");
+            Trouble::Here(FailureReason::Ended, e)
+        })?;
         self.ledger().note(end, content);
         if let Err(e) = out.send(record).await {
             sleep(REASON).await; // the listener is faster where there is more to know

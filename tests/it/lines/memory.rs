@@ -15,7 +15,7 @@ use qshare::{
     code::Code,
     error::Kind,
     event::Event,
-    net::{LineError, RecvHalf, SendHalf, endpoint},
+    net::{LineError, RecvHalf, endpoint},
     relay::{Accounting, Config, Memory},
     transfer::{
         handshake::{Established, Initiator},
@@ -265,10 +265,13 @@ fn three_beside(other: impl AsyncFnOnce(&Network, &World, &Sharing, &Memory)) ->
 static UNDISTURBED: LazyLock<Vec<Duration>> = LazyLock::new(|| three_beside(async |_, _, _, _| ()).0);
 
 fn assert_as_fast_as_undisturbed(times: &[Duration]) {
+    let sum = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
+    let ratio = sum(times) / sum(&UNDISTURBED);
+    println!("{times:?}, undisturbed {:?}, ratio {ratio:.4}", *UNDISTURBED);
+    assert!((0.98..1.02).contains(&ratio), "{ratio}");
+    // Who has which turn at the sender is another matter.
     for (with, without) in times.iter().zip(&*UNDISTURBED) {
-        let ratio = with.as_secs_f64() / without.as_secs_f64();
-        println!("{with:?}, undisturbed {without:?}, ratio {ratio:.4}");
-        assert!((0.98..1.02).contains(&ratio), "{ratio}");
+        assert!(with.as_secs_f64() < 1.05 * without.as_secs_f64(), "{with:?}, undisturbed {without:?}");
     }
 }
 
@@ -371,14 +374,13 @@ fn a_receiver_that_never_grants_credit_disturbs_nobody() {
         let most = most_held(memory, HOUR).await;
         let got = way.back[0].counters().delivered.bytes;
         println!("an hour later: {:?}, at most {most}; {got} bytes got to it", memory.accounting());
-        println!("failed at the sender: {:?}", failures(sharing));
         assert!(most as u64 <= INITIAL_CREDIT, "{most}");
-        assert_eq!(memory.accounting().directions, 2, "neither the relay nor the sender ends it");
+        let failed = failures(sharing);
+        assert_eq!(failed.len(), 1, "its place is given to others");
+        assert_eq!((failed[0].1, &failed[0].2[..]), (Kind::Network, "the receiver takes nothing any more"));
         drop(crook);
         sleep(SECOND).await;
-        println!("when it is gone: {:?}", failures(sharing));
         assert_eq!(memory.accounting().directions, 0);
-        assert_eq!(failures(sharing).len(), 1);
     };
     let (times, _) = three_beside(other);
     assert_as_fast_as_undisturbed(&times);
@@ -474,7 +476,7 @@ impl Stream<'_> {
     }
 
     async fn write<T>(&self, bare: &Bare, read: &watch::Sender<u64>) -> T {
-        let mut half = SendHalf::from(bare.out.open_uni().await.unwrap());
+        let mut stream = bare.out.open_uni().await.unwrap();
         let (mut at, length) = (0, self.content.len() as u64);
         while at < length {
             let limit = |read: u64| {
@@ -483,12 +485,12 @@ impl Stream<'_> {
             };
             let read = *read.subscribe().wait_for(|read| limit(*read) > at).await.unwrap();
             let end = limit(read).min(at + 256 * KIB);
-            if half.write(self.content.slice(at as usize..end as usize)).await.is_err() {
+            if stream.write_chunk(self.content.slice(at as usize..end as usize)).await.is_err() {
                 break; // who reads says why
             }
             at = end;
         }
-        half.finish();
+        let _ = stream.finish();
         pending().await
     }
 }
@@ -719,6 +721,8 @@ fn a_receiver_is_told_that_the_relay_is_short_of_memory() {
         println!("{ended}, {:?}", memory.accounting());
         assert_eq!(ended.kind(), Kind::Network);
         assert!(ended.message().contains("short of memory"), "{ended}");
+        let failed = failures(&sharing);
+        assert!(failed.iter().all(|(_, _, error)| error.contains("short of memory")), "{failed:?}");
         assert!(memory.accounting().evicted > 0);
         sharing.stop().await.unwrap();
         world.stop().await;
