@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::net::{Buffer, Buffers};
 
 /// The first block. Most directions never need a longer one: a handshake and some credit.
-const SMALLEST: usize = 4 * 1024;
+const SHORT: usize = 4 * 1024;
 
 /// QUIC looks through the pieces that were written for every packet it makes, so that forwarding the pieces of packets
-/// as they came costs more than this one copy into long blocks.
-const LARGEST: usize = 256 * 1024;
+/// as they came costs more than this one copy into long blocks. This is what two reads of a socket bring.
+const LONG: usize = 128 * 1024;
 
 /// Bytes that came in and are to go out.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Without bytes; the largest blocks come from `stock` and go back to it.
+    /// Without bytes; long blocks come from `stock` and go back to it.
     pub(super) fn new(stock: Buffers) -> Self {
-        Self { full: VecDeque::new(), filling: Buffer::default(), room: 0, next_room: SMALLEST, length: 0, stock }
+        Self { full: VecDeque::new(), filling: Buffer::default(), room: 0, next_room: SHORT, length: 0, stock }
     }
 
     /// Appends a copy of `bytes`.
@@ -62,18 +62,18 @@ impl Blocks {
     fn open_block(&mut self) {
         self.close_block();
         self.room = self.next_room;
-        if self.room == LARGEST {
+        if self.room == LONG {
             self.filling = self.stock.take();
             self.filling.clear();
         }
         self.filling.reserve_exact(self.room);
     }
 
-    /// The next block may become twice as long as this one did.
+    /// The next block is long where this one was not short.
     fn close_block(&mut self) {
         if !self.filling.is_empty() {
             self.room = 0;
-            self.next_room = (2 * self.filling.len()).clamp(SMALLEST, LARGEST);
+            self.next_room = if self.filling.len() < SHORT { SHORT } else { LONG };
             self.full.push_back(Bytes::from_owner(std::mem::take(&mut self.filling)));
         }
     }
@@ -100,7 +100,7 @@ mod tests {
                 prop_assert_eq!(blocks.len(), pushed.len() - popped.len());
             }
             while let Some(block) = blocks.pop() {
-                prop_assert!(!block.is_empty() && block.len() <= LARGEST);
+                prop_assert!(!block.is_empty() && block.len() <= LONG);
                 popped.extend_from_slice(&block);
             }
             prop_assert_eq!(popped, pushed);
