@@ -139,7 +139,7 @@ impl Reader {
     }
 }
 
-/// How much is read into so much room: whole blocks of [`BLOCK`] where there is room for one.
+/// How much is read into so much room: whole blocks of 8 KiB where there is room for one.
 fn most_content(room: usize) -> usize {
     /// BLAKE3 hashes 8 KiB in one go, and pages are not cut.
     const BLOCK: usize = 8 * 1024;
