@@ -41,7 +41,7 @@ fn run_args(args: Args) -> u8 {
     crate::ui::log(global.verbose);
     let mut console = Console::new(global.ui(qr));
     let Some(command) = command else { return run_menu(console) };
-    let runtime = match runtime_for(&command).enable_all().build() {
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return console.end(Err(Error::new(Kind::Transfer, format!("cannot start: {e}")))),
     };
@@ -54,21 +54,11 @@ fn run_args(args: Args) -> u8 {
         };
         (console, outcome)
     });
-    match runtime.block_on(running) {
-        Ok((console, outcome)) => {
-            runtime.shutdown_timeout(CLEAN_UP);
-            console.end(outcome)
-        }
+    let ended = runtime.block_on(running);
+    runtime.shutdown_timeout(CLEAN_UP);
+    match ended {
+        Ok((console, outcome)) => console.end(outcome),
         Err(e) => std::panic::resume_unwind(e.into_panic()), // nobody cancels it
-    }
-}
-
-/// One thread for the one connection of a receiver, beside those that unpack, takes a tenth less CPU than several do. A
-/// sender and a relay have work for all.
-fn runtime_for(command: &Command) -> Builder {
-    match command {
-        Command::Recv(_) => Builder::new_current_thread(),
-        Command::Send(_) | Command::Relay(_) => Builder::new_multi_thread(),
     }
 }
 

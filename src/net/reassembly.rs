@@ -61,6 +61,12 @@ impl Reassembly {
         Some(chunk)
     }
 
+    /// Drops all that waits.
+    pub(super) fn clear(&mut self) {
+        self.early.clear();
+        self.held = 0;
+    }
+
     /// Bytes of memory that waiting chunks take.
     pub(super) fn held(&self) -> usize {
         self.held

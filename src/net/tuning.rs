@@ -29,7 +29,6 @@ pub(super) fn transport_config(streams_from_peer: u32, longest: u16) -> quinn::T
         // The windows of the streams are the bound; one for all would let slow streams starve the others.
         .receive_window(VarInt::MAX)
         .send_window(backlog::SHORTEST) // which then follows the congestion window
-        .send_fairness(false) // streams take turns by pieces, see there
         .datagram_receive_buffer_size(None);
     let mut discovery = quinn::MtuDiscoveryConfig::default();
     discovery.upper_bound(longest);

@@ -11,7 +11,7 @@ use super::{
     memory::{Account, Memory},
 };
 use crate::{
-    net::{LineError, Lost, RecvHalf, SendHalf},
+    net::{Buffers, LineError, Lost, RecvHalf, SendHalf},
     wire::relay::code::{CROWDED, OVERRUN, PEER_LOST},
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &Memory) {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
     let mut there = Direction::new(a.1, b.0, bound, memory);
     let mut back = Direction::new(b.1, a.0, bound, memory);
-    let ended = tokio::try_join!(there.run(), back.run());
+    let ended = tokio::try_join!(there.forward(), back.forward());
     if let Err(GivenUp(why)) = ended {
         there.give_up(why);
         back.give_up(why);
@@ -58,6 +58,16 @@ impl Direction {
         from.expect(bound);
         let most = bound.saturating_add(slack(bound));
         Self { from, to, most, account: memory.open(), arrived: Blocks::new(memory.stock()), leaving: Bytes::new() }
+    }
+
+    /// Runs, and holds nothing once it is over: the other direction may go on for long.
+    async fn forward(&mut self) -> Result<(), GivenUp> {
+        let ended = self.run().await;
+        self.arrived = Blocks::new(Buffers::default());
+        self.leaving = Bytes::new();
+        self.from.forget();
+        self.account.set(0, true);
+        ended
     }
 
     async fn run(&mut self) -> Result<(), GivenUp> {

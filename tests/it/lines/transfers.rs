@@ -163,3 +163,26 @@ fn a_transfer_repeats() {
         assert!(most < least.mul_f64(1.02), "{all:?}");
     }
 }
+
+/// A download that fills the line does not keep it from somebody new.
+#[test]
+fn a_newcomer_is_answered_beside_a_full_line() {
+    virtually(1, async |network| {
+        let world = World::new(&network, Config::default());
+        let file = world.scratch.file("file", 15_000_000);
+        let sharing = world.share(&network.way(&Line::new(mbit(20), 50 * MS)), from_ref(&file)).await.unwrap();
+        let wide = network.way(&Line::new(mbit(1000), 10 * MS));
+        let later = async {
+            sleep(3000 * MS).await;
+            world.receive(&wide, &sharing.code).await
+        };
+        let (first, second) = join!(world.receive(&wide, &sharing.code), later);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        tell(&first, "the first");
+        tell(&second, "3 s later");
+        assert!(first.holds(&file) && second.holds(&file));
+        assert!(second.offered_after < 1000 * MS, "{:?}", second.offered_after);
+        sharing.stop().await.unwrap();
+        world.stop().await;
+    });
+}
