@@ -60,7 +60,7 @@ impl Connection {
 
     fn halves(&self, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> (SendHalf, RecvHalf) {
         let inner = SendInner::Quic(send, Arc::clone(&self.backlog));
-        (SendHalf { inner, ended: false, dropped: CANCELLED }, RecvHalf::from(recv))
+        (SendHalf { inner, ended: false }, RecvHalf::from(recv))
     }
 
     /// Waits until the connection is gone, and says how.
@@ -84,8 +84,6 @@ impl Connection {
 pub struct SendHalf {
     inner: SendInner,
     ended: bool,
-    /// What the other side learns where this is dropped.
-    dropped: u32,
 }
 
 #[derive(Debug)]
@@ -203,11 +201,6 @@ impl SendHalf {
         }
     }
 
-    /// Where it is dropped, the other side learns `why`.
-    pub fn dropped_means(&mut self, why: u32) {
-        self.dropped = why;
-    }
-
     /// Ends the stream as broken: the other side learns `why`, and that it is not complete.
     pub fn reset(&mut self, why: u32) {
         if self.ended {
@@ -235,7 +228,7 @@ fn send_now(line: &mpsc::Sender<Signal>, signal: Signal) {
 
 impl Drop for SendHalf {
     fn drop(&mut self) {
-        self.reset(self.dropped);
+        self.reset(CANCELLED);
     }
 }
 
@@ -431,10 +424,7 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
     const CHUNKS: usize = 16;
     let half = || {
         let (tx, rx) = mpsc::channel(CHUNKS);
-        (
-            SendHalf { inner: SendInner::Memory(tx), ended: false, dropped: CANCELLED },
-            RecvHalf::new(RecvInner::Memory(rx)),
-        )
+        (SendHalf { inner: SendInner::Memory(tx), ended: false }, RecvHalf::new(RecvInner::Memory(rx)))
     };
     let ((a_out, b_in), (b_out, a_in)) = (half(), half());
     [(a_out, a_in), (b_out, b_in)]

@@ -31,7 +31,7 @@ use crate::{
     wire::{
         Frame, Message, WireError,
         peer::{Credit, Done, DoneAck, Failure, FailureReason, Outcome, Request},
-        relay::{Incoming as FromRelay, code::ENDED},
+        relay::Incoming as FromRelay,
     },
 };
 
@@ -52,8 +52,7 @@ const STUCK: Duration = Duration::from_secs(10 * 60);
 const REASON: Duration = Duration::from_secs(2);
 
 /// Answers a stream that the relay opened: handshake, manifest, content, end. Whatever goes wrong stays in here.
-pub(super) async fn serve(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    send.dropped_means(ENDED);
+pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<FromRelay>().is_ok() => {}
         _ => return,

@@ -28,7 +28,7 @@ use crate::{
     event::StopReason,
     manifest::ShareId,
     net::{Buffers, Connection, RecvHalf, SendHalf},
-    wire::relay::{Register, Registered},
+    wire::relay::{Register, Registered, code::ENDED},
 };
 
 /// Receivers served at the same time; more are told to come back.
@@ -152,8 +152,17 @@ impl Share {
         };
         registration.end().await;
         self.phase.send_replace(Phase::Closing);
+        let connection = registration.connection.clone();
+        let turning_away = async {
+            // The relay may have opened a stream before it heard of the end.
+            while let Ok((mut send, _)) = connection.accept().await {
+                send.reset(ENDED);
+            }
+            std::future::pending().await
+        };
         let reason = match reason {
             Ok(reason) if reason != StopReason::Interrupted => tokio::select! {
+                never = turning_away => never,
                 () = finish(&mut running) => return Ok(reason),
                 () = &mut interrupt => self.interrupted(),
             },

@@ -134,7 +134,8 @@ fn a_download_that_runs_when_the_time_is_up_may_finish() {
     let first = world.holds(&mut sender, &relay, &world.path("first"));
     let looks = || world.recv(sender.code(), &world.path("look")).via(&relay).arg("--list").run().code;
     let mut looked = looks();
-    while looked == Some(0) {
+    while matches!(looked, Some(0 | 5)) {
+        // Whoever is in the middle of the handshake when the time is up is cut.
         looked = looks();
     }
     assert_eq!(looked, Some(3));
