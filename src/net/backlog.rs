@@ -10,7 +10,7 @@
 //! unsent keeps the line, and a download that never runs dry keeps it for ever.)
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,23 +20,28 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub(super) const SHORTEST: u64 = 512 * 1024;
 
 /// The longest: 1 Gbit/s × 250 ms.
-pub(super) const LONGEST: u64 = 32 * 1024 * 1024;
+const LONGEST: u64 = 32 * 1024 * 1024;
 
 /// What the streams of a connection share.
 #[derive(Debug)]
 pub(super) struct Backlog {
     connection: quinn::Connection,
-    length: AtomicU64,
-    /// The shortest round trip seen, in microseconds.
-    least_rtt: AtomicU64,
+    length: Mutex<Length>,
     turns: Semaphore,
+}
+
+#[derive(Debug)]
+struct Length {
+    now: u64,
+    /// The shortest round trip seen.
+    least_rtt: Duration,
 }
 
 impl Backlog {
     /// Of a new connection, whose configuration begins with [`SHORTEST`].
     pub(super) fn new(connection: quinn::Connection) -> Self {
-        let (length, least_rtt) = (AtomicU64::new(SHORTEST), AtomicU64::new(u64::MAX));
-        Self { connection, length, least_rtt, turns: Semaphore::new(1) }
+        let length = Mutex::new(Length { now: SHORTEST, least_rtt: Duration::MAX });
+        Self { connection, length, turns: Semaphore::new(1) }
     }
 
     /// Waits for the turn to write a piece, first come first served.
@@ -47,17 +52,18 @@ impl Backlog {
     /// Makes the buffer as long as the congestion window asks for.
     pub(super) fn follow_window(&self) {
         let path = self.connection.stats().path;
-        let rtt = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
-        let least = self.least_rtt.fetch_min(rtt, Ordering::Relaxed).min(rtt); // without what waits in queues
-        let wanted = length_for(path.cwnd, Duration::from_micros(least));
-        if self.length.swap(wanted, Ordering::Relaxed) != wanted {
+        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
+        length.least_rtt = length.least_rtt.min(path.rtt); // without what waits in queues
+        let wanted = length_for(path.cwnd, length.least_rtt);
+        if wanted != length.now {
+            length.now = wanted;
             self.connection.set_send_window(wanted);
         }
     }
 }
 
-/// The window and a few records, and never more than is good for 10 Gbit/s: where nothing is ever lost, the window says nothing. In
-/// steps, so that it does not change with every acknowledgement.
+/// The window and a few records, and never more than is good for 10 Gbit/s: where nothing is ever lost, the window says
+/// nothing. In steps, so that it does not change with every acknowledgement.
 fn length_for(window: u64, round_trip: Duration) -> u64 {
     /// What is good for the shortest line: time for whoever writes to be scheduled.
     const ON_THE_SPOT: u64 = 1024 * 1024;
@@ -79,10 +85,8 @@ mod tests {
         assert_eq!(length_for(2_000_000), 5 * SHORTEST);
         assert_eq!(length_for(u64::MAX), LONGEST);
         for window in (0..LONGEST).step_by(99_991) {
-            assert!(
-                (length_for(window) >= window + SHORTEST || length_for(window) == LONGEST)
-                    && length_for(window) >= SHORTEST
-            );
+            let length = length_for(window);
+            assert!(length >= (window + SHORTEST).min(LONGEST) && length < window + 3 * SHORTEST, "{window}: {length}");
         }
     }
 

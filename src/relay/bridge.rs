@@ -105,7 +105,7 @@ impl Direction {
                     }
                 },
             }
-            let held = self.arrived.len() + self.leaving.len() + self.from.waiting();
+            let held = self.arrived.held() + self.leaving.len() + self.from.waiting();
             self.account.set(held, moved);
             if held > self.most {
                 return Err(GivenUp(OVERRUN));

@@ -2,6 +2,7 @@
 //!
 //! Each direction of a bridge has an account. Where all of them together exceed what the relay may hold, the one whose
 //! bytes have been stuck longest is told to give up: a receiver that does not drain is the one whose memory helps nobody.
+//! Who holds little goes last, however long it is stuck: many that trickle must not push out what is small and slow.
 
 use std::{
     collections::HashMap,
@@ -100,12 +101,14 @@ impl Accounts {
         }
     }
 
-    /// Tells as many to give up as it takes, the longest stuck first.
+    /// Tells as many to give up as it takes, the longest stuck first, those with less than half of the mean last.
     fn evict(&mut self) {
         let going: usize = self.open.values().filter(|entry| entry.evicted).map(|entry| entry.held).sum();
         let mut over = self.seen.held.saturating_sub(self.most + going);
         let mut staying: Vec<&mut Entry> = self.open.values_mut().filter(|e| !e.evicted && e.held > 0).collect();
-        staying.sort_by_key(|entry| entry.moved);
+        let all: usize = staying.iter().map(|entry| entry.held).sum();
+        let half_of_mean = all / (2 * staying.len()).max(1);
+        staying.sort_by_key(|entry| (entry.held < half_of_mean, entry.moved));
         for entry in staying {
             if over == 0 {
                 return;
@@ -179,6 +182,20 @@ mod tests {
         fast.set(20, true);
         slow.set(81, false);
         assert_eq!([&slow, &fast].map(must_go), [true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_trickle_do_not_push_out_what_is_small_and_slow() {
+        let memory = Memory::new(1000);
+        let small = memory.open();
+        small.set(10, false);
+        advance(Duration::from_secs(60)).await;
+        let trickling: Vec<Account> = (0..10).map(|_| memory.open()).collect();
+        for account in &trickling {
+            account.set(100, true);
+        }
+        assert!(!must_go(&small));
+        assert_eq!(trickling.iter().filter(|account| must_go(account)).count(), 1);
     }
 
     #[test]

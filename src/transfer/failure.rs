@@ -112,6 +112,9 @@ pub(super) fn failed(failure: &Failure) -> Error {
         }
         FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
             .hint("use the same version of qshare at both ends"),
+        FailureReason::Waited => {
+            Error::new(Kind::Network, format!("the sender waited no longer: {said}")).hint("start again")
+        }
     }
 }
 

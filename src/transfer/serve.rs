@@ -44,8 +44,8 @@ const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// How long the last record may take to be acknowledged.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// A receiver that grants nothing for so long is given up: it has a place that others may want. Its disk may hang for a
-/// while, and a question may wait for an answer.
+/// A receiver that grants nothing for so long, or has everything and does not say so, is given up: it has a place that
+/// others may want. Its disk may hang for a while, and a question may wait for an answer.
 const STUCK: Duration = Duration::from_secs(10 * 60);
 
 /// A receiver that stops the stream says why on the other half, which may arrive this much later.
@@ -291,7 +291,7 @@ impl Serving {
                 Ok(None) => std::future::pending().await,
                 Err(_) => {
                     let e = Error::new(Kind::Refused, "the receiver never accepted");
-                    return Err(Trouble::Here(FailureReason::Ended, e));
+                    return Err(Trouble::Here(FailureReason::Waited, e));
                 }
             },
         };
@@ -301,7 +301,7 @@ impl Serving {
             early = said.recv() => early,
             fed = self.feed(out, source, wanted) => {
                 fed?;
-                said.recv().await
+                timeout(STUCK, said.recv()).await.map_err(|_| stuck("the receiver never said that it has everything"))?
             }
         };
         match done {
@@ -347,10 +347,7 @@ impl Serving {
     /// Sends a record with so many bytes of content, once there is credit for it.
     async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
         let end = out.sealed() + record.sealed_length();
-        timeout(STUCK, self.gate.open_to(end)).await.map_err(|_| {
-            let e = Error::new(Kind::Network, "the receiver takes nothing any more");
-            Trouble::Here(FailureReason::Ended, e)
-        })?;
+        timeout(STUCK, self.gate.open_to(end)).await.map_err(|_| stuck("the receiver takes nothing any more"))?;
         self.ledger().note(end, content);
         if let Err(e) = out.send(record).await {
             sleep(REASON).await; // the listener is faster where there is more to know
@@ -362,6 +359,10 @@ impl Serving {
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stuck(how: &str) -> Trouble {
+    Trouble::Here(FailureReason::Waited, Error::new(Kind::Network, how))
 }
 
 fn not_wanted(done: &Done) -> Result<Ended, Trouble> {

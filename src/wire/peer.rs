@@ -289,6 +289,8 @@ pub enum FailureReason {
     Ended,
     /// The receiver asked for what is not there.
     Protocol,
+    /// The receiver let the sender wait for too long.
+    Waited,
 }
 
 #[cfg(test)]
