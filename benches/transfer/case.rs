@@ -26,14 +26,14 @@ pub(super) struct Case {
 enum Kind {
     /// Through the relay, to so many receivers at once, and so often one after another.
     Share { load: Load, at_once: usize, times: usize },
-    /// So many bytes over a bare stream.
-    Yardstick { bytes: u64 },
+    /// So many bytes over a bare stream to each of so many readers.
+    Yardstick { bytes: u64, readers: usize },
 }
 
 const GB: u64 = 1_000_000_000;
 const MB: u64 = 1_000_000;
 
-pub(super) const CASES: [Case; 6] = [
+pub(super) const CASES: [Case; 7] = [
     Case {
         name: "one-file",
         what: "one file of 1 GB",
@@ -59,7 +59,16 @@ pub(super) const CASES: [Case; 6] = [
         what: "one file of 1 kB",
         kind: Kind::Share { load: Load::File(1000), at_once: 1, times: 10 },
     },
-    Case { name: "yardstick", what: "1 GB over a bare stream, no relay", kind: Kind::Yardstick { bytes: GB } },
+    Case {
+        name: "yardstick",
+        what: "1 GB over a bare stream, no relay",
+        kind: Kind::Yardstick { bytes: GB, readers: 1 },
+    },
+    Case {
+        name: "yardstick-fifty",
+        what: "40 MB over 50 bare streams",
+        kind: Kind::Yardstick { bytes: 40 * MB, readers: 50 },
+    },
 ];
 
 /// What a case took, once.
@@ -80,7 +89,7 @@ impl Case {
     /// Runs it once, with new processes and new target folders.
     pub(super) fn run(&self, folder: &Folder, round: usize) -> Result<Outcome> {
         match self.kind {
-            Kind::Yardstick { bytes } => yardstick::run(bytes),
+            Kind::Yardstick { bytes, readers } => yardstick::run(bytes, readers),
             Kind::Share { load, at_once, times } => {
                 let source = load.make(folder.path().join(self.name))?;
                 let sharing = Sharing::start(folder.path(), &source, at_once * times)?;

@@ -23,8 +23,8 @@ use super::{
 /// No event takes longer than this, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The peak of memory is looked at this often; it vanishes with the process.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The peak of memory is looked at this often; it vanishes with the process. Looking at fifty costs time, too.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a process used in all its life. `None` where the system does not tell.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,6 +1,6 @@
-//! What the machine gives to QUIC alone: bytes over one stream between two processes, and nothing else.
+//! What the machine gives to QUIC alone: bytes over one stream from a process to each of some others, and nothing else.
 //!
-//! Both processes are this program again, called with another argument.
+//! All processes are this program again, called with another argument.
 
 use std::{
     env,
@@ -14,8 +14,13 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use quinn::{ClientConfig, Endpoint, RecvStream, SendStream, ServerConfig, TransportConfig};
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::{Result, case::Outcome, process::Process};
+use super::{
+    Result,
+    case::Outcome,
+    process::{Process, Usage},
+};
 
 const WRITER: &str = "--yardstick-writer";
 const READER: &str = "--yardstick-reader";
@@ -27,23 +32,32 @@ const WINDOW: u32 = 16 * 1024 * 1024;
 /// Bytes in one write.
 const CHUNK: usize = 256 * 1024;
 
-/// Measures so many bytes, once.
-pub(super) fn run(bytes: u64) -> Result<Outcome> {
+/// Measures so many bytes to each of so many readers, once.
+pub(super) fn run(bytes: u64, readers: usize) -> Result<Outcome> {
     let this = env::current_exe()?;
-    let reader = Process::start("reader", Command::new(&this).arg(READER))?;
-    let (_, listening) = reader.event("listening")?;
-    let (Some(addr), Some(certificate)) = (listening["addr"].as_str(), listening["certificate"].as_str()) else {
-        return Err("the reader does not say where it listens".into());
-    };
+    let mut command = Command::new(&this);
+    command.args([WRITER, &bytes.to_string()]);
+    let mut reading = Vec::new();
+    for _ in 0..readers {
+        let reader = Process::start("reader", Command::new(&this).arg(READER))?;
+        let (_, listening) = reader.event("listening")?;
+        let (Some(addr), Some(certificate)) = (listening["addr"].as_str(), listening["certificate"].as_str()) else {
+            return Err("the reader does not say where it listens".into());
+        };
+        command.args([addr, certificate]);
+        reading.push(reader);
+    }
     let began = Instant::now();
-    let writer = Process::start("writer", Command::new(&this).args([WRITER, addr, certificate, &bytes.to_string()]))?;
+    let writer = Process::start("writer", &mut command)?;
     let (ended, _) = writer.event("finished")?;
-    let (sender, receivers) = (writer.finish()?, reader.finish()?);
+    let sender = writer.finish()?;
+    let used = reading.into_iter().map(Process::finish).collect::<Result<Vec<_>>>()?;
     let seconds = vec![(ended - began).as_secs_f64()];
+    let (bytes, receivers) = (bytes * readers as u64, Usage::of_all(&used));
     Ok(Outcome { bytes, fairness: None, seconds, sender, receivers, ..Outcome::default() })
 }
 
-/// One end of the stream, in a process of its own.
+/// One end of a stream, in a process of its own.
 pub(super) enum End<'a> {
     Writer(&'a [String]),
     Reader,
@@ -63,8 +77,10 @@ impl<'a> End<'a> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self {
             Self::Reader => runtime.block_on(read()),
-            Self::Writer([addr, certificate, bytes]) => runtime.block_on(write(addr, certificate, bytes)),
-            Self::Writer(_) => Err("the writer needs an address, a certificate and a number".into()),
+            Self::Writer([bytes, readers @ ..]) => runtime.block_on(write_to_all(readers, bytes.parse()?)),
+            Self::Writer([]) => {
+                Err("the writer needs a number, and an address and a certificate for each reader".into())
+            }
         }
     }
 }
@@ -94,23 +110,34 @@ async fn drop_all(recv: &mut RecvStream) -> Result<u64> {
     Ok(bytes)
 }
 
-async fn write(addr: &str, certificate: &str, bytes: &str) -> Result<()> {
+async fn write_to_all(readers: &[String], bytes: u64) -> Result<()> {
+    let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut writing = JoinSet::new();
+    for reader in readers.chunks_exact(2) {
+        let (endpoint, addr, certificate) = (endpoint.clone(), reader[0].clone(), reader[1].clone());
+        writing.spawn(async move { write(&endpoint, &addr, &certificate, bytes).await.map_err(|e| e.to_string()) });
+    }
+    while let Some(written) = writing.join_next().await {
+        written??;
+    }
+    println!("{}", json!({ "event": "finished" }));
+    endpoint.close(0u32.into(), &[]);
+    endpoint.wait_idle().await;
+    Ok(())
+}
+
+async fn write(endpoint: &Endpoint, addr: &str, certificate: &str, bytes: u64) -> Result<()> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(HEXLOWER.decode(certificate.as_bytes())?.into())?;
     let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
     config.transport_config(transport());
-    let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let connection = endpoint.connect_with(config, addr.parse()?, NAME)?.await?;
     let (mut send, mut recv) = connection.open_bi().await?;
-    let bytes: u64 = bytes.parse()?;
     write_zeros(&mut send, bytes).await?;
     let arrived = recv.read_to_end(8).await?;
     if arrived != bytes.to_be_bytes() {
         return Err("not all bytes arrived".into());
     }
-    println!("{}", json!({ "event": "finished" }));
-    connection.close(0u32.into(), &[]);
-    endpoint.wait_idle().await;
     Ok(())
 }
 
