@@ -52,3 +52,32 @@ async fn credit_may_come_together_with_the_confirmation() {
         serving.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let share = share_of(1, home.path());
+    let [(mut send, recv), far] = duplex();
+    let serving = tokio::spawn(serve(Arc::clone(&share), 1, far));
+    let initiator = Initiator::new(share.code()).unwrap();
+    let mut bytes = Vec::new();
+    frame::encode(&FromRelay {}, &mut bytes).unwrap();
+    bytes.extend_from_slice(initiator.hello());
+    send.write(bytes.into()).await.unwrap();
+    let Established { mut out, mut incoming, mut opener, .. } = initiator.finish(send, recv).await.unwrap();
+    out.send(Record::of(&Request { wanted: vec![(0, 2)], have: Vec::new() }).unwrap()).await.unwrap();
+    let asked = Instant::now();
+    let mut failures = Vec::new();
+    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+        let mut rest = &record[..];
+        while !rest.is_empty() {
+            let frame = Frame::split(&mut rest).unwrap();
+            if frame.kind == Failure::TYPE {
+                failures.push(frame.decode::<Failure>().unwrap().reason);
+            }
+        }
+    }
+    assert_eq!(failures, [FailureReason::Waited]);
+    assert!(asked.elapsed() >= STUCK);
+    serving.await.unwrap();
+}
