@@ -59,6 +59,7 @@ pub mod error;
 pub mod event;
 pub mod manifest;
 pub mod net;
+pub mod pace;
 pub mod processor;
 pub mod relay;
 pub mod state;

@@ -5,6 +5,7 @@
 
 mod backlog;
 mod buffers;
+pub mod congestion;
 pub mod endpoint;
 mod line;
 mod reassembly;
@@ -17,10 +18,12 @@ mod tuning;
 
 pub use self::{
     buffers::{Buffer, Buffers},
+    congestion::Congestion,
     endpoint::{Listener, connect, connect_over, listen, listen_on, local_addresses},
     line::{LineError, Lost},
     socket::{Clamped, Socket},
     tls::Identity,
     transport::{Connection, RecvHalf, SendHalf},
     trust::{Expect, KnownRelays, Verified},
+    tuning::Tuning,
 };

@@ -5,6 +5,7 @@ use std::{
     error::Error as _,
     ffi::{OsStr, OsString},
     net::SocketAddr,
+    num::NonZeroU64,
     path::PathBuf,
     time::Duration,
 };
@@ -20,6 +21,7 @@ use crate::{
     code::{Code, Link, RelaySpec},
     error::{Error, Kind},
     event::Event,
+    net::Congestion,
     ui::{Options, Style, Ui},
 };
 
@@ -145,6 +147,23 @@ pub struct SendArgs {
     /// Show the link as a QR code too
     #[arg(long)]
     pub qr: bool,
+    /// Send at most that much a second, to all receivers together, such as 500kB or 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = LINE)]
+    pub limit_up: Option<NonZeroU64>,
+    /// Who decides how fast to send
+    #[command(flatten)]
+    pub line: LineArgs,
+}
+
+const LINE: &str = "Line";
+
+/// What may be chosen for a line.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = LINE)]
+pub struct LineArgs {
+    /// The congestion control: auto does not mind packets that the line loses by itself
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = congestion())]
+    pub congestion: Congestion,
 }
 
 /// `qshare recv`. It holds the code, so it has no Debug form.
@@ -175,6 +194,12 @@ pub struct RecvArgs {
     /// Show everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,
+    /// Take at most that much a second, such as 500kB or 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = LINE)]
+    pub limit_down: Option<NonZeroU64>,
+    /// Who decides how fast to send
+    #[command(flatten)]
+    pub line: LineArgs,
 }
 
 /// `qshare relay`.
@@ -187,6 +212,9 @@ pub struct RelayArgs {
     /// The folder that holds the certificate and its key [default: made and kept by itself]
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
+    /// Who decides how fast to send
+    #[command(flatten)]
+    pub line: LineArgs,
 }
 
 /// Reads this process's command line. Where there is nothing to run, it has been shown why, and the exit code is the
@@ -292,6 +320,22 @@ fn duration(text: &str) -> Result<Duration, Error> {
         Ok(duration) => Ok(duration),
         Err(e) => Err(bad(format!("not a time: {e}"))),
     }
+}
+
+/// Bytes a second, in any unit.
+fn rate(text: &str) -> Result<NonZeroU64, Error> {
+    let bytes = text.parse::<bytesize::ByteSize>().map_err(|e| e.to_string());
+    bytes
+        .and_then(|bytes| NonZeroU64::new(bytes.as_u64()).ok_or_else(|| "nothing would ever pass".to_owned()))
+        .map_err(|e| Error::new(Kind::Usage, format!("not an amount: {e}")).hint("write it as 500kB, 2MB or 1.5MiB"))
+}
+
+fn congestion() -> impl TypedValueParser<Value = Congestion> {
+    PossibleValuesParser::new(["auto", "cubic", "bbr"]).map(|name| match name.as_str() {
+        "cubic" => Congestion::Cubic,
+        "bbr" => Congestion::Bbr,
+        _ => Congestion::Auto,
+    })
 }
 
 fn code_length() -> impl TypedValueParser<Value = usize> {

@@ -8,7 +8,7 @@ use super::running::Reach;
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
-    net::{self, Clamped, Identity},
+    net::{self, Clamped, Identity, Tuning},
     relay,
     state::StateDir,
 };
@@ -31,11 +31,11 @@ impl Embedded {
     ///
     /// # Errors
     /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
-    pub(super) fn start(state: &StateDir) -> Result<Self> {
+    pub(super) fn start(state: &StateDir, tuning: Tuning) -> Result<Self> {
         let dir = state.folder("embedded")?;
         let identity = Identity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
-        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity);
+        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, tuning);
         let listener = listen(kept.unwrap_or(DEFAULT_PORT)).or_else(|_| listen(DEFAULT_PORT)).or_else(|_| listen(0))?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
         if kept.is_none() {

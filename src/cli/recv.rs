@@ -7,7 +7,7 @@ use crate::{
     code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
-    net::endpoint::Connected,
+    net::{Tuning, endpoint::Connected},
     state::StateDir,
     transfer::{Clash, Events, Planned, receive},
 };
@@ -32,11 +32,15 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         Some(text) => text,
         None => ask_code(console).await?,
     };
-    let from = From::resolve(&text, args.relay)?;
+    let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
+    let from = From::resolve(&text, args.relay, tuning)?;
     let (list, out, yes) = (args.list, args.out, args.yes);
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
     let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
-    let Some((connected, planned)) = looked else { return Ok(()) };
+    let Some((connected, mut planned)) = looked else { return Ok(()) };
+    if let Some(limit) = args.limit_down {
+        planned = planned.limit(limit);
+    }
     let accepted = yes || {
         let summary = planned.summary();
         tokio::select! {
@@ -73,16 +77,17 @@ struct From {
     addresses: Vec<RelayAddr>,
     spec: RelaySpec,
     state: StateDir,
+    tuning: Tuning,
 }
 
 impl From {
     /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
-    fn resolve(text: &str, named: Option<RelaySpec>) -> Result<Self> {
+    fn resolve(text: &str, named: Option<RelaySpec>, tuning: Tuning) -> Result<Self> {
         if Link::looks_like(text) {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
             let spec = RelaySpec { addr: relay.clone(), pin };
             let addresses = std::iter::once(relay).chain(alternatives).collect();
-            return Ok(Self { code, addresses, spec, state: config::state()? });
+            return Ok(Self { code, addresses, spec, state: config::state()?, tuning });
         }
         let code = Code::parse(text)?;
         let state = config::state()?;
@@ -99,7 +104,7 @@ impl From {
                 }
             },
         };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state })
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, tuning })
     }
 }
 
@@ -115,7 +120,7 @@ async fn look(
     let stopped = || Error::new(Kind::Interrupted, "stopped; nothing was downloaded");
     let mut interrupted = pin!(interrupted);
     let connected = tokio::select! {
-        met = meet(&from.state, &from.addresses, &from.spec, &events) => met?,
+        met = meet(&from.state, &from.addresses, &from.spec, from.tuning, &events) => met?,
         () = interrupted.as_mut() => return Err(stopped()),
     };
     let looking = async {

@@ -4,7 +4,7 @@ use super::{args::RelayArgs, buffers, config, console::Console, signals::interru
 use crate::{
     error::Result,
     event::{Event, StopReason},
-    net::{self, Identity},
+    net::{self, Identity, Tuning},
     relay::{self, Config},
     state::StateDir,
 };
@@ -16,7 +16,8 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         None => config::state()?.folder("relay")?,
     };
     let identity = Identity::load_or_create(&certs)?;
-    let listener = net::listen(args.listen, &identity)?;
+    let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
+    let listener = net::listen(args.listen, &identity, tuning)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, KnownRelays, endpoint::Connected, trust::By},
+    net::{self, KnownRelays, Tuning, endpoint::Connected, trust::By},
     state::StateDir,
     transfer::{Budget, Events, Registration, Settings, Share, Source, SystemClock},
 };
@@ -51,7 +51,8 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let source = scan(settings.paths.clone(), settings.name.clone()).await?;
     warn_skipped(&source, &events).await;
     let state = config::state()?;
-    let way = Way::open(&state, config::relay(args.relay)?, &events).await?;
+    let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
+    let way = Way::open(&state, config::relay(args.relay)?, tuning, &events).await?;
     let registration = Registration::ask(way.connected.connection.clone(), way.token()).await?;
     let longer = settings.expire.is_some_and(|expire| expire > DAY);
     let secret = Secret::random(args.code_length.unwrap_or(if longer { LONG } else { SHORT }))?;
@@ -99,18 +100,19 @@ struct Way {
 }
 
 impl Way {
-    async fn open(state: &StateDir, configured: Option<RelaySpec>, events: &Events) -> Result<Self> {
+    async fn open(state: &StateDir, configured: Option<RelaySpec>, tuning: Tuning, events: &Events) -> Result<Self> {
         match configured {
             Some(spec) => {
-                let connected = meet(state, std::slice::from_ref(&spec.addr), &spec, events).await?;
+                let connected = meet(state, std::slice::from_ref(&spec.addr), &spec, tuning, events).await?;
                 Ok(Self { connected, spec, embedded: None })
             }
             None => {
-                let embedded = Embedded::start(state)?;
+                let embedded = Embedded::start(state, tuning)?;
                 buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
-                let connected = net::connect(std::slice::from_ref(&spec.addr), net::Expect::Pin(reach.pin)).await?;
+                let addr = std::slice::from_ref(&spec.addr);
+                let connected = net::connect(addr, net::Expect::Pin(reach.pin), tuning).await?;
                 Ok(Self { connected, spec, embedded: Some(embedded) })
             }
         }
@@ -163,10 +165,11 @@ pub(super) async fn meet(
     state: &StateDir,
     addresses: &[RelayAddr],
     spec: &RelaySpec,
+    tuning: Tuning,
     events: &Events,
 ) -> Result<Connected> {
     let known = KnownRelays::new(state.clone());
-    let connected = net::connect(addresses, known.expect(spec)?).await?;
+    let connected = net::connect(addresses, known.expect(spec)?, tuning).await?;
     known.remember(&spec.addr, &connected.verified)?;
     if connected.verified.by == By::FirstContact {
         let message = format!("first contact with the relay {}: its pin is {}", spec.addr, connected.verified.pin);

@@ -10,11 +10,14 @@
 //! unsent keeps the line, and a download that never runs dry keeps it for ever.)
 
 use std::{
+    num::NonZeroU64,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::pace::Pace;
 
 /// The shortest buffer: four records. It fills a line of 100 Mbit/s × 20 ms before the window has grown.
 pub(super) const SHORTEST: u64 = 512 * 1024;
@@ -27,6 +30,7 @@ const LONGEST: u64 = 32 * 1024 * 1024;
 pub(super) struct Backlog {
     connection: quinn::Connection,
     length: Mutex<Length>,
+    pace: Option<Pace>,
     turns: Semaphore,
 }
 
@@ -38,15 +42,20 @@ struct Length {
 }
 
 impl Backlog {
-    /// Of a new connection, whose configuration begins with [`SHORTEST`].
-    pub(super) fn new(connection: quinn::Connection) -> Self {
+    /// Of a new connection, whose configuration begins with [`SHORTEST`]; at most `limit` bytes a second leave.
+    pub(super) fn new(connection: quinn::Connection, limit: Option<NonZeroU64>) -> Self {
         let length = Mutex::new(Length { now: SHORTEST, least_rtt: Duration::MAX });
-        Self { connection, length, turns: Semaphore::new(1) }
+        Self { connection, length, pace: limit.map(Pace::new), turns: Semaphore::new(1) }
     }
 
     /// Waits for the turn to write a piece, first come first served.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok() // it is never closed
+    }
+
+    /// How fast anything may be written, where that is limited.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
     }
 
     /// Makes the buffer as long as the congestion window asks for.

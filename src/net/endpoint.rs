@@ -19,7 +19,7 @@ use super::{
     tls::{self, Identity, Refusal, Verdict},
     transport::Connection,
     trust::{Expect, Verified},
-    tuning::transport_config,
+    tuning::{Tuning, transport_config},
 };
 use crate::{
     code::RelayAddr,
@@ -48,6 +48,7 @@ pub struct Listener {
     endpoint: quinn::Endpoint,
     clamped: Option<Clamped>,
     ways: Ways,
+    tuning: Tuning,
     /// For clients to whom packets are of ordinary length.
     config: quinn::ServerConfig,
 }
@@ -56,7 +57,7 @@ pub struct Listener {
 ///
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
-pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
+pub fn listen(addr: SocketAddr, identity: &Identity, tuning: Tuning) -> Result<Listener> {
     let socket = Socket::bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
             Socket::bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
@@ -66,22 +67,22 @@ pub fn listen(addr: SocketAddr, identity: &Identity) -> Result<Listener> {
     let socket = socket.map_err(|e| {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
-    listen_on(socket, identity)
+    listen_on(socket, identity, tuning)
 }
 
 /// Listens on a socket: the line may be anything that carries datagrams.
 ///
 /// # Errors
 /// [`Kind::Network`] where the socket has no address.
-pub fn listen_on(socket: Socket, identity: &Identity) -> Result<Listener> {
+pub fn listen_on(socket: Socket, identity: &Identity, tuning: Tuning) -> Result<Listener> {
     let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET)));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET, tuning.congestion)));
     let (clamped, ways) = (socket.clamped(), socket.ways());
     let endpoint = endpoint(socket, Some(config.clone()))?;
     let clamped = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_near));
-    Ok(Listener { endpoint, clamped, ways, config })
+    Ok(Listener { endpoint, clamped, ways, tuning, config })
 }
 
 impl Listener {
@@ -99,11 +100,15 @@ impl Listener {
             ORDINARY_PACKET => incoming.accept()?,
             longest => {
                 let mut config = self.config.clone();
-                config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, longest)));
+                config.transport_config(Arc::new(transport_config(
+                    STREAMS_PER_CLIENT,
+                    longest,
+                    self.tuning.congestion,
+                )));
                 incoming.accept_with(Arc::new(config))?
             }
         };
-        Ok(connecting.await?.into())
+        Ok(Connection::new(connecting.await?, self.tuning))
     }
 
     /// Connections that are open.
@@ -182,41 +187,50 @@ impl Connected {
 ///
 /// # Errors
 /// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
-pub async fn connect(relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
+pub async fn connect(relays: &[RelayAddr], expect: Expect, tuning: Tuning) -> Result<Connected> {
     let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
         .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
-    connect_over(socket, relays, expect).await
+    connect_over(socket, relays, expect, tuning).await
 }
 
 /// Connects as [`connect`] does, over a socket: the line may be anything that carries datagrams.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect) -> Result<Connected> {
+pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect, tuning: Tuning) -> Result<Connected> {
     let (clamped, ways) = (socket.clamped(), socket.ways());
-    let endpoint = endpoint(socket, None)?;
-    match timeout(CONNECT_TIMEOUT, race(&endpoint, ways, relays, expect)).await {
+    let caller = Caller { endpoint: endpoint(socket, None)?, ways, expect, tuning };
+    match timeout(CONNECT_TIMEOUT, race(&caller, relays)).await {
         Ok(outcome) => {
             let (connection, verified, relay) = outcome?;
             debug!("connected to a relay, which {:?} vouches for", verified.by);
             let clamped = clamped.filter(|_| !is_near(connection.quic().remote_address()));
-            Ok(Connected { connection, verified, relay, clamped, endpoint })
+            Ok(Connected { connection, verified, relay, clamped, endpoint: caller.endpoint })
         }
         Err(_) => Err(unreachable_relay(relays, "it does not answer")),
     }
 }
 
+/// Who connects, and what it wants.
+#[derive(Clone)]
+struct Caller {
+    endpoint: quinn::Endpoint,
+    ways: Ways,
+    expect: Expect,
+    tuning: Tuning,
+}
+
 type Winner = (Connection, Verified, RelayAddr);
 
-async fn race(endpoint: &quinn::Endpoint, ways: Ways, relays: &[RelayAddr], expect: Expect) -> Result<Winner> {
+async fn race(caller: &Caller, relays: &[RelayAddr]) -> Result<Winner> {
     let candidates = resolve(relays).await?;
     let mut attempts = JoinSet::new();
     for (i, (relay, addr)) in candidates.into_iter().enumerate() {
-        let endpoint = endpoint.clone();
+        let caller = caller.clone();
         attempts.spawn(async move {
             sleep(HEAD_START * i as u32).await;
-            attempt((&endpoint, ways), &relay, addr, expect).await.map(|(c, v)| (c, v, relay))
+            attempt(&caller, &relay, addr).await.map(|(c, v)| (c, v, relay))
         });
     }
     let mut first_failure = None;
@@ -260,23 +274,19 @@ async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
     }
 }
 
-async fn attempt(
-    (endpoint, ways): (&quinn::Endpoint, Ways),
-    relay: &RelayAddr,
-    addr: SocketAddr,
-    expect: Expect,
-) -> Result<(Connection, Verified)> {
-    let (tls, verdict) = tls::client_config(expect, Aes::here())?;
+async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, Verified)> {
+    let (tls, verdict) = tls::client_config(caller.expect, Aes::here())?;
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, ways.longest_packet(addr))));
+    let longest = caller.ways.longest_packet(addr);
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, longest, caller.tuning.congestion)));
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
-    let connecting = endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
+    let connecting = caller.endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
     let verdict = verdict.lock().map(|v| *v).unwrap_or(Verdict::None);
     match (connected, verdict) {
-        (Ok(connection), Verdict::Verified(verified)) => Ok((connection.into(), verified)),
+        (Ok(connection), Verdict::Verified(verified)) => Ok((Connection::new(connection, caller.tuning), verified)),
         (_, Verdict::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
         (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
         (Err(quinn::ConnectionError::VersionMismatch), _) => Err(because("it speaks another version of QUIC")),
@@ -348,7 +358,8 @@ mod tests {
         let identity = Identity::load_or_create(&dir.folder("a").unwrap()).unwrap();
         let other = Identity::load_or_create(&dir.folder("b").unwrap()).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let [right, wrong] = [listen(any, &identity).unwrap(), listen(any, &other).unwrap()];
+        let [right, wrong] =
+            [listen(any, &identity, Tuning::default()).unwrap(), listen(any, &other, Tuning::default()).unwrap()];
         let [right_addr, wrong_addr] = [&right, &wrong].map(|e| RelayAddr::from(e.local_addr().unwrap()));
         for endpoint in [right, wrong] {
             tokio::spawn(async move {
@@ -360,9 +371,9 @@ mod tests {
             });
         }
         let expect = Expect::Pin(identity.pin());
-        let found = connect(&[wrong_addr.clone(), right_addr.clone()], expect).await.unwrap();
+        let found = connect(&[wrong_addr.clone(), right_addr.clone()], expect, Tuning::default()).await.unwrap();
         assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
-        let refused = connect(&[wrong_addr], expect).await.unwrap_err();
+        let refused = connect(&[wrong_addr], expect, Tuning::default()).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Network);
         assert!(refused.message().contains("another key"), "{refused}");
     }
@@ -388,7 +399,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         for any in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::UNSPECIFIED, 0).into()] {
-            let Ok(listener) = listen(any, &identity) else { continue }; // without IPv6
+            let Ok(listener) = listen(any, &identity, Tuning::default()) else { continue }; // without IPv6
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
             let server = async {
                 let connection = listener.admit(listener.accept().await.unwrap()).await.unwrap();
@@ -396,7 +407,7 @@ mod tests {
                 connection.quic().stats()
             };
             let client = async {
-                let connected = connect(&[addr.into()], Expect::Pin(identity.pin())).await.unwrap();
+                let connected = connect(&[addr.into()], Expect::Pin(identity.pin()), Tuning::default()).await.unwrap();
                 exchange(connected.connection.open().await.unwrap()).await;
                 connected.connection.quic().stats()
             };

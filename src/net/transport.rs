@@ -19,6 +19,7 @@ use super::{
     backlog::Backlog,
     line::{LineError, Lost, code},
     reassembly::Reassembly,
+    tuning::Tuning,
 };
 use crate::wire::{
     Frame, HEADER, Message, WireError,
@@ -33,13 +34,12 @@ pub struct Connection {
     backlog: Arc<Backlog>,
 }
 
-impl From<quinn::Connection> for Connection {
-    fn from(quic: quinn::Connection) -> Self {
-        Self { backlog: Arc::new(Backlog::new(quic.clone())), quic }
-    }
-}
-
 impl Connection {
+    /// A connection that QUIC has made.
+    pub(super) fn new(quic: quinn::Connection, tuning: Tuning) -> Self {
+        Self { backlog: Arc::new(Backlog::new(quic.clone(), tuning.limit_up)), quic }
+    }
+
     /// Opens a stream; waits while the other side allows no more.
     ///
     /// # Errors
@@ -151,7 +151,17 @@ impl SendHalf {
         match &mut self.inner {
             SendInner::Quic(stream, backlog) => {
                 backlog.follow_window();
-                stream.write_chunks(std::slice::from_mut(chunk)).await?;
+                match backlog.pace() {
+                    None => {
+                        stream.write_chunks(std::slice::from_mut(chunk)).await?;
+                    }
+                    Some(pace) => {
+                        let mut piece = chunk.slice(..chunk.len().min(pace.piece()));
+                        pace.pass(piece.len()).await;
+                        let written = stream.write_chunks(std::slice::from_mut(&mut piece)).await?;
+                        chunk.advance(written.bytes);
+                    }
+                }
             }
             SendInner::Memory(line) => {
                 let room = line.reserve().await.map_err(|_| LineError::Ended(CANCELLED))?;

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     net::{Buffer, LineError},
+    pace::Pace,
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
@@ -33,6 +34,7 @@ const BATCH: usize = 1024 * 1024;
 pub(super) struct Fetch<'a> {
     pub(super) out: &'a mut Outgoing,
     pub(super) window: Window,
+    pub(super) pace: Option<Pace>,
     pub(super) events: &'a Events,
     pub(super) total: Option<u64>,
 }
@@ -85,6 +87,9 @@ impl Fetch<'_> {
                 size += record.len();
                 received = offset;
                 batch.push(record);
+            }
+            if let Some(pace) = &self.pace {
+                pace.pass(size).await; // credit follows what is unpacked, and the sender follows credit
             }
             unpacker = off_thread(move || {
                 batch.into_iter().try_for_each(|record| unpacker.take(record))?;

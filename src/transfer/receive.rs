@@ -1,6 +1,7 @@
 //! The receiver's end of a download: connect, look at the offer, take it.
 
 use std::{
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -31,6 +32,7 @@ use crate::{
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{EntryKind, Manifest},
     net::{Connection, LineError},
+    pace::Pace,
     wire::{
         peer::{Done, Outcome, Request},
         relay::{Connect, Connected},
@@ -156,7 +158,7 @@ impl Offer {
     pub async fn plan(self, out: Option<PathBuf>, clash: Clash) -> Result<Planned> {
         let manifest = Arc::clone(&self.manifest);
         match off_thread(move || Plan::new(manifest, out.as_deref(), clash)).await {
-            Ok(plan) => Ok(Planned { line: self.line, manifest: self.manifest, plan }),
+            Ok(plan) => Ok(Planned { line: self.line, manifest: self.manifest, plan, pace: None }),
             Err(e) => Err(refuse(self.line.out, e).await),
         }
     }
@@ -199,9 +201,15 @@ pub struct Planned {
     line: Line,
     manifest: Arc<Manifest>,
     plan: Plan,
+    pace: Option<Pace>,
 }
 
 impl Planned {
+    /// Takes at most so many bytes a second.
+    pub fn limit(self, bytes_a_second: NonZeroU64) -> Self {
+        Self { pace: Some(Pace::new(bytes_a_second)), ..self }
+    }
+
     /// What is offered, for the person who decides.
     pub fn summary(&self) -> event::Offer {
         summary(&self.manifest)
@@ -217,7 +225,7 @@ impl Planned {
     /// # Errors
     /// Any [`Kind`]; nothing partial stands under a final name.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { line: Line { mut out, incoming, opener, window }, manifest, plan } = self;
+        let Self { line: Line { mut out, incoming, opener, window }, manifest, plan, pace } = self;
         let began = Instant::now();
         let (total, files) = (plan.bytes(), plan.files());
         let wanted = ranges((0..manifest.entries().len()).filter(|i| plan.wants(*i)));
@@ -226,7 +234,7 @@ impl Planned {
             let request = Record::of(&Request { wanted, have: Vec::new() }).map_err(|e| broken(&e.into()))?;
             let _ = out.send(request).await; // where that fails, what is read next says why
             let unpacker = Unpacker::new(opener, sink);
-            Fetch { out: &mut out, window, events, total }.run(incoming, unpacker).await
+            Fetch { out: &mut out, window, pace, events, total }.run(incoming, unpacker).await
         };
         let received = tokio::select! {
             received = receiving => received,

@@ -9,7 +9,7 @@ use std::{
 use qshare::{
     code::{Code, Secret},
     manifest::{Coding, EntryKind, Head, RawEntry, ShareId},
-    net::{self, Connection, Expect, Identity},
+    net::{self, Connection, Expect, Identity, Tuning},
     relay::{self, Config},
     state::StateDir,
     transfer::{
@@ -41,7 +41,7 @@ impl Relay {
     pub(crate) fn start(config: Config) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
-        let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
+        let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap();
         let addr = endpoint.local_addr().unwrap();
         tokio::spawn(relay::serve(endpoint, config, std::future::pending()));
         Self { addr, _home: home }
@@ -52,7 +52,7 @@ impl Relay {
     }
 
     pub(crate) async fn connect(&self) -> net::endpoint::Connected {
-        net::connect(&[self.addr.into()], Expect::Anyone).await.unwrap()
+        net::connect(&[self.addr.into()], Expect::Anyone, Tuning::default()).await.unwrap()
     }
 }
 

@@ -13,7 +13,7 @@ use qshare::{
     error::Result,
     event::{Event, Finished, StopReason},
     manifest::ShareId,
-    net::{self, Expect, Identity, endpoint::Connected},
+    net::{self, Expect, Identity, Tuning, endpoint::Connected},
     relay,
     state::StateDir,
     transfer::{Budget, Clash, Events, Registration, Settings, Share, Source, SystemClock, receive},
@@ -42,24 +42,31 @@ pub(crate) struct World {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     receivers: RefCell<Vec<Host>>,
+    tuning: Tuning,
 }
 
 impl World {
     /// Starts a relay on a host of its own.
     pub(crate) fn new(network: &Network, config: relay::Config) -> Self {
+        Self::tuned(network, config, Tuning::default())
+    }
+
+    /// As [`World::new`]; everybody's connections are tuned like this.
+    pub(crate) fn tuned(network: &Network, config: relay::Config, tuning: Tuning) -> Self {
         let scratch = Scratch::new();
         let state = StateDir::open(scratch.path("relay")).unwrap();
         let identity = Identity::load_or_create(&state).unwrap();
         let host = network.host();
         let socket = host.bind(PORT);
         let addr = RelayAddr::from(socket.addr());
-        let listener = net::listen_on(seeded(network, socket), &identity).unwrap();
+        let listener = net::listen_on(seeded(network, socket), &identity, tuning).unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;
         }));
         let network = network.clone();
-        Self { network, scratch, host, addr, pin: identity.pin(), stop, serving, receivers: RefCell::default() }
+        let (pin, receivers) = (identity.pin(), RefCell::default());
+        Self { network, scratch, host, addr, pin, stop, serving, receivers, tuning }
     }
 
     /// Shares files from a new host, which has this way to the relay.
@@ -145,7 +152,7 @@ impl World {
     /// Those of a client.
     pub(crate) async fn connect(&self, host: &Host) -> Result<Connected> {
         let relays = std::slice::from_ref(&self.addr);
-        net::connect_over(seeded(&self.network, host.bind(0)), relays, Expect::Pin(self.pin)).await
+        net::connect_over(seeded(&self.network, host.bind(0)), relays, Expect::Pin(self.pin), self.tuning).await
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use qshare::{
     code::Slot,
-    net::{Connection, Identity, LineError, RecvHalf, SendHalf, endpoint::Listener, listen},
+    net::{Connection, Identity, LineError, RecvHalf, SendHalf, Tuning, endpoint::Listener, listen},
     state::StateDir,
     wire::{
         HEADER, Message,
@@ -131,7 +131,7 @@ impl Evil {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
-        let listener = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap());
+        let listener = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap());
         let shared = Arc::new(Shared::default());
         let (accepting, clients) = (listener.clone(), shared.clone());
         tokio::spawn(async move {
