@@ -18,6 +18,8 @@
 //!   whatever carries them; tests give it one in memory, or a whole network in memory ([`net::Socket::in_memory`]).
 //! - **Every stream is always read**, as its bytes come and in whatever order, into bounded memory. What bounds it is
 //!   the credit that the two ends give each other, not QUIC's: quinn closes connections over gaps in what nobody reads.
+//! - **Loss is not congestion.** How much is on its way follows a model of each leg, its rate and its round trip, and not
+//!   its losses ([`net::congestion`]).
 //!
 //! # A download
 //!
@@ -46,7 +48,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]: never [`crypto`], never [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`] | each other |
+//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`pace`] | each other |
 //!
 //! `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so that tests
 //! can cross hours. The library exists for the program and its tests; its interface may change with any version.

@@ -51,7 +51,7 @@ impl Default for Config {
         /// Sixty-four bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
         const MEMORY: usize = 1024 * 1024 * 1024;
         let memory = Memory::new(MEMORY);
-        Self { bridge_bytes: 16 * 1024 * 1024, memory, senders: 10_000, connections: 20_000, register_token: None }
+        Self { bridge_bytes: 32 * 1024 * 1024, memory, senders: 10_000, connections: 20_000, register_token: None }
     }
 }
 

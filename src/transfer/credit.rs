@@ -5,6 +5,9 @@
 //! the receiver really drains, as TCP's receive buffer does (Dynamic Right-Sizing, Fisk and Feng 2001): it is twice of
 //! what was drained in a round trip, and as long as that grows twice of the growth more, so that a fast receiver is
 //! never held back and a slow one keeps no more in the relay than it needs.
+//!
+//! Where packets are lost, bytes wait behind holes for several round trips, on either leg, and nobody at this end sees how
+//! long. So now and then the window is half as large again for some rounds: if more comes through, it stays.
 
 use std::time::Duration;
 
@@ -24,6 +27,12 @@ const LONGEST_ROUND: Duration = Duration::from_secs(1);
 /// memory. It fills 1 Gbit/s over 250 ms.
 const MOST: u64 = 32 * 1024 * 1024;
 
+/// Rounds in which a trial settles, and as many in which it is judged.
+const TRIAL_ROUNDS: u32 = 3;
+
+/// Rounds without a trial after one that brought nothing.
+const TRIAL_PAUSE: u32 = 16;
+
 /// The receiver's side: decides when to grant how much.
 #[derive(Debug)]
 pub struct Window {
@@ -36,6 +45,27 @@ pub struct Window {
     /// What was drained in the round before.
     last_round: u64,
     was_late: bool,
+    trial: Trial,
+}
+
+/// Whether a larger window brings more.
+#[derive(Debug)]
+struct Trial {
+    /// The window before, and the bytes a second that it brought; `None` between trials.
+    before: Option<(u64, f64)>,
+    /// Rounds until what is drained counts; what is granted now arrives after one, and a few more where it is lost.
+    settling: u32,
+    /// Rounds that count at least.
+    rounds: u32,
+    /// Where counting began.
+    since: Instant,
+    drained: u64,
+}
+
+impl Trial {
+    fn rest(rounds: u32, now: Instant) -> Self {
+        Self { before: None, settling: 0, rounds, since: now, drained: u64::MAX }
+    }
 }
 
 impl Window {
@@ -50,6 +80,7 @@ impl Window {
             drained_then: 0,
             last_round: 0,
             was_late: false,
+            trial: Trial::rest(TRIAL_ROUNDS, now),
         }
     }
 
@@ -64,6 +95,7 @@ impl Window {
         let elapsed = now.duration_since(self.round_began);
         if elapsed >= self.round {
             self.end_round(drained - self.drained_then, elapsed);
+            self.try_more(drained, now);
             self.round_began = now;
             self.drained_then = drained;
         }
@@ -89,6 +121,41 @@ impl Window {
         }
         self.was_late = is_late;
         self.last_round = in_round;
+    }
+
+    /// At the end of a round: begins or ends a trial, if it is time to.
+    fn try_more(&mut self, drained: u64, now: Instant) {
+        /// Content comes in records: fewer of them say little.
+        const ENOUGH: u64 = 1024 * 1024;
+        /// Bytes wait for four round trips at most where one packet in ten is lost, and for the rest of their record.
+        const LONGEST_WAIT: f64 = 5.0;
+        const RECORDS: f64 = INITIAL_CREDIT as f64;
+        /// Of half as much more, so much is enough to tell it from chance.
+        const BETTER: f64 = 1.06;
+        let trial = &mut self.trial;
+        if trial.settling > 0 || trial.drained == u64::MAX {
+            trial.settling = trial.settling.saturating_sub(1);
+            (trial.since, trial.drained) = (now, drained);
+            return;
+        }
+        trial.rounds = trial.rounds.saturating_sub(1);
+        if trial.rounds > 0 || drained - trial.drained < ENOUGH {
+            return;
+        }
+        let rate = (drained - trial.drained) as f64 / now.duration_since(trial.since).as_secs_f64().max(1e-3);
+        if let Some((size, before)) = trial.before
+            && rate < BETTER * before
+        {
+            self.size = size.max((2.0 * rate * self.round.as_secs_f64()) as u64).min(self.most);
+            self.trial = Trial::rest(TRIAL_PAUSE, now);
+        } else if rate < self.size as f64 || LONGEST_WAIT * rate * self.round.as_secs_f64() + RECORDS < self.size as f64
+        {
+            self.trial = Trial::rest(TRIAL_PAUSE, now);
+        } else {
+            let before = Some((self.size, rate));
+            self.trial = Trial { before, settling: TRIAL_ROUNDS, rounds: TRIAL_ROUNDS, since: now, drained };
+            self.size = (self.size + self.size / 2).min(self.most);
+        }
     }
 
     /// The highest offset granted so far: who sends beyond it breaks the protocol.

@@ -2,6 +2,7 @@
 //!
 //! - [`pipes`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
 //! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
+//! - [`congestion`]: what our own congestion control makes of a line, alone and beside others.
 //! - [`memory`]: what bounds memory on the way, and that nobody disturbs anybody.
 //! - [`transfers`]: the real relay, sender and receivers over such lines.
 //!
@@ -10,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
 
 mod clocks;
+mod congestion;
 mod memory;
 mod pipes;
 mod transfers;

@@ -56,6 +56,36 @@ fn a_large_file_arrives_in_little_memory() {
 }
 
 #[test]
+fn a_limited_transfer_takes_its_time() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.path("file");
+    noise(&file, 3_000_000);
+    let mut sender = world.send(&[&file]).via(&relay).share();
+    let taken = |into: &str, limit: &[&str]| {
+        let into = world.path(into);
+        let mut receiver = world.recv(sender.code(), &into).via(&relay);
+        for word in limit {
+            receiver = receiver.arg(word);
+        }
+        let received = receiver.run().expect(0);
+        assert_eq!(hash(&into.join("file")), hash(&file));
+        received.event("finished")["seconds"].as_f64().unwrap()
+    };
+    // The first piece passes at once, and nobody waits after the last.
+    let limited = taken("slow", &["--limit-down", "1.5MB"]);
+    assert!(limited >= 1.0, "{limited}");
+    taken("cubic", &["--congestion", "cubic"]);
+    sender.process.wait_for("download_finished");
+    let sender = world.send(&[&file]).via(&relay).arg("--once").arg("--limit-up").arg("1500 kB").share();
+    let into = world.path("up");
+    let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    assert_eq!(hash(&into.join("file")), hash(&file));
+    let limited = received.event("finished")["seconds"].as_f64().unwrap();
+    assert!(limited >= 1.5, "{limited}");
+}
+
+#[test]
 fn a_folder_of_two_thousand_files_arrives_whole() {
     let world = World::new();
     let relay = world.relay();

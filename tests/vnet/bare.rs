@@ -45,7 +45,7 @@ pub(crate) struct Bare {
     /// The server's end.
     pub(crate) incoming: Connection,
     arrived: Arc<AtomicU64>,
-    _endpoints: [Endpoint; 2],
+    endpoints: [Endpoint; 2],
 }
 
 /// Bytes that have moved.
@@ -93,7 +93,7 @@ impl Bare {
                 listening.accept().await.unwrap().await.unwrap()
             },);
         let endpoints = [connecting, listening];
-        Self { sender: client, receiver: server, out, incoming, arrived: Arc::default(), _endpoints: endpoints }
+        Self { sender: client, receiver: server, out, incoming, arrived: Arc::default(), endpoints }
     }
 
     /// Moves so many bytes over a stream of its own, to be called one after another.
@@ -129,6 +129,13 @@ impl Bare {
     /// Bytes read so far, over all streams.
     pub(crate) fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed)
+    }
+
+    /// The sender goes on from another host, which has this way to the receiver.
+    pub(crate) fn migrate(&self, network: &Network, way: &Way) {
+        let host = network.host();
+        network.route(&host, &self.receiver, way);
+        self.endpoints[0].rebind_abstract(host.bind(0)).unwrap();
     }
 
     /// Ends the connection.

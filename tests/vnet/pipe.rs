@@ -70,6 +70,11 @@ impl Pipe {
         self.network.now(|state, _| state.pipes[self.number].counters)
     }
 
+    /// Bytes that wait or are being sent.
+    pub(crate) fn queued(&self) -> u64 {
+        self.network.now(|state, _| state.pipes[self.number].queued)
+    }
+
     /// What it does now.
     pub(crate) fn line(&self) -> Line {
         self.network.now(|state, _| state.pipes[self.number].line.clone())

@@ -162,8 +162,8 @@ fn seeded(network: &Network, socket: Arc<Socket>) -> net::Socket {
     net::Socket::in_memory(socket, *blake3::hash(text.as_bytes()).as_bytes())
 }
 
-/// What was reported so far.
-type Reported = Arc<Mutex<Vec<Event>>>;
+/// What was reported so far, and when.
+type Reported = Arc<Mutex<Vec<(Instant, Event)>>>;
 
 /// Keeps everything that is reported.
 fn report() -> (Events, Reported) {
@@ -172,7 +172,7 @@ fn report() -> (Events, Reported) {
     let kept = Arc::clone(&reported);
     tokio::spawn(async move {
         while let Some(event) = reports.recv().await {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), event));
         }
     });
     (events, reported)
@@ -192,7 +192,7 @@ pub(crate) struct Sharing {
 impl Sharing {
     /// What it reported so far.
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, event)| event.clone()).collect()
     }
 
     /// Ends it as Ctrl-C does, if it has not ended by itself.
@@ -236,9 +236,21 @@ impl Received {
         self.finished.bytes as f64 * 8.0 / self.finished.seconds
     }
 
+    /// Bits of content a second, from the moment at which half of it was there.
+    pub(crate) fn steady_goodput(&self) -> f64 {
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = reported.iter().filter_map(|(at, event)| match event {
+            Event::Progress { bytes, .. } => Some((*at, *bytes)),
+            _ => None,
+        });
+        let (half, there) = progress.find(|(_, bytes)| *bytes >= self.finished.bytes / 2).unwrap();
+        let (end, all) = progress.last().unwrap();
+        (all - there) as f64 * 8.0 / (end - half).as_secs_f64()
+    }
+
     /// What the receiver reported.
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, event)| event.clone()).collect()
     }
 
     /// Whether it holds a copy of this file, byte for byte.

@@ -46,6 +46,9 @@ const DEEP_DRAIN_EVERY: u32 = 4;
 /// The least of both, once excess loss has shrunk it.
 const LEAST_HEADROOM: f64 = 1.0 / 16.0;
 
+/// Packets on top: quinn stops one short of the window, and one may wait at either end.
+const FEW_PACKETS: f64 = 3.0;
+
 /// A window of fewer packets could not tell a loss from an end.
 const LEAST_PACKETS: f64 = 4.0;
 
@@ -412,10 +415,10 @@ impl Model {
     /// Makes the window what the phase asks for.
     fn follow(&mut self) {
         let product = self.product();
-        let few = 2.0 * self.packet;
+        let few = FEW_PACKETS * self.packet;
         let window = match &self.phase {
             Phase::Startup(_) => self.window,
-            Phase::Drain(drain) => drain.share * self.product_of(drain.rate) + self.packet,
+            Phase::Drain(drain) => drain.share * self.product_of(drain.rate) + few - self.packet,
             Phase::Cruise { .. } => (1.0 + CRUISE_HEADROOM * self.headroom) * product + few,
             Phase::Probe { .. } => (1.0 + PROBE_HEADROOM * self.headroom) * product + few,
             Phase::Compete { .. } => self.competing.as_ref().map_or(self.window, |cubic| cubic.window() * self.packet),

@@ -229,8 +229,8 @@ fn a_receiver_that_stops_leaves_no_more_than_its_window() {
         let receiving = async { join!(world.receive(&down, &sharing.code), stopping) };
         let ((received, accounting), most) = beside(&up, from_ref(&down), receiving).await;
         assert!(received.unwrap().holds(&file));
-        // Twice what is drained in a round trip.
-        let window = (2.0 * mbit(100) as f64 * 0.04) as u64;
+        // Twice what is drained in a round trip, which is a quarter longer while the sender probes.
+        let window = (2.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
         println!("{accounting:?}, at most {most} bytes on the way, window {window}");
         assert!(most <= 2 * window, "{most}");
         assert!(accounting.held as u64 <= 2 * window, "{accounting:?}");

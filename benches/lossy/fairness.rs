@@ -1,0 +1,92 @@
+//! Two flows through one queue: ours beside CUBIC, CUBIC beside itself, ours beside itself.
+
+use std::time::Duration;
+
+use qshare::net::Congestion::{self, Auto, Cubic};
+use quinn::{TransportConfig, VarInt};
+use tokio::time::sleep;
+
+use crate::{
+    all,
+    vnet::{Bare, Line, Network, Way, mbit, virtually},
+};
+
+/// The second flow begins so much later.
+const LATER: Duration = Duration::from_secs(5);
+
+/// What comes first is not counted.
+const SETTLING: Duration = Duration::from_secs(20);
+
+/// What is counted.
+const COUNTED: Duration = Duration::from_secs(80);
+
+const PAIRS: [(&str, Congestion, Congestion); 4] = [
+    ("ours, then CUBIC", Auto, Cubic),
+    ("CUBIC, then ours", Cubic, Auto),
+    ("ours, then ours", Auto, Auto),
+    ("CUBIC, then CUBIC", Cubic, Cubic),
+];
+
+pub(super) fn run() {
+    println!("\nThe share of the first of two flows, {COUNTED:?} long, the second {LATER:?} later; Jain's index.\n");
+    print!("{:>16} {:>7} |", "line", "queue");
+    PAIRS.iter().for_each(|(name, ..)| print!(" {name:^19} |"));
+    println!();
+    let lines: Vec<_> = [(10, 50), (50, 20), (50, 50), (100, 20), (100, 50)]
+        .into_iter()
+        .flat_map(|(rate, rtt)| [0.5, 1.0, 2.0].map(|queue| (rate, rtt, queue)))
+        .collect();
+    let jobs = lines.iter().flat_map(|line| PAIRS.map(|(_, first, second)| move || together(*line, first, second)));
+    let mut shares = all(jobs.collect()).into_iter();
+    for (rate, rtt, queue) in lines {
+        print!("{rate:>4} Mbit/s {rtt:>3} ms {queue:>3} BDP |");
+        for share in shares.by_ref().take(PAIRS.len()) {
+            match share {
+                Some(x) => print!("   {x:.3}   {:.3}     |", 1.0 / (2.0 * (x * x + (1.0 - x) * (1.0 - x)))),
+                None => print!(" {:^19} |", "ended"),
+            }
+        }
+        println!();
+    }
+}
+
+fn together((rate, rtt, queue): (u64, u64, f64), first: Congestion, second: Congestion) -> f64 {
+    virtually(1, async |network: Network| {
+        let line = Line::new(mbit(rate), Duration::from_millis(rtt));
+        let length = (line.queue as f64 * queue) as u64;
+        let way = network.way(&line.queue(length));
+        let other = Way { there: way.there.clone(), back: way.back.clone() };
+        let first = connect(&network, &way, first).await;
+        let counting = async {
+            sleep(LATER).await;
+            let second = connect(&network, &other, second).await;
+            let counting = async {
+                sleep(SETTLING).await;
+                let before = [first.arrived(), second.arrived()];
+                sleep(COUNTED).await;
+                [first.arrived() - before[0], second.arrived() - before[1]]
+            };
+            tokio::select! {
+                counted = counting => counted,
+                _ = second.send(u64::MAX) => unreachable!(),
+            }
+        };
+        let [a, b] = tokio::select! {
+            counted = counting => counted,
+            _ = first.send(u64::MAX) => unreachable!(),
+        };
+        a as f64 / (a + b) as f64
+    })
+}
+
+async fn connect(network: &Network, way: &Way, congestion: Congestion) -> Bare {
+    let config = || {
+        let mut config = TransportConfig::default();
+        config
+            .congestion_controller_factory(congestion.factory(32 * 1452))
+            .send_window(u64::from(u32::MAX))
+            .stream_receive_window(VarInt::MAX);
+        config
+    };
+    Bare::connect(network, way, config(), config()).await
+}

@@ -1,0 +1,189 @@
+//! Every rate with every distance with every kind of loss.
+
+use std::{cell::Cell as Counter, slice::from_ref, time::Duration};
+
+use qshare::{
+    net::{Congestion, Tuning},
+    relay::Config,
+};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    Result, all, picture,
+    vnet::{Line, Network, World, mbit, virtually},
+};
+
+const RATES: [u64; 3] = [10, 100, 300];
+const ROUND_TRIPS: [u64; 3] = [10, 50, 200];
+
+/// What the two legs lose, each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Loss {
+    pub(super) name: &'static str,
+    pub(super) share: f64,
+    /// The mean length of a burst, in packets.
+    burst: Option<f64>,
+}
+
+pub(super) const LOSSES: [Loss; 8] = [
+    Loss { name: "0", share: 0.0, burst: None },
+    Loss { name: "0.1 %", share: 0.001, burst: None },
+    Loss { name: "1 %", share: 0.01, burst: None },
+    Loss { name: "2 %", share: 0.02, burst: None },
+    Loss { name: "5 %", share: 0.05, burst: None },
+    Loss { name: "10 %", share: 0.1, burst: None },
+    Loss { name: "1 % by 4", share: 0.01, burst: Some(4.0) },
+    Loss { name: "3 % by 12", share: 0.03, burst: Some(12.0) },
+];
+
+pub(super) const CONTROLLERS: [(&str, Congestion); 3] =
+    [("ours", Congestion::Auto), ("CUBIC", Congestion::Cubic), ("BBR", Congestion::Bbr)];
+
+/// Stream bytes in a byte on the line: of 1,480 with IP and UDP headers, 37 are QUIC's.
+pub(super) const EFFICIENCY: f64 = (1480.0 - 28.0 - 37.0) / 1480.0;
+
+/// Queues are looked at this often.
+const SAMPLE: Duration = Duration::from_millis(5);
+
+/// A transfer that is not done after so many times what the line needs is stopped.
+const PATIENCE: f64 = 4.0;
+
+/// What a transfer came to. Shares are of what the line can carry.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outcome {
+    /// From half of the content to its end.
+    pub(super) steady: f64,
+    /// From the receiver's acceptance to the end.
+    pub(super) whole: f64,
+    /// Bytes on the line for each byte that it had to carry.
+    pub(super) sent: f64,
+    /// The mean round trip of a leg over its shortest.
+    pub(super) round_trip: f64,
+}
+
+/// The cell of a table: rate, round trip, loss, and what each controller made of it.
+pub(super) struct Cell {
+    pub(super) rate: u64,
+    pub(super) round_trip: u64,
+    pub(super) loss: Loss,
+    pub(super) outcomes: Vec<Option<Outcome>>,
+}
+
+pub(super) fn run() -> Result<()> {
+    let mut jobs = Vec::new();
+    for rate in RATES {
+        for round_trip in ROUND_TRIPS {
+            for loss in LOSSES {
+                for (_, congestion) in CONTROLLERS {
+                    if std::env::var("ONLY").is_ok_and(|o| {
+                        let o: Vec<u64> = o.split(',').map(|x| x.parse().unwrap()).collect();
+                        (o[0] != 0 && o[0] != rate)
+                            || (o[1] != 0 && o[1] != round_trip)
+                            || congestion != Congestion::Auto
+                    }) {
+                        continue;
+                    }
+                    jobs.push(move || {
+                        let o = transfer(rate, round_trip, loss, congestion);
+                        if std::env::var("ONLY").is_ok() {
+                            println!("{rate} {round_trip} {} {o:?}", loss.name)
+                        };
+                        o
+                    });
+                }
+            }
+        }
+    }
+    let mut outcomes = all(jobs).into_iter().map(Option::flatten);
+    let mut cells = Vec::new();
+    for rate in RATES {
+        for round_trip in ROUND_TRIPS {
+            for loss in LOSSES {
+                let outcomes = outcomes.by_ref().take(CONTROLLERS.len()).collect();
+                cells.push(Cell { rate, round_trip, loss, outcomes });
+            }
+        }
+    }
+    print(&cells);
+    picture::draw(&cells)
+}
+
+fn print(cells: &[Cell]) {
+    println!(
+        "Goodput as a share of the limit, steady (and whole); bytes sent per byte; mean round trip over the shortest."
+    );
+    println!(
+        "Two legs of the same kind, the round trip is that of both; - is what was not done in {PATIENCE} times the time.\n"
+    );
+    print!("{:>16} {:>10} |", "line", "loss a leg");
+    CONTROLLERS.iter().for_each(|(name, _)| print!(" {name:^29} |"));
+    println!();
+    for cell in cells {
+        print!("{:>4} Mbit/s {:>3} ms {:>10} |", cell.rate, cell.round_trip, cell.loss.name);
+        for outcome in &cell.outcomes {
+            match outcome {
+                Some(o) => print!(" {:>6.3} ({:.3})  {:>6.3}  {:>5.2} |", o.steady, o.whole, o.sent, o.round_trip),
+                None => print!(" {:>29} |", "-"),
+            }
+        }
+        println!();
+    }
+    for (i, (name, _)) in CONTROLLERS.iter().enumerate() {
+        let all: Vec<f64> = cells.iter().map(|cell| cell.outcomes[i].map_or(0.0, |o| o.steady)).collect();
+        let worst = all.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("{name}: worst {worst:.3}, mean {:.3}", all.iter().sum::<f64>() / all.len() as f64);
+    }
+}
+
+/// Content for so many seconds at full rate, and longer where the start-up is: a hundred round trips.
+fn content(rate: u64, round_trip: u64) -> u64 {
+    let seconds = (round_trip as f64 / 10.0).clamp(6.0, 15.0);
+    (mbit(rate) as f64 * seconds) as u64
+}
+
+fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: Congestion) -> Option<Outcome> {
+    virtually(1, async |network: Network| {
+        let clean = Line::new(mbit(rate), Duration::from_millis(round_trip) / 2);
+        let lossy = match loss.burst {
+            Some(length) => clean.clone().bursts(loss.share, length),
+            None => clean.clone().loss(loss.share),
+        };
+        let world = World::tuned(&network, Config::default(), Tuning { congestion, limit_up: None });
+        let file = world.scratch.file("file", content(rate, round_trip) as usize);
+        // Both directions of a leg lose alike.
+        let (up, down) = (network.way(&lossy), network.way(&lossy));
+        let limit = mbit(rate) as f64 * (1.0 - loss.share) * EFFICIENCY;
+        let longest = content(rate, round_trip) as f64 / limit * PATIENCE;
+        let sharing = world.share(&up, from_ref(&file)).await.ok()?;
+        let legs = [&up.there[0], &down.back[0]];
+        let queues = Counter::new(([0.0; 2], 0.0));
+        let watching = async {
+            loop {
+                sleep(SAMPLE).await;
+                let (mut sums, samples) = queues.get();
+                for (sum, leg) in sums.iter_mut().zip(legs) {
+                    *sum += leg.queued() as f64 / mbit(rate) as f64;
+                }
+                queues.set((sums, samples + 1.0));
+            }
+        };
+        let received = tokio::select! {
+            received = timeout(Duration::from_secs_f64(longest), world.receive(&down, &sharing.code)) => received,
+            () = watching => unreachable!(),
+        };
+        if let Ok(Err(e)) = &received {
+            println!("failed {e:?}")
+        }
+        let received = received.ok()?.ok()?;
+        let content = received.finished.bytes as f64;
+        let offered = legs.iter().map(|leg| leg.counters().offered.bytes as f64).fold(0.0, f64::max);
+        let (sums, samples) = queues.get();
+        let queue = sums.into_iter().fold(0.0, f64::max) / samples;
+        Some(Outcome {
+            steady: received.steady_goodput() / 8.0 / limit,
+            whole: received.goodput() / 8.0 / limit,
+            sent: offered * EFFICIENCY * (1.0 - loss.share) / content,
+            round_trip: 1.0 + queue / (round_trip as f64 / 2e3),
+        })
+    })
+}

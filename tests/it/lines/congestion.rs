@@ -1,0 +1,440 @@
+//! Our own congestion control on lines of all kinds.
+
+use std::{num::NonZeroU64, slice::from_ref, time::Duration};
+
+use bytes::Bytes;
+use qshare::{
+    net::{Congestion, Tuning},
+    relay::{Accounting, Config, Memory},
+};
+use quinn::{TransportConfig, VarInt};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::vnet::{Bare, Line, Network, Pipe, Way, World, mbit, virtually};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Stream bytes in a byte on the line: of 1,480 with IP and UDP headers, 37 are QUIC's.
+const EFFICIENCY: f64 = (1480.0 - 28.0 - 37.0) / 1480.0;
+
+/// What a stream came to in so much time.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Bytes that arrived, as a share of what the line can carry.
+    goodput: f64,
+    /// Bytes on the line for each byte that it had to carry.
+    sent: f64,
+    /// Packets dropped by a full queue or a policer, as a share of those sent.
+    overflow: f64,
+    /// The mean smoothed round trip.
+    round_trip: Duration,
+}
+
+/// A stream without end on a line of its own.
+struct Flow {
+    bare: Bare,
+    pipe: Pipe,
+    /// Bytes a second that the line can carry.
+    limit: f64,
+}
+
+impl Flow {
+    async fn new(network: &Network, line: &Line) -> Self {
+        let back = Line { policer: None, loss: 0.0, bursts: None, reordering: None, ..line.clone() };
+        Self::on(network, &Way { there: vec![network.pipe(line)], back: vec![network.pipe(&back)] }, Congestion::Auto)
+            .await
+    }
+
+    async fn on(network: &Network, way: &Way, congestion: Congestion) -> Self {
+        let bare = Bare::connect(network, way, config(congestion), config(congestion)).await;
+        let pipe = way.there[0].clone();
+        let limit = limit(&pipe.line());
+        Self { bare, pipe, limit }
+    }
+
+    /// Runs beside `watching`, which says what was seen.
+    async fn run<T>(&self, watching: impl Future<Output = T>) -> T {
+        tokio::select! {
+            seen = watching => seen,
+            _ = self.bare.send(u64::MAX) => unreachable!(),
+        }
+    }
+
+    /// What comes of the next so much time.
+    async fn next(&self, time: Duration) -> Seen {
+        let (arrived, before) = (self.bare.arrived(), self.pipe.counters());
+        let (began, mut sum, mut samples) = (Instant::now(), Duration::ZERO, 0);
+        while began.elapsed() < time {
+            sleep(10 * MS).await;
+            sum += self.bare.out.stats().path.rtt;
+            samples += 1;
+        }
+        let (arrived, counters) = ((self.bare.arrived() - arrived) as f64, self.pipe.counters());
+        let offered = counters.offered.bytes - before.offered.bytes;
+        let dropped = |c: &crate::vnet::Counters| c.overflowed.packets + c.policed.packets;
+        let line = self.pipe.line();
+        let carried = limit(&line) / limit_of_rate(&line);
+        Seen {
+            goodput: arrived / (limit(&line) * time.as_secs_f64()),
+            sent: offered as f64 * EFFICIENCY * carried / arrived,
+            overflow: (dropped(&counters) - dropped(&before)) as f64
+                / (counters.offered.packets - before.offered.packets) as f64,
+            round_trip: sum / samples,
+        }
+    }
+}
+
+fn config(congestion: Congestion) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .congestion_controller_factory(congestion.factory(32 * 1452))
+        .send_window(u64::from(u32::MAX))
+        .stream_receive_window(VarInt::MAX);
+    config
+}
+
+/// What arrives of the bytes that are sent, on the way from the rate to the goodput.
+fn limit_of_rate(line: &Line) -> f64 {
+    let rate = line.policer.map_or(line.rate.unwrap(), |policer| policer.rate);
+    rate as f64 * EFFICIENCY
+}
+
+/// Bytes of content a second that a line can carry.
+fn limit(line: &Line) -> f64 {
+    let lost = line.loss + line.bursts.map_or(0.0, |bursts| bursts.share);
+    limit_of_rate(line) * (1.0 - lost)
+}
+
+/// A line with a queue of so many bandwidth-delay products.
+fn with_queue(rate: u64, round_trip: Duration, products: f64) -> Line {
+    let product = mbit(rate) as f64 * round_trip.as_secs_f64();
+    Line::new(mbit(rate), round_trip).queue((product * products) as u64)
+}
+
+/// What a stream comes to from the beginning, and what in the second half.
+fn alone(line: &Line, time: Duration) -> [Seen; 2] {
+    virtually(1, async |network| {
+        let flow = Flow::new(&network, line).await;
+        flow.run(async { [flow.next(time / 2).await, flow.next(time / 2).await] }).await
+    })
+}
+
+#[test]
+fn loss_does_not_slow_a_line_down() {
+    for (rate, round_trip, time) in [(10, 10, 40), (10, 200, 40), (100, 50, 10), (300, 10, 6)] {
+        for (loss, least) in [(0.0, 0.97), (0.001, 0.97), (0.01, 0.97), (0.05, 0.97), (0.1, 0.96)] {
+            let [first, steady] = alone(&Line::new(mbit(rate), round_trip * MS).loss(loss), time * SECOND);
+            println!("{rate} Mbit/s, {round_trip} ms, {:.1} % lost: {steady:?}", loss * 100.0);
+            assert!(steady.goodput >= least, "{rate} Mbit/s, {round_trip} ms, {loss} lost: {steady:?}");
+            assert!(first.overflow <= 0.01 && steady.overflow <= 0.01, "{first:?}, {steady:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_is_full_within_ten_round_trips() {
+    for loss in [0.0, 0.02, 0.1] {
+        virtually(1, async |network| {
+            let line = Line::new(mbit(300), 200 * MS).loss(loss);
+            let flow = Flow::new(&network, &line).await;
+            flow.run(async {
+                flow.next(10 * 200 * MS).await;
+                // What arrives in a round trip was sent in the one before.
+                let (before, overflowed) = (flow.pipe.counters().delivered.bytes, flow.pipe.counters().overflowed);
+                sleep(200 * MS).await;
+                let rate = (flow.pipe.counters().delivered.bytes - before) as f64 / 0.2;
+                println!("{loss} lost: {:.1} Mbit/s after 10 round trips, {overflowed:?}", rate * 8e-6);
+                assert!(rate >= 0.9 * mbit(300) as f64 * (1.0 - loss), "{loss} lost: {rate}");
+                assert_eq!(overflowed.packets, 0);
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn bursts_jitter_and_reordering_are_no_congestion() {
+    for (rate, round_trip) in [(100, 50), (300, 20)] {
+        for (share, length) in [(0.01, 4.0), (0.01, 12.0), (0.03, 4.0), (0.03, 12.0)] {
+            let line = Line::new(mbit(rate), round_trip * MS).bursts(share, length);
+            let worse = line.clone().jitter(5 * MS).reordering(0.01, 5 * MS);
+            for line in [line, worse] {
+                let [_, steady] = alone(&line, 10 * SECOND);
+                println!(
+                    "{rate} Mbit/s, {round_trip} ms, {share} in bursts of {length}, {:?}: {steady:?}",
+                    line.jitter
+                );
+                assert!(steady.goodput >= 0.93, "{line:?}: {steady:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn acknowledgements_may_be_lost() {
+    virtually(1, async |network| {
+        let line = Line::new(mbit(100), 50 * MS).loss(0.01);
+        let way = Way { there: vec![network.pipe(&line)], back: vec![network.pipe(&line.clone().loss(0.3))] };
+        let flow = Flow::on(&network, &way, Congestion::Auto).await;
+        let steady = flow.run(async { (flow.next(5 * SECOND).await, flow.next(5 * SECOND).await).1 }).await;
+        println!("{steady:?}");
+        assert!(steady.goodput >= 0.95, "{steady:?}");
+    });
+}
+
+#[test]
+fn short_queues_and_policers_are_not_flooded() {
+    for (products, most) in [(0.05, 0.03), (0.1, 0.03), (1.0, 0.01)] {
+        let all = alone(&with_queue(100, 50 * MS, products), 20 * SECOND);
+        println!("{products} products: {all:?}");
+        assert!(all[1].goodput >= 0.96, "{products}: {all:?}");
+        assert!(all.iter().all(|seen| seen.overflow <= most), "{products}: {all:?}");
+    }
+    for (rate, policed, round_trip, burst) in [(300, 50, 50, 100_000), (300, 50, 50, 1_000_000), (100, 20, 50, 100_000)]
+    {
+        let line = Line::new(mbit(rate), round_trip * MS).policer(mbit(policed), burst);
+        let [first, steady] = alone(&line, 30 * SECOND);
+        println!("{policed} of {rate} Mbit/s pass, {burst} bytes at once: {first:?}, {steady:?}");
+        assert!(steady.goodput >= 0.9 && first.goodput >= 0.9, "{first:?}, {steady:?}");
+        assert!(steady.sent <= 1.1, "{steady:?}");
+    }
+}
+
+#[test]
+fn no_queue_stands() {
+    for (rate, round_trip) in [(10, 50), (100, 10), (100, 50), (300, 200)] {
+        let [_, steady] = alone(&with_queue(rate, round_trip * MS, 2.0), 15 * SECOND);
+        println!("{rate} Mbit/s, {round_trip} ms: {steady:?}");
+        assert!(steady.round_trip <= (round_trip * MS).mul_f64(1.2) + 4 * MS, "{steady:?}");
+        assert!(steady.goodput >= 0.97, "{steady:?}");
+    }
+}
+
+#[test]
+fn short_lines_are_filled() {
+    for (rate, round_trip) in [(100, 300), (1000, 300), (1000, 1000)] {
+        let line = Line::new(mbit(rate), Duration::from_micros(round_trip));
+        let [_, steady] = alone(&line, 3 * SECOND);
+        println!("{rate} Mbit/s, {round_trip} us: {steady:?}");
+        assert!(steady.goodput >= 0.95, "{steady:?}");
+        assert!(steady.overflow <= 0.05, "{steady:?}");
+    }
+}
+
+/// What comes of each second after a line has changed.
+fn changed(line: &Line, seconds: usize, change: fn(&mut Line)) -> Vec<Seen> {
+    virtually(1, async |network| {
+        let flow = Flow::new(&network, line).await;
+        flow.run(async {
+            flow.next(5 * SECOND).await;
+            flow.pipe.change(change);
+            let mut seen = Vec::new();
+            for _ in 0..seconds {
+                seen.push(flow.next(SECOND).await);
+            }
+            println!("{:?}", seen.iter().map(|seen| (seen.goodput * 100.0).round()).collect::<Vec<_>>());
+            seen
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_rate_that_changes_is_found() {
+    let line = Line::new(mbit(100), 50 * MS);
+    let halved = changed(&line, 4, |line| line.rate = Some(mbit(50)));
+    assert!(halved[1..].iter().all(|seen| seen.goodput >= 0.95), "{halved:?}");
+    assert!(halved[2..].iter().all(|seen| seen.round_trip <= 70 * MS), "{halved:?}");
+    let doubled = changed(&line, 4, |line| line.rate = Some(mbit(200)));
+    assert!(doubled[2..].iter().all(|seen| seen.goodput >= 0.9), "{doubled:?}");
+    let tenfold = changed(&Line::new(mbit(20), 50 * MS), 4, |line| line.rate = Some(mbit(200)));
+    assert!(tenfold[2..].iter().all(|seen| seen.goodput >= 0.9), "{tenfold:?}");
+}
+
+#[test]
+fn loss_that_begins_and_ends_is_followed() {
+    let line = Line::new(mbit(100), 50 * MS);
+    let begins = changed(&line, 6, |line| line.loss = 0.05);
+    assert!(begins[3..].iter().all(|seen| seen.goodput >= 0.95), "{begins:?}");
+    let ends = changed(&line.loss(0.05), 4, |line| line.loss = 0.0);
+    assert!(ends[1..].iter().all(|seen| seen.goodput >= 0.95 && seen.overflow <= 0.01), "{ends:?}");
+}
+
+#[test]
+fn a_route_that_becomes_longer_for_good_is_believed() {
+    // Half of the way becomes longer: 50 ms become 100.
+    let longer = changed(&Line::new(mbit(100), 50 * MS), 6, |line| line.delay += 50 * MS);
+    assert!(longer[3..].iter().all(|seen| seen.goodput >= 0.9), "{longer:?}");
+    let far_longer = changed(&Line::new(mbit(100), 20 * MS), 14, |line| line.delay += 180 * MS);
+    assert!(far_longer[10..].iter().all(|seen| seen.goodput >= 0.9), "{far_longer:?}");
+    let shorter = changed(&Line::new(mbit(100), 100 * MS), 4, |line| line.delay = 0 * MS);
+    assert!(shorter[1..].iter().all(|seen| seen.goodput >= 0.93), "{shorter:?}");
+}
+
+#[test]
+fn a_sender_with_little_to_send_does_not_forget_the_line() {
+    virtually(1, async |network| {
+        let flow = Flow::new(&network, &Line::new(mbit(100), 50 * MS)).await;
+        let chunk = Bytes::from(vec![7; 100_000]);
+        // Eight Mbit/s for a while, as from a slow disk, and then all that goes.
+        let mut slow = flow.bare.out.open_uni().await.unwrap();
+        let reading = async {
+            let mut stream = flow.bare.incoming.accept_uni().await.unwrap();
+            while stream.read_chunk(usize::MAX, false).await.unwrap().is_some() {}
+        };
+        let writing = async {
+            for _ in 0..100 {
+                slow.write_chunk(chunk.clone()).await.unwrap();
+                sleep(100 * MS).await;
+            }
+            slow.finish().unwrap();
+        };
+        tokio::join!(reading, writing);
+        assert_eq!(flow.pipe.counters().overflowed.packets, 0);
+        let seen = flow.run(async { [flow.next(SECOND).await, flow.next(SECOND).await] }).await;
+        println!("{seen:?}");
+        assert!(seen[0].goodput >= 0.7 && seen[1].goodput >= 0.95, "{seen:?}");
+        assert!(seen.iter().all(|seen| seen.overflow <= 0.01), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_start_after_a_pause_is_at_full_speed_without_a_flood() {
+    virtually(1, async |network| {
+        let flow = Flow::new(&network, &with_queue(100, 50 * MS, 0.5)).await;
+        flow.bare.send(20_000_000).await;
+        sleep(20 * SECOND).await;
+        let before = flow.pipe.counters().overflowed.packets;
+        let moved = flow.bare.send(20_000_000).await;
+        println!("{moved:?}");
+        assert!(moved.goodput() / 8.0 >= 0.93 * flow.limit, "{moved:?}");
+        assert!(flow.pipe.counters().overflowed.packets - before <= 130, "1 % of it");
+    });
+}
+
+#[test]
+fn another_network_under_a_running_stream_is_found_out() {
+    virtually(1, async |network| {
+        let flow = Flow::new(&network, &Line::new(mbit(100), 20 * MS)).await;
+        let other = network.way(&Line::new(mbit(40), 80 * MS).loss(0.01));
+        flow.run(async {
+            flow.next(3 * SECOND).await;
+            flow.bare.migrate(&network, &other);
+            sleep(5 * SECOND).await;
+            let before = flow.bare.arrived();
+            sleep(5 * SECOND).await;
+            let goodput = (flow.bare.arrived() - before) as f64 / 5.0 / limit(&other.there[0].line());
+            println!("{goodput:.3} of the other line");
+            assert!(goodput >= 0.9, "{goodput}");
+        })
+        .await;
+    });
+}
+
+/// The share of the first of two streams, from 20 to 60 seconds after the second has begun 5 s later.
+fn share(line: &Line, first: Congestion, second: Congestion) -> f64 {
+    virtually(1, async |network: Network| {
+        let way = network.way(line);
+        let other = Way { there: way.there.clone(), back: way.back.clone() };
+        let first = Flow::on(&network, &way, first).await;
+        first
+            .run(async {
+                sleep(5 * SECOND).await;
+                let second = Flow::on(&network, &other, second).await;
+                second
+                    .run(async {
+                        sleep(20 * SECOND).await;
+                        let before = [first.bare.arrived(), second.bare.arrived()];
+                        sleep(40 * SECOND).await;
+                        let [a, b] =
+                            [first.bare.arrived() - before[0], second.bare.arrived() - before[1]].map(|n| n as f64);
+                        a / (a + b)
+                    })
+                    .await
+            })
+            .await
+    })
+}
+
+#[test]
+fn beside_cubic_each_keeps_its_part() {
+    for products in [0.5, 1.0, 2.0] {
+        let line = with_queue(50, 20 * MS, products);
+        let first = share(&line, Congestion::Auto, Congestion::Cubic);
+        let second = 1.0 - share(&line, Congestion::Cubic, Congestion::Auto);
+        println!("{products} products: ours gets {first:.3} where it is first, {second:.3} where it is second");
+        assert!((0.25..0.75).contains(&first) && (0.25..0.75).contains(&second), "{products}: {first} {second}");
+    }
+}
+
+#[test]
+fn two_of_ours_share_evenly() {
+    for (rate, round_trip, products) in [(50, 20, 0.5), (50, 50, 1.0), (20, 50, 2.0)] {
+        let x = share(&with_queue(rate, round_trip * MS, products), Congestion::Auto, Congestion::Auto);
+        let jain = 1.0 / (2.0 * (x * x + (1.0 - x) * (1.0 - x)));
+        println!("{rate} Mbit/s, {round_trip} ms, {products} products: {x:.3}, Jain {jain:.3}");
+        assert!(jain >= 0.95, "{jain}");
+    }
+}
+
+#[test]
+fn a_slow_second_leg_builds_no_queue_in_the_relay() {
+    virtually(1, async |network| {
+        let memory = Memory::new(1 << 30);
+        let config = Config { memory: memory.clone(), ..Config::default() };
+        let world = World::new(&network, config);
+        let file = world.scratch.file("file", 20_000_000);
+        let slow = Line::new(mbit(20), 100 * MS).loss(0.01);
+        let sharing = world.share(&network.way(&Line::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
+        let received = world.receive(&network.way(&slow), &sharing.code).await.unwrap();
+        assert!(received.holds(&file));
+        let Accounting { largest, .. } = memory.accounting();
+        let share = received.steady_goodput() / 8.0 / limit(&slow);
+        println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
+        assert!(share >= 0.95, "{share}");
+        // Twice what 20 Mbit/s bring in the round trip of both legs is 600 kB; some of it is on its way.
+        assert!(largest <= 600_000, "{largest}");
+    });
+}
+
+#[test]
+fn no_line_ends_a_transfer() {
+    let line = || Line::new(mbit(50), 50 * MS);
+    for (what, line) in [
+        ("30 % lost", line().loss(0.3)),
+        ("bursts", line().bursts(0.05, 12.0)),
+        ("every second packet late", line().reordering(0.5, 20 * MS)),
+        ("a tenth twice", line().duplication(0.1).loss(0.1)),
+        ("all of it", line().loss(0.1).bursts(0.05, 4.0).reordering(0.2, 20 * MS).duplication(0.05).jitter(10 * MS)),
+    ] {
+        virtually(1, async |network| {
+            let world = World::new(&network, Config::default());
+            let file = world.scratch.file("file", 5_000_000);
+            let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
+            let received = world.receive(&network.way(&line), &sharing.code).await.unwrap();
+            assert!(received.holds(&file));
+            println!("{what}: {:.3} of what the line carries", received.goodput() / 8.0 / limit(&line));
+        });
+    }
+}
+
+#[test]
+fn limits_leave_room() {
+    const LIMIT: u64 = 500_000;
+    virtually(1, async |network| {
+        let limit = NonZeroU64::new(LIMIT);
+        let line = Line::new(mbit(100), 20 * MS);
+        let up = World::tuned(&network, Config::default(), Tuning { limit_up: limit, ..Tuning::default() });
+        let file = up.scratch.file("file", 5_000_000);
+        let sharing = up.share(&network.way(&line), from_ref(&file)).await.unwrap();
+        let ways = [network.way(&line), network.way(&line)];
+        let began = Instant::now();
+        let both = async { tokio::join!(up.receive(&ways[0], &sharing.code), up.receive(&ways[1], &sharing.code)) };
+        let (a, b) = timeout(60 * SECOND, both).await.unwrap();
+        assert!(a.unwrap().holds(&file) && b.unwrap().holds(&file));
+        let rate = 10e6 / began.elapsed().as_secs_f64();
+        println!("two receivers together {rate:.0} bytes a second");
+        assert!((0.9..1.01).contains(&(rate / LIMIT as f64)), "{rate}");
+    });
+}
