@@ -75,21 +75,7 @@ pub(super) fn run() -> Result<()> {
         for round_trip in ROUND_TRIPS {
             for loss in LOSSES {
                 for (_, congestion) in CONTROLLERS {
-                    if std::env::var("ONLY").is_ok_and(|o| {
-                        let o: Vec<u64> = o.split(',').map(|x| x.parse().unwrap()).collect();
-                        (o[0] != 0 && o[0] != rate)
-                            || (o[1] != 0 && o[1] != round_trip)
-                            || congestion != Congestion::Auto
-                    }) {
-                        continue;
-                    }
-                    jobs.push(move || {
-                        let o = transfer(rate, round_trip, loss, congestion);
-                        if std::env::var("ONLY").is_ok() {
-                            println!("{rate} {round_trip} {} {o:?}", loss.name)
-                        };
-                        o
-                    });
+                    jobs.push(move || transfer(rate, round_trip, loss, congestion));
                 }
             }
         }
@@ -171,9 +157,6 @@ fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: Congestion) -> O
             received = timeout(Duration::from_secs_f64(longest), world.receive(&down, &sharing.code)) => received,
             () = watching => unreachable!(),
         };
-        if let Ok(Err(e)) = &received {
-            println!("failed {e:?}")
-        }
         let received = received.ok()?.ok()?;
         let content = received.finished.bytes as f64;
         let offered = legs.iter().map(|leg| leg.counters().offered.bytes as f64).fold(0.0, f64::max);

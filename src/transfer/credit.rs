@@ -27,6 +27,9 @@ const LONGEST_ROUND: Duration = Duration::from_secs(1);
 /// memory. It fills 1 Gbit/s over 250 ms.
 const MOST: u64 = 32 * 1024 * 1024;
 
+/// So many rounds after a gap, rounds are taken together.
+const HEAP_ROUNDS: u32 = 3;
+
 /// Rounds in which a trial settles, and as many in which it is judged.
 const TRIAL_ROUNDS: u32 = 3;
 
@@ -44,6 +47,9 @@ pub struct Window {
     drained_then: u64,
     /// What was drained in the round before.
     last_round: u64,
+    before_last: u64,
+    /// Rounds since one in which less than half of the one before was drained.
+    since_dip: u32,
     was_late: bool,
     trial: Trial,
 }
@@ -79,6 +85,8 @@ impl Window {
             round_began: now,
             drained_then: 0,
             last_round: 0,
+            before_last: 0,
+            since_dip: HEAP_ROUNDS,
             was_late: false,
             trial: Trial::rest(TRIAL_ROUNDS, now),
         }
@@ -116,10 +124,17 @@ impl Window {
             // What is granted now is drained a round trip later, when a rate that grows has grown once more. Without this
             // a line of 1 Gbit/s × 200 ms took 4.8 s to fill; with credit without end it takes 1.8 s.
             let growth = in_round.saturating_sub(self.last_round).min(self.last_round);
-            let wanted = in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4));
+            let wanted = if self.since_dip < HEAP_ROUNDS {
+                // What fills a hole comes in a heap after a gap.
+                in_round.saturating_add(self.last_round).saturating_add(self.before_last).saturating_mul(2) / 3
+            } else {
+                in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4))
+            };
             self.size = self.size.max(wanted).min(self.most);
         }
         self.was_late = is_late;
+        self.since_dip = if in_round < self.last_round / 2 { 0 } else { self.since_dip.saturating_add(1) };
+        self.before_last = self.last_round;
         self.last_round = in_round;
     }
 
@@ -131,7 +146,7 @@ impl Window {
         const LONGEST_WAIT: f64 = 5.0;
         const RECORDS: f64 = INITIAL_CREDIT as f64;
         /// Of half as much more, so much is enough to tell it from chance.
-        const BETTER: f64 = 1.06;
+        const BETTER: f64 = 1.1;
         let trial = &mut self.trial;
         if trial.settling > 0 || trial.drained == u64::MAX {
             trial.settling = trial.settling.saturating_sub(1);

@@ -50,6 +50,11 @@ impl Base {
         self.lowest().map(|floor| floor.typical).or_else(|| self.shortest())
     }
 
+    /// By how much packets differ on a line without a queue.
+    pub(super) fn spread(&self) -> Duration {
+        self.lowest().map_or(Duration::ZERO, |floor| floor.typical - floor.rtt)
+    }
+
     /// Forgets all floors but the last.
     pub(super) fn restart(&mut self) {
         self.floors.drain(..self.floors.len().saturating_sub(1));

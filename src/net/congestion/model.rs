@@ -290,11 +290,11 @@ impl Model {
 
     /// What happens with every sample.
     fn step(&mut self, now: Instant, sample: &Sample, acked: f64, in_flight: f64) {
-        let base = self.base();
+        let (base, spread) = (self.base(), self.base.spread());
         let in_use = (in_flight + acked) * 2.0 >= self.window;
         match &mut self.phase {
             Phase::Startup(startup) => {
-                let long = sample.rtt > base.mul_f64(1.06) + Duration::from_millis(1);
+                let long = sample.rtt > base.mul_f64(1.06) + Duration::from_millis(1) + spread;
                 startup.long = if long { startup.long + 1 } else { 0 };
                 if startup.long >= 4 {
                     // What was on its way, at once, and took this long (Little's law): the rate of the coming round.
@@ -339,7 +339,7 @@ impl Model {
     }
 
     fn drain(&mut self, now: Instant, rate_before: f64) {
-        let deep = self.loss.own() > 0.01 && self.drains % DEEP_DRAIN_EVERY == 0;
+        let deep = self.loss.own() > 0.01 && self.drains.is_multiple_of(DEEP_DRAIN_EVERY);
         let share = if deep { DEEP_DRAIN } else { DRAIN };
         self.drains += 1;
         let drain =
@@ -348,14 +348,14 @@ impl Model {
     }
 
     fn end_drain(&mut self, now: Instant) {
-        let base = self.base();
+        let (base, spread) = (self.base(), self.base.spread());
         let Phase::Drain(drain) = &mut self.phase else { return };
         let (began, rate_before) = (drain.began, drain.rate_before);
         // Where much less came through than was sent, the rate was overrated, and what was lost says nothing.
         let effective = self.last.is_some_and(|last| last.rate >= 0.8 * drain.share * drain.rate);
         self.loss.end_drain(effective, drain.share < DRAIN);
         let floor = self.base.drained(now, &mut drain.rtts).unwrap_or(base);
-        let high = floor > base.mul_f64(1.12) + Duration::from_millis(1);
+        let high = floor > base.mul_f64(1.12) + Duration::from_millis(1) + spread;
         let low = floor <= base.mul_f64(1.06) + Duration::from_millis(1);
         self.high_floors = if high { self.high_floors + 1 } else { 0 };
         self.low_floors = if low { self.low_floors + 1 } else { 0 };
@@ -419,6 +419,8 @@ impl Model {
         let window = match &self.phase {
             Phase::Startup(_) => self.window,
             Phase::Drain(drain) => drain.share * self.product_of(drain.rate) + few - self.packet,
+            // Without headroom, a probe is a quarter more than before.
+            Phase::Cruise { .. } if self.held.is_some() => product + few,
             Phase::Cruise { .. } => (1.0 + CRUISE_HEADROOM * self.headroom) * product + few,
             Phase::Probe { .. } => (1.0 + PROBE_HEADROOM * self.headroom) * product + few,
             Phase::Compete { .. } => self.competing.as_ref().map_or(self.window, |cubic| cubic.window() * self.packet),
