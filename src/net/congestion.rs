@@ -44,7 +44,7 @@
 //! | 1.08 | a queue of 4 ms on a line of 50 ms: enough to keep it busy over drains and late acknowledgements |
 //! | 1.25 | doubles in three probes, and overflows a queue of a tenth of the product by 15 % of a round, once in ten |
 //! | 0.9 | below the product even where the rate is overrated by a tenth |
-//! | 0.75, each fourth drain on a line with loss | below what a policer gives, whose bucket makes it look 10 to 15 % faster |
+//! | each fourth drain makes no room for loss | what a policer drops, taken for the line's own, would never be found out |
 //! | startup ends at 1.06 × base + 1 ms, four times in a row | at 1.2 a queue of one product overflowed by 9 % |
 //! | 10 rounds | from one probe to the next |
 //! | 2 % | less excess loss is not worth a reaction |

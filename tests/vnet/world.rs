@@ -244,7 +244,7 @@ impl Received {
             _ => None,
         });
         let (half, there) = progress.find(|(_, bytes)| *bytes >= self.finished.bytes / 2).unwrap();
-        let (end, all) = progress.last().unwrap();
+        let (end, all) = progress.next_back().unwrap();
         (all - there) as f64 * 8.0 / (end - half).as_secs_f64()
     }
 

@@ -56,3 +56,39 @@ impl Cubic {
         self.since += time;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_leaves_three_quarters_and_grows_back() {
+        let begin = Instant::now();
+        let mut cubic = Cubic::new(begin, 100.0);
+        cubic.cut(begin, 4.0);
+        assert_eq!(cubic.window(), 75.0);
+        // K = ((100 − 75) / 0.8)^⅓ = 3.15 s.
+        let rtt = Duration::from_millis(50);
+        let at = |cubic: &mut Cubic, seconds: f64| {
+            let mut now = begin;
+            while now.duration_since(begin).as_secs_f64() < seconds {
+                now += rtt;
+                cubic.acked(now, cubic.window(), rtt);
+            }
+            cubic.window()
+        };
+        assert!((98.0..102.0).contains(&at(&mut cubic.clone(), 3.15)));
+        assert!(at(&mut cubic, 6.0) > 110.0);
+    }
+
+    #[test]
+    fn whoever_is_on_the_way_down_leaves_room() {
+        let now = Instant::now();
+        let mut cubic = Cubic::new(now, 100.0);
+        cubic.cut(now, 4.0);
+        cubic.cut(now, 4.0);
+        assert!(cubic.highest < 75.0, "{}", cubic.highest);
+        (0..50).for_each(|_| cubic.cut(now, 4.0));
+        assert_eq!(cubic.window(), 4.0);
+    }
+}

@@ -87,3 +87,36 @@ fn floor_of(rtts: &mut [Duration]) -> Option<Duration> {
     let (least, quartile) = (*rtts.first()?, rtts[rtts.len() / 4]);
     Some(quartile.min((least * 3 / 2).max(least + Duration::from_millis(5))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn one_lucky_packet_is_not_the_length_of_the_line() {
+        let mut base = Base::new();
+        let mut rtts: Vec<Duration> = (0..100).map(|i| 25 * MS + i % 50 * MS / 10).collect();
+        rtts.push(20 * MS);
+        let floor = base.drained(Instant::now(), &mut rtts).unwrap();
+        assert!((25 * MS..27 * MS).contains(&floor), "{floor:?}");
+        assert!(base.typical().unwrap() > 27 * MS && base.spread() > MS, "{base:?}");
+    }
+
+    #[test]
+    fn a_floor_is_remembered_for_half_a_minute() {
+        let begin = Instant::now();
+        let mut base = Base::new();
+        base.saw(50 * MS);
+        assert_eq!(base.get(), Some(50 * MS));
+        for (seconds, rtt) in [(0, 50), (10, 90), (20, 80), (29, 95)] {
+            base.drained(begin + Duration::from_secs(seconds), &mut [rtt * MS]);
+            assert_eq!(base.get(), Some(50 * MS), "{seconds} s");
+        }
+        base.drained(begin + Duration::from_secs(31), &mut [99 * MS]);
+        assert_eq!(base.get(), Some(80 * MS));
+        base.drained(begin + Duration::from_secs(3_600), &mut [99 * MS]);
+        assert_eq!(base.get(), Some(99 * MS), "the last one stays");
+    }
+}

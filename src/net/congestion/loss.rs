@@ -153,3 +153,55 @@ impl Loss {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(loss: &mut Loss, count: usize, acked: f64, lost: f64, when: When) {
+        for _ in 0..count {
+            (0..lost as usize).for_each(|_| loss.note(0.0, 1.0, when, true));
+            loss.note(acked, 0.0, when, true);
+            loss.end_round(true);
+            loss.end_drain(true, false);
+        }
+    }
+
+    #[test]
+    fn a_radio_loses_while_the_line_is_not_full() {
+        let mut loss = Loss::default();
+        rounds(&mut loss, 10, 95.0, 5.0, When::Full);
+        rounds(&mut loss, 10, 95.0, 5.0, When::Drained);
+        assert!((0.049..0.051).contains(&loss.own()), "{}", loss.own());
+        loss.note(92.0, 8.0, When::Full, true);
+        assert_eq!(loss.excess(), None, "chance explains it");
+        loss.note(70.0, 0.0, When::Full, true);
+        (0..30).for_each(|_| loss.note(0.0, 1.0, When::Full, true));
+        assert!(loss.excess().is_some());
+    }
+
+    #[test]
+    fn a_policer_loses_nothing_once_less_is_sent() {
+        let mut loss = Loss::default();
+        rounds(&mut loss, 10, 80.0, 20.0, When::Full);
+        assert!(loss.own() > 0.15);
+        rounds(&mut loss, 10, 100.0, 0.0, When::Drained);
+        assert!(loss.own() < 0.01, "{}", loss.own());
+    }
+
+    #[test]
+    fn what_is_lost_together_counts_as_one_event() {
+        let mut loss = Loss::default();
+        for _ in 0..10 {
+            loss.note(388.0, 12.0, When::Full, true);
+            loss.end_round(true);
+        }
+        loss.note(364.0, 36.0, When::Full, true);
+        assert_eq!(loss.excess(), None, "three bursts instead of one");
+        let mut single = Loss::default();
+        rounds(&mut single, 10, 388.0, 12.0, When::Full);
+        single.note(364.0, 0.0, When::Full, true);
+        (0..36).for_each(|_| single.note(0.0, 1.0, When::Full, true));
+        assert!(single.excess().is_some());
+    }
+}

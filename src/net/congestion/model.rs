@@ -37,10 +37,8 @@ const PROBE_HEADROOM: f64 = 0.25;
 /// In a drain, less is on its way than the line holds by as much as the rate may be overrated.
 const DRAIN: f64 = 0.9;
 
-/// Now and then a drain goes deeper, where packets are lost: what a policer drops is no loss of the line.
-const DEEP_DRAIN: f64 = 0.75;
-
-/// One drain in so many is deep.
+/// One drain in so many goes deeper where packets are lost: it leaves no room for those that the line is thought to lose.
+/// What a policer or a short queue drops is no loss of the line, and ends there.
 const DEEP_DRAIN_EVERY: u32 = 4;
 
 /// The least of both, once excess loss has shrunk it.
@@ -340,7 +338,7 @@ impl Model {
 
     fn drain(&mut self, now: Instant, rate_before: f64) {
         let deep = self.loss.own() > 0.01 && self.drains.is_multiple_of(DEEP_DRAIN_EVERY);
-        let share = if deep { DEEP_DRAIN } else { DRAIN };
+        let share = if deep { DRAIN * (1.0 - self.loss.own()) } else { DRAIN };
         self.drains += 1;
         let drain =
             Drain { began: now, effective: None, rtts: Vec::new(), rate_before, rate: self.recent_rate(), share };
@@ -492,3 +490,6 @@ impl Model {
         self.last.is_some_and(|last| last.rtt > (self.base() + self.crest) / 2)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,77 @@ impl Highest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_heap_of_acknowledgements_is_no_rate() {
+        let begin = Instant::now();
+        let mut deliveries = Deliveries::new(begin);
+        for ms in 0..10 {
+            deliveries.sent(begin + ms * MS, 1_000);
+        }
+        deliveries.acked(begin, 1_000);
+        assert!(deliveries.sample(begin + 50 * MS, 9_000, false).is_some());
+        for ms in 1..10 {
+            deliveries.acked(begin + ms * MS, 1_000);
+        }
+        // Nine packets that were sent in nine milliseconds, all of them acknowledged at one instant.
+        let sample = deliveries.sample(begin + 59 * MS, 0, false).unwrap();
+        assert_eq!((sample.rtt, sample.delivered), (50 * MS, 10_000));
+        assert!((sample.rate - 10_000.0 / 0.059).abs() < 1.0, "{}", sample.rate);
+    }
+
+    #[test]
+    fn what_is_sent_after_a_pause_is_not_measured_over_it() {
+        let begin = Instant::now();
+        let mut deliveries = Deliveries::new(begin);
+        deliveries.sent(begin, 1_000);
+        deliveries.acked(begin, 1_000);
+        deliveries.sample(begin + 10 * MS, 0, true).unwrap();
+        let later = begin + Duration::from_secs(9);
+        deliveries.sent(later, 2_000);
+        deliveries.acked(later, 2_000);
+        let sample = deliveries.sample(later + 10 * MS, 0, false).unwrap();
+        assert!((sample.rate - 200_000.0).abs() < 1.0, "{}", sample.rate);
+    }
+
+    #[test]
+    fn too_little_to_send_is_told() {
+        let begin = Instant::now();
+        let mut deliveries = Deliveries::new(begin);
+        deliveries.sent(begin, 1_000);
+        deliveries.acked(begin, 500);
+        assert!(!deliveries.sample(begin + 10 * MS, 500, true).unwrap().app_limited, "that was sent before");
+        deliveries.sent(begin + 11 * MS, 100);
+        deliveries.acked(begin + 11 * MS, 100);
+        assert!(deliveries.sample(begin + 20 * MS, 500, false).unwrap().app_limited);
+    }
+
+    #[test]
+    fn what_is_never_acknowledged_does_not_pile_up() {
+        let begin = Instant::now();
+        let mut deliveries = Deliveries::new(begin);
+        for ms in 0..2 * MOST_BATCHES as u32 {
+            deliveries.sent(begin + ms * MS, 40);
+        }
+        assert_eq!(deliveries.batches.len(), MOST_BATCHES);
+    }
+
+    #[test]
+    fn the_highest_rate_is_forgotten_in_its_time() {
+        let mut highest = Highest::default();
+        for (round, rate) in [(0, 9.0), (1, 5.0), (2, 7.0), (3, 6.0)] {
+            highest.note(round, rate, 3);
+        }
+        assert_eq!((highest.all(), highest.since(2), highest.since(3)), (Some(7.0), Some(7.0), Some(6.0)));
+        highest.forget_before(9);
+        assert_eq!(highest.all(), Some(7.0), "there is nothing newer");
+        highest.forget_before(3);
+        assert_eq!(highest.all(), Some(6.0));
+    }
+}
