@@ -269,7 +269,7 @@ fn a_route_that_becomes_longer_for_good_is_believed() {
     assert!(longer[3..].iter().all(|seen| seen.goodput >= 0.9), "{longer:?}");
     let far_longer = changed(&Line::new(mbit(100), 20 * MS), 14, |line| line.delay += 180 * MS);
     assert!(far_longer[10..].iter().all(|seen| seen.goodput >= 0.9), "{far_longer:?}");
-    let shorter = changed(&Line::new(mbit(100), 100 * MS), 4, |line| line.delay = 0 * MS);
+    let shorter = changed(&Line::new(mbit(100), 100 * MS), 4, |line| line.delay = Duration::ZERO);
     assert!(shorter[1..].iter().all(|seen| seen.goodput >= 0.93), "{shorter:?}");
 }
 
