@@ -2,9 +2,9 @@
 
 use std::{
     future::poll_fn,
-    io::{BufRead, BufReader, IoSliceMut},
+    io::IoSliceMut,
     net::{Ipv4Addr, SocketAddr},
-    process::{Child, Command, Stdio},
+    path::Path,
     slice::from_ref,
     time::{Duration, Instant},
 };
@@ -14,12 +14,11 @@ use quinn::{
     AsyncUdpSocket,
     udp::{RecvMeta, Transmit},
 };
-use serde_json::Value;
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, task::spawn_blocking};
 
 use crate::{
     Result,
-    grid::EFFICIENCY,
+    process::{Process, qshare},
     vnet::{Line, Network, Scratch, Socket, World, mbit, really, virtually},
 };
 
@@ -34,7 +33,7 @@ pub(super) fn run() -> Result<()> {
     println!("loss a leg | least s | virtual s | real s | apart");
     for loss in [0.0, 0.005, 0.025, 0.05] {
         let line = Line::new(mbit(RATE), LEG).loss(loss);
-        let least = BYTES as f64 / (mbit(RATE) as f64 * (1.0 - loss) * EFFICIENCY);
+        let least = BYTES as f64 / line.limit();
         let computed = computed(&line);
         let real = really(1, async |network| measured(&network, &line).await)?;
         println!(
@@ -60,30 +59,33 @@ fn computed(line: &Line) -> f64 {
 async fn measured(network: &Network, line: &Line) -> Result<f64> {
     let scratch = Scratch::new();
     let file = scratch.file("file", BYTES);
-    let relay = Running::start(qshare(&scratch, "relay").args(["relay", "--listen", "127.0.0.1:0"]))?;
-    let listening = relay.event("relay_listening").await?;
+    let relay = Process::start("relay", qshare(&scratch.path(""), "relay").args(["relay", "--listen", "127.0.0.1:0"]))?;
+    let (_, listening) = relay.event("relay_listening")?;
     let (addr, pin) = (listening["addr"].as_str().unwrap_or_default(), listening["pin"].as_str().unwrap_or_default());
     let addr: SocketAddr = addr.parse()?;
-    let door = |leg: SocketAddr| format!("{leg}#{pin}");
     let (up, carrying_up) = emulate(network, line, addr).await?;
     let (down, carrying_down) = emulate(network, line, addr).await?;
-    let transfer = async {
-        let mut sender = qshare(&scratch, "sender");
-        let sender = Running::start(sender.args(["send", "--once", "--relay", &door(up)]).arg(&file))?;
-        let code = sender.event("sharing").await?["code"].as_str().unwrap_or_default().to_owned();
-        let mut receiver = qshare(&scratch, "receiver");
-        let out = scratch.folder("out");
-        receiver.env("QSHARE_CODE", code).args(["recv", "--yes", "--relay", &door(down), "--out"]).arg(out);
-        let began = Instant::now();
-        let receiver = Running::start(&mut receiver)?;
-        receiver.event("finished").await?;
-        Ok(began.elapsed().as_secs_f64())
-    };
+    let doors = [up, down].map(|leg| format!("{leg}#{pin}"));
+    // The doors are kept open in between: whoever waits for a process does so on another thread.
+    let transfer = spawn_blocking(move || transfer(&scratch, &file, &doors).map_err(|e| e.to_string()));
     tokio::select! {
-        seconds = transfer => seconds,
+        seconds = transfer => Ok(seconds??),
         () = carrying_up => unreachable!(),
         () = carrying_down => unreachable!(),
     }
+}
+
+fn transfer(scratch: &Scratch, file: &Path, [up, down]: &[String; 2]) -> Result<f64> {
+    let (home, out) = (scratch.path(""), scratch.folder("out"));
+    let sender = Process::start("sender", qshare(&home, "sender").args(["send", "--once", "--relay", up]).arg(file))?;
+    let (_, sharing) = sender.event("sharing")?;
+    let mut receiver = qshare(&home, "receiver");
+    receiver.env("QSHARE_CODE", sharing["code"].as_str().unwrap_or_default());
+    receiver.args(["recv", "--yes", "--relay", down, "--out"]).arg(out);
+    let began = Instant::now();
+    let receiver = Process::start("receiver", &mut receiver)?;
+    let (ended, _) = receiver.event("finished")?;
+    Ok((ended - began).as_secs_f64())
 }
 
 /// A door on this machine behind which the line to `far` begins.
@@ -134,51 +136,5 @@ async fn out_of(from: &Socket, to: impl AsyncFn(&[u8])) {
         if received.is_ok() {
             to(&packet[..meta[0].len]).await;
         }
-    }
-}
-
-/// The program, with a home of its own for each role.
-fn qshare(scratch: &Scratch, role: &str) -> Command {
-    let home = scratch.folder(&format!("home/{role}"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
-    command.arg("--json").env("HOME", &home).env("XDG_STATE_HOME", home.join("state"));
-    command.env("XDG_CONFIG_HOME", home.join("config")).env_remove("QSHARE_RELAY").env_remove("QSHARE_CODE");
-    command
-}
-
-/// A process that reports events. Killed when it is dropped.
-struct Running {
-    child: Child,
-    events: tokio::sync::Mutex<tokio::sync::mpsc::UnboundedReceiver<Value>>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let (tx, events) = tokio::sync::mpsc::unbounded_channel();
-        let out = child.stdout.take().ok_or("no output")?;
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
-                let _ = tx.send(serde_json::from_str(&line).unwrap_or_default());
-            }
-        });
-        Ok(Self { child, events: tokio::sync::Mutex::new(events) })
-    }
-
-    async fn event(&self, name: &str) -> Result<Value> {
-        let mut events = self.events.lock().await;
-        loop {
-            let event = events.recv().await.ok_or_else(|| format!("a process ended without {name}"))?;
-            if event["event"] == name {
-                return Ok(event);
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -3,19 +3,11 @@
 use std::time::Duration;
 
 use qshare::net::Congestion::{self, Auto, Cubic};
-use quinn::{TransportConfig, VarInt};
-use tokio::time::sleep;
 
 use crate::{
     all,
-    vnet::{Bare, Line, Network, Way, mbit, virtually},
+    vnet::{Bare, Line, Network, mbit, virtually},
 };
-
-/// The second flow begins so much later.
-const LATER: Duration = Duration::from_secs(5);
-
-/// What comes first is not counted.
-const SETTLING: Duration = Duration::from_secs(20);
 
 /// What is counted.
 const COUNTED: Duration = Duration::from_secs(80);
@@ -28,7 +20,7 @@ const PAIRS: [(&str, Congestion, Congestion); 4] = [
 ];
 
 pub(super) fn run() {
-    println!("\nThe share of the first of two flows, {COUNTED:?} long, the second {LATER:?} later; Jain's index.\n");
+    println!("\nThe share of the first of two flows, {COUNTED:?} long, the second 5s later; Jain's index.\n");
     print!("{:>16} {:>7} |", "line", "queue");
     PAIRS.iter().for_each(|(name, ..)| print!(" {name:^19} |"));
     println!();
@@ -54,39 +46,6 @@ fn together((rate, rtt, queue): (u64, u64, f64), first: Congestion, second: Cong
     virtually(1, async |network: Network| {
         let line = Line::new(mbit(rate), Duration::from_millis(rtt));
         let length = (line.queue as f64 * queue) as u64;
-        let way = network.way(&line.queue(length));
-        let other = Way { there: way.there.clone(), back: way.back.clone() };
-        let first = connect(&network, &way, first).await;
-        let counting = async {
-            sleep(LATER).await;
-            let second = connect(&network, &other, second).await;
-            let counting = async {
-                sleep(SETTLING).await;
-                let before = [first.arrived(), second.arrived()];
-                sleep(COUNTED).await;
-                [first.arrived() - before[0], second.arrived() - before[1]]
-            };
-            tokio::select! {
-                counted = counting => counted,
-                _ = second.send(u64::MAX) => unreachable!(),
-            }
-        };
-        let [a, b] = tokio::select! {
-            counted = counting => counted,
-            _ = first.send(u64::MAX) => unreachable!(),
-        };
-        a as f64 / (a + b) as f64
+        Bare::share(&network, &line.queue(length), [first, second], COUNTED).await
     })
-}
-
-async fn connect(network: &Network, way: &Way, congestion: Congestion) -> Bare {
-    let config = || {
-        let mut config = TransportConfig::default();
-        config
-            .congestion_controller_factory(congestion.factory(32 * 1452))
-            .send_window(u64::from(u32::MAX))
-            .stream_receive_window(VarInt::MAX);
-        config
-    };
-    Bare::connect(network, way, config(), config()).await
 }

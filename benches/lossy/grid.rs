@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Result, all, picture,
-    vnet::{Line, Network, World, mbit, virtually},
+    vnet::{EFFICIENCY, Line, Network, World, mbit, virtually},
 };
 
 const RATES: [u64; 3] = [10, 100, 300];
@@ -38,9 +38,6 @@ pub(super) const LOSSES: [Loss; 8] = [
 
 pub(super) const CONTROLLERS: [(&str, Congestion); 3] =
     [("ours", Congestion::Auto), ("CUBIC", Congestion::Cubic), ("BBR", Congestion::Bbr)];
-
-/// Stream bytes in a byte on the line: of 1,480 with IP and UDP headers, 37 are QUIC's.
-pub(super) const EFFICIENCY: f64 = (1480.0 - 28.0 - 37.0) / 1480.0;
 
 /// Queues are looked at this often.
 const SAMPLE: Duration = Duration::from_millis(5);
@@ -70,26 +67,20 @@ pub(super) struct Cell {
 }
 
 pub(super) fn run() -> Result<()> {
-    let mut jobs = Vec::new();
-    for rate in RATES {
-        for round_trip in ROUND_TRIPS {
-            for loss in LOSSES {
-                for (_, congestion) in CONTROLLERS {
-                    jobs.push(move || transfer(rate, round_trip, loss, congestion));
-                }
-            }
-        }
-    }
-    let mut outcomes = all(jobs).into_iter().map(Option::flatten);
-    let mut cells = Vec::new();
-    for rate in RATES {
-        for round_trip in ROUND_TRIPS {
-            for loss in LOSSES {
-                let outcomes = outcomes.by_ref().take(CONTROLLERS.len()).collect();
-                cells.push(Cell { rate, round_trip, loss, outcomes });
-            }
-        }
-    }
+    let lines: Vec<(u64, u64, Loss)> = RATES
+        .into_iter()
+        .flat_map(|rate| ROUND_TRIPS.map(|round_trip| (rate, round_trip)))
+        .flat_map(|(rate, round_trip)| LOSSES.map(|loss| (rate, round_trip, loss)))
+        .collect();
+    let each = |&(rate, round_trip, loss): &(u64, u64, Loss)| {
+        CONTROLLERS.map(|(_, congestion)| move || transfer(rate, round_trip, loss, congestion))
+    };
+    let mut outcomes = all(lines.iter().flat_map(each).collect()).into_iter().map(Option::flatten);
+    let cell = |(rate, round_trip, loss)| {
+        let outcomes = outcomes.by_ref().take(CONTROLLERS.len()).collect();
+        Cell { rate, round_trip, loss, outcomes }
+    };
+    let cells: Vec<Cell> = lines.into_iter().map(cell).collect();
     print(&cells);
     picture::draw(&cells)
 }
@@ -131,14 +122,14 @@ fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: Congestion) -> O
     virtually(1, async |network: Network| {
         let clean = Line::new(mbit(rate), Duration::from_millis(round_trip) / 2);
         let lossy = match loss.burst {
-            Some(length) => clean.clone().bursts(loss.share, length),
-            None => clean.clone().loss(loss.share),
+            Some(length) => clean.bursts(loss.share, length),
+            None => clean.loss(loss.share),
         };
         let world = World::tuned(&network, Config::default(), Tuning { congestion, limit_up: None });
         let file = world.scratch.file("file", content(rate, round_trip) as usize);
         // Both directions of a leg lose alike.
         let (up, down) = (network.way(&lossy), network.way(&lossy));
-        let limit = mbit(rate) as f64 * (1.0 - loss.share) * EFFICIENCY;
+        let limit = lossy.limit();
         let longest = content(rate, round_trip) as f64 / limit * PATIENCE;
         let sharing = world.share(&up, from_ref(&file)).await.ok()?;
         let legs = [&up.there[0], &down.back[0]];
@@ -165,7 +156,7 @@ fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: Congestion) -> O
         Some(Outcome {
             steady: received.steady_goodput() / 8.0 / limit,
             whole: received.goodput() / 8.0 / limit,
-            sent: offered * EFFICIENCY * (1.0 - loss.share) / content,
+            sent: offered * EFFICIENCY * lossy.kept() / content,
             round_trip: 1.0 + queue / (round_trip as f64 / 2e3),
         })
     })

@@ -10,6 +10,13 @@
 #[path = "../../tests/vnet/mod.rs"]
 mod vnet;
 
+#[path = "../transfer/machine.rs"]
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod machine;
+#[path = "../transfer/process.rs"]
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod process;
+
 mod emulated;
 mod fairness;
 mod grid;

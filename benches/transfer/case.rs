@@ -3,14 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
 use super::{
     Result,
     data::{Folder, Load, check_content},
-    process::{Process, Usage},
+    process::{Process, Usage, qshare},
     yardstick,
 };
 
@@ -180,18 +179,4 @@ impl Sharing {
 fn jain(rates: impl Iterator<Item = f64>) -> f64 {
     let (count, sum, squares) = rates.fold((0.0, 0.0, 0.0), |(n, sum, squares), r| (n + 1.0, sum + r, squares + r * r));
     sum * sum / (count * squares)
-}
-
-/// The program, with a home of its own for each role.
-fn qshare(home: &Path, role: &str) -> Command {
-    let home = home.join("home").join(role);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
-    command
-        .env("HOME", &home)
-        .env("XDG_STATE_HOME", home.join("state"))
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env_remove("QSHARE_RELAY")
-        .env_remove("QSHARE_CODE")
-        .arg("--json");
-    command
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
@@ -43,6 +44,20 @@ impl Usage {
             peak: all.iter().filter_map(|usage| usage.peak).max(),
         }
     }
+}
+
+/// The program, with a home of its own for each role.
+pub(super) fn qshare(home: &Path, role: &str) -> Command {
+    let home = home.join("home").join(role);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
+    command
+        .env("HOME", &home)
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env_remove("QSHARE_RELAY")
+        .env_remove("QSHARE_CODE")
+        .arg("--json");
+    command
 }
 
 /// A running process. Killed when it is dropped.

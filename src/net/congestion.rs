@@ -103,41 +103,37 @@ struct Models {
 
 impl ControllerFactory for Models {
     fn build(self: Arc<Self>, now: Instant, packet: u16) -> Box<dyn Controller> {
-        let initial_window = self.initial_window;
-        Box::new(Modelled { initial_window, model: Model::new(now, packet, initial_window) })
+        Box::new(Modelled(Model::new(now, packet, self.initial_window)))
     }
 }
 
 /// Tells a model what quinn tells a controller.
 #[derive(Debug, Clone)]
-struct Modelled {
-    initial_window: u64,
-    model: Model,
-}
+struct Modelled(Model);
 
 impl Controller for Modelled {
     fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet: u64) {
-        self.model.sent(now, bytes);
+        self.0.sent(now, bytes);
     }
 
     fn on_ack(&mut self, _now: Instant, sent: Instant, bytes: u64, _app_limited: bool, _rtt: &RttEstimator) {
-        self.model.acked(sent, bytes);
+        self.0.acked(sent, bytes);
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, _largest: Option<u64>) {
-        self.model.acked_all(now, in_flight, app_limited);
+        self.0.acked_all(now, in_flight, app_limited);
     }
 
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, persistent: bool, lost: u64) {
-        self.model.lost(now, sent, lost, persistent);
+        self.0.lost(now, sent, lost, persistent);
     }
 
     fn on_mtu_update(&mut self, packet: u16) {
-        self.model.set_packet(packet);
+        self.0.set_packet(packet);
     }
 
     fn window(&self) -> u64 {
-        self.model.window()
+        self.0.window()
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
@@ -145,7 +141,7 @@ impl Controller for Modelled {
     }
 
     fn initial_window(&self) -> u64 {
-        self.initial_window
+        self.0.initial_window()
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

@@ -48,7 +48,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        /// Sixty-four bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
+        /// Thirty-two bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
         const MEMORY: usize = 1024 * 1024 * 1024;
         let memory = Memory::new(MEMORY);
         Self { bridge_bytes: 32 * 1024 * 1024, memory, senders: 10_000, connections: 20_000, register_token: None }

@@ -70,7 +70,7 @@ struct Trial {
 
 impl Trial {
     fn rest(rounds: u32, now: Instant) -> Self {
-        Self { before: None, settling: 0, rounds, since: now, drained: u64::MAX }
+        Self { before: None, settling: 1, rounds, since: now, drained: 0 }
     }
 }
 
@@ -148,8 +148,8 @@ impl Window {
         /// Of half as much more, so much is enough to tell it from chance.
         const BETTER: f64 = 1.1;
         let trial = &mut self.trial;
-        if trial.settling > 0 || trial.drained == u64::MAX {
-            trial.settling = trial.settling.saturating_sub(1);
+        if trial.settling > 0 {
+            trial.settling -= 1;
             (trial.since, trial.drained) = (now, drained);
             return;
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use qshare::net::Congestion;
 use quinn::{
     ClientConfig, Connection, ConnectionStats, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,
@@ -24,9 +25,9 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     version::TLS13,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::{host::Host, network::Network, socket::Socket, way::Way};
+use super::{host::Host, line::Line, network::Network, socket::Socket, way::Way};
 
 /// The name in the receiver's certificate.
 const NAME: &str = "receiver";
@@ -94,6 +95,49 @@ impl Bare {
             },);
         let endpoints = [connecting, listening];
         Self { sender: client, receiver: server, out, incoming, arrived: Arc::default(), endpoints }
+    }
+
+    /// Connects two new hosts that are held back by nothing but this congestion control.
+    pub(crate) async fn controlled(network: &Network, way: &Way, congestion: Congestion) -> Self {
+        let config = || {
+            let mut config = TransportConfig::default();
+            config
+                .congestion_controller_factory(congestion.factory(32 * 1452))
+                .send_window(u64::from(u32::MAX))
+                .stream_receive_window(VarInt::MAX);
+            config
+        };
+        Self::connect(network, way, config(), config()).await
+    }
+
+    /// Sends without end beside `watching`, and gives what that saw.
+    pub(crate) async fn run<T>(&self, watching: impl Future<Output = T>) -> T {
+        tokio::select! {
+            seen = watching => seen,
+            _ = self.send(u64::MAX) => unreachable!(),
+        }
+    }
+
+    /// Two streams without end through one line, the second 5 s later: the share of the first, from 20 s after that and
+    /// for so long.
+    pub(crate) async fn share(network: &Network, line: &Line, both: [Congestion; 2], counted: Duration) -> f64 {
+        const LATER: Duration = Duration::from_secs(5);
+        const SETTLING: Duration = Duration::from_secs(20);
+        let way = network.way(line);
+        let first = Self::controlled(network, &way, both[0]).await;
+        let beside = async {
+            sleep(LATER).await;
+            let second = Self::controlled(network, &way, both[1]).await;
+            let counting = async {
+                sleep(SETTLING).await;
+                let before = [first.arrived(), second.arrived()];
+                sleep(counted).await;
+                let [a, b] = [first.arrived() - before[0], second.arrived() - before[1]].map(|bytes| bytes as f64);
+                a / (a + b)
+            };
+            second.run(counting).await
+        };
+        first.run(beside).await
     }
 
     /// Moves so many bytes over a stream of its own, to be called one after another.

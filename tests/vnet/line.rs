@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of IPv4 and UDP headers around a datagram's payload; every size here but a datagram's includes them.
 pub(crate) const HEADERS: u64 = 28;
 
+/// Stream bytes in a byte on the line: of 1,480 with IP and UDP headers, 37 are QUIC's.
+pub(crate) const EFFICIENCY: f64 = (1480.0 - 28.0 - 37.0) / 1480.0;
+
 /// What Ethernet carries, headers included: 1,472 bytes of payload.
 const ETHERNET: u64 = 1500;
 
@@ -130,6 +133,17 @@ impl Line {
     /// Drops packets longer than this, headers included.
     pub(crate) fn mtu(self, bytes: u64) -> Self {
         Self { mtu: bytes, ..self }
+    }
+
+    /// The share of packets that get through, in the long run.
+    pub(crate) fn kept(&self) -> f64 {
+        1.0 - self.loss - self.bursts.map_or(0.0, |bursts| bursts.share)
+    }
+
+    /// Bytes of content a second that a stream can get through.
+    pub(crate) fn limit(&self) -> f64 {
+        let rate = self.policer.map_or(self.rate.unwrap(), |policer| policer.rate);
+        rate as f64 * EFFICIENCY * self.kept()
     }
 
     /// How long a packet of this size occupies the line.

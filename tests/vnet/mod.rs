@@ -59,7 +59,7 @@ pub(crate) use self::{
     clock::{STEP, really, virtually},
     fixed::Fixed,
     host::Host,
-    line::{HEADERS, Line, mbit},
+    line::{EFFICIENCY, HEADERS, Line, mbit},
     network::Network,
     pipe::{Counters, Pipe, Tally},
     scratch::Scratch,

@@ -178,6 +178,11 @@ fn report() -> (Events, Reported) {
     (events, reported)
 }
 
+/// What was reported, without the times.
+fn events(reported: &Reported) -> Vec<Event> {
+    reported.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, event)| event.clone()).collect()
+}
+
 /// A share whose code is good.
 pub(crate) struct Sharing {
     /// Where it runs.
@@ -192,7 +197,7 @@ pub(crate) struct Sharing {
 impl Sharing {
     /// What it reported so far.
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, event)| event.clone()).collect()
+        events(&self.reported)
     }
 
     /// Ends it as Ctrl-C does, if it has not ended by itself.
@@ -250,7 +255,7 @@ impl Received {
 
     /// What the receiver reported.
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, event)| event.clone()).collect()
+        events(&self.reported)
     }
 
     /// Whether it holds a copy of this file, byte for byte.

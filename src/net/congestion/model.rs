@@ -85,7 +85,6 @@ struct Drain {
 /// What is known of a round so far.
 #[derive(Debug, Clone, Default)]
 struct Round {
-    number: u64,
     /// It ends when a packet is acknowledged that was sent after so much was delivered.
     ends: u64,
     app_limited: bool,
@@ -158,6 +157,11 @@ impl Model {
         }
     }
 
+    /// The first window, in bytes.
+    pub(super) fn initial_window(&self) -> u64 {
+        self.initial_window as u64
+    }
+
     /// Bytes that may be on their way.
     pub(super) fn window(&self) -> u64 {
         self.window as u64
@@ -199,7 +203,7 @@ impl Model {
         self.deliveries.lost(bytes);
         self.loss.note(0.0, bytes as f64 / self.packet, self.when(sent), self.is_quiet());
         if persistent {
-            *self = Self::new(now, self.packet as u16, self.initial_window as u64);
+            *self = Self::new(now, self.packet as u16, self.initial_window());
             return;
         }
         let marked = bytes == 0;
@@ -235,7 +239,6 @@ impl Model {
         let excess = self.loss.excess();
         self.loss.end_round(excess.is_none() || (startup && !saturated));
         let round = std::mem::take(&mut self.round);
-        self.round.number = round.number + 1;
         self.round.ends = self.deliveries.delivered();
         if !round.app_limited {
             self.rate_round += 1;
@@ -259,8 +262,8 @@ impl Model {
             }
             Phase::Cruise { rounds_left } => {
                 *rounds_left = rounds_left.saturating_sub(1);
-                let (left, base) = (*rounds_left, self.base());
-                let queue = round.shortest.is_some_and(|rtt| rtt > base.mul_f64(1.25) + Duration::from_millis(1));
+                let left = *rounds_left;
+                let queue = round.shortest.is_some_and(|rtt| rtt > self.longer(1.25));
                 let overrated = self.flooded >= 2;
                 if overrated {
                     self.rates.forget_before(self.rate_round.saturating_sub(1));
@@ -288,12 +291,11 @@ impl Model {
 
     /// What happens with every sample.
     fn step(&mut self, now: Instant, sample: &Sample, acked: f64, in_flight: f64) {
-        let (base, spread) = (self.base(), self.base.spread());
+        let (base, long) = (self.base(), self.longer(1.06) + self.base.spread());
         let in_use = (in_flight + acked) * 2.0 >= self.window;
         match &mut self.phase {
             Phase::Startup(startup) => {
-                let long = sample.rtt > base.mul_f64(1.06) + Duration::from_millis(1) + spread;
-                startup.long = if long { startup.long + 1 } else { 0 };
+                startup.long = if sample.rtt > long { startup.long + 1 } else { 0 };
                 if startup.long >= 4 {
                     // What was on its way, at once, and took this long (Little's law): the rate of the coming round.
                     let rate = sample.in_flight as f64 / sample.rtt.as_secs_f64() * (1.0 - self.loss.own());
@@ -346,15 +348,14 @@ impl Model {
     }
 
     fn end_drain(&mut self, now: Instant) {
-        let (base, spread) = (self.base(), self.base.spread());
+        let (base, near, far) = (self.base(), self.longer(1.06), self.longer(1.12) + self.base.spread());
         let Phase::Drain(drain) = &mut self.phase else { return };
         let (began, rate_before) = (drain.began, drain.rate_before);
         // Where much less came through than was sent, the rate was overrated, and what was lost says nothing.
         let effective = self.last.is_some_and(|last| last.rate >= 0.8 * drain.share * drain.rate);
         self.loss.end_drain(effective, drain.share < DRAIN);
         let floor = self.base.drained(now, &mut drain.rtts).unwrap_or(base);
-        let high = floor > base.mul_f64(1.12) + Duration::from_millis(1) + spread;
-        let low = floor <= base.mul_f64(1.06) + Duration::from_millis(1);
+        let (high, low) = (floor > far, floor <= near);
         self.high_floors = if high { self.high_floors + 1 } else { 0 };
         self.low_floors = if low { self.low_floors + 1 } else { 0 };
         // The probe brought more.
@@ -455,6 +456,11 @@ impl Model {
         self.base.get().unwrap_or_default().max(SHORTEST_BASE)
     }
 
+    /// So many times the base, and a moment: clocks and schedulers are not exact.
+    fn longer(&self, times: f64) -> Duration {
+        self.base().mul_f64(times) + Duration::from_millis(1)
+    }
+
     /// Bytes that the line holds, those among them that it will lose.
     fn product(&self) -> f64 {
         self.held.unwrap_or_else(|| self.product_of(self.rate()))
@@ -473,7 +479,7 @@ impl Model {
 
     /// Whether no queue stands.
     fn is_quiet(&self) -> bool {
-        self.last.is_none_or(|last| last.rtt <= self.base().mul_f64(1.25) + Duration::from_millis(1))
+        self.last.is_none_or(|last| last.rtt <= self.longer(1.25))
     }
 
     /// Whether clearly less is delivered than is sent, beyond what the line loses by itself.

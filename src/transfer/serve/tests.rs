@@ -22,6 +22,18 @@ fn share_of(files: usize, home: &std::path::Path) -> Arc<Share> {
     Share::new(Settings { paths, ..Settings::default() }, source, code, budget, Events::channel().0)
 }
 
+/// A receiver whose session is proved, and the task that serves it.
+async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, tokio::task::JoinHandle<()>) {
+    let [(mut send, recv), far] = duplex();
+    let serving = tokio::spawn(serve(Arc::clone(share), number, far));
+    let initiator = Initiator::new(share.code()).unwrap();
+    let mut bytes = Vec::new();
+    frame::encode(&FromRelay {}, &mut bytes).unwrap();
+    bytes.extend_from_slice(initiator.hello());
+    send.write(bytes.into()).await.unwrap();
+    (initiator.finish(send, recv).await.unwrap(), serving)
+}
+
 /// A manifest of more than one record is acknowledged as soon as its first record is there: together with flight 3,
 /// where the line makes them arrive at once. Which of the two directions the sender looks at first is chance, so that
 /// one try does not show much.
@@ -30,14 +42,8 @@ async fn credit_may_come_together_with_the_confirmation() {
     let home = tempfile::tempdir().unwrap();
     let share = share_of(700, home.path());
     for number in 0..40 {
-        let [(mut send, recv), far] = duplex();
-        let serving = tokio::spawn(serve(Arc::clone(&share), number, far));
-        let initiator = Initiator::new(share.code()).unwrap();
-        let mut bytes = Vec::new();
-        frame::encode(&FromRelay {}, &mut bytes).unwrap();
-        bytes.extend_from_slice(initiator.hello());
-        send.write(bytes.into()).await.unwrap();
-        let Established { mut out, mut incoming, mut opener, .. } = initiator.finish(send, recv).await.unwrap();
+        let (session, serving) = receiver_of(&share, number).await;
+        let Established { mut out, mut incoming, mut opener, .. } = session;
         incoming.opened(&mut opener).await.unwrap().unwrap();
         assert!(incoming.received() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
         let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
@@ -57,14 +63,8 @@ async fn credit_may_come_together_with_the_confirmation() {
 async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
     let home = tempfile::tempdir().unwrap();
     let share = share_of(1, home.path());
-    let [(mut send, recv), far] = duplex();
-    let serving = tokio::spawn(serve(Arc::clone(&share), 1, far));
-    let initiator = Initiator::new(share.code()).unwrap();
-    let mut bytes = Vec::new();
-    frame::encode(&FromRelay {}, &mut bytes).unwrap();
-    bytes.extend_from_slice(initiator.hello());
-    send.write(bytes.into()).await.unwrap();
-    let Established { mut out, mut incoming, mut opener, .. } = initiator.finish(send, recv).await.unwrap();
+    let (session, serving) = receiver_of(&share, 1).await;
+    let Established { mut out, mut incoming, mut opener, .. } = session;
     out.send(Record::of(&Request { wanted: vec![(0, 2)], have: Vec::new() }).unwrap()).await.unwrap();
     let asked = Instant::now();
     let mut failures = Vec::new();

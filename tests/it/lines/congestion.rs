@@ -7,16 +7,12 @@ use qshare::{
     net::{Congestion, Tuning},
     relay::{Accounting, Config, Memory},
 };
-use quinn::{TransportConfig, VarInt};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::vnet::{Bare, Line, Network, Pipe, Way, World, mbit, virtually};
+use crate::vnet::{Bare, EFFICIENCY, Line, Network, Pipe, Way, World, mbit, virtually};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Stream bytes in a byte on the line: of 1,480 with IP and UDP headers, 37 are QUIC's.
-const EFFICIENCY: f64 = (1480.0 - 28.0 - 37.0) / 1480.0;
 
 /// What a stream came to in so much time.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +31,6 @@ struct Seen {
 struct Flow {
     bare: Bare,
     pipe: Pipe,
-    /// Bytes a second that the line can carry.
-    limit: f64,
 }
 
 impl Flow {
@@ -47,18 +41,13 @@ impl Flow {
     }
 
     async fn on(network: &Network, way: &Way, congestion: Congestion) -> Self {
-        let bare = Bare::connect(network, way, config(congestion), config(congestion)).await;
-        let pipe = way.there[0].clone();
-        let limit = limit(&pipe.line());
-        Self { bare, pipe, limit }
+        let bare = Bare::controlled(network, way, congestion).await;
+        Self { bare, pipe: way.there[0].clone() }
     }
 
     /// Runs beside `watching`, which says what was seen.
     async fn run<T>(&self, watching: impl Future<Output = T>) -> T {
-        tokio::select! {
-            seen = watching => seen,
-            _ = self.bare.send(u64::MAX) => unreachable!(),
-        }
+        self.bare.run(watching).await
     }
 
     /// What comes of the next so much time.
@@ -74,36 +63,14 @@ impl Flow {
         let offered = counters.offered.bytes - before.offered.bytes;
         let dropped = |c: &crate::vnet::Counters| c.overflowed.packets + c.policed.packets;
         let line = self.pipe.line();
-        let carried = limit(&line) / limit_of_rate(&line);
         Seen {
-            goodput: arrived / (limit(&line) * time.as_secs_f64()),
-            sent: offered as f64 * EFFICIENCY * carried / arrived,
+            goodput: arrived / (line.limit() * time.as_secs_f64()),
+            sent: offered as f64 * EFFICIENCY * line.kept() / arrived,
             overflow: (dropped(&counters) - dropped(&before)) as f64
                 / (counters.offered.packets - before.offered.packets) as f64,
             round_trip: sum / samples,
         }
     }
-}
-
-fn config(congestion: Congestion) -> TransportConfig {
-    let mut config = TransportConfig::default();
-    config
-        .congestion_controller_factory(congestion.factory(32 * 1452))
-        .send_window(u64::from(u32::MAX))
-        .stream_receive_window(VarInt::MAX);
-    config
-}
-
-/// What arrives of the bytes that are sent, on the way from the rate to the goodput.
-fn limit_of_rate(line: &Line) -> f64 {
-    let rate = line.policer.map_or(line.rate.unwrap(), |policer| policer.rate);
-    rate as f64 * EFFICIENCY
-}
-
-/// Bytes of content a second that a line can carry.
-fn limit(line: &Line) -> f64 {
-    let lost = line.loss + line.bursts.map_or(0.0, |bursts| bursts.share);
-    limit_of_rate(line) * (1.0 - lost)
 }
 
 /// A line with a queue of so many bandwidth-delay products.
@@ -309,7 +276,7 @@ fn a_start_after_a_pause_is_at_full_speed_without_a_flood() {
         let before = flow.pipe.counters().overflowed.packets;
         let moved = flow.bare.send(20_000_000).await;
         println!("{moved:?}");
-        assert!(moved.goodput() / 8.0 >= 0.93 * flow.limit, "{moved:?}");
+        assert!(moved.goodput() / 8.0 >= 0.93 * flow.pipe.line().limit(), "{moved:?}");
         assert!(flow.pipe.counters().overflowed.packets - before <= 130, "1 % of it");
     });
 }
@@ -325,7 +292,7 @@ fn another_network_under_a_running_stream_is_found_out() {
             sleep(5 * SECOND).await;
             let before = flow.bare.arrived();
             sleep(5 * SECOND).await;
-            let goodput = (flow.bare.arrived() - before) as f64 / 5.0 / limit(&other.there[0].line());
+            let goodput = (flow.bare.arrived() - before) as f64 / 5.0 / other.there[0].line().limit();
             println!("{goodput:.3} of the other line");
             assert!(goodput >= 0.9, "{goodput}");
         })
@@ -333,29 +300,9 @@ fn another_network_under_a_running_stream_is_found_out() {
     });
 }
 
-/// The share of the first of two streams, from 20 to 60 seconds after the second has begun 5 s later.
+/// The share of the first of two streams.
 fn share(line: &Line, first: Congestion, second: Congestion) -> f64 {
-    virtually(1, async |network: Network| {
-        let way = network.way(line);
-        let other = Way { there: way.there.clone(), back: way.back.clone() };
-        let first = Flow::on(&network, &way, first).await;
-        first
-            .run(async {
-                sleep(5 * SECOND).await;
-                let second = Flow::on(&network, &other, second).await;
-                second
-                    .run(async {
-                        sleep(20 * SECOND).await;
-                        let before = [first.bare.arrived(), second.bare.arrived()];
-                        sleep(40 * SECOND).await;
-                        let [a, b] =
-                            [first.bare.arrived() - before[0], second.bare.arrived() - before[1]].map(|n| n as f64);
-                        a / (a + b)
-                    })
-                    .await
-            })
-            .await
-    })
+    virtually(1, async |network| Bare::share(&network, line, [first, second], 40 * SECOND).await)
 }
 
 #[test]
@@ -391,7 +338,7 @@ fn a_slow_second_leg_builds_no_queue_in_the_relay() {
         let received = world.receive(&network.way(&slow), &sharing.code).await.unwrap();
         assert!(received.holds(&file));
         let Accounting { largest, .. } = memory.accounting();
-        let share = received.steady_goodput() / 8.0 / limit(&slow);
+        let share = received.steady_goodput() / 8.0 / slow.limit();
         println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
         assert!(share >= 0.95, "{share}");
         // Half a second of the line: bytes wait there for packets that are sent again.
@@ -415,7 +362,7 @@ fn no_line_ends_a_transfer() {
             let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
             let received = world.receive(&network.way(&line), &sharing.code).await.unwrap();
             assert!(received.holds(&file));
-            println!("{what}: {:.3} of what the line carries", received.goodput() / 8.0 / limit(&line));
+            println!("{what}: {:.3} of what the line carries", received.goodput() / 8.0 / line.limit());
         });
     }
 }
