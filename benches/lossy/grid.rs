@@ -48,7 +48,7 @@ const PATIENCE: f64 = 4.0;
 /// What a transfer came to. Shares are of what the line can carry.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outcome {
-    /// From half of the content to its end.
+    /// Between the middle of the content and its last tenth.
     pub(super) steady: f64,
     /// From the receiver's acceptance to the end.
     pub(super) whole: f64,

@@ -52,6 +52,7 @@
 //! What came of them is in `docs/congestion.md`, and `cargo bench --bench lossy` measures it again.
 
 mod cubic;
+mod drain;
 mod floor;
 mod loss;
 mod model;

@@ -7,7 +7,8 @@
 //! never held back and a slow one keeps no more in the relay than it needs.
 //!
 //! Where packets are lost, bytes wait behind holes for several round trips, on either leg, and nobody at this end sees how
-//! long. So now and then the window is half as large again for some rounds: if more comes through, it stays.
+//! long. So from time to time a larger window is tried: if more comes through, it stays. Windows are twice as large at
+//! first, and half as large again once that has brought nothing.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ const MOST: u64 = 32 * 1024 * 1024;
 /// So many rounds after a gap, rounds are taken together.
 const HEAP_ROUNDS: u32 = 3;
 
-/// Rounds in which a trial settles, and as many in which it is judged.
-const TRIAL_ROUNDS: u32 = 3;
+/// Rounds without a trial after one in which the rate has grown by itself: the window follows what is drained.
+const TRIAL_AFTER: u32 = 2;
 
 /// Rounds without a trial after one that brought nothing.
 const TRIAL_PAUSE: u32 = 16;
@@ -52,26 +53,27 @@ pub struct Window {
     since_dip: u32,
     was_late: bool,
     trial: Trial,
+    /// Whether a trial has brought nothing.
+    has_failed: bool,
 }
 
-/// Whether a larger window brings more.
+/// Whether a larger window brings more. Each is judged by the bytes that were sent under it: from the offset that
+/// the one before ended at to the offset that it ends at itself, which takes as long as bytes wait on their way.
 #[derive(Debug)]
-struct Trial {
-    /// The window before, and the bytes a second that it brought; `None` between trials.
-    before: Option<(u64, f64)>,
-    /// Rounds until what is drained counts; what is granted now arrives after one, and a few more where it is lost.
-    settling: u32,
-    /// Rounds that count at least.
-    rounds: u32,
-    /// Where counting began.
-    since: Instant,
-    drained: u64,
+enum Trial {
+    /// None, for so many rounds.
+    Rest(u32),
+    /// What was sent under the window before is still being drained, up to this offset.
+    Settling { before: Option<Before>, until: u64 },
+    /// What this window brings is counted from here, up to this offset.
+    Counting { before: Option<Before>, since: Instant, from: u64, until: u64 },
 }
 
-impl Trial {
-    fn rest(rounds: u32, now: Instant) -> Self {
-        Self { before: None, settling: 1, rounds, since: now, drained: 0 }
-    }
+/// The window before the trial, and the bytes a second that it brought.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    size: u64,
+    rate: f64,
 }
 
 impl Window {
@@ -88,7 +90,8 @@ impl Window {
             before_last: 0,
             since_dip: HEAP_ROUNDS,
             was_late: false,
-            trial: Trial::rest(TRIAL_ROUNDS, now),
+            trial: Trial::Rest(TRIAL_AFTER),
+            has_failed: false,
         }
     }
 
@@ -103,10 +106,10 @@ impl Window {
         let elapsed = now.duration_since(self.round_began);
         if elapsed >= self.round {
             self.end_round(drained - self.drained_then, elapsed);
-            self.try_more(drained, now);
             self.round_began = now;
             self.drained_then = drained;
         }
+        self.try_more(drained, now);
         let limit = drained + self.size;
         if limit < self.granted + self.size / 4 {
             return None;
@@ -132,44 +135,52 @@ impl Window {
             };
             self.size = self.size.max(wanted).min(self.most);
         }
+        if let Trial::Rest(rounds) = &mut self.trial {
+            // While the rate grows by itself, it says nothing of the window.
+            let grows = in_round > self.last_round + self.last_round / 4;
+            *rounds = if grows && !self.has_failed { TRIAL_AFTER } else { rounds.saturating_sub(1) };
+        }
         self.was_late = is_late;
         self.since_dip = if in_round < self.last_round / 2 { 0 } else { self.since_dip.saturating_add(1) };
         self.before_last = self.last_round;
         self.last_round = in_round;
     }
 
-    /// At the end of a round: begins or ends a trial, if it is time to.
+    /// Begins a trial, or goes on with one, if it is time to.
     fn try_more(&mut self, drained: u64, now: Instant) {
         /// Content comes in records: fewer of them say little.
         const ENOUGH: u64 = 1024 * 1024;
-        /// Bytes wait for four round trips at most where one packet in ten is lost, and for the rest of their record.
+        /// Round trips for which bytes wait, for a window that is not tried with more: where one packet in ten is lost
+        /// it is four on each leg, which are half a round trip long. And for the rest of their record.
         const LONGEST_WAIT: f64 = 5.0;
         const RECORDS: f64 = INITIAL_CREDIT as f64;
-        /// Of half as much more, so much is enough to tell it from chance.
+        /// Of a window half as large again, so much more is enough to tell it from chance.
         const BETTER: f64 = 1.1;
-        let trial = &mut self.trial;
-        if trial.settling > 0 {
-            trial.settling -= 1;
-            (trial.since, trial.drained) = (now, drained);
-            return;
-        }
-        trial.rounds = trial.rounds.saturating_sub(1);
-        if trial.rounds > 0 || drained - trial.drained < ENOUGH {
-            return;
-        }
-        let rate = (drained - trial.drained) as f64 / now.duration_since(trial.since).as_secs_f64().max(1e-3);
-        if let Some((size, before)) = trial.before
-            && rate < BETTER * before
-        {
-            self.size = size.max((2.0 * rate * self.round.as_secs_f64()) as u64).min(self.most);
-            self.trial = Trial::rest(TRIAL_PAUSE, now);
-        } else if rate < self.size as f64 || LONGEST_WAIT * rate * self.round.as_secs_f64() + RECORDS < self.size as f64
-        {
-            self.trial = Trial::rest(TRIAL_PAUSE, now);
-        } else {
-            let before = Some((self.size, rate));
-            self.trial = Trial { before, settling: TRIAL_ROUNDS, rounds: TRIAL_ROUNDS, since: now, drained };
-            self.size = (self.size + self.size / 2).min(self.most);
+        match self.trial {
+            Trial::Rest(0) => self.trial = Trial::Settling { before: None, until: drained },
+            Trial::Settling { before, until } if drained >= until => {
+                let until = self.granted.max(drained + ENOUGH);
+                self.trial = Trial::Counting { before, since: now, from: drained, until };
+            }
+            Trial::Counting { before, since, from, until } if drained >= until => {
+                let rate = (drained - from) as f64 / now.duration_since(since).as_secs_f64().max(1e-3);
+                let round = self.round.as_secs_f64();
+                if let Some(Before { size, rate: before }) = before
+                    && rate < BETTER * before
+                {
+                    self.has_failed = true;
+                    self.size = size.max((2.0 * rate * round) as u64).min(self.most);
+                    self.trial = Trial::Rest(TRIAL_PAUSE);
+                } else if LONGEST_WAIT * rate * round + RECORDS < self.size as f64 {
+                    self.trial = Trial::Rest(TRIAL_PAUSE);
+                } else {
+                    self.trial =
+                        Trial::Settling { before: Some(Before { size: self.size, rate }), until: self.granted };
+                    let more = if self.has_failed { self.size / 2 } else { self.size };
+                    self.size = (self.size + more).min(self.most);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -48,6 +48,10 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// others may want. Its disk may hang for a while, and a question may wait for an answer.
 const STUCK: Duration = Duration::from_secs(10 * 60);
 
+/// A receiver takes itself for accepted as soon as the sender has proved itself. Where the share ends just then, the
+/// receiver's own proof may arrive this much later: who gives it is told of the end.
+const LATE_PROOF: Duration = Duration::from_secs(1);
+
 /// A receiver that stops the stream says why on the other half, which may arrive this much later.
 const REASON: Duration = Duration::from_secs(2);
 
@@ -65,7 +69,7 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
     debug!("receiver {number} says hello");
     let outcome = tokio::select! {
         outcome = respond(share.code(), share.budget(), early, send, recv) => outcome,
-        () = share.closing() => return, // nobody can accept any more
+        () = async { share.closing().await; sleep(LATE_PROOF).await } => return,
     };
     match outcome {
         Ok(session) => Serving::new(share, number).run(session, offer).await,

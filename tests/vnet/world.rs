@@ -241,16 +241,18 @@ impl Received {
         self.finished.bytes as f64 * 8.0 / self.finished.seconds
     }
 
-    /// Bits of content a second, from the moment at which half of it was there.
+    /// Bits of content a second between its middle and its last tenth: without the start, and without the end, at which
+    /// nothing is left to send while the last lost packets are waited for.
     pub(crate) fn steady_goodput(&self) -> f64 {
         let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let mut progress = reported.iter().filter_map(|(at, event)| match event {
             Event::Progress { bytes, .. } => Some((*at, *bytes)),
             _ => None,
         });
-        let (half, there) = progress.find(|(_, bytes)| *bytes >= self.finished.bytes / 2).unwrap();
-        let (end, all) = progress.next_back().unwrap();
-        (all - there) as f64 * 8.0 / (end - half).as_secs_f64()
+        let mut reaches = |bytes| progress.find(|(_, there)| *there >= bytes).unwrap();
+        let (began, before) = reaches(self.finished.bytes / 2);
+        let (ended, there) = reaches(self.finished.bytes / 10 * 9);
+        (there - before) as f64 * 8.0 / (ended - began).as_secs_f64()
     }
 
     /// What the receiver reported.

@@ -19,12 +19,14 @@ pub(super) struct Cubic {
     /// Since when it grows, and when it gets back to `highest`.
     since: Instant,
     back_after: f64,
+    /// When it was last cut.
+    cut: Instant,
 }
 
 impl Cubic {
     /// Begins at so many packets.
     pub(super) fn new(now: Instant, window: f64) -> Self {
-        Self { window, highest: window, reno: window, since: now, back_after: 0.0 }
+        Self { window, highest: window, reno: window, since: now, back_after: 0.0, cut: now }
     }
 
     pub(super) fn window(&self) -> f64 {
@@ -41,8 +43,12 @@ impl Cubic {
         self.window = self.window.max(self.reno);
     }
 
-    /// Too much is on its way.
-    pub(super) fn cut(&mut self, now: Instant, least: f64) {
+    /// Too much is on its way, as the loss of a packet tells that was sent at this time: one cut for a round trip.
+    pub(super) fn cut(&mut self, now: Instant, sent: Instant, least: f64) {
+        if sent <= self.cut {
+            return;
+        }
+        self.cut = now;
         // Whoever is on the way down leaves room (RFC 9438 section 4.7).
         self.highest = if self.window < self.highest { self.window * (1.0 + BETA) / 2.0 } else { self.window };
         self.window = (self.window * BETA).max(least);
@@ -61,11 +67,13 @@ impl Cubic {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn a_cut_leaves_three_quarters_and_grows_back() {
         let begin = Instant::now();
         let mut cubic = Cubic::new(begin, 100.0);
-        cubic.cut(begin, 4.0);
+        cubic.cut(begin, begin + Duration::from_nanos(1), 4.0);
         assert_eq!(cubic.window(), 75.0);
         // K = ((100 − 75) / 0.8)^⅓ = 3.15 s.
         let rtt = Duration::from_millis(50);
@@ -83,12 +91,21 @@ mod tests {
 
     #[test]
     fn whoever_is_on_the_way_down_leaves_room() {
-        let now = Instant::now();
-        let mut cubic = Cubic::new(now, 100.0);
-        cubic.cut(now, 4.0);
-        cubic.cut(now, 4.0);
+        let begin = Instant::now();
+        let mut cubic = Cubic::new(begin, 100.0);
+        let mut cut = |n| cubic.cut(begin + n * SECOND, begin + n * SECOND, 4.0);
+        (1..=2).for_each(&mut cut);
         assert!(cubic.highest < 75.0, "{}", cubic.highest);
-        (0..50).for_each(|_| cubic.cut(now, 4.0));
+        let mut cut = |n| cubic.cut(begin + n * SECOND, begin + n * SECOND, 4.0);
+        (3..50).for_each(&mut cut);
         assert_eq!(cubic.window(), 4.0);
+    }
+
+    #[test]
+    fn one_cut_for_a_round_trip() {
+        let begin = Instant::now();
+        let mut cubic = Cubic::new(begin, 100.0);
+        (1..10).for_each(|_| cubic.cut(begin + SECOND, begin + SECOND / 2, 4.0));
+        assert_eq!(cubic.window(), 75.0);
     }
 }

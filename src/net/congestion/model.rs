@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     cubic::Cubic,
+    drain::Drain,
     floor::Base,
     loss::{Loss, When},
     rate::{Deliveries, Highest, Sample},
@@ -33,9 +34,6 @@ const CRUISE_HEADROOM: f64 = 0.08;
 
 /// A probe for a higher rate.
 const PROBE_HEADROOM: f64 = 0.25;
-
-/// In a drain, less is on its way than the line holds by as much as the rate may be overrated.
-const DRAIN: f64 = 0.9;
 
 /// One drain in so many goes deeper where packets are lost: it leaves no room for those that the line is thought to lose.
 /// What a policer or a short queue drops is no loss of the line, and ends there.
@@ -66,20 +64,6 @@ struct Startup {
     slow_rounds: u32,
     /// Round trips in a row that were longer than the line.
     long: u32,
-}
-
-#[derive(Debug, Clone)]
-struct Drain {
-    began: Instant,
-    /// When less was on its way than the line holds.
-    effective: Option<Instant>,
-    /// Round trips of packets that were sent since.
-    rtts: Vec<Duration>,
-    /// The rate before the probe.
-    rate_before: f64,
-    /// The rate below which it is to be, and how far.
-    rate: f64,
-    share: f64,
 }
 
 /// What is known of a round so far.
@@ -124,7 +108,6 @@ pub(super) struct Model {
     held: Option<f64>,
     /// The longest round trip of late.
     crest: Duration,
-    cut_at: Option<Instant>,
 }
 
 impl Model {
@@ -153,7 +136,6 @@ impl Model {
             drains: 0,
             held: None,
             crest: Duration::ZERO,
-            cut_at: None,
         }
     }
 
@@ -210,7 +192,11 @@ impl Model {
         let excess = marked || self.loss.excess().is_some();
         match &self.phase {
             Phase::Startup(_) if excess && (marked || self.is_saturated()) => self.leave_startup(now, None, true),
-            Phase::Compete { .. } if excess && (marked || self.is_on_the_crest()) => self.cut(now, sent),
+            Phase::Compete { .. } if excess && (marked || self.is_on_the_crest()) => {
+                if let Some(cubic) = &mut self.competing {
+                    cubic.cut(now, sent, LEAST_PACKETS);
+                }
+            }
             _ => {}
         }
         if marked && self.competing.is_none() {
@@ -306,15 +292,10 @@ impl Model {
                 }
             }
             Phase::Drain(drain) => {
-                if drain.effective.is_none() && in_flight <= self.window + self.packet {
-                    drain.effective = Some(now);
+                if drain.takes_effect(now, in_flight, self.window + self.packet) {
                     self.turns.push_back((now, When::Drained));
                 }
-                if drain.effective.is_some_and(|since| sample.sent >= since) {
-                    drain.rtts.push(sample.rtt);
-                }
-                let sent_for = drain.effective.map_or(Duration::ZERO, |at| sample.sent.saturating_duration_since(at));
-                if (sent_for >= base / 2 && drain.rtts.len() >= 4) || sent_for >= base * 2 {
+                if drain.saw(sample, base) {
                     self.end_drain(now);
                 }
             }
@@ -340,21 +321,17 @@ impl Model {
 
     fn drain(&mut self, now: Instant, rate_before: f64) {
         let deep = self.loss.own() > 0.01 && self.drains.is_multiple_of(DEEP_DRAIN_EVERY);
-        let share = if deep { DRAIN * (1.0 - self.loss.own()) } else { DRAIN };
         self.drains += 1;
-        let drain =
-            Drain { began: now, effective: None, rtts: Vec::new(), rate_before, rate: self.recent_rate(), share };
+        let drain = Drain::new(now, rate_before, self.recent_rate(), deep.then(|| self.loss.own()));
         self.turn(now, Phase::Drain(drain), When::Probing);
     }
 
     fn end_drain(&mut self, now: Instant) {
         let (base, near, far) = (self.base(), self.longer(1.06), self.longer(1.12) + self.base.spread());
         let Phase::Drain(drain) = &mut self.phase else { return };
-        let (began, rate_before) = (drain.began, drain.rate_before);
-        // Where much less came through than was sent, the rate was overrated, and what was lost says nothing.
-        let effective = self.last.is_some_and(|last| last.rate >= 0.8 * drain.share * drain.rate);
-        self.loss.end_drain(effective, drain.share < DRAIN);
-        let floor = self.base.drained(now, &mut drain.rtts).unwrap_or(base);
+        let (took, rate_before) = (drain.duration(now), drain.rate_before());
+        self.loss.end_drain(self.last.is_some_and(|last| drain.is_plausible(last.rate)), drain.is_deep());
+        let floor = drain.tell(now, &mut self.base).unwrap_or(base);
         let (high, low) = (floor > far, floor <= near);
         self.high_floors = if high { self.high_floors + 1 } else { 0 };
         self.low_floors = if low { self.low_floors + 1 } else { 0 };
@@ -379,7 +356,7 @@ impl Model {
             self.competing = Some(Cubic::new(now, (window / self.packet).max(LEAST_PACKETS)));
         }
         if let Some(cubic) = &mut self.competing {
-            cubic.paused(now.saturating_duration_since(began));
+            cubic.paused(took);
             return self.turn(now, Phase::Compete { rounds_left: COMPETE_ROUNDS }, When::Full);
         }
         let (rate, recent) = (self.rate(), self.recent_rate());
@@ -417,7 +394,7 @@ impl Model {
         let few = FEW_PACKETS * self.packet;
         let window = match &self.phase {
             Phase::Startup(_) => self.window,
-            Phase::Drain(drain) => drain.share * self.product_of(drain.rate) + few - self.packet,
+            Phase::Drain(drain) => self.product_of(drain.rate()) + few - self.packet,
             // Without headroom, a probe is a quarter more than before.
             Phase::Cruise { .. } if self.held.is_some() => product + few,
             Phase::Cruise { .. } => (1.0 + CRUISE_HEADROOM * self.headroom) * product + few,
@@ -425,16 +402,6 @@ impl Model {
             Phase::Compete { .. } => self.competing.as_ref().map_or(self.window, |cubic| cubic.window() * self.packet),
         };
         self.window = window.max(LEAST_PACKETS * self.packet);
-    }
-
-    /// Takes a part of the window off, at most once a round trip.
-    fn cut(&mut self, now: Instant, sent: Instant) {
-        if self.cut_at.is_none_or(|cut| sent > cut) {
-            self.cut_at = Some(now);
-            if let Some(cubic) = &mut self.competing {
-                cubic.cut(now, LEAST_PACKETS);
-            }
-        }
     }
 
     fn shrink_headroom(&mut self) {

@@ -341,8 +341,8 @@ fn a_slow_second_leg_builds_no_queue_in_the_relay() {
         let share = received.steady_goodput() / 8.0 / slow.limit();
         println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
         assert!(share >= 0.95, "{share}");
-        // Half a second of the line: bytes wait there for packets that are sent again.
-        assert!(largest <= 1_250_000, "{largest}");
+        // Less than a second of the line: bytes wait there for packets that are sent again, and come in heaps.
+        assert!(largest <= 2_000_000, "{largest}");
     });
 }
 

@@ -232,8 +232,9 @@ fn a_receiver_that_stops_leaves_no_more_than_its_window() {
         // Twice what is drained in a round trip, which is a quarter longer while the sender probes.
         let window = (2.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
         println!("{accounting:?}, at most {most} bytes on the way, window {window}");
-        assert!(most <= 2 * window, "{most}");
-        assert!(accounting.held as u64 <= 2 * window, "{accounting:?}");
+        // And twice that while a larger window is tried.
+        assert!(most <= 4 * window, "{most}");
+        assert!(accounting.held as u64 <= 4 * window, "{accounting:?}");
         sharing.stop().await.unwrap();
         world.stop().await;
     });
