@@ -47,6 +47,7 @@
 //! | each fourth drain makes no room for loss | what a policer drops, taken for the line's own, would never be found out |
 //! | startup ends at 1.06 × base + 1 ms, four times in a row | at 1.2 a queue of one product overflowed by 9 % |
 //! | 10 rounds | from one probe to the next |
+//! | 8 packets beside a probe | bursts that lose packet by packet ended transfers: two probes, each after twice the wait, are lost too |
 //! | 2 % | less excess loss is not worth a reaction |
 //!
 //! What came of them is in `docs/congestion.md`, and `cargo bench --bench lossy` measures it again.

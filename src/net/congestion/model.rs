@@ -48,6 +48,10 @@ const FEW_PACKETS: f64 = 3.0;
 /// A window of fewer packets could not tell a loss from an end.
 const LEAST_PACKETS: f64 = 4.0;
 
+/// What goes out with a probe when nothing is acknowledged any more. QUIC sends two packets then, each time after twice the
+/// wait (RFC 9002 section 6.2), and a burst that swallows packets one by one would outlast them.
+const PROBE_PACKETS: f64 = 8.0;
+
 #[derive(Debug, Clone)]
 enum Phase {
     Startup(Startup),
@@ -108,6 +112,11 @@ pub(super) struct Model {
     held: Option<f64>,
     /// The longest round trip of late.
     crest: Duration,
+    /// When something was acknowledged last, and sent last.
+    heard: Instant,
+    spoke: Instant,
+    /// What may be on its way beyond the window while nothing is acknowledged.
+    beyond: f64,
 }
 
 impl Model {
@@ -136,6 +145,9 @@ impl Model {
             drains: 0,
             held: None,
             crest: Duration::ZERO,
+            heard: now,
+            spoke: now,
+            beyond: 0.0,
         }
     }
 
@@ -146,7 +158,7 @@ impl Model {
 
     /// Bytes that may be on their way.
     pub(super) fn window(&self) -> u64 {
-        self.window as u64
+        (self.window + self.beyond) as u64
     }
 
     /// Packets have this length from now on.
@@ -157,6 +169,12 @@ impl Model {
     /// So many bytes were sent.
     pub(super) fn sent(&mut self, now: Instant, bytes: u64) {
         self.deliveries.sent(now, bytes);
+        let round_trip = self.last.map_or(Duration::MAX, |last| last.rtt);
+        let is_probe = now.saturating_duration_since(self.heard.max(self.spoke)) > round_trip;
+        if is_probe {
+            self.beyond = (self.deliveries.in_flight() as f64 - self.window).max(0.0) + PROBE_PACKETS * self.packet;
+        }
+        self.spoke = now;
     }
 
     /// A packet of so many bytes, sent at this time, was acknowledged.
@@ -167,6 +185,7 @@ impl Model {
 
     /// All acknowledgements that came at once were told.
     pub(super) fn acked_all(&mut self, now: Instant, in_flight: u64, app_limited: bool) {
+        (self.heard, self.beyond) = (now, 0.0);
         let acked = std::mem::take(&mut self.acked);
         let sample = self.deliveries.sample(now, in_flight, app_limited);
         let sent = sample.or(self.last).map_or(now, |sample| sample.sent);

@@ -73,6 +73,11 @@ impl Deliveries {
         }
     }
 
+    /// Bytes on their way.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
     /// Bytes that were delivered so far.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered

@@ -350,6 +350,7 @@ fn a_slow_second_leg_builds_no_queue_in_the_relay() {
 fn no_line_ends_a_transfer() {
     let line = || Line::new(mbit(50), 50 * MS);
     for (what, line) in [
+        ("bursts as long as all that is on the way", Line::new(mbit(10), 10 * MS).bursts(0.03, 12.0)),
         ("30 % lost", line().loss(0.3)),
         ("bursts", line().bursts(0.05, 12.0)),
         ("every second packet late", line().reordering(0.5, 20 * MS)),
