@@ -8,7 +8,8 @@
 //! A [`Source`] is the scan of the sender's paths; a [`SourceFile`] reads one file of it and notices when it is no longer
 //! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`Readings`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
 //! cannot hold, names that stand there already, free space. A [`Sink`] writes into a staging folder beside the final
-//! names, verifies, and gives names at the very end.
+//! names, verifies, and gives names at the very end. What it leaves there when it is dropped before, or killed, the next one
+//! of the same share goes on with: complete files, and whole groups of 16 MiB ([`GroupHash`]) that the sender finds equal.
 //!
 //! Below a handle nothing is ever opened through a link, at either end: neither a tree that changes while it is read
 //! nor one that changes while it is written can lead out of its top folder.
@@ -17,7 +18,9 @@
 
 mod beneath;
 mod clash;
+mod groups;
 mod naming;
+mod parts;
 mod plan;
 mod reading;
 mod scan;
@@ -33,6 +36,7 @@ use std::{fmt, io, path::Path};
 
 pub use self::{
     clash::Clash,
+    groups::{GroupHash, count as group_count},
     plan::Plan,
     reading::Readings,
     sink::Sink,

@@ -125,7 +125,7 @@ async fn look(
     };
     let looking = async {
         let offer = receive::connect(&connected.connection, &from.code).await?;
-        events.report(Event::Offer(offer.summary())).await;
+        events.report(Event::Offer(offer.summary(out.clone()).await)).await;
         if list {
             offer.list(&events).await;
             return Ok(None);

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     clash::{Clash, Decider, Fate},
-    refused_by_disk, space, staging,
+    parts, refused_by_disk, space, staging,
     target::Target,
     twins::{Folding, find_twins},
 };
@@ -51,6 +51,16 @@ impl Plan {
             space::check_space(&plan.target, plan.manifest.share(), needed)?;
         }
         Ok(plan)
+    }
+
+    /// Bytes of the share that an earlier download to `out` left behind, as far as their sizes tell.
+    pub fn standing(manifest: &Manifest, out: Option<&Path>) -> u64 {
+        let standing = || {
+            let (target, _) = Target::find(manifest, out).ok()?;
+            let content = staging::content(target.folder()?, manifest.share()).ok()?;
+            Some(parts::standing(content, manifest))
+        };
+        standing().unwrap_or(0)
     }
 
     /// What the share holds.

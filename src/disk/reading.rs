@@ -13,7 +13,10 @@ use std::{
     },
 };
 
-use super::stamp::Stamp;
+use super::{
+    groups::{self, GROUP, GroupHash, GroupHasher},
+    stamp::Stamp,
+};
 use crate::manifest::SafePath;
 
 /// What is kept of one file for whoever is behind: some twenty records.
@@ -64,7 +67,7 @@ pub(super) struct Reading {
 
 #[derive(Debug, Default)]
 struct Hashing {
-    hasher: blake3::Hasher,
+    hasher: GroupHasher,
     /// Everything before this offset is hashed. It is never behind any of those who read.
     done: u64,
 }
@@ -106,6 +109,33 @@ impl Reading {
             hashing.hasher.update(new);
             hashing.done = end;
         }
+    }
+
+    /// How many bytes of `size` are as somebody says who has them in these groups: whole groups, or all of them. They count
+    /// as hashed.
+    ///
+    /// # Errors
+    /// What reading says.
+    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash]) -> io::Result<u64> {
+        /// Groups that are read before they are compared: nothing much is read in vain of a file that differs early.
+        const AT_ONCE: u64 = 16;
+        let wanted = groups::count(size).min(theirs.len() as u64);
+        let (mut hasher, mut same) = (GroupHasher::default(), 0);
+        while same < wanted {
+            let next = wanted.min(same + AT_ONCE);
+            hasher.read(&self.file, size.min(next * GROUP))?;
+            same = hasher.groups().iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count() as u64;
+            if same < next {
+                hasher.truncate(same as usize);
+                break;
+            }
+        }
+        let bytes = size.min(same * GROUP);
+        let mut hashing = lock(&self.hashing);
+        if hashing.done < bytes {
+            *hashing = Hashing { hasher, done: bytes };
+        }
+        Ok(bytes)
     }
 
     /// The BLAKE3 of the whole file, once somebody has read to its end.
@@ -161,12 +191,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(unix)]
-fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buf, offset)
 }
 
 #[cfg(windows)]
-fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
 }
 

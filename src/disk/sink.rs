@@ -1,16 +1,24 @@
 //! The staging of one running download: writes, verifies, names.
 
 use std::{
+    collections::HashMap,
     fs::{File, FileTimes},
-    io::{self, Write as _},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
 };
 
-use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, SystemTimeSpec};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _, SystemTimeSpec};
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::{
-    beneath::Beneath, clash::Fate, naming::rename_to_free, plan::Plan, refused_by_disk, shown, staging::Staging,
+    beneath::Beneath,
+    clash::Fate,
+    groups::{GROUP, GroupHash, GroupHasher},
+    naming::rename_to_free,
+    parts::{self, Part},
+    plan::Plan,
+    refused_by_disk, shown,
+    staging::Staging,
     stamp::system_time,
 };
 use crate::{
@@ -18,19 +26,23 @@ use crate::{
     manifest::{Entry, EntryKind},
 };
 
-/// One running download. Dropped before it is published, it leaves nothing behind.
+/// One running download. Dropped before it is published, it leaves behind what the same download can go on with.
 #[derive(Debug)]
 pub struct Sink {
     plan: Plan,
     current: Option<Current>,
+    /// What an earlier download left, of files that have not been begun.
+    parts: HashMap<usize, Part>,
     /// Which entries have been begun.
     begun: Vec<bool>,
     /// Wanted files that are not finished yet.
     missing: u64,
+    /// Whether files are finished that a power cut could still take.
+    unsynced: bool,
     files: Beneath,
     base: Dir,
     // After every handle to something in it: Windows removes nothing that is open.
-    _staging: Staging,
+    staging: Staging,
 }
 
 /// The file that is being written.
@@ -39,7 +51,14 @@ struct Current {
     index: usize,
     file: File,
     written: u64,
-    hasher: blake3::Hasher,
+    hash: Hashed,
+}
+
+#[derive(Debug)]
+enum Hashed {
+    SoFar(Box<GroupHasher>),
+    /// All of it was there before.
+    Before(blake3::Hash),
 }
 
 impl Sink {
@@ -54,24 +73,38 @@ impl Sink {
         let failed = |e: io::Error| refused_by_disk("make the staging folder in", &at, &e);
         let staging_base = base.try_clone().map_err(failed)?;
         let staging = Staging::open(staging_base, made, plan.manifest().share(), &at)?;
-        let mut files = Beneath::new(staging.files().map_err(failed)?);
+        let files = staging.files().map_err(failed)?;
+        let parts = parts::find(&files, &plan)?;
+        let mut files = Beneath::new(files);
         for entry in plan.manifest().entries().iter().filter(|e| e.kind == EntryKind::Folder) {
-            files
-                .parent(&entry.path)
-                .and_then(|dir| dir.create_dir(entry.path.name()))
-                .map_err(|e| refused_by_disk("make the folder", &entry.path, &e))?;
+            let made = files.parent(&entry.path).and_then(|dir| dir.create_dir(entry.path.name()));
+            match made {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(refused_by_disk("make the folder", &entry.path, &e));
+                }
+                _ => {} // what is no folder was removed
+            }
         }
         let begun = vec![false; plan.manifest().entries().len()];
         let missing = plan.files();
-        Ok(Self { plan, current: None, begun, missing, files, base, _staging: staging })
+        let mut sink = Self { plan, current: None, parts, begun, missing, unsynced: false, files, base, staging };
+        sink.staging.keep(!sink.parts.is_empty());
+        Ok(sink)
     }
 
-    /// Begins file entry `index`.
+    /// The files that are there in part or in full, each with the hashes of its groups, in order.
+    pub fn have(&self) -> Vec<(usize, Vec<GroupHash>)> {
+        let mut have: Vec<_> = self.parts.iter().map(|(index, part)| (*index, part.groups.clone())).collect();
+        have.sort_unstable_by_key(|(index, _)| *index);
+        have
+    }
+
+    /// Begins file entry `index` at an offset: 0, or what is there of it, or whole groups of that.
     ///
     /// # Errors
     /// [`Kind::Transfer`] where it is not a wanted file, was begun before, or another is not finished: the sender does
     /// not keep to the manifest. [`Kind::Disk`] where the disk refuses.
-    pub fn begin(&mut self, index: usize) -> Result<()> {
+    pub fn begin(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(lie("a file that nobody asked for")) };
         if self.current.is_some() {
@@ -80,12 +113,29 @@ impl Sink {
         if std::mem::replace(&mut self.begun[index], true) {
             return Err(lie(&format!("“{}” twice", entry.path)));
         }
-        let file = self
-            .files
-            .parent(&entry.path)
-            .and_then(|dir| dir.open_with(entry.path.name(), &creating(entry)))
-            .map_err(|e| refused_by_disk("create", &entry.path, &e))?;
-        self.current = Some(Current { index, file: file.into_std(), written: 0, hasher: blake3::Hasher::new() });
+        let hash = match (self.parts.remove(&index), offset) {
+            (_, 0) => Hashed::SoFar(Box::default()),
+            (Some(Part { whole: Some(hash), .. }), offset) if entry.size() == Some(offset) => Hashed::Before(hash),
+            (Some(Part { mut groups, .. }), offset)
+                if offset % GROUP == 0 && offset / GROUP <= groups.len() as u64 && entry.size() != Some(offset) =>
+            {
+                groups.truncate((offset / GROUP) as usize);
+                Hashed::SoFar(Box::new(GroupHasher::behind(groups)))
+            }
+            _ => return Err(lie(&format!("“{}” from a place that was not asked for", entry.path))),
+        };
+        let file = self.files.parent(&entry.path).and_then(|dir| {
+            if offset > 0 {
+                return go_on(dir, entry, offset);
+            }
+            match dir.remove_file(entry.path.name()) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            Ok(dir.open_with(entry.path.name(), &creating(entry))?.into_std())
+        });
+        let file = file.map_err(|e| refused_by_disk("create", &entry.path, &e))?;
+        self.current = Some(Current { index, file, written: offset, hash });
         Ok(())
     }
 
@@ -102,7 +152,12 @@ impl Sink {
             return Err(lie(&format!("more of “{}” than announced", entry.path)));
         }
         current.file.write_all(data).map_err(|e| refused_by_disk("write", &entry.path, &e))?;
-        current.hasher.update(data);
+        if let Hashed::SoFar(hasher) = &mut current.hash {
+            hasher.update(data);
+        }
+        if current.written >= GROUP {
+            self.staging.keep(true);
+        }
         Ok(())
     }
 
@@ -117,7 +172,13 @@ impl Sink {
         if entry.size().is_some_and(|size| current.written != size) {
             return Err(lie(&format!("less of “{}” than announced", entry.path)));
         }
-        if current.hasher.finalize() != blake3::Hash::from_bytes(*hash) {
+        let found = match &current.hash {
+            Hashed::SoFar(hasher) => hasher.finalize(),
+            Hashed::Before(hash) => *hash,
+        };
+        if found != blake3::Hash::from_bytes(*hash) {
+            // It would be offered the next time.
+            let _ = self.files.parent(&entry.path).and_then(|dir| dir.remove_file(entry.path.name()));
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
                 .hint("run the same command again"));
         }
@@ -125,7 +186,9 @@ impl Sink {
             // Not every file system holds every time, and a file is whole without its own.
             let _ = current.file.set_times(FileTimes::new().set_modified(time));
         }
+        self.unsynced |= !sync(&current).map_err(|e| refused_by_disk("write", &entry.path, &e))?;
         self.missing -= 1;
+        self.staging.keep(true);
         Ok(())
     }
 
@@ -140,15 +203,18 @@ impl Sink {
     ///
     /// # Errors
     /// [`Kind::Transfer`] where files are missing. [`Kind::Disk`] where the disk refuses, or a name that was free no
-    /// longer is; then what has its name keeps it, and the rest is discarded.
+    /// longer is; then what has its name keeps it, and the rest stays in the staging folder.
     pub fn publish(mut self) -> Result<Vec<PathBuf>> {
         if !self.is_complete() || self.current.is_some() {
             return Err(lie("the end before all files were complete"));
         }
         self.make_links()?;
         self.set_folder_times();
-        let mut target =
-            Beneath::new(self.base.try_clone().map_err(|e| refused_by_disk("open", self.plan.target().shown(), &e))?);
+        let failed = |e: io::Error| refused_by_disk("write to", self.plan.target().shown(), &e);
+        if self.unsynced {
+            sync_disk_of(&self.base).map_err(failed)?;
+        }
+        let mut target = Beneath::new(self.base.try_clone().map_err(failed)?);
         let mut saved = Vec::new();
         let manifest = self.plan.manifest().clone();
         for (index, entry) in manifest.entries().iter().enumerate() {
@@ -160,11 +226,15 @@ impl Sink {
                 saved.push(self.plan.target().path_of(self.plan.final_name(index, &entry.path)));
             }
         }
+        sync_folder(&self.base);
+        self.staging.keep(false);
         Ok(saved)
     }
 
     /// Removes everything that was written.
-    pub fn discard(self) {}
+    pub fn discard(mut self) {
+        self.staging.keep(false);
+    }
 
     /// Makes the links, after all files: no file was ever written through one.
     fn make_links(&mut self) -> Result<()> {
@@ -245,6 +315,56 @@ fn creating(entry: &Entry) -> OpenOptions {
     #[cfg(not(unix))]
     let _ = entry;
     options
+}
+
+/// Sees to it that a finished file is on the disk before it gets its name; `false` where that is left to
+/// [`sync_disk_of`], which does it once for many small ones.
+fn sync(current: &Current) -> io::Result<bool> {
+    /// Below, waiting for the disk takes longer than writing.
+    const SMALL: u64 = 1024 * 1024;
+    if cfg!(any(target_os = "linux", target_os = "android")) && current.written < SMALL {
+        return Ok(false);
+    }
+    current.file.sync_all()?;
+    Ok(true)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sync_disk_of(dir: &Dir) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(opened(dir)?)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn sync_disk_of(_dir: &Dir) -> io::Result<()> {
+    Ok(()) // every file is synced by itself
+}
+
+/// A handle that can be synced: that of a [`Dir`] only leads to the folder.
+#[cfg(unix)]
+fn opened(dir: &Dir) -> rustix::io::Result<rustix::fd::OwnedFd> {
+    use rustix::fs::{Mode, OFlags, openat};
+    openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Sees to it that new names are on the disk. Not every file system can, and the files are there in any case.
+fn sync_folder(dir: &Dir) {
+    #[cfg(unix)]
+    let _ = opened(dir).and_then(rustix::fs::fsync);
+    #[cfg(not(unix))]
+    let _ = dir;
+}
+
+/// Opens a file that is there, and cuts off what is behind `offset`.
+fn go_on(dir: &Dir, entry: &Entry, offset: u64) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).follow(FollowSymlinks::No).nonblock(true);
+    let mut file = dir.open_with(entry.path.name(), &options)?.into_std();
+    if file.metadata()?.len() < offset {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.set_len(offset)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(file)
 }
 
 fn lie(what: &str) -> Error {

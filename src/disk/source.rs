@@ -11,6 +11,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
     beneath::reading,
+    groups::GroupHash,
     reading::{Reading, Readings},
     scan::Scan,
     stamp::{Place, Stamp},
@@ -200,6 +201,19 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// Goes on behind what somebody has already who knows these groups of it: all of the file, or those before the first
+    /// that differs. Gives the offset.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`], naming the file: it became shorter, or cannot be read.
+    pub fn go_on_behind(&mut self, groups: &[GroupHash]) -> Result<u64> {
+        self.read = self.reading.same_as(self.stamp.size(), groups).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => changed(&self.path, "became shorter while it was being sent"),
+            _ => lost(&self.path, &e),
+        })?;
+        Ok(self.read)
+    }
+
     /// Reads the next bytes. Fills `buf` as far as there are any and gives 0 only at the end; never more in all than
     /// the size that was scanned.
     ///

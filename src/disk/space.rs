@@ -27,7 +27,8 @@ pub(super) fn check_writable(_target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `needed` bytes fit. What a killed download of this share left behind counts as free: it will be cleared.
+/// Checks that `needed` bytes fit. What an earlier download of this share left behind counts as free: it is part
+/// of this one, or will be removed.
 pub(super) fn check_space(target: &Target, share: ShareId, needed: u64) -> Result<()> {
     let Some(free) = free_bytes(target.on_its_disk()) else { return Ok(()) };
     if needed <= free {

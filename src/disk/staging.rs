@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io,
+    path::Path,
 };
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
@@ -23,13 +24,14 @@ const FILES: &str = "files";
 /// How often a staging folder that vanishes while it is opened is opened again.
 const MOST_TRIES: u32 = 16;
 
-/// A staging folder that belongs to this process. It is removed when this is dropped.
+/// A staging folder that belongs to this process. When this is dropped it is removed, unless it is to be kept.
 #[derive(Debug)]
 pub(super) struct Staging {
     base: Dir,
     name: String,
     folder: Option<Dir>,
     lock: Option<File>,
+    keep: bool,
     // Dropped last: the folder that was made to hold the staging folder goes after it.
     _made: Option<Made>,
 }
@@ -40,13 +42,18 @@ pub(super) fn name(share: ShareId) -> String {
     format!(".qshare-{}.part", id.get(..16).unwrap_or(&id))
 }
 
-/// Bytes on the disk that a killed download of `share` left in `base`.
+/// The content that an earlier download of `share` left in `base`.
+pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
+    base.open_dir_nofollow(name(share))?.open_dir_nofollow(FILES)
+}
+
+/// Bytes on the disk that an earlier download of `share` left in `base`.
 pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
     base.open_dir_nofollow(name(share)).map_or(0, |dir| bytes_below(&dir))
 }
 
 impl Staging {
-    /// Makes the staging folder of `share` in `base`, or takes over and clears one that a killed process left there.
+    /// Makes the staging folder of `share` in `base`, or takes over one that an earlier download left there.
     /// `shown` is `base`, fit for a terminal.
     pub(super) fn open(base: Dir, made: Option<Made>, share: ShareId, shown: &str) -> Result<Self> {
         let name = name(share);
@@ -69,18 +76,24 @@ impl Staging {
             if is_removed(&lock).map_err(|e| failed(&e))? {
                 continue;
             }
-            let staging = Self { base, name, folder: Some(folder), lock: Some(lock), _made: made };
-            staging.clear().map_err(|e| refused_by_disk("clear the staging folder in", shown, &e))?;
-            return Ok(staging);
+            return Ok(Self { base, name, folder: Some(folder), lock: Some(lock), keep: false, _made: made });
         }
         Err(busy(shown, &name))
     }
 
-    /// The empty folder for the content.
+    /// The folder for the content, with what is there already.
     pub(super) fn files(&self) -> io::Result<Dir> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        folder.create_dir(FILES)?;
+        if !folder.symlink_metadata(FILES).is_ok_and(|meta| meta.is_dir()) {
+            self.clear()?;
+            folder.create_dir(FILES)?;
+        }
         folder.open_dir_nofollow(FILES)
+    }
+
+    /// Whether it stays when this is dropped, for a download that goes on with what is there.
+    pub(super) fn keep(&mut self, keep: bool) {
+        self.keep = keep;
     }
 
     fn clear(&self) -> io::Result<()> {
@@ -93,6 +106,9 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
         // What cannot be removed is taken over by the next download of this share.
         let _ = self.clear();
         // While the lock is still held: whoever waits for this very file sees that it is gone. Windows removes no
@@ -108,7 +124,8 @@ impl Drop for Staging {
 }
 
 /// Removes a file, a link, or a folder with everything in it.
-fn remove_tree(dir: &Dir, name: &str) -> io::Result<()> {
+pub(super) fn remove_tree(dir: &Dir, name: impl AsRef<Path>) -> io::Result<()> {
+    let name = name.as_ref();
     if dir.symlink_metadata(name)?.is_dir() { dir.remove_dir_all(name) } else { dir.remove_file_or_symlink(name) }
 }
 

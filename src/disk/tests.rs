@@ -130,7 +130,7 @@ fn copy(source: &Source, plan: Plan) -> Result<Sink> {
     let mut buf = vec![0; 1_000];
     for index in wanted {
         let mut file = source.open(index)?;
-        sink.begin(index)?;
+        sink.begin(index, 0)?;
         loop {
             match file.read(&mut buf)? {
                 0 => break,

@@ -1,6 +1,6 @@
 //! From files to records: read, hashed and cut into frames on a blocking thread, ahead of the line.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{
     sync::mpsc,
@@ -9,12 +9,13 @@ use tokio::{
 
 use super::session::Record;
 use crate::{
-    disk::{Source, SourceFile},
+    disk::{GroupHash, Source, SourceFile, group_count},
     error::{Error, Kind, Result},
+    manifest::Entry,
     net::Buffers,
     wire::{
         WireError,
-        peer::{FileEnd, FileStart, Request},
+        peer::{FileEnd, FileStart, Have, Request},
     },
 };
 
@@ -29,18 +30,42 @@ const FRAMES: usize = 64;
 pub(super) struct Wanted {
     files: Vec<u32>,
     bytes: Option<u64>,
+    have: Having,
+}
+
+/// What the receiver has of files, by the number of the entry.
+#[derive(Debug, Default)]
+pub(super) struct Having(HashMap<u32, Vec<GroupHash>>);
+
+impl Having {
+    /// Takes what the receiver says that it has.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] for what is no file of this size.
+    pub(super) fn add(&mut self, source: &Source, have: Have) -> Result<(), WireError> {
+        let size = source.manifest().entries().get(have.entry as usize).and_then(Entry::size);
+        if have.groups.is_empty() {
+            return Err(WireError::Malformed);
+        }
+        let groups = self.0.entry(have.entry).or_default();
+        groups.extend(have.groups);
+        if size.is_some_and(|size| groups.len() as u64 <= group_count(size)) {
+            Ok(())
+        } else {
+            Err(WireError::Malformed)
+        }
+    }
 }
 
 impl Wanted {
     /// Checks a request against what there is.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] for ranges that are not in order or leave the manifest, and for offers of parts, which
-    /// this version has not announced that it takes.
-    pub(super) fn new(source: &Source, request: &Request) -> Result<Self, WireError> {
+    /// [`WireError::Malformed`] for ranges that are not in order or leave the manifest.
+    pub(super) fn new(source: &Source, request: &Request, have: Having) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;
-        let mut wanted = Self { files: Vec::new(), bytes: Some(0) };
+        let mut wanted = Self { files: Vec::new(), bytes: Some(0), have };
         for &(from, to) in &request.wanted {
             if from < end || to <= from || to as usize > entries.len() {
                 return Err(WireError::Malformed);
@@ -51,7 +76,7 @@ impl Wanted {
                 wanted.bytes = wanted.bytes.zip(entries[index as usize].size()).map(|(sum, size)| sum + size);
             }
         }
-        if request.have.is_empty() { Ok(wanted) } else { Err(WireError::Malformed) }
+        Ok(wanted)
     }
 
     /// The sum of their sizes, where all are known.
@@ -70,7 +95,7 @@ impl Feeder {
     /// Starts; the records come out of the channel, and its end is the end of the last file.
     pub(super) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
         let (tx, rx) = mpsc::channel(AHEAD);
-        let reader = Reader { source, wanted: wanted.files.into_iter(), current: None, buffers };
+        let reader = Reader { source, wanted: wanted.files.into_iter(), have: wanted.have, current: None, buffers };
         (Self(tokio::spawn(reader.run(tx))), rx)
     }
 }
@@ -84,6 +109,7 @@ impl Drop for Feeder {
 struct Reader {
     source: Arc<Source>,
     wanted: std::vec::IntoIter<u32>,
+    have: Having,
     current: Option<SourceFile>,
     buffers: Buffers,
 }
@@ -121,8 +147,14 @@ impl Reader {
         while record.room() > 2 * FRAMES {
             let Some(file) = &mut self.current else {
                 let Some(entry) = self.wanted.next() else { break };
-                self.current = Some(self.source.open(entry as usize)?);
-                record.push(&FileStart { entry, offset: 0 }).map_err(unencodable)?;
+                let mut file = self.source.open(entry as usize)?;
+                let offset = match self.have.0.remove(&entry) {
+                    Some(groups) => file.go_on_behind(&groups)?,
+                    None => 0,
+                };
+                self.current = Some(file);
+                content += offset;
+                record.push(&FileStart { entry, offset }).map_err(unencodable)?;
                 continue;
             };
             let room = most_content(record.room() - FRAMES);

@@ -27,14 +27,15 @@ use super::{
 use crate::{
     code::Code,
     crypto::Opener,
-    disk::{Clash, Plan, Sink},
+    disk::{Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{EntryKind, Manifest},
     net::{Connection, LineError},
     pace::Pace,
     wire::{
-        peer::{Done, Outcome, Request},
+        WireError,
+        peer::{Done, Have, MAX_GROUPS, Outcome, Request},
         relay::{Connect, Connected},
     },
 };
@@ -133,9 +134,11 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// What is offered, for the person who decides.
-    pub fn summary(&self) -> event::Offer {
-        summary(&self.manifest)
+    /// What is offered, and what of it an earlier download to `out` left behind, for the person who decides.
+    pub async fn summary(&self, out: Option<PathBuf>) -> event::Offer {
+        let manifest = Arc::clone(&self.manifest);
+        let standing = off_thread(move || Ok(Plan::standing(&manifest, out.as_deref()))).await;
+        event::Offer { resumed_bytes: standing.unwrap_or(0), ..summary(&self.manifest) }
     }
 
     /// Reports every entry and takes leave.
@@ -231,14 +234,15 @@ impl Planned {
         let wanted = ranges((0..manifest.entries().len()).filter(|i| plan.wants(*i)));
         let receiving = async {
             let sink = off_thread(move || Sink::new(plan)).await?;
-            let request = Record::of(&Request { wanted, have: Vec::new() }).map_err(|e| broken(&e.into()))?;
-            let _ = out.send(request).await; // where that fails, what is read next says why
+            for record in asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))? {
+                let _ = out.send(record).await; // where that fails, what is read next says why
+            }
             let unpacker = Unpacker::new(opener, sink);
             Fetch { out: &mut out, window, pace, events, total }.run(incoming, unpacker).await
         };
         let received = tokio::select! {
             received = receiving => received,
-            () = interrupt => Err(Error::new(Kind::Interrupted, "stopped; nothing was kept")),
+            () = interrupt => Err(Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")),
         };
         match received {
             Ok(fetched) => {
@@ -264,6 +268,26 @@ async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
 
 fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// Flight 4: what is here already, and what is wanted.
+fn asking(have: &[(usize, Vec<GroupHash>)], wanted: Vec<(u32, u32)>) -> Result<Vec<Record>, WireError> {
+    /// A frame of [`MAX_GROUPS`] groups, and the request, which is no longer than the ranges of a manifest.
+    const ROOM: usize = 64 * 1024;
+    let mut records = vec![Record::new()];
+    for (entry, groups) in have {
+        for groups in groups.chunks(MAX_GROUPS) {
+            if records.last().is_none_or(|record| record.room() < ROOM) {
+                records.push(Record::new());
+            }
+            if let Some(record) = records.last_mut() {
+                record.push(&Have { entry: *entry as u32, groups: groups.to_vec() })?;
+            }
+        }
+    }
+    records.push(Record::of(&Request { wanted })?);
+    records.retain(|record| !record.is_empty());
+    Ok(records)
 }
 
 /// Half-open ranges of the numbers, which come in order.

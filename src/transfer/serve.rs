@@ -30,7 +30,7 @@ use crate::{
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Credit, Done, DoneAck, Failure, FailureReason, Outcome, Request},
+        peer::{Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
         relay::Incoming as FromRelay,
     },
 };
@@ -140,6 +140,7 @@ impl From<WireError> for Trouble {
 
 /// What the receiver said, apart from credit.
 enum Said {
+    Have(Have),
     Request(Request),
     Done(Done),
 }
@@ -258,6 +259,7 @@ impl Serving {
                 }
                 Ok(None)
             }
+            Have::TYPE => frame.decode().map(|have| Some(Said::Have(have))),
             Request::TYPE => frame.decode().map(|request| Some(Said::Request(request))),
             Done::TYPE => frame.decode().map(|done| Some(Said::Done(done))),
             _ if frame.may_be_skipped() => Ok(None),
@@ -285,21 +287,22 @@ impl Serving {
             offered = self.offer(out, outline) => Ok(offered?),
             early = said.recv() => Err(early),
         };
-        let request = match offered {
-            Err(Some(Said::Request(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
+        let answer = match offered {
+            Err(Some(Said::Request(_) | Said::Have(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
             Err(Some(Said::Done(done))) => return not_wanted(&done),
             Err(None) => std::future::pending().await, // the listener has the reason
-            Ok(()) => match timeout(ACCEPT_WITHIN, said.recv()).await {
-                Ok(Some(Said::Request(request))) => request,
-                Ok(Some(Said::Done(done))) => return not_wanted(&done),
-                Ok(None) => std::future::pending().await,
+            Ok(()) => match timeout(ACCEPT_WITHIN, answer(said, &source)).await {
+                Ok(answer) => answer?,
                 Err(_) => {
                     let e = Error::new(Kind::Refused, "the receiver never accepted");
                     return Err(Trouble::Here(FailureReason::Waited, e));
                 }
             },
         };
-        let wanted = feed::Wanted::new(&source, &request)?;
+        let wanted = match answer {
+            Answer::Wants(wanted) => wanted,
+            Answer::Not(done) => return not_wanted(&done),
+        };
         self.begin(wanted.bytes()).await?;
         let done = tokio::select! {
             early = said.recv() => early,
@@ -311,7 +314,7 @@ impl Serving {
         match done {
             Some(Said::Done(Done { outcome: Outcome::Ok, .. })) => Ok(Ended::Done),
             Some(Said::Done(done)) => Err(Trouble::There(done_error(&done))),
-            Some(Said::Request(_)) => Err(WireError::Unexpected(Request::TYPE).into()),
+            Some(Said::Request(_) | Said::Have(_)) => Err(WireError::Unexpected(Request::TYPE).into()),
             None => std::future::pending().await, // the listener has the reason
         }
     }
@@ -362,6 +365,25 @@ impl Serving {
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a receiver makes of an offer.
+enum Answer {
+    Wants(feed::Wanted),
+    Not(Done),
+}
+
+/// Waits for flight 4. A session that fails before is noticed by who listens.
+async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answer, WireError> {
+    let mut having = feed::Having::default();
+    loop {
+        match said.recv().await {
+            Some(Said::Have(have)) => having.add(source, have)?,
+            Some(Said::Request(request)) => return feed::Wanted::new(source, &request, having).map(Answer::Wants),
+            Some(Said::Done(done)) => return Ok(Answer::Not(done)),
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -58,10 +58,8 @@ impl Unpacker {
             }
             FileStart::TYPE => {
                 let FileStart { entry, offset } = frame.decode().map_err(malformed)?;
-                if offset != 0 {
-                    return Err(malformed(WireError::Malformed)); // nothing of any file was said to be here
-                }
-                self.sink.begin(entry as usize)?;
+                self.sink.begin(entry as usize, offset)?;
+                self.bytes += offset;
             }
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode().map_err(malformed)?;

@@ -199,7 +199,14 @@ fn offered(offer: &Offer) -> String {
         }
     }
     if offer.resumed_bytes > 0 {
-        text.push_str(&format!("{} of it are here already\n", text::bytes(offer.resumed_bytes)));
+        let here = text::bytes(offer.resumed_bytes);
+        match offer.bytes.filter(|bytes| *bytes > 0) {
+            Some(bytes) => {
+                let percent = u128::from(offer.resumed_bytes) * 100 / u128::from(bytes);
+                text.push_str(&format!("resuming at {percent} %: {here} of it are here already\n"));
+            }
+            None => text.push_str(&format!("{here} of it are here already\n")),
+        }
     }
     text
 }
@@ -337,7 +344,7 @@ mod tests {
         assert_eq!(text(offer(0, 2)), "holiday: 214 files, 1.3 GB\nincluding 2 executable files\n");
         assert_eq!(text(offer(3, 2)), "holiday: 214 files, 1.3 GB\nincluding 3 hidden and 2 executable files\n");
         let resumed = Offer { resumed_bytes: 5_000, ..offer(0, 0) };
-        assert!(text(resumed).ends_with("\n5.0 kB of it are here already\n"));
+        assert!(text(resumed).ends_with("\nresuming at 0 %: 5.0 kB of it are here already\n"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | 1 | receiver | [`Hello`] | |
 //! | 2 | sender | [`Reply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
 //! | 3 | receiver | [`Confirm`] | |
-//! | 4 | receiver | | [`Request`] |
+//! | 4 | receiver | | [`Have`] for each file that is there in part, [`Request`] |
 //! | 5 | receiver | | [`Done`] |
 //!
 //! The rest of a long manifest follows flight 3, and [`FileStart`], data and [`FileEnd`] follow flight 4. [`Credit`]
@@ -48,6 +48,9 @@ pub const LAST_RECORD_SLACK: u64 = 4096;
 
 /// The longest text for people in a message.
 pub const MAX_TEXT: usize = 1000;
+
+/// The most groups in one [`Have`].
+pub const MAX_GROUPS: usize = 1024;
 
 /// The type of a frame that holds bytes of the file that was started last.
 pub const DATA: u8 = 0x48;
@@ -171,21 +174,25 @@ impl Message for ManifestPart {
 pub struct Request {
     /// Half-open ranges of entry numbers, in order, not touching.
     pub wanted: Vec<(u32, u32)>,
-    /// Files of which the beginning is here already.
-    pub have: Vec<Have>,
 }
 
 impl Message for Request {
     const TYPE: u8 = 0x43;
 }
 
-/// What the receiver has of a file: the BLAKE3 of each whole group of 16 MiB.
+/// Before flight 4: what the receiver has of a file, or the next part of that where it has a lot. The sender goes on at
+/// the first group that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
     /// The number of the entry.
     pub entry: u32,
-    /// A hash a group, from the first on.
+    /// BLAKE3 chaining values of groups of 16 MiB, from the first on; that of a shorter one only where it is the last of
+    /// the file.
     pub groups: Vec<[u8; 32]>,
+}
+
+impl Message for Have {
+    const TYPE: u8 = 0x4b;
 }
 
 /// The bytes of a file follow.
@@ -353,8 +360,8 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_download_are_fixed() {
-        let request = Request { wanted: vec![(0, 3)], have: vec![Have { entry: 1, groups: vec![[8; 32]] }] };
-        check(&request, "43000000260100030101010808080808080808080808080808080808080808080808080808080808080808");
+        check(&Have { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
+        check(&Request { wanted: vec![(0, 3)] }, "4300000003010003");
         check(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
         check(&FileEnd { hash: [9; 32] }, "45000000200909090909090909090909090909090909090909090909090909090909090909");
         check(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");

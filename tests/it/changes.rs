@@ -10,7 +10,7 @@ use rustix::{
     process::Signal,
 };
 
-use crate::support::{BIG, Tree, World, sparse};
+use crate::support::{BIG, Tree, World, assert_only_staged, sparse};
 
 /// Shares `box/big` and `box/later`, changes `name` in the middle of `big`, and checks that the receiver fails, naming
 /// it, and that the next one gets what is there now.
@@ -29,7 +29,7 @@ fn fails_and_recovers(name: &str, change: impl FnOnce(&Path), says: &str) {
 
     let told = receiver.end().expect_error(1, "transfer", says);
     assert!(told.contains(&format!("“box/{name}”")), "{told}");
-    assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
+    assert_only_staged(&into, name);
     let failed = sender.process.wait_for("download_failed");
     assert_eq!(failed["kind"], "transfer");
     assert!(failed["error"].as_str().unwrap().contains(name), "{failed}");

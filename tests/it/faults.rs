@@ -1,11 +1,9 @@
 //! Processes killed or interrupted in the middle of a transfer. A line that is cut counts as dead after some 12 s of
 //! silence, and so long most of these take.
 
-use std::{fs, path::Path};
-
 use rustix::process::Signal;
 
-use crate::support::{BIG, Process, Relay, Sender, Tree, World, sparse};
+use crate::support::{BIG, Process, Relay, Sender, Tree, World, assert_only_staged, names, sparse};
 
 /// A download that is under way.
 struct Middle {
@@ -36,11 +34,6 @@ impl Middle {
     }
 }
 
-/// What is in a folder.
-fn names(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
-}
-
 #[test]
 fn a_killed_sender_is_a_dead_line() {
     let Middle { world, relay, sender, receiver } = Middle::new();
@@ -48,7 +41,7 @@ fn a_killed_sender_is_a_dead_line() {
     sender.process.signal(Signal::KILL);
     let late = world.recv(&code, &world.path("late")).via(&relay).start();
     receiver.end().expect_error(5, "network", "line");
-    assert_eq!(names(&world.path("in")), [""; 0]);
+    assert_only_staged(&world.path("in"), "");
     late.end().expect_error(3, "not_found", "sender is gone");
     let again = world.send(&[&world.file("small", "content")]).via(&relay).share();
     world.recv(again.code(), &world.path("again")).via(&relay).run().expect(0);
@@ -59,7 +52,7 @@ fn a_killed_relay_is_a_dead_line_for_both() {
     let Middle { world, relay, sender, receiver } = Middle::new();
     relay.process.signal(Signal::KILL);
     receiver.end().expect_error(5, "network", "line to the relay is dead");
-    assert_eq!(names(&world.path("in")), [""; 0]);
+    assert_only_staged(&world.path("in"), "");
     let sent = sender.process.end();
     sent.expect_error(5, "network", "line to the relay is dead");
     assert_eq!(sent.event("download_failed")["kind"], "network");
@@ -70,7 +63,7 @@ fn a_relay_that_stops_says_so_to_both() {
     let Middle { world, relay, sender, receiver } = Middle::new();
     relay.stop();
     receiver.end().expect_error(5, "network", "relay");
-    assert_eq!(names(&world.path("in")), [""; 0]);
+    assert_only_staged(&world.path("in"), "");
     let sent = sender.process.end();
     sent.expect_error(5, "network", "the relay ended the connection");
     assert_eq!(sent.event("download_failed")["kind"], "network");
@@ -85,8 +78,7 @@ fn a_killed_receiver_costs_only_its_own_download() {
     assert_eq!((&failed["download"], &failed["kind"]), (&1.into(), &"network".into()));
 
     let into = middle.world.path("in");
-    let left = names(&into);
-    assert!(left.len() == 1 && left[0].starts_with(".qshare-") && left[0].ends_with(".part"), "{left:?}");
+    assert_only_staged(&into, "");
     middle.world.recv(middle.sender.code(), &into).via(&middle.relay).run().expect(0);
     assert_eq!(names(&into), ["big"]);
     assert_eq!(Tree::of(&into.join("big")), Tree::of(&middle.world.path("big")));
@@ -94,7 +86,7 @@ fn a_killed_receiver_costs_only_its_own_download() {
 }
 
 #[test]
-fn a_download_that_its_user_stops_leaves_nothing() {
+fn a_download_that_its_user_stops_leaves_what_it_can_go_on_with() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut middle = Middle::new();
         middle.receiver.signal(signal);
@@ -102,7 +94,7 @@ fn a_download_that_its_user_stops_leaves_nothing() {
         assert_eq!(failed["kind"], "refused", "{failed}");
         assert!(failed["error"].as_str().unwrap().contains("the receiver stopped"), "{failed}");
         middle.receiver.end().expect_error(130, "interrupted", "stopped");
-        assert_eq!(names(&middle.world.path("in")), [""; 0]);
+        assert_only_staged(&middle.world.path("in"), "");
         middle.sender.stop();
     }
 }
@@ -114,7 +106,7 @@ fn a_share_that_its_user_stops_tells_its_receivers() {
         let code = sender.code().to_owned();
         sender.process.signal(signal);
         receiver.end().expect_error(3, "not_found", "the sender is gone");
-        assert_eq!(names(&world.path("in")), [""; 0]);
+        assert_only_staged(&world.path("in"), "");
         let sent = sender.process.end();
         sent.expect_error(130, "interrupted", "1 download running");
         assert_eq!(sent.all("download_failed").len(), 1, "{sent}");
@@ -133,7 +125,7 @@ fn an_embedded_relay_goes_with_its_sender() {
     let code = sender.code().to_owned();
     sender.process.signal(Signal::KILL);
     receiver.end().expect_error(5, "network", "line to the relay is dead");
-    assert_eq!(names(&world.path("in")), [""; 0]);
+    assert_only_staged(&world.path("in"), "");
     let late = world.recv(&code, &world.path("in")).run();
     late.expect_error(3, "not_found", "no sender on this machine");
 }

@@ -8,6 +8,7 @@
 //! - [`guesses`]: wrong codes and the budget.
 //! - [`questions`]: what is asked at a terminal, and receivers that never answer.
 //! - [`faults`]: processes killed or interrupted in the middle of a transfer.
+//! - [`resume`]: downloads that were cut and are started again.
 //! - [`changes`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
 //! - [`layers`]: who imports whom, and what must not stand in the sources at all.
@@ -38,6 +39,7 @@ mod lines;
 mod many;
 mod output;
 mod questions;
+mod resume;
 mod roundtrip;
 mod session;
 mod support;

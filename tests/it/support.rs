@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub(crate) use self::{
-    files::{Tree, hash, noise, sparse},
+    files::{Tree, assert_only_staged, hash, names, noise, sparse},
     process::{Outcome, Process, peak_memory},
     terminal::Keyboard,
 };

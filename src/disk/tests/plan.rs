@@ -23,7 +23,7 @@ fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash, words:
 fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> Vec<String> {
     let mut sink = Sink::new(plan(home, entries, out, clash).unwrap()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
-        if sink.begin(index).is_ok() {
+        if sink.begin(index, 0).is_ok() {
             sink.finish(blake3::hash(b"").as_bytes()).unwrap();
         }
     }

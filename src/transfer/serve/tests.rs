@@ -65,7 +65,7 @@ async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
     let share = share_of(1, home.path());
     let (session, serving) = receiver_of(&share, 1).await;
     let Established { mut out, mut incoming, mut opener, .. } = session;
-    out.send(Record::of(&Request { wanted: vec![(0, 2)], have: Vec::new() }).unwrap()).await.unwrap();
+    out.send(Record::of(&Request { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
     let asked = Instant::now();
     let mut failures = Vec::new();
     while let Some(record) = incoming.opened(&mut opener).await.unwrap() {

@@ -19,6 +19,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::support::assert_only_staged;
+
 /// Whatever is waited for happens within this time, on a machine as busy as can be.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -202,7 +204,7 @@ impl Run {
         self.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
     }
 
-    /// It failed with this exit code and the kind that belongs to it, said why, and left nothing behind.
+    /// It failed with this exit code and the kind that belongs to it, said why, and gave nothing its name.
     #[track_caller]
     pub(crate) fn assert_failed(&self, exit: i32, what: &str) {
         let kind = match exit {
@@ -219,7 +221,7 @@ impl Run {
         let last = self.last();
         assert_eq!((&last["event"], &last["kind"]), (&"error".into(), &kind.into()), "{what}: {last}");
         assert!(!self.message().is_empty(), "{what}");
-        assert_eq!(tree(&self.target), Vec::<PathBuf>::new(), "{what}: something was left behind");
+        assert_only_staged(&self.target, what);
     }
 
     /// It has exactly this file, and nothing else.

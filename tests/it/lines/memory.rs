@@ -336,7 +336,7 @@ impl Crook {
         recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
         let session = initiator.finish(send, recv).await.unwrap();
         let mut crook = Self { session, _line: line };
-        crook.say(&Request { wanted: vec![(0, 1)], have: Vec::new() }).await;
+        crook.say(&Request { wanted: vec![(0, 1)] }).await;
         crook
     }
 

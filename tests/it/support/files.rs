@@ -88,3 +88,16 @@ pub(crate) fn noise(path: &Path, size: u64) {
 pub(crate) fn sparse(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
 }
+
+/// What is in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Nothing has its name: at most a staging folder is there.
+#[track_caller]
+pub(crate) fn assert_only_staged(folder: &Path, what: &str) {
+    let names = if folder.exists() { names(folder) } else { Vec::new() };
+    let staging = |name: &String| name.starts_with(".qshare-") && name.ends_with(".part");
+    assert!(names.len() <= 1 && names.iter().all(staging), "{what}: {names:?}");
+}

@@ -1,0 +1,156 @@
+//! Downloads that were cut and are started again with the same command.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::process::Signal;
+
+use crate::support::{Outcome, Process, Relay, Sender, Tree, World, noise};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The hashes that parts are known by are those of so many bytes.
+const GROUP: u64 = 16 * MIB;
+
+const SIZE: u64 = 100 * MIB + 12_345;
+
+/// A share of a large file and some small ones, and the folder that it is downloaded into.
+struct Scene {
+    world: World,
+    relay: Relay,
+    sender: Sender,
+    into: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let world = World::new();
+        let shared = world.folder("t");
+        fs::create_dir_all(shared.join("a/b")).unwrap();
+        for i in 0..50 {
+            fs::write(shared.join(format!("a/b/{i}")), vec![i; usize::from(i) * 100]).unwrap();
+        }
+        noise(&shared.join("big"), SIZE);
+        fs::write(shared.join("z"), "last").unwrap();
+        let relay = world.relay();
+        let sender = world.send(&[&shared]).via(&relay).share();
+        let into = world.path("in");
+        Self { world, relay, sender, into }
+    }
+
+    /// Starts a download, so slowly that it can be caught, and waits until so much of it is there.
+    fn start(&self, bytes: u64) -> Process {
+        let limited = self.world.recv(self.sender.code(), &self.into).via(&self.relay).args(&["--limit-down", "60MB"]);
+        let mut receiver = limited.start();
+        while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < bytes {}
+        receiver
+    }
+
+    /// A download of which so much is there, killed.
+    fn kill_at(&self, bytes: u64) {
+        let receiver = self.start(bytes);
+        receiver.signal(Signal::KILL);
+        receiver.end();
+    }
+
+    fn go_on(&self) -> Outcome {
+        self.world.recv(self.sender.code(), &self.into).via(&self.relay).run().expect(0)
+    }
+
+    /// Checks that everything arrived, and gives the bytes that were there before.
+    fn assert_whole(&self, ended: &Outcome) -> u64 {
+        assert_eq!(Tree::of(&self.into.join("t")), Tree::of(&self.world.path("t")));
+        let names: Vec<_> = fs::read_dir(&self.into).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["t"], "nothing is left");
+        let (offer, finished) = (ended.event("offer"), ended.event("finished"));
+        assert_eq!(finished["bytes"], offer["bytes"]);
+        offer["resumed_bytes"].as_u64().unwrap()
+    }
+
+    /// The file that is there in part.
+    fn part(&self) -> PathBuf {
+        let staging = fs::read_dir(&self.into).unwrap().next().unwrap().unwrap().path();
+        staging.join("files/t/big")
+    }
+}
+
+#[test]
+fn a_killed_receiver_goes_on_with_what_it_has() {
+    let scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    let there = fs::metadata(scene.part()).unwrap().len();
+    assert!(there >= 40 * MIB);
+    let ended = scene.go_on();
+    let resumed = scene.assert_whole(&ended);
+    assert!(resumed >= there / GROUP * GROUP && resumed < SIZE, "{resumed} of {there}");
+}
+
+#[test]
+fn a_download_goes_on_after_ctrl_c_as_often_as_it_must() {
+    let scene = Scene::new();
+    let mut last = 0;
+    for stop in [20 * MIB, 40 * MIB, 80 * MIB] {
+        let stopped = scene.start(stop);
+        stopped.signal(Signal::INT);
+        let ended = stopped.end();
+        ended.expect_error(130, "interrupted", "goes on");
+        let resumed = ended.event("offer")["resumed_bytes"].as_u64().unwrap();
+        assert!(resumed >= last, "{resumed} after {last}");
+        last = resumed;
+    }
+    let ended = scene.go_on();
+    assert!(scene.assert_whole(&ended) >= 64 * MIB);
+    scene.sender.stop();
+}
+
+/// Changes a byte of a file.
+fn flip(path: &Path, offset: u64) {
+    let mut file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(&[byte[0] ^ 0x20]).unwrap();
+}
+
+/// Makes a file as long as this.
+fn cut(path: &Path, length: u64) {
+    File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+}
+
+#[test]
+fn a_part_that_was_changed_is_not_trusted() {
+    let ways: [fn(&Path); 5] = [
+        |part| flip(part, 20 * MIB),
+        |part| flip(part, 0),
+        |part| cut(part, SIZE),
+        |part| cut(part, 3),
+        |part| fs::remove_file(part).unwrap(),
+    ];
+    let scene = Scene::new();
+    for spoil in ways {
+        scene.kill_at(50 * MIB);
+        spoil(&scene.part());
+        scene.assert_whole(&scene.go_on());
+        fs::remove_dir_all(&scene.into).unwrap();
+    }
+}
+
+#[test]
+fn a_source_that_has_changed_is_gone_on_with_at_the_first_difference() {
+    let scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    flip(&scene.world.path("t/big"), 20 * MIB);
+    // What was scanned just before is not what is there: whoever is offered that is told, and the next gets it as it is.
+    let first = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).run();
+    let ended = if first.all("finished").is_empty() {
+        first.expect_error(1, "transfer", "“t/big” has changed");
+        scene.go_on()
+    } else {
+        first
+    };
+    scene.assert_whole(&ended);
+}
