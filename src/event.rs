@@ -51,6 +51,14 @@ pub enum Event {
     DownloadStarted(Download),
     /// send: more of it was acknowledged.
     DownloadProgress(Download),
+    /// send: its line is dead; it goes on when the receiver has another.
+    DownloadWaiting {
+        /// Which download.
+        #[serde(flatten)]
+        download: Download,
+        /// What happened to the line.
+        reason: String,
+    },
     /// send: the receiver has verified and named everything.
     DownloadFinished {
         /// Which download.
@@ -94,6 +102,18 @@ pub enum Event {
     },
     /// recv: everything is verified and named.
     Finished(Finished),
+    /// send, recv: the line is dead, and another one is tried for.
+    Reconnecting {
+        /// Which try this is, from 1.
+        attempt: u64,
+        /// What happened to the line, or to the last try.
+        reason: String,
+    },
+    /// send, recv: there is a line again.
+    Reconnected {
+        /// Which try it was.
+        attempt: u64,
+    },
     /// Something to know that does not end the command.
     Warning {
         /// A stable word for scripts.

@@ -19,7 +19,7 @@ mod tuning;
 pub use self::{
     buffers::{Buffer, Buffers},
     congestion::Congestion,
-    endpoint::{Listener, connect, connect_over, listen, listen_on, local_addresses},
+    endpoint::{Dialer, Listener, connect, connect_over, listen, listen_on, local_addresses},
     line::{LineError, Lost},
     socket::{Clamped, Socket},
     tls::Identity,

@@ -7,19 +7,23 @@
 //! [`handshake`] turns a stream into a [`session`] (five flights, of which it does the first three), [`budget`] counts
 //! guesses, [`credit`] bounds what is on its way, [`serve`] and [`receive`] are the two ends of a download.
 
+mod again;
 mod ask;
 pub mod budget;
+pub mod carrier;
 pub mod credit;
 mod failure;
 mod feed;
 mod fetch;
 pub mod handshake;
+mod keep;
 mod ledger;
 mod outline;
 mod places;
 pub mod receive;
 mod serve;
 pub mod session;
+mod sessions;
 pub mod share;
 mod suite;
 mod unpack;
@@ -28,8 +32,9 @@ use tokio::sync::mpsc;
 
 pub use self::{
     budget::{Budget, Clock, SystemClock},
+    keep::Redial,
     receive::{Offer, Planned},
-    share::{Registration, Settings, Share},
+    share::{Registration, Return, Settings, Share},
 };
 pub use crate::disk::{Clash, Source};
 use crate::event::Event;

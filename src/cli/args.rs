@@ -194,6 +194,9 @@ pub struct RecvArgs {
     /// Show everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,
+    /// Try for that long to get a dead line back; 0 fails at the first cut
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_or_zero, help_heading = LINE)]
+    pub retry_for: Duration,
     /// Take at most that much a second, such as 500kB or 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = LINE)]
     pub limit_down: Option<NonZeroU64>,
@@ -314,12 +317,18 @@ fn no_color(value: &str) -> Result<bool, Error> {
 }
 
 fn duration(text: &str) -> Result<Duration, Error> {
-    let bad = |what: String| Error::new(Kind::Usage, what).hint("write it as 90s, 30min, 2h or 1day");
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(bad("the time must be longer than nothing".to_owned())),
-        Ok(duration) => Ok(duration),
-        Err(e) => Err(bad(format!("not a time: {e}"))),
+    match duration_or_zero(text)? {
+        Duration::ZERO => Err(bad_time("the time must be longer than nothing".to_owned())),
+        duration => Ok(duration),
     }
+}
+
+fn duration_or_zero(text: &str) -> Result<Duration, Error> {
+    humantime::parse_duration(text).map_err(|e| bad_time(format!("not a time: {e}")))
+}
+
+fn bad_time(what: String) -> Error {
+    Error::new(Kind::Usage, what).hint("write it as 90s, 30min, 2h or 1day")
 }
 
 /// Bytes a second, in any unit.

@@ -1,6 +1,6 @@
 //! `qshare recv`.
 
-use std::{path::PathBuf, pin::pin};
+use std::{path::PathBuf, pin::pin, time::Duration};
 
 use super::{args::RecvArgs, config, console::Console, running, send::meet, signals::interrupt};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     net::{Tuning, endpoint::Connected},
     state::StateDir,
-    transfer::{Clash, Events, Planned, receive},
+    transfer::{Clash, Events, Planned, Redial, receive},
 };
 
 /// Downloads what a code or a link stands for.
@@ -33,7 +33,7 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         None => ask_code(console).await?,
     };
     let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
-    let from = From::resolve(&text, args.relay, tuning)?;
+    let from = From::resolve(&text, args.relay, tuning, args.retry_for)?;
     let (list, out, yes) = (args.list, args.out, args.yes);
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
     let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
@@ -78,16 +78,17 @@ struct From {
     spec: RelaySpec,
     state: StateDir,
     tuning: Tuning,
+    retry_for: Duration,
 }
 
 impl From {
     /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
-    fn resolve(text: &str, named: Option<RelaySpec>, tuning: Tuning) -> Result<Self> {
+    fn resolve(text: &str, named: Option<RelaySpec>, tuning: Tuning, retry_for: Duration) -> Result<Self> {
         if Link::looks_like(text) {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
             let spec = RelaySpec { addr: relay.clone(), pin };
             let addresses = std::iter::once(relay).chain(alternatives).collect();
-            return Ok(Self { code, addresses, spec, state: config::state()?, tuning });
+            return Ok(Self { code, addresses, spec, state: config::state()?, tuning, retry_for });
         }
         let code = Code::parse(text)?;
         let state = config::state()?;
@@ -104,7 +105,7 @@ impl From {
                 }
             },
         };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, tuning })
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, tuning, retry_for })
     }
 }
 
@@ -119,12 +120,13 @@ async fn look(
 ) -> Result<Option<(Connected, Planned)>> {
     let stopped = || Error::new(Kind::Interrupted, "stopped; nothing was downloaded");
     let mut interrupted = pin!(interrupted);
-    let connected = tokio::select! {
+    let (connected, dialer) = tokio::select! {
         met = meet(&from.state, &from.addresses, &from.spec, from.tuning, &events) => met?,
         () = interrupted.as_mut() => return Err(stopped()),
     };
     let looking = async {
-        let offer = receive::connect(&connected.connection, &from.code).await?;
+        let offer =
+            receive::connect(&connected.connection, &from.code, Redial { dialer, retry_for: from.retry_for }).await?;
         events.report(Event::Offer(offer.summary(out.clone()).await)).await;
         if list {
             offer.list(&events).await;

@@ -16,9 +16,9 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, KnownRelays, Tuning, endpoint::Connected, trust::By},
+    net::{self, Dialer, KnownRelays, Tuning, endpoint::Connected, trust::By},
     state::StateDir,
-    transfer::{Budget, Events, Registration, Settings, Share, Source, SystemClock},
+    transfer::{Budget, Events, Registration, Return, Settings, Share, Source, SystemClock},
 };
 
 /// Secret characters of a code that lives for a day at most, and of one that lives longer.
@@ -53,7 +53,7 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let state = config::state()?;
     let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
     let way = Way::open(&state, config::relay(args.relay)?, tuning, &events).await?;
-    let registration = Registration::ask(way.connected.connection.clone(), way.token()).await?;
+    let registration = Registration::ask(way.connected.connection.clone(), way.token(), None).await?;
     let longer = settings.expire.is_some_and(|expire| expire > DAY);
     let secret = Secret::random(args.code_length.unwrap_or(if longer { LONG } else { SHORT }))?;
     let length = secret.length();
@@ -64,7 +64,8 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let interrupted = interrupt();
     events.report(Event::Sharing(way.sharing(&source, &code, settings.expire))).await;
     let share = Share::new(settings, source, code, budget, events.clone());
-    let outcome = share.run(registration, interrupted).await;
+    let back = Return { dialer: way.dialer.clone(), token: way.token(), registered: Box::new(|_, _| Vec::new()) };
+    let outcome = share.run(registration, back, interrupted).await;
     way.close().await;
     let reason = outcome?;
     events.report(Event::Stopped { reason }).await;
@@ -95,6 +96,7 @@ fn left_out(message: String) -> Event {
 /// The way to receivers: a connection to a relay, somebody's or this process's own.
 struct Way {
     connected: Connected,
+    dialer: Dialer,
     spec: RelaySpec,
     embedded: Option<Embedded>,
 }
@@ -103,17 +105,17 @@ impl Way {
     async fn open(state: &StateDir, configured: Option<RelaySpec>, tuning: Tuning, events: &Events) -> Result<Self> {
         match configured {
             Some(spec) => {
-                let connected = meet(state, std::slice::from_ref(&spec.addr), &spec, tuning, events).await?;
-                Ok(Self { connected, spec, embedded: None })
+                let (connected, dialer) = meet(state, std::slice::from_ref(&spec.addr), &spec, tuning, events).await?;
+                Ok(Self { connected, dialer, spec, embedded: None })
             }
             None => {
                 let embedded = Embedded::start(state, tuning)?;
                 buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
-                let addr = std::slice::from_ref(&spec.addr);
-                let connected = net::connect(addr, net::Expect::Pin(reach.pin), tuning).await?;
-                Ok(Self { connected, spec, embedded: Some(embedded) })
+                let dialer = Dialer::new(vec![spec.addr.clone()], net::Expect::Pin(reach.pin), tuning);
+                let connected = dialer.dial().await?;
+                Ok(Self { connected, dialer, spec, embedded: Some(embedded) })
             }
         }
     }
@@ -160,14 +162,15 @@ impl Way {
     }
 }
 
-/// Connects to a relay, checks that it is whom it should be, and remembers it.
+/// Connects to a relay, checks that it is whom it should be, and remembers it; gives also what connects to the very same
+/// relay again.
 pub(super) async fn meet(
     state: &StateDir,
     addresses: &[RelayAddr],
     spec: &RelaySpec,
     tuning: Tuning,
     events: &Events,
-) -> Result<Connected> {
+) -> Result<(Connected, Dialer)> {
     let known = KnownRelays::new(state.clone());
     let connected = net::connect(addresses, known.expect(spec)?, tuning).await?;
     known.remember(&spec.addr, &connected.verified)?;
@@ -177,7 +180,8 @@ pub(super) async fn meet(
         events.report(Event::Warning { kind: "first_contact", message, hint }).await;
     }
     buffers::warn_once(state, connected.clamped(), events).await;
-    Ok(connected)
+    let dialer = Dialer::new(addresses.to_vec(), known.expect(spec)?, tuning);
+    Ok((connected, dialer))
 }
 
 /// Where a share's guess budget is kept; removed with the share.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
+    attach::Attaching,
     pake::{Mode, PakeKey, Role},
     record::{Cipher, Opener, Sealer},
 };
@@ -43,6 +44,7 @@ pub struct Keys {
     confirm_receiver: Zeroizing<[u8; 32]>,
     from_sender: Zeroizing<[u8; 32]>,
     from_receiver: Zeroizing<[u8; 32]>,
+    attach: Attaching,
 }
 
 impl Keys {
@@ -55,9 +57,15 @@ impl Keys {
             confirm_receiver: derive("qshare/1 confirm receiver"),
             from_sender: derive(&format!("qshare/1 {} records from sender", cipher.label())),
             from_receiver: derive(&format!("qshare/1 {} records from receiver", cipher.label())),
+            attach: Attaching::derive(&hkdf),
             transcript,
             cipher,
         }
+    }
+
+    /// What the session shows when it goes on over another stream.
+    pub fn attaching(&self) -> Attaching {
+        self.attach.clone()
     }
 
     /// The sender's proof that it knows the key.

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -209,6 +210,39 @@ pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect, 
             Ok(Connected { connection, verified, relay, clamped, endpoint: caller.endpoint })
         }
         Err(_) => Err(unreachable_relay(relays, "it does not answer")),
+    }
+}
+
+/// Connects to one relay, as often as it must. A handle: clones share one.
+#[derive(Clone)]
+pub struct Dialer(Arc<dyn Fn() -> Dialing + Send + Sync>);
+
+/// A connection that is being made.
+type Dialing = Pin<Box<dyn Future<Output = Result<Connected>> + Send>>;
+
+impl Dialer {
+    /// Connects as [`connect`] does.
+    pub fn new(relays: Vec<RelayAddr>, expect: Expect, tuning: Tuning) -> Self {
+        Self::with(move || {
+            let relays = relays.clone();
+            async move { connect(&relays, expect, tuning).await }
+        })
+    }
+
+    /// Connects as `dial` does.
+    pub fn with<F>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Connected>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(dial())))
+    }
+
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub async fn dial(&self) -> Result<Connected> {
+        (self.0)().await
     }
 }
 

@@ -41,6 +41,12 @@ pub enum Lost {
     Other(String),
 }
 
+impl From<Lost> for LineError {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
 impl From<quinn::ConnectionError> for Lost {
     fn from(e: quinn::ConnectionError) -> Self {
         match e {

@@ -9,11 +9,12 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use quinn::VarInt;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     backlog::Backlog,
@@ -66,6 +67,24 @@ impl Connection {
     /// Waits until the connection is gone, and says how.
     pub async fn closed(&self) -> Lost {
         self.quic.closed().await.into()
+    }
+
+    /// Waits until nothing at all was heard of the other side for `limit`, or the connection is gone. Both sides speak
+    /// every few seconds where they have nothing to say, so that a line that is silent for longer is dead.
+    pub async fn silent(&self, limit: Duration) -> Lost {
+        /// How exactly silence is measured. Time in which this process did not run does not count.
+        const LOOK_EVERY: Duration = Duration::from_millis(500);
+        let heard = || self.quic.stats().udp_rx.datagrams;
+        let (mut last, mut silent) = (heard(), Duration::ZERO);
+        while silent < limit {
+            if let Ok(lost) = timeout(LOOK_EVERY, self.closed()).await {
+                return lost;
+            }
+            let now = heard();
+            silent = if now == last { silent + LOOK_EVERY } else { Duration::ZERO };
+            last = now;
+        }
+        Lost::TimedOut
     }
 
     /// What quinn knows of it.
@@ -369,6 +388,17 @@ impl RecvHalf {
             buffer.extend_from_slice(&chunk);
         }
         Ok(())
+    }
+
+    /// Drops bytes as they come, at most `most` of them, and says how many.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::fill`].
+    pub async fn skip(&mut self, most: u64) -> Result<u64, LineError> {
+        let mut chunk = self.read().await?.ok_or(LineError::Short)?;
+        let skipped = usize::try_from(most).unwrap_or(usize::MAX).min(chunk.len());
+        self.pending = chunk.split_off(skipped);
+        Ok(skipped as u64)
     }
 
     /// The next frame, with a body of at most `limit` bytes.

@@ -31,7 +31,7 @@ pub(super) fn alerted(alert: &Alert) -> Error {
         AlertReason::Busy => {
             Error::new(Kind::Refused, "the sender serves as many receivers as it can").hint("try again in a minute")
         }
-        AlertReason::Malformed => wrong_code(),
+        AlertReason::Malformed | AlertReason::NoSession => wrong_code(),
     }
 }
 

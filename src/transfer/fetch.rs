@@ -48,8 +48,13 @@ pub(super) struct Fetched {
 }
 
 impl Fetch<'_> {
-    /// Takes records until every file is complete, then names them.
-    pub(super) async fn run(mut self, mut incoming: Incoming, unpacker: Unpacker) -> Result<Fetched> {
+    /// Sends the request, takes records until every file is complete, then names them.
+    pub(super) async fn run(
+        mut self,
+        request: Vec<Record>,
+        mut incoming: Incoming,
+        unpacker: Unpacker,
+    ) -> Result<Fetched> {
         let (records_tx, records) = mpsc::unbounded_channel(); // the credit is its bound, see `drain`
         let granted = watch::Sender::new(self.window.granted());
         let ended = OnceLock::new();
@@ -57,9 +62,15 @@ impl Fetch<'_> {
             let _ = ended.set(drain(&mut incoming, records_tx, granted.subscribe()).await);
             std::future::pending().await // what has arrived is unpacked first: it may hold the reason, or be all
         };
+        let unpacking = async {
+            for record in request {
+                let _ = self.out.send(record).await; // where that fails, what is read says why
+            }
+            self.unpack(unpacker, records, &granted, &ended).await
+        };
         let unpacker = tokio::select! {
             never = draining => never,
-            unpacked = self.unpack(unpacker, records, &granted, &ended) => unpacked?,
+            unpacked = unpacking => unpacked?,
         };
         let bytes = unpacker.bytes();
         self.events.report(Event::Progress { bytes, total: self.total }).await;
@@ -76,7 +87,7 @@ impl Fetch<'_> {
     ) -> Result<Unpacker> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
-            let Some((first, mut received)) = records.recv().await else {
+            let Some((first, mut received)) = self.out.meanwhile(records.recv()).await else {
                 return Err(ended.get().cloned().unwrap_or_else(|| cut(&LineError::Short)));
             };
             let mut size = first.len();
@@ -119,6 +130,7 @@ async fn drain(
     granted: watch::Receiver<u64>,
 ) -> Error {
     let mut silent = false;
+    let carrier = incoming.carrier();
     loop {
         // Cut off in the middle of a record, the read begins where it stopped.
         match timeout(STALLED / 2, incoming.sealed()).await {
@@ -131,10 +143,13 @@ async fn drain(
                     return broken(&WireError::TooLong.into());
                 }
             }
-            Ok(Ok(None)) => return cut(&LineError::Short),
+            Ok(Ok(None)) => {
+                carrier.give_up(LineError::Short); // the sender has said its last word
+                return cut(&LineError::Short);
+            }
             Ok(Err(e)) => return broken(&e),
             Err(_) => {
-                let may_send = *granted.borrow() >= incoming.received() + RECORD as u64;
+                let may_send = *granted.borrow() >= incoming.received() + RECORD as u64 && !carrier.is_broken();
                 if may_send && silent {
                     return stalled();
                 }

@@ -11,19 +11,22 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     budget::{Budget, CONFIRM_WITHIN, NoGuess},
+    carrier::Carrier,
     failure::{alerted, cut, early_cut, other_version, silent, wrong_code},
     session::{Incoming, Outgoing, Record},
     suite,
 };
 use crate::{
     code::{Code, Slot},
-    crypto::{self, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
+    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
     error::{Error, Result},
-    net::{LineError, RecvHalf, SendHalf},
+    net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
     processor::Aes,
     wire::{
         WireError, frame,
-        peer::{Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, Reply, SUITES, VERSION},
+        peer::{
+            Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, RETURNS, Reply, SUITES, VERSION,
+        },
     },
 };
 
@@ -44,6 +47,12 @@ pub struct Established {
     pub incoming: Incoming,
     /// Opens what comes.
     pub opener: Opener,
+    /// The stream that both go over, and the ones after it.
+    pub carrier: Carrier,
+    /// What proves that it is this session that goes on over another stream.
+    pub attaching: Attaching,
+    /// Whether the receiver comes back after a cut.
+    pub returns: bool,
     /// How long the other end took to answer: a round trip and its work. The sender does not measure it.
     pub round_trip: Duration,
 }
@@ -54,6 +63,7 @@ pub struct Initiator {
     slot: Slot,
     aes: Aes,
     hello: Bytes,
+    returns: bool,
     began: Instant,
 }
 
@@ -71,6 +81,18 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn on(aes: Aes, code: &Code) -> Result<Self, WireError> {
+        Self::begin(aes, code, 0)
+    }
+
+    /// [`Initiator::new`] for who comes back after a cut.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn returning(code: &Code) -> Result<Self, WireError> {
+        Self::begin(Aes::here(), code, RETURNS)
+    }
+
+    fn begin(aes: Aes, code: &Code, capabilities: u64) -> Result<Self, WireError> {
         let (exchange, message) =
             Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
         // The suites differ behind the exchange only. One message serves all: one of them will be answered.
@@ -78,14 +100,15 @@ impl Initiator {
         let hello = Hello {
             version: VERSION,
             suites: SUITES.to_vec(),
-            capabilities: suite::capabilities(aes),
+            capabilities: suite::capabilities(aes) | capabilities,
             random: rand::random(),
             mode: Mode::Code,
             exchanges: SUITES.map(exchange_message).to_vec(),
         };
         let mut bytes = Vec::new();
         frame::encode(&hello, &mut bytes)?;
-        Ok(Self { exchange, slot: code.slot(), aes, hello: bytes.into(), began: Instant::now() })
+        let returns = capabilities & RETURNS != 0;
+        Ok(Self { exchange, slot: code.slot(), aes, hello: bytes.into(), returns, began: Instant::now() })
     }
 
     /// Flight 1, to be sent at once.
@@ -114,8 +137,10 @@ impl Initiator {
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
         send.say(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
+        let (carrier, attaching) = (Carrier::new(), keys.attaching());
         let (sealer, opener) = keys.into_records(Role::Receiver);
-        Ok(Established { out: Outgoing::new(send, sealer), incoming: Incoming::new(recv), opener, round_trip })
+        let (out, incoming) = (Outgoing::new(&carrier, send, sealer), Incoming::new(&carrier, recv));
+        Ok(Established { out, incoming, opener, carrier, attaching, returns: self.returns, round_trip })
     }
 }
 
@@ -166,12 +191,39 @@ pub async fn respond_on(
     code: &Code,
     budget: &Budget,
     early: Record,
+    (send, mut recv): (SendHalf, RecvHalf),
+) -> Result<Established, NoSession> {
+    match first_frame(&mut recv).await {
+        Ok(first) => answer(aes, code, budget, early, &first, (send, recv)).await,
+        Err(Some(alert)) => Err(refuse(send, alert, 0).await),
+        Err(None) => Err(NoSession::Broken),
+    }
+}
+
+/// Reads what a receiver says first. Without an alert there is nobody to be told.
+///
+/// # Errors
+/// What it is to be told.
+pub(super) async fn first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, Option<AlertReason>> {
+    match timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await {
+        Ok(Ok(frame)) => Ok(frame),
+        Ok(Err(LineError::Wire(_))) | Err(_) => Err(Some(AlertReason::Malformed)),
+        Ok(Err(_)) => Err(None),
+    }
+}
+
+/// [`respond_on`] to a flight 1 that was read.
+pub(super) async fn answer(
+    aes: Aes,
+    code: &Code,
+    budget: &Budget,
+    early: Record,
+    first: &OwnedFrame,
     (mut send, mut recv): (SendHalf, RecvHalf),
 ) -> Result<Established, NoSession> {
-    let flight = match read_hello(aes, &mut recv).await {
+    let flight = match Flight1::check(aes, first) {
         Ok(flight) => flight,
-        Err(Some(alert)) => return Err(refuse(send, alert, 0).await),
-        Err(None) => return Err(NoSession::Broken),
+        Err(alert) => return Err(refuse(send, alert, 0).await),
     };
     let (exchange, message) =
         Exchange::start(Role::Sender, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
@@ -202,10 +254,11 @@ pub async fn respond_on(
     // The receiver's tag is checked before anything it sealed is opened, so the keys are needed until then; what is
     // sealed here before that is only the first part of the manifest.
     let expected = keys.expected(Role::Receiver);
+    let (carrier, attaching) = (Carrier::new(), keys.attaching());
     let (sealer, opener) = keys.into_records(Role::Sender);
     let confirmed = async {
         send.write(bytes.into()).await?;
-        let mut out = Outgoing::new(send, sealer);
+        let mut out = Outgoing::new(&carrier, send, sealer);
         out.send(early).await?;
         let confirm: Confirm = recv.read_frame(CONFIRM).await?.frame().decode()?;
         Ok::<_, LineError>((out, confirm))
@@ -213,7 +266,9 @@ pub async fn respond_on(
     match timeout(CONFIRM_WITHIN, confirmed).await {
         Ok(Ok((out, confirm))) if expected.verify(&confirm.tag).is_ok() => {
             guess.give_back();
-            Ok(Established { out, incoming: Incoming::new(recv), opener, round_trip: Duration::ZERO })
+            let incoming = Incoming::new(&carrier, recv);
+            let (returns, round_trip) = (flight.returns, Duration::ZERO);
+            Ok(Established { out, incoming, opener, carrier, attaching, returns, round_trip })
         }
         _ => Err(NoSession::Unproved),
     }
@@ -225,22 +280,20 @@ struct Flight1 {
     suite: u16,
     cipher: Cipher,
     message: Vec<u8>,
+    returns: bool,
 }
 
-async fn read_hello(aes: Aes, recv: &mut RecvHalf) -> Result<Flight1, Option<AlertReason>> {
-    let read = timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
-    let frame = match read {
-        Ok(Ok(frame)) => frame,
-        Ok(Err(LineError::Wire(_))) | Err(_) => return Err(Some(AlertReason::Malformed)),
-        Ok(Err(_)) => return Err(None),
-    };
-    let hello: Hello = frame.frame().decode().map_err(|_| AlertReason::Malformed)?;
-    if hello.version != VERSION {
-        return Err(Some(AlertReason::Version));
+impl Flight1 {
+    fn check(aes: Aes, first: &OwnedFrame) -> Result<Self, AlertReason> {
+        let hello: Hello = first.frame().decode().map_err(|_| AlertReason::Malformed)?;
+        if hello.version != VERSION {
+            return Err(AlertReason::Version);
+        }
+        let (suite, cipher) = suite::best(suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
+        let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
+        let returns = hello.capabilities & RETURNS != 0;
+        Ok(Self { bytes: first.bytes().clone(), suite, cipher, message: exchange.message, returns })
     }
-    let (suite, cipher) = suite::best(suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
-    let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
-    Ok(Flight1 { bytes: frame.bytes().clone(), suite, cipher, message: exchange.message })
 }
 
 /// Whole seconds after which a wait is over; never 0, which means for ever.
@@ -254,7 +307,7 @@ pub(super) async fn turn_away(send: SendHalf) {
 }
 
 /// Tells the receiver why there is no session.
-async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
+pub(super) async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
     if send.say(&Alert { reason, retry_after }).await.is_ok() {
         send.finish();
     }

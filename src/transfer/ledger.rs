@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     pub(super) sent: u64,
     /// Bytes of content acknowledged.
     pub(super) acknowledged: u64,
+    /// How much of what the receiver says was acknowledged to it.
+    pub(super) told: u64,
     reported: Option<Instant>,
     pub(super) begun: Option<Begun>,
 }

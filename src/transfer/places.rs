@@ -31,6 +31,17 @@ impl Places {
         taken.then(|| Place { places: self.clone(), finished: false })
     }
 
+    /// Takes the next place that is given back.
+    pub(super) async fn next_free(&self) -> Place {
+        let mut count = self.count.subscribe();
+        loop {
+            if let Some(place) = self.take() {
+                return place;
+            }
+            let _ = count.changed().await; // the channel lives in this handle
+        }
+    }
+
     /// Downloads that run.
     pub(super) fn running(&self) -> u64 {
         self.count.borrow().running

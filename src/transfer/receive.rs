@@ -9,17 +9,18 @@ use std::{
 
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::debug;
 
 use super::{
-    Events,
+    Events, again,
     ask::ask,
     credit::Window,
     failure::{broken, stalled, told},
-    fetch::Fetch,
+    fetch::{Fetch, Fetched},
     handshake::{Established, Initiator},
+    keep::{Keeper, Redial, Session, Verdict},
     outline::Collector,
     session::{Incoming, Outgoing, Record},
     unpack::Unpacker,
@@ -30,8 +31,8 @@ use crate::{
     disk::{Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
-    manifest::{EntryKind, Manifest},
-    net::{Connection, LineError},
+    manifest::{Entry, EntryKind, Manifest},
+    net::{Connection, LineError, endpoint},
     pace::Pace,
     wire::{
         WireError,
@@ -46,6 +47,9 @@ pub(super) const STALLED: Duration = Duration::from_secs(30);
 /// How long the sender may take to acknowledge the end; what is saved is saved in any case.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// The same where the line has died before the sender could hear of the end.
+const LONG_GOODBYE: Duration = Duration::from_secs(30);
+
 /// How long a goodbye may take that nobody depends on.
 const SHORT_GOODBYE: Duration = Duration::from_millis(500);
 
@@ -57,20 +61,15 @@ const LISTED_AT_ONCE: usize = 1000;
 /// # Errors
 /// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
-pub async fn connect(connection: &Connection, code: &Code) -> Result<Offer> {
-    let initiator = Initiator::new(code).map_err(|e| broken(&e.into()))?;
-    let question = Connect { slot: code.slot(), token: None };
-    // Flight 1 does not wait for the relay's answer.
-    let (send, recv, Connected { limits }) = ask(connection, &question, initiator.hello()).await?;
-    let Established { out, mut incoming, opener, round_trip } = initiator.finish(send, recv).await?;
-    debug!("the session is proved after {round_trip:?}");
-    let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
-    incoming.expect(window.most());
-    let mut line = Line { out, incoming, opener, window };
-    match line.manifest().await {
-        Ok(manifest) => Ok(Offer { line, manifest: Arc::new(manifest) }),
-        Err(e) => Err(refuse(line.out, e).await),
-    }
+pub async fn connect(connection: &Connection, code: &Code, back: Redial) -> Result<Offer> {
+    let (line, manifest) = Line::begin(connection, code, &back).await?;
+    Ok(Offer { line, manifest: Arc::new(manifest), again: Again { code: code.clone(), back } })
+}
+
+/// What a new session with the same sender needs, where that has forgotten the old one.
+struct Again {
+    code: Code,
+    back: Redial,
 }
 
 /// A confirmed session, seen from the receiver.
@@ -79,13 +78,38 @@ struct Line {
     incoming: Incoming,
     opener: Opener,
     window: Window,
+    keeper: Keeper,
+    /// Keeps the socket open of a connection that was made in here.
+    connected: Option<endpoint::Connected>,
 }
 
 impl Line {
+    /// Proves to know the code, and gets the sender's manifest.
+    async fn begin(connection: &Connection, code: &Code, back: &Redial) -> Result<(Self, Manifest)> {
+        let initiator = if back.retry_for.is_zero() { Initiator::new(code) } else { Initiator::returning(code) };
+        let initiator = initiator.map_err(|e| broken(&e.into()))?;
+        let question = Connect { slot: code.slot(), token: None };
+        // Flight 1 does not wait for the relay's answer.
+        let (send, recv, Connected { limits }) = ask(connection, &question, initiator.hello()).await?;
+        let established = initiator.finish(send, recv).await?;
+        let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
+        debug!("the session is proved after {round_trip:?}");
+        let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
+        incoming.expect(window.most());
+        let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone() };
+        let keeper = Keeper::new(session, back.clone());
+        let mut line = Self { out, incoming, opener, window, keeper, connected: None };
+        match line.manifest().await {
+            Ok(manifest) => Ok((line, manifest)),
+            Err(e) => Err(line.refuse(e).await),
+        }
+    }
+
     async fn manifest(&mut self) -> Result<Manifest> {
         let mut collector = Collector::default();
         loop {
-            let next = timeout(STALLED, self.incoming.opened(&mut self.opener)).await.map_err(|_| stalled())?;
+            let next = timeout(STALLED, self.out.meanwhile(self.incoming.opened(&mut self.opener))).await;
+            let next = next.map_err(|_| stalled())?;
             let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&LineError::Short.into()))?;
             if collector.take(&record)? {
                 return collector.finish();
@@ -102,35 +126,45 @@ impl Line {
         }
         Ok(())
     }
+
+    /// Tells the sender that nothing will come of it, and gives the reason back.
+    async fn refuse(self, e: Error) -> Error {
+        refuse(self.out, self.keeper, e).await
+    }
+
+    /// Sends the last record and waits a moment until the sender has it.
+    async fn goodbye(self, outcome: Outcome) {
+        goodbye(self.out, self.keeper, Done { outcome, message: String::new() }).await;
+    }
 }
 
-/// Tells the sender that nothing will come of it, and gives the reason back.
-async fn refuse(out: Outgoing, e: Error) -> Error {
+async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
     let outcome = match e.kind() {
         Kind::Disk => Outcome::Disk,
         Kind::Corrupt => Outcome::Corrupt,
         Kind::Interrupted => Outcome::Interrupted,
         _ => Outcome::Failed,
     };
-    goodbye(out, Done { outcome, message: told(&e) }).await;
+    goodbye(out, keeper, Done { outcome, message: told(&e) }).await;
     e
 }
 
-/// Sends the last record and waits a moment until the sender has it.
-async fn goodbye(out: Outgoing, done: Done) {
+async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
     let saying = async {
         let Ok(record) = Record::of(&done) else { return };
-        if let Ok(mut half) = out.send_last(record).await {
-            half.delivered().await;
+        if let Ok(mut sent) = out.send_last(record).await {
+            sent.delivered().await;
         }
     };
     let _ = timeout(SHORT_GOODBYE, saying).await;
+    keeper.close().await;
 }
 
 /// What a sender offers, not yet accepted.
 pub struct Offer {
     line: Line,
     manifest: Arc<Manifest>,
+    again: Again,
 }
 
 impl Offer {
@@ -146,12 +180,12 @@ impl Offer {
         for part in self.manifest.entries().chunks(LISTED_AT_ONCE) {
             events.report(Event::Entries { entries: part.iter().map(listed).collect() }).await;
         }
-        goodbye(self.line.out, Done { outcome: Outcome::Listed, message: String::new() }).await;
+        self.line.goodbye(Outcome::Listed).await;
     }
 
     /// The person said no.
     pub async fn decline(self) {
-        goodbye(self.line.out, Done { outcome: Outcome::Declined, message: String::new() }).await;
+        self.line.goodbye(Outcome::Declined).await;
     }
 
     /// Decides where everything goes, before anything is written.
@@ -159,11 +193,24 @@ impl Offer {
     /// # Errors
     /// [`Kind::Disk`]: names that stand in the way, no space, names that the target cannot hold.
     pub async fn plan(self, out: Option<PathBuf>, clash: Clash) -> Result<Planned> {
-        let manifest = Arc::clone(&self.manifest);
-        match off_thread(move || Plan::new(manifest, out.as_deref(), clash)).await {
-            Ok(plan) => Ok(Planned { line: self.line, manifest: self.manifest, plan, pace: None }),
-            Err(e) => Err(refuse(self.line.out, e).await),
+        let goal = Goal { out, clash };
+        match goal.plan(Arc::clone(&self.manifest)).await {
+            Ok(plan) => Ok(Planned { line: self.line, again: self.again, goal, plan, limit: None }),
+            Err(e) => Err(self.line.refuse(e).await),
         }
+    }
+}
+
+/// Where a download is to go, whatever is offered.
+struct Goal {
+    out: Option<PathBuf>,
+    clash: Clash,
+}
+
+impl Goal {
+    async fn plan(&self, manifest: Arc<Manifest>) -> Result<Plan> {
+        let (out, clash) = (self.out.clone(), self.clash);
+        off_thread(move || Plan::new(manifest, out.as_deref(), clash)).await
     }
 }
 
@@ -183,7 +230,7 @@ fn summary(manifest: &Manifest) -> event::Offer {
     }
 }
 
-fn listed(entry: &crate::manifest::Entry) -> event::ListedEntry {
+fn listed(entry: &Entry) -> event::ListedEntry {
     let (kind, link) = match &entry.kind {
         EntryKind::File { .. } => ("file", None),
         EntryKind::Folder => ("folder", None),
@@ -202,68 +249,169 @@ fn listed(entry: &crate::manifest::Entry) -> event::ListedEntry {
 /// An offer with a place for everything in it.
 pub struct Planned {
     line: Line,
-    manifest: Arc<Manifest>,
+    again: Again,
+    goal: Goal,
     plan: Plan,
-    pace: Option<Pace>,
+    limit: Option<NonZeroU64>,
 }
 
 impl Planned {
     /// Takes at most so many bytes a second.
     pub fn limit(self, bytes_a_second: NonZeroU64) -> Self {
-        Self { pace: Some(Pace::new(bytes_a_second)), ..self }
+        Self { limit: Some(bytes_a_second), ..self }
     }
 
     /// What is offered, for the person who decides.
     pub fn summary(&self) -> event::Offer {
-        summary(&self.manifest)
+        summary(self.plan.manifest())
     }
 
     /// The person said no.
     pub async fn decline(self) {
-        goodbye(self.line.out, Done { outcome: Outcome::Declined, message: String::new() }).await;
+        self.line.goodbye(Outcome::Declined).await;
     }
 
-    /// Downloads, verifies and names everything.
+    /// Downloads, verifies and names everything. Where the line dies it waits for another, and where the sender's process
+    /// is another one, it begins anew with what is here.
     ///
     /// # Errors
     /// Any [`Kind`]; nothing partial stands under a final name.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { line: Line { mut out, incoming, opener, window }, manifest, plan, pace } = self;
+        let Self { mut line, again, goal, mut plan, limit } = self;
         let began = Instant::now();
-        let (total, files) = (plan.bytes(), plan.files());
-        let wanted = ranges((0..manifest.entries().len()).filter(|i| plan.wants(*i)));
-        let receiving = async {
-            let sink = off_thread(move || Sink::new(plan)).await?;
-            for record in asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))? {
-                let _ = out.send(record).await; // where that fails, what is read next says why
+        tokio::pin!(interrupt);
+        loop {
+            let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
+            match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
+                Ok((saved, bytes)) => {
+                    let seconds = began.elapsed().as_secs_f64();
+                    let saved = saved.iter().map(|path| shown(path)).collect();
+                    return Ok(Finished { bytes, seconds, saved, files, path: Route::Relay });
+                }
+                Err(Cut::Failed(e)) => return Err(e),
+                Err(Cut::Forgotten) => {}
             }
-            let unpacker = Unpacker::new(opener, sink);
-            Fetch { out: &mut out, window, pace, events, total }.run(incoming, unpacker).await
-        };
-        let received = tokio::select! {
-            received = receiving => received,
-            () = interrupt => Err(Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")),
-        };
-        match received {
-            Ok(fetched) => {
-                leave(out, fetched.incoming, fetched.opener).await;
-                let seconds = began.elapsed().as_secs_f64();
-                let saved = fetched.saved.iter().map(|path| shown(path)).collect();
-                Ok(Finished { bytes: fetched.bytes, seconds, saved, files, path: Route::Relay })
+            let (next, offered) = tokio::select! {
+                begun = begin_again(&again, events) => begun?,
+                () = interrupt.as_mut() => return Err(interrupted()),
+            };
+            let offered = Arc::new(offered);
+            if !is_the_same_tree(&manifest, &offered) {
+                let e = Error::new(Kind::Transfer, "what the sender shares is not what it was");
+                return Err(next.refuse(e.hint("start again to see what there is now")).await);
             }
-            Err(e) => Err(refuse(out, e).await),
+            plan = match goal.plan(offered).await {
+                Ok(plan) => plan,
+                Err(e) => return Err(next.refuse(e).await),
+            };
+            line = next;
         }
     }
 }
 
-/// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only.
+/// Why a download ended before it was whole.
+enum Cut {
+    /// For good.
+    Failed(Error),
+    /// The sender is there and has forgotten the session.
+    Forgotten,
+}
+
+/// Downloads in one session.
+async fn download(
+    line: Line,
+    plan: Plan,
+    pace: Option<Pace>,
+    events: &Events,
+    interrupt: impl Future<Output = ()>,
+) -> Result<(Vec<PathBuf>, u64), Cut> {
+    let Line { mut out, incoming, opener, window, mut keeper, connected: _connected } = line;
+    let total = plan.bytes();
+    let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
+    let receiving = async {
+        let sink = off_thread(move || Sink::new(plan)).await?;
+        let request = asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))?;
+        let unpacker = Unpacker::new(opener, sink, incoming.carrier());
+        Fetch { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
+    };
+    let received = tokio::select! {
+        received = receiving => received,
+        () = interrupt => Err(interrupted()),
+        never = keeper.tell(events) => never,
+    };
+    match received {
+        Ok(Fetched { incoming, opener, saved, bytes }) => {
+            leave(out, incoming, opener).await;
+            keeper.close().await;
+            Ok((saved, bytes))
+        }
+        Err(e) => match keeper.verdict() {
+            Some(Verdict::Unknown) => {
+                keeper.close().await;
+                Err(Cut::Forgotten)
+            }
+            Some(Verdict::Failed(why)) if e.kind() == Kind::Network => {
+                let why = why.clone();
+                keeper.close().await;
+                Err(Cut::Failed(why))
+            }
+            _ => Err(Cut::Failed(refuse(out, keeper, e).await)),
+        },
+    }
+}
+
+/// A new session with a sender that has forgotten the old one.
+async fn begin_again(again: &Again, events: &Events) -> Result<(Line, Manifest)> {
+    let Again { code, back } = again;
+    let deadline = Instant::now() + back.retry_for;
+    let mut waits = again::waits(true);
+    for attempt in 1.. {
+        let beginning = async {
+            let connected = back.dialer.dial().await?;
+            let begun = Line::begin(&connected.connection, code, back).await;
+            if begun.is_err() {
+                connected.close().await;
+                return begun;
+            }
+            begun.map(|(line, manifest)| (Line { connected: Some(connected), ..line }, manifest))
+        };
+        let reason = match beginning.await {
+            Err(e) if matches!(e.kind(), Kind::Network | Kind::NotFound) && Instant::now() < deadline => e,
+            other => return other,
+        };
+        events.report(Event::Reconnecting { attempt, reason: reason.message().to_owned() }).await;
+        if let Some(wait) = waits.next() {
+            sleep(wait).await;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Whether there are the same names, of the same kinds: content may have changed.
+fn is_the_same_tree(before: &Manifest, now: &Manifest) -> bool {
+    let same = |(a, b): (&Entry, &Entry)| {
+        a.path == b.path && std::mem::discriminant(&a.kind) == std::mem::discriminant(&b.kind)
+    };
+    before.entries().len() == now.entries().len() && before.entries().iter().zip(now.entries()).all(same)
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")
+}
+
+/// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only, and a little
+/// longer where the line has died just now.
 async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
+    let carrier = incoming.carrier();
     let leaving = async {
         let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
-        let Ok(_half) = out.send_last(record).await else { return };
-        while let Ok(Some(_)) = incoming.opened(&mut opener).await {}
+        let Ok(mut sent) = out.send_last(record).await else { return };
+        let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
+        sent.meanwhile(acknowledged).await;
     };
-    let _ = timeout(GOODBYE, leaving).await;
+    tokio::pin!(leaving);
+    let began = Instant::now();
+    while timeout(GOODBYE, leaving.as_mut()).await.is_err() && carrier.is_broken() && began.elapsed() < LONG_GOODBYE {}
 }
 
 fn shown(path: &Path) -> String {

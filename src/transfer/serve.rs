@@ -12,10 +12,11 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    carrier::Carrier,
     credit::Gate,
     failure::{cut, told},
     feed::{self, Feeder},
-    handshake::{Established, NoSession, respond},
+    handshake::{Established, NoSession, answer as answer_hello, first_frame, refuse, turn_away},
     ledger::{Begun, Ledger},
     outline::Outline,
     session::{Incoming, Outgoing, Record, SessionError},
@@ -26,11 +27,12 @@ use crate::{
     disk::Source,
     error::{Error, Kind},
     event::{Download, Event, Route},
-    net::{RecvHalf, SendHalf},
+    net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
+    processor::Aes,
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
+        peer::{Ack, AlertReason, Attach, Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
         relay::Incoming as FromRelay,
     },
 };
@@ -52,27 +54,41 @@ const STUCK: Duration = Duration::from_secs(10 * 60);
 /// receiver's own proof may arrive this much later: who gives it is told of the end.
 const LATE_PROOF: Duration = Duration::from_secs(1);
 
-/// A receiver that stops the stream says why on the other half, which may arrive this much later.
-const REASON: Duration = Duration::from_secs(2);
-
 /// Answers a stream that the relay opened: handshake, manifest, content, end. Whatever goes wrong stays in here.
 pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<FromRelay>().is_ok() => {}
         _ => return,
     }
+    let first = tokio::select! {
+        first = first_frame(&mut recv) => first,
+        () = share.closing() => return,
+    };
+    let first = match first {
+        Ok(first) => first,
+        Err(Some(alert)) => {
+            refuse(send, alert, 0).await;
+            return;
+        }
+        Err(None) => return,
+    };
+    if first.frame().kind == Attach::TYPE {
+        return attach(&share, &first, (send, recv)).await;
+    }
+    let Some(_permit) = share.permit().await else { return turn_away(send).await };
     let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
     let (early, offer) = match offer {
         Ok((mut outline, source)) => (outline.first().unwrap_or_default(), Ok((outline, source))),
         Err(e) => (Record::new(), Err(e)),
     };
     debug!("receiver {number} says hello");
+    let code = share.code();
     let outcome = tokio::select! {
-        outcome = respond(share.code(), share.budget(), early, send, recv) => outcome,
+        outcome = answer_hello(Aes::here(), &code, share.budget(), early, &first, (send, recv)) => outcome,
         () = async { share.closing().await; sleep(LATE_PROOF).await } => return,
     };
     match outcome {
-        Ok(session) => Serving::new(share, number).run(session, offer).await,
+        Ok(session) => Serving::new(share, number, session.carrier.clone()).run(session, offer).await,
         Err(NoSession::Unproved) => {
             let guesses_left = share.budget().left();
             share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
@@ -85,6 +101,17 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
             share.events().report(Event::Warning { kind: "state", message, hint }).await;
         }
         Err(NoSession::Broken) => {}
+    }
+}
+
+/// Goes on with an older session over this stream.
+async fn attach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
+    let refused = match first.frame().decode() {
+        Ok(question) => share.sessions().attach(&question, stream).await,
+        Err(_) => Err(stream.0),
+    };
+    if let Err(send) = refused {
+        refuse(send, AlertReason::NoSession, 0).await;
     }
 }
 
@@ -126,8 +153,8 @@ impl From<SessionError> for Trouble {
     }
 }
 
-impl From<crate::net::LineError> for Trouble {
-    fn from(e: crate::net::LineError) -> Self {
+impl From<LineError> for Trouble {
+    fn from(e: LineError) -> Self {
         SessionError::Line(e).into()
     }
 }
@@ -149,17 +176,19 @@ enum Said {
 struct Serving {
     share: Arc<Share>,
     number: u64,
+    carrier: Carrier,
     gate: Gate,
     ledger: Mutex<Ledger>,
 }
 
 impl Serving {
-    fn new(share: Arc<Share>, number: u64) -> Self {
-        Self { share, number, gate: Gate::new(), ledger: Mutex::default() }
+    fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
+        Self { share, number, carrier, gate: Gate::new(), ledger: Mutex::default() }
     }
 
     /// Serves what the first part of the outline has announced.
     async fn run(self, session: Established, offer: Result<(Outline, Arc<Source>), Error>) {
+        let entered = self.share.sessions().enter(&session);
         let Established { mut out, mut incoming, mut opener, .. } = session;
         self.ledger().sealed = out.sealed(); // of which the receiver may tell before anything more is sent
         let ended = match offer {
@@ -169,6 +198,7 @@ impl Serving {
                     biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
                     ended = self.speak(&mut out, &mut said, outline, source) => ended,
+                    why = entered.abandoned(|why| self.report_waiting(why)) => Err(why.into()),
                     () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
@@ -179,6 +209,7 @@ impl Serving {
         };
         let last = match &ended {
             Ok(_) => Record::of(&DoneAck {}),
+            Err(Trouble::Here(..)) if self.carrier.is_broken() => Err(WireError::Malformed),
             Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }),
             Err(Trouble::There(_)) => Err(WireError::Malformed), // nobody is there to be told
         };
@@ -254,6 +285,7 @@ impl Serving {
                 let credit: Credit = frame.decode()?;
                 let mut ledger = self.ledger();
                 self.gate.grant(credit.clone(), ledger.sealed).map_err(|_| WireError::Malformed)?;
+                self.carrier.acknowledge(credit.received)?;
                 if ledger.acknowledge(credit.received) {
                     self.report_progress(&ledger);
                 }
@@ -264,6 +296,15 @@ impl Serving {
             Done::TYPE => frame.decode().map(|done| Some(Said::Done(done))),
             _ if frame.may_be_skipped() => Ok(None),
             other => Err(WireError::Unexpected(other)),
+        }
+    }
+
+    fn report_waiting(&self, why: &LineError) {
+        let ledger = self.ledger();
+        if let Some(begun) = &ledger.begun {
+            let download = download(self.number, ledger.acknowledged, begun.total);
+            let reason = cut(why).message().to_owned();
+            self.share.events().mention(Event::DownloadWaiting { download, reason });
         }
     }
 
@@ -291,7 +332,7 @@ impl Serving {
             Err(Some(Said::Request(_) | Said::Have(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
             Err(Some(Said::Done(done))) => return not_wanted(&done),
             Err(None) => std::future::pending().await, // the listener has the reason
-            Ok(()) => match timeout(ACCEPT_WITHIN, answer(said, &source)).await {
+            Ok(()) => match out.meanwhile(timeout(ACCEPT_WITHIN, answer(said, &source))).await {
                 Ok(answer) => answer?,
                 Err(_) => {
                     let e = Error::new(Kind::Refused, "the receiver never accepted");
@@ -308,7 +349,8 @@ impl Serving {
             early = said.recv() => early,
             fed = self.feed(out, source, wanted) => {
                 fed?;
-                timeout(STUCK, said.recv()).await.map_err(|_| stuck("the receiver never said that it has everything"))?
+                let said = out.meanwhile(timeout(STUCK, said.recv())).await;
+                said.map_err(|_| stuck("the receiver never said that it has everything"))?
             }
         };
         match done {
@@ -330,7 +372,7 @@ impl Serving {
     /// Sends the files.
     async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
         let (_feeder, mut records) = Feeder::start(source, wanted, self.share.buffers());
-        while let Some(fed) = records.recv().await {
+        while let Some(fed) = out.meanwhile(records.recv()).await {
             let (record, content) = fed.map_err(|e| {
                 self.share.has_changed();
                 Trouble::Here(FailureReason::Source, e)
@@ -342,7 +384,7 @@ impl Serving {
 
     /// Takes a place and reports the beginning.
     async fn begin(&self, total: Option<u64>) -> Result<(), Trouble> {
-        let Some(place) = self.share.take_place() else {
+        let Some(place) = self.share.take_place().await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
             return Err(Trouble::Here(FailureReason::NoPlace, e));
         };
@@ -353,14 +395,22 @@ impl Serving {
 
     /// Sends a record with so many bytes of content, once there is credit for it.
     async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
-        let end = out.sealed() + record.sealed_length();
-        timeout(STUCK, self.gate.open_to(end)).await.map_err(|_| stuck("the receiver takes nothing any more"))?;
-        self.ledger().note(end, content);
-        if let Err(e) = out.send(record).await {
-            sleep(REASON).await; // the listener is faster where there is more to know
-            return Err(e.into());
+        /// So much of what the receiver says, it keeps until it hears of it.
+        const UNHEARD: u64 = 16 * 1024;
+        let received = self.carrier.received();
+        if received >= self.ledger().told + UNHEARD {
+            self.ledger().told = received;
+            self.send_one(out, Record::of(&Ack { received })?, 0).await?;
         }
-        Ok(())
+        self.send_one(out, record, content).await
+    }
+
+    async fn send_one(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
+        let end = out.sealed() + record.sealed_length();
+        let credit = out.meanwhile(timeout(STUCK, self.gate.open_to(end))).await;
+        credit.map_err(|_| stuck("the receiver takes nothing any more"))?;
+        self.ledger().note(end, content);
+        Ok(out.send(record).await?)
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {

@@ -1,9 +1,11 @@
 //! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
 
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
+use super::carrier::{Carrier, FIRST, Fresh};
 use crate::{
     crypto::{MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer, record},
     net::{Buffer, Buffers, LineError, RecvHalf, SendHalf},
@@ -154,26 +156,41 @@ impl Default for Record {
     }
 }
 
-/// The sealed stream to the other end.
+/// The sealed bytes to the other end.
 pub struct Outgoing {
-    half: SendHalf,
+    carrier: Carrier,
+    half: Option<SendHalf>,
+    /// Which stream `half` is of, or was.
+    stream: u64,
     sealer: Sealer,
-    /// What is sealed and not written yet.
+    /// What of a kept record is not written to this stream yet.
     leaving: Bytes,
+    /// The offset behind `leaving`.
+    reached: u64,
     sealed: u64,
+    ended: bool,
 }
 
 impl Outgoing {
-    /// Seals what goes out on `half` from here on.
-    pub fn new(half: SendHalf, sealer: Sealer) -> Self {
-        Self { half, sealer, leaving: Bytes::new(), sealed: 0 }
+    /// Seals what goes out on `half`, and on whatever `carrier` has after it.
+    pub fn new(carrier: &Carrier, half: SendHalf, sealer: Sealer) -> Self {
+        Self {
+            carrier: carrier.clone(),
+            half: Some(half),
+            stream: FIRST,
+            sealer,
+            leaving: Bytes::new(),
+            reached: 0,
+            sealed: 0,
+            ended: false,
+        }
     }
 
     /// Seals a record and sends it. Where the future is dropped before it completes, the rest of the record stays here
     /// and goes out before the next one.
     ///
     /// # Errors
-    /// [`LineError`].
+    /// [`LineError`] where the stream has failed and there will be no other.
     pub async fn send(&mut self, record: Record) -> Result<(), LineError> {
         self.flush().await?;
         self.seal(record, false);
@@ -183,13 +200,13 @@ impl Outgoing {
     /// Seals the last record, sends it and finishes the stream.
     ///
     /// # Errors
-    /// [`LineError`].
-    pub async fn send_last(mut self, record: Record) -> Result<SendHalf, LineError> {
+    /// As [`Outgoing::send`].
+    pub async fn send_last(mut self, record: Record) -> Result<Sent, LineError> {
         self.flush().await?;
         self.seal(record, true);
+        self.ended = true;
         self.flush().await?;
-        self.half.finish();
-        Ok(self.half)
+        Ok(Sent(self))
     }
 
     /// Bytes of records sealed so far: the offset of the next record.
@@ -198,18 +215,101 @@ impl Outgoing {
     }
 
     fn seal(&mut self, record: Record, last: bool) {
-        self.leaving = record.seal(&mut self.sealer, last);
-        self.sealed += self.leaving.len() as u64;
+        let record = record.seal(&mut self.sealer, last);
+        self.sealed += record.len() as u64;
+        self.carrier.keep(record);
     }
 
+    /// Writes what is kept and not written yet, to one stream after another.
     async fn flush(&mut self) -> Result<(), LineError> {
-        if self.leaving.is_empty() { Ok(()) } else { self.half.write_in_turn(&mut self.leaving).await }
+        /// Who stops a stream says why on its other half, which may arrive this much later.
+        const REASON: Duration = Duration::from_secs(2);
+        loop {
+            let Some(half) = &mut self.half else {
+                let Fresh { half, stream, from } = self.carrier.next_send(self.stream).await?;
+                (self.half, self.stream) = (Some(half), stream);
+                (self.leaving, self.reached) = (Bytes::new(), from);
+                continue;
+            };
+            if self.leaving.is_empty() {
+                self.leaving = self.carrier.kept(self.reached)?;
+                self.reached += self.leaving.len() as u64;
+            }
+            if self.leaving.is_empty() {
+                if self.ended {
+                    half.finish();
+                }
+                return Ok(());
+            }
+            let written = tokio::select! {
+                biased;
+                written = half.write_in_turn(&mut self.leaving) => written,
+                () = self.carrier.replaced(self.stream) => {
+                    self.half = None;
+                    continue;
+                }
+            };
+            if let Err(why) = written {
+                let _ = timeout(REASON, self.carrier.replaced(self.stream)).await;
+                self.half = None;
+                self.carrier.failed(self.stream, why)?;
+            }
+        }
+    }
+
+    /// Does something that may take long, and meanwhile sends again what a stream took with it when it broke, as soon as
+    /// there is another.
+    pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
+        let tending = async {
+            while self.flush().await.is_ok() {
+                self.carrier.replaced(self.stream).await;
+                self.half = None;
+            }
+            std::future::pending().await // who reads has the reason
+        };
+        tokio::select! {
+            biased;
+            done = doing => done,
+            never = tending => never,
+        }
+    }
+
+    /// Waits until all of it, the end included, has arrived at whatever is at the other end of the stream.
+    async fn delivered(&mut self) {
+        while self.flush().await.is_ok() {
+            let Some(half) = &mut self.half else { continue };
+            tokio::select! {
+                () = half.delivered() => return,
+                () = self.carrier.replaced(self.stream) => self.half = None,
+            }
+        }
     }
 }
 
-/// The sealed stream from the other end.
+/// Everything is written, the end included.
+pub struct Sent(Outgoing);
+
+impl Sent {
+    /// As [`Outgoing::meanwhile`].
+    pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
+        self.0.meanwhile(doing).await
+    }
+
+    /// Waits until the other side has acknowledged everything, or wants no more of it.
+    pub async fn delivered(&mut self) {
+        self.0.delivered().await;
+    }
+}
+
+/// The sealed bytes from the other end.
 pub struct Incoming {
-    half: RecvHalf,
+    carrier: Carrier,
+    half: Option<RecvHalf>,
+    /// Which stream `half` is of, or was.
+    stream: u64,
+    /// Bytes that come once more.
+    again: u64,
+    credit: usize,
     buffers: Buffers,
     /// What has arrived of the next record.
     arriving: Buffer,
@@ -220,15 +320,29 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Takes records off `half` from here on.
-    pub fn new(half: RecvHalf) -> Self {
+    /// Takes records off `half`, and off whatever `carrier` has after it.
+    pub fn new(carrier: &Carrier, half: RecvHalf) -> Self {
         let buffers = Buffers::default();
-        Self { half, arriving: buffers.take(), buffers, received: 0, last: false, ended: false }
+        Self {
+            carrier: carrier.clone(),
+            half: Some(half),
+            stream: FIRST,
+            again: 0,
+            credit: 0,
+            arriving: buffers.take(),
+            buffers,
+            received: 0,
+            last: false,
+            ended: false,
+        }
     }
 
     /// Lets the other end send at most `credit` bytes ahead of what has arrived in order.
     pub fn expect(&mut self, credit: u64) {
-        self.half.expect(usize::try_from(credit).unwrap_or(usize::MAX));
+        self.credit = usize::try_from(credit).unwrap_or(usize::MAX);
+        if let Some(half) = &mut self.half {
+            half.expect(self.credit);
+        }
     }
 
     /// The next sealed record; `None` once the last record and the stream's finish are both here. Nothing is lost where
@@ -243,17 +357,12 @@ impl Incoming {
             return Ok(None);
         }
         if self.last {
-            return match self.half.read().await? {
-                Some(_) => Err(OpenError.into()),
-                None => {
-                    self.ended = true;
-                    Ok(None)
-                }
-            };
+            self.finish().await?;
+            return Ok(None);
         }
-        self.half.fill(&mut self.arriving, RECORD_HEADER).await?;
+        self.fill(RECORD_HEADER).await?;
         let header = record::Header::parse(&self.arriving)?;
-        self.half.fill(&mut self.arriving, RECORD_HEADER + header.body_length()).await?;
+        self.fill(RECORD_HEADER + header.body_length()).await?;
         self.last = header.is_last();
         self.received += self.arriving.len() as u64;
         let mut next = self.buffers.take();
@@ -277,6 +386,78 @@ impl Incoming {
     /// Bytes of sealed records received so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// What carries it.
+    pub fn carrier(&self) -> Carrier {
+        self.carrier.clone()
+    }
+
+    /// Fills the next record up to this length, from one stream after another.
+    async fn fill(&mut self, length: usize) -> Result<(), SessionError> {
+        while self.arriving.len() < length {
+            let carrier = self.carrier.clone();
+            let stream = self.next_stream().await?;
+            let (half, arriving, again) = (&mut self.half, &mut self.arriving, &mut self.again);
+            let Some(half) = half else { continue };
+            let reading = async {
+                while *again > 0 {
+                    *again -= half.skip(*again).await?;
+                }
+                half.fill(arriving, length).await
+            };
+            let read = tokio::select! {
+                biased;
+                read = reading => Some(read),
+                () = carrier.replaced(stream) => None,
+            };
+            self.carrier.note_received(self.received + self.arriving.len() as u64);
+            if !matches!(read, Some(Ok(()))) {
+                self.leave(stream, read.and_then(Result::err))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the finish behind the last record.
+    async fn finish(&mut self) -> Result<(), SessionError> {
+        while !self.ended {
+            let carrier = self.carrier.clone();
+            let stream = self.next_stream().await?;
+            let Some(half) = &mut self.half else { continue };
+            let read = tokio::select! {
+                biased;
+                read = half.read() => Some(read),
+                () = carrier.replaced(stream) => None,
+            };
+            match read {
+                Some(Ok(Some(_))) => return Err(OpenError.into()),
+                Some(Ok(None)) => self.ended = true,
+                Some(Err(why)) => self.leave(stream, Some(why))?,
+                None => self.leave(stream, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads no more from a stream, which has failed or has another after it.
+    fn leave(&mut self, stream: u64, failed: Option<LineError>) -> Result<(), SessionError> {
+        self.half = None;
+        match failed {
+            Some(why) => Ok(self.carrier.failed(stream, why)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to it that there is a stream to read from, and gives its number.
+    async fn next_stream(&mut self) -> Result<u64, SessionError> {
+        if self.half.is_none() {
+            let Fresh { mut half, stream, from } = self.carrier.next_recv(self.stream).await?;
+            half.expect(self.credit);
+            self.again = (self.received + self.arriving.len() as u64).saturating_sub(from);
+            (self.half, self.stream) = (Some(half), stream);
+        }
+        Ok(self.stream)
     }
 }
 

@@ -2,32 +2,36 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
 
 use super::{
     Events,
+    again::{self, SILENT},
     ask::ask,
     budget::Budget,
     failure::cut,
-    handshake::turn_away,
     places::{Place, Places},
     serve::serve,
+    sessions::Sessions,
 };
 use crate::{
-    code::{Code, Slot},
+    code::{Code, Secret, Slot},
     disk::{Readings, Source},
     error::{Error, Kind, Result},
-    event::StopReason,
+    event::{Event, StopReason},
     manifest::ShareId,
-    net::{Buffers, Connection, RecvHalf, SendHalf},
+    net::{Buffers, Connection, Dialer, LineError, Lost, RecvHalf, SendHalf, endpoint::Connected},
     wire::relay::{Register, Registered, code::ENDED},
 };
 
@@ -47,21 +51,27 @@ pub struct Registration {
     /// Kept open: the relay frees the slot when it ends.
     recv: RecvHalf,
     slot: Slot,
+    ticket: Vec<u8>,
 }
 
 impl Registration {
-    /// Asks a relay for a slot.
+    /// Asks a relay for a slot, with a ticket for that of an earlier registration.
     ///
     /// # Errors
     /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
-    pub async fn ask(connection: Connection, token: Option<Vec<u8>>) -> Result<Self> {
-        let (send, recv, Registered { slot, .. }) = ask(&connection, &Register { token, ticket: None }, &[]).await?;
-        Ok(Self { connection, send, recv, slot })
+    pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
+        let (send, recv, Registered { slot, ticket, .. }) = ask(&connection, &Register { token, ticket }, &[]).await?;
+        Ok(Self { connection, send, recv, slot, ticket })
     }
 
     /// The slot.
     pub fn slot(&self) -> Slot {
         self.slot
+    }
+
+    /// What takes the slot back; empty where the relay gives no such thing.
+    pub fn ticket(&self) -> &[u8] {
+        &self.ticket
     }
 
     /// Gives the slot back; what runs goes on.
@@ -70,6 +80,19 @@ impl Registration {
         let _ = timeout(GOODBYE, self.recv.read()).await;
     }
 }
+
+/// How a share comes back to its relay.
+pub struct Return {
+    /// Makes a connection to it.
+    pub dialer: Dialer,
+    /// What the relay asks for before it gives a slot.
+    pub token: Option<Vec<u8>>,
+    /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
+    pub registered: Box<dyn Fn(&Code, &[u8]) -> Vec<Event> + Send + Sync>,
+}
+
+/// How long a session that gives way may take to do so.
+const GIVING_WAY: Duration = Duration::from_secs(2);
 
 /// What a share is to be.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +111,7 @@ pub struct Settings {
 pub struct Share {
     settings: Settings,
     id: ShareId,
-    code: Code,
+    code: Mutex<Code>,
     budget: Budget,
     events: Events,
     /// For the records of all downloads.
@@ -100,7 +123,10 @@ pub struct Share {
     places: Places,
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
-    sessions: Semaphore,
+    permits: Arc<Semaphore>,
+    /// Receivers so far.
+    numbers: AtomicU64,
+    sessions: Arc<Sessions>,
 }
 
 /// Whether a share takes receivers.
@@ -121,7 +147,7 @@ impl Share {
             places: Places::new(settings.max_downloads),
             settings,
             id: source.manifest().share(),
-            code,
+            code: Mutex::new(code),
             budget,
             events,
             buffers: Buffers::default(),
@@ -129,24 +155,37 @@ impl Share {
             latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
-            sessions: Semaphore::new(AT_ONCE),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            numbers: AtomicU64::new(0),
+            sessions: Arc::default(),
         })
     }
 
-    /// Answers receivers until the share ends.
+    /// Answers receivers until the share ends, over one connection after another.
     ///
     /// # Errors
-    /// [`Kind::Network`] where the connection to the relay is lost, [`Kind::Interrupted`] where `interrupt` completes
-    /// while a download runs, [`Kind::Refused`] where the code was tried too often.
+    /// [`Kind::Interrupted`] where `interrupt` completes while a download runs, [`Kind::Refused`] where the code was tried
+    /// too often.
     pub async fn run(
         self: &Arc<Self>,
         mut registration: Registration,
+        back: Return,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
         tokio::pin!(interrupt);
         let mut running = JoinSet::new();
+        let mut connected = None; // keeps the socket of a later connection open
+        let answering = async {
+            loop {
+                let lost = self.answer(&registration.connection, &mut running).await;
+                registration.connection.close();
+                let (next, over) = self.come_back(&back, &registration.ticket, lost).await;
+                registration = next;
+                connected = Some(over);
+            }
+        };
         let reason = tokio::select! {
-            lost = self.answer(&registration.connection, &mut running) => Err(lost),
+            never = answering => never,
             reason = self.end() => reason,
             () = &mut interrupt => self.interrupted(),
         };
@@ -163,34 +202,90 @@ impl Share {
         let reason = match reason {
             Ok(reason) if reason != StopReason::Interrupted => tokio::select! {
                 never = turning_away => never,
-                () = finish(&mut running) => return Ok(reason),
+                () = finish(&mut running) => Ok(reason),
                 () = &mut interrupt => self.interrupted(),
             },
             other => other,
         };
         self.phase.send_replace(Phase::Ending);
         let _ = timeout(GOODBYE, finish(&mut running)).await;
+        if let Some(connected) = connected {
+            Connected::close(connected).await;
+        }
         reason
     }
 
-    /// Serves each stream that the relay opens, until the connection is lost.
-    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Error {
-        let mut number = 0;
+    /// Serves each stream that the relay opens, until the connection is lost; while a session lives, a line that is
+    /// silent counts as lost.
+    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Lost {
+        let silent = async {
+            loop {
+                let lost = connection.silent(SILENT).await;
+                if lost != Lost::TimedOut || !self.sessions.is_empty() {
+                    return lost;
+                }
+            }
+        };
+        tokio::pin!(silent);
         loop {
             let stream = tokio::select! {
                 stream = connection.accept() => stream,
                 Some(_) = running.join_next() => continue,
+                lost = &mut silent => return lost,
             };
             let stream = match stream {
                 Ok(stream) => stream,
-                Err(e) => return cut(&e),
+                Err(LineError::Lost(lost)) => return lost,
+                Err(_) => return Lost::TimedOut, // streams are accepted or the connection is lost
             };
-            number += 1;
-            let share = Arc::clone(self);
-            running.spawn(async move {
-                let Ok(_permit) = share.sessions.try_acquire() else { return turn_away(stream.0).await };
-                serve(Arc::clone(&share), number, stream).await;
-            });
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+            running.spawn(serve(Arc::clone(self), number, stream));
+        }
+    }
+
+    /// Tries until the share has its slot again.
+    async fn come_back(&self, back: &Return, ticket: &[u8], lost: Lost) -> (Registration, Connected) {
+        let mut reason = cut(&lost.into());
+        let mut waits = None;
+        for attempt in 1.. {
+            self.events.report(Event::Reconnecting { attempt, reason: reason.message().to_owned() }).await;
+            let asking = async {
+                let connected = back.dialer.dial().await?;
+                let ticket = Some(ticket.to_vec()).filter(|ticket| !ticket.is_empty());
+                let registration = Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await?;
+                Ok::<_, Error>((registration, connected))
+            };
+            match asking.await {
+                Ok((registration, connected)) => {
+                    self.take_slot(registration.slot);
+                    self.events.report(Event::Reconnected { attempt }).await;
+                    for event in (back.registered)(&self.code(), &registration.ticket) {
+                        self.events.report(event).await;
+                    }
+                    return (registration, connected);
+                }
+                Err(e) => reason = e,
+            }
+            let busy = !self.sessions.is_empty();
+            if waits.as_ref().is_none_or(|(for_busy, _)| *for_busy != busy) {
+                waits = Some((busy, again::waits(busy)));
+            }
+            if let Some((_, waits)) = &mut waits
+                && let Some(wait) = waits.next()
+            {
+                sleep(wait).await;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The relay has given this slot. Another one than before makes another code: the old one may lead to somebody else.
+    fn take_slot(&self, slot: Slot) {
+        let mut code = self.lock_code();
+        if code.slot() != slot
+            && let Ok(secret) = Secret::random(code.secret().length())
+        {
+            *code = Code::new(slot, secret);
         }
     }
 
@@ -245,9 +340,27 @@ impl Share {
         *self.lock_latest() = None;
     }
 
-    /// Takes one of the downloads that the share allows; `None` when none is free.
-    pub(super) fn take_place(&self) -> Option<Place> {
-        if *self.phase.borrow() == Phase::Open { self.places.take() } else { None }
+    /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
+    /// long gives way.
+    pub(super) async fn take_place(&self) -> Option<Place> {
+        if *self.phase.borrow() != Phase::Open {
+            return None;
+        }
+        match self.places.take() {
+            None if self.sessions.make_room() => timeout(GIVING_WAY, self.places.next_free()).await.ok(),
+            taken => taken,
+        }
+    }
+
+    /// Takes one of the sessions that this process has at a time; `None` when none is free.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) if self.sessions.make_room() => {
+                timeout(GIVING_WAY, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
+            }
+            Err(_) => None,
+        }
     }
 
     /// Ends the share if its code was tried too often.
@@ -267,8 +380,13 @@ impl Share {
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Ending).await;
     }
 
-    pub(super) fn code(&self) -> &Code {
-        &self.code
+    /// The code that is good now.
+    pub(super) fn code(&self) -> Code {
+        self.lock_code().clone()
+    }
+
+    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     pub(super) fn budget(&self) -> &Budget {
@@ -281,6 +399,10 @@ impl Share {
 
     pub(super) fn buffers(&self) -> Buffers {
         self.buffers.clone()
+    }
+
+    fn lock_code(&self) -> MutexGuard<'_, Code> {
+        self.code.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_latest(&self) -> MutexGuard<'_, Option<(Arc<Source>, Instant)>> {

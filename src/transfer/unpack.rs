@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::failure::{broken, failed, malformed};
+use super::{
+    carrier::Carrier,
+    failure::{broken, failed, malformed},
+};
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
@@ -10,7 +13,7 @@ use crate::{
     net::Buffer,
     wire::{
         Frame, Message, WireError,
-        peer::{DATA, Failure, FileEnd, FileStart},
+        peer::{Ack, DATA, Failure, FileEnd, FileStart},
     },
 };
 
@@ -18,13 +21,15 @@ use crate::{
 pub(super) struct Unpacker {
     opener: Opener,
     sink: Sink,
+    /// Hears what of ours the sender has.
+    carrier: Carrier,
     bytes: u64,
 }
 
 impl Unpacker {
     /// Writes to `sink`.
-    pub(super) fn new(opener: Opener, sink: Sink) -> Self {
-        Self { opener, sink, bytes: 0 }
+    pub(super) fn new(opener: Opener, sink: Sink, carrier: Carrier) -> Self {
+        Self { opener, sink, carrier, bytes: 0 }
     }
 
     /// Whether every file is there and matches its hash.
@@ -64,6 +69,10 @@ impl Unpacker {
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode().map_err(malformed)?;
                 self.sink.finish(&hash)?;
+            }
+            Ack::TYPE => {
+                let Ack { received } = frame.decode().map_err(malformed)?;
+                self.carrier.acknowledge(received).map_err(malformed)?;
             }
             Failure::TYPE => return Err(failed(&frame.decode().map_err(malformed)?)),
             _ if frame.may_be_skipped() => {}

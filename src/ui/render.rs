@@ -112,6 +112,9 @@ impl Renderer {
                 let rate = rate.map(|rate| format!(" ({rate})")).unwrap_or_default();
                 Some(format!("{}: done, {took}{rate} {}\n", label(download), via(download.path)))
             }
+            Event::DownloadWaiting { download, reason } => {
+                Some(format!("{}: waiting for its line: {}\n", label(download), message(reason)))
+            }
             Event::DownloadFailed { download, error, .. } => {
                 self.begun.remove(&download.download);
                 Some(self.failed(download, error))
@@ -128,6 +131,10 @@ impl Renderer {
                 self.resumed = offer.resumed_bytes;
                 Some(offered(offer))
             }
+            Event::Reconnecting { attempt: 1, reason } => {
+                Some(self.warning(&format!("{}; trying to get it back", message(reason)), None))
+            }
+            Event::Reconnected { .. } => Some("The line is back.\n".to_owned()),
             Event::Warning { message: text, hint, .. } => Some(self.warning(&message(text), hint.as_deref())),
             Event::Stopped { reason } => Some(format!("{}\n", stopped(*reason))),
             _ => None,

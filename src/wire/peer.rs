@@ -8,8 +8,10 @@
 //! | 4 | receiver | | [`Have`] for each file that is there in part, [`Request`] |
 //! | 5 | receiver | | [`Done`] |
 //!
+//! Instead of flight 1 a receiver may say [`Attach`], and the sender [`Attached`]: then an older session goes on.
+//!
 //! The rest of a long manifest follows flight 3, and [`FileStart`], data and [`FileEnd`] follow flight 4. [`Credit`]
-//! goes from receiver to sender all along. The last record of the sender is its [`DoneAck`], or a [`Failure`]. Instead
+//! goes from receiver to sender all along, [`Ack`] the other way. The last record of the sender is its [`DoneAck`], or a [`Failure`]. Instead
 //! of flight 2, or where flight 3 should come, an [`Alert`] in the clear may end it all: a hint and no more, since
 //! anybody between the two ends can write one.
 
@@ -33,6 +35,9 @@ pub const SUITES: [u16; 2] = [SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1
 /// The bit of `capabilities` that says that AES is slow at this end: where either end says so, the best suite is the
 /// one without.
 pub const AES_IS_SLOW: u64 = 1;
+
+/// The bit of a receiver's `capabilities` that says that it comes back after a cut: its session is kept for that long.
+pub const RETURNS: u64 = 2;
 
 /// The longest body of a message in the clear.
 pub const MAX_CLEAR_BODY: u32 = 4096;
@@ -65,7 +70,7 @@ pub struct Hello {
     pub version: u16,
     /// All suites that the receiver has, the best first.
     pub suites: Vec<u16>,
-    /// [`AES_IS_SLOW`], and bits for what may come; unknown ones are ignored.
+    /// [`AES_IS_SLOW`], [`RETURNS`], and bits for what may come; unknown ones are ignored.
     pub capabilities: u64,
     /// Makes every session another one.
     pub random: [u8; 16],
@@ -125,6 +130,36 @@ impl Message for Confirm {
     const TYPE: u8 = 0x33;
 }
 
+/// Instead of flight 1: a session that was proved goes on over this stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// Which session.
+    pub id: [u8; 16],
+    /// Higher each time: nobody can play an old one again.
+    pub number: u64,
+    /// The offset in the sender's sealed bytes up to which all of them have arrived: it goes on from there.
+    pub received: u64,
+    /// Proves that it is the receiver of this session who says so.
+    pub tag: [u8; 32],
+}
+
+impl Message for Attach {
+    const TYPE: u8 = 0x35;
+}
+
+/// The answer to [`Attach`]: sealed bytes follow in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// The offset in the receiver's sealed bytes up to which all of them have arrived.
+    pub received: u64,
+    /// Proves that it is the sender of this session who says so, and what it answers.
+    pub tag: [u8; 32],
+}
+
+impl Message for Attached {
+    const TYPE: u8 = 0x36;
+}
+
 /// Why there is no session. In the clear, so a hint and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -151,6 +186,8 @@ pub enum AlertReason {
     Busy,
     /// What arrived is no flight of this protocol.
     Malformed,
+    /// The session that is to go on is not known here: this process never had it, or gave it up.
+    NoSession,
 }
 
 /// What stands before the entries of the manifest.
@@ -230,6 +267,17 @@ pub struct Credit {
 
 impl Message for Credit {
     const TYPE: u8 = 0x46;
+}
+
+/// How far the sender is with what the receiver sends: an acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The offset up to which all of it has arrived in order.
+    pub received: u64,
+}
+
+impl Message for Ack {
+    const TYPE: u8 = 0x4c;
 }
 
 /// Flight 5: how it went at the receiver. Its last record.
@@ -336,6 +384,11 @@ mod tests {
         );
         check(&Confirm { tag: [6; 32] }, "33000000200606060606060606060606060606060606060606060606060606060606060606");
         check(&Alert { reason: AlertReason::Guesses, retry_after: 600 }, "340000000302d804");
+        check(
+            &Attach { id: [1; 16], number: 2, received: 300, tag: [6; 32] },
+            &format!("3500000033{}02ac02{}", "01".repeat(16), "06".repeat(32)),
+        );
+        check(&Attached { received: 300, tag: [6; 32] }, &format!("3600000022ac02{}", "06".repeat(32)));
     }
 
     #[test]
@@ -367,6 +420,7 @@ mod tests {
         check(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
         check(&Done { outcome: Outcome::Disk, message: "full".into() }, "4700000006030466756c6c");
         check(&DoneAck {}, "4900000000");
+        check(&Ack { received: 300 }, "4c00000002ac02");
         check(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");
     }
 }

@@ -5,6 +5,9 @@ use rustix::process::Signal;
 
 use crate::support::{BIG, Process, Relay, Sender, Tree, World, assert_only_staged, names, sparse};
 
+/// The first cut is the end.
+const IMPATIENT: [&str; 2] = ["--retry-for", "0"];
+
 /// A download that is under way.
 struct Middle {
     world: World,
@@ -19,7 +22,7 @@ impl Middle {
         sparse(&world.path("big"), BIG);
         let relay = world.relay();
         let mut sender = world.send(&[&world.path("big")]).via(&relay).share();
-        let mut receiver = world.recv(sender.code(), &world.path("in")).via(&relay).start();
+        let mut receiver = world.recv(sender.code(), &world.path("in")).via(&relay).args(&IMPATIENT).start();
         sender.process.wait_for("download_started");
         let progress = receiver.wait_for("progress");
         assert!(progress["bytes"].as_u64().unwrap() < BIG, "over before it could be caught: {progress}");
@@ -53,9 +56,12 @@ fn a_killed_relay_is_a_dead_line_for_both() {
     relay.process.signal(Signal::KILL);
     receiver.end().expect_error(5, "network", "line to the relay is dead");
     assert_only_staged(&world.path("in"), "");
-    let sent = sender.process.end();
-    sent.expect_error(5, "network", "line to the relay is dead");
-    assert_eq!(sent.event("download_failed")["kind"], "network");
+    let mut sender = sender.process;
+    let failed = sender.wait_for("download_failed");
+    assert_eq!(failed["kind"], "network", "{failed}");
+    sender.signal(Signal::INT);
+    let sent = sender.end().expect(0);
+    assert_eq!(sent.all("reconnecting")[0]["reason"], "the line to the relay is dead", "{sent}");
 }
 
 #[test]
@@ -64,9 +70,12 @@ fn a_relay_that_stops_says_so_to_both() {
     relay.stop();
     receiver.end().expect_error(5, "network", "relay");
     assert_only_staged(&world.path("in"), "");
-    let sent = sender.process.end();
-    sent.expect_error(5, "network", "the relay ended the connection");
-    assert_eq!(sent.event("download_failed")["kind"], "network");
+    let mut sender = sender.process;
+    let failed = sender.wait_for("download_failed");
+    assert_eq!(failed["kind"], "network", "{failed}");
+    sender.signal(Signal::INT);
+    let sent = sender.end().expect(0);
+    assert_eq!(sent.all("reconnecting")[0]["reason"], "the relay ended the connection", "{sent}");
 }
 
 #[test]
@@ -119,7 +128,7 @@ fn an_embedded_relay_goes_with_its_sender() {
     let world = World::new();
     sparse(&world.path("big"), BIG);
     let mut sender = world.send(&[&world.path("big")]).share();
-    let mut receiver = world.recv(sender.code(), &world.path("in")).start();
+    let mut receiver = world.recv(sender.code(), &world.path("in")).args(&IMPATIENT).start();
     sender.process.wait_for("download_started");
     receiver.wait_for("progress");
     let code = sender.code().to_owned();

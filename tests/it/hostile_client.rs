@@ -30,7 +30,7 @@ type Stream = (SendHalf, RecvHalf);
 /// A sender that has a slot.
 async fn sender(relay: &Relay) -> (Line, Registration) {
     let line = relay.connect().await;
-    let registration = Registration::ask(line.connection.clone(), None).await.unwrap();
+    let registration = Registration::ask(line.connection.clone(), None, None).await.unwrap();
     (line, registration)
 }
 
@@ -109,7 +109,7 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     send.finish();
     assert!(end_of((send, recv)).await.is_err(), "half a header and the end");
     // The same connection is still good.
-    Registration::ask(line.connection.clone(), None).await.unwrap();
+    Registration::ask(line.connection.clone(), None, None).await.unwrap();
     assert_alive(&relay).await;
 }
 
@@ -192,7 +192,7 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
 async fn a_second_registration_disturbs_no_slot() {
     let relay = Relay::start(Config::default());
     let (line, first) = sender(&relay).await;
-    let second = Registration::ask(line.connection.clone(), None).await.unwrap();
+    let second = Registration::ask(line.connection.clone(), None, None).await.unwrap();
     assert_ne!(first.slot(), second.slot());
     let receiver = relay.connect().await;
     for slot in [first.slot(), second.slot()] {
@@ -209,10 +209,10 @@ async fn who_has_no_token_gets_no_slot() {
     let relay = Relay::start(Config { register_token: Some(b"open sesame".to_vec()), ..Config::default() });
     let line = relay.connect().await;
     for token in [None, Some(&b""[..]), Some(b"open"), Some(b"open sesame "), Some(b"OPEN SESAME")] {
-        let asked = Registration::ask(line.connection.clone(), token.map(<[u8]>::to_vec)).await;
+        let asked = Registration::ask(line.connection.clone(), token.map(<[u8]>::to_vec), None).await;
         assert_eq!(asked.err().map(|e| e.kind()), Some(Kind::Refused), "{token:?}");
     }
-    let registration = Registration::ask(line.connection.clone(), Some(b"open sesame".to_vec())).await.unwrap();
+    let registration = Registration::ask(line.connection.clone(), Some(b"open sesame".to_vec()), None).await.unwrap();
     let receiver = relay.connect().await;
     drop(bridge(&receiver, &line, registration.slot()).await);
 }
@@ -225,13 +225,13 @@ async fn there_are_as_many_slots_as_the_relay_allows() {
         taken.push(sender(&relay).await);
     }
     let line = relay.connect().await;
-    let full = Registration::ask(line.connection.clone(), None).await.err().unwrap();
+    let full = Registration::ask(line.connection.clone(), None, None).await.err().unwrap();
     assert_eq!(full.kind(), Kind::Refused);
     let (leaving, registration) = taken.pop().unwrap();
     drop(registration);
     leaving.close().await;
     let freed = async {
-        while Registration::ask(line.connection.clone(), None).await.is_err() {
+        while Registration::ask(line.connection.clone(), None, None).await.is_err() {
             tokio::task::yield_now().await;
         }
     };

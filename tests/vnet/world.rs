@@ -13,10 +13,10 @@ use qshare::{
     error::Result,
     event::{Event, Finished, StopReason},
     manifest::ShareId,
-    net::{self, Expect, Identity, Tuning, endpoint::Connected},
+    net::{self, Dialer, Expect, Identity, Tuning, endpoint::Connected},
     relay,
     state::StateDir,
-    transfer::{Budget, Clash, Events, Registration, Settings, Share, Source, SystemClock, receive},
+    transfer::{Budget, Clash, Events, Redial, Registration, Return, Settings, Share, Source, SystemClock, receive},
 };
 use tokio::{
     sync::oneshot,
@@ -28,6 +28,9 @@ use super::{host::Host, network::Network, scratch::Scratch, socket::Socket, way:
 
 /// The port of every relay here.
 const PORT: u16 = 4433;
+
+/// For how long a receiver tries to get a dead line back.
+const RETRY_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// A network with a relay on it, and files to send.
 pub(crate) struct World {
@@ -87,15 +90,16 @@ impl World {
         let paths = settings.paths.clone();
         let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
         let connected = self.connect(&host).await?;
-        let registration = Registration::ask(connected.connection.clone(), None).await?;
+        let registration = Registration::ask(connected.connection.clone(), None, None).await?;
         let secret = Secret::random(5)?;
         let budget = Budget::open(None, secret.length(), Arc::new(SystemClock))?;
         let code = Code::new(registration.slot(), secret);
         let (events, reported) = report();
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
+        let back = Return { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _| Vec::new()) };
         let running = tokio::spawn(async move {
-            let outcome = share.run(registration, async { drop(stopped.await) }).await;
+            let outcome = share.run(registration, back, async { drop(stopped.await) }).await;
             connected.close().await;
             outcome
         });
@@ -114,8 +118,9 @@ impl World {
         let connected = self.connect(&host).await?;
         let connected_after = began.elapsed();
         let (events, reported) = report();
+        let back = Redial { dialer: self.dialer(&host), retry_for: RETRY_FOR };
         let receiving = async {
-            let offer = receive::connect(&connected.connection, code).await?;
+            let offer = receive::connect(&connected.connection, code, back).await?;
             let offered_after = began.elapsed();
             let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
             let finished = planned.accept(&events, pending()).await?;
@@ -151,8 +156,17 @@ impl World {
     /// # Errors
     /// Those of a client.
     pub(crate) async fn connect(&self, host: &Host) -> Result<Connected> {
-        let relays = std::slice::from_ref(&self.addr);
-        net::connect_over(seeded(&self.network, host.bind(0)), relays, Expect::Pin(self.pin), self.tuning).await
+        self.dialer(host).dial().await
+    }
+
+    /// What connects a host to the relay, each time from another port.
+    fn dialer(&self, host: &Host) -> Dialer {
+        let (addr, expect, tuning) = (self.addr.clone(), Expect::Pin(self.pin), self.tuning);
+        let (network, host) = (self.network.clone(), host.clone());
+        Dialer::with(move || {
+            let (socket, addr) = (seeded(&network, host.bind(0)), addr.clone());
+            async move { net::connect_over(socket, std::slice::from_ref(&addr), expect, tuning).await }
+        })
     }
 }
 

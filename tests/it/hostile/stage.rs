@@ -110,10 +110,11 @@ impl Stage {
         self.recv_with(relay, code, self.target(), &["--json", "--yes"]).await
     }
 
-    /// Downloads into `target`, with these options.
+    /// Downloads into `target`, with these options. The first cut is its end.
     pub(crate) async fn recv_with(&self, relay: SocketAddr, code: &str, target: PathBuf, options: &[&str]) -> Run {
         let mut command = self.command();
-        command.args(["recv", "--relay", &relay.to_string(), code, "--out"]).arg(&target).args(options);
+        command.args(["recv", "--retry-for", "0", "--relay", &relay.to_string(), code, "--out"]);
+        command.arg(&target).args(options);
         run(command, target).await
     }
 

@@ -1,0 +1,295 @@
+//! What carries a session: one stream after another.
+//!
+//! A session outlives its stream. Each direction counts its sealed bytes and keeps those that the other end has not
+//! acknowledged, so that after a cut the very same bytes go out again over the next stream, from where the other end
+//! says that it is: nothing is sealed twice, nothing is hashed again. A line that was dead, a relay that started again
+//! and another network are all one thing here: the stream ended ([`Carrier::broken`]), and somebody brings another
+//! ([`Carrier::attach`]).
+//!
+//! Until [`Carrier::outlive`] is called, the end of the stream is the end of the session: a session that nobody has
+//! proved is not kept for anybody.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::{
+    net::{LineError, RecvHalf, SendHalf},
+    wire::{WireError, relay::code::PROTOCOL},
+};
+
+/// The number of the first stream.
+pub(super) const FIRST: u64 = 1;
+
+/// The stream of the moment, for both directions of a session and for who replaces it. A handle: clones share one.
+#[derive(Clone)]
+pub struct Carrier(Arc<Inner>);
+
+struct Inner {
+    now: watch::Sender<Now>,
+    /// The halves of the newest stream, until each direction takes its own.
+    fresh: Mutex<(Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)>,
+    kept: Mutex<Kept>,
+    /// Bytes that have arrived here in order.
+    received: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Now {
+    /// How many streams there were.
+    stream: u64,
+    /// Why the stream of the moment is no good any more.
+    broken: Option<LineError>,
+    outlives: bool,
+    /// Why there will be no other stream.
+    over: Option<LineError>,
+}
+
+/// Half of a stream that nobody has used yet.
+pub(super) struct Fresh<H> {
+    pub(super) half: H,
+    /// Which stream it is of.
+    pub(super) stream: u64,
+    /// The offset in the sealed bytes at which it begins.
+    pub(super) from: u64,
+}
+
+/// Sealed bytes that the other end has not acknowledged.
+#[derive(Default)]
+struct Kept {
+    /// Records, each with the offset at which it begins.
+    records: VecDeque<(u64, Bytes)>,
+    /// The offset behind the last one.
+    end: u64,
+    acknowledged: u64,
+}
+
+impl Carrier {
+    /// Of a session that begins on a stream whose halves both directions have.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            now: watch::Sender::new(Now { stream: FIRST, broken: None, outlives: false, over: None }),
+            fresh: Mutex::default(),
+            kept: Mutex::default(),
+            received: AtomicU64::new(0),
+        }))
+    }
+
+    /// From here on the session waits for another stream where one ends.
+    pub fn outlive(&self) {
+        self.0.now.send_modify(|now| now.outlives = true);
+    }
+
+    /// Goes on over another stream: the other end has `their_received` of our bytes in order, and was told that
+    /// `our_received` of its own are here.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] where it claims what was never sent, or less than it has acknowledged.
+    pub fn attach(
+        &self,
+        send: SendHalf,
+        recv: RecvHalf,
+        their_received: u64,
+        our_received: u64,
+    ) -> Result<(), WireError> {
+        if !self.is_possible(their_received) {
+            return Err(WireError::Malformed);
+        }
+        self.acknowledge(their_received)?;
+        let mut fresh = self.lock_fresh();
+        self.0.now.send_modify(|now| {
+            now.stream += 1;
+            now.broken = None;
+            let stream = now.stream;
+            fresh.0 = Some(Fresh { half: send, stream, from: their_received });
+            fresh.1 = Some(Fresh { half: recv, stream, from: our_received });
+        });
+        Ok(())
+    }
+
+    /// Whether the other end can have so much of our bytes.
+    pub fn is_possible(&self, received: u64) -> bool {
+        let kept = self.lock_kept();
+        (kept.acknowledged..=kept.end).contains(&received)
+    }
+
+    /// The other end has our bytes up to this offset: they are not needed any more.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] where they were never sealed.
+    pub fn acknowledge(&self, received: u64) -> Result<(), WireError> {
+        let mut kept = self.lock_kept();
+        if received > kept.end {
+            return Err(WireError::Malformed);
+        }
+        kept.acknowledged = kept.acknowledged.max(received);
+        let acknowledged = kept.acknowledged;
+        while let Some((at, record)) = kept.records.front()
+            && at + record.len() as u64 <= acknowledged
+        {
+            kept.records.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Bytes that have arrived here in order.
+    pub fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Acquire)
+    }
+
+    /// Waits until the stream is no good any more, and says why.
+    pub async fn broken(&self) -> LineError {
+        let mut now = self.0.now.subscribe();
+        match now.wait_for(|now| now.broken.is_some()).await {
+            Ok(now) => now.broken.clone().unwrap_or(LineError::Short),
+            Err(_) => LineError::Short, // the channel lives in here
+        }
+    }
+
+    /// Waits until there is a good stream again.
+    pub async fn mended(&self) {
+        let _ = self.0.now.subscribe().wait_for(|now| now.broken.is_none()).await;
+    }
+
+    /// Whether a stream is awaited.
+    pub fn is_broken(&self) -> bool {
+        self.0.now.borrow().broken.is_some()
+    }
+
+    /// Whether there will be no other stream.
+    pub fn is_over(&self) -> bool {
+        self.0.now.borrow().over.is_some()
+    }
+
+    /// Somebody who knows says that the stream is no good any more.
+    pub fn breaks(&self, why: LineError) {
+        self.break_if(why, |_| true);
+    }
+
+    /// No other stream comes, and this one is not needed any more: who waits for one fails.
+    pub fn give_up(&self, why: LineError) {
+        self.0.now.send_modify(|now| {
+            now.over.get_or_insert(why);
+        });
+    }
+
+    fn break_if(&self, why: LineError, condition: impl Fn(&Now) -> bool) {
+        self.0.now.send_if_modified(|now| {
+            let breaks = now.broken.is_none() && now.over.is_none() && condition(now);
+            if breaks {
+                if !now.outlives {
+                    now.over = Some(why.clone());
+                }
+                now.broken = Some(why);
+            }
+            breaks
+        });
+    }
+
+    /// A half of this stream has failed: gives the reason back where no other stream can help.
+    pub(super) fn failed(&self, stream: u64, why: LineError) -> Result<(), LineError> {
+        if !can_be_mended(&why) {
+            return Err(why);
+        }
+        self.break_if(why, |now| now.stream == stream);
+        match &self.0.now.borrow().over {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Completes when this stream is no longer the one to use.
+    pub(super) async fn replaced(&self, stream: u64) {
+        let gone = |now: &Now| now.stream != stream || now.broken.is_some() || now.over.is_some();
+        let _ = self.0.now.subscribe().wait_for(gone).await;
+    }
+
+    /// The sending half of a stream after this one.
+    pub(super) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, LineError> {
+        self.next(stream, |fresh| fresh.0.take()).await
+    }
+
+    /// The receiving half of a stream after this one.
+    pub(super) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, LineError> {
+        self.next(stream, |fresh| fresh.1.take()).await
+    }
+
+    async fn next<H>(
+        &self,
+        stream: u64,
+        take: impl Fn(&mut (Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)) -> Option<Fresh<H>>,
+    ) -> Result<Fresh<H>, LineError> {
+        let mut now = self.0.now.subscribe();
+        let mut seen = stream;
+        loop {
+            let over = match now.wait_for(|now| now.over.is_some() || now.stream > seen).await {
+                Ok(now) => {
+                    seen = now.stream;
+                    now.over.clone()
+                }
+                Err(_) => Some(LineError::Short), // the channel lives in here
+            };
+            if let Some(fresh) = take(&mut self.lock_fresh()) {
+                return Ok(fresh);
+            }
+            if let Some(why) = over {
+                return Err(why);
+            }
+        }
+    }
+
+    /// Keeps a record until it is acknowledged.
+    pub(super) fn keep(&self, record: Bytes) {
+        let mut kept = self.lock_kept();
+        let at = kept.end;
+        kept.end += record.len() as u64;
+        kept.records.push_back((at, record));
+    }
+
+    /// What is kept from this offset on, to the end of its record; nothing at the end.
+    pub(super) fn kept(&self, from: u64) -> Result<Bytes, WireError> {
+        let kept = self.lock_kept();
+        if from == kept.end {
+            return Ok(Bytes::new());
+        }
+        let index = kept.records.partition_point(|(at, record)| at + record.len() as u64 <= from);
+        match kept.records.get(index) {
+            Some((at, record)) if *at <= from => Ok(record.slice((from - at) as usize..)),
+            _ => Err(WireError::Malformed), // acknowledged before it was sent
+        }
+    }
+
+    pub(super) fn note_received(&self, received: u64) {
+        self.0.received.store(received, Ordering::Release);
+    }
+
+    fn lock_fresh(&self) -> MutexGuard<'_, (Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)> {
+        self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Carrier {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether another stream may do better: not where the other end does not keep to the protocol.
+fn can_be_mended(why: &LineError) -> bool {
+    match why {
+        LineError::Lost(_) | LineError::Short => true,
+        LineError::Ended(code) => *code != PROTOCOL,
+        LineError::TooFarAhead | LineError::Wire(_) => false,
+    }
+}

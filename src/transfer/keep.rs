@@ -1,0 +1,214 @@
+//! The receiver's side of a session that outlives its stream: watches the line, and brings another stream.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::{
+    Events,
+    again::{self, SILENT},
+    ask::ask,
+    carrier::Carrier,
+    failure::{cut, silent},
+};
+use crate::{
+    code::Slot,
+    crypto::Attaching,
+    error::{Error, Kind},
+    event::Event,
+    net::{Connection, Dialer, LineError, endpoint},
+    wire::{
+        frame,
+        peer::{Alert, AlertReason, Attach, Attached, MAX_CLEAR_BODY},
+        relay::{Connect, Connected},
+    },
+};
+
+/// How long the sender may take to answer who comes back.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a receiver comes back to its relay after a cut.
+#[derive(Clone)]
+pub struct Redial {
+    /// Makes a connection to it.
+    pub dialer: Dialer,
+    /// For how long it is tried; zero: not at all.
+    pub retry_for: Duration,
+}
+
+/// What is kept going.
+pub(super) struct Session {
+    pub(super) slot: Slot,
+    pub(super) carrier: Carrier,
+    pub(super) attaching: Attaching,
+    pub(super) connection: Connection,
+}
+
+/// Why no other stream could be brought.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    /// It was tried for long enough, or cannot be.
+    Failed(Error),
+    /// The sender is there and does not know the session: its process is another one.
+    Unknown,
+}
+
+/// Keeps a session going for as long as this lives.
+pub(super) struct Keeper {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    verdict: Arc<OnceLock<Verdict>>,
+    happened: mpsc::Receiver<Event>,
+}
+
+impl Keeper {
+    /// Begins to.
+    pub(super) fn new(session: Session, back: Redial) -> Self {
+        session.carrier.outlive();
+        let (events, happened) = Events::channel();
+        let verdict = Arc::new(OnceLock::new());
+        let (stop, stopped) = oneshot::channel();
+        let mut keeping = Keeping { session, back, events, number: 0, connected: None };
+        let to_set = Arc::clone(&verdict);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                failed = keeping.run() => {
+                    let _ = to_set.set(failed);
+                    let why = keeping.session.carrier.broken().await;
+                    keeping.session.carrier.give_up(why);
+                }
+                _ = stopped => {}
+            }
+            if let Some(connected) = keeping.connected {
+                connected.close().await;
+            }
+        });
+        Self { task, stop, verdict, happened }
+    }
+
+    /// Reports what happens to the line, for as long as this is polled.
+    pub(super) async fn tell<T>(&mut self, events: &Events) -> T {
+        while let Some(event) = self.happened.recv().await {
+            events.report(event).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Why no other stream could be brought, where that is so.
+    pub(super) fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.get()
+    }
+
+    /// The session is over: takes leave of the relay, where this has a connection of its own to it.
+    pub(super) async fn close(self) {
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}
+
+struct Keeping {
+    session: Session,
+    back: Redial,
+    events: Events,
+    /// Of the last question.
+    number: u64,
+    /// Keeps the socket of a later connection open.
+    connected: Option<endpoint::Connected>,
+}
+
+/// How one try to come back failed.
+enum Failed {
+    /// Another one may do better.
+    Again(Error),
+    /// None will.
+    For(Verdict),
+}
+
+impl Keeping {
+    /// Brings one stream after another, until none can be brought.
+    async fn run(&mut self) -> Verdict {
+        loop {
+            let why = tokio::select! {
+                why = self.session.carrier.broken() => why,
+                lost = self.session.connection.silent(SILENT) => {
+                    self.session.carrier.breaks(lost.into());
+                    self.session.carrier.broken().await
+                }
+            };
+            if let Err(failed) = self.come_back(&why).await {
+                return failed;
+            }
+        }
+    }
+
+    async fn come_back(&mut self, why: &LineError) -> Result<(), Verdict> {
+        let deadline = Instant::now() + self.back.retry_for;
+        let mut reason = cut(why);
+        if self.back.retry_for.is_zero() {
+            return Err(Verdict::Failed(reason));
+        }
+        let mut is_dead = matches!(why, LineError::Lost(_));
+        let mut waits = again::waits(true);
+        for attempt in 1.. {
+            self.events.mention(Event::Reconnecting { attempt, reason: reason.message().to_owned() });
+            match timeout_at(deadline, self.try_once(is_dead)).await {
+                Ok(Ok(())) => {
+                    self.events.mention(Event::Reconnected { attempt });
+                    return Ok(());
+                }
+                Ok(Err(Failed::For(verdict))) => return Err(verdict),
+                Ok(Err(Failed::Again(e))) => reason = e,
+                Err(_) => break,
+            }
+            is_dead = true;
+            if let Some(wait) = waits.next() {
+                sleep(wait).await;
+            }
+        }
+        let hint = "the same command goes on with what is here, once the line or the sender is back";
+        let tried = humantime::format_duration(self.back.retry_for);
+        let message = format!("tried for {tried} in vain: {}", reason.message());
+        Err(Verdict::Failed(Error::new(Kind::Network, message).hint(hint)))
+    }
+
+    /// Asks the sender to go on: over the connection that there is, or over another one.
+    async fn try_once(&mut self, is_dead: bool) -> Result<(), Failed> {
+        if is_dead {
+            self.session.connection.close();
+            let connected = self.back.dialer.dial().await.map_err(Failed::Again)?;
+            self.session.connection = connected.connection.clone();
+            self.connected = Some(connected);
+        }
+        let Session { slot, carrier, attaching, connection } = &self.session;
+        self.number += 1;
+        let received = carrier.received();
+        let question = Attach {
+            id: attaching.id(),
+            number: self.number,
+            received,
+            tag: attaching.question(self.number, received),
+        };
+        let mut bytes = Vec::new();
+        frame::encode(&question, &mut bytes).map_err(|e| Failed::Again(cut(&e.into())))?;
+        let connect = Connect { slot: *slot, token: None };
+        let (send, mut recv, Connected { .. }) =
+            ask(connection, &connect, &Bytes::from(bytes)).await.map_err(Failed::Again)?;
+        let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
+        let answer = answer.map_err(|_| Failed::Again(silent()))?.map_err(|e| Failed::Again(cut(&e)))?;
+        if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {
+            return Err(Failed::For(Verdict::Unknown));
+        }
+        let nonsense = || Failed::Again(cut(&LineError::Short));
+        let answer: Attached = answer.frame().decode().map_err(|_| nonsense())?;
+        attaching.verify_answer(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
+        carrier.attach(send, recv, answer.received, received).map_err(|_| nonsense())
+    }
+}

@@ -1,0 +1,146 @@
+//! The proved sessions of a share, while their processes live: each outlives its streams.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::{carrier::Carrier, handshake::Established};
+use crate::{
+    crypto::Attaching,
+    net::{LineError, RecvHalf, SendHalf},
+    wire::peer::{Attach, Attached},
+};
+
+/// How long a session waits for another stream.
+const OUTLIVES: Duration = Duration::from_secs(10 * 60);
+
+/// A session that has waited for so long gives way to a receiver who is there.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
+
+/// All of them, by what they are called.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<[u8; 16], Arc<Live>>>);
+
+/// One of them.
+struct Live {
+    carrier: Carrier,
+    attaching: Attaching,
+    /// The highest number of a question that was answered.
+    number: Mutex<u64>,
+    broken_since: Mutex<Option<Instant>>,
+    give_way: Notify,
+}
+
+impl Sessions {
+    /// Takes a session in, until what this gives is dropped. It outlives its stream where its receiver comes back.
+    pub(super) fn enter(self: &Arc<Self>, session: &Established) -> Entered {
+        if session.returns {
+            session.carrier.outlive();
+        }
+        let live = Arc::new(Live {
+            carrier: session.carrier.clone(),
+            attaching: session.attaching.clone(),
+            number: Mutex::new(0),
+            broken_since: Mutex::new(None),
+            give_way: Notify::new(),
+        });
+        self.lock().insert(live.attaching.id(), Arc::clone(&live));
+        Entered { sessions: Arc::clone(self), live }
+    }
+
+    /// Goes on with a session over this stream; gives the stream back where there is no such session, or it is not its
+    /// receiver who asks.
+    pub(super) async fn attach(
+        &self,
+        question: &Attach,
+        (mut send, recv): (SendHalf, RecvHalf),
+    ) -> Result<(), SendHalf> {
+        let live = self.lock().get(&question.id).cloned();
+        let Some((live, answer)) = live.and_then(|live| live.answer(question).map(|answer| (live, answer))) else {
+            return Err(send);
+        };
+        if send.say(&answer).await.is_ok() {
+            let _ = live.carrier.attach(send, recv, question.received, answer.received); // it was possible just now
+        }
+        Ok(())
+    }
+
+    /// Ends the session that has waited longest for another stream; `false` where none has for long.
+    pub(super) fn make_room(&self) -> bool {
+        let sessions = self.lock();
+        let waiting = sessions.values().filter_map(|live| live.broken_since().map(|since| (since, live)));
+        let longest = waiting.min_by_key(|(since, _)| *since).filter(|(since, _)| since.elapsed() >= GIVES_WAY_AFTER);
+        longest.map(|(_, live)| live.give_way.notify_one()).is_some()
+    }
+
+    /// Whether there is any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<Live>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// The answer to a question that is the receiver's, new, and possible.
+    fn answer(&self, question: &Attach) -> Option<Attached> {
+        self.attaching.verify_question(question.number, question.received, &question.tag).ok()?;
+        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        if question.number <= *number || !self.carrier.is_possible(question.received) {
+            return None;
+        }
+        *number = question.number;
+        let received = self.carrier.received();
+        Some(Attached { received, tag: self.attaching.answer(&question.tag, received) })
+    }
+
+    fn broken_since(&self) -> Option<Instant> {
+        *self.broken_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_broken(&self, since: Option<Instant>) {
+        *self.broken_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A session that is in.
+pub(super) struct Entered {
+    sessions: Arc<Sessions>,
+    live: Arc<Live>,
+}
+
+impl Entered {
+    /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
+    /// time when it begins to wait.
+    pub(super) async fn abandoned(&self, waits: impl Fn(&LineError)) -> LineError {
+        loop {
+            let why = self.live.carrier.broken().await;
+            if self.live.carrier.is_over() {
+                return std::future::pending().await; // who reads has the reason
+            }
+            waits(&why);
+            self.live.set_broken(Some(Instant::now()));
+            tokio::select! {
+                biased;
+                () = self.live.carrier.mended() => self.live.set_broken(None),
+                () = self.live.give_way.notified() => return why,
+                () = sleep(OUTLIVES) => return why,
+            }
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.sessions.lock().remove(&self.live.attaching.id());
+    }
+}
