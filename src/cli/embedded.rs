@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::running::Reach;
+use super::{relay::tickets, running::Reach};
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
@@ -23,7 +23,7 @@ pub(super) struct Embedded {
     clamped: Option<Clamped>,
     token: Vec<u8>,
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Result<()>>,
 }
 
 impl Embedded {
@@ -43,7 +43,8 @@ impl Embedded {
         }
         let clamped = listener.clamped();
         let token = rand::random::<[u8; 32]>().to_vec();
-        let config = relay::Config { register_token: Some(token.clone()), ..relay::Config::default() };
+        let tickets = tickets(&identity);
+        let config = relay::Config { register_token: Some(token.clone()), tickets, ..relay::Config::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;

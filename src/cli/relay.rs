@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     event::{Event, StopReason},
     net::{self, Identity, Tuning},
-    relay::{self, Config},
+    relay::{self, Config, Journal, Tickets},
     state::StateDir,
 };
 
@@ -24,6 +24,12 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     if let Some(clamped) = listener.clamped() {
         console.show(&buffers::warning(&clamped))?;
     }
-    relay::serve(listener, Config::default(), interrupted).await;
+    let config = Config { tickets: tickets(&identity), journal: Some(Journal::new(certs)), ..Config::default() };
+    relay::serve(listener, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
+}
+
+/// The tickets of a relay that keeps its identity.
+pub(super) fn tickets(identity: &Identity) -> Tickets {
+    Tickets::new(identity.derive("qshare relay 2026 tickets"))
 }

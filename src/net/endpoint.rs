@@ -8,6 +8,7 @@ use std::{
 };
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::HashedConnectionIdGenerator;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -81,7 +82,7 @@ pub fn listen_on(socket: Socket, identity: &Identity, tuning: Tuning) -> Result<
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET, tuning.congestion)));
     let (clamped, ways) = (socket.clamped(), socket.ways());
-    let endpoint = endpoint(socket, Some(config.clone()))?;
+    let endpoint = endpoint(socket, Some((config.clone(), identity)))?;
     let clamped = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_near));
     Ok(Listener { endpoint, clamped, ways, tuning, config })
 }
@@ -143,13 +144,32 @@ fn is_near(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
 
-fn endpoint(socket: Socket, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint> {
-    let mut config = quinn::EndpointConfig::default();
+fn endpoint(socket: Socket, server: Option<(quinn::ServerConfig, &Identity)>) -> Result<quinn::Endpoint> {
+    let mut config = match &server {
+        Some((_, identity)) => known_again(identity),
+        None => quinn::EndpointConfig::default(),
+    };
+    let server = server.map(|(config, _)| config);
     let _ = config.max_udp_payload_size(LONGEST_PACKET); // fails only outside of 1,200 to 65,527
     let (carrier, seed) = socket.into_parts();
     config.rng_seed(seed);
     quinn::Endpoint::new_with_abstract_socket(config, server, carrier, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))
+}
+
+/// Of an endpoint whose next process tells the clients of this one that it has forgotten them (RFC 9000 section 10.3): it
+/// has the same key for stateless resets, and knows its own connection ids again. Packets with others go unanswered.
+fn known_again(identity: &Identity) -> quinn::EndpointConfig {
+    /// A restart is to be told to all clients at once; a reset is shorter than what it answers.
+    const BETWEEN_RESETS: Duration = Duration::from_micros(100);
+    let key = |purpose| identity.derive(purpose);
+    let resets = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key("qshare relay 2026 stateless reset")[..]);
+    let [a, b, c, d, e, f, g, h, ..] = *key("qshare relay 2026 connection ids");
+    let ids = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let mut config = quinn::EndpointConfig::new(Arc::new(resets));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    config.min_reset_interval(BETWEEN_RESETS);
+    config
 }
 
 /// A connection to a relay, and how it was verified.

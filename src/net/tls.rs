@@ -16,6 +16,8 @@ use rustls::{
     server::ParsedCertificate,
 };
 use sha2::{Digest, Sha256};
+use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::trust::{By, Expect, Verified};
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
 
 const CERTIFICATE: &str = "relay.crt";
 const KEY: &str = "relay.key";
+const SECRET: &str = "relay.secret";
 
 /// A PEM file longer than this is not one of ours.
 const LONGEST_PEM: u64 = 256 * 1024;
@@ -43,15 +46,17 @@ fn provider(aes: Aes) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { cipher_suites: cipher_suites.to_vec(), ..rustls::crypto::ring::default_provider() })
 }
 
-/// A relay's certificate chain and private key.
+/// A relay's certificate chain and private key, and a secret that outlives its process.
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pin: Pin,
+    secret: Zeroizing<[u8; 32]>,
 }
 
 impl Identity {
     /// Reads `relay.crt` and `relay.key` from `dir`; where there is neither, makes a self-signed pair (the key 0600).
+    /// Beside them is `relay.secret`, which is made where it is missing; where it cannot be written, it is forgotten.
     ///
     /// # Errors
     /// [`Kind::Disk`] where one of the two is missing, cannot be read or written, or is no PEM.
@@ -72,12 +77,17 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| bad(KEY, "is no PEM of a private key"))?;
         let leaf = chain.first().ok_or_else(|| bad(CERTIFICATE, "has no certificate in it"))?;
         let pin = pin_of(leaf).map_err(|_| bad(CERTIFICATE, "has a certificate that cannot be read"))?;
-        Ok(Self { chain, key, pin })
+        Ok(Self { chain, key, pin, secret: secret(dir)? })
     }
 
     /// The pin of the key: what clients may be told to expect.
     pub fn pin(&self) -> Pin {
         self.pin
+    }
+
+    /// A key for one purpose, from the secret.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(purpose, &self.secret[..]))
     }
 
     /// The server's side of TLS 1.3, on a processor that does AES like this. The client's order of suites counts, unless
@@ -100,6 +110,22 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("pin", &self.pin).finish_non_exhaustive()
     }
+}
+
+/// Reads the secret, or makes it.
+fn secret(dir: &StateDir) -> Result<Zeroizing<[u8; 32]>> {
+    if let Some(kept) = dir.read(SECRET, 32)? {
+        let kept = Zeroizing::new(kept);
+        return <[u8; 32]>::try_from(&kept[..]).map(Zeroizing::new).map_err(|_| {
+            Error::new(Kind::Disk, format!("{} is damaged", dir.path(SECRET).display()))
+                .hint("remove it to have a new one made; senders then get new codes")
+        });
+    }
+    let made = Zeroizing::new(rand::random::<[u8; 32]>());
+    if let Err(e) = dir.write(SECRET, &made[..]) {
+        warn!("senders will get new codes after a restart: {e}");
+    }
+    Ok(made)
 }
 
 /// Makes a self-signed pair and stores it. Clients recognise it by its pin, so that its names say nothing.

@@ -69,6 +69,11 @@ impl Connection {
         self.quic.closed().await.into()
     }
 
+    /// Whether it is gone.
+    pub fn is_closed(&self) -> bool {
+        self.quic.close_reason().is_some()
+    }
+
     /// Waits until nothing at all was heard of the other side for `limit`, or the connection is gone. Both sides speak
     /// every few seconds where they have nothing to say, so that a line that is silent for longer is dead.
     pub async fn silent(&self, limit: Duration) -> Lost {

@@ -2,16 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-use tracing::debug;
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
 
 use super::{
     bridge,
     client::Client,
+    journal::Journal,
     memory::Memory,
-    registry::{Lease, Registry},
+    registry::{Found, Lease, Registry},
+    tickets::{Tickets, now},
 };
 use crate::{
+    error::Result,
     net::{LineError, Listener, RecvHalf, SendHalf},
     wire::{
         Frame, Message, WireError,
@@ -44,6 +50,10 @@ pub struct Config {
     pub connections: usize,
     /// What a sender must show to get a slot; `None` lets everybody share.
     pub register_token: Option<Vec<u8>>,
+    /// What clients find each other with after a cut.
+    pub tickets: Tickets,
+    /// Where issued slots are kept over a restart, if anywhere.
+    pub journal: Option<Journal>,
 }
 
 impl Default for Config {
@@ -51,17 +61,35 @@ impl Default for Config {
         /// Thirty-two bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
         const MEMORY: usize = 1024 * 1024 * 1024;
         let memory = Memory::new(MEMORY);
-        Self { bridge_bytes: 32 * 1024 * 1024, memory, senders: 10_000, connections: 20_000, register_token: None }
+        Self {
+            bridge_bytes: 32 * 1024 * 1024,
+            memory,
+            senders: 10_000,
+            connections: 20_000,
+            register_token: None,
+            tickets: Tickets::random(),
+            journal: None,
+        }
     }
 }
 
 /// Serves until `shutdown` completes, then says goodbye to every client.
-pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Output = ()>) {
-    let relay = Arc::new(Relay { registry: Registry::new(config.senders), config, listener });
+///
+/// # Errors
+/// [`Kind::Disk`](crate::error::Kind::Disk) where the journal cannot be read.
+pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Output = ()>) -> Result<()> {
+    let issued = match &config.journal {
+        Some(journal) => journal.read()?,
+        None => Vec::new(),
+    };
+    let relay = Arc::new(Relay { registry: Registry::new(config.senders, issued), config, listener });
     tokio::pin!(shutdown);
+    let keeping = relay.keep_journal();
+    tokio::pin!(keeping);
     loop {
         let incoming = tokio::select! {
             incoming = relay.listener.accept() => incoming,
+            never = &mut keeping => never,
             () = &mut shutdown => break,
         };
         let Some(incoming) = incoming else { break };
@@ -74,8 +102,10 @@ pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Out
             tokio::spawn(Arc::clone(&relay).client(incoming));
         }
     }
+    relay.write_journal().await;
     relay.listener.close(ENDED);
     let _ = timeout(GOODBYE, relay.listener.idle()).await;
+    Ok(())
 }
 
 struct Relay {
@@ -85,6 +115,26 @@ struct Relay {
 }
 
 impl Relay {
+    /// Writes down what was issued, soon after it was.
+    async fn keep_journal<T>(&self) -> T {
+        /// Many senders may come at once.
+        const GATHER: Duration = Duration::from_millis(200);
+        loop {
+            self.registry.changed().await;
+            sleep(GATHER).await;
+            self.write_journal().await;
+        }
+    }
+
+    async fn write_journal(&self) {
+        let Some(journal) = self.config.journal.clone() else { return };
+        let issued = self.registry.issued();
+        let written = spawn_blocking(move || journal.write(&issued)).await;
+        if let Ok(Err(e)) = written {
+            warn!("issued slots are not written down: {e}");
+        }
+    }
+
     async fn client(self: Arc<Self>, incoming: quinn::Incoming) {
         let Ok(Ok(connection)) = timeout(PATIENCE, self.listener.admit(incoming)).await else { return };
         let client = Client::new(connection);
@@ -131,11 +181,13 @@ impl Relay {
         if !self.may_register(request.token.as_deref()) {
             return reject(send, Rejection::Token, 0).await;
         }
-        let Some(lease) = self.registry.register(client.clone()) else {
+        let ticket = request.ticket.and_then(|ticket| self.config.tickets.check(&ticket, now()));
+        let Some(lease) = self.registry.register(client.clone(), ticket) else {
             return reject(send, Rejection::Full, 60).await;
         };
         debug!("a sender has a slot");
-        send.say(&Registered { slot: lease.slot(), ticket: Vec::new(), limits: self.limits() }).await?;
+        let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), now());
+        send.say(&Registered { slot: lease.slot(), ticket, limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
         Ok(())
@@ -143,14 +195,19 @@ impl Relay {
 
     /// A receiver: behind the reply, its stream is a bridge to the sender.
     async fn connect(&self, request: Connect, mut send: SendHalf, recv: RecvHalf) -> Result<(), LineError> {
-        let Some(sender) = self.registry.find(request.slot) else {
-            return reject(&mut send, Rejection::NotFound, 0).await;
+        let before = request.pass.and_then(|pass| self.config.tickets.check_pass(request.slot, &pass));
+        let (sender, owner) = match self.registry.find(request.slot, before) {
+            Found::Sender(sender, owner) => (sender, owner),
+            Found::Nothing => return reject(&mut send, Rejection::NotFound, 0).await,
+            Found::Ended => return reject(&mut send, Rejection::Ended, 0).await,
+            Found::Away => return reject(&mut send, Rejection::Away, 1).await,
         };
         let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open()).await else {
             return reject(&mut send, Rejection::Full, 10).await;
         };
         far.0.say(&Incoming {}).await?;
-        send.say(&Connected { limits: self.limits() }).await?;
+        let pass = self.config.tickets.pass(request.slot, owner);
+        send.say(&Connected { limits: self.limits(), pass }).await?;
         debug!("a receiver is bridged");
         bridge::run((send, recv), far, self.config.bridge_bytes, &self.config.memory).await;
         debug!("a bridge ended");
@@ -188,10 +245,11 @@ impl Asked {
 
 /// Keeps the slot until the sender finishes or loses its stream. It has nothing more to say on it.
 async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), LineError> {
-    let end = recv.read().await;
-    drop(lease);
-    match end? {
-        None => Ok(()),
+    match recv.read().await? {
+        None => {
+            lease.end();
+            Ok(())
+        }
         Some(_) => Err(WireError::Malformed.into()),
     }
 }

@@ -1,8 +1,16 @@
-//! When to try again, after a line has died.
+//! When and how to try again, after a line has died.
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::{task::JoinSet, time::sleep};
+
+use super::Events;
+use crate::{
+    error::Error,
+    event::Event,
+    net::{Dialer, endpoint::Connected},
+};
 
 /// The longest wait between two tries while a download waits for them, before chance adds as much again at the most.
 const BUSY: Duration = Duration::from_secs(1);
@@ -13,9 +21,70 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long a line may be silent while a download runs.
 pub(super) const SILENT: Duration = Duration::from_millis(5_500);
 
-/// The waits before the tries from the second on: they double, and chance keeps many ends of one relay from coming all
-/// at once. `busy` says whether a download waits.
-pub(super) fn waits(busy: bool) -> impl Iterator<Item = Duration> {
+/// Tries to come back, one after another.
+pub(super) struct Tries<'a> {
+    dialer: &'a Dialer,
+    events: &'a Events,
+    waits: ExponentialBackoff,
+    busy: bool,
+    made: u64,
+}
+
+impl<'a> Tries<'a> {
+    /// None yet; `busy` says whether a download waits for them.
+    pub(super) fn new(dialer: &'a Dialer, events: &'a Events, busy: bool) -> Self {
+        Self { dialer, events, waits: waits(busy), busy, made: 0 }
+    }
+
+    /// The next try begins, because of this.
+    pub(super) fn next(&mut self, reason: &Error) {
+        self.made += 1;
+        let reason = reason.message().to_owned();
+        self.events.mention(Event::Reconnecting { attempt: self.made, reason });
+    }
+
+    /// Makes a connection, however long that takes. A try goes on while the next one is made: over a line that comes
+    /// back, the first packet of a new one is there before the next packet of an old one.
+    pub(super) async fn connect(&mut self, mut reason: Error) -> Connected {
+        let mut trying = JoinSet::new();
+        loop {
+            let dialer = self.dialer.clone();
+            trying.spawn(async move { dialer.dial().await });
+            let over = self.wait();
+            tokio::pin!(over);
+            loop {
+                tokio::select! {
+                    Some(Ok(tried)) = trying.join_next() => match tried {
+                        Ok(connected) => return connected,
+                        Err(e) => reason = e,
+                    },
+                    () = &mut over => break,
+                }
+            }
+            self.next(&reason);
+        }
+    }
+
+    /// Waits until it is time for the next try.
+    pub(super) fn wait(&mut self) -> impl Future<Output = ()> + use<> {
+        sleep(self.waits.next().unwrap_or(BUSY))
+    }
+
+    /// Whether a download waits now: the waits begin anew where that is not what it was.
+    pub(super) fn set_busy(&mut self, busy: bool) {
+        if self.busy != busy {
+            (self.busy, self.waits) = (busy, waits(busy));
+        }
+    }
+
+    /// One was good.
+    pub(super) fn succeeded(&self) {
+        self.events.mention(Event::Reconnected { attempt: self.made });
+    }
+}
+
+/// The waits between the tries: they double, and chance keeps many ends of one relay from coming all at once.
+fn waits(busy: bool) -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(if busy { BUSY } else { IDLE })

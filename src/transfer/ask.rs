@@ -6,26 +6,50 @@ use tokio::time::timeout;
 
 use super::failure::{cut, rejected_by_relay};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind},
     net::{Connection, LineError, RecvHalf, SendHalf},
     wire::{
         Message, WireError, frame,
-        relay::{MAX_BODY, Rejected},
+        relay::{MAX_BODY, Rejected, Rejection},
     },
 };
 
 /// A relay answers within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How a relay did not do what it was asked for.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It said no.
+    Rejected(Rejection),
+    /// There was no answer that makes sense.
+    Failed(Error),
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(reason) => rejected_by_relay(reason),
+            Refused::Failed(e) => e,
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
 /// Opens a stream, says `question` and at once what is to stand `behind` it, and takes the relay's answer.
 ///
 /// # Errors
-/// [`Kind::NotFound`] and [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
+/// [`Refused`].
 pub(super) async fn ask<Q: Message, A: Message>(
     connection: &Connection,
     question: &Q,
     behind: &[u8],
-) -> Result<(SendHalf, RecvHalf, A)> {
+) -> Result<(SendHalf, RecvHalf, A), Refused> {
     let asking = async {
         let (mut send, mut recv) = connection.open().await?;
         let mut bytes = Vec::new();
@@ -41,7 +65,7 @@ pub(super) async fn ask<Q: Message, A: Message>(
     let answer = answer.frame();
     let nonsense = |e: WireError| cut(&e.into());
     if answer.kind == Rejected::TYPE {
-        return Err(rejected_by_relay(answer.decode::<Rejected>().map_err(nonsense)?.reason));
+        return Err(Refused::Rejected(answer.decode::<Rejected>().map_err(nonsense)?.reason));
     }
     Ok((send, recv, answer.decode().map_err(nonsense)?))
 }

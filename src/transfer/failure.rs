@@ -131,6 +131,8 @@ pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
         Rejection::Token => {
             Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
         }
+        Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint("ask for a new code"),
+        Rejection::Away => Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment"),
         Rejection::Full => {
             Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
         }

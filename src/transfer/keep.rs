@@ -9,13 +9,13 @@ use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::timeout,
 };
 
 use super::{
     Events,
-    again::{self, SILENT},
-    ask::ask,
+    again::{SILENT, Tries},
+    ask::{Refused, ask},
     carrier::Carrier,
     failure::{cut, silent},
 };
@@ -28,7 +28,7 @@ use crate::{
     wire::{
         frame,
         peer::{Alert, AlertReason, Attach, Attached, MAX_CLEAR_BODY},
-        relay::{Connect, Connected},
+        relay::{Connect, Connected, Rejection},
     },
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) carrier: Carrier,
     pub(super) attaching: Attaching,
     pub(super) connection: Connection,
+    /// Shows the relay that this receiver was with this sender.
+    pub(super) pass: Vec<u8>,
 }
 
 /// Why no other stream could be brought.
@@ -150,44 +152,46 @@ impl Keeping {
     }
 
     async fn come_back(&mut self, why: &LineError) -> Result<(), Verdict> {
-        let deadline = Instant::now() + self.back.retry_for;
+        let Redial { dialer, retry_for } = self.back.clone();
         let mut reason = cut(why);
-        if self.back.retry_for.is_zero() {
+        if retry_for.is_zero() {
             return Err(Verdict::Failed(reason));
         }
-        let mut is_dead = matches!(why, LineError::Lost(_));
-        let mut waits = again::waits(true);
-        for attempt in 1.. {
-            self.events.mention(Event::Reconnecting { attempt, reason: reason.message().to_owned() });
-            match timeout_at(deadline, self.try_once(is_dead)).await {
-                Ok(Ok(())) => {
-                    self.events.mention(Event::Reconnected { attempt });
-                    return Ok(());
+        let events = self.events.clone();
+        let trying = async {
+            let mut tries = Tries::new(&dialer, &events, true);
+            let mut is_dead = matches!(why, LineError::Lost(_));
+            loop {
+                tries.next(&reason);
+                if is_dead {
+                    self.session.connection.close();
+                    let connected = tries.connect(reason.clone()).await;
+                    self.session.connection = connected.connection.clone();
+                    self.connected = Some(connected);
                 }
-                Ok(Err(Failed::For(verdict))) => return Err(verdict),
-                Ok(Err(Failed::Again(e))) => reason = e,
-                Err(_) => break,
+                match self.attach().await {
+                    Ok(()) => return Ok(tries.succeeded()),
+                    Err(Failed::For(verdict)) => return Err(verdict),
+                    Err(Failed::Again(e)) => reason = e,
+                }
+                is_dead = self.session.connection.is_closed();
+                tries.wait().await;
             }
-            is_dead = true;
-            if let Some(wait) = waits.next() {
-                sleep(wait).await;
+        };
+        match timeout(retry_for, trying).await {
+            Ok(tried) => tried,
+            Err(_) => {
+                let hint = "the same command goes on with what is here, once the line or the sender is back";
+                let tried = humantime::format_duration(retry_for);
+                let message = format!("tried for {tried} in vain: {}", reason.message());
+                Err(Verdict::Failed(Error::new(Kind::Network, message).hint(hint)))
             }
         }
-        let hint = "the same command goes on with what is here, once the line or the sender is back";
-        let tried = humantime::format_duration(self.back.retry_for);
-        let message = format!("tried for {tried} in vain: {}", reason.message());
-        Err(Verdict::Failed(Error::new(Kind::Network, message).hint(hint)))
     }
 
-    /// Asks the sender to go on: over the connection that there is, or over another one.
-    async fn try_once(&mut self, is_dead: bool) -> Result<(), Failed> {
-        if is_dead {
-            self.session.connection.close();
-            let connected = self.back.dialer.dial().await.map_err(Failed::Again)?;
-            self.session.connection = connected.connection.clone();
-            self.connected = Some(connected);
-        }
-        let Session { slot, carrier, attaching, connection } = &self.session;
+    /// Asks the sender to go on, over the connection that there is.
+    async fn attach(&mut self) -> Result<(), Failed> {
+        let Session { slot, carrier, attaching, connection, pass } = &self.session;
         self.number += 1;
         let received = carrier.received();
         let question = Attach {
@@ -198,9 +202,12 @@ impl Keeping {
         };
         let mut bytes = Vec::new();
         frame::encode(&question, &mut bytes).map_err(|e| Failed::Again(cut(&e.into())))?;
-        let connect = Connect { slot: *slot, token: None };
-        let (send, mut recv, Connected { .. }) =
-            ask(connection, &connect, &Bytes::from(bytes)).await.map_err(Failed::Again)?;
+        let connect = Connect { slot: *slot, token: None, pass: Some(pass.clone()) };
+        let asked = ask(connection, &connect, &Bytes::from(bytes)).await;
+        let (send, mut recv, Connected { .. }) = asked.map_err(|refused| match refused {
+            Refused::Rejected(Rejection::Ended) => Failed::For(Verdict::Failed(refused.into())),
+            other => Failed::Again(other.into()),
+        })?;
         let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
         let answer = answer.map_err(|_| Failed::Again(silent()))?.map_err(|e| Failed::Again(cut(&e)))?;
         if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {

@@ -9,12 +9,13 @@ use std::{
 
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tracing::debug;
 
 use super::{
-    Events, again,
+    Events,
+    again::Tries,
     ask::ask,
     credit::Window,
     failure::{broken, stalled, told},
@@ -88,15 +89,15 @@ impl Line {
     async fn begin(connection: &Connection, code: &Code, back: &Redial) -> Result<(Self, Manifest)> {
         let initiator = if back.retry_for.is_zero() { Initiator::new(code) } else { Initiator::returning(code) };
         let initiator = initiator.map_err(|e| broken(&e.into()))?;
-        let question = Connect { slot: code.slot(), token: None };
+        let question = Connect { slot: code.slot(), token: None, pass: None };
         // Flight 1 does not wait for the relay's answer.
-        let (send, recv, Connected { limits }) = ask(connection, &question, initiator.hello()).await?;
+        let (send, recv, Connected { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
         let established = initiator.finish(send, recv).await?;
         let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
         debug!("the session is proved after {round_trip:?}");
         let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
         incoming.expect(window.most());
-        let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone() };
+        let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone(), pass };
         let keeper = Keeper::new(session, back.clone());
         let mut line = Self { out, incoming, opener, window, keeper, connected: None };
         match line.manifest().await {
@@ -363,28 +364,28 @@ async fn download(
 /// A new session with a sender that has forgotten the old one.
 async fn begin_again(again: &Again, events: &Events) -> Result<(Line, Manifest)> {
     let Again { code, back } = again;
-    let deadline = Instant::now() + back.retry_for;
-    let mut waits = again::waits(true);
-    for attempt in 1.. {
-        let beginning = async {
-            let connected = back.dialer.dial().await?;
-            let begun = Line::begin(&connected.connection, code, back).await;
-            if begun.is_err() {
-                connected.close().await;
-                return begun;
+    let mut reason = Error::new(Kind::Network, "the sender was started again");
+    let beginning = async {
+        let mut tries = Tries::new(&back.dialer, events, true);
+        loop {
+            tries.next(&reason);
+            let connected = tries.connect(reason.clone()).await;
+            match Line::begin(&connected.connection, code, back).await {
+                Ok((line, manifest)) => {
+                    tries.succeeded();
+                    return Ok((Line { connected: Some(connected), ..line }, manifest));
+                }
+                Err(e) if matches!(e.kind(), Kind::Network | Kind::NotFound) => reason = e,
+                Err(e) => return Err(e),
             }
-            begun.map(|(line, manifest)| (Line { connected: Some(connected), ..line }, manifest))
-        };
-        let reason = match beginning.await {
-            Err(e) if matches!(e.kind(), Kind::Network | Kind::NotFound) && Instant::now() < deadline => e,
-            other => return other,
-        };
-        events.report(Event::Reconnecting { attempt, reason: reason.message().to_owned() }).await;
-        if let Some(wait) = waits.next() {
-            sleep(wait).await;
+            connected.close().await;
+            tries.wait().await;
         }
+    };
+    match timeout(back.retry_for, beginning).await {
+        Ok(begun) => begun,
+        Err(_) => Err(reason),
     }
-    std::future::pending().await
 }
 
 /// Whether there are the same names, of the same kinds: content may have changed.

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Events,
-    again::{self, SILENT},
+    again::{SILENT, Tries},
     ask::ask,
     budget::Budget,
     failure::cut,
@@ -246,19 +246,15 @@ impl Share {
     /// Tries until the share has its slot again.
     async fn come_back(&self, back: &Return, ticket: &[u8], lost: Lost) -> (Registration, Connected) {
         let mut reason = cut(&lost.into());
-        let mut waits = None;
-        for attempt in 1.. {
-            self.events.report(Event::Reconnecting { attempt, reason: reason.message().to_owned() }).await;
-            let asking = async {
-                let connected = back.dialer.dial().await?;
-                let ticket = Some(ticket.to_vec()).filter(|ticket| !ticket.is_empty());
-                let registration = Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await?;
-                Ok::<_, Error>((registration, connected))
-            };
-            match asking.await {
-                Ok((registration, connected)) => {
+        let mut tries = Tries::new(&back.dialer, &self.events, !self.sessions.is_empty());
+        loop {
+            tries.next(&reason);
+            let connected = tries.connect(reason).await;
+            let ticket = Some(ticket.to_vec()).filter(|ticket| !ticket.is_empty());
+            match Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await {
+                Ok(registration) => {
                     self.take_slot(registration.slot);
-                    self.events.report(Event::Reconnected { attempt }).await;
+                    tries.succeeded();
                     for event in (back.registered)(&self.code(), &registration.ticket) {
                         self.events.report(event).await;
                     }
@@ -266,17 +262,9 @@ impl Share {
                 }
                 Err(e) => reason = e,
             }
-            let busy = !self.sessions.is_empty();
-            if waits.as_ref().is_none_or(|(for_busy, _)| *for_busy != busy) {
-                waits = Some((busy, again::waits(busy)));
-            }
-            if let Some((_, waits)) = &mut waits
-                && let Some(wait) = waits.next()
-            {
-                sleep(wait).await;
-            }
+            tries.set_busy(!self.sessions.is_empty());
+            tries.wait().await;
         }
-        std::future::pending().await
     }
 
     /// The relay has given this slot. Another one than before makes another code: the old one may lead to somebody else.

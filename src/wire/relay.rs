@@ -52,6 +52,8 @@ pub struct Connect {
     pub slot: Slot,
     /// An access token, where the relay asks for one.
     pub token: Option<Vec<u8>>,
+    /// That of an earlier [`Connected`], from who comes back after a cut.
+    pub pass: Option<Vec<u8>>,
 }
 
 impl Message for Connect {
@@ -78,6 +80,8 @@ impl Message for Registered {
 pub struct Connected {
     /// What the relay allows.
     pub limits: Limits,
+    /// Shows the relay after a cut that this receiver was with this sender before.
+    pub pass: Vec<u8>,
 }
 
 impl Message for Connected {
@@ -113,6 +117,10 @@ pub enum Rejection {
     Token,
     /// No more senders, receivers or slots for now.
     Full,
+    /// To who has a pass: the sender has ended its share.
+    Ended,
+    /// To who has a pass: the sender is not there; it may come back.
+    Away,
 }
 
 /// The relay tells a sender, on a stream that it opens, that a receiver is behind it; the bridge begins here.
@@ -133,13 +141,14 @@ mod tests {
         let slot = Slot::try_from(*b"XKY9").unwrap();
         let limits = Limits { bridge_bytes: 1 << 24 };
         check(&Register { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
-        check(&Connect { slot, token: None }, "0200000005584b593900");
+        check(&Connect { slot, token: None, pass: None }, "0200000006584b59390000");
         check(
             &Registered { slot, ticket: vec![9], limits },
             "110000000a584b59390109808080 08".replace(' ', "").as_str(),
         );
-        check(&Connected { limits }, "120000000480808008");
+        check(&Connected { limits, pass: vec![7] }, "1200000006808080080107");
         check(&Rejected { reason: Rejection::Full, retry_after: 300 }, "130000000302ac02");
+        check(&Rejected { reason: Rejection::Away, retry_after: 1 }, "13000000020401");
         check(&Incoming {}, "2100000000");
     }
 }

@@ -43,7 +43,7 @@ async fn said(line: &Line, bytes: &[u8]) -> Stream {
 
 /// The two ends of a bridge: the receiver's, and the sender's.
 async fn bridge(receiver: &Line, sender: &Line, slot: Slot) -> (Stream, Stream) {
-    let mut near = said(receiver, &bytes_of(&Connect { slot, token: None })).await;
+    let mut near = said(receiver, &bytes_of(&Connect { slot, token: None, pass: None })).await;
     let mut far = within("the relay's stream", sender.connection.accept()).await.unwrap();
     far.1.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
     near.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<Connected>().unwrap();
@@ -83,7 +83,7 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     let relay = Relay::start(Config::default());
     let line = relay.connect().await;
     let slot = Slot::from_number(1);
-    let mut bad_slot = bytes_of(&Connect { slot, token: None });
+    let mut bad_slot = bytes_of(&Connect { slot, token: None, pass: None });
     bad_slot[5..9].copy_from_slice(b"IL01");
     let mut cut_short = bytes_of(&Register { token: Some(vec![1; 100]), ticket: None });
     cut_short.truncate(20);
@@ -157,7 +157,7 @@ async fn slots_that_are_free_resting_or_never_used_answer_alike() {
         let mut answer = None;
         // The relay hears of the sender's end when it does.
         while answer.as_ref().is_none_or(|a: &Vec<u8>| a[0] == Connected::TYPE) {
-            answer = end_of(said(&line, &bytes_of(&Connect { slot, token: None })).await).await.ok();
+            answer = end_of(said(&line, &bytes_of(&Connect { slot, token: None, pass: None })).await).await.ok();
         }
         answers.push(answer.unwrap());
     }
@@ -182,7 +182,8 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
         }
         let ended = end_of((send, recv)).await;
         assert_eq!(ended.is_ok(), end == "finish", "{end}: {ended:?}");
-        let answer = end_of(said(&receiver, &bytes_of(&Connect { slot, token: None })).await).await.unwrap();
+        let answer =
+            end_of(said(&receiver, &bytes_of(&Connect { slot, token: None, pass: None })).await).await.unwrap();
         assert_eq!(answer, bytes_of(&Rejected { reason: Rejection::NotFound, retry_after: 0 }), "{end}");
     }
 }

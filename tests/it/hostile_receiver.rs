@@ -74,7 +74,7 @@ impl Scene {
         let line = self.relay.connect().await;
         let (mut send, mut recv) = line.connection.open().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
-        let request = bytes_of(&Connect { slot: code.slot(), token: None });
+        let request = bytes_of(&Connect { slot: code.slot(), token: None, pass: None });
         send.write(request.into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
@@ -337,7 +337,7 @@ async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
     let (_silent, _stream) = scene.connect(&scene.code()).await; // flight 2 came and is not answered
     let line = scene.relay.connect().await;
     let (mut send, mut recv) = line.connection.open().await.unwrap();
-    send.write(bytes_of(&Connect { slot: scene.code().slot(), token: None }).into()).await.unwrap();
+    send.write(bytes_of(&Connect { slot: scene.code().slot(), token: None, pass: None }).into()).await.unwrap();
     recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
     scene.assert_alive().await;
     let over = Instant::now();
@@ -381,7 +381,7 @@ async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
         let line = scene.relay.connect().await;
         for n in 0..16 {
             let (mut send, mut recv) = line.connection.open().await.unwrap();
-            let request = bytes_of(&Connect { slot: code.slot(), token: None });
+            let request = bytes_of(&Connect { slot: code.slot(), token: None, pass: None });
             send.write(request.into()).await.unwrap();
             recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
             match n % 4 {

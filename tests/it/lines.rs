@@ -1,5 +1,6 @@
 //! The network in memory, and whole transfers over bad lines.
 //!
+//! - [`outages`]: lines that are dead for longer than a connection lives.
 //! - [`pipes`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
 //! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
 //! - [`congestion`]: what our own congestion control makes of a line, alone and beside others.
@@ -13,5 +14,6 @@
 mod clocks;
 mod congestion;
 mod memory;
+mod outages;
 mod pipes;
 mod transfers;

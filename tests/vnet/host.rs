@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::Waker,
 };
 
@@ -62,14 +62,26 @@ impl Host {
     /// # Panics
     /// Where the port is taken.
     pub(crate) fn bind(&self, port: u16) -> Arc<Socket> {
-        let port = self.network.now(|state, _| {
+        let (port, alive) = self.network.now(|state, _| {
             let machine = state.machine(self.ip);
             let port = if port == 0 { machine.free_port() } else { port };
             let inbox = Inbox::new(machine.receive_buffer);
+            let alive = Arc::clone(&inbox.alive);
             assert!(machine.inboxes.insert(port, inbox).is_none(), "{}:{port} is taken", self.ip);
-            port
+            (port, alive)
         });
-        Arc::new(Socket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port)))
+        Arc::new(Socket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port), alive))
+    }
+
+    /// The process behind this port is killed: nothing more goes out or in there, whatever still runs, and the port is free.
+    pub(crate) fn kill(&self, port: u16) {
+        self.network.now(|state, _| {
+            let machine = state.machine(self.ip);
+            if let Some(inbox) = machine.inboxes.get(&port) {
+                inbox.alive.store(false, Ordering::Relaxed);
+            }
+            machine.close(port);
+        });
     }
 
     /// Bytes of payload that each of the sockets opened from now on holds until it is read; more is dropped.

@@ -9,7 +9,10 @@ use std::{
     io::{self, IoSliceMut},
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -48,13 +51,15 @@ pub(super) struct Inbox {
     packets: VecDeque<Packet>,
     held: u64,
     room: u64,
+    pub(super) alive: Arc<AtomicBool>,
     pub(super) reader: Option<Waker>,
     pub(super) overflowed: Tally,
 }
 
 impl Inbox {
     pub(super) fn new(room: u64) -> Self {
-        Self { packets: VecDeque::new(), held: 0, room, reader: None, overflowed: Tally::default() }
+        let alive = Arc::new(AtomicBool::new(true));
+        Self { packets: VecDeque::new(), held: 0, room, alive, reader: None, overflowed: Tally::default() }
     }
 
     pub(super) fn push(&mut self, packet: Packet) {
@@ -85,11 +90,17 @@ impl fmt::Debug for Inbox {
 pub(crate) struct Socket {
     network: Arc<Inner>,
     addr: SocketAddr,
+    /// That of its process was not killed: see [`super::Host::kill`].
+    alive: Arc<AtomicBool>,
 }
 
 impl Socket {
-    pub(super) fn new(network: Arc<Inner>, addr: SocketAddr) -> Self {
-        Self { network, addr }
+    pub(super) fn new(network: Arc<Inner>, addr: SocketAddr, alive: Arc<AtomicBool>) -> Self {
+        Self { network, addr, alive }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
     }
 
     /// Its address.
@@ -100,7 +111,9 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.network.now(|state, _| state.machine(self.addr.ip()).close(self.addr.port()));
+        if self.is_alive() {
+            self.network.now(|state, _| state.machine(self.addr.ip()).close(self.addr.port()));
+        }
     }
 }
 
@@ -113,6 +126,9 @@ impl AsyncUdpSocket for Socket {
         let whole = Bytes::copy_from_slice(transmit.contents);
         let segment = transmit.segment_size.unwrap_or(whole.len()).max(1);
         self.network.now(|state, now| {
+            if !self.is_alive() {
+                return Ok(());
+            }
             if state.machine(self.addr.ip()).paused {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -141,6 +157,9 @@ impl AsyncUdpSocket for Socket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        if !self.is_alive() {
+            return Poll::Pending;
+        }
         self.network.now(|state, _| {
             let machine = state.machine(self.addr.ip());
             let paused = machine.paused;

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     future::pending,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -14,7 +15,7 @@ use qshare::{
     event::{Event, Finished, StopReason},
     manifest::ShareId,
     net::{self, Dialer, Expect, Identity, Tuning, endpoint::Connected},
-    relay,
+    relay::{self, Journal, Tickets},
     state::StateDir,
     transfer::{Budget, Clash, Events, Redial, Registration, Return, Settings, Share, Source, SystemClock, receive},
 };
@@ -42,11 +43,14 @@ pub(crate) struct World {
     pub(crate) host: Host,
     addr: RelayAddr,
     pin: Pin,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
+    config: relay::Config,
+    serving: RefCell<Serving>,
     receivers: RefCell<Vec<Host>>,
     tuning: Tuning,
 }
+
+/// A relay that runs, and what stops it.
+type Serving = (oneshot::Sender<()>, JoinHandle<Result<()>>);
 
 impl World {
     /// Starts a relay on a host of its own.
@@ -60,16 +64,24 @@ impl World {
         let state = StateDir::open(scratch.path("relay")).unwrap();
         let identity = Identity::load_or_create(&state).unwrap();
         let host = network.host();
-        let socket = host.bind(PORT);
-        let addr = RelayAddr::from(socket.addr());
-        let listener = net::listen_on(seeded(network, socket), &identity, tuning).unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(relay::serve(listener, config, async {
-            let _ = stopped.await;
-        }));
+        let addr = RelayAddr::from(SocketAddr::new(host.ip(), PORT));
+        let tickets = Tickets::new(identity.derive("tickets"));
+        let config = relay::Config { tickets, journal: Some(Journal::new(state)), ..config };
+        let serving = RefCell::new(serve(network, &host, &identity, &config, tuning));
         let network = network.clone();
         let (pin, receivers) = (identity.pin(), RefCell::default());
-        Self { network, scratch, host, addr, pin, stop, serving, receivers, tuning }
+        Self { network, scratch, host, addr, pin, config, serving, receivers, tuning }
+    }
+
+    /// Kills the relay: nobody hears of it.
+    pub(crate) fn kill_relay(&self) {
+        self.host.kill(PORT);
+    }
+
+    /// Starts the relay again after it was killed, with the files that it has kept.
+    pub(crate) fn start_relay(&self) {
+        let identity = Identity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
+        *self.serving.borrow_mut() = serve(&self.network, &self.host, &identity, &self.config, self.tuning);
     }
 
     /// Shares files from a new host, which has this way to the relay.
@@ -140,8 +152,9 @@ impl World {
 
     /// Ends the relay: it says goodbye to whoever is connected.
     pub(crate) async fn stop(self) {
-        let _ = self.stop.send(());
-        self.serving.await.unwrap();
+        let (stop, serving) = self.serving.into_inner();
+        let _ = stop.send(());
+        serving.await.unwrap().unwrap();
     }
 
     /// A new host that has this way to the relay.
@@ -168,6 +181,17 @@ impl World {
             async move { net::connect_over(socket, std::slice::from_ref(&addr), expect, tuning).await }
         })
     }
+}
+
+/// Runs a relay on a host.
+fn serve(network: &Network, host: &Host, identity: &Identity, config: &relay::Config, tuning: Tuning) -> Serving {
+    let listener = net::listen_on(seeded(network, host.bind(PORT)), identity, tuning).unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let config = config.clone();
+    let serving = tokio::spawn(relay::serve(listener, config, async {
+        let _ = stopped.await;
+    }));
+    (stop, serving)
 }
 
 /// A socket of which the network's seed and its own address decide what QUIC draws at random.
@@ -258,15 +282,21 @@ impl Received {
     /// Bits of content a second between its middle and its last tenth: without the start, and without the end, at which
     /// nothing is left to send while the last lost packets are waited for.
     pub(crate) fn steady_goodput(&self) -> f64 {
-        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut progress = reported.iter().filter_map(|(at, event)| match event {
-            Event::Progress { bytes, .. } => Some((*at, *bytes)),
-            _ => None,
-        });
+        let mut progress = self.progress().into_iter();
         let mut reaches = |bytes| progress.find(|(_, there)| *there >= bytes).unwrap();
         let (began, before) = reaches(self.finished.bytes / 2);
         let (ended, there) = reaches(self.finished.bytes / 10 * 9);
         (there - before) as f64 * 8.0 / (ended - began).as_secs_f64()
+    }
+
+    /// Bytes of content that were here, and when.
+    pub(crate) fn progress(&self) -> Vec<(Instant, u64)> {
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = reported.iter().filter_map(|(at, event)| match event {
+            Event::Progress { bytes, .. } => Some((*at, *bytes)),
+            _ => None,
+        });
+        progress.collect()
     }
 
     /// What the receiver reported.

@@ -210,7 +210,7 @@ async fn request(
     let mut near = (send, recv);
     let mut far = sender.open().await?;
     far.0.write(bytes_of(&Incoming {}).into()).await?;
-    near.0.write(bytes_of(&Connected { limits }).into()).await?;
+    near.0.write(bytes_of(&Connected { limits, pass: Vec::new() }).into()).await?;
     let there = Direction { way: Way::ToSender, from: near.1, to: far.0, shared: shared.clone() };
     let back = Direction { way: Way::ToReceiver, from: far.1, to: near.0, shared };
     tokio::join!(there.run(listener.clone(), plan.tamper.clone()), back.run(listener, plan.tamper));

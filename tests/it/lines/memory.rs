@@ -64,7 +64,7 @@ fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (World, Memory) {
 }
 
 /// Waits for all of them, which begin in this order.
-async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(super) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut going: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     poll_fn(|cx| {
         for (future, done) in going.iter_mut().filter(|(_, done)| done.is_none()) {
@@ -332,7 +332,7 @@ impl Crook {
         let line = world.connect(host).await.unwrap();
         let (mut send, mut recv) = line.connection.open().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
-        send.write(bytes_of(&Connect { slot: code.slot(), token: None }).into()).await.unwrap();
+        send.write(bytes_of(&Connect { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
         let session = initiator.finish(send, recv).await.unwrap();

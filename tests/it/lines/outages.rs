@@ -1,0 +1,109 @@
+//! Lines that are dead for longer than any connection lives: both ends come back and go on where they were.
+
+use std::{slice::from_ref, time::Duration};
+
+use qshare::{event::Event, relay::Config};
+use tokio::{
+    join,
+    time::{Instant, sleep},
+};
+
+use super::memory::all;
+use crate::vnet::{Line, Sharing, Way, World, mbit, virtually};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+const SIZE: usize = 20_000_000;
+
+/// Which leg dies.
+#[derive(Debug, Clone, Copy)]
+enum Leg {
+    Sender,
+    Receiver,
+    Both,
+}
+
+impl Leg {
+    fn of<'a>(self, up: &'a Way, down: &'a Way) -> Vec<&'a Way> {
+        match self {
+            Self::Sender => vec![up],
+            Self::Receiver => vec![down],
+            Self::Both => vec![up, down],
+        }
+    }
+}
+
+fn failures(sharing: &Sharing) -> usize {
+    sharing.events().iter().filter(|event| matches!(event, Event::DownloadFailed { .. })).count()
+}
+
+#[test]
+fn a_line_that_dies_for_minutes_costs_only_that_time() {
+    for leg in [Leg::Sender, Leg::Receiver, Leg::Both] {
+        for dead in [8 * SECOND, 20 * SECOND, 60 * SECOND, 300 * SECOND] {
+            virtually(1, async |network| {
+                let world = World::new(&network, Config::default());
+                let line = Line::new(mbit(100), 25 * MS);
+                let file = world.scratch.file("file", SIZE);
+                let (up, down) = (network.way(&line), network.way(&line));
+                let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+                let cutting = async {
+                    sleep(800 * MS).await;
+                    let sent = up.there[0].counters().offered.bytes;
+                    leg.of(&up, &down).iter().for_each(|way| way.cut());
+                    sleep(dead).await;
+                    leg.of(&up, &down).iter().for_each(|way| way.heal());
+                    (Instant::now(), sent)
+                };
+                let (received, (healed, _)) = join!(world.receive(&down, &sharing.code), cutting);
+                let received = received.unwrap();
+                assert!(received.holds(&file));
+                let progress = received.progress();
+                let before = progress.iter().filter(|(at, _)| *at < healed).map(|(_, bytes)| *bytes).max().unwrap();
+                let flows = progress.iter().find(|(at, bytes)| *at > healed && *bytes > before).unwrap().0;
+                let sent = up.there[0].counters().offered.bytes as f64 / SIZE as f64;
+                println!("{leg:?} {dead:?}: flows {:?} after the line is back, {sent:.2} sent", flows - healed);
+                assert!(flows - healed <= 3 * SECOND, "{leg:?}, {dead:?}: {:?}", flows - healed);
+                assert!(sent < 1.6, "{leg:?}, {dead:?}: {sent}");
+                assert_eq!(failures(&sharing), 0, "{leg:?}, {dead:?}");
+                sharing.stop().await.unwrap();
+                world.stop().await;
+            });
+        }
+    }
+}
+
+/// A relay that is killed tells nobody, and its next process knows nobody but by their tickets.
+#[test]
+fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
+    for away in [Duration::ZERO, 2 * SECOND, 60 * SECOND] {
+        virtually(1, async |network| {
+            let world = World::new(&network, Config::default());
+            let line = Line::new(mbit(100), 25 * MS);
+            let file = world.scratch.file("file", SIZE);
+            let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
+            let ways = [(); 3].map(|()| network.way(&line));
+            let killing = async {
+                sleep(1500 * MS).await;
+                world.kill_relay();
+                sleep(away).await;
+                world.start_relay();
+                Instant::now()
+            };
+            let receiving = all(ways.iter().map(|way| world.receive(way, &sharing.code)));
+            let (received, back) = join!(receiving, killing);
+            for received in received {
+                let received = received.unwrap();
+                assert!(received.holds(&file));
+                let flows = received.progress().iter().find(|(at, _)| *at > back + 100 * MS).unwrap().0;
+                println!("{away:?}: flows {:?} after the relay is back", flows - back);
+                assert!(flows - back <= 3 * SECOND, "{away:?}: {:?}", flows - back);
+            }
+            assert_eq!(failures(&sharing), 0);
+            let late = world.receive(&network.way(&line), &sharing.code).await.unwrap();
+            assert!(late.holds(&file), "the code is as good as before");
+            sharing.stop().await.unwrap();
+            world.stop().await;
+        });
+    }
+}
