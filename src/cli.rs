@@ -1,17 +1,20 @@
 //! From words to a running command and its exit code.
 //!
-//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them.
+//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them, [`shares`]
+//! shows what [`kept`] keeps.
 
 pub mod args;
 mod buffers;
 mod config;
 mod console;
 mod embedded;
+mod kept;
 pub mod menu;
 mod recv;
 mod relay;
 mod running;
 mod send;
+mod shares;
 mod signals;
 
 use std::time::Duration;
@@ -51,6 +54,7 @@ fn run_args(args: Args) -> u8 {
             Command::Send(args) => send::run(args, &mut console).await,
             Command::Recv(args) => recv::run(args, &mut console).await,
             Command::Relay(args) => relay::run(args, &mut console).await,
+            Command::Shares(args) => shares::run(args, &mut console),
         };
         (console, outcome)
     });

@@ -114,6 +114,13 @@ pub enum Event {
         /// Which try it was.
         attempt: u64,
     },
+    /// shares: what is kept, the last used first.
+    Shares {
+        /// Each of them.
+        shares: Vec<Kept>,
+    },
+    /// shares forget: it is kept no more.
+    Forgotten(Kept),
     /// Something to know that does not end the command.
     Warning {
         /// A stable word for scripts.
@@ -162,6 +169,27 @@ pub struct Sharing {
     pub embedded: bool,
     /// When the share ends by itself: seconds since 1970.
     pub expires: Option<u64>,
+}
+
+/// A share that is kept for its sender to come back.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// The share's identity.
+    pub share: String,
+    /// What receivers type.
+    pub code: Option<Revealed>,
+    /// The share's name.
+    pub name: String,
+    /// What is shared.
+    pub paths: Vec<String>,
+    /// The relay, where it is not one of the sender's own.
+    pub relay: Option<String>,
+    /// Whether it is being shared now.
+    pub running: bool,
+    /// When it was first shared: seconds since 1970.
+    pub made: u64,
+    /// When it is forgotten if it is not shared again.
+    pub expires: u64,
 }
 
 /// One download of a share, as its sender sees it.

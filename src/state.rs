@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::error::{Error, Kind, Result};
@@ -105,6 +105,11 @@ impl StateDir {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| !n.starts_with('.')).collect()
     }
+}
+
+/// Seconds since 1970, for what is to be understood by another process.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Writes a file that nobody else can read, and that must not exist yet.

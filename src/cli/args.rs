@@ -55,6 +55,12 @@ Examples:
   qshare send --once a.pdf b.pdf          two files, one receiver
   qshare send --expire 2h --qr talk.mp4   for two hours, with a QR code";
 
+const SHARES_EXAMPLES: &str = "\
+Examples:
+  qshare shares                           codes, paths, and until when they are kept
+  qshare shares forget holiday/           the next one of this folder gets a new code
+  qshare shares forget --all              all that are not being shared now";
+
 const RECV_EXAMPLES: &str = "\
 Examples:
   qshare recv XKY9-7HQ2ME                 into the current folder, after a question
@@ -117,6 +123,8 @@ pub enum Command {
     Recv(RecvArgs),
     /// Run a relay; it sees neither names nor content
     Relay(RelayArgs),
+    /// List the shares that are kept for their sender to come back, or forget them
+    Shares(SharesArgs),
 }
 
 /// `qshare send`.
@@ -138,7 +146,13 @@ pub struct SendArgs {
     /// End after that time, such as 90s, 2h or 1day; running downloads may finish
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub expire: Option<Duration>,
-    /// Secret characters of the code [default: 5; 8 with --expire above a day]
+    /// Keep the code for that long after an end that was not on purpose; the same path gets it back
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub keep: Duration,
+    /// Take a new code, even where the path has one
+    #[arg(long)]
+    pub new_code: bool,
+    /// Secret characters of the code [default: 5; 8 with --expire or --keep above a day]
     #[arg(long, value_name = "N", value_parser = code_length())]
     pub code_length: Option<usize>,
     /// The name that receivers see [default: from the first path]
@@ -218,6 +232,29 @@ pub struct RelayArgs {
     /// Who decides how fast to send
     #[command(flatten)]
     pub line: LineArgs,
+}
+
+/// `qshare shares`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = SHARES_EXAMPLES)]
+pub struct SharesArgs {
+    /// What to do; nothing lists them.
+    #[command(subcommand)]
+    pub command: Option<SharesCommand>,
+}
+
+/// What to do with the shares that are kept.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SharesCommand {
+    /// Forget shares: the next one of the same path gets a new code
+    Forget {
+        /// Their codes, paths or ids; the first characters of an id will do
+        #[arg(required_unless_present = "all", value_name = "CODE|PATH|ID")]
+        which: Vec<String>,
+        /// All that are not being shared now
+        #[arg(long, conflicts_with = "which")]
+        all: bool,
+    },
 }
 
 /// Reads this process's command line. Where there is nothing to run, it has been shown why, and the exit code is the

@@ -27,16 +27,17 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it on the port of the last time, on 4433, or on any that is free.
+    /// Starts it on the port that its share had, else on that of the last time, on 4433, or on any that is free.
     ///
     /// # Errors
     /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
-    pub(super) fn start(state: &StateDir, tuning: Tuning) -> Result<Self> {
+    pub(super) fn start(state: &StateDir, port: Option<u16>, tuning: Tuning) -> Result<Self> {
         let dir = state.folder("embedded")?;
         let identity = Identity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, tuning);
-        let listener = listen(kept.unwrap_or(DEFAULT_PORT)).or_else(|_| listen(DEFAULT_PORT)).or_else(|_| listen(0))?;
+        let ports = [port, kept, Some(DEFAULT_PORT)].into_iter().flatten();
+        let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
         if kept.is_none() {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
@@ -50,6 +51,11 @@ impl Embedded {
             let _ = stopped.await;
         }));
         Ok(Self { pin: identity.pin(), port, clamped, token, stop, serving })
+    }
+
+    /// Its port.
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where this process and others on this machine reach it.

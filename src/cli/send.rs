@@ -2,14 +2,20 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
-    args::SendArgs, buffers, config, console::Console, embedded::Embedded, running::Running, signals::interrupt,
+    args::SendArgs,
+    buffers, config,
+    console::Console,
+    embedded::Embedded,
+    kept::{Held, Store},
+    running::Running,
+    signals::interrupt,
 };
 use crate::{
     code::{Code, Link, RelayAddr, RelaySpec, Secret},
@@ -26,8 +32,8 @@ const SHORT: usize = 5;
 const LONG: usize = 8;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A budget that was not written for so long is full again, and its share is gone.
-const LEFT_BEHIND: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// So often is written down that a share is in use.
+const TOUCH_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// This many things that were left out are named one by one.
 const NAMED: usize = 10;
@@ -48,32 +54,112 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
         max_downloads: if args.once { Some(1) } else { args.max_downloads },
         expire: args.expire,
     };
-    let source = scan(settings.paths.clone(), settings.name.clone()).await?;
-    warn_skipped(&source, &events).await;
     let state = config::state()?;
+    let relay = config::relay(args.relay)?;
+    let named = relay.as_ref().map(|spec| spec.addr.to_string());
+    let mut held = Store::open(&state)?.take(&settings.paths, named.as_deref(), args.keep)?;
+    let is_long = args.keep > DAY || settings.expire.is_some_and(|expire| expire > DAY);
+    let length = args.code_length.unwrap_or(if is_long { LONG } else { SHORT });
+    let before = held.code().filter(|code| !args.new_code && code.secret().length() == length);
+    if before.is_none() {
+        held.forget_code();
+    }
+    let source = scan(settings.paths.clone(), settings.name.clone(), held.share()).await?;
+    warn_skipped(&source, &events).await;
+    held.set_name(source.manifest().name());
     let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
-    let way = Way::open(&state, config::relay(args.relay)?, tuning, &events).await?;
-    let registration = Registration::ask(way.connected.connection.clone(), way.token(), None).await?;
-    let longer = settings.expire.is_some_and(|expire| expire > DAY);
-    let secret = Secret::random(args.code_length.unwrap_or(if longer { LONG } else { SHORT }))?;
-    let length = secret.length();
-    let code = Code::new(registration.slot(), secret);
+    let way = Way::open(&state, relay, held.port(), tuning, &events).await?;
+    held.set_port(way.embedded.as_ref().map(Embedded::port));
+    let registration = Registration::ask(way.connected.connection.clone(), way.token(), held.ticket()).await?;
+    let code = match before {
+        Some(code) if code.slot() == registration.slot() => code,
+        other => {
+            if other.is_some() {
+                held.forget_code();
+                events.report(new_code()).await;
+            }
+            Code::new(registration.slot(), Secret::random(length)?)
+        }
+    };
+    held.save(&code, registration.ticket())?;
     let _running = way.announce(&state, &code)?;
-    let budget_file = BudgetFile::new(&state, source.manifest().share())?;
-    let budget = Budget::open(Some(budget_file.place()), length, Arc::new(SystemClock))?;
+    let budget = Budget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
     let interrupted = interrupt();
-    events.report(Event::Sharing(way.sharing(&source, &code, settings.expire))).await;
-    let share = Share::new(settings, source, code, budget, events.clone());
-    let back = Return { dialer: way.dialer.clone(), token: way.token(), registered: Box::new(|_, _| Vec::new()) };
-    let outcome = share.run(registration, back, interrupted).await;
+    let sharing = way.sharing(&source, &code, settings.expire);
+    events.report(Event::Sharing(sharing.clone())).await;
+    let share = Share::new(settings, source, code.clone(), budget, events.clone());
+    let held = Arc::new(Mutex::new(held));
+    let back = Return {
+        dialer: way.dialer.clone(),
+        token: way.token(),
+        registered: Box::new(registered(Arc::clone(&held), code, way.linking(), sharing)),
+    };
+    let touching = async {
+        loop {
+            sleep(TOUCH_EVERY).await;
+            let _ = lock(&held).touch(); // where the disk is full, it is kept for a little less
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = share.run(registration, back, interrupted) => outcome,
+        never = touching => never,
+    };
     way.close().await;
+    drop(share);
+    let ended_on_purpose = match &outcome {
+        Ok(_) => true,
+        Err(e) => e.kind() == Kind::Refused, // its code is good no more
+    };
+    if ended_on_purpose {
+        lock(&held).forget();
+    } else {
+        let _ = lock(&held).touch();
+    }
     let reason = outcome?;
     events.report(Event::Stopped { reason }).await;
     Ok(())
 }
 
-async fn scan(paths: Vec<PathBuf>, name: Option<String>) -> Result<Source> {
-    match spawn_blocking(move || Source::scan(&paths, name.as_deref(), ShareId::random())).await {
+/// What is to be done after each registration: the ticket is kept, and a code that has changed is shown.
+fn registered(
+    held: Arc<Mutex<Held>>,
+    code: Code,
+    linking: impl Fn(&Code) -> Link,
+    sharing: Sharing,
+) -> impl Fn(&Code, &[u8]) -> Vec<Event> {
+    let shown = Mutex::new(code);
+    move |code, ticket| {
+        let mut held = lock(&held);
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *shown != *code;
+        let mut events = Vec::new();
+        if is_new {
+            shown.clone_from(code);
+            let link = linking(code).reveal();
+            events.extend([new_code(), Event::Sharing(Sharing { code: code.reveal(), link, ..sharing.clone() })]);
+        }
+        if let Err(e) = held.save(code, ticket) {
+            let hint = e.next_step().map(str::to_owned);
+            events.push(Event::Warning { kind: "state", message: e.message().to_owned(), hint });
+        }
+        events
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn new_code() -> Event {
+    Event::Warning {
+        kind: "new_code",
+        message: "the relay could not give the old code back: there is a new one".to_owned(),
+        hint: Some("tell it to whoever has the old one".to_owned()),
+    }
+}
+
+async fn scan(paths: Vec<PathBuf>, name: Option<String>, share: ShareId) -> Result<Source> {
+    match spawn_blocking(move || Source::scan(&paths, name.as_deref(), share)).await {
         Ok(scanned) => scanned,
         Err(e) => Err(Error::new(Kind::Transfer, format!("the scan failed: {e}"))),
     }
@@ -102,14 +188,20 @@ struct Way {
 }
 
 impl Way {
-    async fn open(state: &StateDir, configured: Option<RelaySpec>, tuning: Tuning, events: &Events) -> Result<Self> {
+    async fn open(
+        state: &StateDir,
+        configured: Option<RelaySpec>,
+        port: Option<u16>,
+        tuning: Tuning,
+        events: &Events,
+    ) -> Result<Self> {
         match configured {
             Some(spec) => {
                 let (connected, dialer) = meet(state, std::slice::from_ref(&spec.addr), &spec, tuning, events).await?;
                 Ok(Self { connected, dialer, spec, embedded: None })
             }
             None => {
-                let embedded = Embedded::start(state, tuning)?;
+                let embedded = Embedded::start(state, port, tuning)?;
                 buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
@@ -129,8 +221,8 @@ impl Way {
         self.embedded.as_ref().map(|e| Running::announce(state, code.slot(), &e.reach())).transpose()
     }
 
-    fn sharing(&self, source: &Source, code: &Code, expire: Option<Duration>) -> Sharing {
-        let manifest = source.manifest();
+    /// What makes the link of a code.
+    fn linking(&self) -> impl Fn(&Code) -> Link + use<> {
         let mut addresses = match &self.embedded {
             Some(embedded) => embedded.addresses(),
             None => vec![self.spec.addr.clone()],
@@ -138,7 +230,12 @@ impl Way {
         let relay = addresses.remove(0);
         let verified = &self.connected.verified;
         let pin = (verified.by != By::Authority).then_some(verified.pin);
-        let link = Link { relay: relay.clone(), alternatives: addresses, code: code.clone(), pin };
+        move |code| Link { relay: relay.clone(), alternatives: addresses.clone(), code: code.clone(), pin }
+    }
+
+    fn sharing(&self, source: &Source, code: &Code, expire: Option<Duration>) -> Sharing {
+        let manifest = source.manifest();
+        let link = self.linking()(code);
         let ends = |after: Duration| (SystemTime::now() + after).duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Sharing {
             schema: SCHEMA,
@@ -148,7 +245,7 @@ impl Way {
             name: manifest.name().to_owned(),
             files: manifest.files(),
             bytes: manifest.bytes(),
-            relay: relay.to_string(),
+            relay: link.relay.to_string(),
             embedded: self.embedded.is_some(),
             expires: expire.map(ends),
         }
@@ -182,28 +279,4 @@ pub(super) async fn meet(
     buffers::warn_once(state, connected.clamped(), events).await;
     let dialer = Dialer::new(addresses.to_vec(), known.expect(spec)?, tuning);
     Ok((connected, dialer))
-}
-
-/// Where a share's guess budget is kept; removed with the share.
-struct BudgetFile {
-    dir: StateDir,
-    name: String,
-}
-
-impl BudgetFile {
-    fn new(state: &StateDir, share: ShareId) -> Result<Self> {
-        let dir = state.folder("shares")?;
-        dir.sweep(LEFT_BEHIND, |_| true);
-        Ok(Self { dir, name: format!("{share}.guesses") })
-    }
-
-    fn place(&self) -> (StateDir, String) {
-        (self.dir.clone(), self.name.clone())
-    }
-}
-
-impl Drop for BudgetFile {
-    fn drop(&mut self) {
-        self.dir.remove(&self.name);
-    }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::tickets::now;
 use crate::{
     code::Slot,
     error::{Error, Kind, Result},
-    state::StateDir,
+    state::{StateDir, now},
 };
 
 const FILE: &str = "slots";

@@ -14,11 +14,12 @@ use super::{
     journal::Journal,
     memory::Memory,
     registry::{Found, Lease, Registry},
-    tickets::{Tickets, now},
+    tickets::Tickets,
 };
 use crate::{
     error::Result,
     net::{LineError, Listener, RecvHalf, SendHalf},
+    state::now,
     wire::{
         Frame, Message, WireError,
         relay::{

@@ -9,7 +9,7 @@
 //! ticket: | 1 | slot, 4 | owner, 16 | issued, 8 | MAC, 32 |        pass: | owner, 16 | MAC, 32 |
 //! ```
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -92,11 +92,6 @@ impl Tickets {
     fn mac(&self, label: &[u8], said: &[u8]) -> blake3::Hash {
         blake3::Hasher::new_keyed(&self.0).update(label).update(said).finalize()
     }
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct Carrier(Arc<Inner>);
 struct Inner {
     now: watch::Sender<Now>,
     /// The halves of the newest stream, until each direction takes its own.
-    fresh: Mutex<(Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)>,
+    fresh: Mutex<FreshStream>,
     kept: Mutex<Kept>,
     /// Bytes that have arrived here in order.
     received: AtomicU64,
@@ -59,6 +59,13 @@ pub(super) struct Fresh<H> {
     pub(super) stream: u64,
     /// The offset in the sealed bytes at which it begins.
     pub(super) from: u64,
+}
+
+/// Both halves of one, until each is taken.
+#[derive(Default)]
+struct FreshStream {
+    send: Option<Fresh<SendHalf>>,
+    recv: Option<Fresh<RecvHalf>>,
 }
 
 /// Sealed bytes that the other end has not acknowledged.
@@ -108,8 +115,8 @@ impl Carrier {
             now.stream += 1;
             now.broken = None;
             let stream = now.stream;
-            fresh.0 = Some(Fresh { half: send, stream, from: their_received });
-            fresh.1 = Some(Fresh { half: recv, stream, from: our_received });
+            fresh.send = Some(Fresh { half: send, stream, from: their_received });
+            fresh.recv = Some(Fresh { half: recv, stream, from: our_received });
         });
         Ok(())
     }
@@ -213,18 +220,18 @@ impl Carrier {
 
     /// The sending half of a stream after this one.
     pub(super) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, LineError> {
-        self.next(stream, |fresh| fresh.0.take()).await
+        self.next(stream, |fresh| fresh.send.take()).await
     }
 
     /// The receiving half of a stream after this one.
     pub(super) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, LineError> {
-        self.next(stream, |fresh| fresh.1.take()).await
+        self.next(stream, |fresh| fresh.recv.take()).await
     }
 
     async fn next<H>(
         &self,
         stream: u64,
-        take: impl Fn(&mut (Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)) -> Option<Fresh<H>>,
+        take: impl Fn(&mut FreshStream) -> Option<Fresh<H>>,
     ) -> Result<Fresh<H>, LineError> {
         let mut now = self.0.now.subscribe();
         let mut seen = stream;
@@ -270,7 +277,7 @@ impl Carrier {
         self.0.received.store(received, Ordering::Release);
     }
 
-    fn lock_fresh(&self) -> MutexGuard<'_, (Option<Fresh<SendHalf>>, Option<Fresh<RecvHalf>>)> {
+    fn lock_fresh(&self) -> MutexGuard<'_, FreshStream> {
         self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

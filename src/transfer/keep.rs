@@ -170,7 +170,10 @@ impl Keeping {
                     self.connected = Some(connected);
                 }
                 match self.attach().await {
-                    Ok(()) => return Ok(tries.succeeded()),
+                    Ok(()) => {
+                        tries.succeeded();
+                        return Ok(());
+                    }
                     Err(Failed::For(verdict)) => return Err(verdict),
                     Err(Failed::Again(e)) => reason = e,
                 }

@@ -81,6 +81,9 @@ impl Registration {
     }
 }
 
+/// Hears of a code and a ticket, and says what to report.
+pub type OnRegistered = Box<dyn Fn(&Code, &[u8]) -> Vec<Event> + Send + Sync>;
+
 /// How a share comes back to its relay.
 pub struct Return {
     /// Makes a connection to it.
@@ -88,7 +91,7 @@ pub struct Return {
     /// What the relay asks for before it gives a slot.
     pub token: Option<Vec<u8>>,
     /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
-    pub registered: Box<dyn Fn(&Code, &[u8]) -> Vec<Event> + Send + Sync>,
+    pub registered: OnRegistered,
 }
 
 /// How long a session that gives way may take to do so.

@@ -1,7 +1,11 @@
-//! The table of `recv --list`.
+//! The tables of `recv --list` and `shares`.
 
-use super::phrase::visible_whole;
-use crate::{event::ListedEntry, text};
+use super::phrase::{INDENT, visible_whole};
+use crate::{
+    code::Revealed,
+    event::{Kept, ListedEntry},
+    text,
+};
 
 /// One line per entry: mode, size, time of modification (UTC), path, and where a link points.
 pub(super) fn table(entries: &[ListedEntry]) -> String {
@@ -20,6 +24,21 @@ fn row(entry: &ListedEntry) -> String {
     let folder = if entry.kind == "folder" { "/" } else { "" };
     let target = entry.link.as_deref().map(|to| format!(" -> {}", visible_whole(to))).unwrap_or_default();
     format!("{mode} {size:>8} {time:>16} {path}{folder}{target}\n")
+}
+
+/// A share that is kept: its code and name, until when, and what it shares.
+pub(super) fn kept(share: &Kept) -> String {
+    let code = share.code.as_ref().map_or("-", Revealed::as_str);
+    let until = i64::try_from(share.expires).ok().and_then(minute);
+    let state = match until {
+        _ if share.running => "shared now".to_owned(),
+        Some(until) => format!("kept until {until} UTC"),
+        None => "kept".to_owned(),
+    };
+    let relay = share.relay.as_deref().map_or_else(|| "its own relay".to_owned(), visible_whole);
+    let id = share.share.get(..8).unwrap_or(&share.share);
+    let paths: String = share.paths.iter().map(|path| format!("{INDENT}{}\n", visible_whole(path))).collect();
+    format!("{code}  {}, {state}, {relay}, id {id}\n{paths}", visible_whole(&share.name))
 }
 
 /// As `ls -l` writes it: `-rwxr-x---`.

@@ -87,6 +87,12 @@ impl Renderer {
             Event::RelayListening { addr, pin } => return share::relay_listening(addr, pin, &self.look),
             Event::Sharing(sharing) => return share::sharing(sharing, &self.look),
             Event::Entries { entries } => lines.out(listing::table(entries)),
+            Event::Shares { shares } if shares.is_empty() => {
+                if !self.look.quiet {
+                    lines.err("No shares are kept.\n".to_owned());
+                }
+            }
+            Event::Shares { shares } => lines.out(shares.iter().map(listing::kept).collect()),
             Event::Finished(finished) => return self.finished(finished),
             Event::Error { message, hint, .. } => lines.err(self.error(message, hint.as_deref())),
             _ => {
@@ -135,6 +141,7 @@ impl Renderer {
                 Some(self.warning(&format!("{}; trying to get it back", message(reason)), None))
             }
             Event::Reconnected { .. } => Some("The line is back.\n".to_owned()),
+            Event::Forgotten(kept) => Some(format!("Forgotten: {}\n", visible(&kept.name))),
             Event::Warning { message: text, hint, .. } => Some(self.warning(&message(text), hint.as_deref())),
             Event::Stopped { reason } => Some(format!("{}\n", stopped(*reason))),
             _ => None,

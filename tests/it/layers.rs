@@ -28,7 +28,7 @@ const RULES: [(&str, &[&str]); 9] = [
 const UNKNOWN_TO_THE_RELAY: [&str; 4] = ["crypto", "disk", "manifest", "transfer"];
 
 /// Who may read the system's clocks.
-const CLOCKS: [&str; 3] = ["net", "transfer/budget.rs", "cli"];
+const CLOCKS: [&str; 4] = ["net", "state.rs", "transfer/budget.rs", "cli"];
 
 /// Who may print.
 const PRINTERS: [&str; 2] = ["ui", "cli/args.rs"];

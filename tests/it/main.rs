@@ -9,6 +9,7 @@
 //! - [`questions`]: what is asked at a terminal, and receivers that never answer.
 //! - [`faults`]: processes killed or interrupted in the middle of a transfer.
 //! - [`resume`]: downloads that were cut and are started again.
+//! - [`kept`]: senders that are started again, and `qshare shares`.
 //! - [`changes`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
 //! - [`layers`]: who imports whom, and what must not stand in the sources at all.
@@ -34,6 +35,7 @@ mod hostile;
 mod hostile_client;
 mod hostile_receiver;
 mod hostile_sender;
+mod kept;
 mod layers;
 mod lines;
 mod many;

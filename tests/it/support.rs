@@ -74,6 +74,11 @@ impl World {
         Relay::start(self.qshare(&["relay", "--json", "--listen", "127.0.0.1:0"]))
     }
 
+    /// The state folder.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("home/state/qshare")
+    }
+
     /// `qshare send --json PATH…`, not started yet.
     pub(crate) fn send(&self, paths: &[&Path]) -> Qshare {
         self.qshare(&["send", "--json"]).args(paths)

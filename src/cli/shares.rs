@@ -1,0 +1,65 @@
+//! `qshare shares`.
+
+use super::{
+    args::{SharesArgs, SharesCommand},
+    config,
+    console::Console,
+    kept::{Listed, Store},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    event::{Event, Kept},
+};
+
+/// Lists the shares that are kept, or forgets some of them.
+pub(super) fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
+    let store = Store::open(&config::state()?)?;
+    let kept = store.list();
+    match args.command {
+        None => {
+            console.show(&Event::Shares { shares: kept.iter().map(event).collect() })?;
+        }
+        Some(SharesCommand::Forget { all: true, .. }) => {
+            for share in kept.iter().filter(|share| !share.running) {
+                forget(&store, share, console)?;
+            }
+        }
+        Some(SharesCommand::Forget { which, .. }) => {
+            let meant = which.iter().map(|words| the_one(&kept, words)).collect::<Result<Vec<_>>>()?;
+            for share in meant {
+                forget(&store, share, console)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The share that is meant by these words.
+fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
+    let mut meant = kept.iter().filter(|share| share.is_meant(words));
+    match (meant.next(), meant.next()) {
+        (Some(share), None) => Ok(share),
+        (None, _) => Err(Error::new(Kind::NotFound, format!("no share is kept under “{words}”"))
+            .hint("see qshare shares for what is kept")),
+        (Some(_), Some(_)) => Err(Error::new(Kind::Usage, format!("“{words}” means more than one share"))
+            .hint("name it by its code or by its id: see qshare shares")),
+    }
+}
+
+fn forget(store: &Store, share: &Listed, console: &mut Console) -> Result<()> {
+    store.forget(share)?;
+    console.show(&Event::Forgotten(event(share)))
+}
+
+fn event(share: &Listed) -> Kept {
+    Kept {
+        share: share.share(),
+        code: share.code(),
+        name: share.name().to_owned(),
+        paths: share.paths().iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        relay: share.relay().map(str::to_owned),
+        running: share.running,
+        made: share.made(),
+        expires: share.expires(),
+    }
+}

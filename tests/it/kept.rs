@@ -1,0 +1,194 @@
+//! Senders that are started again, and what is kept for them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Process, Relay, Sender, Tree, World, noise};
+
+/// Kills a sender.
+fn kill(sender: Sender) {
+    sender.process.signal(Signal::KILL);
+    sender.process.end();
+}
+
+fn told(sender: &Sender, field: &str) -> String {
+    sender.sharing[field].as_str().unwrap().to_owned()
+}
+
+/// What `qshare shares` lists.
+fn listed(world: &World) -> Vec<Value> {
+    world.qshare(&["shares", "--json"]).run().expect(0).event("shares")["shares"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_sender_that_was_killed_gets_its_code_back() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    let share = || world.send(&[&file]).via(&relay).share();
+    let first = share();
+    let (code, id) = (first.code().to_owned(), told(&first, "share"));
+    kill(first);
+    let again = share();
+    assert_eq!((again.code(), told(&again, "share")), (code.as_str(), id.clone()));
+    world.recv(&code, &world.path("in")).via(&relay).run().expect(0);
+
+    let beside = share();
+    assert!(beside.code() != code && told(&beside, "share") != id, "a second process has a share of its own");
+    world.recv(beside.code(), &world.path("beside")).via(&relay).run().expect(0);
+    kill(beside);
+    kill(again);
+
+    let renewed = world.send(&[&file]).via(&relay).arg("--new-code").share();
+    let (new, kept) = (renewed.code().to_owned(), listed(&world));
+    assert!(kept.iter().any(|share| share["code"] == *new && share["running"] == true), "{kept:?}");
+    renewed.stop();
+    assert!(listed(&world).iter().all(|share| share["code"] != *new), "ended on purpose");
+    let fresh = share();
+    assert_ne!(fresh.code(), new);
+}
+
+#[test]
+fn an_embedded_share_gets_its_link_back() {
+    let world = World::new();
+    let file = world.file("file", "content");
+    let first = world.send(&[&file]).share();
+    let (code, link) = (first.code().to_owned(), told(&first, "link"));
+    kill(first);
+    let again = world.send(&[&file]).share();
+    assert_eq!((again.code(), told(&again, "link")), (code.as_str(), link));
+    world.recv(&code, &world.path("in")).run().expect(0);
+}
+
+#[test]
+fn what_ends_on_purpose_is_forgotten() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    let once = world.send(&[&file]).via(&relay).arg("--once").share();
+    assert_eq!(listed(&world).len(), 1);
+    world.recv(once.code(), &world.path("in")).via(&relay).run().expect(0);
+    once.process.end().expect(0);
+    assert!(listed(&world).is_empty());
+    let state = world.state().join("shares");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing is left in {state:?}");
+}
+
+#[test]
+fn ten_shares_do_not_disturb_each_other() {
+    let world = World::new();
+    let relay = world.relay();
+    let files: Vec<PathBuf> = (0..10).map(|i| world.file(&format!("file{i}"), &format!("content {i}"))).collect();
+    let share = |file: &PathBuf| world.send(&[file]).via(&relay).share();
+    let senders: Vec<Sender> = files.iter().map(share).collect();
+    let codes: Vec<String> = senders.iter().map(|sender| sender.code().to_owned()).collect();
+    senders.into_iter().for_each(kill);
+    let again: Vec<Sender> = files.iter().rev().map(share).collect();
+    assert!(again.iter().map(Sender::code).eq(codes.iter().rev().map(String::as_str)));
+    for (i, code) in codes.iter().enumerate() {
+        let into = world.path(&format!("in{i}"));
+        world.recv(code, &into).via(&relay).run().expect(0);
+        assert_eq!(fs::read_to_string(into.join(format!("file{i}"))).unwrap(), format!("content {i}"));
+    }
+}
+
+#[test]
+fn what_is_kept_is_listed_and_can_be_forgotten() {
+    let world = World::new();
+    let relay = world.relay();
+    let [one, two] = ["one", "two"].map(|name| world.file(name, name));
+    let share = |file: &Path| world.send(&[file]).via(&relay).share();
+    let (first, second) = (share(&one), share(&two));
+    let (code, id) = (second.code().to_owned(), told(&second, "share"));
+    kill(first);
+    let shares = |args: &[&str]| world.qshare(&[&["shares"], args].concat()).run();
+    let human = shares(&[]).expect(0);
+    let text = human.text();
+    assert!(text.contains("one, kept until") && text.contains("two, shared now"), "{human}");
+    for path in [&one, &two] {
+        assert!(text.contains(path.canonicalize().unwrap().to_str().unwrap()), "{human}");
+    }
+    let running = shares(&["forget", &code]);
+    assert_eq!(running.code, Some(2), "{running}");
+    assert!(running.stderr.contains("being shared now"), "{running}");
+    assert_eq!(shares(&["forget", "nothing-like-that"]).code, Some(3));
+    kill(second);
+    shares(&["forget", &id[..8]]).expect(0);
+    shares(&["forget", one.to_str().unwrap()]).expect(0);
+    assert!(listed(&world).is_empty());
+    kill(share(&one));
+    shares(&["forget", "--all"]).expect(0);
+    assert!(shares(&[]).expect(0).stderr.contains("No shares are kept."));
+}
+
+#[test]
+fn what_is_kept_is_private_and_not_believed_when_damaged() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    let first = world.send(&[&file]).via(&relay).share();
+    let code = first.code().to_owned();
+    let folder = world.state().join("shares");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    for entry in fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+    }
+    kill(first);
+    let state = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().unwrap() == "json");
+    let state = state.unwrap();
+    let text = fs::read(&state).unwrap();
+    for damage in [&text[..text.len() / 2], b"{}", b""] {
+        fs::write(&state, damage).unwrap();
+        assert!(listed(&world).is_empty());
+    }
+    let again = world.send(&[&file]).via(&relay).share();
+    assert_ne!(again.code(), code);
+    world.recv(again.code(), &world.path("in")).via(&relay).run().expect(0);
+}
+
+/// A download that is under way: so slow that it can be caught.
+fn slow(world: &World, relay: &Relay, code: &str) -> Process {
+    let mut receiver = world.recv(code, &world.path("in")).via(relay).args(&["--limit-down", "30MB"]).start();
+    while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < 20_000_000 {}
+    receiver
+}
+
+#[test]
+fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
+    let world = World::new();
+    let relay = world.relay();
+    let big = world.path("big");
+    noise(&big, 60_000_000);
+    let first = world.send(&[&big]).via(&relay).share();
+    let mut receiver = slow(&world, &relay, first.code());
+    kill(first);
+    receiver.wait_for("reconnecting");
+    let second = world.send(&[&big]).via(&relay).share();
+    let ended = receiver.end().expect(0);
+    assert_eq!(Tree::of(&world.path("in/big")), Tree::of(&big));
+    assert!(!ended.all("reconnected").is_empty(), "{ended}");
+    let mut sender = second.process;
+    assert_eq!(sender.wait_for("download_finished")["bytes"], 60_000_000);
+}
+
+#[test]
+fn a_deliberate_end_is_told_to_who_comes_back() {
+    let world = World::new();
+    let relay = world.relay();
+    let big = world.path("big");
+    noise(&big, 60_000_000);
+    let sender = world.send(&[&big]).via(&relay).share();
+    let receiver = slow(&world, &relay, sender.code());
+    receiver.signal(Signal::STOP);
+    sender.process.signal(Signal::INT);
+    sender.process.end().expect_error(130, "interrupted", "1 download running");
+    receiver.signal(Signal::CONT);
+    receiver.end().expect_error(3, "not_found", "the sender");
+}
