@@ -36,6 +36,11 @@ impl ShareId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for ShareId {

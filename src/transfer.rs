@@ -21,6 +21,7 @@ mod ledger;
 mod outline;
 mod places;
 pub mod receive;
+mod resumptions;
 mod serve;
 pub mod session;
 mod sessions;
@@ -34,10 +35,14 @@ pub use self::{
     budget::{Budget, Clock, SystemClock},
     keep::Redial,
     receive::{Offer, Planned},
+    resumptions::Resumptions,
     share::{Registration, Return, Settings, Share},
 };
-pub use crate::disk::{Clash, Source};
 use crate::event::Event;
+pub use crate::{
+    crypto::ShareKey,
+    disk::{Clash, Source},
+};
 
 /// Where a running command reports to. Bounded: a slow terminal slows the report, not the memory.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Kind, Result},
     manifest::ShareId,
     state::{StateDir, now},
+    transfer::ShareKey,
 };
 
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -41,7 +42,7 @@ struct Record {
     #[zeroize(skip)]
     name: String,
     code: Option<String>,
-    /// What receivers are known by that come back: see [`crate::transfer::Settings`].
+    /// What receivers come back with is made of it: see [`crate::crypto::resume`].
     key: [u8; 32],
     ticket: Vec<u8>,
     /// The port of its own relay.
@@ -253,8 +254,8 @@ impl Held {
     }
 
     /// The key that belongs to the code.
-    pub(super) fn key(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.record.key)
+    pub(super) fn key(&self) -> ShareKey {
+        ShareKey::kept(Zeroizing::new(self.record.key))
     }
 
     /// What the relay gave the last time, to have the slot back.
@@ -287,11 +288,12 @@ impl Held {
         (self.store.0.clone(), format!("{}.guesses", self.record.share))
     }
 
-    /// The code is good, and this ticket is for its slot.
+    /// The code is good, this key belongs to it, and this ticket is for its slot.
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(super) fn save(&mut self, code: &Code, ticket: &[u8]) -> Result<()> {
+    pub(super) fn save(&mut self, code: &Code, key: &ShareKey, ticket: &[u8]) -> Result<()> {
+        self.record.key = *key.expose();
         self.record.code = Some(code.reveal().as_str().to_owned());
         self.record.ticket = ticket.to_vec();
         self.touch()
@@ -358,7 +360,7 @@ mod tests {
         let take = |relay| store.take(&paths, relay, KEEP).unwrap();
         let (mut one, code) = (take(Some("a")), code());
         assert!(one.code().is_none());
-        one.save(&code, b"ticket").unwrap();
+        one.save(&code, &one.key(), b"ticket").unwrap();
         let share = one.share();
         let second = take(Some("a"));
         assert!(second.code().is_none() && second.share() != share, "the first one runs");
@@ -379,7 +381,7 @@ mod tests {
         let store = Store::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let paths = [home.path().to_owned()];
         let mut old = store.take(&paths, None, KEEP).unwrap();
-        old.save(&code(), b"").unwrap();
+        old.save(&code(), &old.key(), b"").unwrap();
         old.record.used -= KEEP.as_secs() + 1;
         let text = serde_json::to_vec(&old.record).unwrap();
         let file = format!("{}.json", old.share());
@@ -388,7 +390,7 @@ mod tests {
         drop(old);
         assert!(store.list().is_empty());
         let mut next = store.take(&paths, None, KEEP).unwrap();
-        next.save(&code(), b"").unwrap();
+        next.save(&code(), &next.key(), b"").unwrap();
         let file = format!("{}.json", next.share());
         let cut = &store.0.read(&file, LONGEST_FILE).unwrap().unwrap()[..50];
         store.0.write(&file, cut).unwrap();

@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     net::{Tuning, endpoint::Connected},
     state::StateDir,
-    transfer::{Clash, Events, Planned, Redial, receive},
+    transfer::{Clash, Events, Planned, Redial, Resumptions, receive},
 };
 
 /// Downloads what a code or a link stands for.
@@ -124,9 +124,10 @@ async fn look(
         met = meet(&from.state, &from.addresses, &from.spec, from.tuning, &events) => met?,
         () = interrupted.as_mut() => return Err(stopped()),
     };
+    let resumptions = Some(Resumptions::open(&from.state)?);
+    let back = Redial { dialer, retry_for: from.retry_for, resumptions };
     let looking = async {
-        let offer =
-            receive::connect(&connected.connection, &from.code, Redial { dialer, retry_for: from.retry_for }).await?;
+        let offer = receive::connect(&connected.connection, &from.code, back).await?;
         events.report(Event::Offer(offer.summary(out.clone()).await)).await;
         if list {
             offer.list(&events).await;

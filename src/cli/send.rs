@@ -24,7 +24,7 @@ use crate::{
     manifest::ShareId,
     net::{self, Dialer, KnownRelays, Tuning, endpoint::Connected, trust::By},
     state::StateDir,
-    transfer::{Budget, Events, Registration, Return, Settings, Share, Source, SystemClock},
+    transfer::{Budget, Events, Registration, Return, Settings, Share, ShareKey, Source, SystemClock},
 };
 
 /// Secret characters of a code that lives for a day at most, and of one that lives longer.
@@ -48,11 +48,12 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
         return Err(Error::new(Kind::Usage, "standard input cannot be shared by this version")
             .hint("write it to a file first; a file that is called - is ./-"));
     }
-    let settings = Settings {
+    let mut settings = Settings {
         paths: args.paths,
         name: args.name,
         max_downloads: if args.once { Some(1) } else { args.max_downloads },
         expire: args.expire,
+        key: None,
     };
     let state = config::state()?;
     let relay = config::relay(args.relay)?;
@@ -81,7 +82,8 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
             Code::new(registration.slot(), Secret::random(length)?)
         }
     };
-    held.save(&code, registration.ticket())?;
+    settings.key = Some(held.key());
+    held.save(&code, &held.key(), registration.ticket())?;
     let _running = way.announce(&state, &code)?;
     let budget = Budget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
     let interrupted = interrupt();
@@ -126,9 +128,9 @@ fn registered(
     code: Code,
     linking: impl Fn(&Code) -> Link,
     sharing: Sharing,
-) -> impl Fn(&Code, &[u8]) -> Vec<Event> {
+) -> impl Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> {
     let shown = Mutex::new(code);
-    move |code, ticket| {
+    move |code, key, ticket| {
         let mut held = lock(&held);
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = *shown != *code;
@@ -138,7 +140,7 @@ fn registered(
             let link = linking(code).reveal();
             events.extend([new_code(), Event::Sharing(Sharing { code: code.reveal(), link, ..sharing.clone() })]);
         }
-        if let Err(e) = held.save(code, ticket) {
+        if let Err(e) = held.save(code, key, ticket) {
             let hint = e.next_step().map(str::to_owned);
             events.push(Event::Warning { kind: "state", message: e.message().to_owned(), hint });
         }

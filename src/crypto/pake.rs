@@ -29,6 +29,8 @@ pub enum Role {
 pub enum Mode {
     /// The secret half of a code; each try is a guess.
     Code,
+    /// What the sender gave a receiver to come back with.
+    Resume,
 }
 
 impl Mode {
@@ -36,6 +38,7 @@ impl Mode {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Code => "code",
+            Self::Resume => "resume",
         }
     }
 }
@@ -43,9 +46,15 @@ impl Mode {
 /// What both ends must know. Wiped when dropped.
 pub struct Password(Zeroizing<Vec<u8>>);
 
+impl Password {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+}
+
 impl From<&Secret> for Password {
     fn from(secret: &Secret) -> Self {
-        Self(Zeroizing::new(secret.expose().to_vec()))
+        Self::of(secret.expose())
     }
 }
 

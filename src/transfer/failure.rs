@@ -55,6 +55,12 @@ pub(super) fn wrong_code() -> Error {
         .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
 }
 
+/// The sender does not take what it once gave to come back with. Final: the code is not tried instead.
+pub(super) fn forgotten() -> Error {
+    Error::new(Kind::WrongCode, "the sender does not know this download any more, or something in between tampered")
+        .hint("ask the sender for a new code; what is here already is kept, and counts")
+}
+
 /// No answer in time.
 pub(super) fn silent() -> Error {
     Error::new(Kind::Network, "the sender does not answer").hint("ask whether it is still online, then try again")

@@ -7,10 +7,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout},
+};
 
 use super::{
-    budget::{Budget, CONFIRM_WITHIN, NoGuess},
+    budget::{Budget, CONFIRM_WITHIN, Guess, NoGuess},
     carrier::Carrier,
     failure::{alerted, cut, early_cut, other_version, silent, wrong_code},
     session::{Incoming, Outgoing, Record},
@@ -18,7 +21,7 @@ use super::{
 };
 use crate::{
     code::{Code, Slot},
-    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
+    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Resumption, Role, ShareKey, Transcript},
     error::{Error, Result},
     net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
     processor::Aes,
@@ -53,6 +56,8 @@ pub struct Established {
     pub attaching: Attaching,
     /// Whether the receiver comes back after a cut.
     pub returns: bool,
+    /// What the receiver is called by, where it has come back.
+    pub resumed: Option<[u8; 16]>,
     /// How long the other end took to answer: a round trip and its work. The sender does not measure it.
     pub round_trip: Duration,
 }
@@ -61,6 +66,7 @@ pub struct Established {
 pub struct Initiator {
     exchange: Exchange,
     slot: Slot,
+    mode: crypto::Mode,
     aes: Aes,
     hello: Bytes,
     returns: bool,
@@ -81,7 +87,16 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn on(aes: Aes, code: &Code) -> Result<Self, WireError> {
-        Self::begin(aes, code, 0)
+        Self::begin(aes, code.slot(), &Password::from(code.secret()), Mode::Code, 0)
+    }
+
+    /// Makes flight 1 for a sender at this slot that has welcomed this receiver before.
+    ///
+    /// # Errors
+    /// As [`Initiator::new`].
+    pub fn resuming(slot: Slot, resumption: &Resumption, returns: bool) -> Result<Self, WireError> {
+        let capabilities = if returns { RETURNS } else { 0 };
+        Self::begin(Aes::here(), slot, &resumption.into(), Mode::Resume(resumption.id), capabilities)
     }
 
     /// [`Initiator::new`] for who comes back after a cut.
@@ -89,12 +104,12 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn returning(code: &Code) -> Result<Self, WireError> {
-        Self::begin(Aes::here(), code, RETURNS)
+        Self::begin(Aes::here(), code.slot(), &Password::from(code.secret()), Mode::Code, RETURNS)
     }
 
-    fn begin(aes: Aes, code: &Code, capabilities: u64) -> Result<Self, WireError> {
-        let (exchange, message) =
-            Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+    fn begin(aes: Aes, slot: Slot, password: &Password, mode: Mode, capabilities: u64) -> Result<Self, WireError> {
+        let mode_of_exchange = crypto_mode(&mode);
+        let (exchange, message) = Exchange::start(Role::Receiver, password, slot, mode_of_exchange);
         // The suites differ behind the exchange only. One message serves all: one of them will be answered.
         let exchange_message = |suite| ExchangeMessage { suite, message: message.clone() };
         let hello = Hello {
@@ -102,13 +117,13 @@ impl Initiator {
             suites: SUITES.to_vec(),
             capabilities: suite::capabilities(aes) | capabilities,
             random: rand::random(),
-            mode: Mode::Code,
+            mode,
             exchanges: SUITES.map(exchange_message).to_vec(),
         };
         let mut bytes = Vec::new();
         frame::encode(&hello, &mut bytes)?;
         let returns = capabilities & RETURNS != 0;
-        Ok(Self { exchange, slot: code.slot(), aes, hello: bytes.into(), returns, began: Instant::now() })
+        Ok(Self { exchange, slot, mode: mode_of_exchange, aes, hello: bytes.into(), returns, began: Instant::now() })
     }
 
     /// Flight 1, to be sent at once.
@@ -131,7 +146,7 @@ impl Initiator {
         let reply: Reply = answer.frame().decode().map_err(|_| wrong_code())?;
         let cipher = check_choice(self.aes, &reply)?;
         let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
-        let transcript = Transcript::new(self.slot, crypto::Mode::Code, &self.hello, answer.bytes());
+        let transcript = Transcript::new(self.slot, self.mode, &self.hello, answer.bytes());
         let keys = Keys::derive(&key, transcript, cipher);
         let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
@@ -140,7 +155,7 @@ impl Initiator {
         let (carrier, attaching) = (Carrier::new(), keys.attaching());
         let (sealer, opener) = keys.into_records(Role::Receiver);
         let (out, incoming) = (Outgoing::new(&carrier, send, sealer), Incoming::new(&carrier, recv));
-        Ok(Established { out, incoming, opener, carrier, attaching, returns: self.returns, round_trip })
+        Ok(Established { out, incoming, opener, carrier, attaching, returns: self.returns, resumed: None, round_trip })
     }
 }
 
@@ -194,7 +209,7 @@ pub async fn respond_on(
     (send, mut recv): (SendHalf, RecvHalf),
 ) -> Result<Established, NoSession> {
     match first_frame(&mut recv).await {
-        Ok(first) => answer(aes, code, budget, early, &first, (send, recv)).await,
+        Ok(first) => answer(aes, &Doors { code, budget, returning: None }, early, &first, (send, recv)).await,
         Err(Some(alert)) => Err(refuse(send, alert, 0).await),
         Err(None) => Err(NoSession::Broken),
     }
@@ -212,11 +227,32 @@ pub(super) async fn first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, Optio
     }
 }
 
+/// The ways into a share.
+pub(super) struct Doors<'a> {
+    pub(super) code: &'a Code,
+    pub(super) budget: &'a Budget,
+    /// For receivers that come back, where there can be any.
+    pub(super) returning: Option<Returning<'a>>,
+}
+
+/// The way in for receivers that come back.
+pub(super) struct Returning<'a> {
+    pub(super) key: &'a ShareKey,
+    pub(super) share: &'a [u8],
+    /// For so many that have not proved themselves yet.
+    pub(super) unproved: &'a Semaphore,
+}
+
+/// What it costs to be answered, until the receiver has proved itself.
+enum Fee<'a> {
+    Guess(Guess),
+    Unproved(#[allow(dead_code, reason = "held until it is dropped")] SemaphorePermit<'a>),
+}
+
 /// [`respond_on`] to a flight 1 that was read.
 pub(super) async fn answer(
     aes: Aes,
-    code: &Code,
-    budget: &Budget,
+    doors: &Doors<'_>,
     early: Record,
     first: &OwnedFrame,
     (mut send, mut recv): (SendHalf, RecvHalf),
@@ -225,8 +261,14 @@ pub(super) async fn answer(
         Ok(flight) => flight,
         Err(alert) => return Err(refuse(send, alert, 0).await),
     };
-    let (exchange, message) =
-        Exchange::start(Role::Sender, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+    let slot = doors.code.slot();
+    let (password, resumed) = match (&flight.mode, &doors.returning) {
+        (Mode::Code, _) => (Password::from(doors.code.secret()), None),
+        (Mode::Resume(id), Some(door)) => (Password::from(&door.key.resumption(door.share, *id)), Some(*id)),
+        (Mode::Resume(_), None) => return Err(refuse(send, AlertReason::NoSession, 0).await),
+    };
+    let mode = crypto_mode(&flight.mode);
+    let (exchange, message) = Exchange::start(Role::Sender, &password, slot, mode);
     let Ok(key) = exchange.finish(&flight.message) else {
         return Err(refuse(send, AlertReason::Malformed, 0).await);
     };
@@ -239,17 +281,23 @@ pub(super) async fn answer(
     };
     let mut bytes = Vec::new();
     frame::encode(&reply, &mut bytes).map_err(|_| NoSession::Broken)?;
-    let transcript = Transcript::new(code.slot(), crypto::Mode::Code, &flight.bytes, &bytes);
+    let transcript = Transcript::new(slot, mode, &flight.bytes, &bytes);
     let keys = Keys::derive(&key, transcript, flight.cipher);
     frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
-    let guess = match budget.take().await {
-        Ok(guess) => guess,
-        Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
-        Err(NoGuess::Retired) => {
-            refuse(send, AlertReason::Guesses, 0).await;
-            return Err(NoSession::Retired);
-        }
-        Err(NoGuess::Disk(e)) => return Err(NoSession::Disk(e)),
+    let fee = match (&flight.mode, &doors.returning) {
+        (Mode::Resume(_), Some(door)) => match door.unproved.try_acquire() {
+            Ok(permit) => Fee::Unproved(permit),
+            Err(_) => return Err(refuse(send, AlertReason::Busy, 10).await),
+        },
+        _ => match doors.budget.take().await {
+            Ok(guess) => Fee::Guess(guess),
+            Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
+            Err(NoGuess::Retired) => {
+                refuse(send, AlertReason::Guesses, 0).await;
+                return Err(NoSession::Retired);
+            }
+            Err(NoGuess::Disk(e)) => return Err(NoSession::Disk(e)),
+        },
     };
     // The receiver's tag is checked before anything it sealed is opened, so the keys are needed until then; what is
     // sealed here before that is only the first part of the manifest.
@@ -265,12 +313,23 @@ pub(super) async fn answer(
     };
     match timeout(CONFIRM_WITHIN, confirmed).await {
         Ok(Ok((out, confirm))) if expected.verify(&confirm.tag).is_ok() => {
-            guess.give_back();
+            if let Fee::Guess(guess) = fee {
+                guess.give_back();
+            }
             let incoming = Incoming::new(&carrier, recv);
             let (returns, round_trip) = (flight.returns, Duration::ZERO);
-            Ok(Established { out, incoming, opener, carrier, attaching, returns, round_trip })
+            Ok(Established { out, incoming, opener, carrier, attaching, returns, resumed, round_trip })
         }
+        _ if resumed.is_some() => Err(NoSession::Broken), // no guess was lost
         _ => Err(NoSession::Unproved),
+    }
+}
+
+/// The mode of the exchange behind what flight 1 says.
+fn crypto_mode(mode: &Mode) -> crypto::Mode {
+    match mode {
+        Mode::Code => crypto::Mode::Code,
+        Mode::Resume(_) => crypto::Mode::Resume,
     }
 }
 
@@ -280,6 +339,7 @@ struct Flight1 {
     suite: u16,
     cipher: Cipher,
     message: Vec<u8>,
+    mode: Mode,
     returns: bool,
 }
 
@@ -292,7 +352,7 @@ impl Flight1 {
         let (suite, cipher) = suite::best(suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
         let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
         let returns = hello.capabilities & RETURNS != 0;
-        Ok(Self { bytes: first.bytes().clone(), suite, cipher, message: exchange.message, returns })
+        Ok(Self { bytes: first.bytes().clone(), suite, cipher, message: exchange.message, mode: hello.mode, returns })
     }
 }
 

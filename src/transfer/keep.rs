@@ -18,6 +18,7 @@ use super::{
     ask::{Refused, ask},
     carrier::Carrier,
     failure::{cut, silent},
+    resumptions::Resumptions,
 };
 use crate::{
     code::Slot,
@@ -42,6 +43,8 @@ pub struct Redial {
     pub dialer: Dialer,
     /// For how long it is tried; zero: not at all.
     pub retry_for: Duration,
+    /// Where is kept what another process comes back with, if anywhere.
+    pub resumptions: Option<Resumptions>,
 }
 
 /// What is kept going.
@@ -152,7 +155,7 @@ impl Keeping {
     }
 
     async fn come_back(&mut self, why: &LineError) -> Result<(), Verdict> {
-        let Redial { dialer, retry_for } = self.back.clone();
+        let Redial { dialer, retry_for, .. } = self.back.clone();
         let mut reason = cut(why);
         if retry_for.is_zero() {
             return Err(Verdict::Failed(reason));

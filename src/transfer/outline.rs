@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::{
+    crypto::Resumption,
     error::{Error, Kind, Result},
     manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
     transfer::{
@@ -11,7 +14,7 @@ use crate::{
     },
     wire::{
         Frame, Message, WireError,
-        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart},
+        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, Welcome},
     },
 };
 
@@ -30,14 +33,15 @@ impl Outline {
         Self { manifest, next: 0 }
     }
 
-    /// The head and the first entries, padded to a power of two of at most [`MAX_EARLY_MANIFEST`].
+    /// What the receiver comes back with, the head and the first entries, padded to a power of two of at most [`MAX_EARLY_MANIFEST`].
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub(super) fn first(&mut self) -> Result<Record, WireError> {
-        /// The head (a name of 255 bytes) and the headers of the frames.
+    pub(super) fn first(&mut self, welcome: &Welcome) -> Result<Record, WireError> {
+        /// The welcome, the head (a name of 255 bytes) and the headers of the frames.
         const BESIDES: usize = 512;
-        let mut record = Record::of(&ManifestHead(self.manifest.head()))?;
+        let mut record = Record::of(welcome)?;
+        record.push(&ManifestHead(self.manifest.head()))?;
         record.push(&self.part(MAX_EARLY_MANIFEST - BESIDES))?;
         record.pad();
         Ok(record)
@@ -78,6 +82,7 @@ fn length_on_the_wire(entry: &Entry) -> usize {
 #[derive(Default)]
 pub(super) struct Collector {
     builder: Option<Builder>,
+    welcome: Option<Welcome>,
     /// A record brought no entry. The first one may: an offer that fails has nothing else.
     idle: bool,
 }
@@ -92,6 +97,9 @@ impl Collector {
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
             match (frame.kind, &mut self.builder) {
+                (Welcome::TYPE, None) if self.welcome.is_none() => {
+                    self.welcome = Some(frame.decode().map_err(malformed)?);
+                }
                 (ManifestHead::TYPE, empty @ None) => {
                     let ManifestHead(head) = frame.decode().map_err(malformed)?;
                     *empty = Some(Builder::new(head).map_err(refused)?);
@@ -120,12 +128,14 @@ impl Collector {
         self.builder.as_ref().map_or(0, Builder::entries)
     }
 
-    /// The manifest.
+    /// The manifest, and what to come back with.
     ///
     /// # Errors
     /// [`Kind::Transfer`] where it is not complete.
-    pub(super) fn finish(self) -> Result<Manifest> {
-        self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)
+    pub(super) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
+        let manifest = self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)?;
+        let welcome = self.welcome.map(|Welcome { id, key }| Resumption { id, key: Zeroizing::new(key) });
+        Ok((manifest, welcome))
     }
 }
 
@@ -163,7 +173,7 @@ mod tests {
             let manifest = Arc::new(manifest(entries));
             let mut outline = Outline::new(Arc::clone(&manifest));
             let mut collector = Collector::default();
-            let first = outline.first().unwrap();
+            let first = outline.first(&Welcome { id: [1; 16], key: [2; 32] }).unwrap();
             let length = first.sealed_length() as usize - RECORD_OVERHEAD;
             assert!(length.is_power_of_two() && length <= MAX_EARLY_MANIFEST, "{length}");
             let mut complete = collector.take(first.frames()).unwrap();
@@ -173,7 +183,9 @@ mod tests {
                 complete = collector.take(record.frames()).unwrap();
             }
             assert!(complete);
-            assert_eq!(collector.finish().unwrap(), *manifest);
+            let (arrived, welcome) = collector.finish().unwrap();
+            assert_eq!(arrived, *manifest);
+            assert!(welcome.is_some_and(|welcome| welcome.id == [1; 16] && *welcome.key == [2; 32]));
         }
     }
 

@@ -18,17 +18,18 @@ use super::{
     again::Tries,
     ask::ask,
     credit::Window,
-    failure::{broken, stalled, told},
+    failure::{broken, forgotten, stalled, told},
     fetch::{Fetch, Fetched},
     handshake::{Established, Initiator},
     keep::{Keeper, Redial, Session, Verdict},
     outline::Collector,
+    resumptions::Claim,
     session::{Incoming, Outgoing, Record},
     unpack::Unpacker,
 };
 use crate::{
     code::Code,
-    crypto::Opener,
+    crypto::{Opener, Resumption},
     disk::{Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
@@ -63,14 +64,31 @@ const LISTED_AT_ONCE: usize = 1000;
 /// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
 pub async fn connect(connection: &Connection, code: &Code, back: Redial) -> Result<Offer> {
-    let (line, manifest) = Line::begin(connection, code, &back).await?;
-    Ok(Offer { line, manifest: Arc::new(manifest), again: Again { code: code.clone(), back } })
+    let claim = back.resumptions.as_ref().and_then(|kept| kept.claim(code));
+    let (line, manifest) = Line::begin(connection, code, &back, claim.as_ref().map(|claim| &claim.resumption)).await?;
+    Ok(Offer { line, manifest: Arc::new(manifest), again: Again { code: code.clone(), back, claim } })
 }
 
 /// What a new session with the same sender needs, where that has forgotten the old one.
 struct Again {
     code: Code,
     back: Redial,
+    /// What this process comes back with, and another one that is started after it.
+    claim: Option<Claim>,
+}
+
+impl Again {
+    /// Keeps what the sender has welcomed this receiver with, unless that is known. Where it cannot be kept, another
+    /// process has to prove the code once more.
+    fn keep(&mut self, welcome: Option<Resumption>) {
+        let is_known = |welcome: &Resumption| self.claim.as_ref().is_some_and(|c| c.resumption.id == welcome.id);
+        if let (Some(kept), Some(welcome)) = (&self.back.resumptions, welcome.filter(|welcome| !is_known(welcome))) {
+            match kept.keep(&self.code, welcome) {
+                Ok(claim) => self.claim = Some(claim),
+                Err(e) => debug!("what to come back with is not kept: {e}"),
+            }
+        }
+    }
 }
 
 /// A confirmed session, seen from the receiver.
@@ -80,33 +98,48 @@ struct Line {
     opener: Opener,
     window: Window,
     keeper: Keeper,
+    /// What to come back with.
+    welcome: Option<Resumption>,
     /// Keeps the socket open of a connection that was made in here.
     connected: Option<endpoint::Connected>,
 }
 
 impl Line {
-    /// Proves to know the code, and gets the sender's manifest.
-    async fn begin(connection: &Connection, code: &Code, back: &Redial) -> Result<(Self, Manifest)> {
-        let initiator = if back.retry_for.is_zero() { Initiator::new(code) } else { Initiator::returning(code) };
+    /// Proves to know the code, or to have been with this sender before, and gets its manifest.
+    async fn begin(
+        connection: &Connection,
+        code: &Code,
+        back: &Redial,
+        resumption: Option<&Resumption>,
+    ) -> Result<(Self, Manifest)> {
+        let returns = !back.retry_for.is_zero();
+        let initiator = match resumption {
+            Some(resumption) => Initiator::resuming(code.slot(), resumption, returns),
+            None if returns => Initiator::returning(code),
+            None => Initiator::new(code),
+        };
         let initiator = initiator.map_err(|e| broken(&e.into()))?;
         let question = Connect { slot: code.slot(), token: None, pass: None };
         // Flight 1 does not wait for the relay's answer.
         let (send, recv, Connected { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
-        let established = initiator.finish(send, recv).await?;
+        let established = match initiator.finish(send, recv).await {
+            Err(e) if e.kind() == Kind::WrongCode && resumption.is_some() => return Err(forgotten()),
+            established => established?,
+        };
         let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
         debug!("the session is proved after {round_trip:?}");
         let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
         incoming.expect(window.most());
         let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone(), pass };
         let keeper = Keeper::new(session, back.clone());
-        let mut line = Self { out, incoming, opener, window, keeper, connected: None };
+        let mut line = Self { out, incoming, opener, window, keeper, welcome: None, connected: None };
         match line.manifest().await {
-            Ok(manifest) => Ok((line, manifest)),
+            Ok((manifest, welcome)) => Ok((Self { welcome, ..line }, manifest)),
             Err(e) => Err(line.refuse(e).await),
         }
     }
 
-    async fn manifest(&mut self) -> Result<Manifest> {
+    async fn manifest(&mut self) -> Result<(Manifest, Option<Resumption>)> {
         let mut collector = Collector::default();
         loop {
             let next = timeout(STALLED, self.out.meanwhile(self.incoming.opened(&mut self.opener))).await;
@@ -278,13 +311,18 @@ impl Planned {
     /// # Errors
     /// Any [`Kind`]; nothing partial stands under a final name.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { mut line, again, goal, mut plan, limit } = self;
+        let Self { mut line, mut again, goal, mut plan, limit } = self;
         let began = Instant::now();
         tokio::pin!(interrupt);
         loop {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
+            let welcome = line.welcome.take();
+            again.keep(welcome.clone());
             match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
                 Ok((saved, bytes)) => {
+                    if let Some(claim) = again.claim {
+                        claim.forget();
+                    }
                     let seconds = began.elapsed().as_secs_f64();
                     let saved = saved.iter().map(|path| shown(path)).collect();
                     return Ok(Finished { bytes, seconds, saved, files, path: Route::Relay });
@@ -293,7 +331,7 @@ impl Planned {
                 Err(Cut::Forgotten) => {}
             }
             let (next, offered) = tokio::select! {
-                begun = begin_again(&again, events) => begun?,
+                begun = begin_again(&again, welcome.as_ref(), events) => begun?,
                 () = interrupt.as_mut() => return Err(interrupted()),
             };
             let offered = Arc::new(offered);
@@ -326,7 +364,7 @@ async fn download(
     events: &Events,
     interrupt: impl Future<Output = ()>,
 ) -> Result<(Vec<PathBuf>, u64), Cut> {
-    let Line { mut out, incoming, opener, window, mut keeper, connected: _connected } = line;
+    let Line { mut out, incoming, opener, window, mut keeper, connected: _connected, .. } = line;
     let total = plan.bytes();
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
     let receiving = async {
@@ -362,15 +400,15 @@ async fn download(
 }
 
 /// A new session with a sender that has forgotten the old one.
-async fn begin_again(again: &Again, events: &Events) -> Result<(Line, Manifest)> {
-    let Again { code, back } = again;
+async fn begin_again(again: &Again, welcome: Option<&Resumption>, events: &Events) -> Result<(Line, Manifest)> {
+    let Again { code, back, .. } = again;
     let mut reason = Error::new(Kind::Network, "the sender was started again");
     let beginning = async {
         let mut tries = Tries::new(&back.dialer, events, true);
         loop {
             tries.next(&reason);
             let connected = tries.connect(reason.clone()).await;
-            match Line::begin(&connected.connection, code, back).await {
+            match Line::begin(&connected.connection, code, back, welcome).await {
                 Ok((line, manifest)) => {
                     tries.succeeded();
                     return Ok((Line { connected: Some(connected), ..line }, manifest));

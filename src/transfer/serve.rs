@@ -16,7 +16,7 @@ use super::{
     credit::Gate,
     failure::{cut, told},
     feed::{self, Feeder},
-    handshake::{Established, NoSession, answer as answer_hello, first_frame, refuse, turn_away},
+    handshake::{Doors, Established, NoSession, Returning, answer as answer_hello, first_frame, refuse, turn_away},
     ledger::{Begun, Ledger},
     outline::Outline,
     session::{Incoming, Outgoing, Record, SessionError},
@@ -32,7 +32,10 @@ use crate::{
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Ack, AlertReason, Attach, Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
+        peer::{
+            Ack, AlertReason, Attach, Credit, Done, DoneAck, Failure, FailureReason, Have, Hello, Mode, Outcome,
+            Request, Welcome,
+        },
         relay::Incoming as FromRelay,
     },
 };
@@ -76,19 +79,32 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         return attach(&share, &first, (send, recv)).await;
     }
     let Some(_permit) = share.permit().await else { return turn_away(send).await };
+    let (code, key) = share.code();
+    let id = share.id();
+    let receiver = match first.frame().decode() {
+        Ok(Hello { mode: Mode::Resume(receiver), .. }) => key.resumption(id.as_bytes(), receiver),
+        _ => key.welcome(id.as_bytes()),
+    };
     let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
     let (early, offer) = match offer {
-        Ok((mut outline, source)) => (outline.first().unwrap_or_default(), Ok((outline, source))),
+        Ok((mut outline, source)) => {
+            let welcome = Welcome { id: receiver.id, key: *receiver.key };
+            (outline.first(&welcome).unwrap_or_default(), Ok((outline, source)))
+        }
         Err(e) => (Record::new(), Err(e)),
     };
     debug!("receiver {number} says hello");
-    let code = share.code();
+    let returning = Returning { key: &key, share: id.as_bytes(), unproved: share.unproved() };
+    let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
     let outcome = tokio::select! {
-        outcome = answer_hello(Aes::here(), &code, share.budget(), early, &first, (send, recv)) => outcome,
+        outcome = answer_hello(Aes::here(), &doors, early, &first, (send, recv)) => outcome,
         () = async { share.closing().await; sleep(LATE_PROOF).await } => return,
     };
     match outcome {
-        Ok(session) => Serving::new(share, number, session.carrier.clone()).run(session, offer).await,
+        Ok(session) => {
+            let serving = Serving::new(share, number, session.carrier.clone());
+            serving.run(session, receiver.id, offer).await;
+        }
         Err(NoSession::Unproved) => {
             let guesses_left = share.budget().left();
             share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
@@ -187,9 +203,9 @@ impl Serving {
     }
 
     /// Serves what the first part of the outline has announced.
-    async fn run(self, session: Established, offer: Result<(Outline, Arc<Source>), Error>) {
-        let entered = self.share.sessions().enter(&session);
-        let Established { mut out, mut incoming, mut opener, .. } = session;
+    async fn run(self, session: Established, receiver: [u8; 16], offer: Result<(Outline, Arc<Source>), Error>) {
+        let entered = self.share.sessions().enter(&session, receiver);
+        let Established { mut out, mut incoming, mut opener, resumed, .. } = session;
         self.ledger().sealed = out.sealed(); // of which the receiver may tell before anything more is sent
         let ended = match offer {
             Ok((outline, source)) => {
@@ -197,7 +213,7 @@ impl Serving {
                 tokio::select! {
                     biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
-                    ended = self.speak(&mut out, &mut said, outline, source) => ended,
+                    ended = self.speak(&mut out, &mut said, outline, source, resumed.is_some()) => ended,
                     why = entered.abandoned(|why| self.report_waiting(why)) => Err(why.into()),
                     () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
@@ -321,6 +337,7 @@ impl Serving {
         said: &mut mpsc::Receiver<Said>,
         outline: Outline,
         source: Arc<Source>,
+        has_come_back: bool,
     ) -> Result<Ended, Trouble> {
         // The answer to a short manifest may be here already: only what comes before the last part is out is early.
         let offered = tokio::select! {
@@ -344,7 +361,7 @@ impl Serving {
             Answer::Wants(wanted) => wanted,
             Answer::Not(done) => return not_wanted(&done),
         };
-        self.begin(wanted.bytes()).await?;
+        self.begin(wanted.bytes(), has_come_back).await?;
         let done = tokio::select! {
             early = said.recv() => early,
             fed = self.feed(out, source, wanted) => {
@@ -383,8 +400,8 @@ impl Serving {
     }
 
     /// Takes a place and reports the beginning.
-    async fn begin(&self, total: Option<u64>) -> Result<(), Trouble> {
-        let Some(place) = self.share.take_place().await else {
+    async fn begin(&self, total: Option<u64>, has_come_back: bool) -> Result<(), Trouble> {
+        let Some(place) = self.share.take_place(has_come_back).await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
             return Err(Trouble::Here(FailureReason::NoPlace, e));
         };

@@ -14,7 +14,7 @@ use tokio::{
 use super::{carrier::Carrier, handshake::Established};
 use crate::{
     crypto::Attaching,
-    net::{LineError, RecvHalf, SendHalf},
+    net::{LineError, Lost, RecvHalf, SendHalf},
     wire::peer::{Attach, Attached},
 };
 
@@ -36,11 +36,14 @@ struct Live {
     number: Mutex<u64>,
     broken_since: Mutex<Option<Instant>>,
     give_way: Notify,
+    /// What its receiver comes back with is called.
+    receiver: [u8; 16],
 }
 
 impl Sessions {
     /// Takes a session in, until what this gives is dropped. It outlives its stream where its receiver comes back.
-    pub(super) fn enter(self: &Arc<Self>, session: &Established) -> Entered {
+    /// The receiver is called this; an older session of the same one is over.
+    pub(super) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> Entered {
         if session.returns {
             session.carrier.outlive();
         }
@@ -50,7 +53,12 @@ impl Sessions {
             number: Mutex::new(0),
             broken_since: Mutex::new(None),
             give_way: Notify::new(),
+            receiver,
         });
+        for older in self.lock().values().filter(|older| older.receiver == receiver) {
+            older.carrier.breaks(LineError::Lost(Lost::Locally));
+            older.give_way.notify_one();
+        }
         self.lock().insert(live.attaching.id(), Arc::clone(&live));
         Entered { sessions: Arc::clone(self), live }
     }

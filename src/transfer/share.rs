@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     code::{Code, Secret, Slot},
+    crypto::ShareKey,
     disk::{Readings, Source},
     error::{Error, Kind, Result},
     event::{Event, StopReason},
@@ -37,6 +38,9 @@ use crate::{
 
 /// Receivers served at the same time; more are told to come back.
 const AT_ONCE: usize = 256;
+
+/// Receivers that come back and have not proved themselves, at the same time: they cost no guess.
+const UNPROVED: usize = 16;
 
 /// A scan this young is offered as it is; an older one is made anew, so that each download gets the present state.
 const FRESH: Duration = Duration::from_secs(2);
@@ -81,8 +85,8 @@ impl Registration {
     }
 }
 
-/// Hears of a code and a ticket, and says what to report.
-pub type OnRegistered = Box<dyn Fn(&Code, &[u8]) -> Vec<Event> + Send + Sync>;
+/// Hears of a code, of the key that belongs to it, and of a ticket, and says what to report.
+pub type OnRegistered = Box<dyn Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> + Send + Sync>;
 
 /// How a share comes back to its relay.
 pub struct Return {
@@ -108,13 +112,16 @@ pub struct Settings {
     pub max_downloads: Option<u64>,
     /// End after this time; what runs may finish.
     pub expire: Option<Duration>,
+    /// What receivers come back with is made of: one that was kept with the code, or a new one.
+    pub key: Option<ShareKey>,
 }
 
 /// A share that answers receivers.
 pub struct Share {
     settings: Settings,
     id: ShareId,
-    code: Mutex<Code>,
+    /// The code that is good now, and the key that belongs to it.
+    code: Mutex<(Code, ShareKey)>,
     budget: Budget,
     events: Events,
     /// For the records of all downloads.
@@ -127,6 +134,7 @@ pub struct Share {
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
+    unproved: Semaphore,
     /// Receivers so far.
     numbers: AtomicU64,
     sessions: Arc<Sessions>,
@@ -148,9 +156,9 @@ impl Share {
     pub fn new(settings: Settings, source: Source, code: Code, budget: Budget, events: Events) -> Arc<Self> {
         Arc::new(Self {
             places: Places::new(settings.max_downloads),
-            settings,
             id: source.manifest().share(),
-            code: Mutex::new(code),
+            code: Mutex::new((code, settings.key.clone().unwrap_or_else(ShareKey::random))),
+            settings,
             budget,
             events,
             buffers: Buffers::default(),
@@ -159,6 +167,7 @@ impl Share {
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
+            unproved: Semaphore::new(UNPROVED),
             numbers: AtomicU64::new(0),
             sessions: Arc::default(),
         })
@@ -258,7 +267,8 @@ impl Share {
                 Ok(registration) => {
                     self.take_slot(registration.slot);
                     tries.succeeded();
-                    for event in (back.registered)(&self.code(), &registration.ticket) {
+                    let (code, key) = self.code();
+                    for event in (back.registered)(&code, &key, &registration.ticket) {
                         self.events.report(event).await;
                     }
                     return (registration, connected);
@@ -272,11 +282,11 @@ impl Share {
 
     /// The relay has given this slot. Another one than before makes another code: the old one may lead to somebody else.
     fn take_slot(&self, slot: Slot) {
-        let mut code = self.lock_code();
-        if code.slot() != slot
-            && let Ok(secret) = Secret::random(code.secret().length())
+        let mut now = self.lock_code();
+        if now.0.slot() != slot
+            && let Ok(secret) = Secret::random(now.0.secret().length())
         {
-            *code = Code::new(slot, secret);
+            *now = (Code::new(slot, secret), ShareKey::random());
         }
     }
 
@@ -332,13 +342,15 @@ impl Share {
     }
 
     /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
-    /// long gives way.
-    pub(super) async fn take_place(&self) -> Option<Place> {
+    /// long gives way; one that is the same receiver's, before it came back, is about to.
+    pub(super) async fn take_place(&self, has_come_back: bool) -> Option<Place> {
         if *self.phase.borrow() != Phase::Open {
             return None;
         }
         match self.places.take() {
-            None if self.sessions.make_room() => timeout(GIVING_WAY, self.places.next_free()).await.ok(),
+            None if has_come_back || self.sessions.make_room() => {
+                timeout(GIVING_WAY, self.places.next_free()).await.ok()
+            }
             taken => taken,
         }
     }
@@ -371,9 +383,18 @@ impl Share {
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Ending).await;
     }
 
-    /// The code that is good now.
-    pub(super) fn code(&self) -> Code {
+    /// The code that is good now, and the key that belongs to it.
+    pub(super) fn code(&self) -> (Code, ShareKey) {
         self.lock_code().clone()
+    }
+
+    pub(super) fn id(&self) -> ShareId {
+        self.id
+    }
+
+    /// For receivers that come back and have not proved themselves yet.
+    pub(super) fn unproved(&self) -> &Semaphore {
+        &self.unproved
     }
 
     pub(super) fn sessions(&self) -> &Arc<Sessions> {
@@ -392,7 +413,7 @@ impl Share {
         self.buffers.clone()
     }
 
-    fn lock_code(&self) -> MutexGuard<'_, Code> {
+    fn lock_code(&self) -> MutexGuard<'_, (Code, ShareKey)> {
         self.code.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,6 +15,8 @@
 //! of flight 2, or where flight 3 should come, an [`Alert`] in the clear may end it all: a hint and no more, since
 //! anybody between the two ends can write one.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::frame::{MAY_SKIP, Message};
@@ -89,6 +91,8 @@ impl Message for Hello {
 pub enum Mode {
     /// The secret half of a code.
     Code,
+    /// What the sender gave to this receiver: see [`Welcome`].
+    Resume([u8; 16]),
 }
 
 /// A message of the key exchange of one suite.
@@ -280,6 +284,25 @@ impl Message for Ack {
     const TYPE: u8 = 0x4c;
 }
 
+/// What the receiver proves itself with when it comes back as another process, or to another process.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What it is called by.
+    pub id: [u8; 16],
+    /// The password of the key exchange.
+    pub key: [u8; 32],
+}
+
+impl Message for Welcome {
+    const TYPE: u8 = 0x4d;
+}
+
+impl fmt::Debug for Welcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Welcome(…)")
+    }
+}
+
 /// Flight 5: how it went at the receiver. Its last record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -372,6 +395,8 @@ mod tests {
             exchanges: SUITES.map(exchange).to_vec(),
         };
         check(&hello(0), "310000001f01020102000303030303030303030303030303030300020102410202024102");
+        let resuming = Hello { mode: Mode::Resume([7; 16]), exchanges: Vec::new(), ..hello(RETURNS) };
+        check(&resuming, &format!("31000000270102010202{}01{}00", "03".repeat(16), "07".repeat(16)));
         check(&hello(AES_IS_SLOW), "310000001f01020102010303030303030303030303030303030300020102410202024102");
         let reply = |suite, capabilities| {
             let (suites, exchange) = (SUITES.to_vec(), exchange(suite));
@@ -421,6 +446,7 @@ mod tests {
         check(&Done { outcome: Outcome::Disk, message: "full".into() }, "4700000006030466756c6c");
         check(&DoneAck {}, "4900000000");
         check(&Ack { received: 300 }, "4c00000002ac02");
+        check(&Welcome { id: [1; 16], key: [2; 32] }, &format!("4d00000030{}{}", "01".repeat(16), "02".repeat(32)));
         check(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");
     }
 }

@@ -84,7 +84,7 @@ fn what_ends_on_purpose_is_forgotten() {
 fn ten_shares_do_not_disturb_each_other() {
     let world = World::new();
     let relay = world.relay();
-    let files: Vec<PathBuf> = (0..10).map(|i| world.file(&format!("file{i}"), &format!("content {i}"))).collect();
+    let files: Vec<PathBuf> = (0..10).map(|i| world.file(&format!("file{i}"), format!("content {i}"))).collect();
     let share = |file: &PathBuf| world.send(&[file]).via(&relay).share();
     let senders: Vec<Sender> = files.iter().map(share).collect();
     let codes: Vec<String> = senders.iter().map(|sender| sender.code().to_owned()).collect();

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use qshare::code::{Code, Secret};
 use rustix::process::Signal;
 
 use crate::support::{Outcome, Process, Relay, Sender, Tree, World, noise};
@@ -104,6 +105,71 @@ fn a_download_goes_on_after_ctrl_c_as_often_as_it_must() {
     let ended = scene.go_on();
     assert!(scene.assert_whole(&ended) >= 64 * MIB);
     scene.sender.stop();
+}
+
+/// The code with another secret.
+fn wrong(code: &str) -> String {
+    let code = Code::parse(code).unwrap();
+    Code::new(code.slot(), Secret::random(5).unwrap()).reveal().as_str().to_owned()
+}
+
+#[test]
+fn who_comes_back_needs_no_guess() {
+    let mut scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    let stranger = World::new();
+    let guess = |code: &str| stranger.recv(code, &stranger.path("guesses")).via(&scene.relay).run().code;
+    let bad = wrong(scene.sender.code());
+    while guess(&bad) != Some(7) {}
+    assert_eq!(guess(scene.sender.code()), Some(7), "the code itself is refused now");
+    let ended = scene.go_on();
+    assert!(scene.assert_whole(&ended) >= 32 * MIB);
+    assert_eq!(scene.sender.process.wait_for("download_finished")["bytes"], ended.event("finished")["bytes"]);
+}
+
+#[test]
+fn a_second_download_beside_the_first_is_somebody_else() {
+    let scene = Scene::new();
+    let first = scene.start(30 * MIB);
+    let other = scene.world.path("other");
+    scene.world.recv(scene.sender.code(), &other).via(&scene.relay).run().expect(0);
+    assert_eq!(Tree::of(&other.join("t")), Tree::of(&scene.world.path("t")));
+    let ended = first.end().expect(0);
+    assert!(ended.all("reconnecting").is_empty(), "{ended}");
+    scene.assert_whole(&ended);
+}
+
+#[test]
+fn who_comes_back_has_its_place() {
+    let world = World::new();
+    let relay = world.relay();
+    let big = world.path("big");
+    noise(&big, SIZE);
+    let sender = world.send(&[&big]).via(&relay).arg("--once").share();
+    let scene = Scene { into: world.path("in"), world, relay, sender };
+    scene.kill_at(50 * MIB);
+    let stranger = World::new();
+    let other = stranger.recv(scene.sender.code(), &stranger.path("other")).via(&scene.relay).run();
+    other.expect_error(7, "refused", "taken");
+    scene.go_on();
+    assert_eq!(Tree::of(&scene.into.join("big")), Tree::of(&big));
+    scene.sender.process.end().expect(0);
+}
+
+#[test]
+fn another_process_of_the_sender_knows_who_comes_back() {
+    let mut scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    let bad = wrong(scene.sender.code());
+    let guess = |scene: &Scene| scene.world.recv(&bad, &scene.world.path("guesses")).via(&scene.relay).run().code;
+    while guess(&scene) != Some(7) {}
+    let code = scene.sender.code().to_owned();
+    scene.sender.process.signal(Signal::KILL);
+    scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
+    assert_eq!(scene.sender.code(), code);
+    assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
+    let ended = scene.go_on();
+    assert!(scene.assert_whole(&ended) >= 32 * MIB);
 }
 
 /// Changes a byte of a file.

@@ -109,7 +109,7 @@ impl World {
         let (events, reported) = report();
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
-        let back = Return { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _| Vec::new()) };
+        let back = Return { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _, _| Vec::new()) };
         let running = tokio::spawn(async move {
             let outcome = share.run(registration, back, async { drop(stopped.await) }).await;
             connected.close().await;
@@ -130,7 +130,7 @@ impl World {
         let connected = self.connect(&host).await?;
         let connected_after = began.elapsed();
         let (events, reported) = report();
-        let back = Redial { dialer: self.dialer(&host), retry_for: RETRY_FOR };
+        let back = Redial { dialer: self.dialer(&host), retry_for: RETRY_FOR, resumptions: None };
         let receiving = async {
             let offer = receive::connect(&connected.connection, code, back).await?;
             let offered_after = began.elapsed();

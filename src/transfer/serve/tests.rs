@@ -26,7 +26,7 @@ fn share_of(files: usize, home: &std::path::Path) -> Arc<Share> {
 async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, tokio::task::JoinHandle<()>) {
     let [(mut send, recv), far] = duplex();
     let serving = tokio::spawn(serve(Arc::clone(share), number, far));
-    let initiator = Initiator::new(&share.code()).unwrap();
+    let initiator = Initiator::new(&share.code().0).unwrap();
     let mut bytes = Vec::new();
     frame::encode(&FromRelay {}, &mut bytes).unwrap();
     bytes.extend_from_slice(initiator.hello());

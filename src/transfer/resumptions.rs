@@ -1,0 +1,126 @@
+//! What a receiver keeps to come back with: see [`crate::crypto::resume`].
+//!
+//! A file a download in the state folder, gone when the download is whole. It is found by the code, which is not in it.
+
+use std::{fs::File, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    code::Code,
+    crypto::Resumption,
+    error::{Error, Kind, Result},
+    state::StateDir,
+};
+
+const LONGEST_FILE: u64 = 4096;
+
+/// A download that nobody goes on with for so long is given up.
+const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A folder that holds them.
+#[derive(Debug, Clone)]
+pub struct Resumptions(StateDir);
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Kept {
+    id: [u8; 16],
+    key: [u8; 32],
+    /// Tells whether a code is the one that it belongs to.
+    code: [u8; 32],
+}
+
+impl Resumptions {
+    /// In this state folder.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`].
+    pub fn open(state: &StateDir) -> Result<Self> {
+        let dir = state.folder("resumptions")?;
+        dir.sweep(LIFE, |_| true);
+        Ok(Self(dir))
+    }
+
+    /// What to come back with to the share behind a code, where no other process does. A file that is damaged is not
+    /// believed.
+    pub(super) fn claim(&self, code: &Code) -> Option<Claim> {
+        let of_slot = format!("{}-", code.slot());
+        self.0.names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
+            let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
+            let kept: Kept = serde_json::from_slice(&text).ok()?;
+            let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, code);
+            let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
+            is_of_code.then(|| self.lock(name, resumption)).flatten()
+        })
+    }
+
+    /// Keeps what the sender has welcomed this receiver with.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`].
+    pub(super) fn keep(&self, code: &Code, resumption: Resumption) -> Result<Claim> {
+        let kept = Kept { id: resumption.id, key: *resumption.key, code: check(&resumption.key, code) };
+        let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+        let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
+        self.0.write(&name, &Zeroizing::new(text))?;
+        self.lock(name, resumption).ok_or_else(|| Error::new(Kind::Disk, "what was just written cannot be locked"))
+    }
+
+    fn lock(&self, name: String, resumption: Resumption) -> Option<Claim> {
+        let lock = File::open(self.0.path(&name)).ok()?;
+        lock.try_lock().ok()?;
+        Some(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
+    }
+}
+
+/// What this process comes back with, and no other.
+#[derive(Debug)]
+pub(super) struct Claim {
+    dir: StateDir,
+    name: String,
+    pub(super) resumption: Resumption,
+    _lock: File,
+}
+
+impl Claim {
+    /// The download is whole.
+    pub(super) fn forget(self) {
+        self.dir.remove(&self.name);
+    }
+}
+
+/// Of the code under the key that is as secret: nobody who has not both learns anything.
+fn check(key: &[u8; 32], code: &Code) -> [u8; 32] {
+    *blake3::keyed_hash(key, code.reveal().as_str().as_bytes()).as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        code::{Secret, Slot},
+        crypto::ShareKey,
+    };
+
+    #[test]
+    fn it_is_found_by_its_code_only() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = Resumptions::open(&StateDir::open(home.path()).unwrap()).unwrap();
+        let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
+        let (one, beside, other) = (code(1), code(1), code(2));
+        let [first, second] = [1, 2].map(|n| ShareKey::random().welcome(&[n]));
+        drop((kept.keep(&one, first.clone()).unwrap(), kept.keep(&beside, second.clone()).unwrap()));
+        let claim = kept.claim(&one).unwrap();
+        assert_eq!(claim.resumption.id, first.id);
+        assert!(kept.claim(&one).is_none(), "another process has it");
+        assert_eq!(*kept.claim(&beside).unwrap().resumption.key, *second.key);
+        assert!(kept.claim(&other).is_none());
+        claim.forget();
+        assert!(kept.claim(&one).is_none() && kept.claim(&beside).is_some());
+        let file = kept.0.path(&kept.0.names()[0]);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains(beside.reveal().as_str()));
+        std::fs::write(file, "{}").unwrap();
+        assert!(kept.claim(&beside).is_none());
+    }
+}
