@@ -176,7 +176,8 @@ pub struct Sharing {
 pub struct Kept {
     /// The share's identity.
     pub share: String,
-    /// What receivers type.
+    /// What receivers type, for its sender alone: JSON has it only where it is made.
+    #[serde(skip)]
     pub code: Option<Revealed>,
     /// The share's name.
     pub name: String,

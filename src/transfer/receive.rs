@@ -50,7 +50,7 @@ pub(super) const STALLED: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The same where the line has died before the sender could hear of the end.
-const LONG_GOODBYE: Duration = Duration::from_secs(30);
+const LONG_GOODBYE: Duration = Duration::from_secs(60);
 
 /// How long a goodbye may take that nobody depends on.
 const SHORT_GOODBYE: Duration = Duration::from_millis(500);

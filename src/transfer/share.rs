@@ -233,7 +233,7 @@ impl Share {
         let silent = async {
             loop {
                 let lost = connection.silent(SILENT).await;
-                if lost != Lost::TimedOut || !self.sessions.is_empty() {
+                if connection.is_closed() || !self.sessions.is_empty() {
                     return lost;
                 }
             }

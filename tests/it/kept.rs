@@ -46,10 +46,10 @@ fn a_sender_that_was_killed_gets_its_code_back() {
     kill(again);
 
     let renewed = world.send(&[&file]).via(&relay).arg("--new-code").share();
-    let (new, kept) = (renewed.code().to_owned(), listed(&world));
-    assert!(kept.iter().any(|share| share["code"] == *new && share["running"] == true), "{kept:?}");
+    let (new, id, kept) = (renewed.code().to_owned(), told(&renewed, "share"), listed(&world));
+    assert!(kept.iter().any(|share| share["share"] == *id && share["running"] == true), "{kept:?}");
     renewed.stop();
-    assert!(listed(&world).iter().all(|share| share["code"] != *new), "ended on purpose");
+    assert!(listed(&world).iter().all(|share| share["share"] != *id), "ended on purpose");
     let fresh = share();
     assert_ne!(fresh.code(), new);
 }
@@ -110,7 +110,7 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
     let shares = |args: &[&str]| world.qshare(&[&["shares"], args].concat()).run();
     let human = shares(&[]).expect(0);
     let text = human.text();
-    assert!(text.contains("one, kept until") && text.contains("two, shared now"), "{human}");
+    assert!(text.contains(&code) && text.contains("one, kept until") && text.contains("two, shared now"), "{human}");
     for path in [&one, &two] {
         assert!(text.contains(path.canonicalize().unwrap().to_str().unwrap()), "{human}");
     }

@@ -9,6 +9,7 @@
 //! - [`questions`]: what is asked at a terminal, and receivers that never answer.
 //! - [`faults`]: processes killed or interrupted in the middle of a transfer.
 //! - [`resume`]: downloads that were cut and are started again.
+//! - [`chaos`]: processes killed and lines cut at random, until the file has arrived.
 //! - [`kept`]: senders that are started again, and `qshare shares`.
 //! - [`changes`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
@@ -27,6 +28,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod changes;
+mod chaos;
 mod clashes;
 mod exits;
 mod faults;

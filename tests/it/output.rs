@@ -184,8 +184,15 @@ fn the_secret_is_in_no_log_and_no_file() {
     let received = receiver.via(&relay).dir(&into).run().expect(0);
     let list = world.qshare(&["recv", "-vv", "--list", sender.code()]).via(&relay).run().expect(0);
     let refused = world.recv(sender.code(), &into).via(&relay).arg("-vv").run().expect(6);
-    assert!(!holds(&world.path("home"), secret.as_bytes()), "a file of the state holds the secret");
+    for folder in ["relay", "resumptions", "running"] {
+        let folder = world.state().join(folder);
+        assert!(!folder.exists() || !holds(&folder, secret.as_bytes()), "a file in {folder:?} holds the secret");
+    }
     let sent = sender.stop();
+    assert!(
+        !holds(&world.path("home"), secret.as_bytes()),
+        "a file of the state holds the secret of a share that is over"
+    );
     let relayed = relay.stop();
     let hides = |text: &str| !text.to_uppercase().contains(&secret);
     for outcome in [&received, &list, &refused, &relayed] {

@@ -1,5 +1,6 @@
 //! Real relays, senders and receivers, each test's in an environment of its own.
 
+mod cable;
 mod files;
 mod process;
 mod terminal;
@@ -15,6 +16,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub(crate) use self::{
+    cable::Cable,
     files::{Tree, assert_only_staged, hash, names, noise, sparse},
     process::{Outcome, Process, peak_memory},
     terminal::Keyboard,

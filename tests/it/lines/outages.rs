@@ -3,6 +3,7 @@
 use std::{slice::from_ref, time::Duration};
 
 use qshare::{event::Event, relay::Config};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     join,
     time::{Instant, sleep},
@@ -103,6 +104,58 @@ fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
             let late = world.receive(&network.way(&line), &sharing.code).await.unwrap();
             assert!(late.holds(&file), "the code is as good as before");
             sharing.stop().await.unwrap();
+            world.stop().await;
+        });
+    }
+}
+
+/// Legs cut and relays killed at random, for a share with two receivers at a time. For more seeds than the suite has:
+/// `CHAOS_SEEDS=500 cargo test --test it -- outages::at_random`; what fails says its seed.
+#[test]
+fn at_random() {
+    let seeds = std::env::var("CHAOS_SEEDS").map_or(12, |text| text.parse().unwrap());
+    for seed in 0..seeds {
+        virtually(seed, async |network| {
+            let mut random = StdRng::seed_from_u64(seed);
+            let world = World::new(&network, Config::default());
+            let rate = random.random_range(5..200);
+            let line = Line::new(mbit(rate), random.random_range(1..100) * MS).loss(random.random_range(0.0..0.03));
+            let file = world.scratch.file("file", SIZE / 2);
+            let up = network.way(&line);
+            let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+            let ways = [(); 2].map(|()| network.way(&line));
+            let mut faults = Vec::new();
+            let breaking = async {
+                for _ in 0..random.random_range(1..8) {
+                    sleep(random.random_range(100..5_000) * MS).await;
+                    let outage = random.random_range(1..25_000) * MS;
+                    let what = random.random_range(0..4);
+                    faults.push((what, outage));
+                    match what {
+                        0 => {
+                            world.kill_relay();
+                            sleep(outage).await;
+                            world.start_relay();
+                        }
+                        leg => {
+                            let leg = [&up, &ways[0], &ways[1]][leg - 1];
+                            leg.cut();
+                            sleep(outage).await;
+                            leg.heal();
+                        }
+                    }
+                }
+            };
+            let receiving = all(ways.iter().map(|way| world.receive(way, &sharing.code)));
+            let (received, ()) = join!(receiving, breaking);
+            for received in received {
+                let received = received.unwrap_or_else(|e| panic!("seed {seed}, {rate} Mbit/s, {faults:?}: {e}"));
+                assert!(received.holds(&file), "seed {seed}: {faults:?}");
+            }
+            assert_eq!(failures(&sharing), 0, "seed {seed}: {faults:?}");
+            // A receiver that has everything does not wait for ever until the sender knows.
+            let stopped = sharing.stop().await;
+            assert!(stopped.is_ok() || faults.len() > 1, "seed {seed}: {faults:?}");
             world.stop().await;
         });
     }

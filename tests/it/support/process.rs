@@ -62,15 +62,23 @@ impl Process {
 
     /// The next event of this name; those before it are passed over.
     pub(crate) fn wait_for(&mut self, event: &str) -> Value {
-        let found = self.wait(&format!("the event {event}"), |state| {
+        self.first_of(&[event])
+    }
+
+    /// The next event of one of these names; those before it are passed over.
+    pub(crate) fn first_of(&mut self, wanted: &[&str]) -> Value {
+        let is_wanted = |event: &Value| event["event"].as_str().is_some_and(|name| wanted.contains(&name));
+        let found = self.wait(&format!("the event {}", wanted.join(" or ")), |state| {
             let events = events(&state.stdout);
-            let found = events.iter().enumerate().skip(self.seen).find(|(_, e)| e["event"] == event);
+            let found = events.iter().enumerate().skip(self.seen).find(|(_, e)| is_wanted(e));
             match found {
                 Some((at, found)) => Some(Ok((at, found.clone()))),
                 None => (state.closed == 2).then_some(Err(())),
             }
         });
-        let Ok((at, found)) = found else { panic!("it ended without the event {event}\n{}", self.told()) };
+        let Ok((at, found)) = found else {
+            panic!("it ended without the event {}\n{}", wanted.join(" or "), self.told())
+        };
         self.seen = at + 1;
         found
     }
