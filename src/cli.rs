@@ -1,7 +1,7 @@
 //! From words to a running command and its exit code.
 //!
 //! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them, [`shares`]
-//! shows what [`kept`] keeps.
+//! shows what [`kept`] keeps, and [`parts`] what downloads have left behind.
 
 pub mod args;
 mod buffers;
@@ -10,6 +10,7 @@ mod console;
 mod embedded;
 mod kept;
 pub mod menu;
+mod parts;
 mod recv;
 mod relay;
 mod running;
@@ -55,6 +56,7 @@ fn run_args(args: Args) -> u8 {
             Command::Recv(args) => recv::run(args, &mut console).await,
             Command::Relay(args) => relay::run(args, &mut console).await,
             Command::Shares(args) => shares::run(args, &mut console),
+            Command::Parts(args) => parts::run(args, &mut console),
         };
         (console, outcome)
     });

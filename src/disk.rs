@@ -19,6 +19,7 @@
 mod beneath;
 mod clash;
 mod groups;
+mod leftovers;
 mod naming;
 mod parts;
 mod plan;
@@ -37,6 +38,7 @@ use std::{fmt, io, path::Path};
 pub use self::{
     clash::Clash,
     groups::{GroupHash, count as group_count},
+    leftovers::{Leftover, clear, leftovers},
     plan::Plan,
     reading::Readings,
     sink::Sink,

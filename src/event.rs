@@ -114,6 +114,13 @@ pub enum Event {
         /// Which try it was.
         attempt: u64,
     },
+    /// parts: what downloads have left behind.
+    Parts {
+        /// Each of them.
+        parts: Vec<Part>,
+    },
+    /// parts clear: it is gone.
+    Cleared(Part),
     /// shares: what is kept, the last used first.
     Shares {
         /// Each of them.
@@ -169,6 +176,21 @@ pub struct Sharing {
     pub embedded: bool,
     /// When the share ends by itself: seconds since 1970.
     pub expires: Option<u64>,
+}
+
+/// A staging folder: what a download goes on with when it is started again.
+#[derive(Debug, Clone, Serialize)]
+pub struct Part {
+    /// Where it is.
+    pub path: String,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Files in it, complete or not.
+    pub files: u64,
+    /// Whether a download is writing there.
+    pub running: bool,
+    /// When something was last written there: seconds since 1970.
+    pub modified: Option<u64>,
 }
 
 /// A share that is kept for its sender to come back.

@@ -41,7 +41,7 @@ pub use self::{
 use crate::event::Event;
 pub use crate::{
     crypto::ShareKey,
-    disk::{Clash, Source},
+    disk::{Clash, Leftover, Source, clear, leftovers},
 };
 
 /// Where a running command reports to. Bounded: a slow terminal slows the report, not the memory.

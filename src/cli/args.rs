@@ -61,6 +61,13 @@ Examples:
   qshare shares forget holiday/           the next one of this folder gets a new code
   qshare shares forget --all              all that are not being shared now";
 
+const PARTS_EXAMPLES: &str = "\
+A download that breaks leaves a folder .qshare-….part beside its target: the same recv command goes on with it.
+
+Examples:
+  qshare parts                            what is left in the current folder
+  qshare parts --clear ~/in               remove it";
+
 const RECV_EXAMPLES: &str = "\
 Examples:
   qshare recv XKY9-7HQ2ME                 into the current folder, after a question
@@ -125,6 +132,8 @@ pub enum Command {
     Relay(RelayArgs),
     /// List the shares that are kept for their sender to come back, or forget them
     Shares(SharesArgs),
+    /// List what broken downloads have left in a folder, or remove it
+    Parts(PartsArgs),
 }
 
 /// `qshare send`.
@@ -255,6 +264,18 @@ pub enum SharesCommand {
         #[arg(long, conflicts_with = "which")]
         all: bool,
     },
+}
+
+/// `qshare parts`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = PARTS_EXAMPLES)]
+pub struct PartsArgs {
+    /// The folder that was downloaded to [default: the current folder]
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Remove what is there, except what a download is writing now
+    #[arg(long)]
+    pub clear: bool,
 }
 
 /// Reads this process's command line. Where there is nothing to run, it has been shown why, and the exit code is the

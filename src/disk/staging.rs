@@ -4,6 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::Path,
+    time::SystemTime,
 };
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
@@ -50,6 +51,51 @@ pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
 /// Bytes on the disk that an earlier download of `share` left in `base`.
 pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
     base.open_dir_nofollow(name(share)).map_or(0, |dir| bytes_below(&dir))
+}
+
+/// What a staging folder holds.
+pub(super) struct Look {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+    pub(super) running: bool,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// Looks at a staging folder of this user; nothing where there is none of this name.
+pub(super) fn look(base: &Dir, name: &str) -> Option<Look> {
+    let folder = is_name(name).then(|| open_folder(base, name).ok()).flatten()?;
+    let lock = folder.symlink_metadata(LOCK).is_ok_and(|meta| meta.is_file()).then(|| open_lock(&folder).ok())??;
+    let running = matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let files = folder.open_dir_nofollow(FILES).ok();
+    let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
+    Some(Look {
+        bytes: files.as_ref().map_or(0, bytes_below),
+        files: files.as_ref().map_or(0, files_below),
+        running,
+        modified: modified.map(cap_std::time::SystemTime::into_std),
+    })
+}
+
+/// Removes a staging folder; `false` where a download is writing there.
+pub(super) fn remove(base: Dir, name: &str) -> io::Result<bool> {
+    let folder = open_folder(&base, name)?;
+    let lock = open_lock(&folder)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(e)) => return Err(e),
+    }
+    let staging =
+        Staging { base, name: name.to_owned(), folder: Some(folder), lock: Some(lock), keep: false, _made: None };
+    staging.clear()?;
+    drop(staging);
+    Ok(true)
+}
+
+/// Whether it is the name of a staging folder.
+fn is_name(name: &str) -> bool {
+    let id = name.strip_prefix(".qshare-").and_then(|rest| rest.strip_suffix(".part"));
+    id.is_some_and(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()))
 }
 
 impl Staging {
@@ -186,6 +232,16 @@ fn bytes_below(dir: &Dir) -> u64 {
         Err(_) => 0,
     });
     sizes.fold(0, u64::saturating_add)
+}
+
+fn files_below(dir: &Dir) -> u64 {
+    let Ok(entries) = dir.entries() else { return 0 };
+    let counts = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or(0, |below| files_below(&below)),
+        Ok(_) => 1,
+        Err(_) => 0,
+    });
+    counts.sum()
 }
 
 #[cfg(unix)]

@@ -1,9 +1,9 @@
-//! The tables of `recv --list` and `shares`.
+//! The tables of `recv --list`, `shares` and `parts`.
 
 use super::phrase::{INDENT, visible_whole};
 use crate::{
     code::Revealed,
-    event::{Kept, ListedEntry},
+    event::{Kept, ListedEntry, Part},
     text,
 };
 
@@ -39,6 +39,18 @@ pub(super) fn kept(share: &Kept) -> String {
     let id = share.share.get(..8).unwrap_or(&share.share);
     let paths: String = share.paths.iter().map(|path| format!("{INDENT}{}\n", visible_whole(path))).collect();
     format!("{code}  {}, {state}, {relay}, id {id}\n{paths}", visible_whole(&share.name))
+}
+
+/// What a download has left: how much, since when, and where.
+pub(super) fn part(part: &Part) -> String {
+    let since = part.modified.and_then(|at| i64::try_from(at).ok()).and_then(minute);
+    let state = match since {
+        _ if part.running => "being written now".to_owned(),
+        Some(since) => format!("since {since} UTC"),
+        None => "left behind".to_owned(),
+    };
+    let (bytes, files) = (text::bytes(part.bytes), text::count(part.files, "file"));
+    format!("{}  {bytes} in {files}, {state}\n", visible_whole(&part.path))
 }
 
 /// As `ls -l` writes it: `-rwxr-x---`.

@@ -87,6 +87,12 @@ impl Renderer {
             Event::RelayListening { addr, pin } => return share::relay_listening(addr, pin, &self.look),
             Event::Sharing(sharing) => return share::sharing(sharing, &self.look),
             Event::Entries { entries } => lines.out(listing::table(entries)),
+            Event::Parts { parts } if parts.is_empty() => {
+                if !self.look.quiet {
+                    lines.err("No download has left anything there.\n".to_owned());
+                }
+            }
+            Event::Parts { parts } => lines.out(parts.iter().map(listing::part).collect()),
             Event::Shares { shares } if shares.is_empty() => {
                 if !self.look.quiet {
                     lines.err("No shares are kept.\n".to_owned());
@@ -141,6 +147,7 @@ impl Renderer {
                 Some(self.warning(&format!("{}; trying to get it back", message(reason)), None))
             }
             Event::Reconnected { .. } => Some("The line is back.\n".to_owned()),
+            Event::Cleared(part) => Some(format!("Removed {}\n", visible_whole(&part.path))),
             Event::Forgotten(kept) => Some(format!("Forgotten: {}\n", visible(&kept.name))),
             Event::Warning { message: text, hint, .. } => Some(self.warning(&message(text), hint.as_deref())),
             Event::Stopped { reason } => Some(format!("{}\n", stopped(*reason))),

@@ -71,10 +71,15 @@ impl Scene {
         offer["resumed_bytes"].as_u64().unwrap()
     }
 
+    /// What the download writes to.
+    fn part_folder(&self) -> PathBuf {
+        let id = self.sender.sharing["share"].as_str().unwrap();
+        self.into.join(format!(".qshare-{}.part", &id[..16]))
+    }
+
     /// The file that is there in part.
     fn part(&self) -> PathBuf {
-        let staging = fs::read_dir(&self.into).unwrap().next().unwrap().unwrap().path();
-        staging.join("files/t/big")
+        self.part_folder().join("files/t/big")
     }
 }
 
@@ -170,6 +175,29 @@ fn another_process_of_the_sender_knows_who_comes_back() {
     assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
     let ended = scene.go_on();
     assert!(scene.assert_whole(&ended) >= 32 * MIB);
+}
+
+#[test]
+fn what_is_left_is_listed_and_can_be_removed() {
+    let scene = Scene::new();
+    let running = scene.start(30 * MIB);
+    let parts = |args: &[&str]| scene.world.qshare(&[&["parts", "--json"], args].concat()).arg(&scene.into).run();
+    let listed = || parts(&[]).expect(0).event("parts")["parts"].as_array().unwrap().clone();
+    assert!(matches!(&listed()[..], [part] if part["running"] == true), "{:?}", listed());
+    assert!(parts(&["--clear"]).expect(0).events().is_empty(), "what is being written stays");
+    running.signal(Signal::KILL);
+    running.end();
+    let [part] = &listed()[..] else { panic!("{:?}", listed()) };
+    assert!(part["running"] == false && part["bytes"].as_u64().unwrap() >= 20 * MIB, "{part}");
+    let impostor = scene.into.join(".qshare-0123456789abcdef.part");
+    std::os::unix::fs::symlink("/tmp", &impostor).unwrap();
+    fs::create_dir(scene.into.join(".qshare-notes.part")).unwrap();
+    assert_eq!(listed().len(), 1, "a link, and what merely looks like it");
+    assert_eq!(parts(&["--clear"]).expect(0).event("cleared")["path"], part["path"]);
+    assert!(!scene.part_folder().exists() && impostor.symlink_metadata().is_ok());
+    assert!(listed().is_empty());
+    let ended = scene.go_on();
+    assert_eq!(ended.event("offer")["resumed_bytes"], 0);
 }
 
 /// Changes a byte of a file.

@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::{event::Event, relay::Config};
+use qshare::{error::Kind, event::Event, relay::Config};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     join,
@@ -146,8 +146,15 @@ fn at_random() {
                     }
                 }
             };
-            let receiving = all(ways.iter().map(|way| world.receive(way, &sharing.code)));
-            let (received, ()) = join!(receiving, breaking);
+            // Who comes while the sender is away is told so, and its user tries again.
+            let receive = async |way| loop {
+                match world.receive(way, &sharing.code).await {
+                    Err(e)
+                        if matches!(e.kind(), Kind::NotFound | Kind::Network) && !e.message().contains("in vain") => {}
+                    ended => return ended,
+                }
+            };
+            let (received, ()) = join!(all(ways.iter().map(receive)), breaking);
             for received in received {
                 let received = received.unwrap_or_else(|e| panic!("seed {seed}, {rate} Mbit/s, {faults:?}: {e}"));
                 assert!(received.holds(&file), "seed {seed}: {faults:?}");

@@ -1,0 +1,34 @@
+//! `qshare parts`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use super::{args::PartsArgs, console::Console};
+use crate::{
+    error::Result,
+    event::{Event, Part},
+    transfer::{Leftover, clear, leftovers},
+};
+
+/// Lists what downloads have left in a folder, or removes it.
+pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
+    let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
+    let found = leftovers(&dir)?;
+    if !args.clear {
+        return console.show(&Event::Parts { parts: found.iter().map(|leftover| part(&dir, leftover)).collect() });
+    }
+    for leftover in found.iter().filter(|leftover| !leftover.running) {
+        clear(&dir, leftover)?;
+        console.show(&Event::Cleared(part(&dir, leftover)))?;
+    }
+    Ok(())
+}
+
+fn part(dir: &Path, leftover: &Leftover) -> Part {
+    let Leftover { name, bytes, files, running, modified } = leftover;
+    let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+    let path = if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) };
+    Part { path: path.to_string_lossy().into_owned(), bytes: *bytes, files: *files, running: *running, modified }
+}
