@@ -21,6 +21,13 @@
 //! - **Loss is not congestion.** How much is on its way follows a model of each leg, its rate and its round trip, and not
 //!   its losses ([`net::congestion`]).
 //!
+//! - **A session outlives its stream.** Both directions count their sealed bytes and keep what is not acknowledged; when a
+//!   stream dies, the receiver brings another, both prove themselves, and the same bytes go on ([`transfer::carrier`]).
+//!   Dead lines, relays that start again and other networks are one mechanism.
+//! - **Processes come back too.** What lies in the staging folder is the record of a download ([`disk`]); the sender gives
+//!   each receiver a key to come back with ([`crypto::resume`]), keeps its own share for a day, and has a ticket for its
+//!   slot at the relay.
+//!
 //! # A download
 //!
 //! | flight | from | what |
@@ -28,8 +35,12 @@
 //! | 1 | receiver | with the frame that asks the relay for the slot: version, suites, its message of the key exchange |
 //! | 2 | sender | its message, its confirmation tag, and sealed: the first 64 KiB of the manifest, padded |
 //! | 3 | receiver | its tag, at once; the rest of a long manifest follows |
-//! | 4 | receiver | the request, once somebody has accepted; file content follows |
+//! | 4 | receiver | what is here already, and the request, once somebody has accepted; file content follows |
 //! | 5 | receiver | how it went, once everything is verified and named; the sender's last record acknowledges it |
+//!
+//! Instead of flight 1 the receiver of a session whose stream has died says which session it is and how far it is; the
+//! sender answers with how far it is itself, and both go on. Where the sender has forgotten it, or the receiver's process is
+//! another one, there are five flights again, with the key that the sender gave instead of the code.
 //!
 //! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::budget`]). The receiver says
 //! how far the sender may go ([`transfer::credit`]), so that nothing piles up in the relay. A file's BLAKE3 is made in

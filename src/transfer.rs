@@ -6,6 +6,10 @@
 //!
 //! [`handshake`] turns a stream into a [`session`] (five flights, of which it does the first three), [`budget`] counts
 //! guesses, [`credit`] bounds what is on its way, [`serve`] and [`receive`] are the two ends of a download.
+//!
+//! A session goes over a [`carrier`], which has one stream after another: [`keep`] brings them at the receiver, and
+//! [`sessions`] takes them at the sender. [`again`] says when to try, [`resumptions`] keeps what another process of the
+//! receiver comes back with.
 
 mod again;
 mod ask;

@@ -1,15 +1,17 @@
 //! Downloads that were cut and are started again with the same command.
+#![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
 
 use std::{
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use qshare::code::{Code, Secret};
 use rustix::process::Signal;
 
-use crate::support::{Outcome, Process, Relay, Sender, Tree, World, noise};
+use crate::support::{Outcome, Process, Qshare, Relay, Sender, Tree, World, assert_only_staged, hash, noise, sparse};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -175,6 +177,64 @@ fn another_process_of_the_sender_knows_who_comes_back() {
     assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
     let ended = scene.go_on();
     assert!(scene.assert_whole(&ended) >= 32 * MIB);
+}
+
+/// A command whose files cannot become longer than this, as on a disk that is full.
+fn on_a_full_disk(command: Qshare, bytes: u64) -> Outcome {
+    const BLOCK: u64 = 512;
+    let (command, mut shell) = (command.into_command(), Command::new("sh"));
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / BLOCK);
+    shell.env_clear().args(["-c", &limited, "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    Process::watch("recv".to_owned(), child, stderr).end()
+}
+
+#[test]
+fn a_disk_that_was_full_is_gone_on_with() {
+    let scene = Scene::new();
+    let recv = || scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay);
+    let full = on_a_full_disk(recv(), 40 * MIB);
+    full.expect_error(6, "disk", "“t/big”");
+    assert_only_staged(&scene.into, "");
+    let ended = scene.go_on();
+    let resumed = scene.assert_whole(&ended);
+    assert!((32 * MIB..SIZE).contains(&resumed), "{resumed}");
+}
+
+/// The most memory that a process has had, in bytes.
+fn peak(process: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// `RESUME_GIB=20` for a file of 20 GiB; there are holes in it at both ends.
+#[test]
+fn a_huge_file_is_gone_on_with_in_little_memory() {
+    let gib = std::env::var("RESUME_GIB").map_or(2, |text| text.parse().unwrap());
+    let world = World::new();
+    let relay = world.relay();
+    let (big, size) = (world.path("big"), gib * 1024 * MIB);
+    sparse(&big, size);
+    let sender = world.send(&[&big]).via(&relay).share();
+    let scene = Scene { into: world.path("in"), world, relay, sender };
+    scene.kill_at(40 * MIB);
+    cut(&scene.part_folder().join("files/big"), size - 3 * GROUP / 2);
+    let recv = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).start();
+    let mut most = 0;
+    while recv.is_running() {
+        most = most.max(peak(recv.id()).unwrap_or_default());
+    }
+    let ended = recv.end().expect(0);
+    let resumed = ended.event("offer")["resumed_bytes"].as_u64().unwrap();
+    assert!(resumed >= size - 2 * GROUP, "{resumed} of {size}");
+    assert_eq!(hash(&scene.into.join("big")), hash(&big));
+    let sending = peak(scene.sender.process.id()).unwrap();
+    println!("{gib} GiB: {most} bytes of memory at the receiver, {sending} at the sender");
+    assert!(most.max(sending) < 96 * MIB, "{most}, {sending}");
 }
 
 #[test]
