@@ -475,8 +475,15 @@ impl Deref for Opened {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::wire::{Frame, peer::DoneAck};
+    use crate::{
+        code::Slot,
+        crypto::{Cipher, Exchange, Keys, Mode, Password, Role, Transcript},
+        net::transport::duplex,
+        wire::{Frame, peer::DoneAck},
+    };
 
     #[test]
     fn a_padded_record_hides_its_length() {
@@ -507,6 +514,110 @@ mod tests {
         record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
         assert_eq!(record.sealed_length(), RECORD as u64);
         assert_eq!(record.room(), 0);
+    }
+
+    /// Both ends of a session over one stream after another.
+    struct Pair {
+        ends: [Carrier; 2],
+    }
+
+    impl Pair {
+        /// One direction of it: who sends, who receives, and what opens the records.
+        fn new() -> (Self, Outgoing, Incoming, Opener) {
+            let [(send, _), (_, recv)] = duplex();
+            let keys = || {
+                let slot = Slot::from_number(1);
+                let secret = crate::code::Secret::random(5).unwrap();
+                let password = || Password::from(&secret);
+                let (one, first) = Exchange::start(Role::Receiver, &password(), slot, Mode::Code);
+                let (two, second) = Exchange::start(Role::Sender, &password(), slot, Mode::Code);
+                let derive = |key| Keys::derive(&key, Transcript::new(slot, Mode::Code, b"", b""), Cipher::Aes256Gcm);
+                [derive(one.finish(&second).unwrap()), derive(two.finish(&first).unwrap())]
+            };
+            let [receiver, sender] = keys();
+            let pair = Self { ends: [Carrier::new(), Carrier::new()] };
+            pair.ends.iter().for_each(Carrier::outlive);
+            let out = Outgoing::new(&pair.ends[0], send, sender.into_records(Role::Sender).0);
+            let incoming = Incoming::new(&pair.ends[1], recv);
+            (pair, out, incoming, receiver.into_records(Role::Receiver).1)
+        }
+
+        /// The stream breaks, wherever it is, and another one comes; acknowledged may be less than has arrived.
+        fn replace(&self, behind: u64) {
+            let [(send, back), (other, recv)] = duplex();
+            let received = self.ends[1].received();
+            let told = received.saturating_sub(behind);
+            self.ends.iter().for_each(|end| end.breaks(LineError::Short));
+            if self.ends[0].attach(send, back, told, 0).is_ok() {
+                self.ends[1].attach(other, recv, 0, told).unwrap();
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn whatever_breaks_the_same_bytes_arrive_once(
+            lengths in proptest::collection::vec(0usize..3_000, 1..40),
+            cuts in proptest::collection::vec((0u32..40, 0u64..4_000), 0..12),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let (pair, mut out, mut incoming, mut opener) = Pair::new();
+                let sending = async {
+                    for (n, length) in lengths.iter().enumerate() {
+                        let mut record = Record::new();
+                        record.push_data(*length, |b| { b.fill(n as u8); Ok::<_, ()>(b.len()) }).unwrap();
+                        out.send(record).await.unwrap();
+                    }
+                    let mut sent = out.send_last(Record::of(&DoneAck {}).unwrap()).await.unwrap();
+                    sent.meanwhile(std::future::pending::<()>()).await;
+                };
+                let cutting = async {
+                    for (yields, behind) in &cuts {
+                        for _ in 0..*yields {
+                            tokio::task::yield_now().await;
+                        }
+                        pair.replace(*behind);
+                    }
+                    std::future::pending::<()>().await;
+                };
+                let receiving = async {
+                    let mut records = Vec::new();
+                    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+                        records.push(record.to_vec());
+                    }
+                    records
+                };
+                let records = tokio::select! {
+                    () = sending => unreachable!(),
+                    () = cutting => unreachable!(),
+                    records = receiving => records,
+                };
+                prop_assert_eq!(records.len(), lengths.len() + 1);
+                for (n, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+                    let body = Frame::split(&mut &records[n][..]).unwrap().body.to_vec();
+                    prop_assert_eq!(body, vec![n as u8; *length]);
+                }
+                Ok(())
+            })?;
+        }
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_acknowledged() {
+        let carrier = Carrier::new();
+        carrier.keep(Bytes::from_static(b"0123456789"));
+        assert!(carrier.acknowledge(11).is_err());
+        carrier.acknowledge(4).unwrap();
+        assert_eq!(carrier.kept(4).unwrap(), "456789");
+        carrier.acknowledge(10).unwrap();
+        assert!(carrier.kept(10).unwrap().is_empty());
+        assert!(carrier.kept(9).is_err(), "gone");
+        let [one, _] = duplex();
+        assert!(carrier.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
+        let [one, _] = duplex();
+        assert!(carrier.attach(one.0, one.1, 11, 0).is_err(), "more than was sent");
     }
 
     #[test]

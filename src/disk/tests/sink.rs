@@ -265,6 +265,62 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     assert_eq!(again(&home, &manifest).have()[0].1.len(), 1);
 }
 
+/// A process that is killed leaves what it has come to. From each step the next one comes to the end, and nothing is left
+/// over; what has its name already needs a word from the user.
+#[test]
+fn a_stop_at_any_step_is_gone_on_from() {
+    const STEPS: [(&str, Option<&str>); 13] = [
+        ("", None),
+        ("lock", Some("")),
+        ("files", None),
+        ("files/d", None),
+        ("files/a", Some("he")),
+        ("files/a", Some("hello")),
+        ("files/b", Some("hello")),
+        ("files/d/c", Some("hello")),
+        ("files/a", Some("named")),
+        ("files/b", Some("named")),
+        ("files/d", Some("named")),
+        ("files", Some("removed")),
+        ("lock", Some("removed")),
+    ];
+    for steps in 0..=STEPS.len() {
+        let home = Home::new();
+        let manifest = made_up(&[("a", 5), ("b", 5), ("d/", 0), ("d/c", 5)]);
+        let folder = staging(&home, &manifest);
+        for (path, what) in &STEPS[..steps] {
+            let path = folder.join(path);
+            match *what {
+                None => fs::create_dir(path).unwrap(),
+                Some("named") => fs::rename(&path, home.at("out").join(path.file_name().unwrap())).unwrap(),
+                Some("removed") if path.is_dir() => fs::remove_dir(path).unwrap(),
+                Some("removed") => fs::remove_file(path).unwrap(),
+                Some(content) => fs::write(path, content).unwrap(),
+            }
+        }
+        let plan = |clash| Plan::new(Arc::clone(&manifest), Some(&home.at("out")), clash);
+        let is_named = home.at("out/a").exists();
+        assert_eq!(plan(Clash::Refuse).is_err(), is_named, "{steps} steps");
+        let plan = plan(if is_named { Clash::Skip } else { Clash::Refuse }).unwrap();
+        let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
+        let mut sink = Sink::new(plan).unwrap();
+        let have: Vec<_> = sink.have().into_iter().map(|(index, _)| index).collect();
+        for index in wanted {
+            if have.contains(&index) {
+                sink.begin(index, 5).unwrap();
+                sink.finish(&hash(HELLO)).unwrap();
+            } else {
+                put(&mut sink, index).unwrap();
+            }
+        }
+        sink.publish().unwrap();
+        assert_eq!(home.tree("out"), ["a", "b", "d", "d/c"], "{steps} steps");
+        for file in ["a", "b", "d/c"] {
+            assert_eq!(home.read(&format!("out/{file}")), "hello", "{steps} steps");
+        }
+    }
+}
+
 #[test]
 fn only_what_is_there_is_gone_on_with() {
     let home = Home::new();

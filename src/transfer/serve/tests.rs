@@ -6,7 +6,7 @@ use crate::{
     transfer::{Budget, Events, Settings, SystemClock, handshake::Initiator},
     wire::{
         frame,
-        peer::{INITIAL_CREDIT, MAX_EARLY_MANIFEST},
+        peer::{Alert, Attached, INITIAL_CREDIT, MAX_EARLY_MANIFEST},
     },
 };
 
@@ -80,4 +80,77 @@ async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
     assert_eq!(failures, [FailureReason::Waited]);
     assert!(asked.elapsed() >= STUCK);
     serving.await.unwrap();
+}
+
+/// A receiver that comes back, its session, and how it asks.
+struct Returning {
+    share: Arc<Share>,
+    session: Established,
+}
+
+impl Returning {
+    async fn new(home: &std::path::Path) -> Self {
+        let share = share_of(700, home);
+        let [(mut send, recv), far] = duplex();
+        tokio::spawn(serve(Arc::clone(&share), 1, far));
+        let initiator = Initiator::returning(&share.code().0).unwrap();
+        let mut bytes = Vec::new();
+        frame::encode(&FromRelay {}, &mut bytes).unwrap();
+        bytes.extend_from_slice(initiator.hello());
+        send.write(bytes.into()).await.unwrap();
+        let mut session = initiator.finish(send, recv).await.unwrap();
+        session.carrier.outlive();
+        session.incoming.opened(&mut session.opener).await.unwrap().unwrap();
+        Self { share, session }
+    }
+
+    /// What is asked honestly, and then changed.
+    fn question(&self, number: u64, received: u64, change: impl FnOnce(&mut Attach)) -> Attach {
+        let attaching = &self.session.attaching;
+        let tag = attaching.question(number, received);
+        let mut question = Attach { id: attaching.id(), number, received, tag };
+        change(&mut question);
+        question
+    }
+
+    /// Asks over a new stream: the answer, and the stream.
+    async fn ask(&self, question: &Attach) -> (u8, (SendHalf, RecvHalf)) {
+        let [(mut send, mut recv), far] = duplex();
+        tokio::spawn(serve(Arc::clone(&self.share), 2, far));
+        send.say(&FromRelay {}).await.unwrap();
+        send.say(question).await.unwrap();
+        let answer = recv.read_frame(4_096).await.unwrap().frame().kind;
+        (answer, (send, recv))
+    }
+}
+
+#[tokio::test]
+async fn only_its_receiver_goes_on_with_a_session() {
+    let home = tempfile::tempdir().unwrap();
+    let receiver = Returning::new(home.path()).await;
+    let received = receiver.session.incoming.received();
+    let ask = async |question: Attach| receiver.ask(&question).await.0;
+    let question = |number, received| receiver.question(number, received, |_| ());
+    assert_eq!(ask(receiver.question(1, received, |q| q.tag[3] ^= 1)).await, Alert::TYPE);
+    assert_eq!(ask(receiver.question(1, received, |q| q.number = 2)).await, Alert::TYPE);
+    assert_eq!(ask(receiver.question(1, received, |q| q.received -= 1)).await, Alert::TYPE);
+    assert_eq!(ask(receiver.question(1, received, |q| q.id[0] ^= 1)).await, Alert::TYPE);
+    assert_eq!(ask(question(1, u64::MAX)).await, Alert::TYPE, "what was never sent");
+    assert_eq!(ask(question(0, received)).await, Alert::TYPE, "numbers begin with 1");
+    let (answer, stream) = receiver.ask(&question(5, received)).await;
+    assert_eq!(answer, Attached::TYPE);
+    for number in [1, 4, 5] {
+        assert_eq!(ask(question(number, received)).await, Alert::TYPE, "{number}, played again");
+    }
+    // And the session goes on over the stream of the one good question.
+    receiver.session.carrier.breaks(LineError::Short);
+    receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
+    let Established { out, mut incoming, mut opener, .. } = receiver.session;
+    let done = Done { outcome: Outcome::Listed, message: String::new() };
+    let _sent = out.send_last(Record::of(&done).unwrap()).await.unwrap();
+    let mut last = 0;
+    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+        last = Frame::split(&mut &record[..]).unwrap().kind;
+    }
+    assert_eq!(last, DoneAck::TYPE);
 }
