@@ -71,15 +71,31 @@ impl StateDir {
     /// # Errors
     /// [`Kind::Disk`] where it cannot be written.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        self.replace(name, content, |_| Ok(())).map(drop)
+    }
+
+    /// [`StateDir::write`] of a file that is locked before anybody can see it; it stays locked until what this gives is
+    /// dropped.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_locked(&self, name: &str, content: &[u8]) -> Result<File> {
+        self.replace(name, content, File::lock)
+    }
+
+    fn replace(&self, name: &str, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> Result<File> {
         let path = self.path(name);
         let beside = self.path(&format!(".{name}.{:08x}", rand::random::<u32>()));
-        write_private(&beside, content)
-            .and_then(|()| fs::rename(&beside, &path))
-            .and_then(|()| sync_folder(&self.path))
-            .map_err(|e| {
-                let _ = fs::remove_file(&beside);
-                cannot("write", &path, &e)
-            })
+        let replaced = write_private(&beside, content).and_then(|file| {
+            prepare(&file)?;
+            fs::rename(&beside, &path)?;
+            sync_folder(&self.path)?;
+            Ok(file)
+        });
+        replaced.map_err(|e| {
+            let _ = fs::remove_file(&beside);
+            cannot("write", &path, &e)
+        })
     }
 
     /// Removes `name`; a file that is not there is fine.
@@ -113,14 +129,15 @@ pub fn now() -> u64 {
 }
 
 /// Writes a file that nobody else can read, and that must not exist yet.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 #[cfg(unix)]

@@ -49,13 +49,7 @@ impl Running {
         dir.sweep(LOCKED_WITHIN, |path| !is_locked(path));
         let name = format!("{slot}.json");
         let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
-        dir.write(&name, &text)?;
-        let lock = File::open(dir.path(&name)).and_then(|file| {
-            file.lock()?;
-            Ok(file)
-        });
-        let lock =
-            lock.map_err(|e| Error::new(Kind::Disk, format!("cannot lock {}: {e}", dir.path(&name).display())))?;
+        let lock = dir.write_locked(&name, &text)?;
         Ok(Self { dir, name, _lock: lock })
     }
 }

@@ -51,7 +51,9 @@ impl Resumptions {
             let kept: Kept = serde_json::from_slice(&text).ok()?;
             let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, code);
             let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
-            is_of_code.then(|| self.lock(name, resumption)).flatten()
+            let lock = is_of_code.then(|| File::open(self.0.path(&name)).ok()).flatten()?;
+            lock.try_lock().ok()?;
+            Some(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
         })
     }
 
@@ -63,14 +65,8 @@ impl Resumptions {
         let kept = Kept { id: resumption.id, key: *resumption.key, code: check(&resumption.key, code) };
         let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
-        self.0.write(&name, &Zeroizing::new(text))?;
-        self.lock(name, resumption).ok_or_else(|| Error::new(Kind::Disk, "what was just written cannot be locked"))
-    }
-
-    fn lock(&self, name: String, resumption: Resumption) -> Option<Claim> {
-        let lock = File::open(self.0.path(&name)).ok()?;
-        lock.try_lock().ok()?;
-        Some(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
+        let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
+        Ok(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
     }
 }
 
