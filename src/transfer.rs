@@ -22,9 +22,11 @@ mod fetch;
 pub mod handshake;
 mod keep;
 mod ledger;
+mod line;
 mod outline;
 mod places;
 pub mod receive;
+mod registration;
 mod resumptions;
 mod serve;
 pub mod session;
@@ -39,8 +41,9 @@ pub use self::{
     budget::{Budget, Clock, SystemClock},
     keep::Redial,
     receive::{Offer, Planned},
+    registration::{OnRegistered, Registration, Return},
     resumptions::Resumptions,
-    share::{Registration, Return, Settings, Share},
+    share::{Settings, Share},
 };
 use crate::event::Event;
 pub use crate::{

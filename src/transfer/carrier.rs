@@ -28,6 +28,9 @@ use crate::{
 /// The number of the first stream.
 pub(super) const FIRST: u64 = 1;
 
+/// The most that is kept: twice the longest credit, and far more than a receiver has to say.
+const MOST_KEPT: u64 = 64 * 1024 * 1024;
+
 /// The stream of the moment, for both directions of a session and for who replaces it. A handle: clones share one.
 #[derive(Clone)]
 pub struct Carrier(Arc<Inner>);
@@ -253,11 +256,15 @@ impl Carrier {
     }
 
     /// Keeps a record until it is acknowledged.
-    pub(super) fn keep(&self, record: Bytes) {
+    ///
+    /// # Errors
+    /// [`LineError::TooFarAhead`] where the other end acknowledges nothing.
+    pub(super) fn keep(&self, record: Bytes) -> Result<(), LineError> {
         let mut kept = self.lock_kept();
         let at = kept.end;
         kept.end += record.len() as u64;
         kept.records.push_back((at, record));
+        if kept.end - kept.acknowledged > MOST_KEPT { Err(LineError::TooFarAhead) } else { Ok(()) }
     }
 
     /// What is kept from this offset on, to the end of its record; nothing at the end.

@@ -28,6 +28,9 @@ const LONGEST_ROUND: Duration = Duration::from_secs(1);
 /// memory. It fills 1 Gbit/s over 250 ms.
 const MOST: u64 = 32 * 1024 * 1024;
 
+/// The most that is sent ahead of what is acknowledged: the largest window, and what is on its way when it was granted.
+const MOST_AHEAD: u64 = MOST + MOST / 4;
+
 /// So many rounds after a gap, rounds are taken together.
 const HEAP_ROUNDS: u32 = 3;
 
@@ -213,9 +216,11 @@ impl Gate {
         Ok(())
     }
 
-    /// Waits until `end` bytes of the sealed stream may be sent.
+    /// Waits until `end` bytes of the sealed stream may be sent: what is not acknowledged is kept, and so that is bounded
+    /// too, whatever was granted.
     pub async fn open_to(&self, end: u64) {
-        let _ = self.0.subscribe().wait_for(|credit| credit.limit >= end).await; // the sender of the channel is here
+        let may = |credit: &Credit| credit.limit.min(credit.received.saturating_add(MOST_AHEAD)) >= end;
+        let _ = self.0.subscribe().wait_for(may).await; // the sender of the channel is here
     }
 }
 
@@ -316,5 +321,9 @@ mod tests {
         gate.grant(credit(MIB, 10), 10).unwrap();
         assert_eq!(gate.grant(credit(MIB, 9), 10), Err(BadCredit));
         gate.open_to(MIB).await;
+        gate.grant(credit(1 << 40, 10), 10).unwrap();
+        gate.open_to(10 + MOST_AHEAD).await;
+        let beyond = tokio::time::timeout(Duration::from_millis(1), gate.open_to(11 + MOST_AHEAD)).await;
+        assert!(beyond.is_err(), "what is not acknowledged must be kept");
     }
 }

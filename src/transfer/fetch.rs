@@ -11,7 +11,8 @@ use super::{
     Events,
     credit::Window,
     failure::{broken, cut, stalled},
-    receive::{STALLED, off_thread},
+    line::STALLED,
+    receive::off_thread,
     session::{Incoming, Outgoing, RECORD, Record},
     unpack::Unpacker,
 };

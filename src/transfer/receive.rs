@@ -4,7 +4,6 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{
@@ -16,44 +15,28 @@ use tracing::debug;
 use super::{
     Events,
     again::Tries,
-    ask::ask,
-    credit::Window,
-    failure::{broken, forgotten, stalled, told},
+    failure::broken,
     fetch::{Fetch, Fetched},
-    handshake::{Established, Initiator},
-    keep::{Keeper, Redial, Session, Verdict},
-    outline::Collector,
+    keep::{Redial, Verdict},
+    line::{Line, leave, refuse},
     resumptions::Claim,
-    session::{Incoming, Outgoing, Record},
+    session::Record,
     unpack::Unpacker,
 };
 use crate::{
     code::Code,
-    crypto::{Opener, Resumption},
+    crypto::Resumption,
     disk::{Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{Entry, EntryKind, Manifest},
-    net::{Connection, LineError, endpoint},
+    net::Connection,
     pace::Pace,
     wire::{
         WireError,
-        peer::{Done, Have, MAX_GROUPS, Outcome, Request},
-        relay::{Connect, Connected},
+        peer::{Have, MAX_GROUPS, Outcome, Request},
     },
 };
-
-/// Within this time something of the sender must arrive while it has something to send.
-pub(super) const STALLED: Duration = Duration::from_secs(30);
-
-/// How long the sender may take to acknowledge the end; what is saved is saved in any case.
-const GOODBYE: Duration = Duration::from_secs(5);
-
-/// The same where the line has died before the sender could hear of the end.
-const LONG_GOODBYE: Duration = Duration::from_secs(60);
-
-/// How long a goodbye may take that nobody depends on.
-const SHORT_GOODBYE: Duration = Duration::from_millis(500);
 
 /// Entries in one `entries` event.
 const LISTED_AT_ONCE: usize = 1000;
@@ -89,109 +72,6 @@ impl Again {
             }
         }
     }
-}
-
-/// A confirmed session, seen from the receiver.
-struct Line {
-    out: Outgoing,
-    incoming: Incoming,
-    opener: Opener,
-    window: Window,
-    keeper: Keeper,
-    /// What to come back with.
-    welcome: Option<Resumption>,
-    /// Keeps the socket open of a connection that was made in here.
-    connected: Option<endpoint::Connected>,
-}
-
-impl Line {
-    /// Proves to know the code, or to have been with this sender before, and gets its manifest.
-    async fn begin(
-        connection: &Connection,
-        code: &Code,
-        back: &Redial,
-        resumption: Option<&Resumption>,
-    ) -> Result<(Self, Manifest)> {
-        let returns = !back.retry_for.is_zero();
-        let initiator = match resumption {
-            Some(resumption) => Initiator::resuming(code.slot(), resumption, returns),
-            None if returns => Initiator::returning(code),
-            None => Initiator::new(code),
-        };
-        let initiator = initiator.map_err(|e| broken(&e.into()))?;
-        let question = Connect { slot: code.slot(), token: None, pass: None };
-        // Flight 1 does not wait for the relay's answer.
-        let (send, recv, Connected { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
-        let established = match initiator.finish(send, recv).await {
-            Err(e) if e.kind() == Kind::WrongCode && resumption.is_some() => return Err(forgotten()),
-            established => established?,
-        };
-        let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
-        debug!("the session is proved after {round_trip:?}");
-        let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
-        incoming.expect(window.most());
-        let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone(), pass };
-        let keeper = Keeper::new(session, back.clone());
-        let mut line = Self { out, incoming, opener, window, keeper, welcome: None, connected: None };
-        match line.manifest().await {
-            Ok((manifest, welcome)) => Ok((Self { welcome, ..line }, manifest)),
-            Err(e) => Err(line.refuse(e).await),
-        }
-    }
-
-    async fn manifest(&mut self) -> Result<(Manifest, Option<Resumption>)> {
-        let mut collector = Collector::default();
-        loop {
-            let next = timeout(STALLED, self.out.meanwhile(self.incoming.opened(&mut self.opener))).await;
-            let next = next.map_err(|_| stalled())?;
-            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&LineError::Short.into()))?;
-            if collector.take(&record)? {
-                return collector.finish();
-            }
-            self.grant().await?;
-        }
-    }
-
-    /// Grants credit for what was received, if it is time to.
-    async fn grant(&mut self) -> Result<()> {
-        if let Some(credit) = self.window.drained(self.incoming.received(), Instant::now()) {
-            let record = Record::of(&credit).map_err(|e| broken(&e.into()))?;
-            let _ = self.out.send(record).await; // where that fails, what is read next says why
-        }
-        Ok(())
-    }
-
-    /// Tells the sender that nothing will come of it, and gives the reason back.
-    async fn refuse(self, e: Error) -> Error {
-        refuse(self.out, self.keeper, e).await
-    }
-
-    /// Sends the last record and waits a moment until the sender has it.
-    async fn goodbye(self, outcome: Outcome) {
-        goodbye(self.out, self.keeper, Done { outcome, message: String::new() }).await;
-    }
-}
-
-async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
-    let outcome = match e.kind() {
-        Kind::Disk => Outcome::Disk,
-        Kind::Corrupt => Outcome::Corrupt,
-        Kind::Interrupted => Outcome::Interrupted,
-        _ => Outcome::Failed,
-    };
-    goodbye(out, keeper, Done { outcome, message: told(&e) }).await;
-    e
-}
-
-async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
-    let saying = async {
-        let Ok(record) = Record::of(&done) else { return };
-        if let Ok(mut sent) = out.send_last(record).await {
-            sent.delivered().await;
-        }
-    };
-    let _ = timeout(SHORT_GOODBYE, saying).await;
-    keeper.close().await;
 }
 
 /// What a sender offers, not yet accepted.
@@ -436,21 +316,6 @@ fn is_the_same_tree(before: &Manifest, now: &Manifest) -> bool {
 
 fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")
-}
-
-/// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only, and a little
-/// longer where the line has died just now.
-async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
-    let carrier = incoming.carrier();
-    let leaving = async {
-        let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
-        let Ok(mut sent) = out.send_last(record).await else { return };
-        let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
-        sent.meanwhile(acknowledged).await;
-    };
-    tokio::pin!(leaving);
-    let began = Instant::now();
-    while timeout(GOODBYE, leaving.as_mut()).await.is_err() && carrier.is_broken() && began.elapsed() < LONG_GOODBYE {}
 }
 
 fn shown(path: &Path) -> String {

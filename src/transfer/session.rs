@@ -193,7 +193,7 @@ impl Outgoing {
     /// [`LineError`] where the stream has failed and there will be no other.
     pub async fn send(&mut self, record: Record) -> Result<(), LineError> {
         self.flush().await?;
-        self.seal(record, false);
+        self.seal(record, false)?;
         self.flush().await
     }
 
@@ -203,7 +203,7 @@ impl Outgoing {
     /// As [`Outgoing::send`].
     pub async fn send_last(mut self, record: Record) -> Result<Sent, LineError> {
         self.flush().await?;
-        self.seal(record, true);
+        self.seal(record, true)?;
         self.ended = true;
         self.flush().await?;
         Ok(Sent(self))
@@ -214,10 +214,10 @@ impl Outgoing {
         self.sealed
     }
 
-    fn seal(&mut self, record: Record, last: bool) {
+    fn seal(&mut self, record: Record, last: bool) -> Result<(), LineError> {
         let record = record.seal(&mut self.sealer, last);
         self.sealed += record.len() as u64;
-        self.carrier.keep(record);
+        self.carrier.keep(record)
     }
 
     /// Writes what is kept and not written yet, to one stream after another.
@@ -607,7 +607,7 @@ mod tests {
     #[test]
     fn what_was_never_sent_cannot_be_acknowledged() {
         let carrier = Carrier::new();
-        carrier.keep(Bytes::from_static(b"0123456789"));
+        carrier.keep(Bytes::from_static(b"0123456789")).unwrap();
         assert!(carrier.acknowledge(11).is_err());
         carrier.acknowledge(4).unwrap();
         assert_eq!(carrier.kept(4).unwrap(), "456789");
@@ -618,6 +618,9 @@ mod tests {
         assert!(carrier.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
         let [one, _] = duplex();
         assert!(carrier.attach(one.0, one.1, 11, 0).is_err(), "more than was sent");
+        let megabyte = Bytes::from(vec![0; 1024 * 1024]);
+        let kept = (0..1_000).take_while(|_| carrier.keep(megabyte.clone()).is_ok()).count();
+        assert_eq!(kept, 64, "who acknowledges nothing is not waited for");
     }
 
     #[test]

@@ -18,10 +18,10 @@ use tokio::{
 use super::{
     Events,
     again::{SILENT, Tries},
-    ask::ask,
     budget::Budget,
     failure::cut,
     places::{Place, Places},
+    registration::{Registration, Return},
     serve::serve,
     sessions::Sessions,
 };
@@ -30,10 +30,10 @@ use crate::{
     crypto::ShareKey,
     disk::{Readings, Source},
     error::{Error, Kind, Result},
-    event::{Event, StopReason},
+    event::StopReason,
     manifest::ShareId,
-    net::{Buffers, Connection, Dialer, LineError, Lost, RecvHalf, SendHalf, endpoint::Connected},
-    wire::relay::{Register, Registered, code::ENDED},
+    net::{Buffers, Connection, LineError, Lost, endpoint::Connected},
+    wire::relay::code::ENDED,
 };
 
 /// Receivers served at the same time; more are told to come back.
@@ -47,56 +47,6 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// How long an end waits for the receivers to be told.
 const GOODBYE: Duration = Duration::from_secs(2);
-
-/// A slot at a relay, held by the stream that asked for it.
-pub struct Registration {
-    connection: Connection,
-    send: SendHalf,
-    /// Kept open: the relay frees the slot when it ends.
-    recv: RecvHalf,
-    slot: Slot,
-    ticket: Vec<u8>,
-}
-
-impl Registration {
-    /// Asks a relay for a slot, with a ticket for that of an earlier registration.
-    ///
-    /// # Errors
-    /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
-    pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
-        let (send, recv, Registered { slot, ticket, .. }) = ask(&connection, &Register { token, ticket }, &[]).await?;
-        Ok(Self { connection, send, recv, slot, ticket })
-    }
-
-    /// The slot.
-    pub fn slot(&self) -> Slot {
-        self.slot
-    }
-
-    /// What takes the slot back; empty where the relay gives no such thing.
-    pub fn ticket(&self) -> &[u8] {
-        &self.ticket
-    }
-
-    /// Gives the slot back; what runs goes on.
-    async fn end(&mut self) {
-        self.send.finish();
-        let _ = timeout(GOODBYE, self.recv.read()).await;
-    }
-}
-
-/// Hears of a code, of the key that belongs to it, and of a ticket, and says what to report.
-pub type OnRegistered = Box<dyn Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> + Send + Sync>;
-
-/// How a share comes back to its relay.
-pub struct Return {
-    /// Makes a connection to it.
-    pub dialer: Dialer,
-    /// What the relay asks for before it gives a slot.
-    pub token: Option<Vec<u8>>,
-    /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
-    pub registered: OnRegistered,
-}
 
 /// How long a session that gives way may take to do so.
 const GIVING_WAY: Duration = Duration::from_secs(2);
@@ -191,7 +141,7 @@ impl Share {
             loop {
                 let lost = self.answer(&registration.connection, &mut running).await;
                 registration.connection.close();
-                let (next, over) = self.come_back(&back, &registration.ticket, lost).await;
+                let (next, over) = self.come_back(&back, registration.ticket(), lost).await;
                 registration = next;
                 connected = Some(over);
             }
@@ -265,10 +215,10 @@ impl Share {
             let ticket = Some(ticket.to_vec()).filter(|ticket| !ticket.is_empty());
             match Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await {
                 Ok(registration) => {
-                    self.take_slot(registration.slot);
+                    self.take_slot(registration.slot());
                     tries.succeeded();
                     let (code, key) = self.code();
-                    for event in (back.registered)(&code, &key, &registration.ticket) {
+                    for event in (back.registered)(&code, &key, registration.ticket()) {
                         self.events.report(event).await;
                     }
                     return (registration, connected);

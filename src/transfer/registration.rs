@@ -1,0 +1,68 @@
+//! A sender's place at its relay, and how it gets it back.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::ask::ask;
+use crate::{
+    code::{Code, Slot},
+    crypto::ShareKey,
+    error::Result,
+    event::Event,
+    net::{Connection, Dialer, RecvHalf, SendHalf},
+    wire::relay::{Register, Registered},
+};
+
+/// How long the relay may take to hear of the end.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A slot at a relay, held by the stream that asked for it.
+pub struct Registration {
+    pub(super) connection: Connection,
+    send: SendHalf,
+    /// Kept open: the relay frees the slot when it ends.
+    recv: RecvHalf,
+    slot: Slot,
+    ticket: Vec<u8>,
+}
+
+impl Registration {
+    /// Asks a relay for a slot, with a ticket for that of an earlier registration.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
+    pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
+        let (send, recv, Registered { slot, ticket, .. }) = ask(&connection, &Register { token, ticket }, &[]).await?;
+        Ok(Self { connection, send, recv, slot, ticket })
+    }
+
+    /// The slot.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// What takes the slot back; empty where the relay gives no such thing.
+    pub fn ticket(&self) -> &[u8] {
+        &self.ticket
+    }
+
+    /// Gives the slot back; what runs goes on.
+    pub(super) async fn end(&mut self) {
+        self.send.finish();
+        let _ = timeout(GOODBYE, self.recv.read()).await;
+    }
+}
+
+/// Hears of a code, of the key that belongs to it, and of a ticket, and says what to report.
+pub type OnRegistered = Box<dyn Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> + Send + Sync>;
+
+/// How a share comes back to its relay.
+pub struct Return {
+    /// Makes a connection to it.
+    pub dialer: Dialer,
+    /// What the relay asks for before it gives a slot.
+    pub token: Option<Vec<u8>>,
+    /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
+    pub registered: OnRegistered,
+}
