@@ -31,7 +31,8 @@ impl Registration {
     /// Asks a relay for a slot, with a ticket for that of an earlier registration.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where the relay says no, [`Kind::Network`] where it does not answer.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) where the relay says no, [`Kind::Network`](crate::error::Kind::Network)
+    /// where it does not answer.
     pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
         let (send, recv, Registered { slot, ticket, .. }) = ask(&connection, &Register { token, ticket }, &[]).await?;
         Ok(Self { connection, send, recv, slot, ticket })

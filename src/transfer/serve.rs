@@ -215,6 +215,7 @@ impl Serving {
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
                     ended = self.speak(&mut out, &mut said, outline, source, resumed.is_some()) => ended,
                     why = entered.abandoned(|why| self.report_waiting(why)) => Err(why.into()),
+                    why = self.unreachable() => Err(why.into()),
                     () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
@@ -244,6 +245,13 @@ impl Serving {
             };
             let _ = timeout(GOODBYE, goodbye).await;
         }
+    }
+
+    /// Completes when the line of this receiver dies after the share has given its slot back: nobody can bring another.
+    async fn unreachable(&self) -> LineError {
+        self.share.closing().await;
+        let why = self.carrier.broken().await;
+        if self.carrier.is_over() { std::future::pending().await } else { why } // or who reads has the reason
     }
 
     /// Completes when the share ends for this receiver: for one that has not accepted, sooner.
