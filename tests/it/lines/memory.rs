@@ -602,8 +602,12 @@ async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f6
         } else {
             let mut crook = Crook::new(&world, &world.host_beyond(&down), &sharing.code).await;
             crook.session.incoming.expect(32 * MIB);
-            crook.say(&Credit { limit: u64::MAX, received: 0 }).await;
-            crook.read_to(SIZE).await;
+            let mut received = 0;
+            while received < SIZE {
+                crook.say(&Credit { limit: u64::MAX, received }).await;
+                crook.read_to(SIZE.min(received + MIB)).await;
+                received = crook.session.incoming.received();
+            }
         }
     };
     let arriving = async {
