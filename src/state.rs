@@ -4,7 +4,7 @@
 //! a reader sees the old content or the new one and a power cut leaves one of the two.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -121,6 +121,11 @@ impl StateDir {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| !n.starts_with('.')).collect()
     }
+}
+
+/// Whether a process holds the lock of this file.
+pub fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Seconds since 1970, for what is to be understood by another process.

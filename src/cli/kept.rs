@@ -19,7 +19,7 @@ use crate::{
     code::{Code, Revealed},
     error::{Error, Kind, Result},
     manifest::ShareId,
-    state::{StateDir, now},
+    state::{StateDir, is_locked, now},
     transfer::ShareKey,
 };
 
@@ -115,7 +115,7 @@ impl Store {
         self.sweep();
         let mut records = self.records();
         records.sort_by_key(|record| std::cmp::Reverse(record.used));
-        let listed = |record: Record| Listed { running: self.is_locked(record.share), record };
+        let listed = |record: Record| Listed { running: is_locked(&self.lock_of(record.share)), record };
         records.into_iter().filter(|record| record.code.is_some()).map(listed).collect()
     }
 
@@ -167,9 +167,13 @@ impl Store {
         names.filter_map(record).collect()
     }
 
+    fn lock_of(&self, share: ShareId) -> PathBuf {
+        self.0.path(&format!("{share}.lock"))
+    }
+
     /// Locks a share; `None` where its process runs.
     fn lock(&self, share: ShareId) -> Result<Option<File>> {
-        let path = self.0.path(&format!("{share}.lock"));
+        let path = self.lock_of(share);
         let failed = |e| Error::new(Kind::Disk, format!("cannot lock {}: {e}", path.display()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
@@ -181,11 +185,6 @@ impl Store {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(failed(e)),
         }
-    }
-
-    fn is_locked(&self, share: ShareId) -> bool {
-        let file = File::open(self.0.path(&format!("{share}.lock")));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
 

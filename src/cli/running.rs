@@ -3,19 +3,14 @@
 //! Each has a file in the state folder, named after its slot and locked for as long as it runs: a file that is left
 //! behind by a killed process is not locked and counts as gone.
 
-use std::{
-    fs::{File, TryLockError},
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     code::{Pin, Slot},
     error::{Error, Kind, Result},
-    state::StateDir,
+    state::{StateDir, is_locked},
 };
 
 const LONGEST_FILE: u64 = 4096;
@@ -72,10 +67,6 @@ pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<Reach>> {
     }
     let text = dir.read(&name, LONGEST_FILE)?.unwrap_or_default();
     Ok(serde_json::from_slice(&text).ok())
-}
-
-fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

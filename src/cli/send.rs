@@ -89,12 +89,12 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let interrupted = interrupt();
     let sharing = way.sharing(&source, &code, settings.expire);
     events.report(Event::Sharing(sharing.clone())).await;
-    let share = Share::new(settings, source, code.clone(), budget, events.clone());
+    let share = Share::new(settings, source, code, budget, events.clone());
     let held = Arc::new(Mutex::new(held));
     let back = Return {
         dialer: way.dialer.clone(),
         token: way.token(),
-        registered: Box::new(registered(Arc::clone(&held), code, way.linking(), sharing)),
+        registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
     };
     let touching = async {
         loop {
@@ -125,18 +125,13 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
 /// What is to be done after each registration: the ticket is kept, and a code that has changed is shown.
 fn registered(
     held: Arc<Mutex<Held>>,
-    code: Code,
     linking: impl Fn(&Code) -> Link,
     sharing: Sharing,
 ) -> impl Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> {
-    let shown = Mutex::new(code);
     move |code, key, ticket| {
         let mut held = lock(&held);
-        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = *shown != *code;
         let mut events = Vec::new();
-        if is_new {
-            shown.clone_from(code);
+        if held.code().as_ref() != Some(code) {
             let link = linking(code).reveal();
             events.extend([new_code(), Event::Sharing(Sharing { code: code.reveal(), link, ..sharing.clone() })]);
         }

@@ -50,7 +50,7 @@ pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
 
 /// Bytes on the disk that an earlier download of `share` left in `base`.
 pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
-    base.open_dir_nofollow(name(share)).map_or(0, |dir| bytes_below(&dir))
+    base.open_dir_nofollow(name(share)).map_or(0, |dir| held_below(&dir).0)
 }
 
 /// What a staging folder holds.
@@ -68,12 +68,8 @@ pub(super) fn look(base: &Dir, name: &str) -> Option<Look> {
     let running = matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
     let files = folder.open_dir_nofollow(FILES).ok();
     let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
-    Some(Look {
-        bytes: files.as_ref().map_or(0, bytes_below),
-        files: files.as_ref().map_or(0, files_below),
-        running,
-        modified: modified.map(cap_std::time::SystemTime::into_std),
-    })
+    let (bytes, count) = files.as_ref().map_or((0, 0), held_below);
+    Some(Look { bytes, files: count, running, modified: modified.map(cap_std::time::SystemTime::into_std) })
 }
 
 /// Removes a staging folder; `false` where a download is writing there.
@@ -224,24 +220,15 @@ fn is_removed(_lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn bytes_below(dir: &Dir) -> u64 {
-    let Ok(entries) = dir.entries() else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or(0, |below| bytes_below(&below)),
-        Ok(meta) => on_disk(&meta),
-        Err(_) => 0,
+/// Bytes on the disk, and files.
+fn held_below(dir: &Dir) -> (u64, u64) {
+    let Ok(entries) = dir.entries() else { return (0, 0) };
+    let held = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or((0, 0), |dir| held_below(&dir)),
+        Ok(meta) => (on_disk(&meta), 1),
+        Err(_) => (0, 0),
     });
-    sizes.fold(0, u64::saturating_add)
-}
-
-fn files_below(dir: &Dir) -> u64 {
-    let Ok(entries) = dir.entries() else { return 0 };
-    let counts = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or(0, |below| files_below(&below)),
-        Ok(_) => 1,
-        Err(_) => 0,
-    });
-    counts.sum()
+    held.fold((0, 0), |sum: (u64, u64), one| (sum.0.saturating_add(one.0), sum.1 + one.1))
 }
 
 #[cfg(unix)]

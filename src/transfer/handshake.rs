@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     code::{Code, Slot},
-    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Resumption, Role, ShareKey, Transcript},
+    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Resumption, Role, Transcript},
     error::{Error, Result},
     net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
     processor::Aes,
@@ -237,8 +237,8 @@ pub(super) struct Doors<'a> {
 
 /// The way in for receivers that come back.
 pub(super) struct Returning<'a> {
-    pub(super) key: &'a ShareKey,
-    pub(super) share: &'a [u8],
+    /// What the receiver comes back with that says hello, if it does.
+    pub(super) resumption: &'a Resumption,
     /// For so many that have not proved themselves yet.
     pub(super) unproved: &'a Semaphore,
 }
@@ -264,8 +264,8 @@ pub(super) async fn answer(
     let slot = doors.code.slot();
     let (password, resumed) = match (&flight.mode, &doors.returning) {
         (Mode::Code, _) => (Password::from(doors.code.secret()), None),
-        (Mode::Resume(id), Some(door)) => (Password::from(&door.key.resumption(door.share, *id)), Some(*id)),
-        (Mode::Resume(_), None) => return Err(refuse(send, AlertReason::NoSession, 0).await),
+        (Mode::Resume(id), Some(door)) if door.resumption.id == *id => (Password::from(door.resumption), Some(*id)),
+        (Mode::Resume(_), _) => return Err(refuse(send, AlertReason::NoSession, 0).await),
     };
     let mode = crypto_mode(&flight.mode);
     let (exchange, message) = Exchange::start(Role::Sender, &password, slot, mode);

@@ -94,7 +94,7 @@ pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (Sen
         Err(e) => (Record::new(), Err(e)),
     };
     debug!("receiver {number} says hello");
-    let returning = Returning { key: &key, share: id.as_bytes(), unproved: share.unproved() };
+    let returning = Returning { resumption: &receiver, unproved: share.unproved() };
     let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
     let outcome = tokio::select! {
         outcome = answer_hello(Aes::here(), &doors, early, &first, (send, recv)) => outcome,

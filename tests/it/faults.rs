@@ -50,18 +50,24 @@ fn a_killed_sender_is_a_dead_line() {
     world.recv(again.code(), &world.path("again")).via(&relay).run().expect(0);
 }
 
+/// A sender that has lost its relay, for this reason: its download has failed, and it ends when it is told to.
+#[track_caller]
+fn tries_to_come_back(sender: Sender, why: &str) {
+    let mut sender = sender.process;
+    let failed = sender.wait_for("download_failed");
+    assert_eq!(failed["kind"], "network", "{failed}");
+    sender.signal(Signal::INT);
+    let sent = sender.end().expect(0);
+    assert_eq!(sent.all("reconnecting")[0]["reason"], why, "{sent}");
+}
+
 #[test]
 fn a_killed_relay_is_a_dead_line_for_both() {
     let Middle { world, relay, sender, receiver } = Middle::new();
     relay.process.signal(Signal::KILL);
     receiver.end().expect_error(5, "network", "line to the relay is dead");
     assert_only_staged(&world.path("in"), "");
-    let mut sender = sender.process;
-    let failed = sender.wait_for("download_failed");
-    assert_eq!(failed["kind"], "network", "{failed}");
-    sender.signal(Signal::INT);
-    let sent = sender.end().expect(0);
-    assert_eq!(sent.all("reconnecting")[0]["reason"], "the line to the relay is dead", "{sent}");
+    tries_to_come_back(sender, "the line to the relay is dead");
 }
 
 #[test]
@@ -70,12 +76,7 @@ fn a_relay_that_stops_says_so_to_both() {
     relay.stop();
     receiver.end().expect_error(5, "network", "relay");
     assert_only_staged(&world.path("in"), "");
-    let mut sender = sender.process;
-    let failed = sender.wait_for("download_failed");
-    assert_eq!(failed["kind"], "network", "{failed}");
-    sender.signal(Signal::INT);
-    let sent = sender.end().expect(0);
-    assert_eq!(sent.all("reconnecting")[0]["reason"], "the relay ended the connection", "{sent}");
+    tries_to_come_back(sender, "the relay ended the connection");
 }
 
 #[test]

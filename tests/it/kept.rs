@@ -154,20 +154,22 @@ fn what_is_kept_is_private_and_not_believed_when_damaged() {
 }
 
 /// A download that is under way: so slow that it can be caught.
-fn slow(world: &World, relay: &Relay, code: &str) -> Process {
-    let mut receiver = world.recv(code, &world.path("in")).via(relay).args(&["--limit-down", "30MB"]).start();
-    while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < 20_000_000 {}
-    receiver
-}
-
-#[test]
-fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
+fn slow() -> (World, Relay, Sender, Process) {
     let world = World::new();
     let relay = world.relay();
     let big = world.path("big");
     noise(&big, 60_000_000);
-    let first = world.send(&[&big]).via(&relay).share();
-    let mut receiver = slow(&world, &relay, first.code());
+    let sender = world.send(&[&big]).via(&relay).share();
+    let receiver = world.recv(sender.code(), &world.path("in")).via(&relay);
+    let mut receiver = receiver.args(&["--limit-down", "30MB"]).start();
+    while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < 20_000_000 {}
+    (world, relay, sender, receiver)
+}
+
+#[test]
+fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
+    let (world, relay, first, mut receiver) = slow();
+    let big = world.path("big");
     kill(first);
     receiver.wait_for("reconnecting");
     let second = world.send(&[&big]).via(&relay).share();
@@ -180,12 +182,7 @@ fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
 
 #[test]
 fn a_deliberate_end_is_told_to_who_comes_back() {
-    let world = World::new();
-    let relay = world.relay();
-    let big = world.path("big");
-    noise(&big, 60_000_000);
-    let sender = world.send(&[&big]).via(&relay).share();
-    let receiver = slow(&world, &relay, sender.code());
+    let (_world, _relay, sender, receiver) = slow();
     receiver.signal(Signal::STOP);
     sender.process.signal(Signal::INT);
     sender.process.end().expect_error(130, "interrupted", "1 download running");
