@@ -1,7 +1,7 @@
 //! From words to a running command and its exit code.
 //!
-//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them, [`shares`]
-//! shows what [`kept`] keeps, and [`parts`] what downloads have left behind.
+//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them,
+//! [`shares`] shows what [`kept`] keeps, and [`parts`] what downloads have left behind.
 
 pub mod args;
 mod buffers;
@@ -9,6 +9,7 @@ mod config;
 mod console;
 mod embedded;
 mod kept;
+mod meeting;
 pub mod menu;
 mod parts;
 mod recv;

@@ -17,8 +17,10 @@
 //! Every call blocks; asynchronous callers move it to a thread for blocking work.
 
 mod beneath;
+mod check;
 mod clash;
 mod groups;
+mod journal;
 mod leftovers;
 mod naming;
 mod parts;
@@ -36,6 +38,7 @@ mod twins;
 use std::{fmt, io, path::Path};
 
 pub use self::{
+    check::{Check, Waiting},
     clash::Clash,
     groups::{GroupHash, count as group_count},
     leftovers::{Leftover, clear, leftovers},

@@ -59,12 +59,13 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    passing: bool,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what happened to what, without a final full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, passing: false }
     }
 
     /// The same error with a hint: what to do next.
@@ -72,6 +73,18 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same error, of a kind that may pass by itself: who has reason to wait may try again.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.passing = true;
+        self
+    }
+
+    /// Whether another try may do better.
+    pub fn may_pass(&self) -> bool {
+        self.passing
     }
 
     /// The class, and with it the exit code.

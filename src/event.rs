@@ -93,6 +93,13 @@ pub enum Event {
         /// Some of the entries, in order.
         entries: Vec<ListedEntry>,
     },
+    /// recv: what an earlier download left is hashed before the rest is asked for; at most ten a second.
+    Checking {
+        /// Bytes that are hashed.
+        bytes: u64,
+        /// Bytes that are here.
+        total: u64,
+    },
     /// recv: at most ten a second.
     Progress {
         /// Bytes of content so far.

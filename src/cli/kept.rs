@@ -87,7 +87,7 @@ impl Store {
         for mut record in records {
             if let Some(lock) = self.lock(record.share)? {
                 record.keep = keep.as_secs();
-                return Ok(Held { store: self.clone(), record, _lock: lock });
+                return Ok(Held { store: self.clone(), record, on_disk: true, renewed: false, _lock: lock });
             }
         }
         let share = ShareId::random();
@@ -107,7 +107,7 @@ impl Store {
             used: now(),
             keep: keep.as_secs(),
         };
-        Ok(Held { store: self.clone(), record, _lock: lock })
+        Ok(Held { store: self.clone(), record, on_disk: false, renewed: false, _lock: lock })
     }
 
     /// All that are kept, the last used first.
@@ -239,6 +239,10 @@ impl Record {
 pub(super) struct Held {
     store: Store,
     record: Record,
+    /// Whether there is a file of it.
+    on_disk: bool,
+    /// Whether it is to have another code than the one in that file.
+    renewed: bool,
     _lock: File,
 }
 
@@ -274,12 +278,12 @@ impl Held {
         name.clone_into(&mut self.record.name);
     }
 
-    /// Forgets the code and what belongs to it; a new one follows.
-    pub(super) fn forget_code(&mut self) {
-        self.store.0.remove(&self.budget().1);
+    /// It is to have another code, and what belongs to it. Until that is saved, the old one is kept.
+    pub(super) fn renew(&mut self) {
         self.record.key = rand::random();
         self.record.ticket.clear();
         self.record.code = None;
+        self.renewed = true;
     }
 
     /// Where the budget of its guesses is kept.
@@ -295,7 +299,11 @@ impl Held {
         self.record.key = *key.expose();
         self.record.code = Some(code.reveal().as_str().to_owned());
         self.record.ticket = ticket.to_vec();
-        self.touch()
+        self.touch()?;
+        if std::mem::take(&mut self.renewed) {
+            self.store.0.remove(&self.budget().1); // the guesses were at the old code
+        }
+        Ok(())
     }
 
     /// It is used now.
@@ -306,12 +314,14 @@ impl Held {
         self.record.used = now();
         let text = serde_json::to_vec(&self.record).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let text = Zeroizing::new(text);
-        self.store.0.write(&format!("{}.json", self.record.share), &text)
+        self.store.0.write(&format!("{}.json", self.record.share), &text)?;
+        self.on_disk = true;
+        Ok(())
     }
 
     /// It has ended on purpose.
     pub(super) fn forget(&mut self) {
-        self.record.code = None;
+        self.on_disk = false;
         self.store.remove(self.record.share);
     }
 }
@@ -319,7 +329,7 @@ impl Held {
 impl Drop for Held {
     /// What never had a code leaves nothing behind.
     fn drop(&mut self) {
-        if self.record.code.is_none() {
+        if !self.on_disk {
             self.store.remove(self.record.share);
         }
     }

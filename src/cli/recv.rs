@@ -1,13 +1,17 @@
 //! `qshare recv`.
 
-use std::{path::PathBuf, pin::pin, time::Duration};
+use std::{
+    path::PathBuf,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
-use super::{args::RecvArgs, config, console::Console, running, send::meet, signals::interrupt};
+use super::{args::RecvArgs, config, console::Console, meeting::dialer, running, signals::interrupt};
 use crate::{
     code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
-    net::{Tuning, endpoint::Connected},
+    net::Tuning,
     state::StateDir,
     transfer::{Clash, Events, Planned, Redial, Resumptions, receive},
 };
@@ -37,7 +41,7 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
     let (list, out, yes) = (args.list, args.out, args.yes);
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
     let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
-    let Some((connected, mut planned)) = looked else { return Ok(()) };
+    let Some(mut planned) = looked else { return Ok(()) };
     if let Some(limit) = args.limit_down {
         planned = planned.limit(limit);
     }
@@ -53,13 +57,10 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
     };
     if !accepted {
         planned.decline().await;
-        connected.close().await;
         return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
     }
-    let finished = console.perform(async |events| planned.accept(&events, interrupted).await).await;
-    let shown = finished.and_then(|finished| console.show(&Event::Finished(finished)));
-    connected.close().await;
-    shown
+    let finished = console.perform(async |events| planned.accept(&events, interrupted).await).await?;
+    console.show(&Event::Finished(finished))
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {
@@ -116,35 +117,15 @@ async fn look(
     out: Option<PathBuf>,
     clash: Clash,
     events: Events,
-    interrupted: impl Future<Output = ()>,
-) -> Result<Option<(Connected, Planned)>> {
-    let stopped = || Error::new(Kind::Interrupted, "stopped; nothing was downloaded");
-    let mut interrupted = pin!(interrupted);
-    let (connected, dialer) = tokio::select! {
-        met = meet(&from.state, &from.addresses, &from.spec, from.tuning, &events) => met?,
-        () = interrupted.as_mut() => return Err(stopped()),
-    };
-    let resumptions = Some(Resumptions::open(&from.state)?);
-    let back = Redial { dialer, retry_for: from.retry_for, resumptions };
-    let looking = async {
-        let offer = receive::connect(&connected.connection, &from.code, back).await?;
-        events.report(Event::Offer(offer.summary(out.clone()).await)).await;
-        if list {
-            offer.list(&events).await;
-            return Ok(None);
-        }
-        offer.plan(out, clash).await.map(Some)
-    };
-    let looked = tokio::select! {
-        looked = looking => looked,
-        () = interrupted => Err(stopped()),
-    };
-    match looked {
-        Ok(Some(planned)) => Ok(Some((connected, planned))),
-        // However it ends, the sender must hear of it: until then it waits for this receiver.
-        other => {
-            connected.close().await;
-            other.map(|_| None)
-        }
+    mut interrupted: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Planned>> {
+    let From { code, addresses, spec, state, tuning, retry_for } = from;
+    let dialer = dialer(&state, addresses, &spec, tuning, &events);
+    let back = Redial { dialer, retry_for, resumptions: Some(Resumptions::open(&state)?) };
+    let offer = receive::connect(&code, back, &events, interrupted.as_mut()).await?;
+    events.report(Event::Offer(offer.summary(out.clone()).await)).await;
+    if list {
+        return offer.list(&events, interrupted).await.map(|()| None);
     }
+    offer.plan(out, clash).await.map(Some)
 }

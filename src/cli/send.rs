@@ -14,15 +14,16 @@ use super::{
     console::Console,
     embedded::Embedded,
     kept::{Held, Store},
+    meeting::dialer,
     running::Running,
     signals::interrupt,
 };
 use crate::{
-    code::{Code, Link, RelayAddr, RelaySpec, Secret},
+    code::{Code, Link, RelaySpec, Secret},
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, Dialer, KnownRelays, Tuning, endpoint::Connected, trust::By},
+    net::{self, Dialer, Tuning, endpoint::Connected, trust::By},
     state::StateDir,
     transfer::{Budget, Events, Registration, Return, Settings, Share, ShareKey, Source, SystemClock},
 };
@@ -63,7 +64,7 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let length = args.code_length.unwrap_or(if is_long { LONG } else { SHORT });
     let before = held.code().filter(|code| !args.new_code && code.secret().length() == length);
     if before.is_none() {
-        held.forget_code();
+        held.renew();
     }
     let source = scan(settings.paths.clone(), settings.name.clone(), held.share()).await?;
     warn_skipped(&source, &events).await;
@@ -76,7 +77,7 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
         Some(code) if code.slot() == registration.slot() => code,
         other => {
             if other.is_some() {
-                held.forget_code();
+                held.renew();
                 events.report(new_code()).await;
             }
             Code::new(registration.slot(), Secret::random(length)?)
@@ -194,7 +195,8 @@ impl Way {
     ) -> Result<Self> {
         match configured {
             Some(spec) => {
-                let (connected, dialer) = meet(state, std::slice::from_ref(&spec.addr), &spec, tuning, events).await?;
+                let dialer = dialer(state, vec![spec.addr.clone()], &spec, tuning, events);
+                let connected = dialer.dial().await?;
                 Ok(Self { connected, dialer, spec, embedded: None })
             }
             None => {
@@ -254,26 +256,4 @@ impl Way {
             embedded.stop().await;
         }
     }
-}
-
-/// Connects to a relay, checks that it is whom it should be, and remembers it; gives also what connects to the very same
-/// relay again.
-pub(super) async fn meet(
-    state: &StateDir,
-    addresses: &[RelayAddr],
-    spec: &RelaySpec,
-    tuning: Tuning,
-    events: &Events,
-) -> Result<(Connected, Dialer)> {
-    let known = KnownRelays::new(state.clone());
-    let connected = net::connect(addresses, known.expect(spec)?, tuning).await?;
-    known.remember(&spec.addr, &connected.verified)?;
-    if connected.verified.by == By::FirstContact {
-        let message = format!("first contact with the relay {}: its pin is {}", spec.addr, connected.verified.pin);
-        let hint = Some("it is remembered; compare it with what whoever runs the relay says".to_owned());
-        events.report(Event::Warning { kind: "first_contact", message, hint }).await;
-    }
-    buffers::warn_once(state, connected.clamped(), events).await;
-    let dialer = Dialer::new(addresses.to_vec(), known.expect(spec)?, tuning);
-    Ok((connected, dialer))
 }

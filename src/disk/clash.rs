@@ -9,7 +9,7 @@ use std::{
 
 use cap_std::fs::{Dir, Metadata};
 
-use super::{beneath::Beneath, refused_by_disk, shown, target::Target, twins::Folding};
+use super::{beneath::Beneath, journal::Named, refused_by_disk, shown, staging, target::Target, twins::Folding};
 use crate::{
     error::{Error, Kind, Result},
     manifest::{Entry, EntryKind, Manifest},
@@ -49,6 +49,15 @@ pub(super) enum Fate {
     Merge,
     /// It is left out.
     Skip,
+    /// It has its name, or the folder that holds it has: an earlier download was stopped when it was almost done.
+    Named,
+}
+
+impl Fate {
+    /// Whether it is to be downloaded.
+    pub(super) fn is_wanted(self) -> bool {
+        !matches!(self, Self::Skip | Self::Named)
+    }
 }
 
 /// Looks at what stands at the target, entry by entry.
@@ -61,6 +70,10 @@ pub(super) struct Decider<'a> {
     standing: Option<Beneath>,
     /// Folders of the manifest that stand already.
     merged: HashSet<&'a str>,
+    /// What has its name already.
+    named: HashMap<usize, Named>,
+    /// The folders among that, and all folders in them.
+    done: HashSet<&'a str>,
     /// Keys of the top-level names that are spoken for.
     taken: HashSet<String>,
     fates: Vec<Fate>,
@@ -76,6 +89,7 @@ impl<'a> Decider<'a> {
     ) -> Result<Self> {
         let standing = target.folder().map(Dir::try_clone).transpose();
         let standing = standing.map_err(|e| refused_by_disk("open", target.shown(), &e))?.map(Beneath::new);
+        let named = target.folder().map(|base| staging::named(base, manifest)).unwrap_or_default();
         Ok(Self {
             manifest,
             target,
@@ -83,6 +97,8 @@ impl<'a> Decider<'a> {
             only_name,
             standing,
             merged: HashSet::new(),
+            named,
+            done: HashSet::new(),
             taken: HashSet::new(),
             fates: Vec::with_capacity(manifest.entries().len()),
             renamed: HashMap::new(),
@@ -99,23 +115,41 @@ impl<'a> Decider<'a> {
             let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
             let fate = match parent {
                 None => self.top_level(index, entry)?,
+                Some(parent) if self.done.contains(parent) => Fate::Named,
                 Some(parent) if self.merged.contains(parent) => {
                     let name = OsStr::new(entry.path.name());
-                    let standing = self.look(entry, name)?;
-                    self.fate(entry, standing.as_ref(), &entry.path.to_string())?
+                    match self.has_name(index, entry, name) {
+                        Some(_) => Fate::Named,
+                        None => {
+                            let standing = self.look(entry, name)?;
+                            self.fate(entry, standing.as_ref(), &entry.path.to_string())?
+                        }
+                    }
                 }
                 Some(_) => Fate::Within,
             };
-            if fate == Fate::Merge {
-                self.merged.insert(entry.path.as_str());
+            match fate {
+                Fate::Merge => drop(self.merged.insert(entry.path.as_str())),
+                Fate::Named => drop(self.done.insert(entry.path.as_str())),
+                _ => {}
             }
             self.fates.push(fate);
         }
         Ok((self.fates, self.renamed))
     }
 
+    /// The name that an entry has already, where it is the one that it would get.
+    fn has_name(&self, index: usize, entry: &Entry, name: &OsStr) -> Option<OsString> {
+        let has = self.named.get(&index)?.name(entry.path.name());
+        (has == name || self.clash == Clash::Rename).then_some(has)
+    }
+
     fn top_level(&mut self, index: usize, entry: &Entry) -> Result<Fate> {
         let name = self.only_name.clone().unwrap_or_else(|| OsString::from(entry.path.name()));
+        if let Some(name) = self.has_name(index, entry, &name) {
+            self.renamed.insert(index, name);
+            return Ok(Fate::Named);
+        }
         let standing = self.look(entry, &name)?;
         if self.clash == Clash::Rename && standing.is_some() {
             let free = self.free_name(entry, &name)?;

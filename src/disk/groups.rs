@@ -18,7 +18,7 @@ use blake3::{
     hazmat::{HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root},
 };
 
-use super::reading::read_at;
+use super::{check::Check, reading::read_at};
 
 /// Bytes of a group; the last one of a file is shorter.
 pub(super) const GROUP: u64 = 16 * 1024 * 1024;
@@ -65,23 +65,23 @@ impl GroupHasher {
     /// The bytes that follow, up to the offset `end`, from the file itself; whole groups on all processors at once.
     ///
     /// # Errors
-    /// What reading says, and [`io::ErrorKind::UnexpectedEof`] for a file that is shorter. Then no more than some of them
-    /// were taken.
-    pub(super) fn read(&mut self, file: &fs::File, end: u64) -> io::Result<()> {
+    /// What reading says, [`io::ErrorKind::UnexpectedEof`] for a file that is shorter, and where nobody waits any more. Then
+    /// no more than some of them were taken.
+    pub(super) fn read(&mut self, file: &fs::File, end: u64, check: &Check) -> io::Result<()> {
         // The current group, as far as it goes, and after the others the last one: it may be the root.
-        self.read_in_order(file, end.min(self.taken().next_multiple_of(GROUP)))?;
+        self.read_in_order(file, end.min(self.taken().next_multiple_of(GROUP)), check)?;
         let last = count(end).saturating_sub(1);
         let next = count(self.taken());
         if next < last {
             self.turn_page();
-            self.done.extend(hash_groups(file, next..last)?);
+            self.done.extend(hash_groups(file, next..last, check)?);
             self.current = hasher_of(last);
         }
-        self.read_in_order(file, end)
+        self.read_in_order(file, end, check)
     }
 
-    fn read_in_order(&mut self, file: &fs::File, end: u64) -> io::Result<()> {
-        read_each(file, self.taken()..end, &mut vec![0; BUFFER], |bytes| self.update(bytes))
+    fn read_in_order(&mut self, file: &fs::File, end: u64, check: &Check) -> io::Result<()> {
+        read_each(file, self.taken()..end, &mut vec![0; BUFFER], check, |bytes| self.update(bytes))
     }
 
     /// Bytes so far.
@@ -155,7 +155,7 @@ fn hasher_of(group: u64) -> Hasher {
 }
 
 /// The hashes of whole groups of a file, on all processors.
-fn hash_groups(file: &fs::File, range: Range<u64>) -> io::Result<Vec<GroupHash>> {
+fn hash_groups(file: &fs::File, range: Range<u64>, check: &Check) -> io::Result<Vec<GroupHash>> {
     let next = AtomicU64::new(range.start);
     let work = || {
         let (mut found, mut buffer) = (Vec::new(), vec![0; BUFFER]);
@@ -168,7 +168,7 @@ fn hash_groups(file: &fs::File, range: Range<u64>) -> io::Result<Vec<GroupHash>>
             let hash = |bytes: &[u8]| {
                 hasher.update(bytes);
             };
-            if let Err(e) = read_each(file, group * GROUP..(group + 1) * GROUP, &mut buffer, hash) {
+            if let Err(e) = read_each(file, group * GROUP..(group + 1) * GROUP, &mut buffer, check, hash) {
                 next.store(range.end, Ordering::Relaxed); // the others need not go on
                 return Err(e);
             }
@@ -191,8 +191,14 @@ fn hash_groups(file: &fs::File, range: Range<u64>) -> io::Result<Vec<GroupHash>>
     Ok(all.into_iter().map(|(_, hash)| hash).collect())
 }
 
-/// Hands a range of a file to `take`, piece by piece.
-fn read_each(file: &fs::File, range: Range<u64>, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Hands a range of a file to `take`, piece by piece, for as long as somebody waits for it.
+fn read_each(
+    file: &fs::File,
+    range: Range<u64>,
+    buffer: &mut [u8],
+    check: &Check,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let mut at = range.start;
     while at < range.end {
         let most = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
@@ -201,6 +207,7 @@ fn read_each(file: &fs::File, range: Range<u64>, buffer: &mut [u8], mut take: im
             Ok(read) => {
                 take(&buffer[..read]);
                 at += read as u64;
+                check.pass(read)?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
@@ -234,7 +241,7 @@ mod tests {
             assert_eq!(written.groups().len() as u64, count(length));
             for steps in [vec![length], vec![length / 2, length], vec![length.min(GROUP), length]] {
                 let mut read = GroupHasher::default();
-                steps.iter().for_each(|end| read.read(&file, *end).unwrap());
+                steps.iter().for_each(|end| read.read(&file, *end, &Check::default()).unwrap());
                 assert_eq!((read.finalize(), read.groups()), (hash, written.groups()), "{length} by {steps:?}");
             }
             for kept in 0..length.div_ceil(GROUP) as usize {
@@ -251,9 +258,13 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7; 2 * GROUP as usize]).unwrap();
         let mut hasher = GroupHasher::default();
-        hasher.read(&file, 2 * GROUP).unwrap();
+        let check = Check::default();
+        hasher.read(&file, 2 * GROUP, &check).unwrap();
         assert_ne!(hasher.groups()[0], hasher.groups()[1]);
-        let e = GroupHasher::default().read(&file, 4 * GROUP).unwrap_err();
+        assert_eq!(check.bytes(), 2 * GROUP);
+        let e = GroupHasher::default().read(&file, 4 * GROUP, &check).unwrap_err();
         assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
+        drop(check.wait());
+        GroupHasher::default().read(&file, 2 * GROUP, &check).unwrap_err();
     }
 }

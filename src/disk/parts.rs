@@ -4,14 +4,19 @@
 //! Nothing else is believed: everything that is no file or folder of this download is removed, and a power cut, or
 //! somebody who changed a file, is found out when the sender compares the hashes of the groups.
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::{Beneath, reading},
+    check::Check,
     groups::{GROUP, GroupHash, GroupHasher},
+    journal::Named,
     plan::Plan,
     refused_by_disk,
     staging::remove_tree,
@@ -45,8 +50,22 @@ pub(super) fn standing(files: Dir, manifest: &Manifest) -> u64 {
     standing.sum()
 }
 
+/// Bytes of the files of a manifest that have their names already, or are in folders that have.
+pub(super) fn named(named: &HashMap<usize, Named>, manifest: &Manifest) -> u64 {
+    let mut folders = HashSet::new();
+    let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
+        let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
+        if !named.contains_key(&index) && !parent.is_some_and(|parent| folders.contains(parent)) {
+            return 0;
+        }
+        folders.insert(entry.path.as_str());
+        entry.size().unwrap_or(0)
+    });
+    bytes.sum()
+}
+
 /// Removes from `files` what is no part of the planned download, and hashes what is.
-pub(super) fn find(files: &Dir, plan: &Plan) -> Result<HashMap<usize, Part>> {
+pub(super) fn find(files: &Dir, plan: &Plan, check: &Check) -> Result<HashMap<usize, Part>> {
     let entries = plan.manifest().entries();
     let by_path: HashMap<&str, (usize, &Entry)> = entries
         .iter()
@@ -61,7 +80,7 @@ pub(super) fn find(files: &Dir, plan: &Plan) -> Result<HashMap<usize, Part>> {
     let mut parts = HashMap::new();
     for index in found {
         let Some(entry) = entries.get(index) else { continue };
-        let part = hash(&mut beneath, &entry.path, entry.size());
+        let part = hash(&mut beneath, &entry.path, entry.size(), check);
         if let Some(part) = part.map_err(|e| refused_by_disk("read", &entry.path, &e))? {
             parts.insert(index, part);
         }
@@ -98,12 +117,12 @@ fn is_ours(meta: &Metadata) -> bool {
     meta.is_file() && alone
 }
 
-fn hash(files: &mut Beneath, path: &SafePath, size: Option<u64>) -> io::Result<Option<Part>> {
+fn hash(files: &mut Beneath, path: &SafePath, size: Option<u64>, check: &Check) -> io::Result<Option<Part>> {
     let file = files.parent(path)?.open_with(path.name(), &reading())?.into_std();
     let Some(size) = size else { return Ok(None) };
     let bytes = counts(file.metadata()?.len(), size);
     let mut hasher = GroupHasher::default();
-    hasher.read(&file, bytes)?;
+    hasher.read(&file, bytes, check)?;
     let whole = (bytes == size).then(|| hasher.finalize());
     Ok((bytes > 0).then(|| Part { groups: hasher.groups(), whole }))
 }

@@ -26,8 +26,17 @@ pub struct Plan {
     fates: Vec<Fate>,
     /// Final names that are not those of the manifest, by the index of their top-level entry.
     renamed: HashMap<usize, OsString>,
-    bytes: Option<u64>,
+    /// What is to be downloaded.
+    wanted: Sum,
+    /// What has its name already.
+    named: Sum,
+}
+
+/// Files, and their bytes where that is known.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
     files: u64,
+    bytes: Option<u64>,
 }
 
 impl Plan {
@@ -45,22 +54,27 @@ impl Plan {
         space::check_writable(&target)?;
         check_names(&manifest, &target)?;
         let (fates, renamed) = Decider::new(&manifest, &target, clash, only_name)?.decide()?;
-        let mut plan = Self { manifest, target, fates, renamed, bytes: Some(0), files: 0 };
-        plan.sum_up();
-        if let Some(needed) = plan.bytes {
-            space::check_space(&plan.target, plan.manifest.share(), needed)?;
+        let wanted = Sum::of(&manifest, &fates, Fate::is_wanted);
+        let named = Sum::of(&manifest, &fates, |fate| fate == Fate::Named);
+        if let Some(needed) = wanted.bytes {
+            space::check_space(&target, manifest.share(), needed)?;
         }
-        Ok(plan)
+        Ok(Self { manifest, target, fates, renamed, wanted, named })
     }
 
     /// Bytes of the share that an earlier download to `out` left behind, as far as their sizes tell.
     pub fn standing(manifest: &Manifest, out: Option<&Path>) -> u64 {
         let standing = || {
             let (target, _) = Target::find(manifest, out).ok()?;
-            let content = staging::content(target.folder()?, manifest.share()).ok()?;
-            Some(parts::standing(content, manifest))
+            let named = target.folder().map(|base| staging::named(base, manifest))?;
+            Some(staged(&target, manifest) + parts::named(&named, manifest))
         };
         standing().unwrap_or(0)
+    }
+
+    /// Bytes in the staging folder that may count: they are hashed before anything is asked for.
+    pub fn staged_bytes(&self) -> u64 {
+        staged(&self.target, &self.manifest)
     }
 
     /// What the share holds.
@@ -68,19 +82,35 @@ impl Plan {
         &self.manifest
     }
 
-    /// Whether an entry will be downloaded; not where [`Clash::Skip`] leaves it out, or there is no such entry.
+    /// Whether an entry will be downloaded; not where [`Clash::Skip`] leaves it out, an earlier download has named it, or
+    /// there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
-        self.fates.get(index).is_some_and(|f| *f != Fate::Skip)
+        self.fate(index).is_wanted()
     }
 
-    /// The sum of the sizes of the files that will be downloaded; `None` where one is not known yet.
+    /// The sum of the sizes of the files that are to be here in the end; `None` where one is not known yet.
     pub fn bytes(&self) -> Option<u64> {
-        self.bytes
+        self.wanted.bytes?.checked_add(self.named_bytes())
     }
 
-    /// How many files will be downloaded.
+    /// How many files are to be here in the end.
     pub fn files(&self) -> u64 {
-        self.files
+        self.wanted.files + self.named.files
+    }
+
+    /// Bytes of the files that an earlier download has named already.
+    pub(super) fn named_bytes(&self) -> u64 {
+        self.named.bytes.unwrap_or(0)
+    }
+
+    /// Whether an earlier download has named anything.
+    pub(super) fn has_named(&self) -> bool {
+        self.fates.contains(&Fate::Named)
+    }
+
+    /// How many files are still to be downloaded.
+    pub(super) fn missing_files(&self) -> u64 {
+        self.wanted.files
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -95,16 +125,23 @@ impl Plan {
     pub(super) fn final_name<'a>(&'a self, index: usize, path: &'a SafePath) -> &'a OsStr {
         self.renamed.get(&index).map_or(OsStr::new(path.name()), OsString::as_os_str)
     }
+}
 
-    fn sum_up(&mut self) {
-        let wanted = self.manifest.entries().iter().zip(&self.fates).filter(|(e, f)| e.is_file() && **f != Fate::Skip);
-        let (mut bytes, mut files) = (Some(0u64), 0);
-        for (entry, _) in wanted {
-            files += 1;
-            bytes = bytes.and_then(|sum| sum.checked_add(entry.size()?));
-        }
-        (self.bytes, self.files) = (bytes, files);
+impl Sum {
+    /// Of the files with such a fate.
+    fn of(manifest: &Manifest, fates: &[Fate], counts: impl Fn(Fate) -> bool) -> Self {
+        let files = manifest.entries().iter().zip(fates).filter(|(entry, fate)| entry.is_file() && counts(**fate));
+        files.fold(Self { files: 0, bytes: Some(0) }, |sum, (entry, _)| Self {
+            files: sum.files + 1,
+            bytes: sum.bytes.zip(entry.size()).and_then(|(sum, size)| sum.checked_add(size)),
+        })
     }
+}
+
+/// Bytes that an earlier download left in the staging folder, as far as their sizes tell.
+fn staged(target: &Target, manifest: &Manifest) -> u64 {
+    let content = target.folder().and_then(|base| staging::content(base, manifest.share()).ok());
+    content.map_or(0, |content| parts::standing(content, manifest))
 }
 
 /// Checks that the target can hold the names, each and beside each other.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    check::Check,
     groups::{self, GROUP, GroupHash, GroupHasher},
     stamp::Stamp,
 };
@@ -115,15 +116,15 @@ impl Reading {
     /// as hashed.
     ///
     /// # Errors
-    /// What reading says.
-    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash]) -> io::Result<u64> {
+    /// What reading says, and where nobody waits any more.
+    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash], check: &Check) -> io::Result<u64> {
         /// Groups that are read before they are compared: nothing much is read in vain of a file that differs early.
         const AT_ONCE: u64 = 16;
         let wanted = groups::count(size).min(theirs.len() as u64);
         let (mut hasher, mut same) = (GroupHasher::default(), 0);
         while same < wanted {
             let next = wanted.min(same + AT_ONCE);
-            hasher.read(&self.file, size.min(next * GROUP))?;
+            hasher.read(&self.file, size.min(next * GROUP), check)?;
             same = hasher.groups().iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count() as u64;
             if same < next {
                 hasher.truncate(same as usize);

@@ -5,6 +5,7 @@ use std::{
     fs::{File, FileTimes},
     io::{self, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
+    sync::Arc,
 };
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _, SystemTimeSpec};
@@ -12,13 +13,15 @@ use cap_std::fs::{Dir, OpenOptions};
 
 use super::{
     beneath::Beneath,
+    check::Check,
     clash::Fate,
     groups::{GROUP, GroupHash, GroupHasher},
+    journal::{Identity, Named},
     naming::rename_to_free,
     parts::{self, Part},
     plan::Plan,
     refused_by_disk, shown,
-    staging::Staging,
+    staging::{self, Staging},
     stamp::system_time,
 };
 use crate::{
@@ -62,21 +65,22 @@ enum Hashed {
 }
 
 impl Sink {
-    /// Makes the staging folder, and the folders of the share in it.
+    /// Makes the staging folder, and the folders of the share in it, and hashes what is there already.
     ///
     /// # Errors
     /// [`Kind::Disk`]: another download of this share runs, something that is no folder stands in its place, or the
     /// disk refuses.
-    pub fn new(plan: Plan) -> Result<Self> {
+    pub fn new(plan: Plan, check: &Check) -> Result<Self> {
         let (base, made) = plan.target().make()?;
         let at = plan.target().shown();
         let failed = |e: io::Error| refused_by_disk("make the staging folder in", &at, &e);
         let staging_base = base.try_clone().map_err(failed)?;
         let staging = Staging::open(staging_base, made, plan.manifest().share(), &at)?;
         let files = staging.files().map_err(failed)?;
-        let parts = parts::find(&files, &plan)?;
+        let parts = parts::find(&files, &plan, check)?;
         let mut files = Beneath::new(files);
-        for entry in plan.manifest().entries().iter().filter(|e| e.kind == EntryKind::Folder) {
+        let entries = plan.manifest().entries().iter().enumerate();
+        for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
             let made = files.parent(&entry.path).and_then(|dir| dir.create_dir(entry.path.name()));
             match made {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
@@ -86,9 +90,9 @@ impl Sink {
             }
         }
         let begun = vec![false; plan.manifest().entries().len()];
-        let missing = plan.files();
+        let missing = plan.missing_files();
         let mut sink = Self { plan, current: None, parts, begun, missing, unsynced: false, files, base, staging };
-        sink.staging.keep(!sink.parts.is_empty());
+        sink.staging.keep(!sink.parts.is_empty() || sink.plan.has_named());
         Ok(sink)
     }
 
@@ -97,6 +101,11 @@ impl Sink {
         let mut have: Vec<_> = self.parts.iter().map(|(index, part)| (*index, part.groups.clone())).collect();
         have.sort_unstable_by_key(|(index, _)| *index);
         have
+    }
+
+    /// Bytes of files that an earlier download has named.
+    pub fn named_bytes(&self) -> u64 {
+        self.plan.named_bytes()
     }
 
     /// Begins file entry `index` at an offset: 0, or what is there of it, or whole groups of that.
@@ -210,7 +219,9 @@ impl Sink {
         }
         self.make_links()?;
         self.set_folder_times();
+        let names = self.names()?;
         let failed = |e: io::Error| refused_by_disk("write to", self.plan.target().shown(), &e);
+        self.staging.write_journal(self.plan.manifest(), names, !self.unsynced).map_err(failed)?;
         if self.unsynced {
             sync_disk_of(&self.base).map_err(failed)?;
         }
@@ -249,6 +260,22 @@ impl Sink {
             }
         }
         Ok(())
+    }
+
+    /// What gets its name now, and what has one already, for the journal.
+    fn names(&mut self) -> Result<Vec<Named>> {
+        let manifest = Arc::clone(self.plan.manifest());
+        let mut names: Vec<Named> = staging::named(&self.base, &manifest).into_values().collect();
+        for (index, entry) in manifest.entries().iter().enumerate() {
+            if !matches!(self.plan.fate(index), Fate::New | Fate::Replace) {
+                continue;
+            }
+            let staged = self.files.parent(&entry.path).and_then(|dir| dir.symlink_metadata(entry.path.name()));
+            let staged = staged.map_err(|e| refused_by_disk("find", &entry.path, &e))?;
+            let final_name = self.plan.final_name(index, &entry.path);
+            names.extend(Identity::of(&staged).map(|it| Named::new(index, entry.path.name(), final_name, it)));
+        }
+        Ok(names)
     }
 
     /// Sets the times of the folders that are new, innermost first: whatever comes into a folder changes its time.

@@ -11,6 +11,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
     beneath::reading,
+    check::Check,
     groups::GroupHash,
     reading::{Reading, Readings},
     scan::Scan,
@@ -206,8 +207,8 @@ impl SourceFile {
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it became shorter, or cannot be read.
-    pub fn go_on_behind(&mut self, groups: &[GroupHash]) -> Result<u64> {
-        self.read = self.reading.same_as(self.stamp.size(), groups).map_err(|e| match e.kind() {
+    pub fn go_on_behind(&mut self, groups: &[GroupHash], check: &Check) -> Result<u64> {
+        self.read = self.reading.same_as(self.stamp.size(), groups, check).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => changed(&self.path, "became shorter while it was being sent"),
             _ => lost(&self.path, &e),
         })?;

@@ -1,6 +1,7 @@
 //! The folder that a running download writes into.
 
 use std::{
+    collections::HashMap,
     fs::{File, TryLockError},
     io,
     path::Path,
@@ -10,10 +11,14 @@ use std::{
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
-use super::{refused_by_disk, target::Made};
+use super::{
+    journal::{self, JOURNAL, Named, UNFINISHED},
+    refused_by_disk,
+    target::Made,
+};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::ShareId,
+    manifest::{Manifest, ShareId},
 };
 
 /// The file in a staging folder that whoever writes there keeps locked.
@@ -46,6 +51,12 @@ pub(super) fn name(share: ShareId) -> String {
 /// The content that an earlier download of `share` left in `base`.
 pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
     base.open_dir_nofollow(name(share))?.open_dir_nofollow(FILES)
+}
+
+/// What of `manifest` has its name in `base` already, by an earlier download that was stopped while it gave names.
+pub(super) fn named(base: &Dir, manifest: &Manifest) -> HashMap<usize, Named> {
+    let opened = || open_folder(base, &name(manifest.share())).and_then(|folder| Ok((folder, base.try_clone()?)));
+    opened().map_or_else(|_| HashMap::new(), |(folder, base)| journal::read(&folder, base, manifest))
 }
 
 /// Bytes on the disk that an earlier download of `share` left in `base`.
@@ -127,10 +138,18 @@ impl Staging {
     pub(super) fn files(&self) -> io::Result<Dir> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if !folder.symlink_metadata(FILES).is_ok_and(|meta| meta.is_dir()) {
-            self.clear()?;
+            match folder.remove_file_or_symlink(FILES) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
             folder.create_dir(FILES)?;
         }
         folder.open_dir_nofollow(FILES)
+    }
+
+    /// Writes down what gets its name now, before any of it does; on return that is on the disk, where `sync` says so.
+    pub(super) fn write_journal(&self, manifest: &Manifest, names: Vec<Named>, sync: bool) -> io::Result<()> {
+        journal::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, manifest, names, sync)
     }
 
     /// Whether it stays when this is dropped, for a download that goes on with what is there.
@@ -139,10 +158,14 @@ impl Staging {
     }
 
     fn clear(&self) -> io::Result<()> {
-        match self.folder.as_ref().map_or(Ok(()), |folder| remove_tree(folder, FILES)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+        let Some(folder) = &self.folder else { return Ok(()) };
+        for name in [FILES, JOURNAL, UNFINISHED] {
+            match remove_tree(folder, name) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
         }
+        Ok(())
     }
 }
 

@@ -79,7 +79,9 @@ impl<'a> Tries<'a> {
 
     /// One was good.
     pub(super) fn succeeded(&self) {
-        self.events.mention(Event::Reconnected { attempt: self.made });
+        if self.made > 0 {
+            self.events.mention(Event::Reconnected { attempt: self.made });
+        }
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) async fn ask<Q: Message, A: Message>(
         let answer = recv.read_frame(MAX_BODY).await?;
         Ok::<_, LineError>((send, recv, answer))
     };
-    let silent = || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay");
+    let silent =
+        || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").passing();
     let asked = timeout(ANSWER_WITHIN, asking).await.map_err(|_| silent())?;
     let (send, recv, answer) = asked.map_err(|e| cut(&e))?;
     let answer = answer.frame();

@@ -108,8 +108,10 @@ impl Budget {
             None => None,
         };
         let bucket = match kept {
-            Some(text) => serde_json::from_slice(&text)
-                .map_err(|_| Error::new(Kind::Disk, "the guess budget of this share is damaged"))?,
+            Some(text) => serde_json::from_slice(&text).map_err(|_| {
+                Error::new(Kind::Disk, "what was kept of the guesses at this code is damaged")
+                    .hint("share with --new-code")
+            })?,
             None => fresh,
         };
         Ok(Self(Arc::new(Inner {

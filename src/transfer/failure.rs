@@ -1,5 +1,7 @@
 //! What goes wrong between the ends, told as what it means to the person at this one.
 
+use std::time::Duration;
+
 use super::session::SessionError;
 use crate::{
     error::{Error, Kind},
@@ -28,9 +30,9 @@ pub(super) fn alerted(alert: &Alert) -> Error {
                 seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
             }
         }
-        AlertReason::Busy => {
-            Error::new(Kind::Refused, "the sender serves as many receivers as it can").hint("try again in a minute")
-        }
+        AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
+            .hint("try again in a minute")
+            .passing(),
         AlertReason::Malformed | AlertReason::NoSession => wrong_code(),
     }
 }
@@ -63,18 +65,30 @@ pub(super) fn forgotten() -> Error {
 
 /// No answer in time.
 pub(super) fn silent() -> Error {
-    Error::new(Kind::Network, "the sender does not answer").hint("ask whether it is still online, then try again")
+    Error::new(Kind::Network, "the sender does not answer")
+        .hint("ask whether it is still online, then try again")
+        .passing()
 }
 
 /// A cut before the sender has proved anything: mostly a sender that is gone.
 pub(super) fn early_cut(e: LineError) -> Error {
     match e {
-        LineError::Ended(PEER_LOST | ENDED) => {
-            Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
-        }
+        LineError::Ended(PEER_LOST) => gone().passing(),
+        LineError::Ended(ENDED) => gone(),
         LineError::Wire(_) | LineError::Short => wrong_code(),
         e => cut(&e),
     }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
+}
+
+/// It was tried to come back for as long as it was to be.
+pub(super) fn in_vain(retry_for: Duration, reason: &Error) -> Error {
+    let tried = humantime::format_duration(retry_for);
+    Error::new(Kind::Network, format!("tried for {tried} in vain: {}", reason.message()))
+        .hint("the same command goes on with what is here, once the line or the sender is back")
 }
 
 /// A cut, told as what it means.
@@ -89,7 +103,7 @@ pub(super) fn cut(e: &LineError) -> Error {
         LineError::Lost(_) => "the connection to the relay failed",
         LineError::Wire(_) => "what came over the line makes no sense",
     };
-    Error::new(Kind::Network, what).hint("check the network and start again")
+    Error::new(Kind::Network, what).hint("check the network and start again").passing()
 }
 
 /// A session that ended before it was complete, told as what it means to the receiver.
@@ -126,7 +140,9 @@ pub(super) fn failed(failure: &Failure) -> Error {
 
 /// The sender has credit and does not use it.
 pub(super) fn stalled() -> Error {
-    Error::new(Kind::Network, "nothing arrives from the sender any more").hint("check the network and start again")
+    Error::new(Kind::Network, "nothing arrives from the sender any more")
+        .hint("check the network and start again")
+        .passing()
 }
 
 /// A relay's refusal as a user sees it.
@@ -138,9 +154,11 @@ pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
             Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
         }
         Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint("ask for a new code"),
-        Rejection::Away => Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment"),
+        Rejection::Away => {
+            Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").passing()
+        }
         Rejection::Full => {
-            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
+            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay").passing()
         }
     }
 }

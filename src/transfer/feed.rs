@@ -9,7 +9,7 @@ use tokio::{
 
 use super::session::Record;
 use crate::{
-    disk::{GroupHash, Source, SourceFile, group_count},
+    disk::{Check, GroupHash, Source, SourceFile, Waiting, group_count},
     error::{Error, Kind, Result},
     manifest::Entry,
     net::Buffers,
@@ -89,20 +89,26 @@ impl Wanted {
 type Fed = Result<(Record, u64)>;
 
 /// Fills records. Dropped, it stops.
-pub(super) struct Feeder(JoinHandle<()>);
+pub(super) struct Feeder {
+    task: JoinHandle<()>,
+    /// For what the thread does that reads.
+    _waiting: Waiting,
+}
 
 impl Feeder {
     /// Starts; the records come out of the channel, and its end is the end of the last file.
     pub(super) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
         let (tx, rx) = mpsc::channel(AHEAD);
-        let reader = Reader { source, wanted: wanted.files.into_iter(), have: wanted.have, current: None, buffers };
-        (Self(tokio::spawn(reader.run(tx))), rx)
+        let (check, Wanted { files, have, .. }) = (Check::default(), wanted);
+        let waiting = check.wait();
+        let reader = Reader { source, wanted: files.into_iter(), have, current: None, buffers, check };
+        (Self { task: tokio::spawn(reader.run(tx)), _waiting: waiting }, rx)
     }
 }
 
 impl Drop for Feeder {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -112,6 +118,7 @@ struct Reader {
     have: Having,
     current: Option<SourceFile>,
     buffers: Buffers,
+    check: Check,
 }
 
 impl Reader {
@@ -149,7 +156,7 @@ impl Reader {
                 let Some(entry) = self.wanted.next() else { break };
                 let mut file = self.source.open(entry as usize)?;
                 let offset = match self.have.0.remove(&entry) {
-                    Some(groups) => file.go_on_behind(&groups)?,
+                    Some(groups) => file.go_on_behind(&groups, &self.check)?,
                     None => 0,
                 };
                 self.current = Some(file);

@@ -17,13 +17,13 @@ use super::{
     again::{SILENT, Tries},
     ask::{Refused, ask},
     carrier::Carrier,
-    failure::{cut, silent},
+    failure::{cut, in_vain, silent},
     resumptions::Resumptions,
 };
 use crate::{
     code::Slot,
     crypto::Attaching,
-    error::{Error, Kind},
+    error::Error,
     event::Event,
     net::{Connection, Dialer, LineError, endpoint},
     wire::{
@@ -72,6 +72,8 @@ pub(super) struct Keeper {
     stop: oneshot::Sender<()>,
     verdict: Arc<OnceLock<Verdict>>,
     happened: mpsc::Receiver<Event>,
+    /// The connection on which the session began.
+    connected: Option<endpoint::Connected>,
 }
 
 impl Keeper {
@@ -96,7 +98,12 @@ impl Keeper {
                 connected.close().await;
             }
         });
-        Self { task, stop, verdict, happened }
+        Self { task, stop, verdict, happened, connected: None }
+    }
+
+    /// Takes the connection on which the session began, to take leave over it too.
+    pub(super) fn hold(&mut self, connected: endpoint::Connected) {
+        self.connected = Some(connected);
     }
 
     /// Reports what happens to the line, for as long as this is polled.
@@ -112,10 +119,13 @@ impl Keeper {
         self.verdict.get()
     }
 
-    /// The session is over: takes leave of the relay, where this has a connection of its own to it.
+    /// The session is over: takes leave of the relay.
     pub(super) async fn close(self) {
         let _ = self.stop.send(());
         let _ = self.task.await;
+        if let Some(connected) = self.connected {
+            connected.close().await;
+        }
     }
 }
 
@@ -172,7 +182,15 @@ impl Keeping {
                     self.session.connection = connected.connection.clone();
                     self.connected = Some(connected);
                 }
-                match self.attach().await {
+                let connection = self.session.connection.clone();
+                let attached = tokio::select! {
+                    attached = self.attach() => attached,
+                    lost = connection.silent(SILENT) => {
+                        connection.close(); // a packet over a new one is there before the next of this one
+                        Err(Failed::Again(cut(&lost.into())))
+                    }
+                };
+                match attached {
                     Ok(()) => {
                         tries.succeeded();
                         return Ok(());
@@ -186,12 +204,7 @@ impl Keeping {
         };
         match timeout(retry_for, trying).await {
             Ok(tried) => tried,
-            Err(_) => {
-                let hint = "the same command goes on with what is here, once the line or the sender is back";
-                let tried = humantime::format_duration(retry_for);
-                let message = format!("tried for {tried} in vain: {}", reason.message());
-                Err(Verdict::Failed(Error::new(Kind::Network, message).hint(hint)))
-            }
+            Err(_) => Err(Verdict::Failed(in_vain(retry_for, &reason))),
         }
     }
 

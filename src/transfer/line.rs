@@ -12,6 +12,7 @@ use super::{
     handshake::{Established, Initiator},
     keep::{Keeper, Redial, Session},
     outline::Collector,
+    resumptions::Known,
     session::{Incoming, Outgoing, Record},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     crypto::{Opener, Resumption},
     error::{Error, Kind, Result},
     manifest::Manifest,
-    net::{Connection, LineError, endpoint},
+    net::{Connection, LineError},
     wire::{
         peer::{Done, Outcome},
         relay::{Connect, Connected},
@@ -45,10 +46,8 @@ pub(super) struct Line {
     pub(super) opener: Opener,
     pub(super) window: Window,
     pub(super) keeper: Keeper,
-    /// What to come back with.
-    pub(super) welcome: Option<Resumption>,
-    /// Keeps the socket open of a connection that was made in here.
-    pub(super) connected: Option<endpoint::Connected>,
+    /// What to come back with, where the sender has given it.
+    pub(super) known: Option<Known>,
 }
 
 impl Line {
@@ -57,31 +56,35 @@ impl Line {
         connection: &Connection,
         code: &Code,
         back: &Redial,
-        resumption: Option<&Resumption>,
+        known: Option<&Known>,
     ) -> Result<(Self, Manifest)> {
         let returns = !back.retry_for.is_zero();
-        let initiator = match resumption {
-            Some(resumption) => Initiator::resuming(code.slot(), resumption, returns),
+        let initiator = match known {
+            Some(known) => Initiator::resuming(code.slot(), &known.resumption, returns),
             None if returns => Initiator::returning(code),
             None => Initiator::new(code),
         };
         let initiator = initiator.map_err(|e| broken(&e.into()))?;
-        let question = Connect { slot: code.slot(), token: None, pass: None };
+        let question = Connect { slot: code.slot(), token: None, pass: known.map(|known| known.pass.clone()) };
         // Flight 1 does not wait for the relay's answer.
         let (send, recv, Connected { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
         let established = match initiator.finish(send, recv).await {
-            Err(e) if e.kind() == Kind::WrongCode && resumption.is_some() => return Err(forgotten()),
+            Err(e) if e.kind() == Kind::WrongCode && known.is_some() => return Err(forgotten()),
             established => established?,
         };
         let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
         debug!("the session is proved after {round_trip:?}");
         let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
         incoming.expect(window.most());
-        let session = Session { slot: code.slot(), carrier, attaching, connection: connection.clone(), pass };
+        let connection = connection.clone();
+        let session = Session { slot: code.slot(), carrier, attaching, connection, pass: pass.clone() };
         let keeper = Keeper::new(session, back.clone());
-        let mut line = Self { out, incoming, opener, window, keeper, welcome: None, connected: None };
+        let mut line = Self { out, incoming, opener, window, keeper, known: None };
         match line.manifest().await {
-            Ok((manifest, welcome)) => Ok((Self { welcome, ..line }, manifest)),
+            Ok((manifest, welcome)) => {
+                let known = welcome.map(|resumption| Known { resumption, pass });
+                Ok((Self { known, ..line }, manifest))
+            }
             Err(e) => Err(line.refuse(e).await),
         }
     }

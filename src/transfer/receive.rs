@@ -4,72 +4,145 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, timeout},
+    time::{Instant, interval, timeout},
 };
 use tracing::debug;
 
 use super::{
     Events,
     again::Tries,
-    failure::broken,
+    failure::{broken, in_vain, silent},
     fetch::{Fetch, Fetched},
     keep::{Redial, Verdict},
     line::{Line, leave, refuse},
-    resumptions::Claim,
-    session::Record,
+    resumptions::{Claim, Known},
+    session::{Outgoing, Record},
     unpack::Unpacker,
 };
 use crate::{
     code::Code,
-    crypto::Resumption,
-    disk::{Clash, GroupHash, Plan, Sink},
+    disk::{Check, Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{Entry, EntryKind, Manifest},
-    net::Connection,
     pace::Pace,
     wire::{
         WireError,
-        peer::{Have, MAX_GROUPS, Outcome, Request},
+        peer::{Checking, Have, MAX_GROUPS, Outcome, Request},
     },
 };
 
 /// Entries in one `entries` event.
 const LISTED_AT_ONCE: usize = 1000;
 
-/// Connects to the sender behind a code and gets its offer.
+/// Connects to the sender behind a code and gets its offer. Who has been with this sender before waits for it, and for
+/// the relay.
 ///
 /// # Errors
 /// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
-pub async fn connect(connection: &Connection, code: &Code, back: Redial) -> Result<Offer> {
+pub async fn connect(code: &Code, back: Redial, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Offer> {
     let claim = back.resumptions.as_ref().and_then(|kept| kept.claim(code));
-    let (line, manifest) = Line::begin(connection, code, &back, claim.as_ref().map(|claim| &claim.resumption)).await?;
-    Ok(Offer { line, manifest: Arc::new(manifest), again: Again { code: code.clone(), back, claim } })
+    let known = claim.as_ref().map(|claim| claim.known.clone());
+    let again = Again { code: code.clone(), back, known, claim };
+    let (line, manifest) = again.begin(None, events, interrupt).await?;
+    Ok(Offer { line, manifest: Arc::new(manifest), again })
 }
 
-/// What a new session with the same sender needs, where that has forgotten the old one.
+/// What another session with the same sender needs.
 struct Again {
     code: Code,
     back: Redial,
-    /// What this process comes back with, and another one that is started after it.
+    /// What this process comes back with.
+    known: Option<Known>,
+    /// The same on the disk, for another process that is started after this one.
     claim: Option<Claim>,
 }
 
 impl Again {
+    /// Begins a session: where there was one before, because of `reason`. Who is known waits for a line, for the relay and
+    /// for the sender.
+    async fn begin(
+        &self,
+        mut reason: Option<Error>,
+        events: &Events,
+        interrupt: impl Future<Output = ()>,
+    ) -> Result<(Line, Manifest)> {
+        let Redial { dialer, retry_for, .. } = &self.back;
+        let waits = self.known.is_some() && !retry_for.is_zero();
+        let mut open = None;
+        let beginning = async {
+            let mut tries = Tries::new(dialer, events, true);
+            loop {
+                let connected = match &reason {
+                    None => dialer.dial().await,
+                    Some(reason) => {
+                        tries.next(reason);
+                        Ok(tries.connect(reason.clone()).await)
+                    }
+                };
+                let begun = match connected {
+                    Ok(connected) => {
+                        let connection = &open.insert(connected).connection;
+                        Line::begin(connection, &self.code, &self.back, self.known.as_ref()).await
+                    }
+                    Err(e) => Err(e),
+                };
+                match begun {
+                    Err(e) if waits && e.may_pass() => reason = Some(e),
+                    begun => {
+                        tries.succeeded();
+                        return begun;
+                    }
+                }
+                if let Some(connected) = open.take() {
+                    connected.close().await;
+                }
+                tries.wait().await;
+            }
+        };
+        let begun = tokio::select! {
+            begun = timeout(if waits { *retry_for } else { Duration::MAX }, beginning) => begun,
+            () = interrupt => Ok(Err(self.interrupted())),
+        };
+        let begun = begun.unwrap_or_else(|_| Err(in_vain(*retry_for, &reason.unwrap_or_else(silent))));
+        match (begun, open) {
+            (Ok((mut line, manifest)), Some(connected)) => {
+                line.keeper.hold(connected);
+                Ok((line, manifest))
+            }
+            // However it ends, the sender must hear of it: until then it waits for this receiver.
+            (Err(e), Some(connected)) => {
+                connected.close().await;
+                Err(e)
+            }
+            (begun, None) => begun,
+        }
+    }
+
     /// Keeps what the sender has welcomed this receiver with, unless that is known. Where it cannot be kept, another
     /// process has to prove the code once more.
-    fn keep(&mut self, welcome: Option<Resumption>) {
-        let is_known = |welcome: &Resumption| self.claim.as_ref().is_some_and(|c| c.resumption.id == welcome.id);
-        if let (Some(kept), Some(welcome)) = (&self.back.resumptions, welcome.filter(|welcome| !is_known(welcome))) {
-            match kept.keep(&self.code, welcome) {
+    fn keep(&mut self, known: Option<Known>) {
+        let Some(known) = known else { return };
+        let is_kept = self.claim.as_ref().is_some_and(|claim| claim.known.resumption.id == known.resumption.id);
+        if let Some(resumptions) = self.back.resumptions.as_ref().filter(|_| !is_kept) {
+            match resumptions.keep(&self.code, known.clone()) {
                 Ok(claim) => self.claim = Some(claim),
                 Err(e) => debug!("what to come back with is not kept: {e}"),
             }
+        }
+        self.known = Some(known);
+    }
+
+    fn interrupted(&self) -> Error {
+        match self.known {
+            Some(_) => interrupted(),
+            None => Error::new(Kind::Interrupted, "stopped; nothing was downloaded"),
         }
     }
 }
@@ -90,11 +163,21 @@ impl Offer {
     }
 
     /// Reports every entry and takes leave.
-    pub async fn list(self, events: &Events) {
-        for part in self.manifest.entries().chunks(LISTED_AT_ONCE) {
-            events.report(Event::Entries { entries: part.iter().map(listed).collect() }).await;
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] where `interrupt` completes before.
+    pub async fn list(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
+        let listing = async {
+            for part in self.manifest.entries().chunks(LISTED_AT_ONCE) {
+                events.report(Event::Entries { entries: part.iter().map(listed).collect() }).await;
+            }
+        };
+        tokio::select! {
+            () = listing => {}
+            () = interrupt => return Err(self.line.refuse(self.again.interrupted()).await),
         }
         self.line.goodbye(Outcome::Listed).await;
+        Ok(())
     }
 
     /// The person said no.
@@ -196,8 +279,7 @@ impl Planned {
         tokio::pin!(interrupt);
         loop {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
-            let welcome = line.welcome.take();
-            again.keep(welcome.clone());
+            again.keep(line.known.take());
             match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
                 Ok((saved, bytes)) => {
                     if let Some(claim) = again.claim {
@@ -210,10 +292,8 @@ impl Planned {
                 Err(Cut::Failed(e)) => return Err(e),
                 Err(Cut::Forgotten) => {}
             }
-            let (next, offered) = tokio::select! {
-                begun = begin_again(&again, welcome.as_ref(), events) => begun?,
-                () = interrupt.as_mut() => return Err(interrupted()),
-            };
+            let reason = Error::new(Kind::Network, "the sender was started again");
+            let (next, offered) = again.begin(Some(reason), events, interrupt.as_mut()).await?;
             let offered = Arc::new(offered);
             if !is_the_same_tree(&manifest, &offered) {
                 let e = Error::new(Kind::Transfer, "what the sender shares is not what it was");
@@ -244,23 +324,29 @@ async fn download(
     events: &Events,
     interrupt: impl Future<Output = ()>,
 ) -> Result<(Vec<PathBuf>, u64), Cut> {
-    let Line { mut out, incoming, opener, window, mut keeper, connected: _connected, .. } = line;
+    let Line { mut out, incoming, opener, window, mut keeper, .. } = line;
     let total = plan.bytes();
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
     let receiving = async {
-        let sink = off_thread(move || Sink::new(plan)).await?;
+        let sink = prepare(plan, &mut out, events).await?;
         let request = asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))?;
         let unpacker = Unpacker::new(opener, sink, incoming.carrier());
         Fetch { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
+    tokio::pin!(interrupt);
     let received = tokio::select! {
         received = receiving => received,
-        () = interrupt => Err(interrupted()),
+        () = interrupt.as_mut() => Err(interrupted()),
         never = keeper.tell(events) => never,
     };
     match received {
         Ok(Fetched { incoming, opener, saved, bytes }) => {
-            leave(out, incoming, opener).await;
+            // All is saved: who does not want to wait until the sender knows need not.
+            tokio::select! {
+                () = leave(out, incoming, opener) => {}
+                () = interrupt => {}
+                never = keeper.tell(events) => never,
+            }
             keeper.close().await;
             Ok((saved, bytes))
         }
@@ -279,30 +365,28 @@ async fn download(
     }
 }
 
-/// A new session with a sender that has forgotten the old one.
-async fn begin_again(again: &Again, welcome: Option<&Resumption>, events: &Events) -> Result<(Line, Manifest)> {
-    let Again { code, back, .. } = again;
-    let mut reason = Error::new(Kind::Network, "the sender was started again");
-    let beginning = async {
-        let mut tries = Tries::new(&back.dialer, events, true);
-        loop {
-            tries.next(&reason);
-            let connected = tries.connect(reason.clone()).await;
-            match Line::begin(&connected.connection, code, back, welcome).await {
-                Ok((line, manifest)) => {
-                    tries.succeeded();
-                    return Ok((Line { connected: Some(connected), ..line }, manifest));
-                }
-                Err(e) if matches!(e.kind(), Kind::Network | Kind::NotFound) => reason = e,
-                Err(e) => return Err(e),
+/// Makes the sink. Where it has to hash what is here already, the person is told how far that is, and the sender that it
+/// goes on.
+async fn prepare(plan: Plan, out: &mut Outgoing, events: &Events) -> Result<Sink> {
+    const TELL_PERSON_EVERY: Duration = Duration::from_millis(100);
+    const TELL_SENDER_EVERY: Duration = Duration::from_secs(60);
+    let (check, standing) = (Check::default(), plan.staged_bytes());
+    let _waiting = check.wait();
+    let hashing = check.clone();
+    let sink = off_thread(move || Sink::new(plan, &hashing));
+    tokio::pin!(sink);
+    let (mut person, mut sender) = (interval(TELL_PERSON_EVERY), interval(TELL_SENDER_EVERY));
+    person.reset();
+    sender.reset();
+    loop {
+        tokio::select! {
+            sink = &mut sink => return sink,
+            _ = person.tick(), if standing > 0 => events.mention(Event::Checking { bytes: check.bytes(), total: standing }),
+            _ = sender.tick() => {
+                let record = Record::of(&Checking {}).map_err(|e| broken(&e.into()))?;
+                let _ = out.send(record).await; // where that fails, what is read says why
             }
-            connected.close().await;
-            tries.wait().await;
         }
-    };
-    match timeout(back.retry_for, beginning).await {
-        Ok(begun) => begun,
-        Err(_) => Err(reason),
     }
 }
 

@@ -19,6 +19,15 @@ const LONGEST_FILE: u64 = 4096;
 /// A download that nobody goes on with for so long is given up.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// What a receiver comes back with: to the sender, and to the relay.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// It has been with this sender.
+    pub(super) resumption: Resumption,
+    /// It has been with a sender at this slot: the relay says whether that is away or gone for good.
+    pub(super) pass: Vec<u8>,
+}
+
 /// A folder that holds them.
 #[derive(Debug, Clone)]
 pub struct Resumptions(StateDir);
@@ -29,6 +38,8 @@ struct Kept {
     key: [u8; 32],
     /// Tells whether a code is the one that it belongs to.
     code: [u8; 32],
+    /// For the relay.
+    pass: Vec<u8>,
 }
 
 impl Resumptions {
@@ -51,9 +62,10 @@ impl Resumptions {
             let kept: Kept = serde_json::from_slice(&text).ok()?;
             let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, code);
             let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
+            let known = Known { resumption, pass: kept.pass.clone() };
             let lock = is_of_code.then(|| File::open(self.0.path(&name)).ok()).flatten()?;
             lock.try_lock().ok()?;
-            Some(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
+            Some(Claim { dir: self.0.clone(), name, known, _lock: lock })
         })
     }
 
@@ -61,12 +73,13 @@ impl Resumptions {
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(super) fn keep(&self, code: &Code, resumption: Resumption) -> Result<Claim> {
-        let kept = Kept { id: resumption.id, key: *resumption.key, code: check(&resumption.key, code) };
+    pub(super) fn keep(&self, code: &Code, known: Known) -> Result<Claim> {
+        let Resumption { id, key } = &known.resumption;
+        let kept = Kept { id: *id, key: **key, code: check(key, code), pass: known.pass.clone() };
         let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
         let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
-        Ok(Claim { dir: self.0.clone(), name, resumption, _lock: lock })
+        Ok(Claim { dir: self.0.clone(), name, known, _lock: lock })
     }
 }
 
@@ -75,7 +88,7 @@ impl Resumptions {
 pub(super) struct Claim {
     dir: StateDir,
     name: String,
-    pub(super) resumption: Resumption,
+    pub(super) known: Known,
     _lock: File,
 }
 
@@ -105,12 +118,13 @@ mod tests {
         let kept = Resumptions::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
         let (one, beside, other) = (code(1), code(1), code(2));
-        let [first, second] = [1, 2].map(|n| ShareKey::random().welcome(&[n]));
+        let known = |n| Known { resumption: ShareKey::random().welcome(&[n]), pass: vec![n] };
+        let [first, second] = [1, 2].map(known);
         drop((kept.keep(&one, first.clone()).unwrap(), kept.keep(&beside, second.clone()).unwrap()));
         let claim = kept.claim(&one).unwrap();
-        assert_eq!(claim.resumption.id, first.id);
+        assert_eq!((claim.known.resumption.id, &claim.known.pass), (first.resumption.id, &first.pass));
         assert!(kept.claim(&one).is_none(), "another process has it");
-        assert_eq!(*kept.claim(&beside).unwrap().resumption.key, *second.key);
+        assert_eq!(*kept.claim(&beside).unwrap().known.resumption.key, *second.resumption.key);
         assert!(kept.claim(&other).is_none());
         claim.forget();
         assert!(kept.claim(&one).is_none() && kept.claim(&beside).is_some());

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::debug;
 
@@ -33,8 +33,8 @@ use crate::{
     wire::{
         Frame, Message, WireError,
         peer::{
-            Ack, AlertReason, Attach, Credit, Done, DoneAck, Failure, FailureReason, Have, Hello, Mode, Outcome,
-            Request, Welcome,
+            Ack, AlertReason, Attach, Checking, Credit, Done, DoneAck, Failure, FailureReason, Have, Hello, Mode,
+            Outcome, Request, Welcome,
         },
         relay::Incoming as FromRelay,
     },
@@ -43,8 +43,15 @@ use crate::{
 /// The relay announces a receiver on a stream at once.
 const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
 
-/// A person at the other end has this long to accept.
+/// A person at the other end has this long to accept, and what looks at what is there already must say so as often.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// The look at what is there already may take this long.
+const CHECKED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A receiver that has granted credit hears something within this time, though there be nothing to send yet; it gives a
+/// sender up that says nothing for three times as long.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// How long the last record may take to be acknowledged.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -183,6 +190,7 @@ impl From<WireError> for Trouble {
 
 /// What the receiver said, apart from credit.
 enum Said {
+    Checking,
     Have(Have),
     Request(Request),
     Done(Done),
@@ -315,6 +323,7 @@ impl Serving {
                 }
                 Ok(None)
             }
+            Checking::TYPE => frame.decode().map(|Checking {}| Some(Said::Checking)),
             Have::TYPE => frame.decode().map(|have| Some(Said::Have(have))),
             Request::TYPE => frame.decode().map(|request| Some(Said::Request(request))),
             Done::TYPE => frame.decode().map(|done| Some(Said::Done(done))),
@@ -354,16 +363,12 @@ impl Serving {
             early = said.recv() => Err(early),
         };
         let answer = match offered {
-            Err(Some(Said::Request(_) | Said::Have(_))) => return Err(WireError::Unexpected(Request::TYPE).into()),
+            Err(Some(Said::Request(_) | Said::Have(_) | Said::Checking)) => {
+                return Err(WireError::Unexpected(Request::TYPE).into());
+            }
             Err(Some(Said::Done(done))) => return not_wanted(&done),
             Err(None) => std::future::pending().await, // the listener has the reason
-            Ok(()) => match out.meanwhile(timeout(ACCEPT_WITHIN, answer(said, &source))).await {
-                Ok(answer) => answer?,
-                Err(_) => {
-                    let e = Error::new(Kind::Refused, "the receiver never accepted");
-                    return Err(Trouble::Here(FailureReason::Waited, e));
-                }
-            },
+            Ok(()) => out.meanwhile(answer(said, &source)).await?,
         };
         let wanted = match answer {
             Answer::Wants(wanted) => wanted,
@@ -381,7 +386,7 @@ impl Serving {
         match done {
             Some(Said::Done(Done { outcome: Outcome::Ok, .. })) => Ok(Ended::Done),
             Some(Said::Done(done)) => Err(Trouble::There(done_error(&done))),
-            Some(Said::Request(_) | Said::Have(_)) => Err(WireError::Unexpected(Request::TYPE).into()),
+            Some(Said::Request(_) | Said::Have(_) | Said::Checking) => Err(WireError::Unexpected(Request::TYPE).into()),
             None => std::future::pending().await, // the listener has the reason
         }
     }
@@ -397,14 +402,20 @@ impl Serving {
     /// Sends the files.
     async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
         let (_feeder, mut records) = Feeder::start(source, wanted, self.share.buffers());
-        while let Some(fed) = out.meanwhile(records.recv()).await {
-            let (record, content) = fed.map_err(|e| {
-                self.share.has_changed();
-                Trouble::Here(FailureReason::Source, e)
-            })?;
-            self.send(out, record, content).await?;
+        loop {
+            // Between two records may be a long look at what the receiver has already.
+            match out.meanwhile(timeout(SIGN_OF_LIFE, records.recv())).await {
+                Ok(Some(fed)) => {
+                    let (record, content) = fed.map_err(|e| {
+                        self.share.has_changed();
+                        Trouble::Here(FailureReason::Source, e)
+                    })?;
+                    self.send(out, record, content).await?;
+                }
+                Ok(None) => return Ok(()),
+                Err(_) => self.acknowledge(out).await?,
+            }
         }
-        Ok(())
     }
 
     /// Takes a place and reports the beginning.
@@ -422,12 +433,17 @@ impl Serving {
     async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
         /// So much of what the receiver says, it keeps until it hears of it.
         const UNHEARD: u64 = 16 * 1024;
-        let received = self.carrier.received();
-        if received >= self.ledger().told + UNHEARD {
-            self.ledger().told = received;
-            self.send_one(out, Record::of(&Ack { received })?, 0).await?;
+        if self.carrier.received() >= self.ledger().told + UNHEARD {
+            self.acknowledge(out).await?;
         }
         self.send_one(out, record, content).await
+    }
+
+    /// Says how far what the receiver says has come.
+    async fn acknowledge(&self, out: &mut Outgoing) -> Result<(), Trouble> {
+        let received = self.carrier.received();
+        self.ledger().told = received;
+        self.send_one(out, Record::of(&Ack { received })?, 0).await
     }
 
     async fn send_one(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
@@ -450,12 +466,16 @@ enum Answer {
 }
 
 /// Waits for flight 4. A session that fails before is noticed by who listens.
-async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answer, WireError> {
+async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answer, Trouble> {
     let mut having = feed::Having::default();
+    let never = || Trouble::Here(FailureReason::Waited, Error::new(Kind::Refused, "the receiver never accepted"));
+    let latest = Instant::now() + CHECKED_WITHIN;
     loop {
-        match said.recv().await {
+        let next = timeout_at(latest.min(Instant::now() + ACCEPT_WITHIN), said.recv());
+        match next.await.map_err(|_| never())? {
+            Some(Said::Checking) => {}
             Some(Said::Have(have)) => having.add(source, have)?,
-            Some(Said::Request(request)) => return feed::Wanted::new(source, &request, having).map(Answer::Wants),
+            Some(Said::Request(request)) => return Ok(Answer::Wants(feed::Wanted::new(source, &request, having)?)),
             Some(Said::Done(done)) => return Ok(Answer::Not(done)),
             None => std::future::pending().await,
         }

@@ -29,7 +29,8 @@ pub(super) struct Unpacker {
 impl Unpacker {
     /// Writes to `sink`.
     pub(super) fn new(opener: Opener, sink: Sink, carrier: Carrier) -> Self {
-        Self { opener, sink, carrier, bytes: 0 }
+        let bytes = sink.named_bytes();
+        Self { opener, sink, carrier, bytes }
     }
 
     /// Whether every file is there and matches its hash.

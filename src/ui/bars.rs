@@ -28,6 +28,8 @@ const DRAWS: u8 = 10;
 pub(super) struct Bars {
     all: MultiProgress,
     received: Option<ProgressBar>,
+    /// What is here already is hashed.
+    checking: Option<ProgressBar>,
     downloads: BTreeMap<u64, Option<ProgressBar>>,
     more: Option<ProgressBar>,
 }
@@ -40,7 +42,7 @@ impl Bars {
 
     fn on(target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
-        Self { all, received: None, downloads: BTreeMap::new(), more: None }
+        Self { all, received: None, checking: None, downloads: BTreeMap::new(), more: None }
     }
 
     /// Makes, moves and removes bars as the event asks.
@@ -50,10 +52,19 @@ impl Bars {
             Event::DownloadFinished { download, .. } | Event::DownloadFailed { download, .. } => {
                 self.remove(download.download);
             }
-            Event::Progress { bytes, total } => match &self.received {
-                Some(bar) => advance(bar, *bytes, *total),
-                None => self.received = Some(self.all.add(bar(*bytes, *total, ""))),
+            Event::Checking { bytes, total } => match &self.checking {
+                Some(bar) => advance(bar, *bytes, Some(*total)),
+                None => self.checking = Some(self.all.add(bar(*bytes, Some(*total), "checking"))),
             },
+            Event::Progress { bytes, total } => {
+                if let Some(bar) = self.checking.take() {
+                    self.take_off(&bar);
+                }
+                match &self.received {
+                    Some(bar) => advance(bar, *bytes, *total),
+                    None => self.received = Some(self.all.add(bar(*bytes, *total, ""))),
+                }
+            }
             // A question, or the last lines, stand alone.
             Event::Offer(_) | Event::Finished(_) | Event::Stopped { .. } | Event::Error { .. } => self.finish(),
             _ => {}
@@ -67,7 +78,7 @@ impl Bars {
 
     /// Draws the bars again.
     pub(super) fn draw(&self) {
-        for bar in self.downloads.values().flatten().chain(&self.received).chain(&self.more) {
+        for bar in self.downloads.values().flatten().chain(&self.checking).chain(&self.received).chain(&self.more) {
             bar.tick();
         }
     }
@@ -75,7 +86,8 @@ impl Bars {
     /// Removes all bars.
     pub(super) fn finish(&mut self) {
         let downloads = std::mem::take(&mut self.downloads);
-        for bar in downloads.into_values().flatten().chain(self.received.take()).chain(self.more.take()) {
+        let others = [self.checking.take(), self.received.take(), self.more.take()];
+        for bar in downloads.into_values().chain(others).flatten() {
             self.take_off(&bar);
         }
         self.hide();
@@ -295,8 +307,13 @@ mod tests {
     #[test]
     fn a_receiver_has_one_bar_and_none_before_a_question() {
         let (mut bars, screen) = bars();
+        bars.update(&Event::Checking { bytes: 4_000, total: 8_000 });
+        bars.draw();
+        let lines = drawn(&bars, &screen);
+        assert!(lines[0].starts_with("checking [") && lines[0].contains("4.0 kB / 8.0 kB"), "{lines:?}");
         bars.update(&Event::Progress { bytes: 5_000, total: None });
         bars.draw();
+        assert_eq!(drawn(&bars, &screen).len(), 1, "everything is checked");
         assert!(drawn(&bars, &screen)[0].contains("5.0 kB  "));
         bars.update(&Event::Progress { bytes: 6_000, total: Some(12_000) });
         bars.update(&Event::Warning { kind: "k", message: "m".into(), hint: None });

@@ -236,6 +236,14 @@ impl Message for Have {
     const TYPE: u8 = 0x4b;
 }
 
+/// Before flight 4, now and then: the receiver has accepted, and looks at what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checking {}
+
+impl Message for Checking {
+    const TYPE: u8 = 0x4e;
+}
+
 /// The bytes of a file follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStart {

@@ -120,7 +120,9 @@ fn a_share_that_its_user_stops_tells_its_receivers() {
         let sent = sender.process.end();
         sent.expect_error(130, "interrupted", "1 download running");
         assert_eq!(sent.all("download_failed").len(), 1, "{sent}");
-        world.recv(&code, &world.path("late")).via(&relay).run().expect_error(3, "not_found", "no such code");
+        let late = |world: &World| world.recv(&code, &world.path("late")).via(&relay).run();
+        late(&world).expect_error(3, "not_found", "the sender has ended its share");
+        late(&World::new()).expect_error(3, "not_found", "no such code");
     }
 }
 

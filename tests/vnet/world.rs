@@ -5,7 +5,7 @@ use std::{
     future::pending,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -127,21 +127,24 @@ impl World {
         self.receivers.borrow_mut().push(host.clone());
         let folder = self.scratch.folder(&format!("received/{}", host.ip()));
         let began = Instant::now();
-        let connected = self.connect(&host).await?;
-        let connected_after = began.elapsed();
+        let connected_after = Arc::new(OnceLock::new());
         let (events, reported) = report();
-        let back = Redial { dialer: self.dialer(&host), retry_for: RETRY_FOR, resumptions: None };
-        let receiving = async {
-            let offer = receive::connect(&connected.connection, code, back).await?;
-            let offered_after = began.elapsed();
-            let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
-            let finished = planned.accept(&events, pending()).await?;
-            Ok((offered_after, finished))
-        };
-        let outcome: Result<_> = receiving.await;
+        let (dialer, connected) = (self.dialer(&host), Arc::clone(&connected_after));
+        let dialer = Dialer::with(move || {
+            let (dialer, connected) = (dialer.clone(), Arc::clone(&connected));
+            async move {
+                let dialed = dialer.dial().await?;
+                connected.get_or_init(|| began.elapsed());
+                Ok(dialed)
+            }
+        });
+        let back = Redial { dialer, retry_for: RETRY_FOR, resumptions: None };
+        let offer = receive::connect(code, back, &events, pending()).await?;
+        let offered_after = began.elapsed();
+        let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
+        let finished = planned.accept(&events, pending()).await?;
         let took = began.elapsed();
-        connected.close().await;
-        let (offered_after, finished) = outcome?;
+        let connected_after = *connected_after.get().unwrap();
         Ok(Received { host, folder, connected_after, offered_after, took, finished, reported })
     }
 

@@ -21,7 +21,7 @@ fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash, words:
 
 /// The top-level paths of an empty download, below `home`.
 fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> Vec<String> {
-    let mut sink = Sink::new(plan(home, entries, out, clash).unwrap()).unwrap();
+    let mut sink = Sink::new(plan(home, entries, out, clash).unwrap(), &Check::default()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
         if sink.begin(index, 0).is_ok() {
             sink.finish(blake3::hash(b"").as_bytes()).unwrap();
@@ -197,7 +197,8 @@ fn the_name_of_the_staging_folder_is_not_for_shares() {
 fn a_folder_that_cannot_be_written_is_refused_at_once() {
     // /proc takes no new files from anybody, root included.
     if cfg!(target_os = "linux") {
-        let made = Plan::new(made_up(&[("f", 0)]), Some(Path::new("/proc/self")), Clash::Refuse).map(Sink::new);
+        let made = Plan::new(made_up(&[("f", 0)]), Some(Path::new("/proc/self")), Clash::Refuse);
+        let made = made.map(|plan| Sink::new(plan, &Check::default()));
         assert!(matches!(made, Err(_) | Ok(Err(_))));
     }
 }

@@ -1,7 +1,12 @@
 use std::{io, os::unix::fs::PermissionsExt};
 
+use cap_std::{ambient_authority, fs::Dir};
+
 use super::*;
-use crate::error::Kind;
+use crate::{
+    disk::journal::{self, Identity, Named},
+    error::Kind,
+};
 
 const HELLO: &[u8] = b"hello";
 
@@ -10,7 +15,7 @@ fn hash(data: &[u8]) -> [u8; 32] {
 }
 
 fn sink(home: &Home, entries: &[(&str, u64)], clash: Clash) -> Result<Sink> {
-    Sink::new(Plan::new(made_up(entries), Some(&home.at("out")), clash)?)
+    Sink::new(Plan::new(made_up(entries), Some(&home.at("out")), clash)?, &Check::default())
 }
 
 fn put(sink: &mut Sink, index: usize) -> Result<()> {
@@ -73,7 +78,7 @@ fn a_file_of_unknown_size_is_as_long_as_it_is() {
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0, mtime }).unwrap();
     let plan = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), Clash::Refuse).unwrap();
     assert_eq!(plan.bytes(), None);
-    let mut sink = Sink::new(plan).unwrap();
+    let mut sink = Sink::new(plan, &Check::default()).unwrap();
     put(&mut sink, 0).unwrap();
     sink.publish().unwrap();
     assert_eq!(home.read("out/stdin"), "hello");
@@ -118,8 +123,8 @@ fn lies_are_refused_and_leave_nothing() {
 fn a_folder_made_for_a_download_goes_with_it() {
     let home = Home::new();
     let plan = |out: &str| Plan::new(made_up(&[("a", 5), ("b", 5)]), Some(&home.at(out)), Clash::Refuse).unwrap();
-    Sink::new(plan("out/new")).unwrap().discard();
-    Sink::new(plan("out")).unwrap().discard();
+    Sink::new(plan("out/new"), &Check::default()).unwrap().discard();
+    Sink::new(plan("out"), &Check::default()).unwrap().discard();
     assert!(home.tree("out").is_empty() && home.at("out").exists());
 }
 
@@ -127,7 +132,7 @@ fn a_folder_made_for_a_download_goes_with_it() {
 fn only_one_download_of_a_share_runs_in_a_folder() {
     let home = Home::new();
     let manifest = made_up(&[("f", 5)]);
-    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?);
+    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?, &Check::default());
     let first = start().unwrap();
     assert_eq!(fs::metadata(staging(&home, &manifest)).unwrap().permissions().mode() & 0o777, 0o700);
     let e = start().unwrap_err();
@@ -145,7 +150,7 @@ fn downloads_that_begin_and_end_at_once_do_not_share_a_folder() {
     let try_often = || {
         for _ in 0..200 {
             let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
-            match Sink::new(plan) {
+            match Sink::new(plan, &Check::default()) {
                 Ok(sink) => {
                     assert_eq!(running.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                     running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
@@ -170,7 +175,8 @@ fn what_a_killed_process_left_is_cleared_and_used() {
     symlink("/etc", left.join("files/d/etc")).unwrap();
     let outside = home.file("precious/f", "stays");
     symlink(home.at("precious"), left.join("files/d/link")).unwrap();
-    let mut sink = Sink::new(Plan::new(manifest, Some(&home.at("out")), Clash::Refuse).unwrap()).unwrap();
+    let mut sink =
+        Sink::new(Plan::new(manifest, Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default()).unwrap();
     assert_eq!(fs::metadata(&left).unwrap().permissions().mode() & 0o777, 0o700);
     put(&mut sink, 1).unwrap();
     sink.publish().unwrap();
@@ -184,7 +190,9 @@ const GROUP: usize = 16 * 1024 * 1024;
 fn cut_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
     let content: Vec<u8> = (0..GROUP / 2 * 5).map(|i| (i / 1_000) as u8).collect();
     let manifest = made_up(&[("d/", 0), ("d/big", content.len() as u64), ("d/small", 5)]);
-    let mut sink = Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap()).unwrap();
+    let mut sink =
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default())
+            .unwrap();
     assert!(sink.have().is_empty());
     put(&mut sink, 2).unwrap();
     sink.begin(1, 0).unwrap();
@@ -193,7 +201,7 @@ fn cut_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
 }
 
 fn again(home: &Home, manifest: &Arc<Manifest>) -> Sink {
-    Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap()).unwrap()
+    Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default()).unwrap()
 }
 
 #[test]
@@ -204,7 +212,7 @@ fn a_download_goes_on_with_what_is_there() {
         let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
         let standing = (groups * GROUP).min(content.len()) as u64 + 5;
         assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), standing);
-        let mut sink = Sink::new(plan).unwrap();
+        let mut sink = Sink::new(plan, &Check::default()).unwrap();
         let have = sink.have();
         let of_big = have.iter().find(|(index, _)| *index == 1).map_or(0, |(_, groups)| groups.len());
         assert_eq!((of_big, have.last().map(|(index, _)| *index)), (groups, Some(2)));
@@ -236,7 +244,7 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     let place = |from: &Path| {
         let mut file = scan(&[from.to_owned()]).unwrap().open(0).unwrap();
         let have = again(&home, &manifest).have();
-        let offset = file.go_on_behind(&have[0].1).unwrap();
+        let offset = file.go_on_behind(&have[0].1, &Check::default()).unwrap();
         let mut rest = vec![0; content.len() + 1];
         let read = file.read(&mut rest).unwrap();
         assert_eq!((read + offset as usize) as u64, fs::metadata(from).unwrap().len());
@@ -265,11 +273,22 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     assert_eq!(again(&home, &manifest).have()[0].1.len(), 1);
 }
 
-/// A process that is killed leaves what it has come to. From each step the next one comes to the end, and nothing is left
-/// over; what has its name already needs a word from the user.
+/// Writes the journal that a download writes when everything is complete.
+fn write_journal(home: &Home, manifest: &Manifest) {
+    let staging = Dir::open_ambient_dir(staging(home, manifest), ambient_authority()).unwrap();
+    let top = |(index, entry): (usize, &Entry)| {
+        let meta = staging.symlink_metadata(Path::new("files").join(entry.path.as_str())).unwrap();
+        Named::new(index, entry.path.name(), entry.path.name().as_ref(), Identity::of(&meta).unwrap())
+    };
+    let tops = manifest.entries().iter().enumerate().filter(|(_, entry)| entry.path.depth() == 1);
+    journal::write(&staging, manifest, tops.map(top).collect(), true).unwrap();
+}
+
+/// A process that is killed leaves what it has come to. From each step the next one comes to the end, moves nothing that
+/// was complete, and leaves nothing over.
 #[test]
 fn a_stop_at_any_step_is_gone_on_from() {
-    const STEPS: [(&str, Option<&str>); 13] = [
+    const STEPS: [(&str, Option<&str>); 16] = [
         ("", None),
         ("lock", Some("")),
         ("files", None),
@@ -278,10 +297,13 @@ fn a_stop_at_any_step_is_gone_on_from() {
         ("files/a", Some("hello")),
         ("files/b", Some("hello")),
         ("files/d/c", Some("hello")),
+        ("names.new", Some("half a journ")),
+        ("names", Some("journal")),
         ("files/a", Some("named")),
         ("files/b", Some("named")),
         ("files/d", Some("named")),
         ("files", Some("removed")),
+        ("names", Some("removed")),
         ("lock", Some("removed")),
     ];
     for steps in 0..=STEPS.len() {
@@ -292,19 +314,27 @@ fn a_stop_at_any_step_is_gone_on_from() {
             let path = folder.join(path);
             match *what {
                 None => fs::create_dir(path).unwrap(),
+                Some("journal") => write_journal(&home, &manifest),
                 Some("named") => fs::rename(&path, home.at("out").join(path.file_name().unwrap())).unwrap(),
                 Some("removed") if path.is_dir() => fs::remove_dir(path).unwrap(),
                 Some("removed") => fs::remove_file(path).unwrap(),
                 Some(content) => fs::write(path, content).unwrap(),
             }
         }
-        let plan = |clash| Plan::new(Arc::clone(&manifest), Some(&home.at("out")), clash);
-        let is_named = home.at("out/a").exists();
-        assert_eq!(plan(Clash::Refuse).is_err(), is_named, "{steps} steps");
-        let plan = plan(if is_named { Clash::Skip } else { Clash::Refuse }).unwrap();
+        let plan = Plan::new(Arc::clone(&manifest), Some(&home.at("out")), Clash::Refuse);
+        if steps > 14 {
+            assert_eq!(plan.unwrap_err().kind(), Kind::Disk, "{steps} steps: it was over, but for an empty folder");
+            continue;
+        }
+        let plan = plan.unwrap();
+        let complete = steps.clamp(5, 8) - 5;
+        assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), 5 * complete as u64, "{steps} steps");
+        assert_eq!((plan.bytes(), plan.files()), (Some(15), 3));
         let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
-        let mut sink = Sink::new(plan).unwrap();
+        assert_eq!(wanted.len(), 13 - steps.clamp(10, 13), "{steps} steps");
+        let mut sink = Sink::new(plan, &Check::default()).unwrap();
         let have: Vec<_> = sink.have().into_iter().map(|(index, _)| index).collect();
+        assert_eq!(sink.named_bytes() as usize / 5 + have.len(), complete, "{steps} steps");
         for index in wanted {
             if have.contains(&index) {
                 sink.begin(index, 5).unwrap();
@@ -313,12 +343,96 @@ fn a_stop_at_any_step_is_gone_on_from() {
                 put(&mut sink, index).unwrap();
             }
         }
-        sink.publish().unwrap();
+        assert_eq!(sink.publish().unwrap(), ["a", "b", "d"].map(|name| home.at("out").join(name)));
         assert_eq!(home.tree("out"), ["a", "b", "d", "d/c"], "{steps} steps");
         for file in ["a", "b", "d/c"] {
             assert_eq!(home.read(&format!("out/{file}")), "hello", "{steps} steps");
         }
     }
+}
+
+/// A download that was stopped when the first of its names were given: something stood in the way of the one of `d/f`.
+fn stopped_while_naming(home: &Home, clash: Clash) -> Arc<Manifest> {
+    let manifest = made_up(&[("a", 5), ("d/", 0), ("d/e", 5), ("d/f", 5), ("g", 5)]);
+    let mut sink =
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), clash).unwrap(), &Check::default()).unwrap();
+    [0, 2, 3, 4].into_iter().for_each(|index| put(&mut sink, index).unwrap());
+    home.file(if clash == Clash::Overwrite { "out/d/f" } else { "out/d" }, "in the way");
+    assert_eq!(sink.publish().unwrap_err().kind(), Kind::Disk);
+    manifest
+}
+
+#[test]
+fn what_has_its_name_is_known_by_what_it_is() {
+    let home = Home::new();
+    let again = |manifest: &Arc<Manifest>, clash| Plan::new(manifest.clone(), Some(&home.at("out")), clash);
+    let start_over = || {
+        fs::remove_dir_all(home.at("out")).unwrap();
+        home.folder("out");
+    };
+    let manifest = stopped_while_naming(&home, Clash::Refuse);
+    assert_eq!(again(&manifest, Clash::Refuse).unwrap_err().kind(), Kind::Disk, "it stands in the way still");
+    fs::remove_file(home.at("out/d")).unwrap();
+    assert_eq!(again(&manifest, Clash::Refuse).unwrap().missing_files(), 3);
+    assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), 20);
+    // Something else in the place of what had its name.
+    fs::rename(home.at("out/a"), home.at("moved")).unwrap();
+    assert_eq!(again(&manifest, Clash::Refuse).unwrap().missing_files(), 4);
+    home.file("out/a", "hello");
+    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    fs::rename(home.at("moved"), home.at("out/a")).unwrap();
+    // Another state of the same share, and a journal that is damaged.
+    let journal = staging(&home, &manifest).join("names");
+    let bytes = fs::read(&journal).unwrap();
+    for damaged in [&bytes[..bytes.len() / 2], &[0xff; 100], b""] {
+        fs::write(&journal, damaged).unwrap();
+        says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    }
+    let mut other = bytes.clone();
+    other[0] ^= 1;
+    fs::write(&journal, other).unwrap();
+    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    fs::remove_file(&journal).unwrap();
+    symlink("/dev/zero", &journal).unwrap();
+    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+
+    // Under names of its own.
+    start_over();
+    home.file("out/a", "old");
+    let manifest = stopped_while_naming(&home, Clash::Rename);
+    assert_eq!(
+        home.tree("out").into_iter().filter(|path| !path.starts_with('.')).collect::<Vec<_>>(),
+        ["a", "a (1)", "d"]
+    );
+    home.file("out/g", "in the way");
+    let plan = again(&manifest, Clash::Rename).unwrap();
+    assert_eq!(plan.missing_files(), 3);
+    finish(Sink::new(plan, &Check::default()).unwrap());
+    assert_eq!(home.tree("out"), ["a", "a (1)", "d", "d (1)", "d (1)/e", "d (1)/f", "g", "g (1)"]);
+
+    // Into a folder that stands already, file by file; what was replaced was replaced by this download.
+    start_over();
+    for path in ["out/a", "out/d/e"] {
+        home.file(path, "old");
+    }
+    let manifest = stopped_while_naming(&home, Clash::Overwrite);
+    let plan = again(&manifest, Clash::Overwrite).unwrap();
+    assert_eq!((plan.missing_files(), plan.files()), (2, 4), "a and d/e have theirs");
+    assert_eq!(
+        finish(Sink::new(plan, &Check::default()).unwrap()),
+        ["a", "d", "g"].map(|name| home.at("out").join(name))
+    );
+    assert_eq!(home.tree("out"), ["a", "d", "d/e", "d/f", "g"]);
+    assert!(["a", "d/e", "d/f", "g"].iter().all(|path| home.read(&format!("out/{path}")) == "hello"));
+}
+
+/// Everything that is missing is here already.
+fn finish(mut sink: Sink) -> Vec<PathBuf> {
+    for (index, _) in sink.have() {
+        sink.begin(index, 5).unwrap();
+        sink.finish(&hash(HELLO)).unwrap();
+    }
+    sink.publish().unwrap()
 }
 
 #[test]
@@ -360,7 +474,7 @@ fn a_staging_folder_that_is_none_is_refused() {
     let home = Home::new();
     let manifest = made_up(&[("f", 5)]);
     let place = staging(&home, &manifest);
-    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?);
+    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?, &Check::default());
     fs::write(&place, "").unwrap();
     assert_eq!(start().unwrap_err().kind(), Kind::Disk);
     fs::remove_file(&place).unwrap();
@@ -385,7 +499,10 @@ fn a_folder_swapped_for_a_link_while_receiving_is_not_followed() {
     let home = Home::new();
     let elsewhere = home.folder("elsewhere");
     let manifest = made_up(&[("d/", 0), ("d/e/", 0), ("d/e/f", 5), ("d/e/g", 5), ("d/h", 5)]);
-    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap()).unwrap();
+    let start = || {
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default())
+            .unwrap()
+    };
     let swap = |path: &str| {
         let path = staging(&home, &manifest).join("files").join(path);
         fs::rename(&path, home.at("moved")).unwrap();
@@ -458,7 +575,7 @@ fn skip_leaves_what_stands() {
     // a second time there is nothing left to do
     let plan = Plan::new(source.manifest().clone(), Some(&home.at("out")), Clash::Skip).unwrap();
     assert_eq!(plan.files(), 0);
-    assert_eq!(Sink::new(plan).unwrap().publish().unwrap(), [home.at("out/d")]);
+    assert_eq!(Sink::new(plan, &Check::default()).unwrap().publish().unwrap(), [home.at("out/d")]);
 }
 
 #[test]
