@@ -52,7 +52,7 @@ impl StateDir {
     /// [`Kind::Disk`] where it cannot be read or is longer than `limit`.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
-        let file = match File::open(&path) {
+        let file = match open_file(OpenOptions::new().read(true), &path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(cannot("read", &path, &e)),
@@ -64,6 +64,14 @@ impl StateDir {
                 .hint("it is not a file of this program; move it away"));
         }
         Ok(Some(content))
+    }
+
+    /// The file `name`, to be locked.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn to_lock(&self, name: &str) -> io::Result<File> {
+        open_file(OpenOptions::new().read(true), &self.path(name))
     }
 
     /// Replaces `name` by `content`; on return it is on the disk.
@@ -104,13 +112,13 @@ impl StateDir {
     }
 
     /// Removes the files that were last written longer ago than `age` and that `is_left_behind` by a process that could
-    /// not do it itself.
+    /// not do it itself, temporary ones among them.
     pub fn sweep(&self, age: Duration, is_left_behind: impl Fn(&Path) -> bool) {
-        for name in self.names() {
+        for name in self.all_names() {
             let path = self.path(&name);
-            let written = fs::metadata(&path).and_then(|meta| meta.modified());
+            let written = fs::symlink_metadata(&path).and_then(|meta| meta.modified());
             let is_old = written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age));
-            if is_old && is_left_behind(&path) {
+            if is_old && (is_temporary(&name) || is_left_behind(&path)) {
                 self.remove(&name);
             }
         }
@@ -118,14 +126,44 @@ impl StateDir {
 
     /// The names of the files in this folder, temporary ones left out.
     pub fn names(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
-        entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| !n.starts_with('.')).collect()
+        self.all_names().filter(|name| !is_temporary(name)).collect()
+    }
+
+    fn all_names(&self) -> impl Iterator<Item = String> + use<> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
+    }
+}
+
+/// Whether it is the name of a file that is being written.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+/// Opens what must be a file: something else in its place is neither waited for nor read.
+///
+/// # Errors
+/// What the system says, and [`io::ErrorKind::InvalidInput`] for what is no file.
+pub fn open_file(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    let mut options = options.clone();
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
     }
 }
 
 /// Whether a process holds the lock of this file.
 pub fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    open_file(OpenOptions::new().read(true), path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Seconds since 1970, for what is to be understood by another process.
@@ -176,11 +214,25 @@ mod tests {
         assert_eq!(dir.read("key", 2).unwrap_err().kind(), Kind::Disk);
         assert_eq!(dir.read("other", 10).unwrap(), None);
         assert_eq!(dir.names(), ["key"]);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert_eq!(dir.read("fifo", 10).unwrap_err().kind(), Kind::Disk, "nobody waits for it");
+        dir.remove("fifo");
         dir.write("old", b"").unwrap();
+        fs::write(dir.path(".old.1234"), b"half").unwrap();
         let long_ago = std::time::UNIX_EPOCH;
-        File::options().write(true).open(dir.path("old")).unwrap().set_modified(long_ago).unwrap();
+        for name in ["old", ".old.1234"] {
+            File::options().write(true).open(dir.path(name)).unwrap().set_modified(long_ago).unwrap();
+        }
         dir.sweep(Duration::from_secs(60), |_| false);
         assert_eq!(dir.names().len(), 2);
+        assert!(!dir.path(".old.1234").exists());
         dir.sweep(Duration::from_secs(60), |_| true);
         assert_eq!(dir.names(), ["key"]);
         assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);

@@ -5,7 +5,8 @@
 //! channel and know no terminal.
 //!
 //! [`handshake`] turns a stream into a [`session`] (five flights, of which it does the first three), [`budget`] counts
-//! guesses, [`credit`] bounds what is on its way, [`serve`] and [`receive`] are the two ends of a download.
+//! guesses, [`credit`] bounds what is on its way. The sender lets receivers in at its [`door`]; [`serve`] and [`receive`] are
+//! the two ends of a download.
 //!
 //! A session goes over a [`carrier`], which has one stream after another: [`keep`] brings them at the receiver, and
 //! [`sessions`] takes them at the sender. [`again`] says when to try, [`resumptions`] keeps what another process of the
@@ -16,6 +17,7 @@ mod ask;
 pub mod budget;
 pub mod carrier;
 pub mod credit;
+mod door;
 mod failure;
 mod feed;
 mod fetch;

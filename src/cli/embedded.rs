@@ -1,6 +1,9 @@
 //! A relay inside the sender's own process, for whoever has no other: it serves this one share.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -15,6 +18,9 @@ use crate::{
 
 /// The file that keeps the port over restarts.
 const PORT_FILE: &str = "port";
+
+/// How long the end of a share waits for what this relay has taken from it and not delivered yet.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// A relay that runs in this process.
 pub(super) struct Embedded {
@@ -45,7 +51,8 @@ impl Embedded {
         let clamped = listener.clamped();
         let token = rand::random::<[u8; 32]>().to_vec();
         let tickets = tickets(&identity);
-        let config = relay::Config { register_token: Some(token.clone()), tickets, ..relay::Config::default() };
+        let register_token = Some(token.clone());
+        let config = relay::Config { register_token, tickets, drain: DRAIN, ..relay::Config::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;

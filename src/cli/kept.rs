@@ -145,9 +145,9 @@ impl Store {
                 self.remove(record.share);
             }
         }
-        // Budgets and locks without a share.
-        let record_of = |path: &Path| path.with_extension("json");
-        self.0.sweep(KEEP, |path| path.extension().is_some_and(|e| e != "json") && !record_of(path).exists());
+        // What is damaged, and budgets and locks without a share.
+        let is_record = |path: &Path| path.file_name().and_then(|name| self.record(name.to_str()?)).is_some();
+        self.0.sweep(KEEP, |path| !is_record(&path.with_extension("json")));
     }
 
     fn remove(&self, share: ShareId) {
@@ -158,13 +158,13 @@ impl Store {
 
     /// All files that can be read. One that cannot is not believed.
     fn records(&self) -> Vec<Record> {
-        let names = self.0.names().into_iter().filter(|name| name.ends_with(".json"));
-        let record = |name: String| {
-            let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
-            let record: Record = serde_json::from_slice(&text).ok()?;
-            (name == format!("{}.json", record.share)).then_some(record)
-        };
-        names.filter_map(record).collect()
+        self.0.names().iter().filter(|name| name.ends_with(".json")).filter_map(|name| self.record(name)).collect()
+    }
+
+    fn record(&self, name: &str) -> Option<Record> {
+        let text = Zeroizing::new(self.0.read(name, LONGEST_FILE).ok()??);
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        (name == format!("{}.json", record.share)).then_some(record)
     }
 
     fn lock_of(&self, share: ShareId) -> PathBuf {
@@ -179,7 +179,7 @@ impl Store {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(failed)?;
+        let file = crate::state::open_file(&options, &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -270,8 +270,8 @@ impl Held {
         self.record.port
     }
 
-    pub(super) fn set_port(&mut self, port: Option<u16>) {
-        self.record.port = port;
+    pub(super) fn set_port(&mut self, port: u16) {
+        self.record.port = Some(port);
     }
 
     pub(super) fn set_name(&mut self, name: &str) {

@@ -61,8 +61,14 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     let named = relay.as_ref().map(|spec| spec.addr.to_string());
     let mut held = Store::open(&state)?.take(&settings.paths, named.as_deref(), args.keep)?;
     let is_long = args.keep > DAY || settings.expire.is_some_and(|expire| expire > DAY);
-    let length = args.code_length.unwrap_or(if is_long { LONG } else { SHORT });
-    let before = held.code().filter(|code| !args.new_code && code.secret().length() == length);
+    let kept = held.code().filter(|_| !args.new_code);
+    let length = match (args.code_length, &kept) {
+        (Some(length), _) => length,
+        (None, Some(code)) => code.secret().length(),
+        (None, None) if is_long => LONG,
+        (None, None) => SHORT,
+    };
+    let before = kept.filter(|code| code.secret().length() == length);
     if before.is_none() {
         held.renew();
     }
@@ -71,7 +77,12 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     held.set_name(source.manifest().name());
     let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
     let way = Way::open(&state, relay, held.port(), tuning, &events).await?;
-    held.set_port(way.embedded.as_ref().map(Embedded::port));
+    if let Some(embedded) = &way.embedded {
+        match held.port() {
+            Some(before) if before != embedded.port() => events.report(other_port(before, embedded.port())).await,
+            _ => held.set_port(embedded.port()),
+        }
+    }
     let registration = Registration::ask(way.connected.connection.clone(), way.token(), held.ticket()).await?;
     let code = match before {
         Some(code) if code.slot() == registration.slot() => code,
@@ -153,6 +164,14 @@ fn new_code() -> Event {
         kind: "new_code",
         message: "the relay could not give the old code back: there is a new one".to_owned(),
         hint: Some("tell it to whoever has the old one".to_owned()),
+    }
+}
+
+fn other_port(before: u16, now: u16) -> Event {
+    Event::Warning {
+        kind: "port",
+        message: format!("port {before} is taken: this share is on port {now} this time"),
+        hint: Some("links from before are good again when it is free and you share again".to_owned()),
     }
 }
 

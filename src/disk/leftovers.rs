@@ -30,7 +30,9 @@ pub struct Leftover {
 /// # Errors
 /// [`Kind::Disk`] where the folder cannot be read.
 pub fn leftovers(folder: &Path) -> Result<Vec<Leftover>> {
-    let failed = |e: io::Error| refused_by_disk("look into", shown(folder), &e);
+    let failed = |e: io::Error| {
+        Error::new(Kind::Disk, format!("cannot look into {}: {e}", shown(folder))).hint("name the folder of a download")
+    };
     let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
     let mut found = Vec::new();
     for entry in base.entries().map_err(failed)? {

@@ -11,15 +11,12 @@ use std::{
 };
 
 use cap_fs_ext::DirExt as _;
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, Metadata},
-};
+use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::reading,
     shown,
-    source::{Root, Skipped, open_named},
+    source::{Named, Root, Skipped, open_named, open_named_dir},
     stamp::{Place, Stamp, mode, mtime},
 };
 use crate::{
@@ -69,8 +66,13 @@ impl Found<'_> {
 
 impl Scan {
     /// Adds one path of the user and everything below it.
-    pub(super) fn add(&mut self, path: &Path) -> Result<()> {
-        let meta = fs::metadata(path).map_err(|e| unreadable(&shown(path), &e))?;
+    pub(super) fn add(&mut self, named: &Named) -> Result<()> {
+        let Named { typed: path, real } = named;
+        let meta = fs::symlink_metadata(real).map_err(|e| unreadable(&shown(path), &e))?;
+        if meta.is_symlink() || !named.is_in_place().map_err(|e| unreadable(&shown(path), &e))? {
+            let message = format!("{} has become a link", shown(path));
+            return Err(Error::new(Kind::Usage, message).hint("share it again if that is right"));
+        }
         let name = base_name(path)?;
         let top = parse(&name, || shown(path), SafePath::parse)?;
         if let Some(Root::File(other) | Root::Folder { path: other, .. }) = self.roots.get(top.as_str()) {
@@ -80,9 +82,9 @@ impl Scan {
             );
         }
         let root = if meta.is_dir() {
-            self.add_folder(path, &top)?
+            self.add_folder(named, &top)?
         } else if meta.is_file() {
-            self.add_file(path, &top)?
+            self.add_file(named, &top)?
         } else {
             let message = format!("{} is neither a file nor a folder", shown(path));
             return Err(Error::new(Kind::Usage, message).hint("only files and folders can be shared"));
@@ -91,25 +93,25 @@ impl Scan {
         Ok(())
     }
 
-    fn add_file(&mut self, path: &Path, top: &SafePath) -> Result<Root> {
+    fn add_file(&mut self, Named { typed, real }: &Named, top: &SafePath) -> Result<Root> {
         let meta =
-            open_named(path).and_then(|file| Metadata::from_file(&file)).map_err(|e| unreadable(&shown(path), &e))?;
+            open_named(real).and_then(|file| Metadata::from_file(&file)).map_err(|e| unreadable(&shown(typed), &e))?;
         self.push(top.clone(), file_kind(&meta), &meta)?;
-        Ok(Root::File(path.to_owned()))
+        Ok(Root::File(real.clone()))
     }
 
-    fn add_folder(&mut self, path: &Path, top: &SafePath) -> Result<Root> {
+    fn add_folder(&mut self, Named { typed, real }: &Named, top: &SafePath) -> Result<Root> {
         let open = || {
-            let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+            let dir = open_named_dir(real)?;
             let meta = dir.dir_metadata()?;
             Ok((dir, meta))
         };
-        let (dir, meta) = open().map_err(|e| unreadable(&shown(path), &e))?;
+        let (dir, meta) = open().map_err(|e| unreadable(&shown(typed), &e))?;
         self.push(top.clone(), EntryKind::Folder, &meta)?;
-        self.walk(&Folder { dir: &dir, path: top, known_as: shown(path) })?;
+        self.walk(&Folder { dir: &dir, path: top, known_as: shown(typed) })?;
         self.handles += 1;
         let handle = (self.handles <= MOST_HANDLES).then_some(dir);
-        Ok(Root::Folder { path: path.to_owned(), place: Place::of(&meta), handle })
+        Ok(Root::Folder { path: real.clone(), place: Place::of(&meta), handle })
     }
 
     /// Adds what a folder holds. Recursion ends where [`SafePath`] does: 64 levels down.
@@ -223,7 +225,8 @@ fn file_kind(meta: &Metadata) -> EntryKind {
     EntryKind::File { size: Some(meta.len()), coding: Coding::Identity }
 }
 
-fn unreadable(known_as: &str, e: &io::Error) -> Error {
+/// Something that cannot be shared, as the user knows it.
+pub(super) fn unreadable(known_as: &str, e: &io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{known_as} does not exist")).hint("check the path"),
         io::ErrorKind::PermissionDenied => Error::new(Kind::Usage, format!("{known_as} cannot be read: {e}"))

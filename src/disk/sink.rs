@@ -381,6 +381,21 @@ fn sync_folder(dir: &Dir) {
     let _ = dir;
 }
 
+/// The permissions that a file gets which has others from an earlier download: executable for whoever can read it, or for
+/// nobody, as the sender has it.
+#[cfg(unix)]
+fn correct_mode(file: &File, entry: &Entry) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let mode = file.metadata()?.mode() & 0o7777;
+    let wanted = mode & 0o666 | if entry.mode & 0o100 != 0 { (mode & 0o444) >> 2 } else { 0 };
+    if mode == wanted { Ok(()) } else { file.set_permissions(std::fs::Permissions::from_mode(wanted)) }
+}
+
+#[cfg(not(unix))]
+fn correct_mode(_file: &File, _entry: &Entry) -> io::Result<()> {
+    Ok(())
+}
+
 /// Opens a file that is there, and cuts off what is behind `offset`.
 fn go_on(dir: &Dir, entry: &Entry, offset: u64) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -390,6 +405,7 @@ fn go_on(dir: &Dir, entry: &Entry, offset: u64) -> io::Result<File> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     file.set_len(offset)?;
+    correct_mode(&file, entry)?;
     file.seek(SeekFrom::End(0))?;
     Ok(file)
 }

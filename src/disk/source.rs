@@ -7,14 +7,15 @@ use std::{
     sync::Arc,
 };
 
-use cap_std::{ambient_authority, fs::Dir};
+use cap_std::fs::Dir;
 
 use super::{
     beneath::reading,
     check::Check,
     groups::GroupHash,
     reading::{Reading, Readings},
-    scan::Scan,
+    scan::{Scan, unreadable},
+    shown,
     stamp::{Place, Stamp},
 };
 use crate::{
@@ -36,6 +37,17 @@ pub struct Source {
     roots: HashMap<String, Root>,
     skipped: Vec<Skipped>,
     readings: Readings,
+    named: Vec<Named>,
+}
+
+/// A path that the user named.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// As it was typed.
+    pub(super) typed: PathBuf,
+    /// Where it led when it was named. Later scans look there, and follow no link: whoever can write to the folder that holds
+    /// it could make it lead to whatever the user may read.
+    pub(super) real: PathBuf,
 }
 
 /// Something inside a folder that is not shared.
@@ -50,7 +62,7 @@ pub struct Skipped {
 /// Where a top-level entry comes from.
 #[derive(Debug)]
 pub(super) enum Root {
-    /// A file that the user named; links on the way to it were the user's own.
+    /// A file that the user named, where it really is.
     File(PathBuf),
     /// A folder that the user named.
     Folder {
@@ -65,15 +77,28 @@ pub(super) enum Root {
 }
 
 impl Source {
-    /// Scans files and folders. Links that the user named are followed; links inside folders are shared as links, or
-    /// left out where they lead out of the share. Without `name`, the share is named after the first path.
+    /// Scans files and folders. Links that the user named are followed once, here; links inside folders are shared as links,
+    /// or left out where they lead out of the share. Without `name`, the share is named after the first path.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, is neither file nor folder; two paths
     /// have one base name; a name cannot be shared; there are too many entries.
     pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId) -> Result<Self> {
+        let named = paths.iter().map(|path| Named::find(path)).collect::<Result<Vec<_>>>()?;
+        Self::scan_named(named, name, share, Readings::default())
+    }
+
+    /// Scans the same again, as it is now; what is being read is shared with this.
+    ///
+    /// # Errors
+    /// As [`Source::scan`], and where a link stands in the place of what was named.
+    pub fn scan_again(&self, name: Option<&str>) -> Result<Self> {
+        Self::scan_named(self.named.clone(), name, self.manifest.share(), self.readings.clone())
+    }
+
+    fn scan_named(named: Vec<Named>, name: Option<&str>, share: ShareId, readings: Readings) -> Result<Self> {
         let mut scan = Scan::default();
-        for path in paths {
+        for path in &named {
             scan.add(path)?;
         }
         let Some(first) = scan.entries.first() else {
@@ -81,7 +106,7 @@ impl Source {
         };
         let name = match name {
             Some(name) => name.to_owned(),
-            None => share_name(first.path.top(), paths.len()),
+            None => share_name(first.path.top(), named.len()),
         };
         let manifest = manifest_of(Head { share, name, entries: scan.entries.len() as u64 }, scan.entries)?;
         Ok(Self {
@@ -89,18 +114,9 @@ impl Source {
             stamps: scan.stamps,
             roots: scan.roots,
             skipped: scan.skipped,
-            readings: Readings::default(),
+            readings,
+            named,
         })
-    }
-
-    /// Shares what is being read with other scans of the same paths.
-    pub fn reading_with(self, readings: Readings) -> Self {
-        Self { readings, ..self }
-    }
-
-    /// What is being read.
-    pub fn readings(&self) -> Readings {
-        self.readings.clone()
     }
 
     /// What the share holds.
@@ -140,7 +156,7 @@ impl Source {
             (Some(Root::File(at)), None) => open_named(at),
             (Some(Root::Folder { handle: Some(dir), .. }), Some((_, rest))) => open_below(dir, rest),
             (Some(Root::Folder { path: at, place, handle: None }), Some((_, rest))) => {
-                let dir = Dir::open_ambient_dir(at, ambient_authority())?;
+                let dir = open_named_dir(at)?;
                 if Place::of(&dir.dir_metadata()?) != *place {
                     return Err(io::Error::new(io::ErrorKind::NotFound, "its folder was replaced"));
                 }
@@ -157,17 +173,41 @@ fn open_below(dir: &Dir, rest: &str) -> io::Result<fs::File> {
     Ok(dir.open_with(rest, &reading())?.into_std())
 }
 
-/// Opens a file that the user named: its links are followed, but a FIFO in its place is not waited for.
-pub(super) fn open_named(path: &Path) -> io::Result<fs::File> {
+impl Named {
+    fn find(typed: &Path) -> Result<Self> {
+        let real = fs::canonicalize(typed).map_err(|e| unreadable(&shown(typed), &e))?;
+        Ok(Self { typed: typed.to_owned(), real })
+    }
+
+    /// Whether it is where it was, and no link has come into its place or onto the way to it.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        Ok(fs::canonicalize(&self.real)? == self.real)
+    }
+}
+
+/// Opens a file that the user named, where it really is: a link or a FIFO in its place is neither followed nor waited for.
+pub(super) fn open_named(real: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     }
-    options.open(path)
+    options.open(real)
+}
+
+/// Opens a folder that the user named, where it really is.
+pub(super) fn open_named_dir(real: &Path) -> io::Result<Dir> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Dir::from_std_file(fs::File::from(open(real, flags, Mode::empty())?)))
+    }
+    #[cfg(not(unix))]
+    Dir::open_ambient_dir(real, cap_std::ambient_authority())
 }
 
 /// `photos`, or `photos and 2 more`, within what the manifest allows.

@@ -75,8 +75,12 @@ pub(super) struct Look {
 /// Looks at a staging folder of this user; nothing where there is none of this name.
 pub(super) fn look(base: &Dir, name: &str) -> Option<Look> {
     let folder = is_name(name).then(|| open_folder(base, name).ok()).flatten()?;
-    let lock = folder.symlink_metadata(LOCK).is_ok_and(|meta| meta.is_file()).then(|| open_lock(&folder).ok())??;
-    let running = matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let is_locked = |lock: File| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let running = match folder.symlink_metadata(LOCK) {
+        Ok(meta) if meta.is_file() => is_locked(open_lock(&folder).ok()?),
+        Ok(_) => return None,
+        Err(_) => false, // killed before it was made, or after it was removed
+    };
     let files = folder.open_dir_nofollow(FILES).ok();
     let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
     let (bytes, count) = files.as_ref().map_or((0, 0), held_below);
@@ -92,11 +96,15 @@ pub(super) fn remove(base: Dir, name: &str) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => return Ok(false),
         Err(TryLockError::Error(e)) => return Err(e),
     }
+    let again = base.try_clone()?;
     let staging =
         Staging { base, name: name.to_owned(), folder: Some(folder), lock: Some(lock), keep: false, _made: None };
     staging.clear()?;
     drop(staging);
-    Ok(true)
+    match again.symlink_metadata(name) {
+        Ok(_) => Err(io::Error::other("it holds something that no download has put there")),
+        Err(_) => Ok(true),
+    }
 }
 
 /// Whether it is the name of a staging folder.

@@ -237,9 +237,13 @@ impl SendHalf {
 
     /// Ends the stream as broken: the other side learns `why`, and that it is not complete.
     pub fn reset(&mut self, why: u32) {
-        if self.ended {
-            return;
+        if !self.ended {
+            self.abandon(why);
         }
+    }
+
+    /// [`SendHalf::reset`] also of a stream that is complete: what has not arrived of it does not arrive any more.
+    pub fn abandon(&mut self, why: u32) {
         self.ended = true;
         match &mut self.inner {
             SendInner::Quic(stream, _) => {

@@ -11,7 +11,7 @@ use super::{
     memory::{Account, Memory},
 };
 use crate::{
-    net::{Buffers, LineError, Lost, RecvHalf, SendHalf},
+    net::{Buffers, LineError, RecvHalf, SendHalf},
     wire::relay::code::{CROWDED, OVERRUN, PEER_LOST},
 };
 
@@ -51,13 +51,16 @@ struct Direction {
     arrived: Blocks,
     /// What is being written.
     leaving: Bytes,
+    /// Everything is written, the finish included.
+    is_finished: bool,
 }
 
 impl Direction {
     fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &Memory) -> Self {
         from.expect(bound);
         let most = bound.saturating_add(slack(bound));
-        Self { from, to, most, account: memory.open(), arrived: Blocks::new(memory.stock()), leaving: Bytes::new() }
+        let (account, arrived) = (memory.open(), Blocks::new(memory.stock()));
+        Self { from, to, most, account, arrived, leaving: Bytes::new(), is_finished: false }
     }
 
     /// Runs, and holds nothing once it is over: the other direction may go on for long.
@@ -67,6 +70,9 @@ impl Direction {
         self.leaving = Bytes::new();
         self.from.forget();
         self.account.set(0, true);
+        if self.is_finished {
+            self.to.delivered().await; // until then, the bridge is there
+        }
         ended
     }
 
@@ -80,6 +86,7 @@ impl Direction {
             }
             if !open && self.leaving.is_empty() {
                 self.to.finish();
+                self.is_finished = true;
                 return Ok(());
             }
             let mut moved = false;
@@ -122,7 +129,7 @@ impl Direction {
 /// The code that the other side gets to see.
 fn code_of(e: &LineError) -> u32 {
     match e {
-        LineError::Ended(code) | LineError::Lost(Lost::Closed(code)) => *code,
+        LineError::Ended(code) => *code,
         LineError::TooFarAhead => OVERRUN,
         LineError::Lost(_) | LineError::Short | LineError::Wire(_) => PEER_LOST,
     }

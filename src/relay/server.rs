@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
+    sync::watch,
     task::spawn_blocking,
     time::{sleep, timeout},
 };
@@ -55,6 +56,8 @@ pub struct Config {
     pub tickets: Tickets,
     /// Where issued slots are kept over a restart, if anywhere.
     pub journal: Option<Journal>,
+    /// How long the end waits for what the bridges still hold, of senders that are gone.
+    pub drain: Duration,
 }
 
 impl Default for Config {
@@ -70,6 +73,7 @@ impl Default for Config {
             register_token: None,
             tickets: Tickets::random(),
             journal: None,
+            drain: Duration::ZERO,
         }
     }
 }
@@ -83,25 +87,16 @@ pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Out
         Some(journal) => journal.read()?,
         None => Vec::new(),
     };
-    let relay = Arc::new(Relay { registry: Registry::new(config.senders, issued), config, listener });
-    tokio::pin!(shutdown);
-    let keeping = relay.keep_journal();
-    tokio::pin!(keeping);
-    loop {
-        let incoming = tokio::select! {
-            incoming = relay.listener.accept() => incoming,
-            never = &mut keeping => never,
-            () = &mut shutdown => break,
-        };
-        let Some(incoming) = incoming else { break };
-        let open = relay.listener.open_connections();
-        if open >= relay.config.connections {
-            incoming.refuse();
-        } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
-            let _ = incoming.retry();
-        } else {
-            tokio::spawn(Arc::clone(&relay).client(incoming));
-        }
+    let registry = Registry::new(config.senders, issued);
+    let relay = Arc::new(Relay { registry, config, listener, bridges: watch::Sender::new(0) });
+    let over = async {
+        shutdown.await;
+        relay.drained().await;
+    };
+    tokio::select! {
+        () = relay.accept() => {}
+        never = relay.keep_journal() => never,
+        () = over => {}
     }
     relay.write_journal().await;
     relay.listener.close(ENDED);
@@ -113,9 +108,36 @@ struct Relay {
     registry: Registry,
     config: Config,
     listener: Listener,
+    /// How many there are.
+    bridges: watch::Sender<usize>,
 }
 
 impl Relay {
+    /// Takes clients in, for as long as there is a socket.
+    async fn accept(self: &Arc<Self>) {
+        while let Some(incoming) = self.listener.accept().await {
+            let open = self.listener.open_connections();
+            if open >= self.config.connections {
+                incoming.refuse();
+            } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
+                let _ = incoming.retry();
+            } else {
+                tokio::spawn(Arc::clone(self).client(incoming));
+            }
+        }
+    }
+
+    /// Waits until what the bridges hold has arrived, and their ends are told, if that is to be waited for.
+    async fn drained(&self) {
+        /// A reset leaves at once, but nobody says when it has arrived.
+        const LAST_PACKETS: Duration = Duration::from_millis(200);
+        let over = async {
+            let _ = self.bridges.subscribe().wait_for(|bridges| *bridges == 0).await; // its sender is here
+            let _ = timeout(LAST_PACKETS, self.listener.idle()).await;
+        };
+        let _ = timeout(self.config.drain, over).await;
+    }
+
     /// Writes down what was issued, soon after it was.
     async fn keep_journal<T>(&self) -> T {
         /// Many senders may come at once.
@@ -210,7 +232,9 @@ impl Relay {
         let pass = self.config.tickets.pass(request.slot, owner);
         send.say(&Connected { limits: self.limits(), pass }).await?;
         debug!("a receiver is bridged");
+        self.bridges.send_modify(|bridges| *bridges += 1);
         bridge::run((send, recv), far, self.config.bridge_bytes, &self.config.memory).await;
+        self.bridges.send_modify(|bridges| *bridges -= 1);
         debug!("a bridge ended");
         Ok(())
     }

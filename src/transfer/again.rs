@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::Events;
 use crate::{
@@ -21,19 +24,37 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long a line may be silent while a download runs.
 pub(super) const SILENT: Duration = Duration::from_millis(5_500);
 
-/// Tries to come back, one after another.
-pub(super) struct Tries<'a> {
-    dialer: &'a Dialer,
-    events: &'a Events,
+/// A line that has lived for so long was worth the try.
+const WORTH_IT: Duration = Duration::from_secs(10);
+
+/// Tries to come back, one after another, in one outage after another.
+pub(super) struct Tries {
+    dialer: Dialer,
+    events: Events,
     waits: ExponentialBackoff,
     busy: bool,
     made: u64,
+    /// When the last good one was made.
+    succeeded: Option<Instant>,
 }
 
-impl<'a> Tries<'a> {
+impl Tries {
     /// None yet; `busy` says whether a download waits for them.
-    pub(super) fn new(dialer: &'a Dialer, events: &'a Events, busy: bool) -> Self {
-        Self { dialer, events, waits: waits(busy), busy, made: 0 }
+    pub(super) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
+        Self { dialer, events, waits: waits(busy), busy, made: 0, succeeded: None }
+    }
+
+    /// There is an outage, the first one or another. Where the last good try has brought something the first one of this is
+    /// made at once, else it waits as if that had failed: `true` is the former.
+    pub(super) async fn begin(&mut self, has_brought: bool) -> bool {
+        let is_new = has_brought || self.succeeded.is_none_or(|at| at.elapsed() >= WORTH_IT);
+        self.made = 0;
+        if is_new {
+            self.waits = waits(self.busy);
+        } else {
+            self.wait().await;
+        }
+        is_new
     }
 
     /// The next try begins, because of this.
@@ -43,13 +64,15 @@ impl<'a> Tries<'a> {
         self.events.mention(Event::Reconnecting { attempt: self.made, reason });
     }
 
-    /// Makes a connection, however long that takes. A try goes on while the next one is made: over a line that comes
-    /// back, the first packet of a new one is there before the next packet of an old one.
-    pub(super) async fn connect(&mut self, mut reason: Error) -> Connected {
+    /// Makes a connection, however long that takes; `is_busy` says whether a download waits for it. A try goes on while the
+    /// next one is made: over a line that comes back, the first packet of a new one is there before the next packet of an
+    /// old one.
+    pub(super) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> Connected {
         let mut trying = JoinSet::new();
         loop {
             let dialer = self.dialer.clone();
             trying.spawn(async move { dialer.dial().await });
+            self.set_busy(is_busy());
             let over = self.wait();
             tokio::pin!(over);
             loop {
@@ -78,7 +101,8 @@ impl<'a> Tries<'a> {
     }
 
     /// One was good.
-    pub(super) fn succeeded(&self) {
+    pub(super) fn succeeded(&mut self) {
+        self.succeeded = Some(Instant::now());
         if self.made > 0 {
             self.events.mention(Event::Reconnected { attempt: self.made });
         }

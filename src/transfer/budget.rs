@@ -6,7 +6,10 @@
 //! clock is injected.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -30,8 +33,8 @@ pub const REFILL: Duration = Duration::from_secs(600);
 /// A guess is given back within this time or not at all.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a receiver waits for the guesses of others to come back.
-const WAIT: Duration = Duration::from_secs(30);
+/// How long a receiver waits for others who have not proved themselves yet.
+pub(super) const WAIT: Duration = Duration::from_secs(30);
 
 /// A share with a short secret gives up its code after this many lost guesses: 150 of 31⁵ is a chance of 1 in 190,000.
 const MOST_LOST: u32 = 150;
@@ -68,6 +71,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     file: Option<(StateDir, String)>,
     writing: tokio::sync::Mutex<()>,
+    /// It will be written anyway.
+    to_write: AtomicBool,
     retires: bool,
 }
 
@@ -120,6 +125,7 @@ impl Budget {
             clock,
             file,
             writing: tokio::sync::Mutex::default(),
+            to_write: AtomicBool::new(false),
             retires: secret_length < LONG_SECRET,
         })))
     }
@@ -174,10 +180,20 @@ impl Inner {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Brings the bucket to the disk when there is time: a guess that came back would be lost if the process were killed.
+    fn write_soon(self: &Arc<Self>) {
+        if self.file.is_none() || self.to_write.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move { inner.write().await });
+    }
+
     /// Brings the bucket to the disk as it is now. One write at a time, so that no older state replaces a newer one.
     async fn write(&self) -> Result<()> {
         let Some((dir, name)) = self.file.clone() else { return Ok(()) };
         let _one_at_a_time = self.writing.lock().await;
+        self.to_write.store(false, Ordering::Release);
         let text = serde_json::to_vec(&*self.lock()).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         tokio::task::spawn_blocking(move || dir.write(&name, &text))
             .await
@@ -224,6 +240,7 @@ impl Guess {
     pub fn give_back(mut self) {
         if self.taken.elapsed() <= CONFIRM_WITHIN {
             self.settle(false);
+            self.budget.0.write_soon();
         }
     }
 
@@ -252,7 +269,7 @@ impl Drop for Guess {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
 

@@ -22,7 +22,10 @@ use tokio::sync::watch;
 
 use crate::{
     net::{LineError, RecvHalf, SendHalf},
-    wire::{WireError, relay::code::PROTOCOL},
+    wire::{
+        WireError,
+        relay::code::{ENDED, PROTOCOL},
+    },
 };
 
 /// The number of the first stream.
@@ -79,6 +82,37 @@ struct Kept {
     /// The offset behind the last one.
     end: u64,
     acknowledged: u64,
+    /// The offset behind the last one that has gone to the stream of the moment: the other end is to get everything before
+    /// that from this stream, though it may have some of it.
+    taken: u64,
+    /// What all sessions of a share keep, where this one counts.
+    in_all: Option<Arc<AtomicU64>>,
+}
+
+impl Kept {
+    /// Lets go of what is acknowledged and not to be sent over this stream once more.
+    fn release(&mut self) {
+        let free = self.acknowledged.min(self.taken);
+        while let Some((at, record)) = self.records.front()
+            && at + record.len() as u64 <= free
+        {
+            self.count(|in_all, length| in_all.fetch_sub(length, Ordering::Relaxed), record.len());
+            self.records.pop_front();
+        }
+    }
+
+    fn count(&self, how: impl Fn(&AtomicU64, u64) -> u64, length: usize) {
+        if let Some(in_all) = &self.in_all {
+            how(in_all, length as u64);
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let rest = self.records.iter().map(|(_, record)| record.len()).sum();
+        self.count(|in_all, length| in_all.fetch_sub(length, Ordering::Relaxed), rest);
+    }
 }
 
 impl Carrier {
@@ -113,6 +147,7 @@ impl Carrier {
             return Err(WireError::Malformed);
         }
         self.acknowledge(their_received)?;
+        self.lock_kept().taken = their_received;
         let mut fresh = self.lock_fresh();
         self.0.now.send_modify(|now| {
             now.stream += 1;
@@ -140,13 +175,16 @@ impl Carrier {
             return Err(WireError::Malformed);
         }
         kept.acknowledged = kept.acknowledged.max(received);
-        let acknowledged = kept.acknowledged;
-        while let Some((at, record)) = kept.records.front()
-            && at + record.len() as u64 <= acknowledged
-        {
-            kept.records.pop_front();
-        }
+        kept.release();
         Ok(())
+    }
+
+    /// What this session keeps counts there from now on.
+    pub(super) fn count_in(&self, in_all: &Arc<AtomicU64>) {
+        let mut kept = self.lock_kept();
+        kept.in_all = Some(Arc::clone(in_all));
+        let here = kept.records.iter().map(|(_, record)| record.len()).sum();
+        kept.count(|in_all, length| in_all.fetch_add(length, Ordering::Relaxed), here);
     }
 
     /// Bytes that have arrived here in order.
@@ -263,21 +301,23 @@ impl Carrier {
         let mut kept = self.lock_kept();
         let at = kept.end;
         kept.end += record.len() as u64;
+        kept.count(|in_all, length| in_all.fetch_add(length, Ordering::Relaxed), record.len());
         kept.records.push_back((at, record));
         if kept.end - kept.acknowledged > MOST_KEPT { Err(LineError::TooFarAhead) } else { Ok(()) }
     }
 
-    /// What is kept from this offset on, to the end of its record; nothing at the end.
+    /// What is kept from this offset on, to the end of its record, for the stream of the moment; nothing at the end.
     pub(super) fn kept(&self, from: u64) -> Result<Bytes, WireError> {
-        let kept = self.lock_kept();
-        if from == kept.end {
-            return Ok(Bytes::new());
-        }
+        let mut kept = self.lock_kept();
         let index = kept.records.partition_point(|(at, record)| at + record.len() as u64 <= from);
-        match kept.records.get(index) {
-            Some((at, record)) if *at <= from => Ok(record.slice((from - at) as usize..)),
-            _ => Err(WireError::Malformed), // acknowledged before it was sent
-        }
+        let next = match kept.records.get(index) {
+            _ if from == kept.end => Bytes::new(),
+            Some((at, record)) if *at <= from => record.slice((from - at) as usize..),
+            _ => return Err(WireError::Malformed), // acknowledged before it was sent
+        };
+        kept.taken = kept.taken.max(from + next.len() as u64);
+        kept.release();
+        Ok(next)
     }
 
     pub(super) fn note_received(&self, received: u64) {
@@ -299,11 +339,11 @@ impl Default for Carrier {
     }
 }
 
-/// Whether another stream may do better: not where the other end does not keep to the protocol.
+/// Whether another stream may do better: not where the other end does not keep to the protocol, or has ended its share.
 fn can_be_mended(why: &LineError) -> bool {
     match why {
         LineError::Lost(_) | LineError::Short => true,
-        LineError::Ended(code) => *code != PROTOCOL,
+        LineError::Ended(code) => !matches!(*code, PROTOCOL | ENDED),
         LineError::TooFarAhead | LineError::Wire(_) => false,
     }
 }

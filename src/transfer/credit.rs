@@ -217,9 +217,9 @@ impl Gate {
     }
 
     /// Waits until `end` bytes of the sealed stream may be sent: what is not acknowledged is kept, and so that is bounded
-    /// too, whatever was granted.
-    pub async fn open_to(&self, end: u64) {
-        let may = |credit: &Credit| credit.limit.min(credit.received.saturating_add(MOST_AHEAD)) >= end;
+    /// too, whatever was granted. `in_all` is what all downloads of the share keep.
+    pub async fn open_to(&self, end: u64, in_all: impl Fn() -> u64) {
+        let may = |credit: &Credit| credit.limit.min(credit.received.saturating_add(most_ahead(in_all()))) >= end;
         let _ = self.0.subscribe().wait_for(may).await; // the sender of the channel is here
     }
 }
@@ -228,6 +228,15 @@ impl Default for Gate {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How far a download may go ahead of what is acknowledged, where all together keep so much: by what is left, so that there
+/// is always something left, however many of them take all that they can (Choudhury and Hahne, dynamic queue length
+/// thresholds, 1998).
+fn most_ahead(in_all: u64) -> u64 {
+    /// What all downloads of a share may keep.
+    const IN_ALL: u64 = 1024 * 1024 * 1024;
+    IN_ALL.saturating_sub(in_all).clamp(INITIAL_CREDIT, MOST_AHEAD)
 }
 
 /// Credit that falls, or acknowledges what was never sent.
@@ -314,16 +323,20 @@ mod tests {
     #[tokio::test]
     async fn the_gate_takes_only_honest_credit() {
         let gate = Gate::new();
-        gate.open_to(INITIAL_CREDIT).await;
+        gate.open_to(INITIAL_CREDIT, || 0).await;
         let credit = |limit, received| Credit { limit, received };
         assert_eq!(gate.grant(credit(1, 0), 0), Err(BadCredit));
         assert_eq!(gate.grant(credit(MIB, 10), 9), Err(BadCredit));
         gate.grant(credit(MIB, 10), 10).unwrap();
         assert_eq!(gate.grant(credit(MIB, 9), 10), Err(BadCredit));
-        gate.open_to(MIB).await;
+        gate.open_to(MIB, || 0).await;
         gate.grant(credit(1 << 40, 10), 10).unwrap();
-        gate.open_to(10 + MOST_AHEAD).await;
-        let beyond = tokio::time::timeout(Duration::from_millis(1), gate.open_to(11 + MOST_AHEAD)).await;
-        assert!(beyond.is_err(), "what is not acknowledged must be kept");
+        let is_open = async |end, in_all| {
+            tokio::time::timeout(Duration::from_millis(1), gate.open_to(end, || in_all)).await.is_ok()
+        };
+        assert!(is_open(10 + MOST_AHEAD, 900 * MIB).await);
+        assert!(!is_open(11 + MOST_AHEAD, 0).await, "what is not acknowledged must be kept");
+        assert!(is_open(10 + 24 * MIB, 1_000 * MIB).await && !is_open(11 + 24 * MIB, 1_000 * MIB).await);
+        assert!(is_open(10 + INITIAL_CREDIT, u64::MAX).await, "whoever acknowledges gets on");
     }
 }

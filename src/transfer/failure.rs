@@ -33,6 +33,9 @@ pub(super) fn alerted(alert: &Alert) -> Error {
         AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
             .hint("try again in a minute")
             .passing(),
+        AlertReason::Unable => Error::new(Kind::Refused, "the sender cannot serve anybody now; it says why there")
+            .hint("ask whoever shares, then try again")
+            .passing(),
         AlertReason::Malformed | AlertReason::NoSession => wrong_code(),
     }
 }
@@ -97,6 +100,7 @@ pub(super) fn cut(e: &LineError) -> Error {
         LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
         LineError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
         LineError::Ended(OVERRUN) | LineError::TooFarAhead => "more was sent than the relay or the receiver can hold",
+        LineError::Ended(ENDED) => return gone(),
         LineError::Ended(_) | LineError::Short => "the transfer was cut",
         LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
         LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",

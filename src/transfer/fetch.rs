@@ -1,6 +1,6 @@
 //! The receiver's pipeline: the line is drained on one side while records are unpacked on the other.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::sync::OnceLock;
 
 use tokio::{
     sync::{mpsc, watch},
@@ -10,14 +10,13 @@ use tokio::{
 use super::{
     Events,
     credit::Window,
-    failure::{broken, cut, stalled},
-    line::STALLED,
+    failure::{broken, cut},
+    line::Stall,
     receive::off_thread,
     session::{Incoming, Outgoing, RECORD, Record},
     unpack::Unpacker,
 };
 use crate::{
-    crypto::Opener,
     error::{Error, Result},
     event::Event,
     net::{Buffer, LineError},
@@ -40,16 +39,14 @@ pub(super) struct Fetch<'a> {
     pub(super) total: Option<u64>,
 }
 
-/// A download that is complete and named.
+/// A download that is complete, and has no names yet.
 pub(super) struct Fetched {
     pub(super) incoming: Incoming,
-    pub(super) opener: Opener,
-    pub(super) saved: Vec<PathBuf>,
-    pub(super) bytes: u64,
+    pub(super) unpacker: Unpacker,
 }
 
 impl Fetch<'_> {
-    /// Sends the request, takes records until every file is complete, then names them.
+    /// Sends the request, and takes records until every file is complete.
     pub(super) async fn run(
         mut self,
         request: Vec<Record>,
@@ -73,10 +70,8 @@ impl Fetch<'_> {
             never = draining => never,
             unpacked = unpacking => unpacked?,
         };
-        let bytes = unpacker.bytes();
-        self.events.report(Event::Progress { bytes, total: self.total }).await;
-        let (opener, saved) = off_thread(move || unpacker.publish()).await?;
-        Ok(Fetched { incoming, opener, saved, bytes })
+        self.events.report(Event::Progress { bytes: unpacker.bytes(), total: self.total }).await;
+        Ok(Fetched { incoming, unpacker })
     }
 
     async fn unpack(
@@ -130,13 +125,13 @@ async fn drain(
     records: mpsc::UnboundedSender<(Buffer, u64)>,
     granted: watch::Receiver<u64>,
 ) -> Error {
-    let mut silent = false;
+    let mut stall = Stall::default();
     let carrier = incoming.carrier();
     loop {
         // Cut off in the middle of a record, the read begins where it stopped.
-        match timeout(STALLED / 2, incoming.sealed()).await {
+        match timeout(Stall::STEP, incoming.sealed()).await {
             Ok(Ok(Some(record))) => {
-                silent = false;
+                stall = Stall::default();
                 let is_beyond = incoming.received() > *granted.borrow() + LAST_RECORD_SLACK;
                 // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
                 let is_over = records.send((record, incoming.received())).is_err();
@@ -151,10 +146,9 @@ async fn drain(
             Ok(Err(e)) => return broken(&e),
             Err(_) => {
                 let may_send = *granted.borrow() >= incoming.received() + RECORD as u64 && !carrier.is_broken();
-                if may_send && silent {
-                    return stalled();
+                if let Err(e) = stall.nothing_came(may_send) {
+                    return e;
                 }
-                silent = may_send;
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    budget::{Budget, CONFIRM_WITHIN, Guess, NoGuess},
+    budget::{Budget, CONFIRM_WITHIN, Guess, NoGuess, WAIT},
     carrier::Carrier,
     failure::{alerted, cut, early_cut, other_version, silent, wrong_code},
     session::{Incoming, Outgoing, Record},
@@ -285,9 +285,9 @@ pub(super) async fn answer(
     let keys = Keys::derive(&key, transcript, flight.cipher);
     frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
     let fee = match (&flight.mode, &doors.returning) {
-        (Mode::Resume(_), Some(door)) => match door.unproved.try_acquire() {
-            Ok(permit) => Fee::Unproved(permit),
-            Err(_) => return Err(refuse(send, AlertReason::Busy, 10).await),
+        (Mode::Resume(_), Some(door)) => match timeout(WAIT, door.unproved.acquire()).await {
+            Ok(Ok(permit)) => Fee::Unproved(permit),
+            _ => return Err(refuse(send, AlertReason::Busy, 10).await),
         },
         _ => match doors.budget.take().await {
             Ok(guess) => Fee::Guess(guess),
@@ -296,7 +296,10 @@ pub(super) async fn answer(
                 refuse(send, AlertReason::Guesses, 0).await;
                 return Err(NoSession::Retired);
             }
-            Err(NoGuess::Disk(e)) => return Err(NoSession::Disk(e)),
+            Err(NoGuess::Disk(e)) => {
+                refuse(send, AlertReason::Unable, 60).await;
+                return Err(NoSession::Disk(e));
+            }
         },
     };
     // The receiver's tag is checked before anything it sealed is opened, so the keys are needed until then; what is

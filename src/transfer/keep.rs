@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -83,7 +83,9 @@ impl Keeper {
         let (events, happened) = Events::channel();
         let verdict = Arc::new(OnceLock::new());
         let (stop, stopped) = oneshot::channel();
-        let mut keeping = Keeping { session, back, events, number: 0, connected: None };
+        let tries = Tries::new(back.dialer.clone(), events, true);
+        let until = Instant::now();
+        let mut keeping = Keeping { session, back, tries, until, received: 0, number: 0, connected: None };
         let to_set = Arc::clone(&verdict);
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -132,7 +134,11 @@ impl Keeper {
 struct Keeping {
     session: Session,
     back: Redial,
-    events: Events,
+    tries: Tries,
+    /// Until when it is tried.
+    until: Instant,
+    /// What was here at the last outage.
+    received: u64,
     /// Of the last question.
     number: u64,
     /// Keeps the socket of a later connection open.
@@ -165,46 +171,55 @@ impl Keeping {
     }
 
     async fn come_back(&mut self, why: &LineError) -> Result<(), Verdict> {
-        let Redial { dialer, retry_for, .. } = self.back.clone();
+        let retry_for = self.back.retry_for;
         let mut reason = cut(why);
         if retry_for.is_zero() {
             return Err(Verdict::Failed(reason));
         }
-        let events = self.events.clone();
+        let received = self.session.carrier.received();
+        let has_brought = received > std::mem::replace(&mut self.received, received);
+        // A relay that lets everybody in and cuts at once is not tried for ever.
+        if self.tries.begin(has_brought).await {
+            self.until = Instant::now() + retry_for;
+        }
+        let until = self.until;
         let trying = async {
-            let mut tries = Tries::new(&dialer, &events, true);
             let mut is_dead = matches!(why, LineError::Lost(_));
             loop {
-                tries.next(&reason);
+                self.tries.next(&reason);
                 if is_dead {
                     self.session.connection.close();
-                    let connected = tries.connect(reason.clone()).await;
+                    let connected = self.tries.connect(reason.clone(), || true).await;
                     self.session.connection = connected.connection.clone();
                     self.connected = Some(connected);
                 }
-                let connection = self.session.connection.clone();
-                let attached = tokio::select! {
-                    attached = self.attach() => attached,
-                    lost = connection.silent(SILENT) => {
-                        connection.close(); // a packet over a new one is there before the next of this one
-                        Err(Failed::Again(cut(&lost.into())))
-                    }
-                };
-                match attached {
+                match self.attach_or_hear_nothing().await {
                     Ok(()) => {
-                        tries.succeeded();
+                        self.tries.succeeded();
                         return Ok(());
                     }
                     Err(Failed::For(verdict)) => return Err(verdict),
                     Err(Failed::Again(e)) => reason = e,
                 }
                 is_dead = self.session.connection.is_closed();
-                tries.wait().await;
+                self.tries.wait().await;
             }
         };
-        match timeout(retry_for, trying).await {
+        match timeout_at(until, trying).await {
             Ok(tried) => tried,
             Err(_) => Err(Verdict::Failed(in_vain(retry_for, &reason))),
+        }
+    }
+
+    /// [`Keeping::attach`]; a connection that is silent is closed.
+    async fn attach_or_hear_nothing(&mut self) -> Result<(), Failed> {
+        let connection = self.session.connection.clone();
+        tokio::select! {
+            attached = self.attach() => attached,
+            lost = connection.silent(SILENT) => {
+                connection.close(); // a packet over a new one is there before the next of this one
+                Err(Failed::Again(cut(&lost.into())))
+            }
         }
     }
 

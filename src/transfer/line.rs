@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{
+    again::SILENT,
     ask::ask,
     credit::Window,
     failure::{broken, forgotten, stalled, told},
@@ -27,17 +28,39 @@ use crate::{
     },
 };
 
-/// Within this time something of the sender must arrive while it has something to send.
-pub(super) const STALLED: Duration = Duration::from_secs(30);
-
-/// How long the sender may take to acknowledge the end; what is saved is saved in any case.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the sender may take to acknowledge the end; what is saved is saved in any case. A line that is dead is known to be
+/// so before.
+const GOODBYE: Duration = SILENT.saturating_add(Duration::from_millis(2_500));
 
 /// The same where the line has died before the sender could hear of the end.
 const LONG_GOODBYE: Duration = Duration::from_secs(60);
 
 /// How long a goodbye may take that nobody depends on.
 const SHORT_GOODBYE: Duration = Duration::from_millis(500);
+
+/// Tells a sender that is silent, though its line lives and it may send, from one that has a reason to be.
+#[derive(Default)]
+pub(super) struct Stall {
+    was_silent: bool,
+}
+
+impl Stall {
+    /// Silence is counted in steps of this length. In two of them something must arrive; the first one may have begun when
+    /// the line was dead.
+    pub(super) const STEP: Duration = Duration::from_secs(15);
+
+    /// For a step nothing came, of a sender that `may_send`.
+    ///
+    /// # Errors
+    /// [`Kind::Network`]: it was silent for too long.
+    pub(super) fn nothing_came(&mut self, may_send: bool) -> Result<()> {
+        if may_send && self.was_silent {
+            return Err(stalled());
+        }
+        self.was_silent = may_send;
+        Ok(())
+    }
+}
 
 /// A confirmed session, seen from the receiver.
 pub(super) struct Line {
@@ -90,10 +113,15 @@ impl Line {
     }
 
     async fn manifest(&mut self) -> Result<(Manifest, Option<Resumption>)> {
-        let mut collector = Collector::default();
+        let (mut collector, mut stall) = (Collector::default(), Stall::default());
+        let carrier = self.incoming.carrier();
         loop {
-            let next = timeout(STALLED, self.out.meanwhile(self.incoming.opened(&mut self.opener))).await;
-            let next = next.map_err(|_| stalled())?;
+            let next = self.out.meanwhile(self.incoming.opened(&mut self.opener));
+            let Ok(next) = timeout(Stall::STEP, next).await else {
+                stall.nothing_came(!carrier.is_broken())?;
+                continue;
+            };
+            stall = Stall::default();
             let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&LineError::Short.into()))?;
             if collector.take(&record)? {
                 return collector.finish();
@@ -137,8 +165,8 @@ pub(super) async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
 async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
     let saying = async {
         let Ok(record) = Record::of(&done) else { return };
-        if let Ok(mut sent) = out.send_last(record).await {
-            sent.delivered().await;
+        if let Ok(mut leaving) = out.end(record) {
+            leaving.delivered().await;
         }
     };
     let _ = timeout(SHORT_GOODBYE, saying).await;
@@ -151,9 +179,9 @@ pub(super) async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Ope
     let carrier = incoming.carrier();
     let leaving = async {
         let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
-        let Ok(mut sent) = out.send_last(record).await else { return };
+        let Ok(mut leaving) = out.end(record) else { return };
         let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
-        sent.meanwhile(acknowledged).await;
+        leaving.meanwhile(acknowledged).await;
     };
     tokio::pin!(leaving);
     let began = Instant::now();

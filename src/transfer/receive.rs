@@ -77,13 +77,13 @@ impl Again {
         let waits = self.known.is_some() && !retry_for.is_zero();
         let mut open = None;
         let beginning = async {
-            let mut tries = Tries::new(dialer, events, true);
+            let mut tries = Tries::new(dialer.clone(), events.clone(), true);
             loop {
                 let connected = match &reason {
                     None => dialer.dial().await,
                     Some(reason) => {
                         tries.next(reason);
-                        Ok(tries.connect(reason.clone()).await)
+                        Ok(tries.connect(reason.clone(), || true).await)
                     }
                 };
                 let begun = match connected {
@@ -95,9 +95,10 @@ impl Again {
                 };
                 match begun {
                     Err(e) if waits && e.may_pass() => reason = Some(e),
-                    begun => {
+                    Err(e) => return Err(e),
+                    Ok(begun) => {
                         tries.succeeded();
-                        return begun;
+                        return Ok(begun);
                     }
                 }
                 if let Some(connected) = open.take() {
@@ -339,8 +340,17 @@ async fn download(
         () = interrupt.as_mut() => Err(interrupted()),
         never = keeper.tell(events) => never,
     };
-    match received {
-        Ok(Fetched { incoming, opener, saved, bytes }) => {
+    // Giving names takes a moment, and is not stopped half way.
+    let named = match received {
+        Ok(Fetched { incoming, unpacker }) => {
+            let bytes = unpacker.bytes();
+            let named = off_thread(move || unpacker.publish()).await;
+            named.map(|(opener, saved)| (incoming, opener, saved, bytes))
+        }
+        Err(e) => Err(e),
+    };
+    match named {
+        Ok((incoming, opener, saved, bytes)) => {
             // All is saved: who does not want to wait until the sender knows need not.
             tokio::select! {
                 () = leave(out, incoming, opener) => {}

@@ -60,10 +60,10 @@ impl Resumptions {
         self.0.names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
             let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
             let kept: Kept = serde_json::from_slice(&text).ok()?;
-            let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, code);
+            let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, &kept.id, code);
             let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
             let known = Known { resumption, pass: kept.pass.clone() };
-            let lock = is_of_code.then(|| File::open(self.0.path(&name)).ok()).flatten()?;
+            let lock = is_of_code.then(|| self.0.to_lock(&name).ok()).flatten()?;
             lock.try_lock().ok()?;
             Some(Claim { dir: self.0.clone(), name, known, _lock: lock })
         })
@@ -75,7 +75,7 @@ impl Resumptions {
     /// [`Kind::Disk`].
     pub(super) fn keep(&self, code: &Code, known: Known) -> Result<Claim> {
         let Resumption { id, key } = &known.resumption;
-        let kept = Kept { id: *id, key: **key, code: check(key, code), pass: known.pass.clone() };
+        let kept = Kept { id: *id, key: **key, code: check(key, id, code), pass: known.pass.clone() };
         let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
         let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
@@ -100,8 +100,8 @@ impl Claim {
 }
 
 /// Of the code under the key that is as secret: nobody who has not both learns anything.
-fn check(key: &[u8; 32], code: &Code) -> [u8; 32] {
-    *blake3::keyed_hash(key, code.reveal().as_str().as_bytes()).as_bytes()
+fn check(key: &[u8; 32], id: &[u8; 16], code: &Code) -> [u8; 32] {
+    *blake3::Hasher::new_keyed(key).update(id).update(code.reveal().as_str().as_bytes()).finalize().as_bytes()
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
 //! The sender's end of one download.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
-use tracing::debug;
 
 use super::{
     carrier::Carrier,
     credit::Gate,
     failure::{cut, told},
     feed::{self, Feeder},
-    handshake::{Doors, Established, NoSession, Returning, answer as answer_hello, first_frame, refuse, turn_away},
+    handshake::Established,
     ledger::{Begun, Ledger},
     outline::Outline,
     session::{Incoming, Outgoing, Record, SessionError},
+    sessions::Entered,
     share::Share,
 };
 use crate::{
@@ -27,21 +27,14 @@ use crate::{
     disk::Source,
     error::{Error, Kind},
     event::{Download, Event, Route},
-    net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
-    processor::Aes,
+    net::LineError,
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{
-            Ack, AlertReason, Attach, Checking, Credit, Done, DoneAck, Failure, FailureReason, Have, Hello, Mode,
-            Outcome, Request, Welcome,
-        },
-        relay::Incoming as FromRelay,
+        peer::{Ack, Checking, Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
+        relay::code::{CANCELLED, ENDED},
     },
 };
-
-/// The relay announces a receiver on a stream at once.
-const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A person at the other end has this long to accept, and what looks at what is there already must say so as often.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
@@ -53,92 +46,21 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// sender up that says nothing for three times as long.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
-/// How long the last record may take to be acknowledged.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the last record may take to arrive behind what is on its way.
+const GOODBYE: Duration = Duration::from_secs(60);
+
+/// The same where the share ends: then what is on its way is given up.
+const SHORT_GOODBYE: Duration = Duration::from_millis(1_500);
+
+/// A download that may finish after the share has ended waits this long for its line.
+const LAST_CHANCE: Duration = Duration::from_secs(60);
 
 /// A receiver that grants nothing for so long, or has everything and does not say so, is given up: it has a place that
 /// others may want. Its disk may hang for a while, and a question may wait for an answer.
-const STUCK: Duration = Duration::from_secs(10 * 60);
+pub(super) const STUCK: Duration = Duration::from_secs(10 * 60);
 
-/// A receiver takes itself for accepted as soon as the sender has proved itself. Where the share ends just then, the
-/// receiver's own proof may arrive this much later: who gives it is told of the end.
-const LATE_PROOF: Duration = Duration::from_secs(1);
-
-/// Answers a stream that the relay opened: handshake, manifest, content, end. Whatever goes wrong stays in here.
-pub(super) async fn serve(share: Arc<Share>, number: u64, (send, mut recv): (SendHalf, RecvHalf)) {
-    match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
-        Ok(Ok(frame)) if frame.frame().decode::<FromRelay>().is_ok() => {}
-        _ => return,
-    }
-    let first = tokio::select! {
-        first = first_frame(&mut recv) => first,
-        () = share.closing() => return,
-    };
-    let first = match first {
-        Ok(first) => first,
-        Err(Some(alert)) => {
-            refuse(send, alert, 0).await;
-            return;
-        }
-        Err(None) => return,
-    };
-    if first.frame().kind == Attach::TYPE {
-        return attach(&share, &first, (send, recv)).await;
-    }
-    let Some(_permit) = share.permit().await else { return turn_away(send).await };
-    let (code, key) = share.code();
-    let id = share.id();
-    let receiver = match first.frame().decode() {
-        Ok(Hello { mode: Mode::Resume(receiver), .. }) => key.resumption(id.as_bytes(), receiver),
-        _ => key.welcome(id.as_bytes()),
-    };
-    let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
-    let (early, offer) = match offer {
-        Ok((mut outline, source)) => {
-            let welcome = Welcome { id: receiver.id, key: *receiver.key };
-            (outline.first(&welcome).unwrap_or_default(), Ok((outline, source)))
-        }
-        Err(e) => (Record::new(), Err(e)),
-    };
-    debug!("receiver {number} says hello");
-    let returning = Returning { resumption: &receiver, unproved: share.unproved() };
-    let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
-    let outcome = tokio::select! {
-        outcome = answer_hello(Aes::here(), &doors, early, &first, (send, recv)) => outcome,
-        () = async { share.closing().await; sleep(LATE_PROOF).await } => return,
-    };
-    match outcome {
-        Ok(session) => {
-            let serving = Serving::new(share, number, session.carrier.clone());
-            serving.run(session, receiver.id, offer).await;
-        }
-        Err(NoSession::Unproved) => {
-            let guesses_left = share.budget().left();
-            share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
-            share.check_retired();
-        }
-        Err(NoSession::Retired) => share.check_retired(),
-        Err(NoSession::Disk(e)) => {
-            let message = format!("a receiver was turned away: {e}");
-            let hint = e.next_step().map(str::to_owned);
-            share.events().report(Event::Warning { kind: "state", message, hint }).await;
-        }
-        Err(NoSession::Broken) => {}
-    }
-}
-
-/// Goes on with an older session over this stream.
-async fn attach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
-    let refused = match first.frame().decode() {
-        Ok(question) => share.sessions().attach(&question, stream).await,
-        Err(_) => Err(stream.0),
-    };
-    if let Err(send) = refused {
-        refuse(send, AlertReason::NoSession, 0).await;
-    }
-}
-
-fn label(number: u64) -> String {
+/// The name of a receiver, for people.
+pub(super) fn label(number: u64) -> String {
     format!("receiver {number}")
 }
 
@@ -197,7 +119,7 @@ enum Said {
 }
 
 /// One download being served.
-struct Serving {
+pub(super) struct Serving {
     share: Arc<Share>,
     number: u64,
     carrier: Carrier,
@@ -206,22 +128,34 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
+    /// That of receiver `number`, over this.
+    pub(super) fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
         Self { share, number, carrier, gate: Gate::new(), ledger: Mutex::default() }
     }
 
     /// Serves what the first part of the outline has announced.
-    async fn run(self, session: Established, receiver: [u8; 16], offer: Result<(Outline, Arc<Source>), Error>) {
+    pub(super) async fn run(
+        self,
+        session: Established,
+        receiver: [u8; 16],
+        offer: Result<(Outline, Arc<Source>), Error>,
+    ) {
         let entered = self.share.sessions().enter(&session, receiver);
         let Established { mut out, mut incoming, mut opener, resumed, .. } = session;
+        self.carrier.count_in(self.share.kept());
         self.ledger().sealed = out.sealed(); // of which the receiver may tell before anything more is sent
+        let permit = self.share.permit(resumed.is_some()).await;
         let ended = match offer {
+            _ if permit.is_none() => {
+                let e = Error::new(Kind::Refused, "as many receivers as can be served are there");
+                Err(Trouble::Here(FailureReason::NoPlace, e))
+            }
             Ok((outline, source)) => {
                 let (said_tx, mut said) = mpsc::channel(4);
                 tokio::select! {
                     biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
-                    ended = self.speak(&mut out, &mut said, outline, source, resumed.is_some()) => ended,
+                    ended = self.speak(&mut out, &mut said, outline, source, (&entered, resumed.is_some())) => ended,
                     why = entered.abandoned(|why| self.report_waiting(why)) => Err(why.into()),
                     why = self.unreachable() => Err(why.into()),
                     () = self.must_end() => Err(Trouble::Here(
@@ -233,11 +167,12 @@ impl Serving {
             Err(e) => Err(Trouble::Here(FailureReason::Source, e)),
         };
         let last = match &ended {
-            Ok(_) => Record::of(&DoneAck {}),
-            Err(Trouble::Here(..)) if self.carrier.is_broken() => Err(WireError::Malformed),
-            Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }),
-            Err(Trouble::There(_)) => Err(WireError::Malformed), // nobody is there to be told
+            Ok(_) => Record::of(&DoneAck {}).ok(),
+            Err(Trouble::Here(..)) if self.carrier.is_broken() => None,
+            Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }).ok(),
+            Err(Trouble::There(_)) => None, // nobody is there to be told
         };
+        let share_ends = matches!(&ended, Err(Trouble::Here(FailureReason::Ended, _)));
         let result = match ended {
             Ok(Ended::Done) => Some(Ok(())),
             Ok(Ended::NotWanted) => None,
@@ -245,21 +180,33 @@ impl Serving {
         };
         // Before the goodbye: a share that is stopped when its receiver has ended well has no download running.
         self.settle(result).await;
-        if let Ok(last) = last {
+        if let Some(Ok(mut leaving)) = last.map(|last| out.end(last)) {
+            // Who has failed hears of that when it comes to the end of what is on its way, and ends its own direction; an end
+            // of that before would take the line away from it.
             let goodbye = async {
-                if let Ok(mut half) = out.send_last(last).await {
-                    half.delivered().await;
-                }
+                let hearing = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
+                leaving.meanwhile(hearing).await;
+                leaving.delivered().await;
             };
-            let _ = timeout(GOODBYE, goodbye).await;
+            let patience = if share_ends { SHORT_GOODBYE } else { GOODBYE };
+            if timeout(patience, goodbye).await.is_err() {
+                leaving.abandon(if share_ends { ENDED } else { CANCELLED });
+            }
         }
     }
 
-    /// Completes when the line of this receiver dies after the share has given its slot back: nobody can bring another.
+    /// Completes when the line of this receiver is dead for too long for a share that is to end.
     async fn unreachable(&self) -> LineError {
         self.share.closing().await;
-        let why = self.carrier.broken().await;
-        if self.carrier.is_over() { std::future::pending().await } else { why } // or who reads has the reason
+        loop {
+            let why = self.carrier.broken().await;
+            if self.carrier.is_over() {
+                return std::future::pending().await; // who reads has the reason
+            }
+            if timeout(LAST_CHANCE, self.carrier.mended()).await.is_err() {
+                return why;
+            }
+        }
     }
 
     /// Completes when the share ends for this receiver: for one that has not accepted, sooner.
@@ -354,7 +301,7 @@ impl Serving {
         said: &mut mpsc::Receiver<Said>,
         outline: Outline,
         source: Arc<Source>,
-        has_come_back: bool,
+        (entered, has_come_back): (&Entered, bool),
     ) -> Result<Ended, Trouble> {
         // The answer to a short manifest may be here already: only what comes before the last part is out is early.
         let offered = tokio::select! {
@@ -375,6 +322,7 @@ impl Serving {
             Answer::Not(done) => return not_wanted(&done),
         };
         self.begin(wanted.bytes(), has_come_back).await?;
+        entered.has_place();
         let done = tokio::select! {
             early = said.recv() => early,
             fed = self.feed(out, source, wanted) => {
@@ -406,10 +354,13 @@ impl Serving {
             // Between two records may be a long look at what the receiver has already.
             match out.meanwhile(timeout(SIGN_OF_LIFE, records.recv())).await {
                 Ok(Some(fed)) => {
-                    let (record, content) = fed.map_err(|e| {
-                        self.share.has_changed();
-                        Trouble::Here(FailureReason::Source, e)
-                    })?;
+                    let (record, content) = match fed {
+                        Ok(fed) => fed,
+                        Err(e) => {
+                            self.share.has_changed().await;
+                            return Err(Trouble::Here(FailureReason::Source, e));
+                        }
+                    };
                     self.send(out, record, content).await?;
                 }
                 Ok(None) => return Ok(()),
@@ -448,7 +399,8 @@ impl Serving {
 
     async fn send_one(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
         let end = out.sealed() + record.sealed_length();
-        let credit = out.meanwhile(timeout(STUCK, self.gate.open_to(end))).await;
+        let credit =
+            out.meanwhile(timeout(STUCK, self.gate.open_to(end, || self.share.kept().load(Ordering::Relaxed)))).await;
         credit.map_err(|_| stuck("the receiver takes nothing any more"))?;
         self.ledger().note(end, content);
         Ok(out.send(record).await?)
@@ -507,6 +459,3 @@ fn done_error(done: &Done) -> Error {
         Error::new(kind, format!("{what}: {}", visible(&done.message)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -197,16 +197,14 @@ impl Outgoing {
         self.flush().await
     }
 
-    /// Seals the last record, sends it and finishes the stream.
+    /// Seals the last record. It goes out, and the stream's finish behind it, while what this gives is waited for.
     ///
     /// # Errors
-    /// As [`Outgoing::send`].
-    pub async fn send_last(mut self, record: Record) -> Result<Sent, LineError> {
-        self.flush().await?;
-        self.seal(record, true)?;
+    /// [`LineError::TooFarAhead`] where the other end acknowledges nothing.
+    pub fn end(mut self, last: Record) -> Result<Leaving, LineError> {
+        self.seal(last, true)?;
         self.ended = true;
-        self.flush().await?;
-        Ok(Sent(self))
+        Ok(Leaving(self))
     }
 
     /// Bytes of records sealed so far: the offset of the next record.
@@ -232,7 +230,7 @@ impl Outgoing {
                 continue;
             };
             if self.leaving.is_empty() {
-                self.leaving = self.carrier.kept(self.reached)?;
+                self.leaving = self.carrier.kept(self.reached).inspect_err(|e| self.carrier.give_up((*e).into()))?;
                 self.reached += self.leaving.len() as u64;
             }
             if self.leaving.is_empty() {
@@ -286,18 +284,26 @@ impl Outgoing {
     }
 }
 
-/// Everything is written, the end included.
-pub struct Sent(Outgoing);
+/// The last record is sealed: nothing comes behind it.
+pub struct Leaving(Outgoing);
 
-impl Sent {
+impl Leaving {
     /// As [`Outgoing::meanwhile`].
     pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
         self.0.meanwhile(doing).await
     }
 
-    /// Waits until the other side has acknowledged everything, or wants no more of it.
+    /// Writes everything, and waits until it has arrived at whatever is at the other end of the stream, or that wants no
+    /// more of it.
     pub async fn delivered(&mut self) {
         self.0.delivered().await;
+    }
+
+    /// Gives up what is still on its way: whoever carries it learns `why`, and passes that on before what it holds.
+    pub fn abandon(mut self, why: u32) {
+        if let Some(half) = &mut self.0.half {
+            half.abandon(why);
+        }
     }
 }
 
@@ -401,9 +407,7 @@ impl Incoming {
             let (half, arriving, again) = (&mut self.half, &mut self.arriving, &mut self.again);
             let Some(half) = half else { continue };
             let reading = async {
-                while *again > 0 {
-                    *again -= half.skip(*again).await?;
-                }
+                skip(half, again).await?;
                 half.fill(arriving, length).await
             };
             let read = tokio::select! {
@@ -424,10 +428,15 @@ impl Incoming {
         while !self.ended {
             let carrier = self.carrier.clone();
             let stream = self.next_stream().await?;
-            let Some(half) = &mut self.half else { continue };
+            let (half, again) = (&mut self.half, &mut self.again);
+            let Some(half) = half else { continue };
+            let reading = async {
+                skip(half, again).await?;
+                half.read().await
+            };
             let read = tokio::select! {
                 biased;
-                read = half.read() => Some(read),
+                read = reading => Some(read),
                 () = carrier.replaced(stream) => None,
             };
             match read {
@@ -459,6 +468,14 @@ impl Incoming {
         }
         Ok(self.stream)
     }
+}
+
+/// Reads over what comes once more.
+async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), LineError> {
+    while *again > 0 {
+        *again -= half.skip(*again).await?;
+    }
+    Ok(())
 }
 
 /// The plaintext of a record.
@@ -570,8 +587,8 @@ mod tests {
                         record.push_data(*length, |b| { b.fill(n as u8); Ok::<_, ()>(b.len()) }).unwrap();
                         out.send(record).await.unwrap();
                     }
-                    let mut sent = out.send_last(Record::of(&DoneAck {}).unwrap()).await.unwrap();
-                    sent.meanwhile(std::future::pending::<()>()).await;
+                    let mut leaving = out.end(Record::of(&DoneAck {}).unwrap()).unwrap();
+                    leaving.meanwhile(std::future::pending::<()>()).await;
                 };
                 let cutting = async {
                     for (yields, behind) in &cuts {
@@ -604,10 +621,53 @@ mod tests {
         }
     }
 
+    /// What this end has told is a little older than what it has, and what it has is all but the finish.
+    #[tokio::test]
+    async fn what_comes_once_more_before_the_finish_is_read_over() {
+        let (pair, mut out, mut incoming, mut opener) = Pair::new();
+        let sending = async {
+            out.send(Record::of(&DoneAck {}).unwrap()).await.unwrap();
+            out.seal(Record::of(&DoneAck {}).unwrap(), true).unwrap(); // without the finish
+            out.flush().await.unwrap();
+        };
+        sending.await;
+        incoming.opened(&mut opener).await.unwrap().unwrap();
+        let opening = incoming.opened(&mut opener);
+        let replacing = async {
+            tokio::task::yield_now().await; // the last record is here now
+            pair.replace(10);
+            out.ended = true;
+            out.meanwhile(std::future::pending::<()>()).await;
+        };
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = replacing => unreachable!(),
+        };
+        assert!(opened.unwrap().is_some());
+        assert!(incoming.opened(&mut opener).await.unwrap().is_none());
+    }
+
+    /// Of what the other end has and has acknowledged, the stream of the moment may have to bring some once more.
+    #[test]
+    fn what_is_acknowledged_stays_until_it_is_sent_again() {
+        let carrier = Carrier::new();
+        carrier.keep(Bytes::from_static(b"01234")).unwrap();
+        carrier.keep(Bytes::from_static(b"56789")).unwrap();
+        carrier.kept(0).unwrap();
+        carrier.kept(5).unwrap();
+        let [one, _] = duplex();
+        carrier.attach(one.0, one.1, 3, 0).unwrap();
+        carrier.acknowledge(10).unwrap();
+        assert_eq!(carrier.kept(3).unwrap(), "34");
+        assert_eq!(carrier.kept(5).unwrap(), "56789");
+        assert!(carrier.kept(3).is_err(), "gone");
+    }
+
     #[test]
     fn what_was_never_sent_cannot_be_acknowledged() {
         let carrier = Carrier::new();
         carrier.keep(Bytes::from_static(b"0123456789")).unwrap();
+        carrier.kept(0).unwrap();
         assert!(carrier.acknowledge(11).is_err());
         carrier.acknowledge(4).unwrap();
         assert_eq!(carrier.kept(4).unwrap(), "456789");

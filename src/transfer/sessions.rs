@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::Notify,
+    sync::watch,
     time::{Instant, sleep},
 };
 
@@ -35,7 +38,10 @@ struct Live {
     /// The highest number of a question that was answered.
     number: Mutex<u64>,
     broken_since: Mutex<Option<Instant>>,
-    give_way: Notify,
+    /// Another receiver wants its place, until it has a stream again.
+    gives_way: watch::Sender<bool>,
+    /// Whether it has one of the downloads that the share allows.
+    has_place: AtomicBool,
     /// What its receiver comes back with is called.
     receiver: [u8; 16],
 }
@@ -52,12 +58,13 @@ impl Sessions {
             attaching: session.attaching.clone(),
             number: Mutex::new(0),
             broken_since: Mutex::new(None),
-            give_way: Notify::new(),
+            gives_way: watch::Sender::new(false),
+            has_place: AtomicBool::new(false),
             receiver,
         });
         for older in self.lock().values().filter(|older| older.receiver == receiver) {
             older.carrier.breaks(LineError::Lost(Lost::Locally));
-            older.give_way.notify_one();
+            older.gives_way.send_replace(true);
         }
         self.lock().insert(live.attaching.id(), Arc::clone(&live));
         Entered { sessions: Arc::clone(self), live }
@@ -75,17 +82,23 @@ impl Sessions {
             return Err(send);
         };
         if send.say(&answer).await.is_ok() {
-            let _ = live.carrier.attach(send, recv, question.received, answer.received); // it was possible just now
+            let number = live.lock_number();
+            if *number == question.number {
+                let _ = live.carrier.attach(send, recv, question.received, answer.received); // it was possible just now
+            }
         }
         Ok(())
     }
 
-    /// Ends the session that has waited longest for another stream; `false` where none has for long.
-    pub(super) fn make_room(&self) -> bool {
+    /// Ends the session that has waited longest for another stream, one with a place where a place is wanted; `false` where
+    /// none has for long.
+    pub(super) fn make_room(&self, of_a_place: bool) -> bool {
         let sessions = self.lock();
-        let waiting = sessions.values().filter_map(|live| live.broken_since().map(|since| (since, live)));
+        let counts = |live: &&Arc<Live>| !of_a_place || live.has_place.load(Ordering::Relaxed);
+        let waiting = sessions.values().filter(counts);
+        let waiting = waiting.filter_map(|live| live.broken_since().map(|since| (since, live)));
         let longest = waiting.min_by_key(|(since, _)| *since).filter(|(since, _)| since.elapsed() >= GIVES_WAY_AFTER);
-        longest.map(|(_, live)| live.give_way.notify_one()).is_some()
+        longest.map(|(_, live)| live.gives_way.send_replace(true)).is_some()
     }
 
     /// Whether there is any.
@@ -102,13 +115,17 @@ impl Live {
     /// The answer to a question that is the receiver's, new, and possible.
     fn answer(&self, question: &Attach) -> Option<Attached> {
         self.attaching.verify_question(question.number, question.received, &question.tag).ok()?;
-        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = self.lock_number();
         if question.number <= *number || !self.carrier.is_possible(question.received) {
             return None;
         }
         *number = question.number;
         let received = self.carrier.received();
         Some(Attached { received, tag: self.attaching.answer(&question.tag, received) })
+    }
+
+    fn lock_number(&self) -> MutexGuard<'_, u64> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn broken_since(&self) -> Option<Instant> {
@@ -127,6 +144,11 @@ pub(super) struct Entered {
 }
 
 impl Entered {
+    /// The session has one of the downloads that the share allows.
+    pub(super) fn has_place(&self) {
+        self.live.has_place.store(true, Ordering::Relaxed);
+    }
+
     /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
     /// time when it begins to wait.
     pub(super) async fn abandoned(&self, waits: impl Fn(&LineError)) -> LineError {
@@ -137,10 +159,15 @@ impl Entered {
             }
             waits(&why);
             self.live.set_broken(Some(Instant::now()));
+            let mut given_way = self.live.gives_way.subscribe();
+            let gives_way = async { drop(given_way.wait_for(|gives_way| *gives_way).await) }; // its sender lives in here
             tokio::select! {
                 biased;
-                () = self.live.carrier.mended() => self.live.set_broken(None),
-                () = self.live.give_way.notified() => return why,
+                () = self.live.carrier.mended() => {
+                    self.live.set_broken(None);
+                    self.live.gives_way.send_replace(false);
+                }
+                () = gives_way => return why,
                 () = sleep(OUTLIVES) => return why,
             }
         }

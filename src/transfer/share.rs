@@ -19,16 +19,16 @@ use super::{
     Events,
     again::{SILENT, Tries},
     budget::Budget,
+    door,
     failure::cut,
     places::{Place, Places},
     registration::{Registration, Return},
-    serve::serve,
     sessions::Sessions,
 };
 use crate::{
     code::{Code, Secret, Slot},
     crypto::ShareKey,
-    disk::{Readings, Source},
+    disk::Source,
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
@@ -39,10 +39,13 @@ use crate::{
 /// Receivers served at the same time; more are told to come back.
 const AT_ONCE: usize = 256;
 
+/// Streams at the same time whose receivers have not proved themselves; more are told to come back.
+const STRANGERS: usize = 256;
+
 /// Receivers that come back and have not proved themselves, at the same time: they cost no guess.
 const UNPROVED: usize = 16;
 
-/// A scan this young is offered as it is; an older one is made anew, so that each download gets the present state.
+/// Each download gets the present state: a scan is offered again only for as long as it took, and no longer than this.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// How long an end waits for the receivers to be told.
@@ -76,18 +79,26 @@ pub struct Share {
     events: Events,
     /// For the records of all downloads.
     buffers: Buffers,
-    /// Files that several downloads read at the same time, whichever scan they know them by.
-    readings: Readings,
-    /// The last scan and when it was made; none where it is known to be out of date.
-    latest: Mutex<Option<(Arc<Source>, Instant)>>,
+    /// The last scan, and until when it counts as the present state. Locked while another one is made.
+    latest: tokio::sync::Mutex<(Arc<Source>, Instant)>,
     places: Places,
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     unproved: Semaphore,
+    /// Bytes that all sessions keep until they are acknowledged.
+    kept: Arc<AtomicU64>,
     /// Receivers so far.
     numbers: AtomicU64,
     sessions: Arc<Sessions>,
+}
+
+/// Where receivers find the share.
+struct AtRelay {
+    registration: Registration,
+    /// Keeps the socket of a later connection open.
+    connected: Option<Connected>,
 }
 
 /// Whether a share takes receivers.
@@ -112,12 +123,13 @@ impl Share {
             budget,
             events,
             buffers: Buffers::default(),
-            readings: source.readings(),
-            latest: Mutex::new(Some((Arc::new(source), Instant::now()))),
+            latest: tokio::sync::Mutex::new((Arc::new(source), Instant::now())),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
+            strangers: Arc::new(Semaphore::new(STRANGERS)),
             unproved: Semaphore::new(UNPROVED),
+            kept: Arc::default(),
             numbers: AtomicU64::new(0),
             sessions: Arc::default(),
         })
@@ -130,30 +142,34 @@ impl Share {
     /// too often.
     pub async fn run(
         self: &Arc<Self>,
-        mut registration: Registration,
+        registration: Registration,
         back: Return,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
         tokio::pin!(interrupt);
         let mut running = JoinSet::new();
-        let mut connected = None; // keeps the socket of a later connection open
-        let answering = async {
-            loop {
-                let lost = self.answer(&registration.connection, &mut running).await;
-                registration.connection.close();
-                let (next, over) = self.come_back(&back, registration.ticket(), lost).await;
-                registration = next;
-                connected = Some(over);
-            }
-        };
-        let reason = tokio::select! {
-            never = answering => never,
+        let mut place = AtRelay { registration, connected: None };
+        let mut reason = tokio::select! {
+            () = self.answer_all(&mut place, &back, &mut running) => Ok(StopReason::Interrupted), // not before it closes
             reason = self.end() => reason,
             () = &mut interrupt => self.interrupted(),
         };
-        registration.end().await;
         self.phase.send_replace(Phase::Closing);
-        let connection = registration.connection.clone();
+        let may_finish = match &reason {
+            Ok(reason) => *reason != StopReason::Interrupted,
+            Err(e) => e.kind() == Kind::Refused, // the code is good no more; who is in has proved to know it
+        };
+        if may_finish {
+            // The slot is given back when nobody needs it to come back any more.
+            tokio::select! {
+                () = self.answer_all(&mut place, &back, &mut running) => {}
+                () = &mut interrupt => reason = self.interrupted(),
+            }
+        }
+        let AtRelay { mut registration, connected } = place;
+        registration.end().await;
+        self.phase.send_replace(Phase::Ending);
+        let connection = registration.connection;
         let turning_away = async {
             // The relay may have opened a stream before it heard of the end.
             while let Ok((mut send, _)) = connection.accept().await {
@@ -161,25 +177,38 @@ impl Share {
             }
             std::future::pending().await
         };
-        let reason = match reason {
-            Ok(reason) if reason != StopReason::Interrupted => tokio::select! {
-                never = turning_away => never,
-                () = finish(&mut running) => Ok(reason),
-                () = &mut interrupt => self.interrupted(),
-            },
-            other => other,
-        };
-        self.phase.send_replace(Phase::Ending);
-        let _ = timeout(GOODBYE, finish(&mut running)).await;
+        tokio::select! {
+            never = turning_away => never,
+            _ = timeout(GOODBYE, finish(&mut running)) => {}
+        }
         if let Some(connected) = connected {
             Connected::close(connected).await;
         }
         reason
     }
 
-    /// Serves each stream that the relay opens, until the connection is lost; while a session lives, a line that is
-    /// silent counts as lost.
-    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Lost {
+    /// Answers receivers over one connection after another, until the share closes and nobody is left.
+    async fn answer_all(self: &Arc<Self>, place: &mut AtRelay, back: &Return, running: &mut JoinSet<()>) {
+        let mut tries = Tries::new(back.dialer.clone(), self.events.clone(), false);
+        while let Some(lost) = self.answer(&place.registration.connection, running).await {
+            place.registration.connection.close();
+            let ticket = place.registration.ticket().to_vec();
+            tokio::select! {
+                back = self.come_back(back, &mut tries, ticket, lost) => *place = back,
+                () = self.is_deserted(running) => return,
+            }
+        }
+    }
+
+    /// Completes when the share closes and nobody is left.
+    async fn is_deserted(&self, running: &mut JoinSet<()>) {
+        self.closing().await;
+        finish(running).await;
+    }
+
+    /// Serves each stream that the relay opens, until the connection is lost, or the share closes and nobody is left. While
+    /// a session lives, a line that is silent counts as lost.
+    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Option<Lost> {
         let silent = async {
             loop {
                 let lost = connection.silent(SILENT).await;
@@ -189,30 +218,33 @@ impl Share {
             }
         };
         tokio::pin!(silent);
-        loop {
+        while !(self.is_closing() && running.is_empty()) {
             let stream = tokio::select! {
                 stream = connection.accept() => stream,
                 Some(_) = running.join_next() => continue,
-                lost = &mut silent => return lost,
+                lost = &mut silent => return Some(lost),
             };
             let stream = match stream {
                 Ok(stream) => stream,
-                Err(LineError::Lost(lost)) => return lost,
-                Err(_) => return Lost::TimedOut, // streams are accepted or the connection is lost
+                Err(LineError::Lost(lost)) => return Some(lost),
+                Err(_) => return Some(Lost::TimedOut), // streams are accepted or the connection is lost
             };
             let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-            running.spawn(serve(Arc::clone(self), number, stream));
+            running.spawn(door::open(Arc::clone(self), number, stream));
         }
+        None
     }
 
     /// Tries until the share has its slot again.
-    async fn come_back(&self, back: &Return, ticket: &[u8], lost: Lost) -> (Registration, Connected) {
+    async fn come_back(&self, back: &Return, tries: &mut Tries, ticket: Vec<u8>, lost: Lost) -> AtRelay {
         let mut reason = cut(&lost.into());
-        let mut tries = Tries::new(&back.dialer, &self.events, !self.sessions.is_empty());
+        let is_busy = || !self.sessions.is_empty();
+        tries.set_busy(is_busy());
+        tries.begin(false).await;
         loop {
             tries.next(&reason);
-            let connected = tries.connect(reason).await;
-            let ticket = Some(ticket.to_vec()).filter(|ticket| !ticket.is_empty());
+            let connected = tries.connect(reason, is_busy).await;
+            let ticket = Some(ticket.clone()).filter(|ticket| !ticket.is_empty());
             match Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await {
                 Ok(registration) => {
                     self.take_slot(registration.slot());
@@ -221,11 +253,11 @@ impl Share {
                     for event in (back.registered)(&code, &key, registration.ticket()) {
                         self.events.report(event).await;
                     }
-                    return (registration, connected);
+                    return AtRelay { registration, connected: Some(connected) };
                 }
                 Err(e) => reason = e,
             }
-            tries.set_busy(!self.sessions.is_empty());
+            tries.set_busy(is_busy());
             tries.wait().await;
         }
     }
@@ -273,22 +305,23 @@ impl Share {
 
     /// What is shared, as it is now.
     pub(super) async fn source(&self) -> Result<Arc<Source>> {
-        if let Some((source, at)) = &*self.lock_latest()
-            && at.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(source));
+        let mut latest = self.latest.lock().await;
+        let (before, good_until) = &*latest;
+        if Instant::now() < *good_until {
+            return Ok(Arc::clone(before));
         }
-        let (paths, name, id) = (self.settings.paths.clone(), self.settings.name.clone(), self.id);
-        let scanned = spawn_blocking(move || Source::scan(&paths, name.as_deref(), id)).await;
-        let scanned = scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??;
-        let source = Arc::new(scanned.reading_with(self.readings.clone()));
-        *self.lock_latest() = Some((Arc::clone(&source), Instant::now()));
+        let (before, name, began) = (Arc::clone(before), self.settings.name.clone(), Instant::now());
+        let scanned = spawn_blocking(move || before.scan_again(name.as_deref())).await;
+        let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
+        // So that who comes again and again keeps the disk busy for half of the time at the most.
+        let good_for = began.elapsed().min(FRESH);
+        *latest = (Arc::clone(&source), Instant::now() + good_for);
         Ok(source)
     }
 
     /// A file was not as it was scanned: the next receiver gets a scan of its own.
-    pub(super) fn has_changed(&self) {
-        *self.lock_latest() = None;
+    pub(super) async fn has_changed(&self) {
+        self.latest.lock().await.1 = Instant::now();
     }
 
     /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
@@ -298,22 +331,28 @@ impl Share {
             return None;
         }
         match self.places.take() {
-            None if has_come_back || self.sessions.make_room() => {
+            None if has_come_back || self.sessions.make_room(true) => {
                 timeout(GIVING_WAY, self.places.next_free()).await.ok()
             }
             taken => taken,
         }
     }
 
-    /// Takes one of the sessions that this process has at a time; `None` when none is free.
-    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    /// Takes one of the sessions that this process has at a time; `None` when none is free. As with places, one that has been
+    /// away for long gives way, and the older one of who has come back.
+    pub(super) async fn permit(&self, has_come_back: bool) -> Option<OwnedSemaphorePermit> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Some(permit),
-            Err(_) if self.sessions.make_room() => {
+            Err(_) if has_come_back || self.sessions.make_room(false) => {
                 timeout(GIVING_WAY, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
             }
             Err(_) => None,
         }
+    }
+
+    /// Takes one of the streams whose receivers have not proved themselves; `None` when none is free.
+    pub(super) fn stranger(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.strangers).try_acquire_owned().ok()
     }
 
     /// Ends the share if its code was tried too often.
@@ -326,6 +365,16 @@ impl Share {
     /// Completes when no receiver can accept any more.
     pub(super) async fn closing(&self) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Open).await; // the channel lives in the share
+    }
+
+    /// Whether no receiver can accept any more.
+    pub(super) fn is_closing(&self) -> bool {
+        *self.phase.borrow() != Phase::Open
+    }
+
+    /// Bytes that all sessions keep until they are acknowledged.
+    pub(super) fn kept(&self) -> &Arc<AtomicU64> {
+        &self.kept
     }
 
     /// Completes when running downloads must end too.
@@ -365,10 +414,6 @@ impl Share {
 
     fn lock_code(&self) -> MutexGuard<'_, (Code, ShareKey)> {
         self.code.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_latest(&self) -> MutexGuard<'_, Option<(Arc<Source>, Instant)>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -192,6 +192,8 @@ pub enum AlertReason {
     Malformed,
     /// The session that is to go on is not known here: this process never had it, or gave it up.
     NoSession,
+    /// The sender has a trouble of its own, of which it tells its user.
+    Unable,
 }
 
 /// What stands before the entries of the manifest.

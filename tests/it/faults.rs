@@ -156,16 +156,3 @@ fn a_killed_process_leaves_its_state_usable() {
     let sender = world.send(&[&file]).via(&relay).share();
     world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);
 }
-
-#[test]
-fn a_share_whose_time_is_up_waits_for_nobody_to_come_back() {
-    let world = World::new();
-    sparse(&world.path("big"), BIG);
-    let relay = world.relay();
-    let mut sender = world.send(&[&world.path("big")]).via(&relay).args(&["--expire", "2s"]).share();
-    let receiver = world.recv(sender.code(), &world.path("in")).via(&relay).args(&["--limit-down", "5MB"]).start();
-    sender.process.wait_for("download_started");
-    receiver.signal(Signal::KILL);
-    assert_eq!(sender.process.wait_for("download_failed")["kind"], "network");
-    assert_eq!(sender.process.end().expect(0).event("stopped")["reason"], "expired");
-}

@@ -282,7 +282,7 @@ async fn no_credit_no_content() {
         _ = incoming.opened(&mut opener) => panic!("more than the window came"),
         () = scene.assert_alive() => {} // a whole download beside it
     }
-    let _half = out.send_last(Record::of(&done(Outcome::Failed)).unwrap()).await.unwrap();
+    out.end(Record::of(&done(Outcome::Failed)).unwrap()).unwrap().delivered().await;
     let ended = within("the end", incoming.opened(&mut opener)).await.err();
     assert!(matches!(ended, Some(SessionError::Line(LineError::Ended(_)))), "{ended:?}");
     scene.sender.event("download_failed").await;
@@ -305,7 +305,7 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     };
     within("the content", last).await;
     let Crook { session: Established { out, incoming, opener, .. }, _line } = crook;
-    let _half = out.send_last(Record::of(&done(Outcome::Ok)).unwrap()).await.unwrap();
+    out.end(Record::of(&done(Outcome::Ok)).unwrap()).unwrap().delivered().await;
     let heard = hear(incoming, opener).await.unwrap();
     assert!(heard.acknowledged);
     let finished = scene.sender.event("download_finished").await;

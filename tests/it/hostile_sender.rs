@@ -126,7 +126,9 @@ impl Crook {
 async fn goodbye(mut session: Established) {
     while let Some(said) = said(&mut session).await {
         if matches!(said, Said::Done(_)) {
-            let _ = session.out.send_last(Record::of(&DoneAck {}).unwrap()).await;
+            if let Ok(mut leaving) = session.out.end(Record::of(&DoneAck {}).unwrap()) {
+                leaving.delivered().await;
+            }
             return;
         }
     }
@@ -448,7 +450,7 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
                 if !early {
                     requested(&mut session).await;
                 }
-                session.out.send_last(Record::of(&failure).unwrap()).await.unwrap().delivered().await;
+                session.out.end(Record::of(&failure).unwrap()).unwrap().delivered().await;
             };
             let target = crook.stage.target();
             let downloading = crook.stage.recv_with(crook.relay.addr(), code.as_str(), target, options);
@@ -522,7 +524,7 @@ async fn an_end_before_the_end_is_a_cut() {
                 requested(&mut session).await;
             }
             if with_finish {
-                session.out.send_last(harmless()).await.unwrap().delivered().await;
+                session.out.end(harmless()).unwrap().delivered().await;
             } else {
                 drop(session.out); // resets what was written
             }

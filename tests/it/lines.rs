@@ -13,6 +13,7 @@
 
 mod clocks;
 mod congestion;
+mod endings;
 mod memory;
 mod outages;
 mod pipes;

@@ -44,7 +44,7 @@ pub(crate) struct World {
     addr: RelayAddr,
     pin: Pin,
     config: relay::Config,
-    serving: RefCell<Serving>,
+    serving: RefCell<Option<Serving>>,
     receivers: RefCell<Vec<Host>>,
     tuning: Tuning,
 }
@@ -67,7 +67,7 @@ impl World {
         let addr = RelayAddr::from(SocketAddr::new(host.ip(), PORT));
         let tickets = Tickets::new(identity.derive("tickets"));
         let config = relay::Config { tickets, journal: Some(Journal::new(state)), ..config };
-        let serving = RefCell::new(serve(network, &host, &identity, &config, tuning));
+        let serving = RefCell::new(Some(serve(network, &host, &identity, &config, tuning)));
         let network = network.clone();
         let (pin, receivers) = (identity.pin(), RefCell::default());
         Self { network, scratch, host, addr, pin, config, serving, receivers, tuning }
@@ -81,7 +81,8 @@ impl World {
     /// Starts the relay again after it was killed, with the files that it has kept.
     pub(crate) fn start_relay(&self) {
         let identity = Identity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
-        *self.serving.borrow_mut() = serve(&self.network, &self.host, &identity, &self.config, self.tuning);
+        let serving = serve(&self.network, &self.host, &identity, &self.config, self.tuning);
+        *self.serving.borrow_mut() = Some(serving);
     }
 
     /// Shares files from a new host, which has this way to the relay.
@@ -155,7 +156,13 @@ impl World {
 
     /// Ends the relay: it says goodbye to whoever is connected.
     pub(crate) async fn stop(self) {
-        let (stop, serving) = self.serving.into_inner();
+        self.end_relay().await;
+    }
+
+    /// The same while others are still at it.
+    pub(crate) async fn end_relay(&self) {
+        let serving = self.serving.borrow_mut().take();
+        let (stop, serving) = serving.unwrap();
         let _ = stop.send(());
         serving.await.unwrap().unwrap();
     }

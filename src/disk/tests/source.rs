@@ -247,11 +247,44 @@ fn many_folders_do_not_use_up_the_handles() {
     let last = source.manifest().entries().len() - 1;
     assert_eq!(read_all(&source, last).unwrap(), b"x");
     fs::rename(&folders[99], home.at("src/away")).unwrap();
-    home.link("away", "src/99");
+    for target in ["away", "98"] {
+        home.link(target, "src/99");
+        assert_eq!(source.open(last).unwrap_err().kind(), Kind::Transfer);
+        fs::remove_file(home.at("src/99")).unwrap();
+    }
+    fs::rename(home.at("src/away"), &folders[99]).unwrap();
     assert_eq!(read_all(&source, last).unwrap(), b"x");
-    fs::remove_file(home.at("src/99")).unwrap();
-    home.link("98", "src/99");
-    assert_eq!(source.open(last).unwrap_err().kind(), Kind::Transfer);
+}
+
+/// Who can write to the folder that holds what is shared must not read more by that than what is shared.
+#[test]
+fn what_was_named_and_becomes_a_link_is_not_followed() {
+    let home = Home::new();
+    home.file("src/t/f", "1234");
+    home.file("src/g", "1234");
+    home.file("victim/f", "secret");
+    home.link("src/g", "as-typed");
+    let source = scan(&[home.at("src/t"), home.at("as-typed")]).unwrap();
+    assert_eq!(source.scan_again(None).unwrap().manifest().entries().len(), 3);
+    let refused = || source.scan_again(None).unwrap_err();
+    for (path, target) in [("src/t", "../victim"), ("src/g", "../victim/f")] {
+        fs::rename(home.at(path), home.at("away")).unwrap();
+        home.link(target, path);
+        says(&refused(), &["has become a link"]);
+        fs::remove_file(home.at(path)).unwrap();
+        fs::rename(home.at("away"), home.at(path)).unwrap();
+    }
+    // A link on the way to it.
+    fs::rename(home.at("src"), home.at("away")).unwrap();
+    home.link("away", "src");
+    says(&refused(), &["has become a link"]);
+    fs::remove_file(home.at("src")).unwrap();
+    fs::rename(home.at("away"), home.at("src")).unwrap();
+    // The link that the user named leads elsewhere since: what it led to is what is shared.
+    fs::remove_file(home.at("as-typed")).unwrap();
+    home.link("victim/f", "as-typed");
+    let again = source.scan_again(None).unwrap();
+    assert_eq!(read_all(&again, index_of(again.manifest(), "as-typed")).unwrap(), b"1234");
 }
 
 fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {

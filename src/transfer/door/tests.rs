@@ -1,12 +1,21 @@
+use tokio::time::Instant;
+
 use super::*;
 use crate::{
     code::{Code, Secret, Slot},
     manifest::ShareId,
-    net::transport::duplex,
-    transfer::{Budget, Events, Settings, SystemClock, handshake::Initiator},
+    net::{LineError, transport::duplex},
+    transfer::{
+        Budget, Events, Settings, Source, SystemClock,
+        handshake::{Established, Initiator},
+        serve::STUCK,
+    },
     wire::{
-        frame,
-        peer::{Alert, Attached, INITIAL_CREDIT, MAX_EARLY_MANIFEST},
+        Frame, frame,
+        peer::{
+            Alert, Attached, Credit, Done, DoneAck, Failure, FailureReason, INITIAL_CREDIT, MAX_EARLY_MANIFEST,
+            Outcome, Request,
+        },
     },
 };
 
@@ -25,10 +34,10 @@ fn share_of(files: usize, home: &std::path::Path) -> Arc<Share> {
 /// A receiver whose session is proved, and the task that serves it.
 async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, tokio::task::JoinHandle<()>) {
     let [(mut send, recv), far] = duplex();
-    let serving = tokio::spawn(serve(Arc::clone(share), number, far));
+    let serving = tokio::spawn(open(Arc::clone(share), number, far));
     let initiator = Initiator::new(&share.code().0).unwrap();
     let mut bytes = Vec::new();
-    frame::encode(&FromRelay {}, &mut bytes).unwrap();
+    frame::encode(&Incoming {}, &mut bytes).unwrap();
     bytes.extend_from_slice(initiator.hello());
     send.write(bytes.into()).await.unwrap();
     (initiator.finish(send, recv).await.unwrap(), serving)
@@ -49,7 +58,8 @@ async fn credit_may_come_together_with_the_confirmation() {
         let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
         out.send(Record::of(&credit).unwrap()).await.unwrap();
         let done = Done { outcome: Outcome::Listed, message: String::new() };
-        let _half = out.send_last(Record::of(&done).unwrap()).await.unwrap();
+        let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
+        leaving.delivered().await;
         let mut last = 0;
         while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
             last = Frame::split(&mut &record[..]).unwrap().kind;
@@ -92,10 +102,10 @@ impl Returning {
     async fn new(home: &std::path::Path) -> Self {
         let share = share_of(700, home);
         let [(mut send, recv), far] = duplex();
-        tokio::spawn(serve(Arc::clone(&share), 1, far));
+        tokio::spawn(open(Arc::clone(&share), 1, far));
         let initiator = Initiator::returning(&share.code().0).unwrap();
         let mut bytes = Vec::new();
-        frame::encode(&FromRelay {}, &mut bytes).unwrap();
+        frame::encode(&Incoming {}, &mut bytes).unwrap();
         bytes.extend_from_slice(initiator.hello());
         send.write(bytes.into()).await.unwrap();
         let mut session = initiator.finish(send, recv).await.unwrap();
@@ -116,8 +126,8 @@ impl Returning {
     /// Asks over a new stream: the answer, and the stream.
     async fn ask(&self, question: &Attach) -> (u8, (SendHalf, RecvHalf)) {
         let [(mut send, mut recv), far] = duplex();
-        tokio::spawn(serve(Arc::clone(&self.share), 2, far));
-        send.say(&FromRelay {}).await.unwrap();
+        tokio::spawn(open(Arc::clone(&self.share), 2, far));
+        send.say(&Incoming {}).await.unwrap();
         send.say(question).await.unwrap();
         let answer = recv.read_frame(4_096).await.unwrap().frame().kind;
         (answer, (send, recv))
@@ -147,10 +157,61 @@ async fn only_its_receiver_goes_on_with_a_session() {
     receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
     let Established { out, mut incoming, mut opener, .. } = receiver.session;
     let done = Done { outcome: Outcome::Listed, message: String::new() };
-    let _sent = out.send_last(Record::of(&done).unwrap()).await.unwrap();
+    let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
+    leaving.delivered().await;
     let mut last = 0;
     while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
         last = Frame::split(&mut &record[..]).unwrap().kind;
     }
     assert_eq!(last, DoneAck::TYPE);
+}
+
+/// A stream whose first words are these.
+async fn stranger(share: &Arc<Share>, number: u64, hello: &[u8]) -> (SendHalf, RecvHalf) {
+    let [(mut send, recv), far] = duplex();
+    tokio::spawn(open(Arc::clone(share), number, far));
+    let mut bytes = Vec::new();
+    frame::encode(&Incoming {}, &mut bytes).unwrap();
+    bytes.extend_from_slice(hello);
+    send.write(bytes.into()).await.unwrap();
+    (send, recv)
+}
+
+/// After a restart of the sender all its receivers come back at once.
+#[tokio::test]
+async fn many_come_back_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let share = share_of(3, home.path());
+    let (code, key) = share.code();
+    let mut streams = Vec::new();
+    for number in 0..40 {
+        let resumption = key.welcome(share.id().as_bytes());
+        let initiator = Initiator::resuming(code.slot(), &resumption, true).unwrap();
+        let (send, recv) = stranger(&share, number, initiator.hello()).await;
+        streams.push((initiator, send, recv));
+    }
+    for (initiator, send, recv) in streams {
+        initiator.finish(send, recv).await.unwrap();
+    }
+}
+
+/// Whoever knows the slot only is nobody for whom a receiver gives way that has proved itself.
+#[tokio::test(start_paused = true)]
+async fn strangers_push_nobody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let receiver = Returning::new(home.path()).await;
+    let question = receiver.question(1, receiver.session.incoming.received(), |_| ());
+    let (answer, stream) = receiver.ask(&question).await;
+    assert_eq!(answer, Attached::TYPE);
+    drop(stream); // its line dies
+    sleep(Duration::from_secs(11)).await;
+    let slot = receiver.share.code().0.slot();
+    let mut streams = Vec::new();
+    for number in 10..310 {
+        let wrong = Code::new(slot, Secret::random(5).unwrap());
+        streams.push(stranger(&receiver.share, number, Initiator::new(&wrong).unwrap().hello()).await);
+    }
+    sleep(Duration::from_secs(3)).await;
+    let question = receiver.question(2, receiver.session.incoming.received(), |_| ());
+    assert_eq!(receiver.ask(&question).await.0, Attached::TYPE);
 }

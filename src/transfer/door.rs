@@ -1,0 +1,121 @@
+//! The door of a share: who comes in, at what price, and who is sent away.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::{
+    handshake::{Doors, NoSession, Returning, answer, first_frame, refuse, turn_away},
+    outline::Outline,
+    serve::{Serving, label},
+    session::Record,
+    share::Share,
+};
+use crate::{
+    error::Error,
+    event::Event,
+    net::{RecvHalf, SendHalf, transport::OwnedFrame},
+    processor::Aes,
+    wire::{
+        Message,
+        peer::{AlertReason, Attach, Hello, Mode, Welcome},
+        relay::{Incoming, code::ENDED},
+    },
+};
+
+/// The relay announces a receiver on a stream at once.
+const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A receiver takes itself for accepted as soon as the sender has proved itself. Where the share ends just then, the
+/// receiver's own proof may arrive this much later: who gives it is told of the end. So long is also waited for the first
+/// words of who comes when the share is about to end.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Answers a stream that the relay opened, to its end. Whatever goes wrong stays in here.
+pub(super) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
+    match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
+        Ok(Ok(frame)) if frame.frame().decode::<Incoming>().is_ok() => {}
+        _ => return,
+    }
+    let first = tokio::select! {
+        first = first_frame(&mut recv) => first,
+        () = async { share.closing().await; sleep(LATE).await } => return send.reset(ENDED),
+    };
+    match first {
+        Ok(first) if first.frame().kind == Attach::TYPE => attach(&share, &first, (send, recv)).await,
+        Ok(_) if share.is_closing() => send.reset(ENDED),
+        Ok(first) => greet(share, number, &first, (send, recv)).await,
+        Err(Some(alert)) => drop(refuse(send, alert, 0).await),
+        Err(None) => {}
+    }
+}
+
+/// Goes on with an older session over this stream.
+async fn attach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
+    let refused = match first.frame().decode() {
+        Ok(question) => share.sessions().attach(&question, stream).await,
+        Err(_) => Err(stream.0),
+    };
+    if let Err(send) = refused {
+        refuse(send, AlertReason::NoSession, 0).await;
+    }
+}
+
+/// A receiver says hello: what comes of it is a session, if it can prove itself.
+async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
+    let Ok(Hello { mode, .. }) = first.frame().decode() else {
+        refuse(send, AlertReason::Malformed, 0).await;
+        return;
+    };
+    let Some(stranger) = share.stranger() else { return turn_away(send).await };
+    let (code, key) = share.code();
+    let id = share.id();
+    let receiver = match mode {
+        Mode::Resume(receiver) => key.resumption(id.as_bytes(), receiver),
+        Mode::Code => key.welcome(id.as_bytes()),
+    };
+    let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
+    let (early, offer) = match offer {
+        Ok((mut outline, source)) => {
+            let welcome = Welcome { id: receiver.id, key: *receiver.key };
+            (outline.first(&welcome).unwrap_or_default(), Ok((outline, source)))
+        }
+        Err(e) => {
+            // What it says of paths here is not for others.
+            let message = format!("receiver {number} gets nothing: {}", e.message());
+            let hint = e.next_step().map(str::to_owned);
+            share.events().report(Event::Warning { kind: "source", message, hint }).await;
+            (Record::new(), Err(Error::new(e.kind(), "what is shared is gone or cannot be read")))
+        }
+    };
+    debug!("receiver {number} says hello");
+    let returning = Returning { resumption: &receiver, unproved: share.unproved() };
+    let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
+    let outcome = tokio::select! {
+        outcome = answer(Aes::here(), &doors, early, first, (send, recv)) => outcome,
+        () = async { share.closing().await; sleep(LATE).await } => return,
+    };
+    drop(stranger);
+    match outcome {
+        Ok(session) => {
+            let serving = Serving::new(share, number, session.carrier.clone());
+            serving.run(session, receiver.id, offer).await;
+        }
+        Err(NoSession::Unproved) => {
+            let guesses_left = share.budget().left();
+            share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
+            share.check_retired();
+        }
+        Err(NoSession::Retired) => share.check_retired(),
+        Err(NoSession::Disk(e)) => {
+            let message = format!("a receiver was turned away: {e}");
+            let hint = e.next_step().map(str::to_owned);
+            share.events().report(Event::Warning { kind: "state", message, hint }).await;
+        }
+        Err(NoSession::Broken) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
