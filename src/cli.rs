@@ -56,7 +56,7 @@ fn run_args(args: Args) -> u8 {
             Command::Send(args) => send::run(args, &mut console).await,
             Command::Recv(args) => recv::run(args, &mut console).await,
             Command::Relay(args) => relay::run(args, &mut console).await,
-            Command::Shares(args) => shares::run(args, &mut console),
+            Command::Shares(args) => shares::run(args, &mut console).await,
             Command::Parts(args) => parts::run(args, &mut console),
         };
         (console, outcome)

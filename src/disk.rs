@@ -40,7 +40,7 @@ use std::{fmt, io, path::Path};
 pub use self::{
     check::{Check, Waiting},
     clash::Clash,
-    groups::{GroupHash, count as group_count},
+    groups::{GROUP, GroupHash, count as group_count},
     leftovers::{Leftover, clear, leftovers},
     plan::Plan,
     reading::Readings,

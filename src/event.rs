@@ -59,6 +59,8 @@ pub enum Event {
         /// What happened to the line.
         reason: String,
     },
+    /// send: it has another line.
+    DownloadResumed(Download),
     /// send: the receiver has verified and named everything.
     DownloadFinished {
         /// Which download.
@@ -109,6 +111,11 @@ pub enum Event {
     },
     /// recv: everything is verified and named.
     Finished(Finished),
+    /// send, recv: a relay has not answered at once.
+    Connecting {
+        /// Which.
+        relay: String,
+    },
     /// send, recv: the line is dead, and another one is tried for.
     Reconnecting {
         /// Which try this is, from 1.

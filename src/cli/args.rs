@@ -73,7 +73,10 @@ Examples:
   qshare recv XKY9-7HQ2ME                 into the current folder, after a question
   qshare recv --list XKY9-7HQ2ME          only show what is offered
   qshare recv --yes --out ~/in \"qshare://relay.example/XKY9-7HQ2ME\"
-  QSHARE_CODE=XKY9-7HQ2ME qshare recv     keep the code out of the list of processes";
+  QSHARE_CODE=XKY9-7HQ2ME qshare recv     keep the code out of the list of processes
+
+What a broken download has left lies in .qshare-….part beside its target: the same command goes on with it, also when
+this machine, the sender's or the relay was started again meanwhile (see qshare parts --help).";
 
 /// The whole command line.
 #[derive(Parser)]
@@ -155,7 +158,7 @@ pub struct SendArgs {
     /// End after that time, such as 90s, 2h or 1day; running downloads may finish
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub expire: Option<Duration>,
-    /// Keep the code for that long after an end that was not on purpose; the same path gets it back
+    /// Keep the code for that long, such as 2h or 1week, after an end that was not on purpose: the same path gets it back
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     pub keep: Duration,
     /// Take a new code, even where the path has one
@@ -217,7 +220,7 @@ pub struct RecvArgs {
     /// Show everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,
-    /// Try for that long to get a dead line back; 0 fails at the first cut
+    /// Once a download has begun, wait that long for a dead line or a sender that is away, such as 90s or 1h; 0 fails at once
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_or_zero, help_heading = LINE)]
     pub retry_for: Duration,
     /// Take at most that much a second, such as 500kB or 2MiB

@@ -209,6 +209,11 @@ impl Listed {
         self.record.relay.as_deref()
     }
 
+    /// What takes its slot at the relay back.
+    pub(super) fn ticket(&self) -> Option<Vec<u8>> {
+        Some(self.record.ticket.clone()).filter(|ticket| !ticket.is_empty())
+    }
+
     pub(super) fn made(&self) -> u64 {
         self.record.made
     }
@@ -218,15 +223,24 @@ impl Listed {
         self.record.used.saturating_add(self.record.keep)
     }
 
-    /// Whether these words mean it: its code, its path, or the beginning of its id.
+    /// Whether these words mean it: its code, one of its paths, or the beginning of its id.
     pub(super) fn is_meant(&self, words: &str) -> bool {
         /// Fewer characters of an id are no name.
         const ABBREVIATED: usize = 4;
         let is_code = Code::parse(words).is_ok_and(|code| self.record.code() == Some(code));
-        let is_path = std::path::absolute(words).is_ok_and(|path| self.paths().contains(&path))
-            || std::fs::canonicalize(words).is_ok_and(|path| self.paths().contains(&path));
+        let is_path = ways_to(words).any(|path| self.paths().contains(&path));
         is_code || is_path || (words.len() >= ABBREVIATED && self.share().starts_with(&words.to_lowercase()))
     }
+
+    /// Whether this path is all of it.
+    pub(super) fn is_all(&self, words: &str) -> bool {
+        ways_to(words).any(|path| self.paths() == [path])
+    }
+}
+
+/// What a path may be kept as: where it leads, and where it would if links were not followed.
+fn ways_to(words: &str) -> impl Iterator<Item = PathBuf> {
+    [std::fs::canonicalize(words), std::path::absolute(words)].into_iter().flatten()
 }
 
 impl Record {

@@ -1,13 +1,43 @@
 //! Meeting relays: connections that check whom they lead to, and remember it.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+
 use super::buffers;
 use crate::{
     code::{RelayAddr, RelaySpec},
+    error::Error,
     event::Event,
-    net::{self, Dialer, KnownRelays, Tuning, trust::By},
+    net::{self, Dialer, Expect, KnownRelays, Tuning, trust::By},
     state::StateDir,
-    transfer::Events,
+    transfer::{Events, Registration},
 };
+
+/// Tells the relay of a kept share that this has ended, so that its receivers do not wait for it. Only a relay that is known
+/// is told, and only one that answers soon.
+pub(super) async fn give_back(state: &StateDir, addr: RelayAddr, ticket: Vec<u8>) {
+    const SOON: Duration = Duration::from_secs(2);
+    let spec = RelaySpec { addr, pin: None };
+    let expect = KnownRelays::new(state.clone()).expect(&spec);
+    let Some(expect) = expect.ok().filter(|expect| *expect != Expect::FirstContact) else { return };
+    let giving = async {
+        let connected = net::connect(std::slice::from_ref(&spec.addr), expect, Tuning::default()).await?;
+        Registration::ask(connected.connection.clone(), None, Some(ticket)).await?.end().await;
+        connected.close().await;
+        Ok::<_, Error>(())
+    };
+    let _ = timeout(SOON, giving).await; // it is forgotten here in any case
+}
+
+/// A relay that has not answered by then is worth a word, the first time.
+const SLOW: Duration = Duration::from_millis(1_500);
 
 /// What connects to a relay at one of these addresses: it must be whom `spec` and earlier contacts say. Reports what the
 /// user should know of a first contact.
@@ -19,11 +49,22 @@ pub(super) fn dialer(
     events: &Events,
 ) -> Dialer {
     let (state, spec, events) = (state.clone(), spec.clone(), events.clone());
+    let is_first = Arc::new(AtomicBool::new(true));
     Dialer::with(move || {
         let (state, addresses, spec, events) = (state.clone(), addresses.clone(), spec.clone(), events.clone());
+        let is_first = is_first.swap(false, Ordering::Relaxed);
         async move {
             let known = KnownRelays::new(state.clone());
-            let connected = net::connect(&addresses, known.expect(&spec)?, tuning).await?;
+            let expect = known.expect(&spec)?;
+            let slow = async {
+                sleep(if is_first { SLOW } else { Duration::MAX }).await;
+                events.report(Event::Connecting { relay: spec.addr.to_string() }).await;
+                std::future::pending().await
+            };
+            let connected = tokio::select! {
+                connected = net::connect(&addresses, expect, tuning) => connected?,
+                never = slow => never,
+            };
             known.remember(&spec.addr, &connected.verified)?;
             if connected.verified.by == By::FirstContact {
                 let message =

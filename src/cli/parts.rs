@@ -19,9 +19,14 @@ pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     if !args.clear {
         return console.show(&Event::Parts { parts: found.iter().map(|leftover| part(&dir, leftover)).collect() });
     }
-    for leftover in found.iter().filter(|leftover| !leftover.running) {
-        clear(&dir, leftover)?;
-        console.show(&Event::Cleared(part(&dir, leftover)))?;
+    for leftover in &found {
+        if leftover.running {
+            let message = format!("{} stays: a download is writing there", leftover.name);
+            console.show(&Event::Warning { kind: "running", message, hint: None })?;
+        } else {
+            clear(&dir, leftover)?;
+            console.show(&Event::Cleared(part(&dir, leftover)))?;
+        }
     }
     Ok(())
 }

@@ -59,8 +59,7 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         planned.decline().await;
         return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
     }
-    let finished = console.perform(async |events| planned.accept(&events, interrupted).await).await?;
-    console.show(&Event::Finished(finished))
+    console.perform(async |events| planned.accept(&events, interrupted).await).await.map(drop)
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {

@@ -69,6 +69,7 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
         (None, None) => SHORT,
     };
     let before = kept.filter(|code| code.secret().length() == length);
+    let old_ticket = held.ticket().filter(|_| before.is_none());
     if before.is_none() {
         held.renew();
     }
@@ -82,6 +83,11 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
             Some(before) if before != embedded.port() => events.report(other_port(before, embedded.port())).await,
             _ => held.set_port(embedded.port()),
         }
+    }
+    if old_ticket.is_some()
+        && let Ok(mut old) = Registration::ask(way.connected.connection.clone(), way.token(), old_ticket).await
+    {
+        old.end().await; // nobody needs to wait for the old code any more
     }
     let registration = Registration::ask(way.connected.connection.clone(), way.token(), held.ticket()).await?;
     let code = match before {

@@ -5,15 +5,18 @@ use super::{
     config,
     console::Console,
     kept::{Listed, Store},
+    meeting::give_back,
 };
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, Kept},
+    state::StateDir,
 };
 
 /// Lists the shares that are kept, or forgets some of them.
-pub(super) fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
-    let store = Store::open(&config::state()?)?;
+pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
+    let state = config::state()?;
+    let store = Store::open(&state)?;
     let kept = store.list();
     match args.command {
         None => {
@@ -21,13 +24,13 @@ pub(super) fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
         }
         Some(SharesCommand::Forget { all: true, .. }) => {
             for share in kept.iter().filter(|share| !share.running) {
-                forget(&store, share, console)?;
+                forget(&state, &store, share, console).await?;
             }
         }
         Some(SharesCommand::Forget { which, .. }) => {
             let meant = which.iter().map(|words| the_one(&kept, words)).collect::<Result<Vec<_>>>()?;
             for share in meant {
-                forget(&store, share, console)?;
+                forget(&state, &store, share, console).await?;
             }
         }
     }
@@ -36,7 +39,10 @@ pub(super) fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
 
 /// The share that is meant by these words.
 fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
-    let mut meant = kept.iter().filter(|share| share.is_meant(words));
+    let exact = kept.iter().filter(|share| share.is_all(words));
+    let others = kept.iter().filter(|share| share.is_meant(words));
+    let mut meant: Box<dyn Iterator<Item = _>> =
+        if exact.clone().count() == 1 { Box::new(exact) } else { Box::new(others) };
     match (meant.next(), meant.next()) {
         (Some(share), None) => Ok(share),
         (None, _) => Err(Error::new(Kind::NotFound, format!("no share is kept under “{words}”"))
@@ -46,8 +52,11 @@ fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
     }
 }
 
-fn forget(store: &Store, share: &Listed, console: &mut Console) -> Result<()> {
+async fn forget(state: &StateDir, store: &Store, share: &Listed, console: &mut Console) -> Result<()> {
     store.forget(share)?;
+    if let Some((relay, ticket)) = share.relay().and_then(|relay| relay.parse().ok()).zip(share.ticket()) {
+        give_back(state, relay, ticket).await;
+    }
     console.show(&Event::Forgotten(event(share)))
 }
 

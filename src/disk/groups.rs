@@ -21,7 +21,7 @@ use blake3::{
 use super::{check::Check, reading::read_at};
 
 /// Bytes of a group; the last one of a file is shorter.
-pub(super) const GROUP: u64 = 16 * 1024 * 1024;
+pub const GROUP: u64 = 16 * 1024 * 1024;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 * 1024;

@@ -344,6 +344,11 @@ async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result
         (_, Verdict::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
         (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
         (Err(quinn::ConnectionError::VersionMismatch), _) => Err(because("it speaks another version of QUIC")),
+        (Err(quinn::ConnectionError::ConnectionClosed(close)), _)
+            if close.error_code == quinn_proto::TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            Err(because("it takes nobody in now"))
+        }
         (Err(quinn::ConnectionError::ConnectionClosed(_)), _) => Err(because("what answers there is no qshare relay")),
         (Err(e), _) => Err(because(&crate::text::visible(&e.to_string()))),
         (Ok(_), Verdict::None) => Err(because("it did not show a certificate")),

@@ -8,9 +8,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::Events;
+use super::{Events, failure::silent};
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     event::Event,
     net::{Dialer, endpoint::Connected},
 };
@@ -18,8 +18,8 @@ use crate::{
 /// The longest wait between two tries while a download waits for them, before chance adds as much again at the most.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// The same while nobody waits.
-const IDLE: Duration = Duration::from_secs(30);
+/// The same while nobody is known to wait: a receiver may come at any time, and is told that there is no such code.
+const IDLE: Duration = Duration::from_secs(8);
 
 /// How long a line may be silent while a download runs.
 pub(super) const SILENT: Duration = Duration::from_millis(5_500);
@@ -34,6 +34,8 @@ pub(super) struct Tries {
     waits: ExponentialBackoff,
     busy: bool,
     made: u64,
+    /// Why the last one was made.
+    reason: Option<Error>,
     /// When the last good one was made.
     succeeded: Option<Instant>,
 }
@@ -41,7 +43,7 @@ pub(super) struct Tries {
 impl Tries {
     /// None yet; `busy` says whether a download waits for them.
     pub(super) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
-        Self { dialer, events, waits: waits(busy), busy, made: 0, succeeded: None }
+        Self { dialer, events, waits: waits(busy), busy, made: 0, reason: None, succeeded: None }
     }
 
     /// There is an outage, the first one or another. Where the last good try has brought something the first one of this is
@@ -60,8 +62,17 @@ impl Tries {
     /// The next try begins, because of this.
     pub(super) fn next(&mut self, reason: &Error) {
         self.made += 1;
+        self.reason = Some(reason.clone());
         let reason = reason.message().to_owned();
         self.events.mention(Event::Reconnecting { attempt: self.made, reason });
+    }
+
+    /// How it is told that they were all in vain.
+    pub(super) fn in_vain(&self, retry_for: Duration) -> Error {
+        let reason = self.reason.clone().unwrap_or_else(silent);
+        let tried = humantime::format_duration(retry_for);
+        Error::new(Kind::Network, format!("tried for {tried} in vain: {}", reason.message()))
+            .hint("the same command goes on with what is here, once the line or the sender is back")
     }
 
     /// Makes a connection, however long that takes; `is_busy` says whether a download waits for it. A try goes on while the
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_never_end() {
-        for (busy, longest) in [(true, 2), (false, 60)] {
+        for (busy, longest) in [(true, 2), (false, 16)] {
             let waits: Vec<_> = waits(busy).take(1_000).collect();
             assert_eq!(waits.len(), 1_000);
             assert!(waits[0] <= Duration::from_millis(200));

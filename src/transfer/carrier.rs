@@ -221,11 +221,17 @@ impl Carrier {
         self.break_if(why, |_| true);
     }
 
-    /// No other stream comes, and this one is not needed any more: who waits for one fails.
+    /// No other stream comes, and this one is no good any more: who uses it or waits for one fails.
     pub fn give_up(&self, why: LineError) {
         self.0.now.send_modify(|now| {
+            now.broken.get_or_insert_with(|| why.clone());
             now.over.get_or_insert(why);
         });
+    }
+
+    /// The other end has said its last word: the end of this stream is the end of the session.
+    pub(super) fn last_word(&self) {
+        self.0.now.send_modify(|now| now.outlives = false);
     }
 
     fn break_if(&self, why: LineError, condition: impl Fn(&Now) -> bool) {

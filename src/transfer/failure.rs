@@ -1,7 +1,5 @@
 //! What goes wrong between the ends, told as what it means to the person at this one.
 
-use std::time::Duration;
-
 use super::session::SessionError;
 use crate::{
     error::{Error, Kind},
@@ -16,6 +14,9 @@ use crate::{
         },
     },
 };
+
+/// A sender that was stopped in the middle or killed keeps its code, one that has ended on purpose does not.
+const IF_SHARED_AGAIN: &str = "if it is shared again, try the same command; else ask for a new code";
 
 /// Why the sender gives no session, as it says itself: a hint, since anybody between the ends can say it.
 pub(super) fn alerted(alert: &Alert) -> Error {
@@ -84,14 +85,7 @@ pub(super) fn early_cut(e: LineError) -> Error {
 }
 
 fn gone() -> Error {
-    Error::new(Kind::NotFound, "the sender is gone").hint("ask for a new code")
-}
-
-/// It was tried to come back for as long as it was to be.
-pub(super) fn in_vain(retry_for: Duration, reason: &Error) -> Error {
-    let tried = humantime::format_duration(retry_for);
-    Error::new(Kind::Network, format!("tried for {tried} in vain: {}", reason.message()))
-        .hint("the same command goes on with what is here, once the line or the sender is back")
+    Error::new(Kind::NotFound, "the sender is gone").hint(IF_SHARED_AGAIN)
 }
 
 /// A cut, told as what it means.
@@ -131,9 +125,7 @@ pub(super) fn failed(failure: &Failure) -> Error {
             .hint("start again to get the present state"),
         FailureReason::NoPlace => Error::new(Kind::Refused, format!("the sender refused: {said}"))
             .hint("if a running download fails, its place is free again: try later"),
-        FailureReason::Ended => {
-            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint("ask for a new code")
-        }
+        FailureReason::Ended => Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint(IF_SHARED_AGAIN),
         FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
             .hint("use the same version of qshare at both ends"),
         FailureReason::Waited => {
@@ -152,12 +144,13 @@ pub(super) fn stalled() -> Error {
 /// A relay's refusal as a user sees it.
 pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
     match reason {
-        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
-            .hint("the sender must be online: ask whether it still shares, and compare the first four characters"),
+        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code").hint(
+            "ask whether it is shared now, and compare the first four characters; who lost their line may be back soon",
+        ),
         Rejection::Token => {
             Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
         }
-        Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint("ask for a new code"),
+        Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(IF_SHARED_AGAIN),
         Rejection::Away => {
             Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").passing()
         }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::session::Record;
 use crate::{
-    disk::{Check, GroupHash, Source, SourceFile, Waiting, group_count},
+    disk::{Check, GROUP, GroupHash, Source, SourceFile, Waiting, group_count},
     error::{Error, Kind, Result},
     manifest::Entry,
     net::Buffers,
@@ -30,6 +30,8 @@ const FRAMES: usize = 64;
 pub(super) struct Wanted {
     files: Vec<u32>,
     bytes: Option<u64>,
+    /// Bytes that the receiver says it has.
+    there: u64,
     have: Having,
 }
 
@@ -65,7 +67,7 @@ impl Wanted {
     pub(super) fn new(source: &Source, request: &Request, have: Having) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;
-        let mut wanted = Self { files: Vec::new(), bytes: Some(0), have };
+        let mut wanted = Self { files: Vec::new(), bytes: Some(0), there: 0, have };
         for &(from, to) in &request.wanted {
             if from < end || to <= from || to as usize > entries.len() {
                 return Err(WireError::Malformed);
@@ -73,10 +75,18 @@ impl Wanted {
             end = to;
             for index in (from..to).filter(|i| entries[*i as usize].is_file()) {
                 wanted.files.push(index);
-                wanted.bytes = wanted.bytes.zip(entries[index as usize].size()).map(|(sum, size)| sum + size);
+                let size = entries[index as usize].size();
+                wanted.bytes = wanted.bytes.zip(size).map(|(sum, size)| sum + size);
+                let groups = wanted.have.0.get(&index).map_or(0, |groups| groups.len() as u64);
+                wanted.there += size.unwrap_or(0).min(groups * GROUP);
             }
         }
         Ok(wanted)
+    }
+
+    /// Bytes of them that the receiver says it has.
+    pub(super) fn there(&self) -> u64 {
+        self.there
     }
 
     /// The sum of their sizes, where all are known.

@@ -140,7 +140,7 @@ async fn drain(
                 }
             }
             Ok(Ok(None)) => {
-                carrier.give_up(LineError::Short); // the sender has said its last word
+                carrier.last_word();
                 return cut(&LineError::Short);
             }
             Ok(Err(e)) => return broken(&e),

@@ -17,7 +17,7 @@ use super::{
     again::{SILENT, Tries},
     ask::{Refused, ask},
     carrier::Carrier,
-    failure::{cut, in_vain, silent},
+    failure::{cut, silent},
     resumptions::Resumptions,
 };
 use crate::{
@@ -207,7 +207,7 @@ impl Keeping {
         };
         match timeout_at(until, trying).await {
             Ok(tried) => tried,
-            Err(_) => Err(Verdict::Failed(in_vain(retry_for, &reason))),
+            Err(_) => Err(Verdict::Failed(self.tries.in_vain(retry_for))),
         }
     }
 

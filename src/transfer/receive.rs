@@ -9,23 +9,24 @@ use std::{
 
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, interval, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
 use tracing::debug;
 
 use super::{
     Events,
     again::Tries,
-    failure::{broken, in_vain, silent},
+    failure::broken,
     fetch::{Fetch, Fetched},
-    keep::{Redial, Verdict},
+    keep::{Keeper, Redial, Verdict},
     line::{Line, leave, refuse},
     resumptions::{Claim, Known},
-    session::{Outgoing, Record},
+    session::{Incoming, Outgoing, Record},
     unpack::Unpacker,
 };
 use crate::{
     code::Code,
+    crypto::Opener,
     disk::{Check, Clash, GroupHash, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
@@ -75,9 +76,8 @@ impl Again {
     ) -> Result<(Line, Manifest)> {
         let Redial { dialer, retry_for, .. } = &self.back;
         let waits = self.known.is_some() && !retry_for.is_zero();
-        let mut open = None;
+        let (mut open, mut tries) = (None, Tries::new(dialer.clone(), events.clone(), true));
         let beginning = async {
-            let mut tries = Tries::new(dialer.clone(), events.clone(), true);
             loop {
                 let connected = match &reason {
                     None => dialer.dial().await,
@@ -111,7 +111,7 @@ impl Again {
             begun = timeout(if waits { *retry_for } else { Duration::MAX }, beginning) => begun,
             () = interrupt => Ok(Err(self.interrupted())),
         };
-        let begun = begun.unwrap_or_else(|_| Err(in_vain(*retry_for, &reason.unwrap_or_else(silent))));
+        let begun = begun.unwrap_or_else(|_| Err(tries.in_vain(*retry_for)));
         match (begun, open) {
             (Ok((mut line, manifest)), Some(connected)) => {
                 line.keeper.hold(connected);
@@ -269,8 +269,8 @@ impl Planned {
         self.line.goodbye(Outcome::Declined).await;
     }
 
-    /// Downloads, verifies and names everything. Where the line dies it waits for another, and where the sender's process
-    /// is another one, it begins anew with what is here.
+    /// Downloads, verifies and names everything, reports that, and takes leave of the sender. Where the line dies it waits for
+    /// another, and where the sender's process is another one, it begins anew with what is here.
     ///
     /// # Errors
     /// Any [`Kind`]; nothing partial stands under a final name.
@@ -282,13 +282,16 @@ impl Planned {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
             again.keep(line.known.take());
             match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
-                Ok((saved, bytes)) => {
+                Ok(Saved { paths, bytes, parting }) => {
                     if let Some(claim) = again.claim {
                         claim.forget();
                     }
                     let seconds = began.elapsed().as_secs_f64();
-                    let saved = saved.iter().map(|path| shown(path)).collect();
-                    return Ok(Finished { bytes, seconds, saved, files, path: Route::Relay });
+                    let saved = paths.iter().map(|path| shown(path)).collect();
+                    let finished = Finished { bytes, seconds, saved, files, path: Route::Relay };
+                    events.report(Event::Finished(finished.clone())).await;
+                    parting.leave(events, interrupt).await;
+                    return Ok(finished);
                 }
                 Err(Cut::Failed(e)) => return Err(e),
                 Err(Cut::Forgotten) => {}
@@ -309,6 +312,44 @@ impl Planned {
     }
 }
 
+/// A download that is verified and named.
+struct Saved {
+    paths: Vec<PathBuf>,
+    bytes: u64,
+    parting: Parting,
+}
+
+/// What takes leave of the sender.
+struct Parting {
+    out: Outgoing,
+    incoming: Incoming,
+    opener: Opener,
+    keeper: Keeper,
+}
+
+impl Parting {
+    /// Tells the sender that all is well. Who does not want to wait until it knows need not: everything is saved.
+    async fn leave(self, events: &Events, interrupt: impl Future<Output = ()>) {
+        /// After this time it is said what is waited for.
+        const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
+        let Self { out, incoming, opener, mut keeper } = self;
+        let explaining = async {
+            sleep(EXPLAIN_AFTER).await;
+            let message = "the sender has not heard yet that everything is here".to_owned();
+            let hint = Some("Ctrl-C ends without telling it".to_owned());
+            events.report(Event::Warning { kind: "goodbye", message, hint }).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = leave(out, incoming, opener) => {}
+            () = interrupt => {}
+            never = explaining => never,
+            never = keeper.tell(events) => never,
+        }
+        keeper.close().await;
+    }
+}
+
 /// Why a download ended before it was whole.
 enum Cut {
     /// For good.
@@ -324,7 +365,7 @@ async fn download(
     pace: Option<Pace>,
     events: &Events,
     interrupt: impl Future<Output = ()>,
-) -> Result<(Vec<PathBuf>, u64), Cut> {
+) -> Result<Saved, Cut> {
     let Line { mut out, incoming, opener, window, mut keeper, .. } = line;
     let total = plan.bytes();
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
@@ -334,10 +375,9 @@ async fn download(
         let unpacker = Unpacker::new(opener, sink, incoming.carrier());
         Fetch { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
-    tokio::pin!(interrupt);
     let received = tokio::select! {
         received = receiving => received,
-        () = interrupt.as_mut() => Err(interrupted()),
+        () = interrupt => Err(interrupted()),
         never = keeper.tell(events) => never,
     };
     // Giving names takes a moment, and is not stopped half way.
@@ -350,15 +390,8 @@ async fn download(
         Err(e) => Err(e),
     };
     match named {
-        Ok((incoming, opener, saved, bytes)) => {
-            // All is saved: who does not want to wait until the sender knows need not.
-            tokio::select! {
-                () = leave(out, incoming, opener) => {}
-                () = interrupt => {}
-                never = keeper.tell(events) => never,
-            }
-            keeper.close().await;
-            Ok((saved, bytes))
+        Ok((incoming, opener, paths, bytes)) => {
+            Ok(Saved { paths, bytes, parting: Parting { out, incoming, opener, keeper } })
         }
         Err(e) => match keeper.verdict() {
             Some(Verdict::Unknown) => {

@@ -48,8 +48,8 @@ impl Registration {
         &self.ticket
     }
 
-    /// Gives the slot back; what runs goes on.
-    pub(super) async fn end(&mut self) {
+    /// Gives the slot back: receivers that come back are told that the share has ended. What runs goes on.
+    pub async fn end(&mut self) {
         self.send.finish();
         let _ = timeout(GOODBYE, self.recv.read()).await;
     }

@@ -156,7 +156,7 @@ impl Serving {
                     biased; // a lost line ends the share too, and is the better reason
                     trouble = self.listen(&mut incoming, &mut opener, said_tx) => Err(trouble),
                     ended = self.speak(&mut out, &mut said, outline, source, (&entered, resumed.is_some())) => ended,
-                    why = entered.abandoned(|why| self.report_waiting(why)) => Err(why.into()),
+                    why = entered.abandoned(|why| self.report_waiting(why), |why| self.report_back(why)) => Err(why.into()),
                     why = self.unreachable() => Err(why.into()),
                     () = self.must_end() => Err(Trouble::Here(
                         FailureReason::Ended,
@@ -279,12 +279,21 @@ impl Serving {
         }
     }
 
+    /// Not where the line is the share's own: that is told once for all downloads.
     fn report_waiting(&self, why: &LineError) {
         let ledger = self.ledger();
-        if let Some(begun) = &ledger.begun {
+        if let Some(begun) = ledger.begun.as_ref().filter(|_| !matches!(why, LineError::Lost(_))) {
             let download = download(self.number, ledger.acknowledged, begun.total);
             let reason = cut(why).message().to_owned();
             self.share.events().mention(Event::DownloadWaiting { download, reason });
+        }
+    }
+
+    fn report_back(&self, why: &LineError) {
+        let ledger = self.ledger();
+        if let Some(begun) = ledger.begun.as_ref().filter(|_| !matches!(why, LineError::Lost(_))) {
+            let download = download(self.number, ledger.acknowledged, begun.total);
+            self.share.events().mention(Event::DownloadResumed(download));
         }
     }
 
@@ -321,7 +330,7 @@ impl Serving {
             Answer::Wants(wanted) => wanted,
             Answer::Not(done) => return not_wanted(&done),
         };
-        self.begin(wanted.bytes(), has_come_back).await?;
+        self.begin(&wanted, has_come_back).await?;
         entered.has_place();
         let done = tokio::select! {
             early = said.recv() => early,
@@ -370,13 +379,18 @@ impl Serving {
     }
 
     /// Takes a place and reports the beginning.
-    async fn begin(&self, total: Option<u64>, has_come_back: bool) -> Result<(), Trouble> {
+    async fn begin(&self, wanted: &feed::Wanted, has_come_back: bool) -> Result<(), Trouble> {
         let Some(place) = self.share.take_place(has_come_back).await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
             return Err(Trouble::Here(FailureReason::NoPlace, e));
         };
-        self.ledger().begun = Some(Begun { at: Instant::now(), total, place });
-        self.share.events().report(Event::DownloadStarted(download(self.number, 0, total))).await;
+        let (total, there) = (wanted.bytes(), wanted.there());
+        {
+            let mut ledger = self.ledger();
+            ledger.begun = Some(Begun { at: Instant::now(), total, place });
+            ledger.acknowledged = there; // until it turns out to be less
+        }
+        self.share.events().report(Event::DownloadStarted(download(self.number, there, total))).await;
         Ok(())
     }
 

@@ -150,8 +150,8 @@ impl Entered {
     }
 
     /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
-    /// time when it begins to wait.
-    pub(super) async fn abandoned(&self, waits: impl Fn(&LineError)) -> LineError {
+    /// time when it begins to wait, and when that is over.
+    pub(super) async fn abandoned(&self, waits: impl Fn(&LineError), is_back: impl Fn(&LineError)) -> LineError {
         loop {
             let why = self.live.carrier.broken().await;
             if self.live.carrier.is_over() {
@@ -166,6 +166,7 @@ impl Entered {
                 () = self.live.carrier.mended() => {
                     self.live.set_broken(None);
                     self.live.gives_way.send_replace(false);
+                    is_back(&why);
                 }
                 () = gives_way => return why,
                 () = sleep(OUTLIVES) => return why,

@@ -298,7 +298,8 @@ impl Share {
             0 => Ok(StopReason::Interrupted),
             n => {
                 let downloads = crate::text::count(n, "download");
-                Err(Error::new(Kind::Interrupted, format!("stopped with {downloads} running")))
+                Err(Error::new(Kind::Interrupted, format!("stopped with {downloads} running"))
+                    .hint("share the same again, and they go on with the same code"))
             }
         }
     }

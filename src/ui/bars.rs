@@ -49,6 +49,12 @@ impl Bars {
     pub(super) fn update(&mut self, event: &Event) {
         match event {
             Event::DownloadStarted(download) | Event::DownloadProgress(download) => self.progress(download),
+            Event::DownloadWaiting { download, .. } => {
+                if let Some(Some(bar)) = self.downloads.get(&download.download) {
+                    wait(bar);
+                }
+            }
+            Event::Reconnecting { .. } => self.downloads.values().flatten().chain(&self.received).for_each(wait),
             Event::DownloadFinished { download, .. } | Event::DownloadFailed { download, .. } => {
                 self.remove(download.download);
             }
@@ -99,8 +105,10 @@ impl Bars {
         }
         let shown = self.downloads.values().flatten().count();
         let new = (shown < MOST_BARS).then(|| {
-            let label = format!("{} {}", label(&download.peer), via(download.path));
-            self.all.insert(shown, bar(download.bytes, download.total, &label))
+            let short = label(&download.peer);
+            let long = format!("{short} {}", via(download.path));
+            let label = if is_narrow(&long) { short.trim_end() } else { &long };
+            self.all.insert(shown, bar(download.bytes, download.total, label))
         });
         self.downloads.insert(download.download, new);
         self.count_hidden();
@@ -138,14 +146,46 @@ impl Bars {
 /// A bar that stands at `bytes`; what was there before does not count for its rate.
 fn bar(bytes: u64, total: Option<u64>, label: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(bytes);
-    bar.set_style(match total {
+    bar.set_prefix(if label.is_empty() { String::new() } else { format!("{label} ") });
+    bar.set_style(moving(total, is_narrow(label)));
+    measure_from_here(&bar);
+    bar
+}
+
+/// Whether the terminal has no room for a bar beside the numbers.
+fn is_narrow(label: &str) -> bool {
+    /// The numbers, and a bar that is worth it.
+    const NEEDED: usize = 62;
+    let columns = console::Term::stderr().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns));
+    columns < NEEDED + console::measure_text_width(label)
+}
+
+fn moving(total: Option<u64>, narrow: bool) -> ProgressStyle {
+    match total {
+        Some(_) if narrow => style("{prefix}{percent:>3} %  {amount}  {rate:>10}"),
         Some(_) => style("{prefix}[{wide_bar}] {amount}  {rate:>10}  {left:>12}"),
         None => style("{prefix}{spinner} {amount}  {rate:>10}"),
-    });
-    bar.set_prefix(if label.is_empty() { String::new() } else { format!("{label} ") });
-    bar.tick(); // notes the position
-    bar.reset_eta(); // and begins to measure from it
-    bar
+    }
+}
+
+/// Shows that a bar waits for a line: neither its rate nor what is left of time means anything.
+fn wait(bar: &ProgressBar) {
+    let waiting = match bar.length() {
+        Some(_) if is_narrow(&bar.prefix()) => "{prefix}{percent:>3} %  {amount}  waiting",
+        Some(_) => "{prefix}[{wide_bar}] {amount}  {wait:>24}",
+        None => "{prefix}{spinner} {amount}  waiting",
+    };
+    bar.set_style(style(waiting));
+    bar.set_message(WAITING);
+}
+
+/// The message of a bar that waits; nobody sees it.
+const WAITING: &str = "waiting";
+
+/// Notes the position, and begins to measure the rate from it.
+fn measure_from_here(bar: &ProgressBar) {
+    bar.tick();
+    bar.reset_eta();
 }
 
 fn advance(bar: &ProgressBar, bytes: u64, total: Option<u64>) {
@@ -155,6 +195,11 @@ fn advance(bar: &ProgressBar, bytes: u64, total: Option<u64>) {
         bar.set_length(total);
     }
     bar.set_position(bytes);
+    if bar.message() == WAITING {
+        bar.set_message("");
+        bar.set_style(moving(total, is_narrow(&bar.prefix())));
+        measure_from_here(bar);
+    }
 }
 
 /// A label of exactly [`LABEL`] columns.
@@ -172,6 +217,9 @@ fn style(template: &str) -> ProgressStyle {
         })
         .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
             let _ = write!(out, "{}/s", text::bytes(state.per_sec() as u64));
+        })
+        .with_key("wait", |_: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = out.write_str("waiting for a line");
         })
         .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
             let _ = out.write_str(&left(state.eta().as_secs_f64()));
@@ -316,6 +364,15 @@ mod tests {
         assert_eq!(drawn(&bars, &screen).len(), 1, "everything is checked");
         assert!(drawn(&bars, &screen)[0].contains("5.0 kB  "));
         bars.update(&Event::Progress { bytes: 6_000, total: Some(12_000) });
+        bars.update(&Event::Reconnecting { attempt: 1, reason: "r".into() });
+        bars.draw();
+        let lines = drawn(&bars, &screen);
+        assert!(lines[0].contains("6.0 kB / 12.0 kB") && lines[0].contains("waiting for a line"), "{lines:?}");
+        assert!(!lines[0].contains("/s"), "{lines:?}");
+        bars.update(&Event::Progress { bytes: 6_500, total: Some(12_000) });
+        bars.draw();
+        let lines = drawn(&bars, &screen);
+        assert!(lines[0].contains("0 B/s") && !lines[0].contains("waiting"), "{lines:?}");
         bars.update(&Event::Warning { kind: "k", message: "m".into(), hint: None });
         assert!(bars.received.is_some());
         bars.update(&Event::Error { kind: crate::error::Kind::Disk, message: "m".into(), hint: None });
@@ -333,8 +390,13 @@ mod tests {
 
     #[test]
     fn the_templates_are_good() {
-        for template in ["{prefix}[{wide_bar}] {amount}  {rate:>10}  {left:>12}", "{prefix}{spinner} {amount}", "{msg}"]
-        {
+        for template in [
+            "{prefix}[{wide_bar}] {amount}  {rate:>10}  {left:>12}",
+            "{prefix}[{wide_bar}] {amount}  {wait:>24}",
+            "{prefix}{percent:>3} %  {amount}  {rate:>10}",
+            "{prefix}{spinner} {amount}",
+            "{msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

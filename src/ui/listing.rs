@@ -41,12 +41,12 @@ pub(super) fn kept(share: &Kept) -> String {
     format!("{code}  {}, {state}, {relay}, id {id}\n{paths}", visible_whole(&share.name))
 }
 
-/// What a download has left: how much, since when, and where.
+/// What a download has left: where, how much, and since when nobody goes on with it.
 pub(super) fn part(part: &Part) -> String {
-    let since = part.modified.and_then(|at| i64::try_from(at).ok()).and_then(minute);
-    let state = match since {
+    let last = part.modified.and_then(|at| i64::try_from(at).ok()).and_then(minute);
+    let state = match last {
         _ if part.running => "being written now".to_owned(),
-        Some(since) => format!("since {since} UTC"),
+        Some(last) => format!("last written {last} UTC"),
         None => "left behind".to_owned(),
     };
     let (bytes, files) = (text::bytes(part.bytes), text::count(part.files, "file"));

@@ -143,10 +143,12 @@ impl Renderer {
                 self.resumed = offer.resumed_bytes;
                 Some(offered(offer))
             }
+            Event::DownloadResumed(download) => Some(format!("{}: its line is back\n", label(download))),
+            Event::Connecting { relay } => Some(format!("Connecting to the relay {} …\n", visible(relay))),
             Event::Reconnecting { attempt: 1, reason } => {
-                Some(self.warning(&format!("{}; trying to get it back", message(reason)), None))
+                Some(self.warning(&format!("{}; trying to go on", message(reason)), None))
             }
-            Event::Reconnected { .. } => Some("The line is back.\n".to_owned()),
+            Event::Reconnected { .. } => Some("Going on.\n".to_owned()),
             Event::Cleared(part) => Some(format!("Removed {}\n", visible_whole(&part.path))),
             Event::Forgotten(kept) => Some(format!("Forgotten: {}\n", visible(&kept.name))),
             Event::Warning { message: text, hint, .. } => Some(self.warning(&message(text), hint.as_deref())),

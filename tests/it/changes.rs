@@ -119,3 +119,38 @@ fn a_new_download_gets_the_present_state() {
     }
     assert_eq!(fs::read_to_string(into.join("file")).unwrap(), "two");
 }
+
+/// However short ago it was shared.
+#[test]
+fn the_next_receiver_gets_what_is_there() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "0");
+    let sender = world.send(&[&file]).via(&relay).share();
+    for n in 1..=5 {
+        fs::write(&file, format!("{n}").repeat(n)).unwrap();
+        let into = world.path(&format!("in{n}"));
+        world.recv(sender.code(), &into).via(&relay).run().expect(0);
+        assert_eq!(fs::read_to_string(into.join("file")).unwrap(), format!("{n}").repeat(n));
+    }
+}
+
+/// Neither the path that was named nor what is told of it leads to anything else.
+#[test]
+fn a_path_that_becomes_a_link_is_not_followed() {
+    let world = World::new();
+    let relay = world.relay();
+    let shared = world.file("shared", "content");
+    world.file("victim", "secret");
+    let mut sender = world.send(&[&shared]).via(&relay).share();
+    fs::remove_file(&shared).unwrap();
+    std::os::unix::fs::symlink("victim", &shared).unwrap();
+    let refused = world.recv(sender.code(), &world.path("in")).via(&relay).run();
+    let told = refused.expect_error(1, "transfer", "cannot go on");
+    assert!(!told.contains(shared.to_str().unwrap()), "no path of the sender is told: {told}");
+    let warning = sender.process.wait_for("warning");
+    assert!(warning["message"].as_str().unwrap().contains("has become a link"), "{warning}");
+    fs::remove_file(&shared).unwrap();
+    fs::write(&shared, "back").unwrap();
+    world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);
+}

@@ -189,3 +189,61 @@ fn a_deliberate_end_is_told_to_who_comes_back() {
     receiver.signal(Signal::CONT);
     receiver.end().expect_error(3, "not_found", "the sender");
 }
+
+#[test]
+fn a_code_is_kept_until_there_is_another_one() {
+    let world = World::new();
+    let relay = world.relay();
+    let (spec, addr) = (relay.spec(), relay.addr.clone());
+    let file = world.file("file", "content");
+    let share = || world.send(&[&file]).args(&["--relay", &spec]);
+    let first = share().share();
+    let code = first.code().to_owned();
+    kill(first);
+    relay.stop();
+    share().arg("--new-code").run().expect_error(5, "network", "cannot reach the relay");
+    let relay = Relay::start(world.qshare(&["relay", "--json", "--listen", &addr]));
+    let longer = share().args(&["--keep", "1week"]).share();
+    assert_eq!(longer.code(), code, "a longer life needs no other code");
+    kill(longer);
+    let other = share().args(&["--code-length", "8"]).share();
+    assert_ne!(other.code(), code);
+    world.recv(&code, &world.path("in")).via(&relay).run().expect_error(3, "not_found", "no such code");
+}
+
+#[test]
+fn who_waits_for_a_code_that_is_given_up_is_told() {
+    for gives_up in [&["shares", "forget", "big"][..], &["send", "--json", "--new-code", "big"]] {
+        let (world, relay, first, mut receiver) = slow();
+        kill(first);
+        receiver.wait_for("reconnecting");
+        let giving = world.qshare(gives_up).env("QSHARE_RELAY", relay.spec()).start();
+        receiver.end().expect_error(3, "not_found", "ended its share");
+        giving.signal(Signal::INT);
+        giving.end().expect(0);
+    }
+}
+
+#[test]
+fn guesses_that_come_back_survive_a_kill() {
+    let world = World::new();
+    let relay = world.relay();
+    let file = world.file("file", "content");
+    for _ in 0..2 {
+        let sender = world.send(&[&file]).via(&relay).share();
+        let receivers: Vec<_> = (0..5)
+            .map(|_| {
+                let stranger = World::new();
+                let receiver = stranger.recv(sender.code(), &stranger.path("in")).via(&relay).start();
+                (stranger, receiver)
+            })
+            .collect();
+        receivers.into_iter().for_each(|(_stranger, receiver)| drop(receiver.end().expect(0)));
+        let guesses = world.state().join("shares").join(format!("{}.guesses", told(&sender, "share")));
+        let is_full = || fs::read_to_string(&guesses).unwrap().contains("\"left\":5");
+        while !is_full() {
+            std::thread::yield_now(); // it is written soon
+        }
+        kill(sender);
+    }
+}

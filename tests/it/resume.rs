@@ -11,7 +11,9 @@ use std::{
 use qshare::code::{Code, Secret};
 use rustix::process::Signal;
 
-use crate::support::{Outcome, Process, Qshare, Relay, Sender, Tree, World, assert_only_staged, hash, noise, sparse};
+use crate::support::{
+    Outcome, Process, Qshare, Relay, Sender, Tree, World, assert_only_staged, hash, names, noise, sparse,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -244,7 +246,9 @@ fn what_is_left_is_listed_and_can_be_removed() {
     let parts = |args: &[&str]| scene.world.qshare(&[&["parts", "--json"], args].concat()).arg(&scene.into).run();
     let listed = || parts(&[]).expect(0).event("parts")["parts"].as_array().unwrap().clone();
     assert!(matches!(&listed()[..], [part] if part["running"] == true), "{:?}", listed());
-    assert!(parts(&["--clear"]).expect(0).events().is_empty(), "what is being written stays");
+    let cleared = parts(&["--clear"]).expect(0);
+    assert!(cleared.all("cleared").is_empty(), "what is being written stays: {cleared}");
+    assert_eq!(cleared.event("warning")["kind"], "running");
     running.signal(Signal::KILL);
     running.end();
     let [part] = &listed()[..] else { panic!("{:?}", listed()) };
@@ -307,4 +311,83 @@ fn a_source_that_has_changed_is_gone_on_with_at_the_first_difference() {
         first
     };
     scene.assert_whole(&ended);
+}
+
+/// Whoever has been with a sender waits for it, also as another process, and whatever is away when it comes.
+#[test]
+fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
+    let mut scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    let code = scene.sender.code().to_owned();
+    scene.sender.process.signal(Signal::KILL);
+    scene.relay.process.signal(Signal::KILL);
+    let mut receiver = scene.world.recv(&code, &scene.into).via(&scene.relay).start();
+    receiver.wait_for("reconnecting");
+    let addr = scene.relay.addr.clone();
+    scene.relay = Relay::start(scene.world.qshare(&["relay", "--json", "--listen", &addr]));
+    while receiver.wait_for("reconnecting")["reason"] != "the sender is not back yet" {}
+    scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
+    assert_eq!(scene.sender.code(), code);
+    let ended = receiver.end().expect(0);
+    assert!(scene.assert_whole(&ended) >= 32 * MIB);
+    assert_eq!(ended.all("reconnected").len(), 1, "{ended}");
+}
+
+#[test]
+fn who_is_not_to_wait_is_told_at_once() {
+    let scene = Scene::new();
+    scene.kill_at(50 * MIB);
+    scene.relay.process.signal(Signal::KILL);
+    let impatient = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).args(&["--retry-for", "0"]);
+    let ended = impatient.run();
+    ended.expect_error(5, "network", "cannot reach the relay");
+    assert!(ended.all("reconnecting").is_empty());
+}
+
+/// What has its name already is not taken for somebody else's.
+#[test]
+fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
+    let world = World::new();
+    let relay = world.relay();
+    let paths: Vec<PathBuf> = (0..5).map(|n| world.file(&format!("from/{n}/f"), format!("content {n}"))).collect();
+    let folders: Vec<&Path> = paths.iter().map(|path| path.parent().unwrap()).collect();
+    let big = world.path("from/9");
+    noise(&big, 60 * MIB);
+    let sender = world.send(&[&folders[..], &[&big]].concat()).via(&relay).share();
+    let into = world.path("in");
+    let recv = || world.recv(sender.code(), &into).via(&relay);
+    let mut slow = recv().args(&["--limit-down", "60MB"]).start();
+    slow.wait_for("progress");
+    fs::write(into.join("3"), "in the way").unwrap();
+    slow.end().expect_error(6, "disk", "3");
+    assert!(into.join("2/f").exists() && !into.join("4").exists(), "the names come in order");
+    fs::remove_file(into.join("3")).unwrap();
+    let ended = recv().run().expect(0);
+    let (offer, finished) = (ended.event("offer"), ended.event("finished"));
+    assert_eq!((&offer["resumed_bytes"], &finished["bytes"]), (&offer["bytes"], &offer["bytes"]));
+    assert_eq!(finished["saved"].as_array().unwrap().len(), 6, "{finished}");
+    let mut all = names(&into);
+    all.sort();
+    assert_eq!(all, ["0", "1", "2", "3", "4", "9"]);
+    assert_eq!(hash(&into.join("9")), hash(&big));
+    recv().run().expect_error(6, "disk", "stands there already");
+}
+
+/// What was executable is so, and nothing else, whatever the part was.
+#[test]
+fn a_file_gets_the_permissions_that_it_has_now() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new();
+    let big = scene.world.path("t/big");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let (plain, executable) = (mode(&big), mode(&big) | (mode(&big) & 0o444) >> 2);
+    for (staged, now) in [(plain, executable), (0o4777, plain)] {
+        scene.kill_at(50 * MIB);
+        fs::set_permissions(scene.part(), fs::Permissions::from_mode(staged)).unwrap();
+        fs::set_permissions(&big, fs::Permissions::from_mode(now)).unwrap();
+        assert!(scene.assert_whole(&scene.go_on()) > 0);
+        assert_eq!(mode(&scene.into.join("t/big")) & 0o111, now & 0o111, "{staged:o}");
+        assert_eq!(mode(&scene.into.join("t/big")) & 0o7000, 0);
+        fs::remove_dir_all(&scene.into).unwrap();
+    }
 }
