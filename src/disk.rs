@@ -9,7 +9,8 @@
 //! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`Readings`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
 //! cannot hold, names that stand there already, free space. A [`Sink`] writes into a staging folder beside the final
 //! names, verifies, and gives names at the very end. What it leaves there when it is dropped before, or killed, the next one
-//! of the same share goes on with: complete files, and whole groups of 16 MiB ([`GroupHash`]) that the sender finds equal.
+//! of the same share goes on with: complete files, and whole groups of 16 MiB ([`GroupHash`]) that the sender finds equal;
+//! and it knows what has its name already.
 //!
 //! Below a handle nothing is ever opened through a link, at either end: neither a tree that changes while it is read
 //! nor one that changes while it is written can lead out of its top folder.

@@ -24,9 +24,9 @@
 //! - **A session outlives its stream.** Both directions count their sealed bytes and keep what is not acknowledged; when a
 //!   stream dies, the receiver brings another, both prove themselves, and the same bytes go on ([`transfer::carrier`]).
 //!   Dead lines, relays that start again and other networks are one mechanism.
-//! - **Processes come back too.** What lies in the staging folder is the record of a download ([`disk`]); the sender gives
-//!   each receiver a key to come back with ([`crypto::resume`]), keeps its own share for a day, and has a ticket for its
-//!   slot at the relay.
+//! - **Processes come back too.** What lies in the staging folder is the record of a download, with a journal of the names
+//!   that it gives at its end ([`disk`]); the sender gives each receiver a key to come back with ([`crypto::resume`]), keeps
+//!   its own share for a day, and has a ticket for its slot at the relay.
 //!
 //! # A download
 //!

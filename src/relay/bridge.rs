@@ -11,8 +11,8 @@ use super::{
     memory::{Account, Memory},
 };
 use crate::{
-    net::{Buffers, LineError, RecvHalf, SendHalf},
-    wire::relay::code::{CROWDED, OVERRUN, PEER_LOST},
+    net::{Buffers, LineError, Lost, RecvHalf, SendHalf},
+    wire::relay::code::{CROWDED, LEFT, OVERRUN, PEER_LOST},
 };
 
 /// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and for what
@@ -131,6 +131,7 @@ fn code_of(e: &LineError) -> u32 {
     match e {
         LineError::Ended(code) => *code,
         LineError::TooFarAhead => OVERRUN,
+        LineError::Lost(Lost::Closed(_)) => LEFT,
         LineError::Lost(_) | LineError::Short | LineError::Wire(_) => PEER_LOST,
     }
 }

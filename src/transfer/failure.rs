@@ -10,7 +10,7 @@ use crate::{
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
         relay::{
             Rejection,
-            code::{CROWDED, ENDED, OVERRUN, PEER_LOST},
+            code::{CROWDED, ENDED, LEFT, OVERRUN, PEER_LOST},
         },
     },
 };
@@ -77,7 +77,7 @@ pub(super) fn silent() -> Error {
 /// A cut before the sender has proved anything: mostly a sender that is gone.
 pub(super) fn early_cut(e: LineError) -> Error {
     match e {
-        LineError::Ended(PEER_LOST) => gone().passing(),
+        LineError::Ended(PEER_LOST | LEFT) => gone().passing(),
         LineError::Ended(ENDED) => gone(),
         LineError::Wire(_) | LineError::Short => wrong_code(),
         e => cut(&e),
@@ -92,6 +92,7 @@ fn gone() -> Error {
 pub(super) fn cut(e: &LineError) -> Error {
     let what = match e {
         LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
+        LineError::Ended(LEFT) => "the other side has left the relay",
         LineError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
         LineError::Ended(OVERRUN) | LineError::TooFarAhead => "more was sent than the relay or the receiver can hold",
         LineError::Ended(ENDED) => return gone(),

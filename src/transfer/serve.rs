@@ -32,7 +32,7 @@ use crate::{
     wire::{
         Frame, Message, WireError,
         peer::{Ack, Checking, Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
-        relay::code::{CANCELLED, ENDED},
+        relay::code::{CANCELLED, ENDED, LEFT},
     },
 };
 
@@ -179,6 +179,7 @@ impl Serving {
             Err(Trouble::Here(_, e) | Trouble::There(e)) => Some(Err(e)),
         };
         // Before the goodbye: a share that is stopped when its receiver has ended well has no download running.
+        let carrier = self.carrier.clone();
         self.settle(result).await;
         if let Some(Ok(mut leaving)) = last.map(|last| out.end(last)) {
             // Who has failed hears of that when it comes to the end of what is on its way, and ends its own direction; an end
@@ -189,7 +190,11 @@ impl Serving {
                 leaving.delivered().await;
             };
             let patience = if share_ends { SHORT_GOODBYE } else { GOODBYE };
-            if timeout(patience, goodbye).await.is_err() {
+            let said = tokio::select! {
+                said = timeout(patience, goodbye) => said.is_ok(),
+                () = has_left(&carrier) => true,
+            };
+            if !said {
                 leaving.abandon(if share_ends { ENDED } else { CANCELLED });
             }
         }
@@ -425,6 +430,13 @@ impl Serving {
     }
 }
 
+/// Completes when the receiver has left of its own will: it waits for nothing.
+async fn has_left(carrier: &Carrier) {
+    while !matches!(carrier.broken().await, LineError::Ended(LEFT | CANCELLED)) {
+        carrier.mended().await;
+    }
+}
+
 /// What a receiver makes of an offer.
 enum Answer {
     Wants(feed::Wanted),
@@ -467,7 +479,8 @@ fn done_error(done: &Done) -> Error {
         Outcome::Interrupted | Outcome::Declined => (Kind::Refused, "the receiver stopped"),
         Outcome::Ok | Outcome::Listed | Outcome::Failed => (Kind::Transfer, "the receiver failed"),
     };
-    if done.message.is_empty() {
+    // Of who stopped, the message is what its own user reads.
+    if done.message.is_empty() || done.outcome == Outcome::Interrupted {
         Error::new(kind, what)
     } else {
         Error::new(kind, format!("{what}: {}", visible(&done.message)))

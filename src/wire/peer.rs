@@ -5,7 +5,7 @@
 //! | 1 | receiver | [`Hello`] | |
 //! | 2 | sender | [`Reply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
 //! | 3 | receiver | [`Confirm`] | |
-//! | 4 | receiver | | [`Have`] for each file that is there in part, [`Request`] |
+//! | 4 | receiver | | [`Checking`] while it looks at what is there, [`Have`] for each file that is there in part, [`Request`] |
 //! | 5 | receiver | | [`Done`] |
 //!
 //! Instead of flight 1 a receiver may say [`Attach`], and the sender [`Attached`]: then an older session goes on.

@@ -30,6 +30,8 @@ pub mod code {
     pub const PROTOCOL: u32 = 5;
     /// The relay is short of memory, and this bridge was stuck longer than others.
     pub const CROWDED: u32 = 6;
+    /// The peer behind the bridge has closed its connection to the relay: it has left, or made another one.
+    pub const LEFT: u32 = 7;
 }
 
 /// A sender asks for a slot.

@@ -70,23 +70,11 @@ impl Scene {
         self.receiver = Some(receiver.args(&options).start());
     }
 
-    /// Waits until some more of it is there; `false` when all of it is. A receiver that comes while the sender is on its
-    /// way back is told so, and its user starts it again.
+    /// Waits until some more of it is there; `false` when all of it is. Whatever is away is waited for, also by a receiver
+    /// that was started again.
     fn moves(&mut self, steps: u32) -> bool {
-        let mut left = steps;
-        while left > 0 {
-            let event = self.receiver.as_mut().unwrap().first_of(&["progress", "finished", "error"]);
-            match event["event"].as_str().unwrap() {
-                "progress" => left -= 1,
-                "finished" => return false,
-                _ => {
-                    let ended = self.receiver.take().unwrap().end();
-                    assert!(matches!(ended.code, Some(3 | 5)), "{ended}");
-                    self.start_receiver();
-                }
-            }
-        }
-        true
+        let receiver = self.receiver.as_mut().unwrap();
+        (0..steps).all(|_| receiver.first_of(&["progress", "finished"])["event"] == "progress")
     }
 
     fn kill_receiver(&mut self) {

@@ -291,12 +291,12 @@ async fn the_end_of_a_connection_is_told_to_the_other_side() {
     let (_near, mut far) = bridge(&receiver, &sender, registration.slot()).await;
     receiver.close().await;
     let told = within("the receiver's end", far.1.read()).await;
-    assert_eq!(told, Err(LineError::Ended(code::PEER_LOST)));
+    assert_eq!(told, Err(LineError::Ended(code::LEFT)));
     let receiver = relay.connect().await;
     let (mut near, _far) = bridge(&receiver, &sender, registration.slot()).await;
     sender.close().await;
     let told = within("the sender's end", near.1.read()).await;
-    assert_eq!(told, Err(LineError::Ended(code::PEER_LOST)), "that its share has ended, a sender says on the stream");
+    assert_eq!(told, Err(LineError::Ended(code::LEFT)), "that its share has ended, a sender says on the stream");
 }
 
 /// One receiver reads nothing, and its sender goes on until the relay has enough of it. Another one is served at full
