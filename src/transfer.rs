@@ -9,8 +9,8 @@
 //! the two ends of a download.
 //!
 //! A session goes over a [`carrier`], which has one stream after another: [`keep`] brings them at the receiver, and
-//! [`sessions`] takes them at the sender. [`again`] says when to try, [`resumptions`] keeps what another process of the
-//! receiver comes back with.
+//! [`sessions`] takes them at the sender. Where that has forgotten it, its [`sender`] begins another one. [`again`] says when
+//! to try, [`resumptions`] keeps what another process of the receiver comes back with.
 
 mod again;
 mod ask;
@@ -30,6 +30,7 @@ mod places;
 pub mod receive;
 mod registration;
 mod resumptions;
+mod sender;
 mod serve;
 pub mod session;
 mod sessions;

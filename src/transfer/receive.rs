@@ -9,18 +9,16 @@ use std::{
 
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, interval, sleep},
 };
-use tracing::debug;
 
 use super::{
     Events,
-    again::Tries,
     failure::broken,
     fetch::{Fetch, Fetched},
     keep::{Keeper, Redial, Verdict},
     line::{Line, leave, refuse},
-    resumptions::{Claim, Known},
+    sender::{Sender, interrupted},
     session::{Incoming, Outgoing, Record},
     unpack::Unpacker,
 };
@@ -48,111 +46,16 @@ const LISTED_AT_ONCE: usize = 1000;
 /// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
 pub async fn connect(code: &Code, back: Redial, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Offer> {
-    let claim = back.resumptions.as_ref().and_then(|kept| kept.claim(code));
-    let known = claim.as_ref().map(|claim| claim.known.clone());
-    let again = Again { code: code.clone(), back, known, claim };
-    let (line, manifest) = again.begin(None, events, interrupt).await?;
-    Ok(Offer { line, manifest: Arc::new(manifest), again })
-}
-
-/// What another session with the same sender needs.
-struct Again {
-    code: Code,
-    back: Redial,
-    /// What this process comes back with.
-    known: Option<Known>,
-    /// The same on the disk, for another process that is started after this one.
-    claim: Option<Claim>,
-}
-
-impl Again {
-    /// Begins a session: where there was one before, because of `reason`. Who is known waits for a line, for the relay and
-    /// for the sender.
-    async fn begin(
-        &self,
-        mut reason: Option<Error>,
-        events: &Events,
-        interrupt: impl Future<Output = ()>,
-    ) -> Result<(Line, Manifest)> {
-        let Redial { dialer, retry_for, .. } = &self.back;
-        let waits = self.known.is_some() && !retry_for.is_zero();
-        let (mut open, mut tries) = (None, Tries::new(dialer.clone(), events.clone(), true));
-        let beginning = async {
-            loop {
-                let connected = match &reason {
-                    None => dialer.dial().await,
-                    Some(reason) => {
-                        tries.next(reason);
-                        Ok(tries.connect(reason.clone(), || true).await)
-                    }
-                };
-                let begun = match connected {
-                    Ok(connected) => {
-                        let connection = &open.insert(connected).connection;
-                        Line::begin(connection, &self.code, &self.back, self.known.as_ref()).await
-                    }
-                    Err(e) => Err(e),
-                };
-                match begun {
-                    Err(e) if waits && e.may_pass() => reason = Some(e),
-                    Err(e) => return Err(e),
-                    Ok(begun) => {
-                        tries.succeeded();
-                        return Ok(begun);
-                    }
-                }
-                if let Some(connected) = open.take() {
-                    connected.close().await;
-                }
-                tries.wait().await;
-            }
-        };
-        let begun = tokio::select! {
-            begun = timeout(if waits { *retry_for } else { Duration::MAX }, beginning) => begun,
-            () = interrupt => Ok(Err(self.interrupted())),
-        };
-        let begun = begun.unwrap_or_else(|_| Err(tries.in_vain(*retry_for)));
-        match (begun, open) {
-            (Ok((mut line, manifest)), Some(connected)) => {
-                line.keeper.hold(connected);
-                Ok((line, manifest))
-            }
-            // However it ends, the sender must hear of it: until then it waits for this receiver.
-            (Err(e), Some(connected)) => {
-                connected.close().await;
-                Err(e)
-            }
-            (begun, None) => begun,
-        }
-    }
-
-    /// Keeps what the sender has welcomed this receiver with, unless that is known. Where it cannot be kept, another
-    /// process has to prove the code once more.
-    fn keep(&mut self, known: Option<Known>) {
-        let Some(known) = known else { return };
-        let is_kept = self.claim.as_ref().is_some_and(|claim| claim.known.resumption.id == known.resumption.id);
-        if let Some(resumptions) = self.back.resumptions.as_ref().filter(|_| !is_kept) {
-            match resumptions.keep(&self.code, known.clone()) {
-                Ok(claim) => self.claim = Some(claim),
-                Err(e) => debug!("what to come back with is not kept: {e}"),
-            }
-        }
-        self.known = Some(known);
-    }
-
-    fn interrupted(&self) -> Error {
-        match self.known {
-            Some(_) => interrupted(),
-            None => Error::new(Kind::Interrupted, "stopped; nothing was downloaded"),
-        }
-    }
+    let sender = Sender::new(code.clone(), back);
+    let (line, manifest) = sender.begin(None, events, interrupt).await?;
+    Ok(Offer { line, manifest: Arc::new(manifest), sender })
 }
 
 /// What a sender offers, not yet accepted.
 pub struct Offer {
     line: Line,
     manifest: Arc<Manifest>,
-    again: Again,
+    sender: Sender,
 }
 
 impl Offer {
@@ -175,7 +78,7 @@ impl Offer {
         };
         tokio::select! {
             () = listing => {}
-            () = interrupt => return Err(self.line.refuse(self.again.interrupted()).await),
+            () = interrupt => return Err(self.line.refuse(self.sender.interrupted()).await),
         }
         self.line.goodbye(Outcome::Listed).await;
         Ok(())
@@ -193,7 +96,7 @@ impl Offer {
     pub async fn plan(self, out: Option<PathBuf>, clash: Clash) -> Result<Planned> {
         let goal = Goal { out, clash };
         match goal.plan(Arc::clone(&self.manifest)).await {
-            Ok(plan) => Ok(Planned { line: self.line, again: self.again, goal, plan, limit: None }),
+            Ok(plan) => Ok(Planned { line: self.line, sender: self.sender, goal, plan, limit: None }),
             Err(e) => Err(self.line.refuse(e).await),
         }
     }
@@ -247,7 +150,7 @@ fn listed(entry: &Entry) -> event::ListedEntry {
 /// An offer with a place for everything in it.
 pub struct Planned {
     line: Line,
-    again: Again,
+    sender: Sender,
     goal: Goal,
     plan: Plan,
     limit: Option<NonZeroU64>,
@@ -275,17 +178,15 @@ impl Planned {
     /// # Errors
     /// Any [`Kind`]; nothing partial stands under a final name.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { mut line, mut again, goal, mut plan, limit } = self;
+        let Self { mut line, mut sender, goal, mut plan, limit } = self;
         let began = Instant::now();
         tokio::pin!(interrupt);
         loop {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
-            again.keep(line.known.take());
+            sender.keep(line.known.take());
             match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
                 Ok(Saved { paths, bytes, parting }) => {
-                    if let Some(claim) = again.claim {
-                        claim.forget();
-                    }
+                    sender.forget();
                     let seconds = began.elapsed().as_secs_f64();
                     let saved = paths.iter().map(|path| shown(path)).collect();
                     let finished = Finished { bytes, seconds, saved, files, path: Route::Relay };
@@ -297,7 +198,7 @@ impl Planned {
                 Err(Cut::Forgotten) => {}
             }
             let reason = Error::new(Kind::Network, "the sender was started again");
-            let (next, offered) = again.begin(Some(reason), events, interrupt.as_mut()).await?;
+            let (next, offered) = sender.begin(Some(reason), events, interrupt.as_mut()).await?;
             let offered = Arc::new(offered);
             if !is_the_same_tree(&manifest, &offered) {
                 let e = Error::new(Kind::Transfer, "what the sender shares is not what it was");
@@ -439,10 +340,6 @@ fn is_the_same_tree(before: &Manifest, now: &Manifest) -> bool {
         a.path == b.path && std::mem::discriminant(&a.kind) == std::mem::discriminant(&b.kind)
     };
     before.entries().len() == now.entries().len() && before.entries().iter().zip(now.entries()).all(same)
-}
-
-fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")
 }
 
 fn shown(path: &Path) -> String {
