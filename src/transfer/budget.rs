@@ -162,6 +162,11 @@ impl Budget {
         Ok(guess)
     }
 
+    /// The time of day by the clock of this share, in milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
     /// Guesses left at this moment.
     pub fn left(&self) -> u32 {
         let mut bucket = self.0.lock();

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -273,10 +273,10 @@ impl Share {
     }
 
     /// Completes when the share has served what it allows, its time is up, or its code is no good any more.
-    async fn end(&self) -> Result<StopReason> {
+    pub(super) async fn end(&self) -> Result<StopReason> {
         let expired = async {
             match self.settings.expire {
-                Some(time) => sleep(time).await,
+                Some(time) => self.time_passes(time).await,
                 None => std::future::pending().await,
             }
         };
@@ -290,6 +290,17 @@ impl Share {
                 Err(Error::new(Kind::Refused, "the code was tried wrongly too often and is good no more")
                     .hint("share again for a new code; --code-length 8 makes guessing hopeless"))
             }
+        }
+    }
+
+    /// Completes after this time, which also passes while the machine sleeps.
+    async fn time_passes(&self, time: Duration) {
+        /// The monotonic clock stands still while a machine sleeps (CLOCK_MONOTONIC of Linux): that of the day is looked at.
+        const LOOK_EVERY: Duration = Duration::from_secs(30);
+        let until = Instant::now() + time;
+        let until_ms = self.budget.now_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        while Instant::now() < until && self.budget.now_ms() < until_ms {
+            sleep_until(until.min(Instant::now() + LOOK_EVERY)).await;
         }
     }
 

@@ -1,12 +1,15 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
     code::{Code, Secret, Slot},
+    event::StopReason,
     manifest::ShareId,
     net::{LineError, transport::duplex},
     transfer::{
-        Budget, Events, Settings, Source, SystemClock,
+        Budget, Clock, Events, Settings, Source, SystemClock,
         handshake::{Established, Initiator},
         serve::STUCK,
     },
@@ -214,4 +217,34 @@ async fn strangers_push_nobody_out() {
     sleep(Duration::from_secs(3)).await;
     let question = receiver.question(2, receiver.session.incoming.received(), |_| ());
     assert_eq!(receiver.ask(&question).await.0, Attached::TYPE);
+}
+
+/// Tells whatever time it is told to be.
+struct Dial(AtomicU64);
+
+impl Clock for Dial {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The clock that a process measures with stands still while its machine sleeps, and the day goes on.
+#[tokio::test(start_paused = true)]
+async fn time_is_up_though_the_machine_slept() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = vec![home.path().to_owned()];
+    let source = Source::scan(&paths, None, ShareId::random()).unwrap();
+    let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
+    let clock = Arc::new(Dial(AtomicU64::new(1_000)));
+    let budget = Budget::open(None, 5, clock.clone()).unwrap();
+    let settings = Settings { paths, expire: Some(Duration::from_secs(7_200)), ..Settings::default() };
+    let share = Share::new(settings, source, code, budget, Events::channel().0);
+    let began = Instant::now();
+    let sleeping = async {
+        sleep(Duration::from_secs(100)).await;
+        clock.0.store(8_000_000, Ordering::Relaxed);
+    };
+    let (ended, ()) = tokio::join!(share.end(), sleeping);
+    assert_eq!(ended.unwrap(), StopReason::Expired);
+    assert!(began.elapsed() < Duration::from_secs(200), "{:?}", began.elapsed());
 }
