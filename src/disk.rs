@@ -23,6 +23,7 @@ mod clash;
 mod groups;
 mod journal;
 mod leftovers;
+mod named;
 mod naming;
 mod parts;
 mod plan;
@@ -45,8 +46,9 @@ pub use self::{
     leftovers::{Leftover, clear, leftovers},
     plan::Plan,
     reading::Readings,
+    scan::Skipped,
     sink::Sink,
-    source::{Skipped, Source, SourceFile},
+    source::{Source, SourceFile},
 };
 use crate::{
     error::{Error, Kind},

@@ -9,7 +9,7 @@ use std::{
 
 use cap_std::fs::{Dir, Metadata};
 
-use super::{beneath::Beneath, journal::Named, refused_by_disk, shown, staging, target::Target, twins::Folding};
+use super::{beneath::Beneath, journal::GivenName, refused_by_disk, shown, staging, target::Target, twins::Folding};
 use crate::{
     error::{Error, Kind, Result},
     manifest::{Entry, EntryKind, Manifest},
@@ -71,7 +71,7 @@ pub(super) struct Decider<'a> {
     /// Folders of the manifest that stand already.
     merged: HashSet<&'a str>,
     /// What has its name already.
-    named: HashMap<usize, Named>,
+    named: HashMap<usize, GivenName>,
     /// The folders among that, and all folders in them.
     done: HashSet<&'a str>,
     /// Keys of the top-level names that are spoken for.

@@ -29,12 +29,12 @@ const LONGEST: u64 = 64 * MAX_ENTRIES;
 struct Journal {
     /// Of the manifest that the numbers of the entries refer to.
     manifest: [u8; 32],
-    names: Vec<Named>,
+    names: Vec<GivenName>,
 }
 
 /// An entry that gets a name, or has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Named {
+pub(super) struct GivenName {
     entry: u32,
     /// Where it is not that of the manifest, as the system encodes it.
     name: Option<Vec<u8>>,
@@ -65,7 +65,7 @@ impl Identity {
     }
 }
 
-impl Named {
+impl GivenName {
     /// Entry `entry`, called `own_name` in the manifest, is or will be `name`.
     pub(super) fn new(entry: usize, own_name: &str, name: &OsStr, identity: Identity) -> Self {
         let name = (name != OsStr::new(own_name)).then(|| name.as_encoded_bytes().to_vec());
@@ -85,7 +85,7 @@ impl Named {
 }
 
 /// Writes the journal of a download to its staging folder; on return it is on the disk, where that is asked for.
-pub(super) fn write(staging: &Dir, manifest: &Manifest, names: Vec<Named>, sync: bool) -> io::Result<()> {
+pub(super) fn write(staging: &Dir, manifest: &Manifest, names: Vec<GivenName>, sync: bool) -> io::Result<()> {
     let journal = Journal { manifest: digest(manifest)?, names };
     let bytes = postcard::to_stdvec(&journal).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
@@ -106,10 +106,10 @@ pub(super) fn write(staging: &Dir, manifest: &Manifest, names: Vec<Named>, sync:
 
 /// The entries of this download that have their names already in `target`, by a journal that was left in `staging`. One that
 /// is damaged, or of another state of the share, is not believed.
-pub(super) fn read(staging: &Dir, target: Dir, manifest: &Manifest) -> HashMap<usize, Named> {
+pub(super) fn read(staging: &Dir, target: Dir, manifest: &Manifest) -> HashMap<usize, GivenName> {
     let Ok(Some(journal)) = load(staging, manifest) else { return HashMap::new() };
     let mut target = Beneath::new(target);
-    let mut stands = |named: &Named| {
+    let mut stands = |named: &GivenName| {
         let path = &manifest.entries().get(named.entry as usize)?.path;
         let meta = target.parent(path).and_then(|dir| dir.symlink_metadata(named.name(path.name()))).ok()?;
         (Identity::of(&meta) == Some(named.identity)).then_some(named.entry as usize)

@@ -16,7 +16,7 @@ use super::{
     beneath::{Beneath, reading},
     check::Check,
     groups::{GROUP, GroupHash, GroupHasher},
-    journal::Named,
+    journal::GivenName,
     plan::Plan,
     refused_by_disk,
     staging::remove_tree,
@@ -51,7 +51,7 @@ pub(super) fn standing(files: Dir, manifest: &Manifest) -> u64 {
 }
 
 /// Bytes of the files of a manifest that have their names already, or are in folders that have.
-pub(super) fn named(named: &HashMap<usize, Named>, manifest: &Manifest) -> u64 {
+pub(super) fn named(named: &HashMap<usize, GivenName>, manifest: &Manifest) -> u64 {
     let mut folders = HashSet::new();
     let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
         let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);

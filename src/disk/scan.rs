@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use cap_fs_ext::DirExt as _;
@@ -15,8 +15,8 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::reading,
+    named::{Named, open_named, open_named_dir, unreadable},
     shown,
-    source::{Named, Root, Skipped, open_named, open_named_dir},
     stamp::{Place, Stamp, mode, mtime},
 };
 use crate::{
@@ -36,6 +36,32 @@ pub(super) struct Scan {
     pub(super) roots: HashMap<String, Root>,
     pub(super) skipped: Vec<Skipped>,
     handles: usize,
+}
+
+/// Where a top-level entry comes from.
+#[derive(Debug)]
+pub(super) enum Root {
+    /// A file that the user named, where it really is.
+    File(PathBuf),
+    /// A folder that the user named.
+    Folder {
+        /// Where it was.
+        path: PathBuf,
+        /// Which folder it was.
+        place: Place,
+        /// A handle to it; only the first folders keep theirs, so that a thousand of them do not use up the handles
+        /// that a process may have.
+        handle: Option<Dir>,
+    },
+}
+
+/// Something inside a folder that is not shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its path, fit for a terminal.
+    pub path: String,
+    /// Why it was left out.
+    pub reason: &'static str,
 }
 
 /// A folder on the walk: its handle, its path in the share, and the path that the user knows it by.
@@ -223,14 +249,4 @@ fn check_readable(found: &Found<'_>) -> io::Result<()> {
 
 fn file_kind(meta: &Metadata) -> EntryKind {
     EntryKind::File { size: Some(meta.len()), coding: Coding::Identity }
-}
-
-/// Something that cannot be shared, as the user knows it.
-pub(super) fn unreadable(known_as: &str, e: &io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{known_as} does not exist")).hint("check the path"),
-        io::ErrorKind::PermissionDenied => Error::new(Kind::Usage, format!("{known_as} cannot be read: {e}"))
-            .hint("change its permissions, or leave it out"),
-        _ => Error::new(Kind::Usage, format!("{known_as} cannot be read: {e}")).hint("leave it out, or try again"),
-    }
 }

@@ -16,7 +16,7 @@ use super::{
     check::Check,
     clash::Fate,
     groups::{GROUP, GroupHash, GroupHasher},
-    journal::{Identity, Named},
+    journal::{GivenName, Identity},
     naming::rename_to_free,
     parts::{self, Part},
     plan::Plan,
@@ -263,9 +263,9 @@ impl Sink {
     }
 
     /// What gets its name now, and what has one already, for the journal.
-    fn names(&mut self) -> Result<Vec<Named>> {
+    fn names(&mut self) -> Result<Vec<GivenName>> {
         let manifest = Arc::clone(self.plan.manifest());
-        let mut names: Vec<Named> = staging::named(&self.base, &manifest).into_values().collect();
+        let mut names: Vec<GivenName> = staging::named(&self.base, &manifest).into_values().collect();
         for (index, entry) in manifest.entries().iter().enumerate() {
             if !matches!(self.plan.fate(index), Fate::New | Fate::Replace) {
                 continue;
@@ -273,7 +273,7 @@ impl Sink {
             let staged = self.files.parent(&entry.path).and_then(|dir| dir.symlink_metadata(entry.path.name()));
             let staged = staged.map_err(|e| refused_by_disk("find", &entry.path, &e))?;
             let final_name = self.plan.final_name(index, &entry.path);
-            names.extend(Identity::of(&staged).map(|it| Named::new(index, entry.path.name(), final_name, it)));
+            names.extend(Identity::of(&staged).map(|it| GivenName::new(index, entry.path.name(), final_name, it)));
         }
         Ok(names)
     }

@@ -1,11 +1,6 @@
 //! What is shared, and the reading of its files.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
 use cap_std::fs::Dir;
 
@@ -13,9 +8,9 @@ use super::{
     beneath::reading,
     check::Check,
     groups::GroupHash,
+    named::{Named, open_named, open_named_dir},
     reading::{Reading, Readings},
-    scan::{Scan, unreadable},
-    shown,
+    scan::{Root, Scan, Skipped},
     stamp::{Place, Stamp},
 };
 use crate::{
@@ -38,42 +33,6 @@ pub struct Source {
     skipped: Vec<Skipped>,
     readings: Readings,
     named: Vec<Named>,
-}
-
-/// A path that the user named.
-#[derive(Debug, Clone)]
-pub(super) struct Named {
-    /// As it was typed.
-    pub(super) typed: PathBuf,
-    /// Where it led when it was named. Later scans look there, and follow no link: whoever can write to the folder that holds
-    /// it could make it lead to whatever the user may read.
-    pub(super) real: PathBuf,
-}
-
-/// Something inside a folder that is not shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Its path, fit for a terminal.
-    pub path: String,
-    /// Why it was left out.
-    pub reason: &'static str,
-}
-
-/// Where a top-level entry comes from.
-#[derive(Debug)]
-pub(super) enum Root {
-    /// A file that the user named, where it really is.
-    File(PathBuf),
-    /// A folder that the user named.
-    Folder {
-        /// Where it was.
-        path: PathBuf,
-        /// Which folder it was.
-        place: Place,
-        /// A handle to it; only the first folders keep theirs, so that a thousand of them do not use up the handles
-        /// that a process may have.
-        handle: Option<Dir>,
-    },
 }
 
 impl Source {
@@ -171,43 +130,6 @@ impl Source {
 /// led to another file in it.
 fn open_below(dir: &Dir, rest: &str) -> io::Result<fs::File> {
     Ok(dir.open_with(rest, &reading())?.into_std())
-}
-
-impl Named {
-    fn find(typed: &Path) -> Result<Self> {
-        let real = fs::canonicalize(typed).map_err(|e| unreadable(&shown(typed), &e))?;
-        Ok(Self { typed: typed.to_owned(), real })
-    }
-
-    /// Whether it is where it was, and no link has come into its place or onto the way to it.
-    pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        Ok(fs::canonicalize(&self.real)? == self.real)
-    }
-}
-
-/// Opens a file that the user named, where it really is: a link or a FIFO in its place is neither followed nor waited for.
-pub(super) fn open_named(real: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-    }
-    options.open(real)
-}
-
-/// Opens a folder that the user named, where it really is.
-pub(super) fn open_named_dir(real: &Path) -> io::Result<Dir> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{Mode, OFlags, open};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Dir::from_std_file(fs::File::from(open(real, flags, Mode::empty())?)))
-    }
-    #[cfg(not(unix))]
-    Dir::open_ambient_dir(real, cap_std::ambient_authority())
 }
 
 /// `photos`, or `photos and 2 more`, within what the manifest allows.

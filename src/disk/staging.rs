@@ -12,7 +12,7 @@ use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOpt
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 
 use super::{
-    journal::{self, JOURNAL, Named, UNFINISHED},
+    journal::{self, GivenName, JOURNAL, UNFINISHED},
     refused_by_disk,
     target::Made,
 };
@@ -54,7 +54,7 @@ pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
 }
 
 /// What of `manifest` has its name in `base` already, by an earlier download that was stopped while it gave names.
-pub(super) fn named(base: &Dir, manifest: &Manifest) -> HashMap<usize, Named> {
+pub(super) fn named(base: &Dir, manifest: &Manifest) -> HashMap<usize, GivenName> {
     let opened = || open_folder(base, &name(manifest.share())).and_then(|folder| Ok((folder, base.try_clone()?)));
     opened().map_or_else(|_| HashMap::new(), |(folder, base)| journal::read(&folder, base, manifest))
 }
@@ -156,7 +156,7 @@ impl Staging {
     }
 
     /// Writes down what gets its name now, before any of it does; on return that is on the disk, where `sync` says so.
-    pub(super) fn write_journal(&self, manifest: &Manifest, names: Vec<Named>, sync: bool) -> io::Result<()> {
+    pub(super) fn write_journal(&self, manifest: &Manifest, names: Vec<GivenName>, sync: bool) -> io::Result<()> {
         journal::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, manifest, names, sync)
     }
 

@@ -4,7 +4,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::*;
 use crate::{
-    disk::journal::{self, Identity, Named},
+    disk::journal::{self, GivenName, Identity},
     error::Kind,
 };
 
@@ -278,7 +278,7 @@ fn write_journal(home: &Home, manifest: &Manifest) {
     let staging = Dir::open_ambient_dir(staging(home, manifest), ambient_authority()).unwrap();
     let top = |(index, entry): (usize, &Entry)| {
         let meta = staging.symlink_metadata(Path::new("files").join(entry.path.as_str())).unwrap();
-        Named::new(index, entry.path.name(), entry.path.name().as_ref(), Identity::of(&meta).unwrap())
+        GivenName::new(index, entry.path.name(), entry.path.name().as_ref(), Identity::of(&meta).unwrap())
     };
     let tops = manifest.entries().iter().enumerate().filter(|(_, entry)| entry.path.depth() == 1);
     journal::write(&staging, manifest, tops.map(top).collect(), true).unwrap();
