@@ -61,7 +61,16 @@ fn run_args(args: Args) -> u8 {
         };
         (console, outcome)
     });
-    let ended = runtime.block_on(running);
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = running => Some(ended),
+            () = signals::impatience() => None,
+        }
+    });
+    let Some(ended) = ended else {
+        runtime.shutdown_background();
+        return Kind::Interrupted.exit_code();
+    };
     runtime.shutdown_timeout(CLEAN_UP);
     match ended {
         Ok((console, outcome)) => console.end(outcome),

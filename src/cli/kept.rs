@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    code::{Code, Revealed},
+    code::{Code, Pin, RelaySpec, Revealed},
     error::{Error, Kind, Result},
     manifest::ShareId,
     state::{StateDir, is_locked, now},
@@ -39,6 +39,10 @@ struct Record {
     /// The relay that it is shared through, as it was named; none for one of its own.
     #[zeroize(skip)]
     relay: Option<String>,
+    /// The key that this relay has shown, where no public authority vouches for it.
+    #[zeroize(skip)]
+    #[serde(default)]
+    pin: Option<Pin>,
     #[zeroize(skip)]
     name: String,
     code: Option<String>,
@@ -98,6 +102,7 @@ impl Store {
             share,
             paths,
             relay: relay.map(str::to_owned),
+            pin: None,
             name: String::new(),
             code: None,
             key: rand::random(),
@@ -209,6 +214,12 @@ impl Listed {
         self.record.relay.as_deref()
     }
 
+    /// The relay, and the key that it has shown.
+    pub(super) fn relay_spec(&self) -> Option<RelaySpec> {
+        let addr = self.relay()?.parse().ok()?;
+        Some(RelaySpec { addr, pin: self.record.pin })
+    }
+
     /// What takes its slot at the relay back.
     pub(super) fn ticket(&self) -> Option<Vec<u8>> {
         Some(self.record.ticket.clone()).filter(|ticket| !ticket.is_empty())
@@ -286,6 +297,10 @@ impl Held {
 
     pub(super) fn set_port(&mut self, port: u16) {
         self.record.port = Some(port);
+    }
+
+    pub(super) fn set_pin(&mut self, pin: Option<Pin>) {
+        self.record.pin = pin;
     }
 
     pub(super) fn set_name(&mut self, name: &str) {

@@ -22,9 +22,8 @@ use crate::{
 
 /// Tells the relay of a kept share that this has ended, so that its receivers do not wait for it. Only a relay that is known
 /// is told, and only one that answers soon.
-pub(super) async fn give_back(state: &StateDir, addr: RelayAddr, ticket: Vec<u8>) {
+pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
     const SOON: Duration = Duration::from_secs(2);
-    let spec = RelaySpec { addr, pin: None };
     let expect = KnownRelays::new(state.clone()).expect(&spec);
     let Some(expect) = expect.ok().filter(|expect| *expect != Expect::FirstContact) else { return };
     let giving = async {

@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -19,7 +20,7 @@ use super::{
     signals::interrupt,
 };
 use crate::{
-    code::{Code, Link, RelaySpec, Secret},
+    code::{Code, Link, Pin, RelaySpec, Secret},
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
@@ -45,6 +46,30 @@ pub(super) async fn run(args: SendArgs, console: &mut Console) -> Result<()> {
 }
 
 async fn share(args: SendArgs, events: Events) -> Result<()> {
+    let mut interrupted = pin!(interrupt());
+    let ready = tokio::select! {
+        ready = prepare(args, &events) => ready?,
+        () = interrupted.as_mut() => {
+            return Err(Error::new(Kind::Interrupted, "stopped; nothing was shared"));
+        }
+    };
+    ready.serve(events, interrupted).await
+}
+
+/// A share that is about to begin.
+struct Ready {
+    settings: Settings,
+    source: Source,
+    code: Code,
+    budget: Budget,
+    held: Held,
+    way: Way,
+    registration: Registration,
+    _running: Option<Running>,
+}
+
+/// Does everything that comes before the code is good.
+async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     if args.paths.iter().any(|path| path.as_os_str() == "-") {
         return Err(Error::new(Kind::Usage, "standard input cannot be shared by this version")
             .hint("write it to a file first; a file that is called - is ./-"));
@@ -74,10 +99,11 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
         held.renew();
     }
     let source = scan(settings.paths.clone(), settings.name.clone(), held.share()).await?;
-    warn_skipped(&source, &events).await;
+    warn_skipped(&source, events).await;
     held.set_name(source.manifest().name());
     let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
-    let way = Way::open(&state, relay, held.port(), tuning, &events).await?;
+    let way = Way::open(&state, relay, held.port(), tuning, events).await?;
+    held.set_pin(way.pin());
     if let Some(embedded) = &way.embedded {
         match held.port() {
             Some(before) if before != embedded.port() => events.report(other_port(before, embedded.port())).await,
@@ -104,40 +130,47 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
     held.save(&code, &held.key(), registration.ticket())?;
     let _running = way.announce(&state, &code)?;
     let budget = Budget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
-    let interrupted = interrupt();
-    let sharing = way.sharing(&source, &code, settings.expire);
-    events.report(Event::Sharing(sharing.clone())).await;
-    let share = Share::new(settings, source, code, budget, events.clone());
-    let held = Arc::new(Mutex::new(held));
-    let back = Return {
-        dialer: way.dialer.clone(),
-        token: way.token(),
-        registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
-    };
-    let touching = async {
-        loop {
-            sleep(TOUCH_EVERY).await;
-            let _ = lock(&held).touch(); // where the disk is full, it is kept for a little less
+    Ok(Ready { settings, source, code, budget, held, way, registration, _running })
+}
+
+impl Ready {
+    /// Shows the code, and serves until the share ends.
+    async fn serve(self, events: Events, interrupted: impl Future<Output = ()>) -> Result<()> {
+        let Self { settings, source, code, budget, held, way, registration, _running } = self;
+        let sharing = way.sharing(&source, &code, settings.expire);
+        events.report(Event::Sharing(sharing.clone())).await;
+        let share = Share::new(settings, source, code, budget, events.clone());
+        let held = Arc::new(Mutex::new(held));
+        let back = Return {
+            dialer: way.dialer.clone(),
+            token: way.token(),
+            registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
+        };
+        let touching = async {
+            loop {
+                sleep(TOUCH_EVERY).await;
+                let _ = lock(&held).touch(); // where the disk is full, it is kept for a little less
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = share.run(registration, back, interrupted) => outcome,
+            never = touching => never,
+        };
+        way.close().await;
+        drop(share);
+        let ended_on_purpose = match &outcome {
+            Ok(_) => true,
+            Err(e) => e.kind() == Kind::Refused, // its code is good no more
+        };
+        if ended_on_purpose {
+            lock(&held).forget();
+        } else {
+            let _ = lock(&held).touch();
         }
-    };
-    let outcome = tokio::select! {
-        outcome = share.run(registration, back, interrupted) => outcome,
-        never = touching => never,
-    };
-    way.close().await;
-    drop(share);
-    let ended_on_purpose = match &outcome {
-        Ok(_) => true,
-        Err(e) => e.kind() == Kind::Refused, // its code is good no more
-    };
-    if ended_on_purpose {
-        lock(&held).forget();
-    } else {
-        let _ = lock(&held).touch();
+        let reason = outcome?;
+        events.report(Event::Stopped { reason }).await;
+        Ok(())
     }
-    let reason = outcome?;
-    events.report(Event::Stopped { reason }).await;
-    Ok(())
 }
 
 /// What is to be done after each registration: the ticket is kept, and a code that has changed is shown.
@@ -245,6 +278,12 @@ impl Way {
         self.embedded.as_ref().map(|e| Running::announce(state, code.slot(), &e.reach())).transpose()
     }
 
+    /// The key that the relay has shown, where no public authority vouches for it.
+    fn pin(&self) -> Option<Pin> {
+        let verified = &self.connected.verified;
+        (verified.by != By::Authority).then_some(verified.pin)
+    }
+
     /// What makes the link of a code.
     fn linking(&self) -> impl Fn(&Code) -> Link + use<> {
         let mut addresses = match &self.embedded {
@@ -252,8 +291,7 @@ impl Way {
             None => vec![self.spec.addr.clone()],
         };
         let relay = addresses.remove(0);
-        let verified = &self.connected.verified;
-        let pin = (verified.by != By::Authority).then_some(verified.pin);
+        let pin = self.pin();
         move |code| Link { relay: relay.clone(), alternatives: addresses.clone(), code: code.clone(), pin }
     }
 

@@ -54,7 +54,7 @@ fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
 
 async fn forget(state: &StateDir, store: &Store, share: &Listed, console: &mut Console) -> Result<()> {
     store.forget(share)?;
-    if let Some((relay, ticket)) = share.relay().and_then(|relay| relay.parse().ok()).zip(share.ticket()) {
+    if let Some((relay, ticket)) = share.relay_spec().zip(share.ticket()) {
         give_back(state, relay, ticket).await;
     }
     console.show(&Event::Forgotten(event(share)))

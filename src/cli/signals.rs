@@ -1,7 +1,17 @@
 //! Ctrl-C and SIGTERM, which mean the same.
 
+use tokio::sync::Notify;
+
+/// Told by the second one.
+static AGAIN: Notify = Notify::const_new();
+
+/// Completes when somebody does not want to wait until a command that was told to end has done so.
+pub(super) async fn impatience() {
+    AGAIN.notified().await;
+}
+
 /// Completes at the first of them from this call on: a command calls it before it says that it is ready, so that none
-/// that follows is missed. A second signal has no handler to wait for.
+/// that follows is missed. The next one is [`impatience`].
 pub(super) fn interrupt() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let (ctrl_c, terminate) = {
@@ -15,6 +25,13 @@ pub(super) fn interrupt() -> impl Future<Output = ()> {
                 _ = ctrl_c.recv() => {}
                 _ = terminate.recv() => {}
             }
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = ctrl_c.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                AGAIN.notify_one();
+            });
             return;
         }
         if tokio::signal::ctrl_c().await.is_err() {

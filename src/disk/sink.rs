@@ -75,8 +75,10 @@ impl Sink {
         let at = plan.target().shown();
         let failed = |e: io::Error| refused_by_disk("make the staging folder in", &at, &e);
         let staging_base = base.try_clone().map_err(failed)?;
-        let staging = Staging::open(staging_base, made, plan.manifest().share(), &at)?;
+        let mut staging = Staging::open(staging_base, made, plan.manifest().share(), &at)?;
         let files = staging.files().map_err(failed)?;
+        // Whatever goes wrong from here on, what an earlier download left is not lost by it.
+        staging.keep(plan.has_named() || files.entries().map_err(failed)?.next().is_some());
         let parts = parts::find(&files, &plan, check)?;
         let mut files = Beneath::new(files);
         let entries = plan.manifest().entries().iter().enumerate();

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Events, failure::silent};
+use super::Events;
 use crate::{
     error::{Error, Kind},
     event::Event,
@@ -69,7 +69,8 @@ impl Tries {
 
     /// How it is told that they were all in vain.
     pub(super) fn in_vain(&self, retry_for: Duration) -> Error {
-        let reason = self.reason.clone().unwrap_or_else(silent);
+        let nobody = || Error::new(Kind::Network, "the relay does not answer");
+        let reason = self.reason.clone().unwrap_or_else(nobody);
         let tried = humantime::format_duration(retry_for);
         Error::new(Kind::Network, format!("tried for {tried} in vain: {}", reason.message()))
             .hint("the same command goes on with what is here, once the line or the sender is back")

@@ -44,11 +44,16 @@ pub(super) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (
     };
     match first {
         Ok(first) if first.frame().kind == Attach::TYPE => attach(&share, &first, (send, recv)).await,
-        Ok(_) if share.is_closing() => send.reset(ENDED),
+        Ok(first) if share.is_closing() && !has_to_finish(&share, &first) => send.reset(ENDED),
         Ok(first) => greet(share, number, &first, (send, recv)).await,
         Err(Some(alert)) => drop(refuse(send, alert, 0).await),
         Err(None) => {}
     }
+}
+
+/// Whether it is a receiver that was started again, and has a download here that may finish although the share has ended.
+fn has_to_finish(share: &Share, first: &OwnedFrame) -> bool {
+    matches!(first.frame().decode(), Ok(Hello { mode: Mode::Resume(receiver), .. }) if share.sessions().is_of(&receiver))
 }
 
 /// Goes on with an older session over this stream.
@@ -90,11 +95,12 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
         }
     };
     debug!("receiver {number} says hello");
+    let late = if share.is_closing() { Duration::MAX } else { LATE }; // who comes now has a download that may finish
     let returning = Returning { resumption: &receiver, unproved: share.unproved() };
     let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
     let outcome = tokio::select! {
         outcome = answer(Aes::here(), &doors, early, first, (send, recv)) => outcome,
-        () = async { share.closing().await; sleep(LATE).await } => return,
+        () = async { share.closing().await; sleep(late).await } => return,
     };
     drop(stranger);
     match outcome {

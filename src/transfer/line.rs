@@ -6,7 +6,6 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{
-    again::SILENT,
     ask::ask,
     credit::Window,
     failure::{broken, forgotten, stalled, told},
@@ -28,9 +27,9 @@ use crate::{
     },
 };
 
-/// How long the sender may take to acknowledge the end; what is saved is saved in any case. A line that is dead is known to be
-/// so before.
-const GOODBYE: Duration = SILENT.saturating_add(Duration::from_millis(2_500));
+/// How long the sender may take to acknowledge the end; what is saved is saved in any case. That its line is dead is known
+/// before: the relay says so after 12 to 15 s.
+const GOODBYE: Duration = Duration::from_secs(20);
 
 /// The same where the line has died before the sender could hear of the end.
 const LONG_GOODBYE: Duration = Duration::from_secs(60);

@@ -158,7 +158,7 @@ impl Serving {
                     ended = self.speak(&mut out, &mut said, outline, source, (&entered, resumed.is_some())) => ended,
                     why = entered.abandoned(|why| self.report_waiting(why), |why| self.report_back(why)) => Err(why.into()),
                     why = self.unreachable() => Err(why.into()),
-                    () = self.must_end() => Err(Trouble::Here(
+                    () = self.must_end(resumed.is_some()) => Err(Trouble::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
                     )),
@@ -215,9 +215,9 @@ impl Serving {
     }
 
     /// Completes when the share ends for this receiver: for one that has not accepted, sooner.
-    async fn must_end(&self) {
+    async fn must_end(&self, has_come_back: bool) {
         self.share.closing().await;
-        if self.ledger().begun.is_some() {
+        if has_come_back || self.ledger().begun.is_some() {
             self.share.ending().await;
         }
     }

@@ -101,6 +101,11 @@ impl Sessions {
         longest.map(|(_, live)| live.gives_way.send_replace(true)).is_some()
     }
 
+    /// Whether there is one of the receiver that is called this.
+    pub(super) fn is_of(&self, receiver: &[u8; 16]) -> bool {
+        self.lock().values().any(|live| live.receiver == *receiver)
+    }
+
     /// Whether there is any.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()

@@ -167,9 +167,8 @@ impl Share {
             }
         }
         let AtRelay { mut registration, connected } = place;
-        registration.end().await;
+        let connection = registration.connection.clone();
         self.phase.send_replace(Phase::Ending);
-        let connection = registration.connection;
         let turning_away = async {
             // The relay may have opened a stream before it heard of the end.
             while let Ok((mut send, _)) = connection.accept().await {
@@ -177,9 +176,10 @@ impl Share {
             }
             std::future::pending().await
         };
+        let told = async { tokio::join!(registration.end(), timeout(GOODBYE, finish(&mut running))) };
         tokio::select! {
             never = turning_away => never,
-            _ = timeout(GOODBYE, finish(&mut running)) => {}
+            _ = told => {}
         }
         if let Some(connected) = connected {
             Connected::close(connected).await;
@@ -339,7 +339,7 @@ impl Share {
     /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
     /// long gives way; one that is the same receiver's, before it came back, is about to.
     pub(super) async fn take_place(&self, has_come_back: bool) -> Option<Place> {
-        if *self.phase.borrow() != Phase::Open {
+        if self.is_closing() && !has_come_back {
             return None;
         }
         match self.places.take() {

@@ -173,7 +173,7 @@ fn another_process_of_the_sender_knows_who_comes_back() {
     let guess = |scene: &Scene| scene.world.recv(&bad, &scene.world.path("guesses")).via(&scene.relay).run().code;
     while guess(&scene) != Some(7) {}
     let code = scene.sender.code().to_owned();
-    scene.sender.process.signal(Signal::KILL);
+    scene.sender.process.kill();
     scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
     assert_eq!(scene.sender.code(), code);
     assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
@@ -319,8 +319,8 @@ fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
     let mut scene = Scene::new();
     scene.kill_at(50 * MIB);
     let code = scene.sender.code().to_owned();
-    scene.sender.process.signal(Signal::KILL);
-    scene.relay.process.signal(Signal::KILL);
+    scene.sender.process.kill();
+    scene.relay.process.kill();
     let mut receiver = scene.world.recv(&code, &scene.into).via(&scene.relay).start();
     receiver.wait_for("reconnecting");
     let addr = scene.relay.addr.clone();
@@ -337,7 +337,7 @@ fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
 fn who_is_not_to_wait_is_told_at_once() {
     let scene = Scene::new();
     scene.kill_at(50 * MIB);
-    scene.relay.process.signal(Signal::KILL);
+    scene.relay.process.kill();
     let impatient = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).args(&["--retry-for", "0"]);
     let ended = impatient.run();
     ended.expect_error(5, "network", "cannot reach the relay");

@@ -453,6 +453,19 @@ fn only_what_is_there_is_gone_on_with() {
     assert_eq!(have.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
 }
 
+/// Who stops while what is here is hashed has it still.
+#[test]
+fn a_stop_while_what_is_here_is_checked_loses_nothing() {
+    let home = Home::new();
+    let (manifest, _) = cut_after(&home, 2 * GROUP);
+    let check = Check::default();
+    drop(check.wait());
+    let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
+    assert_eq!(Sink::new(plan, &check).unwrap_err().kind(), Kind::Disk);
+    let have = again(&home, &manifest).have();
+    assert_eq!(have.iter().map(|(index, groups)| (*index, groups.len())).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
+}
+
 #[test]
 fn a_part_that_is_no_file_of_its_own_is_not_used() {
     let home = Home::new();

@@ -112,6 +112,12 @@ impl Process {
         }
     }
 
+    /// Kills it, and waits until it is gone with all that it held.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+        self.wait("the end", |state| state.status.map(drop));
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&self) -> bool {
         self.shared.state.lock().unwrap().status.is_none()
