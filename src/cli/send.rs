@@ -110,11 +110,6 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
             _ => held.set_port(embedded.port()),
         }
     }
-    if old_ticket.is_some()
-        && let Ok(mut old) = Registration::ask(way.connected.connection.clone(), way.token(), old_ticket).await
-    {
-        old.end().await; // nobody needs to wait for the old code any more
-    }
     let registration = Registration::ask(way.connected.connection.clone(), way.token(), held.ticket()).await?;
     let code = match before {
         Some(code) if code.slot() == registration.slot() => code,
@@ -128,6 +123,11 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     };
     settings.key = Some(held.key());
     held.save(&code, &held.key(), registration.ticket())?;
+    if old_ticket.is_some()
+        && let Ok(mut old) = Registration::ask(way.connected.connection.clone(), way.token(), old_ticket).await
+    {
+        old.end().await; // nobody needs to wait for the old code any more
+    }
     let _running = way.announce(&state, &code)?;
     let budget = Budget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
     Ok(Ready { settings, source, code, budget, held, way, registration, _running })
@@ -157,12 +157,7 @@ impl Ready {
             never = touching => never,
         };
         way.close().await;
-        drop(share);
-        let ended_on_purpose = match &outcome {
-            Ok(_) => true,
-            Err(e) => e.kind() == Kind::Refused, // its code is good no more
-        };
-        if ended_on_purpose {
+        if outcome.is_ok() || share.is_over() {
             lock(&held).forget();
         } else {
             let _ = lock(&held).touch();

@@ -45,18 +45,16 @@ pub(super) struct GivenName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     inode: u64,
-    /// Seconds and nanoseconds since 1970, where the file system knows.
-    made: Option<(u64, u32)>,
+    /// Seconds and nanoseconds since 1970.
+    made: (u64, u32),
 }
 
 impl Identity {
-    /// Of something on the disk; nothing on systems that do not tell.
+    /// Of something on the disk; nothing on systems and file systems that do not tell.
     #[cfg(unix)]
     pub(super) fn of(meta: &Metadata) -> Option<Self> {
-        let made = meta.created().ok().map(cap_std::time::SystemTime::into_std);
-        let made = made.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let made = made.map(|since| (since.as_secs(), since.subsec_nanos()));
-        Some(Self { inode: cap_std::fs::MetadataExt::ino(meta), made })
+        let made = meta.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(Self { inode: cap_std::fs::MetadataExt::ino(meta), made: (made.as_secs(), made.subsec_nanos()) })
     }
 
     #[cfg(not(unix))]

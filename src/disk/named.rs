@@ -35,27 +35,42 @@ impl Named {
 
 /// Opens a file that the user named, where it really is: a link or a FIFO in its place is neither followed nor waited for.
 pub(super) fn open_named(real: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.read(true);
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+        open_real(real, OFlags::NONBLOCK | OFlags::NOCTTY)
     }
-    options.open(real)
+    #[cfg(not(unix))]
+    fs::File::open(real)
 }
 
 /// Opens a folder that the user named, where it really is.
 pub(super) fn open_named_dir(real: &Path) -> io::Result<Dir> {
     #[cfg(unix)]
     {
-        use rustix::fs::{Mode, OFlags, open};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Dir::from_std_file(fs::File::from(open(real, flags, Mode::empty())?)))
+        Ok(Dir::from_std_file(open_real(real, rustix::fs::OFlags::DIRECTORY)?))
     }
     #[cfg(not(unix))]
     Dir::open_ambient_dir(real, cap_std::ambient_authority())
+}
+
+/// Opens a path for reading that had no link in it; where the kernel can, also not through one that is there now.
+#[cfg(unix)]
+fn open_real(real: &Path, flags: rustix::fs::OFlags) -> io::Result<fs::File> {
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{
+            fs::{CWD, ResolveFlags, openat2},
+            io::Errno,
+        };
+        match openat2(CWD, real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOSYS | Errno::PERM) => {} // not known to this kernel, or to a sandbox
+            opened => return Ok(opened?.into()),
+        }
+    }
+    Ok(open(real, flags, Mode::empty())?.into())
 }
 
 /// Something that cannot be shared, as the user knows it.

@@ -167,7 +167,7 @@ impl Staging {
 
     fn clear(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        for name in [FILES, JOURNAL, UNFINISHED] {
+        for name in [FILES, UNFINISHED] {
             match remove_tree(folder, name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -190,6 +190,7 @@ impl Drop for Staging {
         drop(self.lock.take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove_file(LOCK);
+            let _ = folder.remove_file(JOURNAL); // last: until then a stop is gone on from
         }
         let _ = self.base.remove_dir(&self.name);
         drop(self.lock.take());

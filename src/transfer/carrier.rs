@@ -75,7 +75,6 @@ struct FreshStream {
 }
 
 /// Sealed bytes that the other end has not acknowledged.
-#[derive(Default)]
 struct Kept {
     /// Records, each with the offset at which it begins.
     records: VecDeque<(u64, Bytes)>,
@@ -85,11 +84,18 @@ struct Kept {
     /// The offset behind the last one that has gone to the stream of the moment: the other end is to get everything before
     /// that from this stream, though it may have some of it.
     taken: u64,
+    /// The number of that stream.
+    stream: u64,
     /// What all sessions of a share keep, where this one counts.
     in_all: Option<Arc<AtomicU64>>,
 }
 
 impl Kept {
+    /// Nothing yet, for the first stream.
+    fn new() -> Self {
+        Self { records: VecDeque::new(), end: 0, acknowledged: 0, taken: 0, stream: FIRST, in_all: None }
+    }
+
     /// Lets go of what is acknowledged and not to be sent over this stream once more.
     fn release(&mut self) {
         let free = self.acknowledged.min(self.taken);
@@ -121,7 +127,7 @@ impl Carrier {
         Self(Arc::new(Inner {
             now: watch::Sender::new(Now { stream: FIRST, broken: None, outlives: false, over: None }),
             fresh: Mutex::default(),
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept::new()),
             received: AtomicU64::new(0),
         }))
     }
@@ -147,7 +153,11 @@ impl Carrier {
             return Err(WireError::Malformed);
         }
         self.acknowledge(their_received)?;
-        self.lock_kept().taken = their_received;
+        {
+            let mut kept = self.lock_kept();
+            kept.taken = their_received;
+            kept.stream = self.0.now.borrow().stream + 1;
+        }
         let mut fresh = self.lock_fresh();
         self.0.now.send_modify(|now| {
             now.stream += 1;
@@ -312,8 +322,8 @@ impl Carrier {
         if kept.end - kept.acknowledged > MOST_KEPT { Err(LineError::TooFarAhead) } else { Ok(()) }
     }
 
-    /// What is kept from this offset on, to the end of its record, for the stream of the moment; nothing at the end.
-    pub(super) fn kept(&self, from: u64) -> Result<Bytes, WireError> {
+    /// What is kept from this offset on, to the end of its record, for this stream; nothing at the end.
+    pub(super) fn kept(&self, stream: u64, from: u64) -> Result<Bytes, WireError> {
         let mut kept = self.lock_kept();
         let index = kept.records.partition_point(|(at, record)| at + record.len() as u64 <= from);
         let next = match kept.records.get(index) {
@@ -321,8 +331,10 @@ impl Carrier {
             Some((at, record)) if *at <= from => record.slice((from - at) as usize..),
             _ => return Err(WireError::Malformed), // acknowledged before it was sent
         };
-        kept.taken = kept.taken.max(from + next.len() as u64);
-        kept.release();
+        if kept.stream == stream {
+            kept.taken = kept.taken.max(from + next.len() as u64);
+            kept.release();
+        }
         Ok(next)
     }
 

@@ -31,6 +31,9 @@ const MOST: u64 = 32 * 1024 * 1024;
 /// The most that is sent ahead of what is acknowledged: the largest window, and what is on its way when it was granted.
 const MOST_AHEAD: u64 = MOST + MOST / 4;
 
+/// So much is drained before the sender hears of it at the latest: it may wait for that.
+const UNTOLD: u64 = 1024 * 1024;
+
 /// So many rounds after a gap, rounds are taken together.
 const HEAP_ROUNDS: u32 = 3;
 
@@ -46,6 +49,8 @@ pub struct Window {
     size: u64,
     most: u64,
     granted: u64,
+    /// What the sender has heard of that was drained.
+    told: u64,
     round: Duration,
     round_began: Instant,
     drained_then: u64,
@@ -86,6 +91,7 @@ impl Window {
             size: INITIAL_CREDIT,
             most: most.clamp(INITIAL_CREDIT, MOST),
             granted: INITIAL_CREDIT,
+            told: 0,
             round: rtt.clamp(SHORTEST_ROUND, LONGEST_ROUND),
             round_began: now,
             drained_then: 0,
@@ -114,11 +120,13 @@ impl Window {
         }
         self.try_more(drained, now);
         let limit = drained + self.size;
-        if limit < self.granted + self.size / 4 {
+        if limit >= self.granted + self.size / 4 {
+            self.granted = limit;
+        } else if drained < self.told + UNTOLD {
             return None;
         }
-        self.granted = limit;
-        Some(Credit { limit, received: drained })
+        self.told = drained;
+        Some(Credit { limit: self.granted, received: drained })
     }
 
     /// Learns from a round in which so much was drained.
@@ -232,12 +240,15 @@ impl Default for Gate {
 
 /// How far a download may go ahead of what is acknowledged, where all together keep so much: by what is left, so that there
 /// is always something left, however many of them take all that they can (Choudhury and Hahne, dynamic queue length
-/// thresholds, 1998).
+/// thresholds, 1998). And by so much in any case that the receiver acknowledges some of it.
 fn most_ahead(in_all: u64) -> u64 {
     /// What all downloads of a share may keep.
     const IN_ALL: u64 = 1024 * 1024 * 1024;
-    IN_ALL.saturating_sub(in_all).clamp(INITIAL_CREDIT, MOST_AHEAD)
+    IN_ALL.saturating_sub(in_all).clamp(LEAST_AHEAD, MOST_AHEAD)
 }
+
+/// Twice of what a receiver drains before it says so, and the records at both ends of that.
+const LEAST_AHEAD: u64 = 2 * UNTOLD + INITIAL_CREDIT;
 
 /// Credit that falls, or acknowledges what was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,6 +348,26 @@ mod tests {
         assert!(is_open(10 + MOST_AHEAD, 900 * MIB).await);
         assert!(!is_open(11 + MOST_AHEAD, 0).await, "what is not acknowledged must be kept");
         assert!(is_open(10 + 24 * MIB, 1_000 * MIB).await && !is_open(11 + 24 * MIB, 1_000 * MIB).await);
-        assert!(is_open(10 + INITIAL_CREDIT, u64::MAX).await, "whoever acknowledges gets on");
+        assert!(is_open(10 + LEAST_AHEAD, u64::MAX).await, "whoever acknowledges gets on");
+    }
+
+    /// However little may be kept, and whatever window there was before.
+    #[tokio::test]
+    async fn a_sender_that_keeps_little_and_a_window_that_was_large_do_not_wait_for_each_other() {
+        let gate = Gate::new();
+        let begin = Instant::now();
+        let mut window = Window::new(MOST, Duration::from_millis(10), begin);
+        let (mut sent, mut ms) = (0, 0);
+        while sent < 200 * MIB {
+            ms += 1;
+            let in_all = if sent < 100 * MIB { 0 } else { u64::MAX };
+            let record = sent + 128 * 1024;
+            let opened = tokio::time::timeout(Duration::from_millis(1), gate.open_to(record, || in_all)).await;
+            assert!(opened.is_ok(), "stuck at {sent}");
+            sent = record;
+            if let Some(credit) = window.drained(sent, begin + Duration::from_millis(ms)) {
+                gate.grant(credit, sent).unwrap();
+            }
+        }
     }
 }

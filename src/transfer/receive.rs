@@ -295,7 +295,7 @@ async fn download(
             Ok(Saved { paths, bytes, parting: Parting { out, incoming, opener, keeper } })
         }
         Err(e) => match keeper.verdict() {
-            Some(Verdict::Unknown) => {
+            Some(Verdict::Unknown) if e.kind() == Kind::Network => {
                 keeper.close().await;
                 Err(Cut::Forgotten)
             }
@@ -328,7 +328,7 @@ async fn prepare(plan: Plan, out: &mut Outgoing, events: &Events) -> Result<Sink
             _ = person.tick(), if standing > 0 => events.mention(Event::Checking { bytes: check.bytes(), total: standing }),
             _ = sender.tick() => {
                 let record = Record::of(&Checking {}).map_err(|e| broken(&e.into()))?;
-                let _ = out.send(record).await; // where that fails, what is read says why
+                out.send(record).await.map_err(|e| broken(&e.into()))?;
             }
         }
     }

@@ -1,8 +1,6 @@
 //! A sender as its receiver knows it: sessions with it, one after another.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
@@ -46,16 +44,25 @@ impl Sender {
     ) -> Result<(Line, Manifest)> {
         let Redial { dialer, retry_for, .. } = &self.back;
         let waits = self.known.is_some() && !retry_for.is_zero();
+        let until = Instant::now() + *retry_for;
         let (mut open, mut tries) = (None, Tries::new(dialer.clone(), events.clone(), true));
         let beginning = async {
             loop {
-                let connected = match &reason {
-                    None => dialer.dial().await,
-                    Some(reason) => {
-                        tries.next(reason);
-                        Ok(tries.connect(reason.clone(), || true).await)
+                // The time that it is tried for decides whether there is another try, and cuts none that gets on.
+                let connecting = async {
+                    match &reason {
+                        None => dialer.dial().await,
+                        Some(reason) => {
+                            tries.next(reason);
+                            Ok(tries.connect(reason.clone(), || true).await)
+                        }
                     }
                 };
+                let connected = match waits {
+                    true => timeout_at(until, connecting).await.ok(),
+                    false => Some(connecting.await),
+                };
+                let Some(connected) = connected else { return Err(tries.in_vain(*retry_for)) };
                 let begun = match connected {
                     Ok(connected) => {
                         let connection = &open.insert(connected).connection;
@@ -64,7 +71,7 @@ impl Sender {
                     Err(e) => Err(e),
                 };
                 match begun {
-                    Err(e) if waits && e.may_pass() => reason = Some(e),
+                    Err(e) if waits && e.may_pass() && Instant::now() < until => reason = Some(e),
                     Err(e) => return Err(e),
                     Ok(begun) => {
                         tries.succeeded();
@@ -78,10 +85,9 @@ impl Sender {
             }
         };
         let begun = tokio::select! {
-            begun = timeout(if waits { *retry_for } else { Duration::MAX }, beginning) => begun,
-            () = interrupt => Ok(Err(self.interrupted())),
+            begun = beginning => begun,
+            () = interrupt => Err(self.interrupted()),
         };
-        let begun = begun.unwrap_or_else(|_| Err(tries.in_vain(*retry_for)));
         match (begun, open) {
             (Ok((mut line, manifest)), Some(connected)) => {
                 line.keeper.hold(connected);

@@ -172,6 +172,7 @@ impl Serving {
             Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }).ok(),
             Err(Trouble::There(_)) => None, // nobody is there to be told
         };
+        let wants_reason = ended.is_err();
         let share_ends = matches!(&ended, Err(Trouble::Here(FailureReason::Ended, _)));
         let result = match ended {
             Ok(Ended::Done) => Some(Ok(())),
@@ -192,7 +193,7 @@ impl Serving {
             let patience = if share_ends { SHORT_GOODBYE } else { GOODBYE };
             let said = tokio::select! {
                 said = timeout(patience, goodbye) => said.is_ok(),
-                () = has_left(&carrier) => true,
+                () = has_left(&carrier, wants_reason) => true,
             };
             if !said {
                 leaving.abandon(if share_ends { ENDED } else { CANCELLED });
@@ -430,9 +431,16 @@ impl Serving {
     }
 }
 
-/// Completes when the receiver has left of its own will: it waits for nothing.
-async fn has_left(carrier: &Carrier) {
-    while !matches!(carrier.broken().await, LineError::Ended(LEFT | CANCELLED)) {
+/// Completes when the receiver has left of its own will. One that is to hear a reason may merely make another connection.
+async fn has_left(carrier: &Carrier, wants_reason: bool) {
+    const MAY_COME_BACK: Duration = Duration::from_secs(5);
+    loop {
+        if matches!(carrier.broken().await, LineError::Ended(LEFT | CANCELLED)) {
+            let grace = if wants_reason { MAY_COME_BACK } else { Duration::ZERO };
+            if timeout(grace, carrier.mended()).await.is_err() {
+                return;
+            }
+        }
         carrier.mended().await;
     }
 }

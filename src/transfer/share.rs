@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -84,6 +84,8 @@ pub struct Share {
     places: Places,
     retired: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
+    /// It has ended on purpose.
+    is_over: AtomicBool,
     permits: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     unproved: Semaphore,
@@ -126,6 +128,7 @@ impl Share {
             latest: tokio::sync::Mutex::new((Arc::new(source), Instant::now())),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(Phase::Open),
+            is_over: AtomicBool::new(false),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
             unproved: Semaphore::new(UNPROVED),
@@ -161,9 +164,12 @@ impl Share {
         };
         if may_finish {
             // The slot is given back when nobody needs it to come back any more.
+            self.is_over.store(true, Ordering::Relaxed);
             tokio::select! {
                 () = self.answer_all(&mut place, &back, &mut running) => {}
-                () = &mut interrupt => reason = self.interrupted(),
+                () = &mut interrupt => if self.places.running() > 0 {
+                    reason = self.interrupted();
+                },
             }
         }
         let AtRelay { mut registration, connected } = place;
@@ -377,6 +383,12 @@ impl Share {
     /// Completes when no receiver can accept any more.
     pub(super) async fn closing(&self) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Open).await; // the channel lives in the share
+    }
+
+    /// Whether it has served what it allows, its time is up, or its code is no good any more: nobody comes back to it, though
+    /// its last downloads may have been stopped.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Whether no receiver can accept any more.

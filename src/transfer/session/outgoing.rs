@@ -86,7 +86,8 @@ impl Outgoing {
                 continue;
             };
             if self.leaving.is_empty() {
-                self.leaving = self.carrier.kept(self.reached).inspect_err(|e| self.carrier.give_up((*e).into()))?;
+                self.leaving =
+                    self.carrier.kept(self.stream, self.reached).inspect_err(|e| self.carrier.give_up((*e).into()))?;
                 self.reached += self.leaving.len() as u64;
             }
             if self.leaving.is_empty() {

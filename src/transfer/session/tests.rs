@@ -6,7 +6,7 @@ use crate::{
     code::{Secret, Slot},
     crypto::{Cipher, Exchange, Keys, Mode, Opener, Password, Role, Transcript},
     net::{Buffers, transport::duplex},
-    transfer::carrier::Carrier,
+    transfer::carrier::{Carrier, FIRST},
     wire::{
         Frame,
         peer::{DoneAck, PAD},
@@ -164,27 +164,27 @@ fn what_is_acknowledged_stays_until_it_is_sent_again() {
     let carrier = Carrier::new();
     carrier.keep(Bytes::from_static(b"01234")).unwrap();
     carrier.keep(Bytes::from_static(b"56789")).unwrap();
-    carrier.kept(0).unwrap();
-    carrier.kept(5).unwrap();
+    carrier.kept(FIRST, 0).unwrap();
+    carrier.kept(FIRST, 5).unwrap();
     let [one, _] = duplex();
     carrier.attach(one.0, one.1, 3, 0).unwrap();
     carrier.acknowledge(10).unwrap();
-    assert_eq!(carrier.kept(3).unwrap(), "34");
-    assert_eq!(carrier.kept(5).unwrap(), "56789");
-    assert!(carrier.kept(3).is_err(), "gone");
+    assert_eq!(carrier.kept(FIRST + 1, 3).unwrap(), "34");
+    assert_eq!(carrier.kept(FIRST + 1, 5).unwrap(), "56789");
+    assert!(carrier.kept(FIRST + 1, 3).is_err(), "gone");
 }
 
 #[test]
 fn what_was_never_sent_cannot_be_acknowledged() {
     let carrier = Carrier::new();
     carrier.keep(Bytes::from_static(b"0123456789")).unwrap();
-    carrier.kept(0).unwrap();
+    carrier.kept(FIRST, 0).unwrap();
     assert!(carrier.acknowledge(11).is_err());
     carrier.acknowledge(4).unwrap();
-    assert_eq!(carrier.kept(4).unwrap(), "456789");
+    assert_eq!(carrier.kept(FIRST, 4).unwrap(), "456789");
     carrier.acknowledge(10).unwrap();
-    assert!(carrier.kept(10).unwrap().is_empty());
-    assert!(carrier.kept(9).is_err(), "gone");
+    assert!(carrier.kept(FIRST, 10).unwrap().is_empty());
+    assert!(carrier.kept(FIRST, 9).is_err(), "gone");
     let [one, _] = duplex();
     assert!(carrier.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
     let [one, _] = duplex();
