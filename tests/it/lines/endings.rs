@@ -26,21 +26,22 @@ fn finished(sharing: &Sharing) -> usize {
     sharing.events().iter().filter(|event| matches!(event, Event::DownloadFinished { .. })).count()
 }
 
-/// The receiver's leg dies at the very end, for so long: how long does the receiver take?
-fn cut_at_the_end(cut: Option<Duration>, dead: Duration) -> Duration {
+/// One leg, the sender's or the receiver's, dies at the very end, for so long: how long does the receiver take?
+fn cut_at_the_end(senders: bool, cut: Option<Duration>, dead: Duration) -> Duration {
     virtually(1, async |network| {
         let world = World::new(&network, Config::default());
         let line = Line::new(mbit(100), 25 * MS);
         let file = world.scratch.file("file", 2_000_000);
-        let down = network.way(&line);
-        let sharing = world.share_with(&network.way(&line), once(&file)).await.unwrap();
+        let (up, down) = (network.way(&line), network.way(&line));
+        let sharing = world.share_with(&up, once(&file)).await.unwrap();
         let began = Instant::now();
+        let leg = if senders { &up } else { &down };
         let cutting = async {
             if let Some(cut) = cut {
                 sleep_until(began + cut).await;
-                down.cut();
+                leg.cut();
                 sleep(dead).await;
-                down.heal();
+                leg.heal();
             }
         };
         let (received, ()) = join!(world.receive(&down, &sharing.code), cutting);
@@ -55,9 +56,10 @@ fn cut_at_the_end(cut: Option<Duration>, dead: Duration) -> Duration {
 
 #[test]
 fn a_line_that_dies_at_the_very_end_does_not_hide_that_it_was_the_end() {
-    let took = cut_at_the_end(None, Duration::ZERO);
-    for before in [76, 74, 72, 70, 68, 66, 64, 62, 60, 55, 50, 45] {
-        cut_at_the_end(took.checked_sub(before * MS), 20 * SECOND);
+    let took = cut_at_the_end(false, None, Duration::ZERO);
+    for before in [90, 76, 74, 72, 70, 68, 66, 64, 62, 60, 55, 50, 45, 35] {
+        cut_at_the_end(false, took.checked_sub(before * MS), 20 * SECOND);
+        cut_at_the_end(true, took.checked_sub(before * MS), 20 * SECOND);
     }
 }
 
