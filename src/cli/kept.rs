@@ -19,7 +19,7 @@ use crate::{
     code::{Code, Pin, RelaySpec, Revealed},
     error::{Error, Kind, Result},
     manifest::ShareId,
-    state::{StateDir, is_locked, now},
+    state::{StateDir, is_locked, now, open_file},
     transfer::ShareKey,
 };
 
@@ -184,7 +184,7 @@ impl Store {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = crate::state::open_file(&options, &path).map_err(failed)?;
+        let file = open_file(&options, &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -222,7 +222,7 @@ impl Listed {
 
     /// What takes its slot at the relay back.
     pub(super) fn ticket(&self) -> Option<Vec<u8>> {
-        Some(self.record.ticket.clone()).filter(|ticket| !ticket.is_empty())
+        self.record.ticket()
     }
 
     pub(super) fn made(&self) -> u64 {
@@ -258,6 +258,10 @@ impl Record {
     fn code(&self) -> Option<Code> {
         self.code.as_deref().and_then(|text| Code::parse(text).ok())
     }
+
+    fn ticket(&self) -> Option<Vec<u8>> {
+        Some(self.ticket.clone()).filter(|ticket| !ticket.is_empty())
+    }
 }
 
 /// A share that this process has to itself.
@@ -288,7 +292,7 @@ impl Held {
 
     /// What the relay gave the last time, to have the slot back.
     pub(super) fn ticket(&self) -> Option<Vec<u8>> {
-        Some(self.record.ticket.clone()).filter(|ticket| !ticket.is_empty())
+        self.record.ticket()
     }
 
     pub(super) fn port(&self) -> Option<u16> {

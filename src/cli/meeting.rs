@@ -20,6 +20,9 @@ use crate::{
     transfer::{Events, Registration},
 };
 
+/// A relay that has not answered by then is worth a word, the first time.
+const SLOW: Duration = Duration::from_millis(1_500);
+
 /// Tells the relay of a kept share that this has ended, so that its receivers do not wait for it. Only a relay that is known
 /// is told, and only one that answers soon.
 pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
@@ -34,9 +37,6 @@ pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>
     };
     let _ = timeout(SOON, giving).await; // it is forgotten here in any case
 }
-
-/// A relay that has not answered by then is worth a word, the first time.
-const SLOW: Duration = Duration::from_millis(1_500);
 
 /// What connects to a relay at one of these addresses: it must be whom `spec` and earlier contacts say. Reports what the
 /// user should know of a first contact.

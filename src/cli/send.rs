@@ -182,8 +182,7 @@ fn registered(
             events.extend([new_code(), Event::Sharing(Sharing { code: code.reveal(), link, ..sharing.clone() })]);
         }
         if let Err(e) = held.save(code, key, ticket) {
-            let hint = e.next_step().map(str::to_owned);
-            events.push(Event::Warning { kind: "state", message: e.message().to_owned(), hint });
+            events.push(Event::warning("state", e.message().to_owned(), &e));
         }
         events
     }

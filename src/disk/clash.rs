@@ -118,12 +118,11 @@ impl<'a> Decider<'a> {
                 Some(parent) if self.done.contains(parent) => Fate::Named,
                 Some(parent) if self.merged.contains(parent) => {
                     let name = OsStr::new(entry.path.name());
-                    match self.has_name(index, entry, name) {
-                        Some(_) => Fate::Named,
-                        None => {
-                            let standing = self.look(entry, name)?;
-                            self.fate(entry, standing.as_ref(), &entry.path.to_string())?
-                        }
+                    if self.has_name(index, entry, name).is_some() {
+                        Fate::Named
+                    } else {
+                        let standing = self.look(entry, name)?;
+                        self.fate(entry, standing.as_ref(), &entry.path.to_string())?
                     }
                 }
                 Some(_) => Fate::Within,

@@ -102,22 +102,32 @@ impl Kept {
         while let Some((at, record)) = self.records.front()
             && at + record.len() as u64 <= free
         {
-            self.count(|in_all, length| in_all.fetch_sub(length, Ordering::Relaxed), record.len());
+            self.uncount(record.len());
             self.records.pop_front();
         }
     }
 
-    fn count(&self, how: impl Fn(&AtomicU64, u64) -> u64, length: usize) {
+    /// Bytes that are kept.
+    fn bytes(&self) -> usize {
+        self.records.iter().map(|(_, record)| record.len()).sum()
+    }
+
+    fn count(&self, length: usize) {
         if let Some(in_all) = &self.in_all {
-            how(in_all, length as u64);
+            in_all.fetch_add(length as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn uncount(&self, length: usize) {
+        if let Some(in_all) = &self.in_all {
+            in_all.fetch_sub(length as u64, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let rest = self.records.iter().map(|(_, record)| record.len()).sum();
-        self.count(|in_all, length| in_all.fetch_sub(length, Ordering::Relaxed), rest);
+        self.uncount(self.bytes());
     }
 }
 
@@ -193,8 +203,7 @@ impl Carrier {
     pub(super) fn count_in(&self, in_all: &Arc<AtomicU64>) {
         let mut kept = self.lock_kept();
         kept.in_all = Some(Arc::clone(in_all));
-        let here = kept.records.iter().map(|(_, record)| record.len()).sum();
-        kept.count(|in_all, length| in_all.fetch_add(length, Ordering::Relaxed), here);
+        kept.count(kept.bytes());
     }
 
     /// Bytes that have arrived here in order.
@@ -317,7 +326,7 @@ impl Carrier {
         let mut kept = self.lock_kept();
         let at = kept.end;
         kept.end += record.len() as u64;
-        kept.count(|in_all, length| in_all.fetch_add(length, Ordering::Relaxed), record.len());
+        kept.count(record.len());
         kept.records.push_back((at, record));
         if kept.end - kept.acknowledged > MOST_KEPT { Err(LineError::TooFarAhead) } else { Ok(()) }
     }

@@ -89,8 +89,7 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
         Err(e) => {
             // What it says of paths here is not for others.
             let message = format!("receiver {number} gets nothing: {}", e.message());
-            let hint = e.next_step().map(str::to_owned);
-            share.events().report(Event::Warning { kind: "source", message, hint }).await;
+            share.events().report(Event::warning("source", message, &e)).await;
             (Record::new(), Err(Error::new(e.kind(), "what is shared is gone or cannot be read")))
         }
     };
@@ -116,8 +115,7 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
         Err(NoSession::Retired) => share.check_retired(),
         Err(NoSession::Disk(e)) => {
             let message = format!("a receiver was turned away: {e}");
-            let hint = e.next_step().map(str::to_owned);
-            share.events().report(Event::Warning { kind: "state", message, hint }).await;
+            share.events().report(Event::warning("state", message, &e)).await;
         }
         Err(NoSession::Broken) => {}
     }

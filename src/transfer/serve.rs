@@ -272,7 +272,7 @@ impl Serving {
                 self.gate.grant(credit.clone(), ledger.sealed).map_err(|_| WireError::Malformed)?;
                 self.carrier.acknowledge(credit.received)?;
                 if ledger.acknowledge(credit.received) {
-                    self.report_progress(&ledger);
+                    self.mention(&ledger, Event::DownloadProgress);
                 }
                 Ok(None)
             }
@@ -285,28 +285,24 @@ impl Serving {
         }
     }
 
-    /// Not where the line is the share's own: that is told once for all downloads.
     fn report_waiting(&self, why: &LineError) {
-        let ledger = self.ledger();
-        if let Some(begun) = ledger.begun.as_ref().filter(|_| !matches!(why, LineError::Lost(_))) {
-            let download = download(self.number, ledger.acknowledged, begun.total);
+        if !is_the_shares_own(why) {
             let reason = cut(why).message().to_owned();
-            self.share.events().mention(Event::DownloadWaiting { download, reason });
+            self.mention(&self.ledger(), |download| Event::DownloadWaiting { download, reason });
         }
     }
 
     fn report_back(&self, why: &LineError) {
-        let ledger = self.ledger();
-        if let Some(begun) = ledger.begun.as_ref().filter(|_| !matches!(why, LineError::Lost(_))) {
-            let download = download(self.number, ledger.acknowledged, begun.total);
-            self.share.events().mention(Event::DownloadResumed(download));
+        if !is_the_shares_own(why) {
+            self.mention(&self.ledger(), Event::DownloadResumed);
         }
     }
 
-    fn report_progress(&self, ledger: &Ledger) {
+    /// Reports something of this download, once it has begun.
+    fn mention(&self, ledger: &Ledger, event: impl FnOnce(Download) -> Event) {
         if let Some(begun) = &ledger.begun {
             let download = download(self.number, ledger.acknowledged, begun.total);
-            self.share.events().mention(Event::DownloadProgress(download));
+            self.share.events().mention(event(download));
         }
     }
 
@@ -429,6 +425,11 @@ impl Serving {
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it is the share's own line that has died: that is told once, for all downloads.
+fn is_the_shares_own(why: &LineError) -> bool {
+    matches!(why, LineError::Lost(_))
 }
 
 /// Completes when the receiver has left of its own will. One that is to hear a reason may merely make another connection.

@@ -1,10 +1,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::*;
 use crate::{
     code::{Code, Secret, Slot},
+    crypto::Opener,
     event::StopReason,
     manifest::ShareId,
     net::{LineError, transport::duplex},
@@ -12,6 +13,7 @@ use crate::{
         Budget, Clock, Events, Settings, Source, SystemClock,
         handshake::{Established, Initiator},
         serve::STUCK,
+        session::Outgoing,
     },
     wire::{
         Frame, frame,
@@ -34,16 +36,34 @@ fn share_of(files: usize, home: &std::path::Path) -> Arc<Share> {
     Share::new(Settings { paths, ..Settings::default() }, source, code, budget, Events::channel().0)
 }
 
-/// A receiver whose session is proved, and the task that serves it.
-async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, tokio::task::JoinHandle<()>) {
+/// A stream whose first words are these, and the task that answers it.
+async fn knock(share: &Arc<Share>, number: u64, hello: &[u8]) -> ((SendHalf, RecvHalf), JoinHandle<()>) {
     let [(mut send, recv), far] = duplex();
-    let serving = tokio::spawn(open(Arc::clone(share), number, far));
-    let initiator = Initiator::new(&share.code().0).unwrap();
+    let answering = tokio::spawn(open(Arc::clone(share), number, far));
     let mut bytes = Vec::new();
     frame::encode(&Incoming {}, &mut bytes).unwrap();
-    bytes.extend_from_slice(initiator.hello());
+    bytes.extend_from_slice(hello);
     send.write(bytes.into()).await.unwrap();
+    ((send, recv), answering)
+}
+
+/// A receiver whose session is proved, and the task that serves it.
+async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, JoinHandle<()>) {
+    let initiator = Initiator::new(&share.code().0).unwrap();
+    let ((send, recv), serving) = knock(share, number, initiator.hello()).await;
     (initiator.finish(send, recv).await.unwrap(), serving)
+}
+
+/// Ends a session that only looked, and gives the kind of the last frame that the sender says.
+async fn last_word(out: Outgoing, mut incoming: crate::transfer::session::Incoming, mut opener: Opener) -> u8 {
+    let done = Done { outcome: Outcome::Listed, message: String::new() };
+    let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
+    leaving.delivered().await;
+    let mut last = 0;
+    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+        last = Frame::split(&mut &record[..]).unwrap().kind;
+    }
+    last
 }
 
 /// A manifest of more than one record is acknowledged as soon as its first record is there: together with flight 3,
@@ -60,14 +80,7 @@ async fn credit_may_come_together_with_the_confirmation() {
         assert!(incoming.received() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
         let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
         out.send(Record::of(&credit).unwrap()).await.unwrap();
-        let done = Done { outcome: Outcome::Listed, message: String::new() };
-        let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
-        leaving.delivered().await;
-        let mut last = 0;
-        while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
-            last = Frame::split(&mut &record[..]).unwrap().kind;
-        }
-        assert_eq!(last, DoneAck::TYPE, "try {number}");
+        assert_eq!(last_word(out, incoming, opener).await, DoneAck::TYPE, "try {number}");
         serving.await.unwrap();
     }
 }
@@ -104,13 +117,8 @@ struct Returning {
 impl Returning {
     async fn new(home: &std::path::Path) -> Self {
         let share = share_of(700, home);
-        let [(mut send, recv), far] = duplex();
-        tokio::spawn(open(Arc::clone(&share), 1, far));
         let initiator = Initiator::returning(&share.code().0).unwrap();
-        let mut bytes = Vec::new();
-        frame::encode(&Incoming {}, &mut bytes).unwrap();
-        bytes.extend_from_slice(initiator.hello());
-        send.write(bytes.into()).await.unwrap();
+        let ((send, recv), _) = knock(&share, 1, initiator.hello()).await;
         let mut session = initiator.finish(send, recv).await.unwrap();
         session.carrier.outlive();
         session.incoming.opened(&mut session.opener).await.unwrap().unwrap();
@@ -158,26 +166,8 @@ async fn only_its_receiver_goes_on_with_a_session() {
     // And the session goes on over the stream of the one good question.
     receiver.session.carrier.breaks(LineError::Short);
     receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
-    let Established { out, mut incoming, mut opener, .. } = receiver.session;
-    let done = Done { outcome: Outcome::Listed, message: String::new() };
-    let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
-    leaving.delivered().await;
-    let mut last = 0;
-    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
-        last = Frame::split(&mut &record[..]).unwrap().kind;
-    }
-    assert_eq!(last, DoneAck::TYPE);
-}
-
-/// A stream whose first words are these.
-async fn stranger(share: &Arc<Share>, number: u64, hello: &[u8]) -> (SendHalf, RecvHalf) {
-    let [(mut send, recv), far] = duplex();
-    tokio::spawn(open(Arc::clone(share), number, far));
-    let mut bytes = Vec::new();
-    frame::encode(&Incoming {}, &mut bytes).unwrap();
-    bytes.extend_from_slice(hello);
-    send.write(bytes.into()).await.unwrap();
-    (send, recv)
+    let Established { out, incoming, opener, .. } = receiver.session;
+    assert_eq!(last_word(out, incoming, opener).await, DoneAck::TYPE);
 }
 
 /// After a restart of the sender all its receivers come back at once.
@@ -190,7 +180,7 @@ async fn many_come_back_at_once() {
     for number in 0..40 {
         let resumption = key.welcome(share.id().as_bytes());
         let initiator = Initiator::resuming(code.slot(), &resumption, true).unwrap();
-        let (send, recv) = stranger(&share, number, initiator.hello()).await;
+        let ((send, recv), _) = knock(&share, number, initiator.hello()).await;
         streams.push((initiator, send, recv));
     }
     for (initiator, send, recv) in streams {
@@ -212,7 +202,7 @@ async fn strangers_push_nobody_out() {
     let mut streams = Vec::new();
     for number in 10..310 {
         let wrong = Code::new(slot, Secret::random(5).unwrap());
-        streams.push(stranger(&receiver.share, number, Initiator::new(&wrong).unwrap().hello()).await);
+        streams.push(knock(&receiver.share, number, Initiator::new(&wrong).unwrap().hello()).await.0);
     }
     sleep(Duration::from_secs(3)).await;
     let question = receiver.question(2, receiver.session.incoming.received(), |_| ());
