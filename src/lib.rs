@@ -22,7 +22,7 @@
 //!   its losses ([`net::congestion`]).
 //!
 //! - **A session outlives its stream.** Both directions count their sealed bytes and keep what is not acknowledged; when a
-//!   stream dies, the receiver brings another, both prove themselves, and the same bytes go on ([`transfer::carrier`]).
+//!   stream dies, the receiver brings another, both prove themselves, and the same bytes go on ([`transfer::session::resumable_stream`]).
 //!   Dead lines, relays that start again and other networks are one mechanism.
 //! - **Processes come back too.** What lies in the staging folder is the record of a download, with a journal of the names
 //!   that it gives at its end ([`disk`]); the sender gives each receiver a key to come back with ([`crypto::resume`]), keeps
@@ -42,8 +42,8 @@
 //! sender answers with how far it is itself, and both go on. Where the sender has forgotten it, or the receiver's process is
 //! another one, there are five flights again, with the key that the sender gave instead of the code.
 //!
-//! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::budget`]). The receiver says
-//! how far the sender may go ([`transfer::credit`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
+//! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::handshake::guess_budget`]). The receiver says
+//! how far the sender may go ([`transfer::session::credit`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
 //! the same pass in which it is sent and follows it; nothing gets its final name before it is verified.
 //!
 //! # Layers

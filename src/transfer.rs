@@ -1,52 +1,30 @@
-//! A download between two ends, whatever lies between them.
+//! A download between two ends, over whatever path connects them.
 //!
-//! The sender runs a [`Share`]: it answers every stream that the relay opens, each on its own. The receiver runs
-//! [`receive::connect`] and gets an [`Offer`] that it can list, decline or accept. Both report [`Event`]s on a bounded
-//! channel and know no terminal.
-//!
-//! [`handshake`] turns a stream into a [`session`] (five flights, of which it does the first three), [`budget`] counts
-//! guesses, [`credit`] bounds what is on its way. The sender lets receivers in at its [`door`]; [`serve`] and [`receive`] are
-//! the two ends of a download.
-//!
-//! A session goes over a [`carrier`], which has one stream after another: [`keep`] brings them at the receiver, and
-//! [`sessions`] takes them at the sender. Where that has forgotten it, its [`sender`] begins another one. [`again`] says when
-//! to try, [`resumptions`] keeps what another process of the receiver comes back with.
+//! The sender runs a [`Share`], which serves every stream that the relay opens. The receiver calls [`offer::connect`] and
+//! gets an [`Offer`], which it lists, declines or accepts. Both report [`Event`]s on a bounded channel and know nothing of
+//! the terminal. [`sender`] and [`receiver`] never import each other; both build on [`session`] and [`handshake`].
 
-mod again;
-mod ask;
-pub mod budget;
-pub mod carrier;
-pub mod credit;
-mod door;
-mod failure;
-mod feed;
-mod fetch;
+mod backoff;
 pub mod handshake;
-mod keep;
-mod ledger;
-mod line;
-mod outline;
-mod places;
-pub mod receive;
-mod registration;
-mod resumptions;
-mod sender;
-mod serve;
+pub mod receiver;
+mod relay_request;
+pub mod sender;
 pub mod session;
-mod sessions;
-pub mod share;
-mod suite;
-mod unpack;
+mod user_errors;
 
 use tokio::sync::mpsc;
 
 pub use self::{
-    budget::{Budget, Clock, SystemClock},
-    keep::Redial,
-    receive::{Offer, Planned},
-    registration::{OnRegistered, Registration, Return},
-    resumptions::Resumptions,
-    share::{Settings, Share},
+    handshake::guess_budget::{Budget, Clock, SystemClock},
+    receiver::{
+        offer::{self, Offer, Planned},
+        reconnect::Redial,
+        resumption_store::Resumptions,
+    },
+    sender::{
+        registration::{OnRegistered, Registration, Return},
+        share::{Settings, Share},
+    },
 };
 use crate::event::Event;
 pub use crate::{

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     net::Tuning,
     state::StateDir,
-    transfer::{Clash, Events, Planned, Redial, Resumptions, receive},
+    transfer::{Clash, Events, Planned, Redial, Resumptions, offer},
 };
 
 /// Downloads what a code or a link stands for.
@@ -121,7 +121,7 @@ async fn look(
     let From { code, addresses, spec, state, tuning, retry_for } = from;
     let dialer = dialer(&state, addresses, &spec, tuning, &events);
     let back = Redial { dialer, retry_for, resumptions: Some(Resumptions::open(&state)?) };
-    let offer = receive::connect(&code, back, &events, interrupted.as_mut()).await?;
+    let offer = offer::connect(&code, back, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(out.clone()).await)).await;
     if list {
         return offer.list(&events, interrupted).await.map(|()| None);

@@ -1,8 +1,11 @@
 //! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
 
+pub mod credit;
 mod incoming;
+pub(crate) mod manifest_codec;
 mod outgoing;
 mod record;
+pub mod resumable_stream;
 #[cfg(test)]
 mod tests;
 

@@ -21,7 +21,7 @@ use qshare::{
     state::StateDir,
     transfer::{
         Budget, Clock,
-        budget::{BURST, CONFIRM_WITHIN, REFILL},
+        handshake::guess_budget::{BURST, CONFIRM_WITHIN, REFILL},
         handshake::{Established, Initiator, NoSession, respond, respond_on},
         session::Record,
     },

@@ -17,7 +17,7 @@ use qshare::{
     net::{self, Dialer, Expect, Identity, Tuning, endpoint::Connected},
     relay::{self, Journal, Tickets},
     state::StateDir,
-    transfer::{Budget, Clash, Events, Redial, Registration, Return, Settings, Share, Source, SystemClock, receive},
+    transfer::{Budget, Clash, Events, Redial, Registration, Return, Settings, Share, Source, SystemClock, offer},
 };
 use tokio::{
     sync::oneshot,
@@ -140,7 +140,7 @@ impl World {
             }
         });
         let back = Redial { dialer, retry_for: RETRY_FOR, resumptions: None };
-        let offer = receive::connect(code, back, &events, pending()).await?;
+        let offer = offer::connect(code, back, &events, pending()).await?;
         let offered_after = began.elapsed();
         let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
         let finished = planned.accept(&events, pending()).await?;

@@ -6,7 +6,7 @@ use super::SessionError;
 use crate::{
     crypto::{OpenError, Opener, RECORD_HEADER, record},
     net::{Buffer, Buffers, LineError, RecvHalf},
-    transfer::carrier::{Carrier, FIRST, Fresh},
+    transfer::session::resumable_stream::{Carrier, FIRST, Fresh},
 };
 
 /// The sealed bytes from the other end.

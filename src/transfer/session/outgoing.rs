@@ -9,7 +9,7 @@ use super::record::Record;
 use crate::{
     crypto::Sealer,
     net::{LineError, SendHalf},
-    transfer::carrier::{Carrier, FIRST, Fresh},
+    transfer::session::resumable_stream::{Carrier, FIRST, Fresh},
 };
 
 /// The sealed bytes to the other end.

@@ -6,7 +6,7 @@ use crate::{
     code::{Secret, Slot},
     crypto::{Cipher, Exchange, Keys, Mode, Opener, Password, Role, Transcript},
     net::{Buffers, transport::duplex},
-    transfer::carrier::{Carrier, FIRST},
+    transfer::session::resumable_stream::{Carrier, FIRST},
     wire::{
         Frame,
         peer::{DoneAck, PAD},

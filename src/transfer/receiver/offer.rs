@@ -12,16 +12,14 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
-use super::{
-    Events,
-    failure::broken,
-    fetch::{Fetch, Fetched},
-    keep::{Keeper, Redial, Verdict},
-    line::{Line, leave, refuse},
-    sender::{Sender, interrupted},
-    session::{Incoming, Outgoing, Record},
-    unpack::Unpacker,
-};
+use crate::transfer::Events;
+use crate::transfer::receiver::confirmed_session::{Line, leave, refuse};
+use crate::transfer::receiver::connect::{Sender, interrupted};
+use crate::transfer::receiver::file_writer::Unpacker;
+use crate::transfer::receiver::pipeline::{Fetch, Fetched};
+use crate::transfer::receiver::reconnect::{Keeper, Redial, Verdict};
+use crate::transfer::session::{Incoming, Outgoing, Record};
+use crate::transfer::user_errors::broken;
 use crate::{
     code::Code,
     crypto::Opener,
@@ -379,7 +377,7 @@ fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<(u32, u32)> {
 }
 
 /// Runs something that blocks.
-pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match spawn_blocking(work).await {
         Ok(done) => done,
         Err(e) => Err(Error::new(Kind::Transfer, format!("the work was lost: {e}"))),

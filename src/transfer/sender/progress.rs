@@ -4,45 +4,45 @@ use std::collections::VecDeque;
 
 use tokio::time::{Duration, Instant};
 
-use super::places::Place;
+use crate::transfer::sender::download_limit::Place;
 
 /// Progress is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// What was sent and what of it has arrived.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// Offset behind the last record.
-    pub(super) sealed: u64,
+    pub(crate) sealed: u64,
     /// Records on their way: the offset behind each, and the content sent up to it.
     on_the_way: VecDeque<(u64, u64)>,
     /// Bytes of content sent.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// Bytes of content acknowledged.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// How much of what the receiver says was acknowledged to it.
-    pub(super) told: u64,
+    pub(crate) told: u64,
     reported: Option<Instant>,
-    pub(super) begun: Option<Begun>,
+    pub(crate) begun: Option<Begun>,
 }
 
 /// A download that was accepted.
-pub(super) struct Begun {
-    pub(super) at: Instant,
-    pub(super) total: Option<u64>,
-    pub(super) place: Place,
+pub(crate) struct Begun {
+    pub(crate) at: Instant,
+    pub(crate) total: Option<u64>,
+    pub(crate) place: Place,
 }
 
 impl Ledger {
     /// Notes a record with so many bytes of content, up to an offset.
-    pub(super) fn note(&mut self, end: u64, content: u64) {
+    pub(crate) fn note(&mut self, end: u64, content: u64) {
         self.sealed = end;
         self.sent += content;
         self.on_the_way.push_back((end, self.sent));
     }
 
     /// Takes an acknowledgement; `true` when it is time to report.
-    pub(super) fn acknowledge(&mut self, received: u64) -> bool {
+    pub(crate) fn acknowledge(&mut self, received: u64) -> bool {
         while let Some((end, content)) = self.on_the_way.front()
             && *end <= received
         {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::failure::{cut, rejected_by_relay};
+use crate::transfer::user_errors::{cut, rejected_by_relay};
 use crate::{
     error::{Error, Kind},
     net::{Connection, LineError, RecvHalf, SendHalf},
@@ -19,7 +19,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a relay did not do what it was asked for.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It said no.
     Rejected(Rejection),
     /// There was no answer that makes sense.
@@ -45,7 +45,7 @@ impl From<Error> for Refused {
 ///
 /// # Errors
 /// [`Refused`].
-pub(super) async fn ask<Q: Message, A: Message>(
+pub(crate) async fn ask<Q: Message, A: Message>(
     connection: &Connection,
     question: &Q,
     behind: &[u8],

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The number of the first stream.
-pub(super) const FIRST: u64 = 1;
+pub(crate) const FIRST: u64 = 1;
 
 /// The most that is kept: twice the longest credit, and far more than a receiver has to say.
 const MOST_KEPT: u64 = 64 * 1024 * 1024;
@@ -59,12 +59,12 @@ struct Now {
 }
 
 /// Half of a stream that nobody has used yet.
-pub(super) struct Fresh<H> {
-    pub(super) half: H,
+pub(crate) struct Fresh<H> {
+    pub(crate) half: H,
     /// Which stream it is of.
-    pub(super) stream: u64,
+    pub(crate) stream: u64,
     /// The offset in the sealed bytes at which it begins.
-    pub(super) from: u64,
+    pub(crate) from: u64,
 }
 
 /// Both halves of one, until each is taken.
@@ -200,7 +200,7 @@ impl Carrier {
     }
 
     /// What this session keeps counts there from now on.
-    pub(super) fn count_in(&self, in_all: &Arc<AtomicU64>) {
+    pub(crate) fn count_in(&self, in_all: &Arc<AtomicU64>) {
         let mut kept = self.lock_kept();
         kept.in_all = Some(Arc::clone(in_all));
         kept.count(kept.bytes());
@@ -249,7 +249,7 @@ impl Carrier {
     }
 
     /// The other end has said its last word: the end of this stream is the end of the session.
-    pub(super) fn last_word(&self) {
+    pub(crate) fn last_word(&self) {
         self.0.now.send_modify(|now| now.outlives = false);
     }
 
@@ -267,7 +267,7 @@ impl Carrier {
     }
 
     /// A half of this stream has failed: gives the reason back where no other stream can help.
-    pub(super) fn failed(&self, stream: u64, why: LineError) -> Result<(), LineError> {
+    pub(crate) fn failed(&self, stream: u64, why: LineError) -> Result<(), LineError> {
         if !can_be_mended(&why) {
             return Err(why);
         }
@@ -279,18 +279,18 @@ impl Carrier {
     }
 
     /// Completes when this stream is no longer the one to use.
-    pub(super) async fn replaced(&self, stream: u64) {
+    pub(crate) async fn replaced(&self, stream: u64) {
         let gone = |now: &Now| now.stream != stream || now.broken.is_some() || now.over.is_some();
         let _ = self.0.now.subscribe().wait_for(gone).await;
     }
 
     /// The sending half of a stream after this one.
-    pub(super) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, LineError> {
+    pub(crate) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, LineError> {
         self.next(stream, |fresh| fresh.send.take()).await
     }
 
     /// The receiving half of a stream after this one.
-    pub(super) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, LineError> {
+    pub(crate) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, LineError> {
         self.next(stream, |fresh| fresh.recv.take()).await
     }
 
@@ -322,7 +322,7 @@ impl Carrier {
     ///
     /// # Errors
     /// [`LineError::TooFarAhead`] where the other end acknowledges nothing.
-    pub(super) fn keep(&self, record: Bytes) -> Result<(), LineError> {
+    pub(crate) fn keep(&self, record: Bytes) -> Result<(), LineError> {
         let mut kept = self.lock_kept();
         let at = kept.end;
         kept.end += record.len() as u64;
@@ -332,7 +332,7 @@ impl Carrier {
     }
 
     /// What is kept from this offset on, to the end of its record, for this stream; nothing at the end.
-    pub(super) fn kept(&self, stream: u64, from: u64) -> Result<Bytes, WireError> {
+    pub(crate) fn kept(&self, stream: u64, from: u64) -> Result<Bytes, WireError> {
         let mut kept = self.lock_kept();
         let index = kept.records.partition_point(|(at, record)| at + record.len() as u64 <= from);
         let next = match kept.records.get(index) {
@@ -347,7 +347,7 @@ impl Carrier {
         Ok(next)
     }
 
-    pub(super) fn note_received(&self, received: u64) {
+    pub(crate) fn note_received(&self, received: u64) {
         self.0.received.store(received, Ordering::Release);
     }
 

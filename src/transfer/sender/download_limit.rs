@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// A handle; clones share one count.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     count: watch::Sender<Count>,
     most: Option<u64>,
 }
@@ -17,12 +17,12 @@ struct Count {
 
 impl Places {
     /// Places for `most` complete downloads; `None` for any number.
-    pub(super) fn new(most: Option<u64>) -> Self {
+    pub(crate) fn new(most: Option<u64>) -> Self {
         Self { count: watch::Sender::new(Count::default()), most }
     }
 
     /// Takes a place; `None` when all are running or done.
-    pub(super) fn take(&self) -> Option<Place> {
+    pub(crate) fn take(&self) -> Option<Place> {
         let taken = self.count.send_if_modified(|count| {
             let free = self.most.is_none_or(|most| count.running + count.done < most);
             count.running += u64::from(free);
@@ -32,7 +32,7 @@ impl Places {
     }
 
     /// Takes the next place that is given back.
-    pub(super) async fn next_free(&self) -> Place {
+    pub(crate) async fn next_free(&self) -> Place {
         let mut count = self.count.subscribe();
         loop {
             if let Some(place) = self.take() {
@@ -43,12 +43,12 @@ impl Places {
     }
 
     /// Downloads that run.
-    pub(super) fn running(&self) -> u64 {
+    pub(crate) fn running(&self) -> u64 {
         self.count.borrow().running
     }
 
     /// Completes when every download that is allowed is done.
-    pub(super) async fn all_done(&self) {
+    pub(crate) async fn all_done(&self) {
         let all = |count: &Count| self.most.is_some_and(|most| count.done >= most);
         let _ = self.count.subscribe().wait_for(all).await; // the channel lives in this handle
     }
@@ -56,14 +56,14 @@ impl Places {
 
 /// One of the downloads, taken until this is released or dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     places: Places,
     finished: bool,
 }
 
 impl Place {
     /// Gives the place back, or books it as done.
-    pub(super) fn release(mut self, finished: bool) {
+    pub(crate) fn release(mut self, finished: bool) {
         self.finished = finished;
     }
 }

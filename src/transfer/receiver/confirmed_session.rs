@@ -5,16 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::{
-    ask::ask,
-    credit::Window,
-    failure::{broken, forgotten, stalled, told},
-    handshake::{Established, Initiator},
-    keep::{Keeper, Redial, Session},
-    outline::Collector,
-    resumptions::Known,
-    session::{Incoming, Outgoing, Record},
-};
+use crate::transfer::handshake::{Established, Initiator};
+use crate::transfer::receiver::reconnect::{Keeper, Redial, Session};
+use crate::transfer::receiver::resumption_store::Known;
+use crate::transfer::relay_request::ask;
+use crate::transfer::session::credit::Window;
+use crate::transfer::session::manifest_codec::Collector;
+use crate::transfer::session::{Incoming, Outgoing, Record};
+use crate::transfer::user_errors::{broken, forgotten, stalled, told};
 use crate::{
     code::Code,
     crypto::{Opener, Resumption},
@@ -39,20 +37,20 @@ const SHORT_GOODBYE: Duration = Duration::from_millis(500);
 
 /// Tells a sender that is silent, though its line lives and it may send, from one that has a reason to be.
 #[derive(Default)]
-pub(super) struct Stall {
+pub(crate) struct Stall {
     was_silent: bool,
 }
 
 impl Stall {
     /// Silence is counted in steps of this length. In two of them something must arrive; the first one may have begun when
     /// the line was dead.
-    pub(super) const STEP: Duration = Duration::from_secs(15);
+    pub(crate) const STEP: Duration = Duration::from_secs(15);
 
     /// For a step nothing came, of a sender that `may_send`.
     ///
     /// # Errors
     /// [`Kind::Network`]: it was silent for too long.
-    pub(super) fn nothing_came(&mut self, may_send: bool) -> Result<()> {
+    pub(crate) fn nothing_came(&mut self, may_send: bool) -> Result<()> {
         if may_send && self.was_silent {
             return Err(stalled());
         }
@@ -62,19 +60,19 @@ impl Stall {
 }
 
 /// A confirmed session, seen from the receiver.
-pub(super) struct Line {
-    pub(super) out: Outgoing,
-    pub(super) incoming: Incoming,
-    pub(super) opener: Opener,
-    pub(super) window: Window,
-    pub(super) keeper: Keeper,
+pub(crate) struct Line {
+    pub(crate) out: Outgoing,
+    pub(crate) incoming: Incoming,
+    pub(crate) opener: Opener,
+    pub(crate) window: Window,
+    pub(crate) keeper: Keeper,
     /// What to come back with, where the sender has given it.
-    pub(super) known: Option<Known>,
+    pub(crate) known: Option<Known>,
 }
 
 impl Line {
     /// Proves to know the code, or to have been with this sender before, and gets its manifest.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         connection: &Connection,
         code: &Code,
         back: &Redial,
@@ -139,18 +137,18 @@ impl Line {
     }
 
     /// Tells the sender that nothing will come of it, and gives the reason back.
-    pub(super) async fn refuse(self, e: Error) -> Error {
+    pub(crate) async fn refuse(self, e: Error) -> Error {
         refuse(self.out, self.keeper, e).await
     }
 
     /// Sends the last record and waits a moment until the sender has it.
-    pub(super) async fn goodbye(self, outcome: Outcome) {
+    pub(crate) async fn goodbye(self, outcome: Outcome) {
         goodbye(self.out, self.keeper, Done { outcome, message: String::new() }).await;
     }
 }
 
 /// [`Line::refuse`], where its parts have gone different ways.
-pub(super) async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
+pub(crate) async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
     let outcome = match e.kind() {
         Kind::Disk => Outcome::Disk,
         Kind::Corrupt => Outcome::Corrupt,
@@ -174,7 +172,7 @@ async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
 
 /// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only, and a little
 /// longer where the line has died just now.
-pub(super) async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
+pub(crate) async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
     let carrier = incoming.carrier();
     let leaving = async {
         let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };

@@ -34,7 +34,7 @@ pub const REFILL: Duration = Duration::from_secs(600);
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a receiver waits for others who have not proved themselves yet.
-pub(super) const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
 /// A share with a short secret gives up its code after this many lost guesses: 150 of 31⁵ is a chance of 1 in 190,000.
 const MOST_LOST: u32 = 150;
@@ -163,7 +163,7 @@ impl Budget {
     }
 
     /// The time of day by the clock of this share, in milliseconds since 1970.
-    pub(super) fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
     }
 

@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::{
-    handshake::{Doors, NoSession, Returning, answer, first_frame, refuse, turn_away},
-    outline::Outline,
-    serve::{Serving, label},
-    session::Record,
-    share::Share,
-};
+use crate::transfer::handshake::{Doors, NoSession, Returning, answer, first_frame, refuse, turn_away};
+use crate::transfer::sender::download::{Serving, label};
+use crate::transfer::sender::share::Share;
+use crate::transfer::session::Record;
+use crate::transfer::session::manifest_codec::Outline;
 use crate::{
     error::Error,
     event::Event,
@@ -33,7 +31,7 @@ const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_secs(1);
 
 /// Answers a stream that the relay opened, to its end. Whatever goes wrong stays in here.
-pub(super) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
+pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<Incoming>().is_ok() => {}
         _ => return,

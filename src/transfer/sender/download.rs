@@ -10,18 +10,16 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    carrier::Carrier,
-    credit::Gate,
-    failure::{cut, told},
-    feed::{self, Feeder},
-    handshake::Established,
-    ledger::{Begun, Ledger},
-    outline::Outline,
-    session::{Incoming, Outgoing, Record, SessionError},
-    sessions::Entered,
-    share::Share,
-};
+use crate::transfer::handshake::Established;
+use crate::transfer::sender::file_reader::{self, Feeder};
+use crate::transfer::sender::progress::{Begun, Ledger};
+use crate::transfer::sender::session_table::Entered;
+use crate::transfer::sender::share::Share;
+use crate::transfer::session::credit::Gate;
+use crate::transfer::session::manifest_codec::Outline;
+use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::session::{Incoming, Outgoing, Record, SessionError};
+use crate::transfer::user_errors::{cut, told};
 use crate::{
     crypto::Opener,
     disk::Source,
@@ -57,10 +55,10 @@ const LAST_CHANCE: Duration = Duration::from_secs(60);
 
 /// A receiver that grants nothing for so long, or has everything and does not say so, is given up: it has a place that
 /// others may want. Its disk may hang for a while, and a question may wait for an answer.
-pub(super) const STUCK: Duration = Duration::from_secs(10 * 60);
+pub(crate) const STUCK: Duration = Duration::from_secs(10 * 60);
 
 /// The name of a receiver, for people.
-pub(super) fn label(number: u64) -> String {
+pub(crate) fn label(number: u64) -> String {
     format!("receiver {number}")
 }
 
@@ -119,7 +117,7 @@ enum Said {
 }
 
 /// One download being served.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     share: Arc<Share>,
     number: u64,
     carrier: Carrier,
@@ -129,12 +127,12 @@ pub(super) struct Serving {
 
 impl Serving {
     /// That of receiver `number`, over this.
-    pub(super) fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
+    pub(crate) fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
         Self { share, number, carrier, gate: Gate::new(), ledger: Mutex::default() }
     }
 
     /// Serves what the first part of the outline has announced.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         self,
         session: Established,
         receiver: [u8; 16],
@@ -359,7 +357,7 @@ impl Serving {
     }
 
     /// Sends the files.
-    async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: feed::Wanted) -> Result<(), Trouble> {
+    async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: file_reader::Wanted) -> Result<(), Trouble> {
         let (_feeder, mut records) = Feeder::start(source, wanted, self.share.buffers());
         loop {
             // Between two records may be a long look at what the receiver has already.
@@ -381,7 +379,7 @@ impl Serving {
     }
 
     /// Takes a place and reports the beginning.
-    async fn begin(&self, wanted: &feed::Wanted, has_come_back: bool) -> Result<(), Trouble> {
+    async fn begin(&self, wanted: &file_reader::Wanted, has_come_back: bool) -> Result<(), Trouble> {
         let Some(place) = self.share.take_place(has_come_back).await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
             return Err(Trouble::Here(FailureReason::NoPlace, e));
@@ -448,13 +446,13 @@ async fn has_left(carrier: &Carrier, wants_reason: bool) {
 
 /// What a receiver makes of an offer.
 enum Answer {
-    Wants(feed::Wanted),
+    Wants(file_reader::Wanted),
     Not(Done),
 }
 
 /// Waits for flight 4. A session that fails before is noticed by who listens.
 async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answer, Trouble> {
-    let mut having = feed::Having::default();
+    let mut having = file_reader::Having::default();
     let never = || Trouble::Here(FailureReason::Waited, Error::new(Kind::Refused, "the receiver never accepted"));
     let latest = Instant::now() + CHECKED_WITHIN;
     loop {
@@ -462,7 +460,9 @@ async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answ
         match next.await.map_err(|_| never())? {
             Some(Said::Checking) => {}
             Some(Said::Have(have)) => having.add(source, have)?,
-            Some(Said::Request(request)) => return Ok(Answer::Wants(feed::Wanted::new(source, &request, having)?)),
+            Some(Said::Request(request)) => {
+                return Ok(Answer::Wants(file_reader::Wanted::new(source, &request, having)?));
+            }
             Some(Said::Done(done)) => return Ok(Answer::Not(done)),
             None => std::future::pending().await,
         }

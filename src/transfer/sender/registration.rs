@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::ask::ask;
+use crate::transfer::relay_request::ask;
 use crate::{
     code::{Code, Slot},
     crypto::ShareKey,
@@ -19,7 +19,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A slot at a relay, held by the stream that asked for it.
 pub struct Registration {
-    pub(super) connection: Connection,
+    pub(crate) connection: Connection,
     send: SendHalf,
     /// Kept open: the relay frees the slot when it ends.
     recv: RecvHalf,

@@ -7,15 +7,13 @@ use tokio::{
     time::{Duration, Instant, timeout},
 };
 
-use super::{
-    Events,
-    credit::Window,
-    failure::{broken, cut},
-    line::Stall,
-    receive::off_thread,
-    session::{Incoming, Outgoing, RECORD, Record},
-    unpack::Unpacker,
-};
+use crate::transfer::Events;
+use crate::transfer::receiver::confirmed_session::Stall;
+use crate::transfer::receiver::file_writer::Unpacker;
+use crate::transfer::receiver::offer::off_thread;
+use crate::transfer::session::credit::Window;
+use crate::transfer::session::{Incoming, Outgoing, RECORD, Record};
+use crate::transfer::user_errors::{broken, cut};
 use crate::{
     error::{Error, Result},
     event::Event,
@@ -31,23 +29,23 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 const BATCH: usize = 1024 * 1024;
 
 /// What is needed beside the stream and the disk.
-pub(super) struct Fetch<'a> {
-    pub(super) out: &'a mut Outgoing,
-    pub(super) window: Window,
-    pub(super) pace: Option<Pace>,
-    pub(super) events: &'a Events,
-    pub(super) total: Option<u64>,
+pub(crate) struct Fetch<'a> {
+    pub(crate) out: &'a mut Outgoing,
+    pub(crate) window: Window,
+    pub(crate) pace: Option<Pace>,
+    pub(crate) events: &'a Events,
+    pub(crate) total: Option<u64>,
 }
 
 /// A download that is complete, and has no names yet.
-pub(super) struct Fetched {
-    pub(super) incoming: Incoming,
-    pub(super) unpacker: Unpacker,
+pub(crate) struct Fetched {
+    pub(crate) incoming: Incoming,
+    pub(crate) unpacker: Unpacker,
 }
 
 impl Fetch<'_> {
     /// Sends the request, and takes records until every file is complete.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         request: Vec<Record>,
         mut incoming: Incoming,

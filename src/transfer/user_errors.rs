@@ -1,6 +1,6 @@
 //! What goes wrong between the ends, told as what it means to the person at this one.
 
-use super::session::SessionError;
+use crate::transfer::session::SessionError;
 use crate::{
     error::{Error, Kind},
     net::{LineError, Lost},
@@ -19,7 +19,7 @@ use crate::{
 const IF_SHARED_AGAIN: &str = "if it is shared again, try the same command; else ask for a new code";
 
 /// Why the sender gives no session, as it says itself: a hint, since anybody between the ends can say it.
-pub(super) fn alerted(alert: &Alert) -> Error {
+pub(crate) fn alerted(alert: &Alert) -> Error {
     match alert.reason {
         AlertReason::Version => other_version(),
         AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
@@ -50,32 +50,32 @@ fn in_words(seconds: u32) -> String {
 }
 
 /// The two ends do not understand each other.
-pub(super) fn other_version() -> Error {
+pub(crate) fn other_version() -> Error {
     Error::new(Kind::Transfer, "the sender speaks another version of the protocol")
         .hint("use the same version of qshare at both ends")
 }
 
 /// A tag that does not fit, or what no sender says before it.
-pub(super) fn wrong_code() -> Error {
+pub(crate) fn wrong_code() -> Error {
     Error::new(Kind::WrongCode, "the code is wrong, or something between the two ends tampered with the session")
         .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
 }
 
 /// The sender does not take what it once gave to come back with. Final: the code is not tried instead.
-pub(super) fn forgotten() -> Error {
+pub(crate) fn forgotten() -> Error {
     Error::new(Kind::WrongCode, "the sender does not know this download any more, or something in between tampered")
         .hint("ask the sender for a new code; what is here already is kept, and counts")
 }
 
 /// No answer in time.
-pub(super) fn silent() -> Error {
+pub(crate) fn silent() -> Error {
     Error::new(Kind::Network, "the sender does not answer")
         .hint("ask whether it is still online, then try again")
         .passing()
 }
 
 /// A cut before the sender has proved anything: mostly a sender that is gone.
-pub(super) fn early_cut(e: LineError) -> Error {
+pub(crate) fn early_cut(e: LineError) -> Error {
     match e {
         LineError::Ended(PEER_LOST | LEFT) => gone().passing(),
         LineError::Ended(ENDED) => gone(),
@@ -89,7 +89,7 @@ fn gone() -> Error {
 }
 
 /// A cut, told as what it means.
-pub(super) fn cut(e: &LineError) -> Error {
+pub(crate) fn cut(e: &LineError) -> Error {
     let what = match e {
         LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
         LineError::Ended(LEFT) => "the other side has left the relay",
@@ -106,7 +106,7 @@ pub(super) fn cut(e: &LineError) -> Error {
 }
 
 /// A session that ended before it was complete, told as what it means to the receiver.
-pub(super) fn broken(e: &SessionError) -> Error {
+pub(crate) fn broken(e: &SessionError) -> Error {
     match e {
         SessionError::Line(e) => cut(e),
         SessionError::Tampered(_) => {
@@ -119,7 +119,7 @@ pub(super) fn broken(e: &SessionError) -> Error {
 }
 
 /// What the sender, which has proved itself, says about its failure.
-pub(super) fn failed(failure: &Failure) -> Error {
+pub(crate) fn failed(failure: &Failure) -> Error {
     let said = visible(&failure.message);
     match failure.reason {
         FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
@@ -136,14 +136,14 @@ pub(super) fn failed(failure: &Failure) -> Error {
 }
 
 /// The sender has credit and does not use it.
-pub(super) fn stalled() -> Error {
+pub(crate) fn stalled() -> Error {
     Error::new(Kind::Network, "nothing arrives from the sender any more")
         .hint("check the network and start again")
         .passing()
 }
 
 /// A relay's refusal as a user sees it.
-pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
+pub(crate) fn rejected_by_relay(reason: Rejection) -> Error {
     match reason {
         Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code").hint(
             "ask whether it is shared now, and compare the first four characters; who lost their line may be back soon",
@@ -162,11 +162,11 @@ pub(super) fn rejected_by_relay(reason: Rejection) -> Error {
 }
 
 /// An error as the other end is told.
-pub(super) fn told(e: &Error) -> String {
+pub(crate) fn told(e: &Error) -> String {
     e.message().chars().take(MAX_TEXT / 4).collect()
 }
 
 /// What the other end, which has proved itself, said and what makes no sense.
-pub(super) fn malformed(e: WireError) -> Error {
+pub(crate) fn malformed(e: WireError) -> Error {
     broken(&e.into())
 }

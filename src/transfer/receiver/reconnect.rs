@@ -12,14 +12,12 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    Events,
-    again::{SILENT, Tries},
-    ask::{Refused, ask},
-    carrier::Carrier,
-    failure::{cut, silent},
-    resumptions::Resumptions,
-};
+use crate::transfer::Events;
+use crate::transfer::backoff::{SILENT, Tries};
+use crate::transfer::receiver::resumption_store::Resumptions;
+use crate::transfer::relay_request::{Refused, ask};
+use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::user_errors::{cut, silent};
 use crate::{
     code::Slot,
     crypto::Attaching,
@@ -48,18 +46,18 @@ pub struct Redial {
 }
 
 /// What is kept going.
-pub(super) struct Session {
-    pub(super) slot: Slot,
-    pub(super) carrier: Carrier,
-    pub(super) attaching: Attaching,
-    pub(super) connection: Connection,
+pub(crate) struct Session {
+    pub(crate) slot: Slot,
+    pub(crate) carrier: Carrier,
+    pub(crate) attaching: Attaching,
+    pub(crate) connection: Connection,
     /// Shows the relay that this receiver was with this sender.
-    pub(super) pass: Vec<u8>,
+    pub(crate) pass: Vec<u8>,
 }
 
 /// Why no other stream could be brought.
 #[derive(Debug, Clone)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It was tried for long enough, or cannot be.
     Failed(Error),
     /// The sender is there and does not know the session: its process is another one.
@@ -67,7 +65,7 @@ pub(super) enum Verdict {
 }
 
 /// Keeps a session going for as long as this lives.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     verdict: Arc<OnceLock<Verdict>>,
@@ -78,7 +76,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Begins to.
-    pub(super) fn new(session: Session, back: Redial) -> Self {
+    pub(crate) fn new(session: Session, back: Redial) -> Self {
         session.carrier.outlive();
         let (events, happened) = Events::channel();
         let verdict = Arc::new(OnceLock::new());
@@ -104,12 +102,12 @@ impl Keeper {
     }
 
     /// Takes the connection on which the session began, to take leave over it too.
-    pub(super) fn hold(&mut self, connected: endpoint::Connected) {
+    pub(crate) fn hold(&mut self, connected: endpoint::Connected) {
         self.connected = Some(connected);
     }
 
     /// Reports what happens to the line, for as long as this is polled.
-    pub(super) async fn tell<T>(&mut self, events: &Events) -> T {
+    pub(crate) async fn tell<T>(&mut self, events: &Events) -> T {
         while let Some(event) = self.happened.recv().await {
             events.report(event).await;
         }
@@ -117,12 +115,12 @@ impl Keeper {
     }
 
     /// Why no other stream could be brought, where that is so.
-    pub(super) fn verdict(&self) -> Option<&Verdict> {
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
         self.verdict.get()
     }
 
     /// The session is over: takes leave of the relay.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         let _ = self.stop.send(());
         let _ = self.task.await;
         if let Some(connected) = self.connected {

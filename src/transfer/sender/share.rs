@@ -15,16 +15,14 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{
-    Events,
-    again::{SILENT, Tries},
-    budget::Budget,
-    door,
-    failure::cut,
-    places::{Place, Places},
-    registration::{Registration, Return},
-    sessions::Sessions,
-};
+use crate::transfer::Events;
+use crate::transfer::backoff::{SILENT, Tries};
+use crate::transfer::handshake::guess_budget::Budget;
+use crate::transfer::sender::admission;
+use crate::transfer::sender::download_limit::{Place, Places};
+use crate::transfer::sender::registration::{Registration, Return};
+use crate::transfer::sender::session_table::Sessions;
+use crate::transfer::user_errors::cut;
 use crate::{
     code::{Code, Secret, Slot},
     crypto::ShareKey,
@@ -236,7 +234,7 @@ impl Share {
                 Err(_) => return Some(Lost::TimedOut), // streams are accepted or the connection is lost
             };
             let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-            running.spawn(door::open(Arc::clone(self), number, stream));
+            running.spawn(admission::open(Arc::clone(self), number, stream));
         }
         None
     }
@@ -279,7 +277,7 @@ impl Share {
     }
 
     /// Completes when the share has served what it allows, its time is up, or its code is no good any more.
-    pub(super) async fn end(&self) -> Result<StopReason> {
+    pub(crate) async fn end(&self) -> Result<StopReason> {
         let expired = async {
             match self.settings.expire {
                 Some(time) => self.time_passes(time).await,
@@ -322,7 +320,7 @@ impl Share {
     }
 
     /// What is shared, as it is now.
-    pub(super) async fn source(&self) -> Result<Arc<Source>> {
+    pub(crate) async fn source(&self) -> Result<Arc<Source>> {
         let mut latest = self.latest.lock().await;
         let (before, good_until) = &*latest;
         if Instant::now() < *good_until {
@@ -338,13 +336,13 @@ impl Share {
     }
 
     /// A file was not as it was scanned: the next receiver gets a scan of its own.
-    pub(super) async fn has_changed(&self) {
+    pub(crate) async fn has_changed(&self) {
         self.latest.lock().await.1 = Instant::now();
     }
 
     /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
     /// long gives way; one that is the same receiver's, before it came back, is about to.
-    pub(super) async fn take_place(&self, has_come_back: bool) -> Option<Place> {
+    pub(crate) async fn take_place(&self, has_come_back: bool) -> Option<Place> {
         if self.is_closing() && !has_come_back {
             return None;
         }
@@ -358,7 +356,7 @@ impl Share {
 
     /// Takes one of the sessions that this process has at a time; `None` when none is free. As with places, one that has been
     /// away for long gives way, and the older one of who has come back.
-    pub(super) async fn permit(&self, has_come_back: bool) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn permit(&self, has_come_back: bool) -> Option<OwnedSemaphorePermit> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) if has_come_back || self.sessions.make_room(false) => {
@@ -369,19 +367,19 @@ impl Share {
     }
 
     /// Takes one of the streams whose receivers have not proved themselves; `None` when none is free.
-    pub(super) fn stranger(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn stranger(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.strangers).try_acquire_owned().ok()
     }
 
     /// Ends the share if its code was tried too often.
-    pub(super) fn check_retired(&self) {
+    pub(crate) fn check_retired(&self) {
         if self.budget.is_retired() {
             self.retired.send_replace(true);
         }
     }
 
     /// Completes when no receiver can accept any more.
-    pub(super) async fn closing(&self) {
+    pub(crate) async fn closing(&self) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Open).await; // the channel lives in the share
     }
 
@@ -392,47 +390,47 @@ impl Share {
     }
 
     /// Whether no receiver can accept any more.
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         *self.phase.borrow() != Phase::Open
     }
 
     /// Bytes that all sessions keep until they are acknowledged.
-    pub(super) fn kept(&self) -> &Arc<AtomicU64> {
+    pub(crate) fn kept(&self) -> &Arc<AtomicU64> {
         &self.kept
     }
 
     /// Completes when running downloads must end too.
-    pub(super) async fn ending(&self) {
+    pub(crate) async fn ending(&self) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Ending).await;
     }
 
     /// The code that is good now, and the key that belongs to it.
-    pub(super) fn code(&self) -> (Code, ShareKey) {
+    pub(crate) fn code(&self) -> (Code, ShareKey) {
         self.lock_code().clone()
     }
 
-    pub(super) fn id(&self) -> ShareId {
+    pub(crate) fn id(&self) -> ShareId {
         self.id
     }
 
     /// For receivers that come back and have not proved themselves yet.
-    pub(super) fn unproved(&self) -> &Semaphore {
+    pub(crate) fn unproved(&self) -> &Semaphore {
         &self.unproved
     }
 
-    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
     }
 
-    pub(super) fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    pub(super) fn events(&self) -> &Events {
+    pub(crate) fn events(&self) -> &Events {
         &self.events
     }
 
-    pub(super) fn buffers(&self) -> Buffers {
+    pub(crate) fn buffers(&self) -> Buffers {
         self.buffers.clone()
     }
 

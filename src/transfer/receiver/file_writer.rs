@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{
-    carrier::Carrier,
-    failure::{broken, failed, malformed},
-};
+use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::user_errors::{broken, failed, malformed};
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
@@ -18,7 +16,7 @@ use crate::{
 };
 
 /// Takes the records of a download, in order, and writes what is in them.
-pub(super) struct Unpacker {
+pub(crate) struct Unpacker {
     opener: Opener,
     sink: Sink,
     /// Hears what of ours the sender has.
@@ -28,18 +26,18 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     /// Writes to `sink`.
-    pub(super) fn new(opener: Opener, sink: Sink, carrier: Carrier) -> Self {
+    pub(crate) fn new(opener: Opener, sink: Sink, carrier: Carrier) -> Self {
         let bytes = sink.named_bytes();
         Self { opener, sink, carrier, bytes }
     }
 
     /// Whether every file is there and matches its hash.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.sink.is_complete()
     }
 
     /// Bytes of content so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -47,7 +45,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
-    pub(super) fn take(&mut self, mut record: Buffer) -> Result<()> {
+    pub(crate) fn take(&mut self, mut record: Buffer) -> Result<()> {
         self.opener.open(&mut record).map_err(|e| broken(&e.into()))?;
         let mut rest = record::plaintext(&record);
         while !rest.is_empty() {
@@ -86,7 +84,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// As [`Sink::publish`].
-    pub(super) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
+    pub(crate) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
         Ok((self.opener, self.sink.publish()?))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// What an end announces.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Announced<'a> {
+pub(crate) struct Announced<'a> {
     suites: &'a [u16],
     capabilities: u64,
 }
@@ -29,7 +29,7 @@ impl<'a> From<&'a Reply> for Announced<'a> {
 }
 
 /// What `capabilities` an end has whose processor does AES like this.
-pub(super) fn capabilities(aes: Aes) -> u64 {
+pub(crate) fn capabilities(aes: Aes) -> u64 {
     match aes {
         Aes::InHardware => 0,
         Aes::InSoftware => AES_IS_SLOW,
@@ -37,7 +37,7 @@ pub(super) fn capabilities(aes: Aes) -> u64 {
 }
 
 /// The best of the suites that both ends have; any other in its place is a downgrade. Equal whichever end asks.
-pub(super) fn best(one: Announced<'_>, other: Announced<'_>) -> Option<(u16, Cipher)> {
+pub(crate) fn best(one: Announced<'_>, other: Announced<'_>) -> Option<(u16, Cipher)> {
     let aes = (SUITE_SPAKE2_AES256GCM, Cipher::Aes256Gcm);
     let chacha20 = (SUITE_SPAKE2_CHACHA20POLY1305, Cipher::ChaCha20Poly1305);
     let aes_is_slow = (one.capabilities | other.capabilities) & AES_IS_SLOW != 0;
@@ -46,7 +46,7 @@ pub(super) fn best(one: Announced<'_>, other: Announced<'_>) -> Option<(u16, Cip
 }
 
 /// What this version announces, on a processor that does AES like this.
-pub(super) fn ours(aes: Aes) -> Announced<'static> {
+pub(crate) fn ours(aes: Aes) -> Announced<'static> {
     Announced { suites: &SUITES, capabilities: capabilities(aes) }
 }
 

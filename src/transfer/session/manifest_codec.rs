@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Kind, Result},
     manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
     transfer::{
-        failure::{failed, malformed},
         session::{RECORD, Record},
+        user_errors::{failed, malformed},
     },
     wire::{
         Frame, Message, WireError,
@@ -22,14 +22,14 @@ use crate::{
 const ENTRY_OVERHEAD: usize = 48;
 
 /// Cuts a manifest into records. The first one may go out before the receiver has proved itself, and is padded.
-pub(super) struct Outline {
+pub(crate) struct Outline {
     manifest: Arc<Manifest>,
     next: usize,
 }
 
 impl Outline {
     /// From the beginning.
-    pub(super) fn new(manifest: Arc<Manifest>) -> Self {
+    pub(crate) fn new(manifest: Arc<Manifest>) -> Self {
         Self { manifest, next: 0 }
     }
 
@@ -37,7 +37,7 @@ impl Outline {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub(super) fn first(&mut self, welcome: &Welcome) -> Result<Record, WireError> {
+    pub(crate) fn first(&mut self, welcome: &Welcome) -> Result<Record, WireError> {
         /// The welcome, the head (a name of 255 bytes) and the headers of the frames.
         const BESIDES: usize = 512;
         let mut record = Record::of(welcome)?;
@@ -51,7 +51,7 @@ impl Outline {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub(super) fn next_record(&mut self) -> Result<Option<Record>, WireError> {
+    pub(crate) fn next_record(&mut self) -> Result<Option<Record>, WireError> {
         if self.next == self.manifest.entries().len() {
             return Ok(None);
         }
@@ -80,7 +80,7 @@ fn length_on_the_wire(entry: &Entry) -> usize {
 
 /// Puts a manifest together, record by record.
 #[derive(Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     builder: Option<Builder>,
     welcome: Option<Welcome>,
     /// A record brought no entry. The first one may: an offer that fails has nothing else.
@@ -92,7 +92,7 @@ impl Collector {
     ///
     /// # Errors
     /// [`Kind::Disk`] for a name that is not allowed, [`Kind::Transfer`] for any other thing that no honest sender says.
-    pub(super) fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
+    pub(crate) fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
         let before = self.entries();
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
@@ -132,7 +132,7 @@ impl Collector {
     ///
     /// # Errors
     /// [`Kind::Transfer`] where it is not complete.
-    pub(super) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
+    pub(crate) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
         let manifest = self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)?;
         let welcome = self.welcome.map(|Welcome { id, key }| Resumption { id, key: Zeroizing::new(key) });
         Ok((manifest, welcome))

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::Events;
+use crate::transfer::Events;
 use crate::{
     error::{Error, Kind},
     event::Event,
@@ -22,13 +22,13 @@ const BUSY: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(8);
 
 /// How long a line may be silent while a download runs.
-pub(super) const SILENT: Duration = Duration::from_millis(5_500);
+pub(crate) const SILENT: Duration = Duration::from_millis(5_500);
 
 /// A line that has lived for so long was worth the try.
 const WORTH_IT: Duration = Duration::from_secs(10);
 
 /// Tries to come back, one after another, in one outage after another.
-pub(super) struct Tries {
+pub(crate) struct Tries {
     dialer: Dialer,
     events: Events,
     waits: ExponentialBackoff,
@@ -42,13 +42,13 @@ pub(super) struct Tries {
 
 impl Tries {
     /// None yet; `busy` says whether a download waits for them.
-    pub(super) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
+    pub(crate) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
         Self { dialer, events, waits: waits(busy), busy, made: 0, reason: None, succeeded: None }
     }
 
     /// There is an outage, the first one or another. Where the last good try has brought something the first one of this is
     /// made at once, else it waits as if that had failed: `true` is the former.
-    pub(super) async fn begin(&mut self, has_brought: bool) -> bool {
+    pub(crate) async fn begin(&mut self, has_brought: bool) -> bool {
         let is_new = has_brought || self.succeeded.is_none_or(|at| at.elapsed() >= WORTH_IT);
         self.made = 0;
         if is_new {
@@ -60,7 +60,7 @@ impl Tries {
     }
 
     /// The next try begins, because of this.
-    pub(super) fn next(&mut self, reason: &Error) {
+    pub(crate) fn next(&mut self, reason: &Error) {
         self.made += 1;
         self.reason = Some(reason.clone());
         let reason = reason.message().to_owned();
@@ -68,7 +68,7 @@ impl Tries {
     }
 
     /// How it is told that they were all in vain.
-    pub(super) fn in_vain(&self, retry_for: Duration) -> Error {
+    pub(crate) fn in_vain(&self, retry_for: Duration) -> Error {
         let nobody = || Error::new(Kind::Network, "the relay does not answer");
         let reason = self.reason.clone().unwrap_or_else(nobody);
         let tried = humantime::format_duration(retry_for);
@@ -79,7 +79,7 @@ impl Tries {
     /// Makes a connection, however long that takes; `is_busy` says whether a download waits for it. A try goes on while the
     /// next one is made: over a line that comes back, the first packet of a new one is there before the next packet of an
     /// old one.
-    pub(super) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> Connected {
+    pub(crate) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> Connected {
         let mut trying = JoinSet::new();
         loop {
             let dialer = self.dialer.clone();
@@ -101,19 +101,19 @@ impl Tries {
     }
 
     /// Waits until it is time for the next try.
-    pub(super) fn wait(&mut self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + use<> {
         sleep(self.waits.next().unwrap_or(BUSY))
     }
 
     /// Whether a download waits now: the waits begin anew where that is not what it was.
-    pub(super) fn set_busy(&mut self, busy: bool) {
+    pub(crate) fn set_busy(&mut self, busy: bool) {
         if self.busy != busy {
             (self.busy, self.waits) = (busy, waits(busy));
         }
     }
 
     /// One was good.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.succeeded = Some(Instant::now());
         if self.made > 0 {
             self.events.mention(Event::Reconnected { attempt: self.made });

@@ -21,11 +21,11 @@ const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a receiver comes back with: to the sender, and to the relay.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// It has been with this sender.
-    pub(super) resumption: Resumption,
+    pub(crate) resumption: Resumption,
     /// It has been with a sender at this slot: the relay says whether that is away or gone for good.
-    pub(super) pass: Vec<u8>,
+    pub(crate) pass: Vec<u8>,
 }
 
 /// A folder that holds them.
@@ -55,7 +55,7 @@ impl Resumptions {
 
     /// What to come back with to the share behind a code, where no other process does. A file that is damaged is not
     /// believed.
-    pub(super) fn claim(&self, code: &Code) -> Option<Claim> {
+    pub(crate) fn claim(&self, code: &Code) -> Option<Claim> {
         let of_slot = format!("{}-", code.slot());
         self.0.names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
             let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
@@ -73,7 +73,7 @@ impl Resumptions {
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(super) fn keep(&self, code: &Code, known: Known) -> Result<Claim> {
+    pub(crate) fn keep(&self, code: &Code, known: Known) -> Result<Claim> {
         let Resumption { id, key } = &known.resumption;
         let kept = Kept { id: *id, key: **key, code: check(key, id, code), pass: known.pass.clone() };
         let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
@@ -85,16 +85,16 @@ impl Resumptions {
 
 /// What this process comes back with, and no other.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     dir: StateDir,
     name: String,
-    pub(super) known: Known,
+    pub(crate) known: Known,
     _lock: File,
 }
 
 impl Claim {
     /// The download is whole.
-    pub(super) fn forget(self) {
+    pub(crate) fn forget(self) {
         self.dir.remove(&self.name);
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::session::Record;
+use crate::transfer::session::Record;
 use crate::{
     disk::{Check, GROUP, GroupHash, Source, SourceFile, Waiting, group_count},
     error::{Error, Kind, Result},
@@ -27,7 +27,7 @@ const AHEAD: usize = 1;
 const FRAMES: usize = 64;
 
 /// The files of a request, in order.
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     files: Vec<u32>,
     bytes: Option<u64>,
     /// Bytes that the receiver says it has.
@@ -37,14 +37,14 @@ pub(super) struct Wanted {
 
 /// What the receiver has of files, by the number of the entry.
 #[derive(Debug, Default)]
-pub(super) struct Having(HashMap<u32, Vec<GroupHash>>);
+pub(crate) struct Having(HashMap<u32, Vec<GroupHash>>);
 
 impl Having {
     /// Takes what the receiver says that it has.
     ///
     /// # Errors
     /// [`WireError::Malformed`] for what is no file of this size.
-    pub(super) fn add(&mut self, source: &Source, have: Have) -> Result<(), WireError> {
+    pub(crate) fn add(&mut self, source: &Source, have: Have) -> Result<(), WireError> {
         let size = source.manifest().entries().get(have.entry as usize).and_then(Entry::size);
         if have.groups.is_empty() {
             return Err(WireError::Malformed);
@@ -64,7 +64,7 @@ impl Wanted {
     ///
     /// # Errors
     /// [`WireError::Malformed`] for ranges that are not in order or leave the manifest.
-    pub(super) fn new(source: &Source, request: &Request, have: Having) -> Result<Self, WireError> {
+    pub(crate) fn new(source: &Source, request: &Request, have: Having) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;
         let mut wanted = Self { files: Vec::new(), bytes: Some(0), there: 0, have };
@@ -85,12 +85,12 @@ impl Wanted {
     }
 
     /// Bytes of them that the receiver says it has.
-    pub(super) fn there(&self) -> u64 {
+    pub(crate) fn there(&self) -> u64 {
         self.there
     }
 
     /// The sum of their sizes, where all are known.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    pub(crate) fn bytes(&self) -> Option<u64> {
         self.bytes
     }
 }
@@ -99,7 +99,7 @@ impl Wanted {
 type Fed = Result<(Record, u64)>;
 
 /// Fills records. Dropped, it stops.
-pub(super) struct Feeder {
+pub(crate) struct Feeder {
     task: JoinHandle<()>,
     /// For what the thread does that reads.
     _waiting: Waiting,
@@ -107,7 +107,7 @@ pub(super) struct Feeder {
 
 impl Feeder {
     /// Starts; the records come out of the channel, and its end is the end of the last file.
-    pub(super) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
+    pub(crate) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
         let (tx, rx) = mpsc::channel(AHEAD);
         let (check, Wanted { files, have, .. }) = (Check::default(), wanted);
         let waiting = check.wait();

@@ -12,7 +12,7 @@ use crate::{
     transfer::{
         Budget, Clock, Events, Settings, Source, SystemClock,
         handshake::{Established, Initiator},
-        serve::STUCK,
+        sender::download::STUCK,
         session::Outgoing,
     },
     wire::{

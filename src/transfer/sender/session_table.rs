@@ -14,7 +14,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{carrier::Carrier, handshake::Established};
+use crate::transfer::handshake::Established;
+use crate::transfer::session::resumable_stream::Carrier;
 use crate::{
     crypto::Attaching,
     net::{LineError, Lost, RecvHalf, SendHalf},
@@ -29,7 +30,7 @@ const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
 
 /// All of them, by what they are called.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<[u8; 16], Arc<Live>>>);
+pub(crate) struct Sessions(Mutex<HashMap<[u8; 16], Arc<Live>>>);
 
 /// One of them.
 struct Live {
@@ -49,7 +50,7 @@ struct Live {
 impl Sessions {
     /// Takes a session in, until what this gives is dropped. It outlives its stream where its receiver comes back.
     /// The receiver is called this; an older session of the same one is over.
-    pub(super) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> Entered {
+    pub(crate) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> Entered {
         if session.returns {
             session.carrier.outlive();
         }
@@ -72,7 +73,7 @@ impl Sessions {
 
     /// Goes on with a session over this stream; gives the stream back where there is no such session, or it is not its
     /// receiver who asks.
-    pub(super) async fn attach(
+    pub(crate) async fn attach(
         &self,
         question: &Attach,
         (mut send, recv): (SendHalf, RecvHalf),
@@ -92,7 +93,7 @@ impl Sessions {
 
     /// Ends the session that has waited longest for another stream, one with a place where a place is wanted; `false` where
     /// none has for long.
-    pub(super) fn make_room(&self, of_a_place: bool) -> bool {
+    pub(crate) fn make_room(&self, of_a_place: bool) -> bool {
         let sessions = self.lock();
         let counts = |live: &&Arc<Live>| !of_a_place || live.has_place.load(Ordering::Relaxed);
         let waiting = sessions.values().filter(counts);
@@ -102,12 +103,12 @@ impl Sessions {
     }
 
     /// Whether there is one of the receiver that is called this.
-    pub(super) fn is_of(&self, receiver: &[u8; 16]) -> bool {
+    pub(crate) fn is_of(&self, receiver: &[u8; 16]) -> bool {
         self.lock().values().any(|live| live.receiver == *receiver)
     }
 
     /// Whether there is any.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
@@ -143,20 +144,20 @@ impl Live {
 }
 
 /// A session that is in.
-pub(super) struct Entered {
+pub(crate) struct Entered {
     sessions: Arc<Sessions>,
     live: Arc<Live>,
 }
 
 impl Entered {
     /// The session has one of the downloads that the share allows.
-    pub(super) fn has_place(&self) {
+    pub(crate) fn has_place(&self) {
         self.live.has_place.store(true, Ordering::Relaxed);
     }
 
     /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
     /// time when it begins to wait, and when that is over.
-    pub(super) async fn abandoned(&self, waits: impl Fn(&LineError), is_back: impl Fn(&LineError)) -> LineError {
+    pub(crate) async fn abandoned(&self, waits: impl Fn(&LineError), is_back: impl Fn(&LineError)) -> LineError {
         loop {
             let why = self.live.carrier.broken().await;
             if self.live.carrier.is_over() {
