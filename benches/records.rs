@@ -10,9 +10,11 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qshare::{
     code::{Code, Secret, Slot},
-    crypto::{Cipher, Exchange, Keys, Mode, Opener, Password, RECORD_HEADER, Role, Sealer, Transcript},
+    crypto::{
+        Cipher, ExchangeMode, Opener, PakeExchange, Password, RECORD_HEADER, Role, Sealer, SessionKeys, Transcript,
+    },
     manifest::{Coding, EntryKind, Mtime, RawEntry, SafePath},
-    transfer::session::Record,
+    transfer::session::RecordBuilder,
     wire::{
         Frame, Message, frame,
         peer::{FileEnd, FileStart, ManifestPart},
@@ -122,8 +124,8 @@ fn small_files(c: &mut Criterion) {
 }
 
 /// A full record of small files, and how many are in it.
-fn record_of_small_files() -> (Record, u64) {
-    let mut record = Record::new();
+fn record_of_small_files() -> (RecordBuilder, u64) {
+    let mut record = RecordBuilder::new();
     let mut files = 0;
     while record.room() > SMALL_FILE + 128 {
         record.push(&FileStart { entry: files, offset: 0 }).unwrap();
@@ -168,13 +170,13 @@ fn code() -> Code {
 }
 
 /// The whole key exchange: both messages, both keys, both proofs.
-fn keys(code: &Code, cipher: Cipher) -> (Keys, Keys) {
+fn keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
     let (slot, password) = (code.slot(), Password::from(code.secret()));
-    let (receiver, flight_1) = Exchange::start(Role::Receiver, &password, slot, Mode::Code);
-    let (sender, flight_2) = Exchange::start(Role::Sender, &password, slot, Mode::Code);
-    let transcript = Transcript::new(slot, Mode::Code, &flight_1, &flight_2);
-    let receiver = Keys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone(), cipher);
-    let sender = Keys::derive(&sender.finish(&flight_1).unwrap(), transcript, cipher);
+    let (receiver, flight_1) = PakeExchange::start(Role::Receiver, &password, slot, ExchangeMode::Code);
+    let (sender, flight_2) = PakeExchange::start(Role::Sender, &password, slot, ExchangeMode::Code);
+    let transcript = Transcript::new(slot, ExchangeMode::Code, &flight_1, &flight_2);
+    let receiver = SessionKeys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone(), cipher);
+    let sender = SessionKeys::derive(&sender.finish(&flight_1).unwrap(), transcript, cipher);
     receiver.verify(Role::Sender, &sender.sender_tag()).unwrap();
     sender.verify(Role::Receiver, &receiver.receiver_tag()).unwrap();
     (sender, receiver)

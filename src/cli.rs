@@ -1,23 +1,23 @@
 //! From words to a running command and its exit code.
 //!
 //! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them,
-//! [`shares`] shows what [`kept`] keeps, and [`parts`] what downloads have left behind.
+//! [`shares`] shows what [`share_store`] keeps, and [`parts`] what downloads have left behind.
 
 pub mod args;
-mod buffers;
 mod config;
 mod console;
 mod embedded;
-mod kept;
-mod meeting;
 pub mod menu;
 mod parts;
 mod recv;
 mod relay;
-mod running;
+mod relay_dialer;
+mod running_shares;
 mod send;
+mod share_store;
 mod shares;
 mod signals;
+mod udp_buffers;
 
 use std::time::Duration;
 

@@ -12,9 +12,9 @@ pub mod record;
 pub mod resume;
 
 pub use self::{
-    attach::Attaching,
-    handshake::{BadTag, Keys, TAG_LENGTH, Transcript},
-    pake::{Exchange, Mode, PakeError, Password, Role},
+    attach::AttachKey,
+    handshake::{BadTag, SessionKeys, TAG_LENGTH, Transcript},
+    pake::{ExchangeMode, PakeError, PakeExchange, Password, Role},
     record::{Cipher, MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
     resume::{Resumption, ShareKey},
 };

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Source`] is the scan of the sender's paths; a [`SourceFile`] reads one file of it and notices when it is no longer
-//! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`Readings`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
+//! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`SharedReads`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
 //! cannot hold, names that stand there already, free space. A [`Sink`] writes into a staging folder beside the final
 //! names, verifies, and gives names at the very end. What it leaves there when it is dropped before, or killed, the next one
 //! of the same share goes on with: complete files, and whole groups of 16 MiB ([`GroupHash`]) that the sender finds equal;
@@ -18,37 +18,37 @@
 //! Every call blocks; asynchronous callers move it to a thread for blocking work.
 
 mod beneath;
-mod check;
-mod clash;
+mod case_collision;
+mod conflict;
+mod fingerprint;
 mod groups;
+mod hash_progress;
 mod journal;
-mod leftovers;
-mod named;
 mod naming;
-mod parts;
 mod plan;
-mod reading;
 mod scan;
+mod shared_read;
+mod shared_root;
 mod sink;
 mod source;
 mod space;
+mod staged_downloads;
+mod staged_files;
 mod staging;
-mod stamp;
 mod target;
-mod twins;
 
 use std::{fmt, io, path::Path};
 
 pub use self::{
-    check::{Check, Waiting},
-    clash::Clash,
+    conflict::ConflictPolicy,
     groups::{GROUP, GroupHash, count as group_count},
-    leftovers::{Leftover, clear, leftovers},
+    hash_progress::{HashProgress, WaitGuard},
     plan::Plan,
-    reading::Readings,
     scan::Skipped,
+    shared_read::SharedReads,
     sink::Sink,
     source::{Source, SourceFile},
+    staged_downloads::{StagedDownload, clear, leftovers},
 };
 use crate::{
     error::{Error, Kind},

@@ -48,24 +48,24 @@ pub enum Event {
     /// send: the code is good.
     Sharing(Sharing),
     /// send: a receiver accepted.
-    DownloadStarted(Download),
+    DownloadStarted(DownloadStatus),
     /// send: more of it was acknowledged.
-    DownloadProgress(Download),
+    DownloadProgress(DownloadStatus),
     /// send: its line is dead; it goes on when the receiver has another.
     DownloadWaiting {
         /// Which download.
         #[serde(flatten)]
-        download: Download,
+        download: DownloadStatus,
         /// What happened to the line.
         reason: String,
     },
     /// send: it has another line.
-    DownloadResumed(Download),
+    DownloadResumed(DownloadStatus),
     /// send: the receiver has verified and named everything.
     DownloadFinished {
         /// Which download.
         #[serde(flatten)]
-        download: Download,
+        download: DownloadStatus,
         /// From the acceptance to the end.
         seconds: f64,
     },
@@ -73,7 +73,7 @@ pub enum Event {
     DownloadFailed {
         /// Which download.
         #[serde(flatten)]
-        download: Download,
+        download: DownloadStatus,
         /// What happened.
         error: String,
         /// Its class.
@@ -89,7 +89,7 @@ pub enum Event {
         guesses_left: u32,
     },
     /// recv: what the sender offers.
-    Offer(Offer),
+    Offer(OfferSummary),
     /// recv `--list`: a part of the manifest.
     Entries {
         /// Some of the entries, in order.
@@ -131,17 +131,17 @@ pub enum Event {
     /// parts: what downloads have left behind.
     Parts {
         /// Each of them.
-        parts: Vec<Part>,
+        parts: Vec<InterruptedDownload>,
     },
     /// parts clear: it is gone.
-    Cleared(Part),
+    Cleared(InterruptedDownload),
     /// shares: what is kept, the last used first.
     Shares {
         /// Each of them.
-        shares: Vec<Kept>,
+        shares: Vec<InterruptedShare>,
     },
     /// shares forget: it is kept no more.
-    Forgotten(Kept),
+    Forgotten(InterruptedShare),
     /// Something to know that does not end the command.
     Warning {
         /// A stable word for scripts.
@@ -194,7 +194,7 @@ pub struct Sharing {
 
 /// A staging folder: what a download goes on with when it is started again.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
+pub struct InterruptedDownload {
     /// Where it is.
     pub path: String,
     /// Bytes on the disk.
@@ -209,7 +209,7 @@ pub struct Part {
 
 /// A share that is kept for its sender to come back.
 #[derive(Debug, Clone, Serialize)]
-pub struct Kept {
+pub struct InterruptedShare {
     /// The share's identity.
     pub share: String,
     /// What receivers type, for its sender alone: JSON has it only where it is made.
@@ -231,7 +231,7 @@ pub struct Kept {
 
 /// One download of a share, as its sender sees it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Download {
+pub struct DownloadStatus {
     /// Its number, from 1.
     pub download: u64,
     /// A label made up for it; never an address.
@@ -246,7 +246,7 @@ pub struct Download {
 
 /// What a receiver is asked to accept.
 #[derive(Debug, Clone, Serialize)]
-pub struct Offer {
+pub struct OfferSummary {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The share's identity.

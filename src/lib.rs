@@ -59,7 +59,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]: never [`crypto`], never [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`pace`] | each other |
+//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`rate_limiter`] | each other |
 //!
 //! `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so that tests
 //! can cross hours. The library exists for the program and its tests; its interface may change with any version.
@@ -72,8 +72,8 @@ pub mod error;
 pub mod event;
 pub mod manifest;
 pub mod net;
-pub mod pace;
 pub mod processor;
+pub mod rate_limiter;
 pub mod relay;
 pub mod state;
 pub mod text;

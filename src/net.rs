@@ -7,10 +7,10 @@ mod backlog;
 mod buffers;
 pub mod congestion;
 pub mod endpoint;
-mod line;
 mod reassembly;
 mod route;
 pub mod socket;
+mod stream_error;
 pub mod tls;
 pub mod transport;
 pub mod trust;
@@ -18,12 +18,12 @@ mod tuning;
 
 pub use self::{
     buffers::{Buffer, Buffers},
-    congestion::Congestion,
+    congestion::CongestionControl,
     endpoint::{Dialer, Listener, connect, connect_over, listen, listen_on, local_addresses},
-    line::{LineError, Lost},
-    socket::{Clamped, Socket},
-    tls::Identity,
+    socket::{ClampedBuffers, Socket},
+    stream_error::{ConnectionLost, StreamError},
+    tls::RelayIdentity,
     transport::{Connection, RecvHalf, SendHalf},
-    trust::{Expect, KnownRelays, Verified},
+    trust::{KnownRelays, TrustPolicy, VerifiedRelay},
     tuning::Tuning,
 };

@@ -16,8 +16,8 @@ mod server;
 mod tickets;
 
 pub use self::{
-    journal::Journal,
+    journal::SlotJournal,
     memory::{Accounting, Memory},
-    server::{Config, serve},
+    server::{RelayConfig, serve},
     tickets::Tickets,
 };

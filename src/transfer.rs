@@ -1,7 +1,7 @@
 //! A download between two ends, over whatever path connects them.
 //!
 //! The sender runs a [`Share`], which serves every stream that the relay opens. The receiver calls [`offer::connect`] and
-//! gets an [`Offer`], which it lists, declines or accepts. Both report [`Event`]s on a bounded channel and know nothing of
+//! gets an [`PendingOffer`], which it lists, declines or accepts. Both report [`Event`]s on a bounded channel and know nothing of
 //! the terminal. [`sender`] and [`receiver`] never import each other; both build on [`session`] and [`handshake`].
 
 mod backoff;
@@ -15,21 +15,21 @@ mod user_errors;
 use tokio::sync::mpsc;
 
 pub use self::{
-    handshake::guess_budget::{Budget, Clock, SystemClock},
+    handshake::guess_budget::{Clock, GuessBudget, SystemClock},
     receiver::{
-        offer::{self, Offer, Planned},
-        reconnect::Redial,
-        resumption_store::Resumptions,
+        offer::{self, PendingOffer, PlannedDownload},
+        reconnect::ReconnectConfig,
+        resumption_store::ResumptionStore,
     },
     sender::{
-        registration::{OnRegistered, Registration, Return},
-        share::{Settings, Share},
+        registration::{OnRegistered, Registration, ReregisterConfig},
+        share::{Share, ShareSettings},
     },
 };
 use crate::event::Event;
 pub use crate::{
     crypto::ShareKey,
-    disk::{Clash, Leftover, Source, clear, leftovers},
+    disk::{ConflictPolicy, Source, StagedDownload, clear, leftovers},
 };
 
 /// Where a running command reports to. Bounded: a slow terminal slows the report, not the memory.

@@ -23,7 +23,7 @@ use std::io::{self, IsTerminal};
 
 use self::human::Human;
 pub use self::log::log;
-use crate::event::{Event, Offer};
+use crate::event::{Event, OfferSummary};
 
 /// For whom events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +50,12 @@ pub struct Options {
 /// The sink of all events of a command.
 #[derive(Debug)]
 pub struct Ui {
-    sink: Sink,
+    sink: Output,
     quiet: bool,
 }
 
 #[derive(Debug)]
-enum Sink {
+enum Output {
     Human(Box<Human>),
     Json,
 }
@@ -64,8 +64,8 @@ impl Ui {
     /// A sink over the standard streams of this process.
     pub fn new(options: Options) -> Self {
         let sink = match options.style {
-            Style::Human => Sink::Human(Box::new(Human::new(options))),
-            Style::Json => Sink::Json,
+            Style::Human => Output::Human(Box::new(Human::new(options))),
+            Style::Json => Output::Json,
         };
         Self { sink, quiet: options.quiet }
     }
@@ -77,24 +77,24 @@ impl Ui {
     /// quietly. What happens to standard error is nobody's failure.
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Human(human) => human.show(event),
-            Sink::Json => json::write(event),
+            Output::Human(human) => human.show(event),
+            Output::Json => json::write(event),
         }
     }
 
     /// Whether questions can be asked: standard input and standard error are terminals, and events are for people.
     pub fn can_ask(&self) -> bool {
-        matches!(self.sink, Sink::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
+        matches!(self.sink, Output::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     /// What to ask about an offer that was shown. With `quiet` it was not, so the question tells what it is about.
-    pub fn question(&self, offer: &Offer) -> String {
+    pub fn question(&self, offer: &OfferSummary) -> String {
         render::question(offer, self.quiet)
     }
 
     /// Stops and clears bars so that the last lines, or a question, stand alone.
     pub fn finish(&mut self) {
-        if let Sink::Human(human) = &mut self.sink {
+        if let Output::Human(human) = &mut self.sink {
             human.finish();
         }
     }

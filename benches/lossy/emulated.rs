@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qshare::relay::Config;
+use qshare::relay::RelayConfig;
 use quinn::{
     AsyncUdpSocket,
     udp::{RecvMeta, Transmit},
@@ -48,7 +48,7 @@ pub(super) fn run() -> Result<()> {
 /// Seconds in virtual time.
 fn computed(line: &Line) -> f64 {
     virtually(1, async |network: Network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let file = world.scratch.file("file", BYTES);
         let sharing = world.share(&network.way(line), from_ref(&file)).await.unwrap();
         world.receive(&network.way(line), &sharing.code).await.unwrap().took.as_secs_f64()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::net::Congestion::{self, Auto, Cubic};
+use qshare::net::CongestionControl::{self, Auto, Cubic};
 
 use crate::{
     all,
@@ -12,7 +12,7 @@ use crate::{
 /// What is counted.
 const COUNTED: Duration = Duration::from_secs(80);
 
-const PAIRS: [(&str, Congestion, Congestion); 4] = [
+const PAIRS: [(&str, CongestionControl, CongestionControl); 4] = [
     ("ours, then CUBIC", Auto, Cubic),
     ("CUBIC, then ours", Cubic, Auto),
     ("ours, then ours", Auto, Auto),
@@ -42,7 +42,7 @@ pub(super) fn run() {
     }
 }
 
-fn together((rate, rtt, queue): (u64, u64, f64), first: Congestion, second: Congestion) -> f64 {
+fn together((rate, rtt, queue): (u64, u64, f64), first: CongestionControl, second: CongestionControl) -> f64 {
     virtually(1, async |network: Network| {
         let line = Line::new(mbit(rate), Duration::from_millis(rtt));
         let length = (line.queue as f64 * queue) as u64;

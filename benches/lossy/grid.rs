@@ -3,8 +3,8 @@
 use std::{cell::Cell as Counter, slice::from_ref, time::Duration};
 
 use qshare::{
-    net::{Congestion, Tuning},
-    relay::Config,
+    net::{CongestionControl, Tuning},
+    relay::RelayConfig,
 };
 use tokio::time::{sleep, timeout};
 
@@ -36,8 +36,8 @@ pub(super) const LOSSES: [Loss; 8] = [
     Loss { name: "3 % by 12", share: 0.03, burst: Some(12.0) },
 ];
 
-pub(super) const CONTROLLERS: [(&str, Congestion); 3] =
-    [("ours", Congestion::Auto), ("CUBIC", Congestion::Cubic), ("BBR", Congestion::Bbr)];
+pub(super) const CONTROLLERS: [(&str, CongestionControl); 3] =
+    [("ours", CongestionControl::Auto), ("CUBIC", CongestionControl::Cubic), ("BBR", CongestionControl::Bbr)];
 
 /// Queues are looked at this often.
 const SAMPLE: Duration = Duration::from_millis(5);
@@ -118,14 +118,14 @@ fn content(rate: u64, round_trip: u64) -> u64 {
     (mbit(rate) as f64 * seconds) as u64
 }
 
-fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: Congestion) -> Option<Outcome> {
+fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: CongestionControl) -> Option<Outcome> {
     virtually(1, async |network: Network| {
         let clean = Line::new(mbit(rate), Duration::from_millis(round_trip) / 2);
         let lossy = match loss.burst {
             Some(length) => clean.bursts(loss.share, length),
             None => clean.loss(loss.share),
         };
-        let world = World::tuned(&network, Config::default(), Tuning { congestion, limit_up: None });
+        let world = World::tuned(&network, RelayConfig::default(), Tuning { congestion, limit_up: None });
         let file = world.scratch.file("file", content(rate, round_trip) as usize);
         // Both directions of a leg lose alike.
         let (up, down) = (network.way(&lossy), network.way(&lossy));

@@ -21,7 +21,7 @@ use crate::{
     code::{Code, Link, RelaySpec},
     error::{Error, Kind},
     event::Event,
-    net::Congestion,
+    net::CongestionControl,
     ui::{Options, Style, Ui},
 };
 
@@ -189,7 +189,7 @@ const LINE: &str = "Line";
 pub struct LineArgs {
     /// The congestion control: auto does not mind packets that the line loses by itself
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = congestion())]
-    pub congestion: Congestion,
+    pub congestion: CongestionControl,
 }
 
 /// `qshare recv`. It holds the code, so it has no Debug form.
@@ -400,11 +400,11 @@ fn rate(text: &str) -> Result<NonZeroU64, Error> {
         .map_err(|e| Error::new(Kind::Usage, format!("not an amount: {e}")).hint("write it as 500kB, 2MB or 1.5MiB"))
 }
 
-fn congestion() -> impl TypedValueParser<Value = Congestion> {
+fn congestion() -> impl TypedValueParser<Value = CongestionControl> {
     PossibleValuesParser::new(["auto", "cubic", "bbr"]).map(|name| match name.as_str() {
-        "cubic" => Congestion::Cubic,
-        "bbr" => Congestion::Bbr,
-        _ => Congestion::Auto,
+        "cubic" => CongestionControl::Cubic,
+        "bbr" => CongestionControl::Bbr,
+        _ => CongestionControl::Auto,
     })
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// `config.toml`. Unknown keys are an error: a typo must not silently mean the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+struct ConfigFile {
     /// The relay to use where none is named: `HOST[:PORT][#PIN]`.
     relay: Option<String>,
 }
@@ -47,7 +47,7 @@ pub(super) fn relay(named: Option<RelaySpec>) -> Result<Option<RelaySpec>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(bad_config(&path, &e.to_string())),
     };
-    let config: Config = toml::from_str(&text).map_err(|e| bad_config(&path, e.message()))?;
+    let config: ConfigFile = toml::from_str(&text).map_err(|e| bad_config(&path, e.message()))?;
     match config.relay {
         Some(relay) => relay.parse().map(Some).map_err(|e: Error| bad_config(&path, e.message())),
         None => Ok(None),

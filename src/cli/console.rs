@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, Offer},
+    event::{Event, OfferSummary},
     transfer::Events,
     ui::{Ui, prompt},
 };
@@ -72,7 +72,7 @@ impl Console {
     ///
     /// # Errors
     /// [`Kind::Usage`] where the answer cannot be read.
-    pub(super) async fn ask_offer(&mut self, offer: &Offer) -> Result<bool> {
+    pub(super) async fn ask_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
         self.ui.finish();
         let question = self.ui.question(offer);
         on_a_thread(move || prompt::ask_yes_no(&question)).await

@@ -7,11 +7,11 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{relay::tickets, running::Reach};
+use super::{relay::tickets, running_shares::EmbeddedAddress};
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
-    net::{self, Clamped, Identity, Tuning},
+    net::{self, ClampedBuffers, RelayIdentity, Tuning},
     relay,
     state::StateDir,
 };
@@ -26,7 +26,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) struct Embedded {
     pin: Pin,
     port: u16,
-    clamped: Option<Clamped>,
+    clamped: Option<ClampedBuffers>,
     token: Vec<u8>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<()>>,
@@ -39,7 +39,7 @@ impl Embedded {
     /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
     pub(super) fn start(state: &StateDir, port: Option<u16>, tuning: Tuning) -> Result<Self> {
         let dir = state.folder("embedded")?;
-        let identity = Identity::load_or_create(&dir)?;
+        let identity = RelayIdentity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, tuning);
         let ports = [port, kept, Some(DEFAULT_PORT)].into_iter().flatten();
@@ -52,7 +52,7 @@ impl Embedded {
         let token = rand::random::<[u8; 32]>().to_vec();
         let tickets = tickets(&identity);
         let register_token = Some(token.clone());
-        let config = relay::Config { register_token, tickets, drain: DRAIN, ..relay::Config::default() };
+        let config = relay::RelayConfig { register_token, tickets, drain: DRAIN, ..relay::RelayConfig::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;
@@ -66,8 +66,8 @@ impl Embedded {
     }
 
     /// Where this process and others on this machine reach it.
-    pub(super) fn reach(&self) -> Reach {
-        Reach { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
+    pub(super) fn reach(&self) -> EmbeddedAddress {
+        EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
     }
 
     /// Where others in the local network reach it, the best first.
@@ -81,7 +81,7 @@ impl Embedded {
     }
 
     /// How its socket came short of buffers, where it did.
-    pub(super) fn clamped(&self) -> Option<Clamped> {
+    pub(super) fn clamped(&self) -> Option<ClampedBuffers> {
         self.clamped
     }
 

@@ -8,8 +8,8 @@ use std::{
 use super::{args::PartsArgs, console::Console};
 use crate::{
     error::Result,
-    event::{Event, Part},
-    transfer::{Leftover, clear, leftovers},
+    event::{Event, InterruptedDownload},
+    transfer::{StagedDownload, clear, leftovers},
 };
 
 /// Lists what downloads have left in a folder, or removes it.
@@ -31,9 +31,15 @@ pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     Ok(())
 }
 
-fn part(dir: &Path, leftover: &Leftover) -> Part {
-    let Leftover { name, bytes, files, running, modified } = leftover;
+fn part(dir: &Path, leftover: &StagedDownload) -> InterruptedDownload {
+    let StagedDownload { name, bytes, files, running, modified } = leftover;
     let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
     let path = if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) };
-    Part { path: path.to_string_lossy().into_owned(), bytes: *bytes, files: *files, running: *running, modified }
+    InterruptedDownload {
+        path: path.to_string_lossy().into_owned(),
+        bytes: *bytes,
+        files: *files,
+        running: *running,
+        modified,
+    }
 }

@@ -6,23 +6,23 @@ use std::{
     time::Duration,
 };
 
-use super::{args::RecvArgs, config, console::Console, meeting::dialer, running, signals::interrupt};
+use super::{args::RecvArgs, config, console::Console, relay_dialer::dialer, running_shares, signals::interrupt};
 use crate::{
     code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
     net::Tuning,
     state::StateDir,
-    transfer::{Clash, Events, Planned, Redial, Resumptions, offer},
+    transfer::{ConflictPolicy, Events, PlannedDownload, ReconnectConfig, ResumptionStore, offer},
 };
 
 /// Downloads what a code or a link stands for.
 pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
     let clash = match (args.overwrite, args.rename, args.skip) {
-        (true, ..) => Clash::Overwrite,
-        (_, true, _) => Clash::Rename,
-        (.., true) => Clash::Skip,
-        _ => Clash::Refuse,
+        (true, ..) => ConflictPolicy::Overwrite,
+        (_, true, _) => ConflictPolicy::Rename,
+        (.., true) => ConflictPolicy::Skip,
+        _ => ConflictPolicy::Refuse,
     };
     if !args.yes && !args.list && !console.can_ask() {
         return Err(Error::new(Kind::Usage, "there is nobody to ask whether to download")
@@ -94,7 +94,7 @@ impl From {
         let state = config::state()?;
         let spec = match config::relay(named)? {
             Some(spec) => spec,
-            None => match running::find(&state, code.slot())? {
+            None => match running_shares::find(&state, code.slot())? {
                 Some(reach) => RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) },
                 None => {
                     return Err(Error::new(
@@ -114,13 +114,13 @@ async fn look(
     from: From,
     list: bool,
     out: Option<PathBuf>,
-    clash: Clash,
+    clash: ConflictPolicy,
     events: Events,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
-) -> Result<Option<Planned>> {
+) -> Result<Option<PlannedDownload>> {
     let From { code, addresses, spec, state, tuning, retry_for } = from;
     let dialer = dialer(&state, addresses, &spec, tuning, &events);
-    let back = Redial { dialer, retry_for, resumptions: Some(Resumptions::open(&state)?) };
+    let back = ReconnectConfig { dialer, retry_for, resumptions: Some(ResumptionStore::open(&state)?) };
     let offer = offer::connect(&code, back, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(out.clone()).await)).await;
     if list {

@@ -1,11 +1,11 @@
 //! `qshare relay`.
 
-use super::{args::RelayArgs, buffers, config, console::Console, signals::interrupt};
+use super::{args::RelayArgs, config, console::Console, signals::interrupt, udp_buffers};
 use crate::{
     error::Result,
     event::{Event, StopReason},
-    net::{self, Identity, Tuning},
-    relay::{self, Config, Journal, Tickets},
+    net::{self, RelayIdentity, Tuning},
+    relay::{self, RelayConfig, SlotJournal, Tickets},
     state::StateDir,
 };
 
@@ -15,21 +15,22 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         Some(dir) => StateDir::open(dir)?,
         None => config::state()?.folder("relay")?,
     };
-    let identity = Identity::load_or_create(&certs)?;
+    let identity = RelayIdentity::load_or_create(&certs)?;
     let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
     let listener = net::listen(args.listen, &identity, tuning)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
     if let Some(clamped) = listener.clamped() {
-        console.show(&buffers::warning(&clamped))?;
+        console.show(&udp_buffers::warning(&clamped))?;
     }
-    let config = Config { tickets: tickets(&identity), journal: Some(Journal::new(certs)), ..Config::default() };
+    let config =
+        RelayConfig { tickets: tickets(&identity), journal: Some(SlotJournal::new(certs)), ..RelayConfig::default() };
     relay::serve(listener, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }
 
 /// The tickets of a relay that keeps its identity.
-pub(super) fn tickets(identity: &Identity) -> Tickets {
+pub(super) fn tickets(identity: &RelayIdentity) -> Tickets {
     Tickets::new(identity.derive("qshare relay 2026 tickets"))
 }

@@ -11,22 +11,25 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     args::SendArgs,
-    buffers, config,
+    config,
     console::Console,
     embedded::Embedded,
-    kept::{Held, Store},
-    meeting::dialer,
-    running::Running,
+    relay_dialer::dialer,
+    running_shares::RunningShare,
+    share_store::{HeldShare, ShareStore},
     signals::interrupt,
+    udp_buffers,
 };
 use crate::{
     code::{Code, Link, Pin, RelaySpec, Secret},
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, Dialer, Tuning, endpoint::Connected, trust::By},
+    net::{self, Dialer, Tuning, endpoint::RelayConnection, trust::By},
     state::StateDir,
-    transfer::{Budget, Events, Registration, Return, Settings, Share, ShareKey, Source, SystemClock},
+    transfer::{
+        Events, GuessBudget, Registration, ReregisterConfig, Share, ShareKey, ShareSettings, Source, SystemClock,
+    },
 };
 
 /// Secret characters of a code that lives for a day at most, and of one that lives longer.
@@ -58,14 +61,14 @@ async fn share(args: SendArgs, events: Events) -> Result<()> {
 
 /// A share that is about to begin.
 struct Ready {
-    settings: Settings,
+    settings: ShareSettings,
     source: Source,
     code: Code,
-    budget: Budget,
-    held: Held,
+    budget: GuessBudget,
+    held: HeldShare,
     way: Way,
     registration: Registration,
-    _running: Option<Running>,
+    _running: Option<RunningShare>,
 }
 
 /// Does everything that comes before the code is good.
@@ -74,7 +77,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
         return Err(Error::new(Kind::Usage, "standard input cannot be shared by this version")
             .hint("write it to a file first; a file that is called - is ./-"));
     }
-    let mut settings = Settings {
+    let mut settings = ShareSettings {
         paths: args.paths,
         name: args.name,
         max_downloads: if args.once { Some(1) } else { args.max_downloads },
@@ -84,7 +87,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     let state = config::state()?;
     let relay = config::relay(args.relay)?;
     let named = relay.as_ref().map(|spec| spec.addr.to_string());
-    let mut held = Store::open(&state)?.take(&settings.paths, named.as_deref(), args.keep)?;
+    let mut held = ShareStore::open(&state)?.take(&settings.paths, named.as_deref(), args.keep)?;
     let is_long = args.keep > DAY || settings.expire.is_some_and(|expire| expire > DAY);
     let kept = held.code().filter(|_| !args.new_code);
     let length = match (args.code_length, &kept) {
@@ -129,7 +132,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
         old.end().await; // nobody needs to wait for the old code any more
     }
     let _running = way.announce(&state, &code)?;
-    let budget = Budget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
+    let budget = GuessBudget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
     Ok(Ready { settings, source, code, budget, held, way, registration, _running })
 }
 
@@ -141,7 +144,7 @@ impl Ready {
         events.report(Event::Sharing(sharing.clone())).await;
         let share = Share::new(settings, source, code, budget, events.clone());
         let held = Arc::new(Mutex::new(held));
-        let back = Return {
+        let back = ReregisterConfig {
             dialer: way.dialer.clone(),
             token: way.token(),
             registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
@@ -170,7 +173,7 @@ impl Ready {
 
 /// What is to be done after each registration: the ticket is kept, and a code that has changed is shown.
 fn registered(
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<HeldShare>>,
     linking: impl Fn(&Code) -> Link,
     sharing: Sharing,
 ) -> impl Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> {
@@ -188,7 +191,7 @@ fn registered(
     }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+fn lock(held: &Mutex<HeldShare>) -> MutexGuard<'_, HeldShare> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -231,7 +234,7 @@ fn left_out(message: String) -> Event {
 
 /// The way to receivers: a connection to a relay, somebody's or this process's own.
 struct Way {
-    connected: Connected,
+    connected: RelayConnection,
     dialer: Dialer,
     spec: RelaySpec,
     embedded: Option<Embedded>,
@@ -253,10 +256,10 @@ impl Way {
             }
             None => {
                 let embedded = Embedded::start(state, port, tuning)?;
-                buffers::warn_once(state, embedded.clamped(), events).await;
+                udp_buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
-                let dialer = Dialer::new(vec![spec.addr.clone()], net::Expect::Pin(reach.pin), tuning);
+                let dialer = Dialer::new(vec![spec.addr.clone()], net::TrustPolicy::Pin(reach.pin), tuning);
                 let connected = dialer.dial().await?;
                 Ok(Self { connected, dialer, spec, embedded: Some(embedded) })
             }
@@ -268,8 +271,8 @@ impl Way {
     }
 
     /// Makes the bare code work on this machine, where no relay is configured.
-    fn announce(&self, state: &StateDir, code: &Code) -> Result<Option<Running>> {
-        self.embedded.as_ref().map(|e| Running::announce(state, code.slot(), &e.reach())).transpose()
+    fn announce(&self, state: &StateDir, code: &Code) -> Result<Option<RunningShare>> {
+        self.embedded.as_ref().map(|e| RunningShare::announce(state, code.slot(), &e.reach())).transpose()
     }
 
     /// The key that the relay has shown, where no public authority vouches for it.

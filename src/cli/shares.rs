@@ -4,19 +4,19 @@ use super::{
     args::{SharesArgs, SharesCommand},
     config,
     console::Console,
-    kept::{Listed, Store},
-    meeting::give_back,
+    relay_dialer::give_back,
+    share_store::{ListedShare, ShareStore},
 };
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, Kept},
+    event::{Event, InterruptedShare},
     state::StateDir,
 };
 
 /// Lists the shares that are kept, or forgets some of them.
 pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
     let state = config::state()?;
-    let store = Store::open(&state)?;
+    let store = ShareStore::open(&state)?;
     let kept = store.list();
     match args.command {
         None => {
@@ -38,7 +38,7 @@ pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
 }
 
 /// The share that is meant by these words.
-fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
+fn the_one<'a>(kept: &'a [ListedShare], words: &str) -> Result<&'a ListedShare> {
     let exact = kept.iter().filter(|share| share.is_all(words));
     let others = kept.iter().filter(|share| share.is_meant(words));
     let mut meant: Box<dyn Iterator<Item = _>> =
@@ -52,7 +52,7 @@ fn the_one<'a>(kept: &'a [Listed], words: &str) -> Result<&'a Listed> {
     }
 }
 
-async fn forget(state: &StateDir, store: &Store, share: &Listed, console: &mut Console) -> Result<()> {
+async fn forget(state: &StateDir, store: &ShareStore, share: &ListedShare, console: &mut Console) -> Result<()> {
     store.forget(share)?;
     if let Some((relay, ticket)) = share.relay_spec().zip(share.ticket()) {
         give_back(state, relay, ticket).await;
@@ -60,8 +60,8 @@ async fn forget(state: &StateDir, store: &Store, share: &Listed, console: &mut C
     console.show(&Event::Forgotten(event(share)))
 }
 
-fn event(share: &Listed) -> Kept {
-    Kept {
+fn event(share: &ListedShare) -> InterruptedShare {
+    InterruptedShare {
         share: share.share(),
         code: share.code(),
         name: share.name().to_owned(),

@@ -15,13 +15,13 @@ pub const ID_LENGTH: usize = 16;
 
 /// The name of a session and its keys for this one purpose.
 #[derive(Clone)]
-pub struct Attaching {
+pub struct AttachKey {
     id: [u8; ID_LENGTH],
     receiver: Zeroizing<[u8; 32]>,
     sender: Zeroizing<[u8; 32]>,
 }
 
-impl Attaching {
+impl AttachKey {
     pub(super) fn derive(hkdf: &Hkdf<Sha256>) -> Self {
         let mut id = [0; ID_LENGTH];
         id.copy_from_slice(&expand(hkdf, "qshare/1 attach id")[..ID_LENGTH]);
@@ -80,8 +80,8 @@ fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    fn attaching(seed: u8) -> Attaching {
-        Attaching::derive(&Hkdf::from_prk(&[seed; 32]).unwrap())
+    fn attaching(seed: u8) -> AttachKey {
+        AttachKey::derive(&Hkdf::from_prk(&[seed; 32]).unwrap())
     }
 
     #[test]

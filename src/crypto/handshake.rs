@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    attach::Attaching,
-    pake::{Mode, PakeKey, Role},
+    attach::AttachKey,
+    pake::{ExchangeMode, PakeKey, Role},
     record::{Cipher, Opener, Sealer},
 };
 use crate::code::Slot;
@@ -26,7 +26,7 @@ pub struct Transcript([u8; 32]);
 
 impl Transcript {
     /// Hashes slot, mode and the exact bytes of flight 1 and of flight 2 up to the sender's tag.
-    pub fn new(slot: Slot, mode: Mode, flight_1: &[u8], flight_2: &[u8]) -> Self {
+    pub fn new(slot: Slot, mode: ExchangeMode, flight_1: &[u8], flight_2: &[u8]) -> Self {
         let mut hash = Sha256::new();
         for part in [b"qshare/1 transcript", slot.as_str().as_bytes(), mode.label().as_bytes(), flight_1, flight_2] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -36,18 +36,18 @@ impl Transcript {
     }
 }
 
-/// The keys of one session. They become records only by [`Keys::into_records`], after the other end's tag is checked.
-pub struct Keys {
+/// The keys of one session. They become records only by [`SessionKeys::into_records`], after the other end's tag is checked.
+pub struct SessionKeys {
     transcript: Transcript,
     cipher: Cipher,
     confirm_sender: Zeroizing<[u8; 32]>,
     confirm_receiver: Zeroizing<[u8; 32]>,
     from_sender: Zeroizing<[u8; 32]>,
     from_receiver: Zeroizing<[u8; 32]>,
-    attach: Attaching,
+    attach: AttachKey,
 }
 
-impl Keys {
+impl SessionKeys {
     /// Derives all keys of a session whose records are sealed with `cipher`.
     pub fn derive(key: &PakeKey, transcript: Transcript, cipher: Cipher) -> Self {
         let hkdf = Hkdf::<Sha256>::new(Some(&transcript.0), &key.0);
@@ -57,14 +57,14 @@ impl Keys {
             confirm_receiver: derive("qshare/1 confirm receiver"),
             from_sender: derive(&format!("qshare/1 {} records from sender", cipher.label())),
             from_receiver: derive(&format!("qshare/1 {} records from receiver", cipher.label())),
-            attach: Attaching::derive(&hkdf),
+            attach: AttachKey::derive(&hkdf),
             transcript,
             cipher,
         }
     }
 
     /// What the session shows when it goes on over another stream.
-    pub fn attaching(&self) -> Attaching {
+    pub fn attaching(&self) -> AttachKey {
         self.attach.clone()
     }
 
@@ -87,12 +87,12 @@ impl Keys {
     }
 
     /// What `role` must still show, so that the keys can be taken into use before it did.
-    pub fn expected(&self, role: Role) -> Expected {
+    pub fn expected(&self, role: Role) -> ExpectedTag {
         let mac = match role {
             Role::Sender => self.mac(Role::Sender, &[]),
             Role::Receiver => self.mac(Role::Receiver, &self.sender_tag()),
         };
-        Expected(mac)
+        ExpectedTag(mac)
     }
 
     /// The record layer of `role`: what it seals with and what it opens with.
@@ -117,9 +117,9 @@ impl Keys {
 }
 
 /// A tag that is still to come.
-pub struct Expected(Hmac<Sha256>);
+pub struct ExpectedTag(Hmac<Sha256>);
 
-impl Expected {
+impl ExpectedTag {
     /// Checks it in constant time.
     ///
     /// # Errors
@@ -146,18 +146,18 @@ mod tests {
     use super::*;
     use crate::{
         code::Secret,
-        crypto::pake::{Exchange, Password},
+        crypto::pake::{PakeExchange, Password},
     };
 
-    fn keys(flights: [(&[u8], &[u8]); 2]) -> [Keys; 2] {
+    fn keys(flights: [(&[u8], &[u8]); 2]) -> [SessionKeys; 2] {
         let slot = Slot::from_number(1);
         let secret = Secret::random(5).unwrap();
-        let (receiver, first) = Exchange::start(Role::Receiver, &Password::from(&secret), slot, Mode::Code);
-        let (sender, second) = Exchange::start(Role::Sender, &Password::from(&secret), slot, Mode::Code);
-        let transcript = |(one, two)| Transcript::new(slot, Mode::Code, one, two);
+        let (receiver, first) = PakeExchange::start(Role::Receiver, &Password::from(&secret), slot, ExchangeMode::Code);
+        let (sender, second) = PakeExchange::start(Role::Sender, &Password::from(&secret), slot, ExchangeMode::Code);
+        let transcript = |(one, two)| Transcript::new(slot, ExchangeMode::Code, one, two);
         [
-            Keys::derive(&receiver.finish(&second).unwrap(), transcript(flights[0]), Cipher::Aes256Gcm),
-            Keys::derive(&sender.finish(&first).unwrap(), transcript(flights[1]), Cipher::Aes256Gcm),
+            SessionKeys::derive(&receiver.finish(&second).unwrap(), transcript(flights[0]), Cipher::Aes256Gcm),
+            SessionKeys::derive(&sender.finish(&first).unwrap(), transcript(flights[1]), Cipher::Aes256Gcm),
         ]
     }
 

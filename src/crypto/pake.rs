@@ -26,14 +26,14 @@ pub enum Role {
 
 /// What the password is. Each mode has identities of its own, so that a message of one is worthless in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum ExchangeMode {
     /// The secret half of a code; each try is a guess.
     Code,
     /// What the sender gave a receiver to come back with.
     Resume,
 }
 
-impl Mode {
+impl ExchangeMode {
     /// The mode's name in identities and transcripts.
     pub const fn label(self) -> &'static str {
         match self {
@@ -59,13 +59,13 @@ impl From<&Secret> for Password {
 }
 
 /// One end of one exchange, its message sent and the other's awaited. It can be finished once.
-pub struct Exchange {
+pub struct PakeExchange {
     state: Spake2<Ed25519Group>,
 }
 
-impl Exchange {
+impl PakeExchange {
     /// Begins an exchange; the message goes to the other end.
-    pub fn start(role: Role, password: &Password, slot: Slot, mode: Mode) -> (Self, Vec<u8>) {
+    pub fn start(role: Role, password: &Password, slot: Slot, mode: ExchangeMode) -> (Self, Vec<u8>) {
         let identity = |side: &str| Identity::new(format!("qshare/1 {} {side} {slot}", mode.label()).as_bytes());
         let (receiver, sender) = (identity("receiver"), identity("sender"));
         let password = spake2::Password::new(&password.0[..]);
@@ -117,8 +117,8 @@ mod tests {
 
     use super::*;
 
-    fn start(role: Role, secret: &Secret, slot: u32) -> (Exchange, Vec<u8>) {
-        Exchange::start(role, &Password::from(secret), Slot::from_number(slot), Mode::Code)
+    fn start(role: Role, secret: &Secret, slot: u32) -> (PakeExchange, Vec<u8>) {
+        PakeExchange::start(role, &Password::from(secret), Slot::from_number(slot), ExchangeMode::Code)
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Opener {
     /// # Errors
     /// [`OpenError`]: changed, out of order, of another session, or after the last record.
     pub fn open(&mut self, record: &mut [u8]) -> Result<(), OpenError> {
-        let header = Header::parse(record)?;
+        let header = RecordHeader::parse(record)?;
         let body = &mut record[RECORD_HEADER..];
         if self.ended || header.body_length() != body.len() {
             return Err(OpenError);
@@ -126,9 +126,9 @@ pub fn plaintext(record: &[u8]) -> &[u8] {
 
 /// The header of a record, of which only the shape is known: the record tells on opening whether it is true.
 #[derive(Debug, Clone, Copy)]
-pub struct Header([u8; RECORD_HEADER]);
+pub struct RecordHeader([u8; RECORD_HEADER]);
 
-impl Header {
+impl RecordHeader {
     /// Takes the header off the front of `bytes`.
     ///
     /// # Errors

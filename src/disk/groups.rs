@@ -18,7 +18,7 @@ use blake3::{
     hazmat::{HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root},
 };
 
-use super::{check::Check, reading::read_at};
+use super::{hash_progress::HashProgress, shared_read::read_at};
 
 /// Bytes of a group; the last one of a file is shorter.
 pub const GROUP: u64 = 16 * 1024 * 1024;
@@ -67,7 +67,7 @@ impl GroupHasher {
     /// # Errors
     /// What reading says, [`io::ErrorKind::UnexpectedEof`] for a file that is shorter, and where nobody waits any more. Then
     /// no more than some of them were taken.
-    pub(super) fn read(&mut self, file: &fs::File, end: u64, check: &Check) -> io::Result<()> {
+    pub(super) fn read(&mut self, file: &fs::File, end: u64, check: &HashProgress) -> io::Result<()> {
         // The current group, as far as it goes, and after the others the last one: it may be the root.
         self.read_in_order(file, end.min(self.taken().next_multiple_of(GROUP)), check)?;
         let last = count(end).saturating_sub(1);
@@ -80,7 +80,7 @@ impl GroupHasher {
         self.read_in_order(file, end, check)
     }
 
-    fn read_in_order(&mut self, file: &fs::File, end: u64, check: &Check) -> io::Result<()> {
+    fn read_in_order(&mut self, file: &fs::File, end: u64, check: &HashProgress) -> io::Result<()> {
         read_each(file, self.taken()..end, &mut vec![0; BUFFER], check, |bytes| self.update(bytes))
     }
 
@@ -155,7 +155,7 @@ fn hasher_of(group: u64) -> Hasher {
 }
 
 /// The hashes of whole groups of a file, on all processors.
-fn hash_groups(file: &fs::File, range: Range<u64>, check: &Check) -> io::Result<Vec<GroupHash>> {
+fn hash_groups(file: &fs::File, range: Range<u64>, check: &HashProgress) -> io::Result<Vec<GroupHash>> {
     let next = AtomicU64::new(range.start);
     let work = || {
         let (mut found, mut buffer) = (Vec::new(), vec![0; BUFFER]);
@@ -196,7 +196,7 @@ fn read_each(
     file: &fs::File,
     range: Range<u64>,
     buffer: &mut [u8],
-    check: &Check,
+    check: &HashProgress,
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     let mut at = range.start;
@@ -241,7 +241,7 @@ mod tests {
             assert_eq!(written.groups().len() as u64, count(length));
             for steps in [vec![length], vec![length / 2, length], vec![length.min(GROUP), length]] {
                 let mut read = GroupHasher::default();
-                steps.iter().for_each(|end| read.read(&file, *end, &Check::default()).unwrap());
+                steps.iter().for_each(|end| read.read(&file, *end, &HashProgress::default()).unwrap());
                 assert_eq!((read.finalize(), read.groups()), (hash, written.groups()), "{length} by {steps:?}");
             }
             for kept in 0..length.div_ceil(GROUP) as usize {
@@ -258,7 +258,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7; 2 * GROUP as usize]).unwrap();
         let mut hasher = GroupHasher::default();
-        let check = Check::default();
+        let check = HashProgress::default();
         hasher.read(&file, 2 * GROUP, &check).unwrap();
         assert_ne!(hasher.groups()[0], hasher.groups()[1]);
         assert_eq!(check.bytes(), 2 * GROUP);

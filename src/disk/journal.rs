@@ -26,7 +26,7 @@ pub(super) const UNFINISHED: &str = "names.new";
 const LONGEST: u64 = 64 * MAX_ENTRIES;
 
 #[derive(Serialize, Deserialize)]
-struct Journal {
+struct NameJournal {
     /// Of the manifest that the numbers of the entries refer to.
     manifest: [u8; 32],
     names: Vec<GivenName>,
@@ -38,18 +38,18 @@ pub(super) struct GivenName {
     entry: u32,
     /// Where it is not that of the manifest, as the system encodes it.
     name: Option<Vec<u8>>,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 /// What stays the same when something is renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     inode: u64,
     /// Seconds and nanoseconds since 1970.
     made: (u64, u32),
 }
 
-impl Identity {
+impl FileIdentity {
     /// Of something on the disk; nothing on systems and file systems that do not tell.
     #[cfg(unix)]
     pub(super) fn of(meta: &Metadata) -> Option<Self> {
@@ -65,7 +65,7 @@ impl Identity {
 
 impl GivenName {
     /// Entry `entry`, called `own_name` in the manifest, is or will be `name`.
-    pub(super) fn new(entry: usize, own_name: &str, name: &OsStr, identity: Identity) -> Self {
+    pub(super) fn new(entry: usize, own_name: &str, name: &OsStr, identity: FileIdentity) -> Self {
         let name = (name != OsStr::new(own_name)).then(|| name.as_encoded_bytes().to_vec());
         Self { entry: entry as u32, name, identity }
     }
@@ -84,7 +84,7 @@ impl GivenName {
 
 /// Writes the journal of a download to its staging folder; on return it is on the disk, where that is asked for.
 pub(super) fn write(staging: &Dir, manifest: &Manifest, names: Vec<GivenName>, sync: bool) -> io::Result<()> {
-    let journal = Journal { manifest: digest(manifest)?, names };
+    let journal = NameJournal { manifest: digest(manifest)?, names };
     let bytes = postcard::to_stdvec(&journal).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -110,15 +110,15 @@ pub(super) fn read(staging: &Dir, target: Dir, manifest: &Manifest) -> HashMap<u
     let mut stands = |named: &GivenName| {
         let path = &manifest.entries().get(named.entry as usize)?.path;
         let meta = target.parent(path).and_then(|dir| dir.symlink_metadata(named.name(path.name()))).ok()?;
-        (Identity::of(&meta) == Some(named.identity)).then_some(named.entry as usize)
+        (FileIdentity::of(&meta) == Some(named.identity)).then_some(named.entry as usize)
     };
     journal.names.into_iter().filter_map(|named| Some((stands(&named)?, named))).collect()
 }
 
-fn load(staging: &Dir, manifest: &Manifest) -> io::Result<Option<Journal>> {
+fn load(staging: &Dir, manifest: &Manifest) -> io::Result<Option<NameJournal>> {
     let mut bytes = Vec::new();
     staging.open_with(JOURNAL, &reading())?.take(LONGEST).read_to_end(&mut bytes)?;
-    let journal: Journal = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+    let journal: NameJournal = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
     Ok((journal.manifest == digest(manifest)?).then_some(journal))
 }
 

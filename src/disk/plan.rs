@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    clash::{Clash, Decider, Fate},
-    parts, refused_by_disk, space, staging,
+    case_collision::{Folding, find_twins},
+    conflict::{ConflictOutcome, ConflictPolicy, Decider},
+    refused_by_disk, space, staged_files, staging,
     target::Target,
-    twins::{Folding, find_twins},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -23,7 +23,7 @@ use crate::{
 pub struct Plan {
     manifest: Arc<Manifest>,
     target: Target,
-    fates: Vec<Fate>,
+    fates: Vec<ConflictOutcome>,
     /// Final names that are not those of the manifest, by the index of their top-level entry.
     renamed: HashMap<usize, OsString>,
     /// What is to be downloaded.
@@ -43,19 +43,19 @@ impl Plan {
     /// Plans a download to `out`: `None` is the current folder. A folder, or a path that ends in a separator, will hold
     /// the top-level entries; else `out` is the final name of a share of exactly one file, or a folder to be made.
     ///
-    /// With [`Clash::Overwrite`] and [`Clash::Skip`], something that is not a folder in the place of one is an error;
-    /// so is a folder in the place of a file with [`Clash::Overwrite`]. No tree is ever deleted.
+    /// With [`ConflictPolicy::Overwrite`] and [`ConflictPolicy::Skip`], something that is not a folder in the place of one is an error;
+    /// so is a folder in the place of a file with [`ConflictPolicy::Overwrite`]. No tree is ever deleted.
     ///
     /// # Errors
     /// [`Kind::Disk`]: the folder for it does not exist or cannot be written; it has a name that cannot be held there,
     /// or two that would be one; a name stands already; there is not enough space.
-    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, clash: Clash) -> Result<Self> {
+    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, clash: ConflictPolicy) -> Result<Self> {
         let (target, only_name) = Target::find(&manifest, out)?;
         space::check_writable(&target)?;
         check_names(&manifest, &target)?;
         let (fates, renamed) = Decider::new(&manifest, &target, clash, only_name)?.decide()?;
-        let wanted = Sum::of(&manifest, &fates, Fate::is_wanted);
-        let named = Sum::of(&manifest, &fates, |fate| fate == Fate::Named);
+        let wanted = Sum::of(&manifest, &fates, ConflictOutcome::is_wanted);
+        let named = Sum::of(&manifest, &fates, |fate| fate == ConflictOutcome::SharedRoot);
         if let Some(needed) = wanted.bytes {
             space::check_space(&target, manifest.share(), needed)?;
         }
@@ -67,7 +67,7 @@ impl Plan {
         let standing = || {
             let (target, _) = Target::find(manifest, out).ok()?;
             let named = target.folder().map(|base| staging::named(base, manifest))?;
-            Some(staged(&target, manifest) + parts::named(&named, manifest))
+            Some(staged(&target, manifest) + staged_files::named(&named, manifest))
         };
         standing().unwrap_or(0)
     }
@@ -82,7 +82,7 @@ impl Plan {
         &self.manifest
     }
 
-    /// Whether an entry will be downloaded; not where [`Clash::Skip`] leaves it out, an earlier download has named it, or
+    /// Whether an entry will be downloaded; not where [`ConflictPolicy::Skip`] leaves it out, an earlier download has named it, or
     /// there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
         self.fate(index).is_wanted()
@@ -105,7 +105,7 @@ impl Plan {
 
     /// Whether an earlier download has named anything.
     pub(super) fn has_named(&self) -> bool {
-        self.fates.contains(&Fate::Named)
+        self.fates.contains(&ConflictOutcome::SharedRoot)
     }
 
     /// How many files are still to be downloaded.
@@ -117,8 +117,8 @@ impl Plan {
         &self.target
     }
 
-    pub(super) fn fate(&self, index: usize) -> Fate {
-        self.fates.get(index).copied().unwrap_or(Fate::Skip)
+    pub(super) fn fate(&self, index: usize) -> ConflictOutcome {
+        self.fates.get(index).copied().unwrap_or(ConflictOutcome::Skip)
     }
 
     /// The name that an entry gets in the folder that holds it.
@@ -129,7 +129,7 @@ impl Plan {
 
 impl Sum {
     /// Of the files with such a fate.
-    fn of(manifest: &Manifest, fates: &[Fate], counts: impl Fn(Fate) -> bool) -> Self {
+    fn of(manifest: &Manifest, fates: &[ConflictOutcome], counts: impl Fn(ConflictOutcome) -> bool) -> Self {
         let files = manifest.entries().iter().zip(fates).filter(|(entry, fate)| entry.is_file() && counts(**fate));
         files.fold(Self { files: 0, bytes: Some(0) }, |sum, (entry, _)| Self {
             files: sum.files + 1,
@@ -141,7 +141,7 @@ impl Sum {
 /// Bytes that an earlier download left in the staging folder, as far as their sizes tell.
 fn staged(target: &Target, manifest: &Manifest) -> u64 {
     let content = target.folder().and_then(|base| staging::content(base, manifest.share()).ok());
-    content.map_or(0, |content| parts::standing(content, manifest))
+    content.map_or(0, |content| staged_files::standing(content, manifest))
 }
 
 /// Checks that the target can hold the names, each and beside each other.

@@ -15,9 +15,9 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::reading,
-    named::{Named, open_named, open_named_dir, unreadable},
+    fingerprint::{DeviceAndInode, Fingerprint, mode, mtime},
+    shared_root::{SharedRoot, open_named, open_named_dir, unreadable},
     shown,
-    stamp::{Place, Stamp, mode, mtime},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -32,7 +32,7 @@ const MOST_HANDLES: usize = 64;
 #[derive(Default)]
 pub(super) struct Scan {
     pub(super) entries: Vec<Entry>,
-    pub(super) stamps: Vec<Stamp>,
+    pub(super) stamps: Vec<Fingerprint>,
     pub(super) roots: HashMap<String, Root>,
     pub(super) skipped: Vec<Skipped>,
     handles: usize,
@@ -48,7 +48,7 @@ pub(super) enum Root {
         /// Where it was.
         path: PathBuf,
         /// Which folder it was.
-        place: Place,
+        place: DeviceAndInode,
         /// A handle to it; only the first folders keep theirs, so that a thousand of them do not use up the handles
         /// that a process may have.
         handle: Option<Dir>,
@@ -72,7 +72,7 @@ struct Folder<'a> {
 }
 
 /// Something in a folder.
-struct Found<'a> {
+struct FoundEntry<'a> {
     folder: &'a Folder<'a>,
     name: &'a OsStr,
     meta: Metadata,
@@ -84,7 +84,7 @@ impl Folder<'_> {
     }
 }
 
-impl Found<'_> {
+impl FoundEntry<'_> {
     fn unreadable(&self, e: &io::Error) -> Error {
         unreadable(&self.folder.known_as_of(self.name), e)
     }
@@ -92,8 +92,8 @@ impl Found<'_> {
 
 impl Scan {
     /// Adds one path of the user and everything below it.
-    pub(super) fn add(&mut self, named: &Named) -> Result<()> {
-        let Named { typed: path, real } = named;
+    pub(super) fn add(&mut self, named: &SharedRoot) -> Result<()> {
+        let SharedRoot { typed: path, real } = named;
         let meta = fs::symlink_metadata(real).map_err(|e| unreadable(&shown(path), &e))?;
         if meta.is_symlink() || !named.is_in_place().map_err(|e| unreadable(&shown(path), &e))? {
             let message = format!("{} has become a link", shown(path));
@@ -119,14 +119,14 @@ impl Scan {
         Ok(())
     }
 
-    fn add_file(&mut self, Named { typed, real }: &Named, top: &SafePath) -> Result<Root> {
+    fn add_file(&mut self, SharedRoot { typed, real }: &SharedRoot, top: &SafePath) -> Result<Root> {
         let meta =
             open_named(real).and_then(|file| Metadata::from_file(&file)).map_err(|e| unreadable(&shown(typed), &e))?;
         self.push(top.clone(), file_kind(&meta), &meta)?;
         Ok(Root::File(real.clone()))
     }
 
-    fn add_folder(&mut self, Named { typed, real }: &Named, top: &SafePath) -> Result<Root> {
+    fn add_folder(&mut self, SharedRoot { typed, real }: &SharedRoot, top: &SafePath) -> Result<Root> {
         let open = || {
             let dir = open_named_dir(real)?;
             let meta = dir.dir_metadata()?;
@@ -137,14 +137,14 @@ impl Scan {
         self.walk(&Folder { dir: &dir, path: top, known_as: shown(typed) })?;
         self.handles += 1;
         let handle = (self.handles <= MOST_HANDLES).then_some(dir);
-        Ok(Root::Folder { path: real.clone(), place: Place::of(&meta), handle })
+        Ok(Root::Folder { path: real.clone(), place: DeviceAndInode::of(&meta), handle })
     }
 
     /// Adds what a folder holds. Recursion ends where [`SafePath`] does: 64 levels down.
     fn walk(&mut self, folder: &Folder<'_>) -> Result<()> {
         for name in names_in(folder.dir).map_err(|e| unreadable(&folder.known_as, &e))? {
             match folder.dir.symlink_metadata(&name) {
-                Ok(meta) => self.found(&Found { folder, name: &name, meta })?,
+                Ok(meta) => self.found(&FoundEntry { folder, name: &name, meta })?,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {} // removed since the folder was read
                 Err(e) => return Err(unreadable(&folder.known_as_of(&name), &e)),
             }
@@ -152,8 +152,8 @@ impl Scan {
         Ok(())
     }
 
-    fn found(&mut self, found: &Found<'_>) -> Result<()> {
-        let Found { folder, name, meta } = found;
+    fn found(&mut self, found: &FoundEntry<'_>) -> Result<()> {
+        let FoundEntry { folder, name, meta } = found;
         if !(meta.is_file() || meta.is_dir() || meta.is_symlink()) {
             self.skip(found, "it is neither a file nor a folder");
             return Ok(());
@@ -184,11 +184,11 @@ impl Scan {
             return Err(Error::new(Kind::Usage, message).hint("share an archive of them, or fewer at once"));
         }
         self.entries.push(Entry { path, kind, mode: mode(meta), mtime: mtime(meta) });
-        self.stamps.push(Stamp::of(meta));
+        self.stamps.push(Fingerprint::of(meta));
         Ok(())
     }
 
-    fn skip(&mut self, found: &Found<'_>, reason: &'static str) {
+    fn skip(&mut self, found: &FoundEntry<'_>, reason: &'static str) {
         self.skipped.push(Skipped { path: found.folder.known_as_of(found.name), reason });
     }
 }
@@ -231,8 +231,8 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
 
 /// Whether the file may be read. A file of one's own needs no question beyond its permissions; for others the system
 /// is asked, and only where it says no (or does not know the question) is the file opened to see.
-fn check_readable(found: &Found<'_>) -> io::Result<()> {
-    let Found { folder, name, .. } = found;
+fn check_readable(found: &FoundEntry<'_>) -> io::Result<()> {
+    let FoundEntry { folder, name, .. } = found;
     #[cfg(unix)]
     {
         use cap_std::fs::MetadataExt as _;

@@ -13,16 +13,16 @@ use cap_std::fs::{Dir, OpenOptions};
 
 use super::{
     beneath::Beneath,
-    check::Check,
-    clash::Fate,
+    conflict::ConflictOutcome,
+    fingerprint::system_time,
     groups::{GROUP, GroupHash, GroupHasher},
-    journal::{GivenName, Identity},
+    hash_progress::HashProgress,
+    journal::{FileIdentity, GivenName},
     naming::rename_to_free,
-    parts::{self, Part},
     plan::Plan,
     refused_by_disk, shown,
+    staged_files::{self, StagedFile},
     staging::{self, Staging},
-    stamp::system_time,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -35,7 +35,7 @@ pub struct Sink {
     plan: Plan,
     current: Option<Current>,
     /// What an earlier download left, of files that have not been begun.
-    parts: HashMap<usize, Part>,
+    parts: HashMap<usize, StagedFile>,
     /// Which entries have been begun.
     begun: Vec<bool>,
     /// Wanted files that are not finished yet.
@@ -70,7 +70,7 @@ impl Sink {
     /// # Errors
     /// [`Kind::Disk`]: another download of this share runs, something that is no folder stands in its place, or the
     /// disk refuses.
-    pub fn new(plan: Plan, check: &Check) -> Result<Self> {
+    pub fn new(plan: Plan, check: &HashProgress) -> Result<Self> {
         let (base, made) = plan.target().make()?;
         let at = plan.target().shown();
         let failed = |e: io::Error| refused_by_disk("make the staging folder in", &at, &e);
@@ -79,7 +79,7 @@ impl Sink {
         let files = staging.files().map_err(failed)?;
         // Whatever goes wrong from here on, what an earlier download left is not lost by it.
         staging.keep(plan.has_named() || files.entries().map_err(failed)?.next().is_some());
-        let parts = parts::find(&files, &plan, check)?;
+        let parts = staged_files::find(&files, &plan, check)?;
         let mut files = Beneath::new(files);
         let entries = plan.manifest().entries().iter().enumerate();
         for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
@@ -126,8 +126,10 @@ impl Sink {
         }
         let hash = match (self.parts.remove(&index), offset) {
             (_, 0) => Hashed::SoFar(Box::default()),
-            (Some(Part { whole: Some(hash), .. }), offset) if entry.size() == Some(offset) => Hashed::Before(hash),
-            (Some(Part { mut groups, .. }), offset)
+            (Some(StagedFile { whole: Some(hash), .. }), offset) if entry.size() == Some(offset) => {
+                Hashed::Before(hash)
+            }
+            (Some(StagedFile { mut groups, .. }), offset)
                 if offset % GROUP == 0 && offset / GROUP <= groups.len() as u64 && entry.size() != Some(offset) =>
             {
                 groups.truncate((offset / GROUP) as usize);
@@ -232,10 +234,10 @@ impl Sink {
         let manifest = self.plan.manifest().clone();
         for (index, entry) in manifest.entries().iter().enumerate() {
             let fate = self.plan.fate(index);
-            if matches!(fate, Fate::New | Fate::Replace) {
+            if matches!(fate, ConflictOutcome::New | ConflictOutcome::Replace) {
                 self.name(index, entry, fate, &mut target)?;
             }
-            if fate != Fate::Skip && entry.path.depth() == 1 {
+            if fate != ConflictOutcome::Skip && entry.path.depth() == 1 {
                 saved.push(self.plan.target().path_of(self.plan.final_name(index, &entry.path)));
             }
         }
@@ -269,13 +271,13 @@ impl Sink {
         let manifest = Arc::clone(self.plan.manifest());
         let mut names: Vec<GivenName> = staging::named(&self.base, &manifest).into_values().collect();
         for (index, entry) in manifest.entries().iter().enumerate() {
-            if !matches!(self.plan.fate(index), Fate::New | Fate::Replace) {
+            if !matches!(self.plan.fate(index), ConflictOutcome::New | ConflictOutcome::Replace) {
                 continue;
             }
             let staged = self.files.parent(&entry.path).and_then(|dir| dir.symlink_metadata(entry.path.name()));
             let staged = staged.map_err(|e| refused_by_disk("find", &entry.path, &e))?;
             let final_name = self.plan.final_name(index, &entry.path);
-            names.extend(Identity::of(&staged).map(|it| GivenName::new(index, entry.path.name(), final_name, it)));
+            names.extend(FileIdentity::of(&staged).map(|it| GivenName::new(index, entry.path.name(), final_name, it)));
         }
         Ok(names)
     }
@@ -284,7 +286,7 @@ impl Sink {
     fn set_folder_times(&mut self) {
         for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
             if entry.kind == EntryKind::Folder
-                && matches!(self.plan.fate(index), Fate::New | Fate::Within)
+                && matches!(self.plan.fate(index), ConflictOutcome::New | ConflictOutcome::Within)
                 && let Some(time) = entry.mtime.and_then(system_time)
             {
                 let time = SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
@@ -298,7 +300,7 @@ impl Sink {
     }
 
     /// Moves one entry, with everything below it, to its place.
-    fn name(&mut self, index: usize, entry: &Entry, fate: Fate, target: &mut Beneath) -> Result<()> {
+    fn name(&mut self, index: usize, entry: &Entry, fate: ConflictOutcome, target: &mut Beneath) -> Result<()> {
         let path = &entry.path;
         let from = self.files.parent(path).map_err(|e| refused_by_disk("find", path, &e))?;
         let to = target.parent(path).map_err(|e| refused_by_disk("open the folder of", path, &e))?;
@@ -314,7 +316,7 @@ impl Sink {
             return Err(Error::new(Kind::Disk, message).hint("choose a folder that others cannot write to"));
         }
         let renamed = match fate {
-            Fate::Replace => from.rename(path.name(), to, final_name),
+            ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
             _ => rename_to_free(from, path.name(), to, final_name),
         };
         renamed.map_err(|e| {

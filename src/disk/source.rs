@@ -6,12 +6,12 @@ use cap_std::fs::Dir;
 
 use super::{
     beneath::reading,
-    check::Check,
+    fingerprint::{DeviceAndInode, Fingerprint},
     groups::GroupHash,
-    named::{Named, open_named, open_named_dir},
-    reading::{Reading, Readings},
+    hash_progress::HashProgress,
     scan::{Root, Scan, Skipped},
-    stamp::{Place, Stamp},
+    shared_read::{SharedRead, SharedReads},
+    shared_root::{SharedRoot, open_named, open_named_dir},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -28,11 +28,11 @@ const LONGEST_NAME: usize = 255;
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<Fingerprint>,
     roots: HashMap<String, Root>,
     skipped: Vec<Skipped>,
-    readings: Readings,
-    named: Vec<Named>,
+    readings: SharedReads,
+    named: Vec<SharedRoot>,
 }
 
 impl Source {
@@ -43,8 +43,8 @@ impl Source {
     /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, is neither file nor folder; two paths
     /// have one base name; a name cannot be shared; there are too many entries.
     pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId) -> Result<Self> {
-        let named = paths.iter().map(|path| Named::find(path)).collect::<Result<Vec<_>>>()?;
-        Self::scan_named(named, name, share, Readings::default())
+        let named = paths.iter().map(|path| SharedRoot::find(path)).collect::<Result<Vec<_>>>()?;
+        Self::scan_named(named, name, share, SharedReads::default())
     }
 
     /// Scans the same again, as it is now; what is being read is shared with this.
@@ -55,7 +55,7 @@ impl Source {
         Self::scan_named(self.named.clone(), name, self.manifest.share(), self.readings.clone())
     }
 
-    fn scan_named(named: Vec<Named>, name: Option<&str>, share: ShareId, readings: Readings) -> Result<Self> {
+    fn scan_named(named: Vec<SharedRoot>, name: Option<&str>, share: ShareId, readings: SharedReads) -> Result<Self> {
         let mut scan = Scan::default();
         for path in &named {
             scan.add(path)?;
@@ -104,7 +104,7 @@ impl Source {
         if !meta.is_file() {
             return Err(changed(&path, "was replaced by something that is not a file"));
         }
-        if Stamp::of(&meta) != stamp {
+        if Fingerprint::of(&meta) != stamp {
             return Err(changed(&path, "has changed since it was shared"));
         }
         Ok(SourceFile { reading: self.readings.join(&path, stamp, file), path, stamp, read: 0 })
@@ -116,7 +116,7 @@ impl Source {
             (Some(Root::Folder { handle: Some(dir), .. }), Some((_, rest))) => open_below(dir, rest),
             (Some(Root::Folder { path: at, place, handle: None }), Some((_, rest))) => {
                 let dir = open_named_dir(at)?;
-                if Place::of(&dir.dir_metadata()?) != *place {
+                if DeviceAndInode::of(&dir.dir_metadata()?) != *place {
                     return Err(io::Error::new(io::ErrorKind::NotFound, "its folder was replaced"));
                 }
                 open_below(&dir, rest)
@@ -157,9 +157,9 @@ fn manifest_of(head: Head, entries: Vec<Entry>) -> Result<Manifest> {
 /// One file being read for one download.
 #[derive(Debug)]
 pub struct SourceFile {
-    reading: Arc<Reading>,
+    reading: Arc<SharedRead>,
     path: SafePath,
-    stamp: Stamp,
+    stamp: Fingerprint,
     read: u64,
 }
 
@@ -169,7 +169,7 @@ impl SourceFile {
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it became shorter, or cannot be read.
-    pub fn go_on_behind(&mut self, groups: &[GroupHash], check: &Check) -> Result<u64> {
+    pub fn go_on_behind(&mut self, groups: &[GroupHash], check: &HashProgress) -> Result<u64> {
         self.read = self.reading.same_as(self.stamp.size(), groups, check).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => changed(&self.path, "became shorter while it was being sent"),
             _ => lost(&self.path, &e),
@@ -208,7 +208,7 @@ impl SourceFile {
             return Err(Error::new(Kind::Transfer, format!("“{}” was not read to its end", self.path)));
         }
         let meta = cap_std::fs::Metadata::from_file(self.reading.file()).map_err(|e| lost(&self.path, &e))?;
-        if Stamp::of(&meta) != self.stamp {
+        if Fingerprint::of(&meta) != self.stamp {
             return Err(changed(&self.path, "changed while it was being sent"));
         }
         Ok(self.reading.hash_of_all())

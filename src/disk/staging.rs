@@ -65,7 +65,7 @@ pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
 }
 
 /// What a staging folder holds.
-pub(super) struct Look {
+pub(super) struct StagingState {
     pub(super) bytes: u64,
     pub(super) files: u64,
     pub(super) running: bool,
@@ -73,7 +73,7 @@ pub(super) struct Look {
 }
 
 /// Looks at a staging folder of this user; nothing where there is none of this name.
-pub(super) fn look(base: &Dir, name: &str) -> Option<Look> {
+pub(super) fn look(base: &Dir, name: &str) -> Option<StagingState> {
     let folder = is_name(name).then(|| open_folder(base, name).ok()).flatten()?;
     let is_locked = |lock: File| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
     let running = match folder.symlink_metadata(LOCK) {
@@ -84,7 +84,7 @@ pub(super) fn look(base: &Dir, name: &str) -> Option<Look> {
     let files = folder.open_dir_nofollow(FILES).ok();
     let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
     let (bytes, count) = files.as_ref().map_or((0, 0), held_below);
-    Some(Look { bytes, files: count, running, modified: modified.map(cap_std::time::SystemTime::into_std) })
+    Some(StagingState { bytes, files: count, running, modified: modified.map(cap_std::time::SystemTime::into_std) })
 }
 
 /// Removes a staging folder; `false` where a download is writing there.

@@ -17,7 +17,7 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{Check, Clash, Plan, Sink, Source};
+use super::{ConflictPolicy, HashProgress, Plan, Sink, Source};
 use crate::{
     error::{Error, Result},
     manifest::{Builder, Coding, Entry, EntryKind, Head, Manifest, Mtime, SafePath, ShareId},
@@ -126,7 +126,7 @@ fn copy(source: &Source, plan: Plan) -> Result<Sink> {
     let wanted: Vec<usize> = (0..source.manifest().entries().len())
         .filter(|i| plan.wants(*i) && source.manifest().entries()[*i].is_file())
         .collect();
-    let mut sink = Sink::new(plan, &Check::default())?;
+    let mut sink = Sink::new(plan, &HashProgress::default())?;
     let mut buf = vec![0; 1_000];
     for index in wanted {
         let mut file = source.open(index)?;
@@ -142,7 +142,7 @@ fn copy(source: &Source, plan: Plan) -> Result<Sink> {
     Ok(sink)
 }
 
-fn receive(source: &Source, out: &Path, clash: Clash) -> Result<Vec<PathBuf>> {
+fn receive(source: &Source, out: &Path, clash: ConflictPolicy) -> Result<Vec<PathBuf>> {
     copy(source, Plan::new(source.manifest().clone(), Some(out), clash)?)?.publish()
 }
 

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::pace::Pace;
+use crate::rate_limiter::RateLimiter;
 
 /// The shortest buffer: four records. It fills a line of 100 Mbit/s × 20 ms before the window has grown.
 pub(super) const SHORTEST: u64 = 512 * 1024;
@@ -31,7 +31,7 @@ const LONGEST: u64 = 32 * 1024 * 1024;
 pub(super) struct Backlog {
     connection: quinn::Connection,
     length: Mutex<Length>,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
     turns: Semaphore,
 }
 
@@ -68,7 +68,7 @@ impl Backlog {
     /// Of a new connection, whose configuration begins with [`SHORTEST`]; at most `limit` bytes a second leave.
     pub(super) fn new(connection: quinn::Connection, limit: Option<NonZeroU64>) -> Self {
         let length = Mutex::new(Length { now: SHORTEST, least_rtt: Duration::MAX, losses: Losses::default() });
-        Self { connection, length, pace: limit.map(Pace::new), turns: Semaphore::new(1) }
+        Self { connection, length, pace: limit.map(RateLimiter::new), turns: Semaphore::new(1) }
     }
 
     /// Waits for the turn to write a piece, first come first served.
@@ -77,7 +77,7 @@ impl Backlog {
     }
 
     /// How fast anything may be written, where that is limited.
-    pub(super) fn pace(&self) -> Option<&Pace> {
+    pub(super) fn pace(&self) -> Option<&RateLimiter> {
         self.pace.as_ref()
     }
 

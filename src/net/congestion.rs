@@ -68,7 +68,7 @@ use self::model::Model;
 
 /// Which controller decides how much is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Congestion {
+pub enum CongestionControl {
     /// The one described here.
     #[default]
     Auto,
@@ -78,7 +78,7 @@ pub enum Congestion {
     Bbr,
 }
 
-impl Congestion {
+impl CongestionControl {
     /// What makes such a controller for each path, whose first window has so many bytes.
     pub fn factory(self, initial_window: u64) -> Arc<dyn ControllerFactory + Send + Sync> {
         match self {

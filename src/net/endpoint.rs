@@ -17,10 +17,10 @@ use tracing::debug;
 
 use super::{
     route::{LONGEST_PACKET, ORDINARY_PACKET},
-    socket::{Clamped, Socket, Ways},
-    tls::{self, Identity, Refusal, Verdict},
+    socket::{ClampedBuffers, Socket, Ways},
+    tls::{self, Refusal, RelayIdentity, VerificationResult},
     transport::Connection,
-    trust::{Expect, Verified},
+    trust::{TrustPolicy, VerifiedRelay},
     tuning::{Tuning, transport_config},
 };
 use crate::{
@@ -48,7 +48,7 @@ const STREAMS_PER_CLIENT: u32 = 16;
 #[derive(Debug)]
 pub struct Listener {
     endpoint: quinn::Endpoint,
-    clamped: Option<Clamped>,
+    clamped: Option<ClampedBuffers>,
     ways: Ways,
     tuning: Tuning,
     /// For clients to whom packets are of ordinary length.
@@ -59,7 +59,7 @@ pub struct Listener {
 ///
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
-pub fn listen(addr: SocketAddr, identity: &Identity, tuning: Tuning) -> Result<Listener> {
+pub fn listen(addr: SocketAddr, identity: &RelayIdentity, tuning: Tuning) -> Result<Listener> {
     let socket = Socket::bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
             Socket::bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
@@ -76,7 +76,7 @@ pub fn listen(addr: SocketAddr, identity: &Identity, tuning: Tuning) -> Result<L
 ///
 /// # Errors
 /// [`Kind::Network`] where the socket has no address.
-pub fn listen_on(socket: Socket, identity: &Identity, tuning: Tuning) -> Result<Listener> {
+pub fn listen_on(socket: Socket, identity: &RelayIdentity, tuning: Tuning) -> Result<Listener> {
     let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
@@ -124,7 +124,7 @@ impl Listener {
     }
 
     /// How its socket came short of buffers, where it did; nothing for one that only this machine can reach.
-    pub fn clamped(&self) -> Option<Clamped> {
+    pub fn clamped(&self) -> Option<ClampedBuffers> {
         self.clamped
     }
 
@@ -144,7 +144,7 @@ fn is_near(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
 
-fn endpoint(socket: Socket, server: Option<(quinn::ServerConfig, &Identity)>) -> Result<quinn::Endpoint> {
+fn endpoint(socket: Socket, server: Option<(quinn::ServerConfig, &RelayIdentity)>) -> Result<quinn::Endpoint> {
     let mut config = match &server {
         Some((_, identity)) => known_again(identity),
         None => quinn::EndpointConfig::default(),
@@ -159,7 +159,7 @@ fn endpoint(socket: Socket, server: Option<(quinn::ServerConfig, &Identity)>) ->
 
 /// Of an endpoint whose next process tells the clients of this one that it has forgotten them (RFC 9000 section 10.3): it
 /// has the same key for stateless resets, and knows its own connection ids again. Packets with others go unanswered.
-fn known_again(identity: &Identity) -> quinn::EndpointConfig {
+fn known_again(identity: &RelayIdentity) -> quinn::EndpointConfig {
     /// A restart is to be told to all clients at once; a reset is shorter than what it answers.
     const BETWEEN_RESETS: Duration = Duration::from_micros(100);
     let key = |purpose| identity.derive(purpose);
@@ -174,21 +174,21 @@ fn known_again(identity: &Identity) -> quinn::EndpointConfig {
 
 /// A connection to a relay, and how it was verified.
 #[derive(Debug)]
-pub struct Connected {
+pub struct RelayConnection {
     /// The connection.
     pub connection: Connection,
     /// How the relay proved who it is.
-    pub verified: Verified,
+    pub verified: VerifiedRelay,
     /// Which of its addresses answered.
     pub relay: RelayAddr,
-    clamped: Option<Clamped>,
+    clamped: Option<ClampedBuffers>,
     /// Keeps the socket open.
     endpoint: quinn::Endpoint,
 }
 
-impl Connected {
+impl RelayConnection {
     /// How its socket came short of buffers, where it did; nothing for a relay on this machine.
-    pub fn clamped(&self) -> Option<Clamped> {
+    pub fn clamped(&self) -> Option<ClampedBuffers> {
         self.clamped
     }
 
@@ -208,7 +208,7 @@ impl Connected {
 ///
 /// # Errors
 /// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
-pub async fn connect(relays: &[RelayAddr], expect: Expect, tuning: Tuning) -> Result<Connected> {
+pub async fn connect(relays: &[RelayAddr], expect: TrustPolicy, tuning: Tuning) -> Result<RelayConnection> {
     let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
         .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
@@ -219,7 +219,12 @@ pub async fn connect(relays: &[RelayAddr], expect: Expect, tuning: Tuning) -> Re
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect, tuning: Tuning) -> Result<Connected> {
+pub async fn connect_over(
+    socket: Socket,
+    relays: &[RelayAddr],
+    expect: TrustPolicy,
+    tuning: Tuning,
+) -> Result<RelayConnection> {
     let (clamped, ways) = (socket.clamped(), socket.ways());
     let caller = Caller { endpoint: endpoint(socket, None)?, ways, expect, tuning };
     match timeout(CONNECT_TIMEOUT, race(&caller, relays)).await {
@@ -227,7 +232,7 @@ pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect, 
             let (connection, verified, relay) = outcome?;
             debug!("connected to a relay, which {:?} vouches for", verified.by);
             let clamped = clamped.filter(|_| !is_near(connection.quic().remote_address()));
-            Ok(Connected { connection, verified, relay, clamped, endpoint: caller.endpoint })
+            Ok(RelayConnection { connection, verified, relay, clamped, endpoint: caller.endpoint })
         }
         Err(_) => Err(unreachable_relay(relays, "it does not answer")),
     }
@@ -238,11 +243,11 @@ pub async fn connect_over(socket: Socket, relays: &[RelayAddr], expect: Expect, 
 pub struct Dialer(Arc<dyn Fn() -> Dialing + Send + Sync>);
 
 /// A connection that is being made.
-type Dialing = Pin<Box<dyn Future<Output = Result<Connected>> + Send>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<RelayConnection>> + Send>>;
 
 impl Dialer {
     /// Connects as [`connect`] does.
-    pub fn new(relays: Vec<RelayAddr>, expect: Expect, tuning: Tuning) -> Self {
+    pub fn new(relays: Vec<RelayAddr>, expect: TrustPolicy, tuning: Tuning) -> Self {
         Self::with(move || {
             let relays = relays.clone();
             async move { connect(&relays, expect, tuning).await }
@@ -252,7 +257,7 @@ impl Dialer {
     /// Connects as `dial` does.
     pub fn with<F>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Connected>> + Send + 'static,
+        F: Future<Output = Result<RelayConnection>> + Send + 'static,
     {
         Self(Arc::new(move || Box::pin(dial())))
     }
@@ -261,7 +266,7 @@ impl Dialer {
     ///
     /// # Errors
     /// As [`connect`].
-    pub async fn dial(&self) -> Result<Connected> {
+    pub async fn dial(&self) -> Result<RelayConnection> {
         (self.0)().await
     }
 }
@@ -271,11 +276,11 @@ impl Dialer {
 struct Caller {
     endpoint: quinn::Endpoint,
     ways: Ways,
-    expect: Expect,
+    expect: TrustPolicy,
     tuning: Tuning,
 }
 
-type Winner = (Connection, Verified, RelayAddr);
+type Winner = (Connection, VerifiedRelay, RelayAddr);
 
 async fn race(caller: &Caller, relays: &[RelayAddr]) -> Result<Winner> {
     let candidates = resolve(relays).await?;
@@ -328,7 +333,7 @@ async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
     }
 }
 
-async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, Verified)> {
+async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, VerifiedRelay)> {
     let (tls, verdict) = tls::client_config(caller.expect, Aes::here())?;
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
@@ -338,10 +343,12 @@ async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = caller.endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
-    let verdict = verdict.lock().map(|v| *v).unwrap_or(Verdict::None);
+    let verdict = verdict.lock().map(|v| *v).unwrap_or(VerificationResult::None);
     match (connected, verdict) {
-        (Ok(connection), Verdict::Verified(verified)) => Ok((Connection::new(connection, caller.tuning), verified)),
-        (_, Verdict::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
+        (Ok(connection), VerificationResult::VerifiedRelay(verified)) => {
+            Ok((Connection::new(connection, caller.tuning), verified))
+        }
+        (_, VerificationResult::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
         (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
         (Err(quinn::ConnectionError::VersionMismatch), _) => Err(because("it speaks another version of QUIC")),
         (Err(quinn::ConnectionError::ConnectionClosed(close)), _)
@@ -351,7 +358,7 @@ async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result
         }
         (Err(quinn::ConnectionError::ConnectionClosed(_)), _) => Err(because("what answers there is no qshare relay")),
         (Err(e), _) => Err(because(&crate::text::visible(&e.to_string()))),
-        (Ok(_), Verdict::None) => Err(because("it did not show a certificate")),
+        (Ok(_), VerificationResult::None) => Err(because("it did not show a certificate")),
     }
 }
 
@@ -415,8 +422,8 @@ mod tests {
     async fn a_client_finds_the_right_one_of_several_addresses() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
-        let identity = Identity::load_or_create(&dir.folder("a").unwrap()).unwrap();
-        let other = Identity::load_or_create(&dir.folder("b").unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&dir.folder("a").unwrap()).unwrap();
+        let other = RelayIdentity::load_or_create(&dir.folder("b").unwrap()).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let [right, wrong] =
             [listen(any, &identity, Tuning::default()).unwrap(), listen(any, &other, Tuning::default()).unwrap()];
@@ -430,7 +437,7 @@ mod tests {
                 }
             });
         }
-        let expect = Expect::Pin(identity.pin());
+        let expect = TrustPolicy::Pin(identity.pin());
         let found = connect(&[wrong_addr.clone(), right_addr.clone()], expect, Tuning::default()).await.unwrap();
         assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
         let refused = connect(&[wrong_addr], expect, Tuning::default()).await.unwrap_err();
@@ -457,7 +464,7 @@ mod tests {
             tokio::join!(write, async { while recv.read().await.unwrap().is_some() {} });
         }
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         for any in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::UNSPECIFIED, 0).into()] {
             let Ok(listener) = listen(any, &identity, Tuning::default()) else { continue }; // without IPv6
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
@@ -467,7 +474,8 @@ mod tests {
                 connection.quic().stats()
             };
             let client = async {
-                let connected = connect(&[addr.into()], Expect::Pin(identity.pin()), Tuning::default()).await.unwrap();
+                let connected =
+                    connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), Tuning::default()).await.unwrap();
                 exchange(connected.connection.open().await.unwrap()).await;
                 connected.connection.quic().stats()
             };

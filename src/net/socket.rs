@@ -25,7 +25,7 @@ pub struct Socket {
 #[derive(Debug)]
 enum Nature {
     /// Of this machine.
-    Udp { clamped: Option<Clamped> },
+    Udp { clamped: Option<ClampedBuffers> },
     /// In memory.
     Memory { seed: [u8; 32] },
 }
@@ -34,7 +34,7 @@ impl Socket {
     /// A UDP socket on `addr` with large buffers. An IPv6 socket takes IPv4 as well.
     pub(super) fn bind(addr: SocketAddr) -> io::Result<Self> {
         let socket = bind(addr)?;
-        let clamped = Clamped::of(&socket);
+        let clamped = ClampedBuffers::of(&socket);
         Ok(Self { carrier: TokioRuntime.wrap_udp_socket(socket)?, nature: Nature::Udp { clamped } })
     }
 
@@ -45,7 +45,7 @@ impl Socket {
     }
 
     /// How it came short of buffers, where it did.
-    pub(super) fn clamped(&self) -> Option<Clamped> {
+    pub(super) fn clamped(&self) -> Option<ClampedBuffers> {
         match self.nature {
             Nature::Udp { clamped } => clamped,
             Nature::Memory { .. } => None,
@@ -111,7 +111,7 @@ fn ask_for(set: impl Fn(usize) -> io::Result<()>) {
 
 /// A socket that got smaller buffers than it asked for: it loses packets where a burst comes faster than it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clamped {
+pub struct ClampedBuffers {
     /// Bytes that were asked for in each direction.
     pub wanted: usize,
     /// Bytes that it got for what arrives.
@@ -120,7 +120,7 @@ pub struct Clamped {
     pub send: usize,
 }
 
-impl Clamped {
+impl ClampedBuffers {
     /// What became of the buffers of `socket`; `None` where they are as large as asked for, or where the system does not
     /// tell.
     pub(super) fn of(socket: &UdpSocket) -> Option<Self> {
@@ -144,11 +144,11 @@ mod tests {
 
     #[test]
     fn only_a_buffer_that_is_short_is_clamped() {
-        let clamped = |receive, send| Clamped { wanted: 4096, receive, send };
-        assert_eq!(Clamped::judge(4096, 4096, 4096), None);
-        assert_eq!(Clamped::judge(4096, 8192, 9000), None);
-        assert_eq!(Clamped::judge(4096, 4095, 4096), Some(clamped(4095, 4096)));
-        assert_eq!(Clamped::judge(4096, 4096, 208), Some(clamped(4096, 208)));
+        let clamped = |receive, send| ClampedBuffers { wanted: 4096, receive, send };
+        assert_eq!(ClampedBuffers::judge(4096, 4096, 4096), None);
+        assert_eq!(ClampedBuffers::judge(4096, 8192, 9000), None);
+        assert_eq!(ClampedBuffers::judge(4096, 4095, 4096), Some(clamped(4095, 4096)));
+        assert_eq!(ClampedBuffers::judge(4096, 4096, 208), Some(clamped(4096, 208)));
     }
 
     #[test]
@@ -159,6 +159,6 @@ mod tests {
         };
         let (Some(receive), Some(send)) = (limit("rmem_max"), limit("wmem_max")) else { return };
         let (receive, send) = (receive.min(BUFFER), send.min(BUFFER));
-        assert_eq!(Clamped::of(&socket), Clamped::judge(BUFFER, receive, send));
+        assert_eq!(ClampedBuffers::of(&socket), ClampedBuffers::judge(BUFFER, receive, send));
     }
 }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::trust::{By, Expect, Verified};
+use super::trust::{By, TrustPolicy, VerifiedRelay};
 use crate::{
     code::Pin,
     error::{Error, Kind, Result},
@@ -47,14 +47,14 @@ fn provider(aes: Aes) -> Arc<CryptoProvider> {
 }
 
 /// A relay's certificate chain and private key, and a secret that outlives its process.
-pub struct Identity {
+pub struct RelayIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pin: Pin,
     secret: Zeroizing<[u8; 32]>,
 }
 
-impl Identity {
+impl RelayIdentity {
     /// Reads `relay.crt` and `relay.key` from `dir`; where there is neither, makes a self-signed pair (the key 0600).
     /// Beside them is `relay.secret`, which is made where it is missing; where it cannot be written, it is forgotten.
     ///
@@ -106,7 +106,7 @@ impl Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for RelayIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("pin", &self.pin).finish_non_exhaustive()
     }
@@ -154,8 +154,11 @@ fn tls_error(e: &rustls::Error) -> Error {
 
 /// The client's side of TLS 1.3, on a processor that does AES like this, and where its verdict about the relay will
 /// stand.
-pub(super) fn client_config(expect: Expect, aes: Aes) -> Result<(rustls::ClientConfig, Arc<Mutex<Verdict>>)> {
-    let verdict = Arc::new(Mutex::new(Verdict::None));
+pub(super) fn client_config(
+    expect: TrustPolicy,
+    aes: Aes,
+) -> Result<(rustls::ClientConfig, Arc<Mutex<VerificationResult>>)> {
+    let verdict = Arc::new(Mutex::new(VerificationResult::None));
     let provider = provider(aes);
     let verifier = Verifier { expect, provider: Arc::clone(&provider), verdict: Arc::clone(&verdict) };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
@@ -171,11 +174,11 @@ pub(super) fn client_config(expect: Expect, aes: Aes) -> Result<(rustls::ClientC
 
 /// What the verifier found about a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum VerificationResult {
     /// It was not asked yet.
     None,
     /// Accepted.
-    Verified(Verified),
+    VerifiedRelay(VerifiedRelay),
     /// Refused.
     Refused(Refusal),
 }
@@ -193,25 +196,25 @@ pub(super) enum Refusal {
 
 #[derive(Debug)]
 struct Verifier {
-    expect: Expect,
+    expect: TrustPolicy,
     provider: Arc<CryptoProvider>,
-    verdict: Arc<Mutex<Verdict>>,
+    verdict: Arc<Mutex<VerificationResult>>,
 }
 
 impl Verifier {
     /// The order of trust: a given pin is the only test; else a public authority; else the pin of the first contact.
-    fn judge(&self, pin: Pin, by_authority: impl FnOnce() -> bool) -> Result<Verified, Refusal> {
+    fn judge(&self, pin: Pin, by_authority: impl FnOnce() -> bool) -> Result<VerifiedRelay, Refusal> {
         let by = match self.expect {
-            Expect::Pin(expected) if expected == pin => By::Pin,
-            Expect::Pin(_) => return Err(Refusal::Pin),
-            Expect::Anyone => By::Nobody,
+            TrustPolicy::Pin(expected) if expected == pin => By::Pin,
+            TrustPolicy::Pin(_) => return Err(Refusal::Pin),
+            TrustPolicy::Anyone => By::Nobody,
             _ if by_authority() => By::Authority,
-            Expect::Authority => return Err(Refusal::Downgraded),
-            Expect::Stored(expected) if expected == pin => By::Stored,
-            Expect::Stored(_) => return Err(Refusal::Changed),
-            Expect::FirstContact => By::FirstContact,
+            TrustPolicy::Authority => return Err(Refusal::Downgraded),
+            TrustPolicy::Stored(expected) if expected == pin => By::Stored,
+            TrustPolicy::Stored(_) => return Err(Refusal::Changed),
+            TrustPolicy::FirstContact => By::FirstContact,
         };
-        Ok(Verified { pin, by })
+        Ok(VerifiedRelay { pin, by })
     }
 }
 
@@ -232,7 +235,7 @@ impl ServerCertVerifier for Verifier {
         };
         let judged = self.judge(pin, by_authority);
         if let Ok(mut verdict) = self.verdict.lock() {
-            *verdict = judged.map_or_else(Verdict::Refused, Verdict::Verified);
+            *verdict = judged.map_or_else(VerificationResult::Refused, VerificationResult::VerifiedRelay);
         }
         match judged {
             Ok(_) => Ok(ServerCertVerified::assertion()),
@@ -267,25 +270,28 @@ impl ServerCertVerifier for Verifier {
 mod tests {
     use super::*;
 
-    fn judge(expect: Expect, pin: u8, authority: bool) -> Result<By, Refusal> {
-        let verifier =
-            Verifier { expect, provider: provider(Aes::here()), verdict: Arc::new(Mutex::new(Verdict::None)) };
+    fn judge(expect: TrustPolicy, pin: u8, authority: bool) -> Result<By, Refusal> {
+        let verifier = Verifier {
+            expect,
+            provider: provider(Aes::here()),
+            verdict: Arc::new(Mutex::new(VerificationResult::None)),
+        };
         verifier.judge(Pin::new([pin; 32]), || authority).map(|v| v.by)
     }
 
     #[test]
     fn trust_has_an_order() {
         let pin = |n| Pin::new([n; 32]);
-        assert_eq!(judge(Expect::Pin(pin(1)), 1, false), Ok(By::Pin));
-        assert_eq!(judge(Expect::Pin(pin(1)), 2, true), Err(Refusal::Pin), "an authority does not outvote a pin");
-        assert_eq!(judge(Expect::FirstContact, 1, true), Ok(By::Authority));
-        assert_eq!(judge(Expect::FirstContact, 1, false), Ok(By::FirstContact));
-        assert_eq!(judge(Expect::Stored(pin(1)), 1, false), Ok(By::Stored));
-        assert_eq!(judge(Expect::Stored(pin(1)), 2, false), Err(Refusal::Changed));
-        assert_eq!(judge(Expect::Stored(pin(1)), 2, true), Ok(By::Authority));
-        assert_eq!(judge(Expect::Authority, 1, true), Ok(By::Authority));
-        assert_eq!(judge(Expect::Authority, 1, false), Err(Refusal::Downgraded));
-        assert_eq!(judge(Expect::Anyone, 1, false), Ok(By::Nobody));
+        assert_eq!(judge(TrustPolicy::Pin(pin(1)), 1, false), Ok(By::Pin));
+        assert_eq!(judge(TrustPolicy::Pin(pin(1)), 2, true), Err(Refusal::Pin), "an authority does not outvote a pin");
+        assert_eq!(judge(TrustPolicy::FirstContact, 1, true), Ok(By::Authority));
+        assert_eq!(judge(TrustPolicy::FirstContact, 1, false), Ok(By::FirstContact));
+        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 1, false), Ok(By::Stored));
+        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 2, false), Err(Refusal::Changed));
+        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 2, true), Ok(By::Authority));
+        assert_eq!(judge(TrustPolicy::Authority, 1, true), Ok(By::Authority));
+        assert_eq!(judge(TrustPolicy::Authority, 1, false), Err(Refusal::Downgraded));
+        assert_eq!(judge(TrustPolicy::Anyone, 1, false), Ok(By::Nobody));
     }
 
     #[test]
@@ -294,14 +300,14 @@ mod tests {
         use rustls::CipherSuite;
 
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         for (client, server, expected) in [
             (InHardware, InHardware, CipherSuite::TLS13_AES_128_GCM_SHA256),
             (InSoftware, InHardware, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
             (InHardware, InSoftware, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
             (InSoftware, InSoftware, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
         ] {
-            let (config, _) = client_config(Expect::Anyone, client).unwrap();
+            let (config, _) = client_config(TrustPolicy::Anyone, client).unwrap();
             let name = ServerName::try_from("relay").unwrap();
             let mut client_end = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
             let config = identity.server_config(server).unwrap();
@@ -329,14 +335,14 @@ mod tests {
     fn an_identity_is_made_once_and_keeps_its_pin() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
-        let made = Identity::load_or_create(&dir).unwrap();
-        let loaded = Identity::load_or_create(&dir).unwrap();
+        let made = RelayIdentity::load_or_create(&dir).unwrap();
+        let loaded = RelayIdentity::load_or_create(&dir).unwrap();
         assert_eq!(made.pin(), loaded.pin());
         loaded.server_config(Aes::here()).unwrap();
         assert!(!format!("{made:?}").contains("PRIVATE"));
         dir.remove(CERTIFICATE);
-        assert_eq!(Identity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+        assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
         dir.write(CERTIFICATE, b"nonsense").unwrap();
-        assert_eq!(Identity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+        assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
     }
 }

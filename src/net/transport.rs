@@ -18,8 +18,8 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     backlog::Backlog,
-    line::{LineError, Lost, code},
     reassembly::Reassembly,
+    stream_error::{ConnectionLost, StreamError, code},
     tuning::Tuning,
 };
 use crate::wire::{
@@ -44,18 +44,18 @@ impl Connection {
     /// Opens a stream; waits while the other side allows no more.
     ///
     /// # Errors
-    /// [`LineError::Lost`].
-    pub async fn open(&self) -> Result<(SendHalf, RecvHalf), LineError> {
-        let stream = self.quic.open_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+    /// [`StreamError::Lost`].
+    pub async fn open(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
+        let stream = self.quic.open_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
         Ok(self.halves(stream))
     }
 
     /// Waits for a stream of the other side.
     ///
     /// # Errors
-    /// [`LineError::Lost`].
-    pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), LineError> {
-        let stream = self.quic.accept_bi().await.map_err(|e| LineError::Lost(e.into()))?;
+    /// [`StreamError::Lost`].
+    pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
+        let stream = self.quic.accept_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
         Ok(self.halves(stream))
     }
 
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Waits until the connection is gone, and says how.
-    pub async fn closed(&self) -> Lost {
+    pub async fn closed(&self) -> ConnectionLost {
         self.quic.closed().await.into()
     }
 
@@ -76,7 +76,7 @@ impl Connection {
 
     /// Waits until nothing at all was heard of the other side for `limit`, or the connection is gone. Both sides speak
     /// every few seconds where they have nothing to say, so that a line that is silent for longer is dead.
-    pub async fn silent(&self, limit: Duration) -> Lost {
+    pub async fn silent(&self, limit: Duration) -> ConnectionLost {
         /// How exactly silence is measured. Time in which this process did not run does not count.
         const LOOK_EVERY: Duration = Duration::from_millis(500);
         let heard = || self.quic.stats().udp_rx.datagrams;
@@ -89,7 +89,7 @@ impl Connection {
             silent = if now == last { silent + LOOK_EVERY } else { Duration::ZERO };
             last = now;
         }
-        Lost::TimedOut
+        ConnectionLost::TimedOut
     }
 
     /// What quinn knows of it.
@@ -128,11 +128,11 @@ impl SendHalf {
     /// Writes all of `chunk`; waits while the other side has no room.
     ///
     /// # Errors
-    /// [`LineError::Ended`] where the other side stopped the stream, [`LineError::Lost`].
-    pub async fn write(&mut self, chunk: Bytes) -> Result<(), LineError> {
+    /// [`StreamError::Ended`] where the other side stopped the stream, [`StreamError::Lost`].
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), StreamError> {
         match &mut self.inner {
             SendInner::Quic(stream, _) => Ok(stream.write_chunk(chunk).await?),
-            SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| LineError::Ended(CANCELLED)),
+            SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| StreamError::Ended(CANCELLED)),
         }
     }
 
@@ -140,7 +140,7 @@ impl SendHalf {
     ///
     /// # Errors
     /// As [`SendHalf::write`].
-    pub async fn say<M: Message>(&mut self, message: &M) -> Result<(), LineError> {
+    pub async fn say<M: Message>(&mut self, message: &M) -> Result<(), StreamError> {
         let mut bytes = Vec::new();
         encode(message, &mut bytes)?;
         self.write(bytes.into()).await
@@ -151,7 +151,7 @@ impl SendHalf {
     ///
     /// # Errors
     /// As [`SendHalf::write`].
-    pub async fn write_in_turn(&mut self, chunk: &mut Bytes) -> Result<(), LineError> {
+    pub async fn write_in_turn(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
         let backlog = match &self.inner {
             SendInner::Quic(_, backlog) => Some(Arc::clone(backlog)),
             SendInner::Memory(_) => None,
@@ -171,7 +171,7 @@ impl SendHalf {
     ///
     /// # Errors
     /// As [`SendHalf::write`].
-    pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), LineError> {
+    pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
         match &mut self.inner {
             SendInner::Quic(stream, backlog) => {
                 backlog.follow_window();
@@ -188,7 +188,7 @@ impl SendHalf {
                 }
             }
             SendInner::Memory(line) => {
-                let room = line.reserve().await.map_err(|_| LineError::Ended(CANCELLED))?;
+                let room = line.reserve().await.map_err(|_| StreamError::Ended(CANCELLED))?;
                 room.send(Signal::Data(std::mem::take(chunk)));
             }
         }
@@ -214,7 +214,7 @@ impl SendHalf {
     }
 
     /// Completes when the other side stops the stream or the connection is lost, and says which.
-    pub fn stopped(&self) -> impl Future<Output = LineError> + Send + 'static {
+    pub fn stopped(&self) -> impl Future<Output = StreamError> + Send + 'static {
         let stopped = match &self.inner {
             SendInner::Quic(stream, _) => Ok(stream.stopped()),
             SendInner::Memory(line) => Err(line.clone()),
@@ -222,14 +222,14 @@ impl SendHalf {
         async move {
             match stopped {
                 Ok(stream) => match stream.await {
-                    Ok(Some(why)) => LineError::Ended(code(why)),
+                    Ok(Some(why)) => StreamError::Ended(code(why)),
                     Ok(None) => std::future::pending().await, // all is acknowledged: nothing is left to stop
-                    Err(quinn::StoppedError::ConnectionLost(e)) => LineError::Lost(e.into()),
-                    Err(quinn::StoppedError::ZeroRttRejected) => LineError::Lost(Lost::Locally),
+                    Err(quinn::StoppedError::ConnectionLost(e)) => StreamError::Lost(e.into()),
+                    Err(quinn::StoppedError::ZeroRttRejected) => StreamError::Lost(ConnectionLost::Locally),
                 },
                 Err(line) => {
                     line.closed().await;
-                    LineError::Ended(CANCELLED)
+                    StreamError::Ended(CANCELLED)
                 }
             }
         }
@@ -319,12 +319,12 @@ impl RecvHalf {
     /// The next bytes, as they come; `None` at the finish.
     ///
     /// # Errors
-    /// [`LineError::Ended`] where the other side reset the stream, [`LineError::TooFarAhead`], [`LineError::Lost`].
-    pub async fn read(&mut self) -> Result<Option<Bytes>, LineError> {
+    /// [`StreamError::Ended`] where the other side reset the stream, [`StreamError::TooFarAhead`], [`StreamError::Lost`].
+    pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
         poll_fn(|cx| self.poll_read(cx)).await
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, LineError>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
         if !self.pending.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut self.pending))));
         }
@@ -335,19 +335,19 @@ impl RecvHalf {
             let read = match &mut self.inner {
                 RecvInner::Quic(stream) => ready!(pin!(stream.read_chunk(usize::MAX, false)).poll(cx))
                     .map(|chunk| chunk.map(|chunk| (chunk.offset, chunk.bytes)))
-                    .map_err(LineError::from),
+                    .map_err(StreamError::from),
                 RecvInner::Memory(line) => match ready!(line.poll_recv(cx)) {
                     Some(Signal::Data(bytes)) => Ok(Some((self.order.next(), bytes))),
                     Some(Signal::Finish) => Ok(None),
-                    Some(Signal::Reset(why)) => Err(LineError::Ended(why)),
-                    None => Err(LineError::Lost(Lost::Locally)),
+                    Some(Signal::Reset(why)) => Err(StreamError::Ended(why)),
+                    None => Err(StreamError::Lost(ConnectionLost::Locally)),
                 },
             };
             let Ok(Some((offset, chunk))) = read else {
                 self.ended = true;
                 return Poll::Ready(read.map(|_| None));
             };
-            if let Some(chunk) = self.order.take(offset, chunk).map_err(|_| LineError::TooFarAhead)? {
+            if let Some(chunk) = self.order.take(offset, chunk).map_err(|_| StreamError::TooFarAhead)? {
                 return Poll::Ready(Ok(Some(chunk)));
             }
         }
@@ -359,7 +359,7 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::read`].
-    pub async fn read_arrived(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, LineError> {
+    pub async fn read_arrived(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, StreamError> {
         /// Others have their turn after so many bytes.
         const TURN: usize = 512 * 1024;
         let mut taken = 0;
@@ -385,11 +385,11 @@ impl RecvHalf {
     /// the buffer.
     ///
     /// # Errors
-    /// As [`RecvHalf::read`], and [`LineError::Short`] at an early finish.
-    pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), LineError> {
+    /// As [`RecvHalf::read`], and [`StreamError::Short`] at an early finish.
+    pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), StreamError> {
         buffer.reserve(length.saturating_sub(buffer.len()));
         while buffer.len() < length {
-            let mut chunk = self.read().await?.ok_or(LineError::Short)?;
+            let mut chunk = self.read().await?.ok_or(StreamError::Short)?;
             let missing = length - buffer.len();
             if chunk.len() > missing {
                 self.pending = chunk.split_off(missing);
@@ -403,8 +403,8 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::fill`].
-    pub async fn skip(&mut self, most: u64) -> Result<u64, LineError> {
-        let mut chunk = self.read().await?.ok_or(LineError::Short)?;
+    pub async fn skip(&mut self, most: u64) -> Result<u64, StreamError> {
+        let mut chunk = self.read().await?.ok_or(StreamError::Short)?;
         let skipped = usize::try_from(most).unwrap_or(usize::MAX).min(chunk.len());
         self.pending = chunk.split_off(skipped);
         Ok(skipped as u64)
@@ -414,7 +414,7 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::fill`], and [`WireError::TooLong`].
-    pub async fn read_frame(&mut self, limit: u32) -> Result<OwnedFrame, LineError> {
+    pub async fn read_frame(&mut self, limit: u32) -> Result<OwnedFrame, StreamError> {
         let mut bytes = Vec::with_capacity(HEADER);
         self.fill(&mut bytes, HEADER).await?;
         let (_, length) = read_header(bytes[..].try_into().map_err(|_| WireError::Malformed)?);
@@ -482,7 +482,7 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::relay::Incoming;
+    use crate::wire::relay::IncomingDownload;
 
     #[tokio::test]
     async fn a_dropped_half_is_never_complete() {
@@ -490,30 +490,30 @@ mod tests {
         out.write(Bytes::from_static(b"half")).await.unwrap();
         drop(out);
         assert_eq!(back.read().await.unwrap().unwrap(), "half");
-        assert_eq!(back.read().await, Err(LineError::Ended(CANCELLED)));
+        assert_eq!(back.read().await, Err(StreamError::Ended(CANCELLED)));
     }
 
     #[tokio::test]
     async fn frames_are_cut_out_of_any_chunks() {
         let [(mut out, _), (_, mut back)] = duplex();
         let mut bytes = Vec::new();
-        encode(&Incoming {}, &mut bytes).unwrap();
+        encode(&IncomingDownload {}, &mut bytes).unwrap();
         bytes.extend_from_slice(b"rest");
         for b in bytes {
             out.write(Bytes::copy_from_slice(&[b])).await.unwrap();
         }
         out.finish();
-        back.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
+        back.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let mut rest = Vec::new();
         back.fill(&mut rest, 4).await.unwrap();
         assert_eq!(rest, b"rest");
-        assert_eq!(back.fill(&mut rest, 5).await, Err(LineError::Short));
+        assert_eq!(back.fill(&mut rest, 5).await, Err(StreamError::Short));
     }
 
     #[tokio::test]
     async fn a_frame_is_bounded_before_its_body_is_read() {
         let [(mut out, _), (_, mut back)] = duplex();
         out.write(Bytes::from_static(&[1, 0xff, 0xff, 0xff, 0xff])).await.unwrap();
-        assert_eq!(back.read_frame(100).await.unwrap_err(), LineError::Wire(WireError::TooLong));
+        assert_eq!(back.read_frame(100).await.unwrap_err(), StreamError::Wire(WireError::TooLong));
     }
 }

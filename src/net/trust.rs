@@ -15,7 +15,7 @@ const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// What a relay must show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
+pub enum TrustPolicy {
     /// This key, whatever else it shows.
     Pin(Pin),
     /// A certificate of a public authority, or else this key, which it showed at first contact.
@@ -30,7 +30,7 @@ pub enum Expect {
 
 /// A relay that proved to have a key, and why that is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedRelay {
     /// Its key.
     pub pin: Pin,
     /// Who vouched for it.
@@ -55,7 +55,7 @@ pub enum By {
 /// What is remembered of one relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Known {
+enum KnownRelay {
     Pin(Pin),
     Authority,
 }
@@ -76,17 +76,17 @@ impl KnownRelays {
     ///
     /// # Errors
     /// [`Kind::Disk`] where the memory cannot be read: trust must not be weakened by a damaged file.
-    pub fn expect(&self, relay: &RelaySpec) -> Result<Expect> {
+    pub fn expect(&self, relay: &RelaySpec) -> Result<TrustPolicy> {
         if let Some(pin) = relay.pin {
-            return Ok(Expect::Pin(pin));
+            return Ok(TrustPolicy::Pin(pin));
         }
         if is_loopback(&relay.addr) {
-            return Ok(Expect::Anyone);
+            return Ok(TrustPolicy::Anyone);
         }
         Ok(match self.load()?.get(&relay.addr.to_string()) {
-            Some(Known::Pin(pin)) => Expect::Stored(*pin),
-            Some(Known::Authority) => Expect::Authority,
-            None => Expect::FirstContact,
+            Some(KnownRelay::Pin(pin)) => TrustPolicy::Stored(*pin),
+            Some(KnownRelay::Authority) => TrustPolicy::Authority,
+            None => TrustPolicy::FirstContact,
         })
     }
 
@@ -95,10 +95,10 @@ impl KnownRelays {
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub fn remember(&self, relay: &RelayAddr, verified: &Verified) -> Result<()> {
+    pub fn remember(&self, relay: &RelayAddr, verified: &VerifiedRelay) -> Result<()> {
         let known = match verified.by {
-            By::Authority => Known::Authority,
-            By::FirstContact => Known::Pin(verified.pin),
+            By::Authority => KnownRelay::Authority,
+            By::FirstContact => KnownRelay::Pin(verified.pin),
             By::Pin | By::Stored | By::Nobody => return Ok(()),
         };
         let mut all = self.load()?;
@@ -109,7 +109,7 @@ impl KnownRelays {
         self.dir.write(FILE, &text)
     }
 
-    fn load(&self) -> Result<BTreeMap<String, Known>> {
+    fn load(&self) -> Result<BTreeMap<String, KnownRelay>> {
         let Some(text) = self.dir.read(FILE, LONGEST_FILE)? else { return Ok(BTreeMap::new()) };
         serde_json::from_slice(&text).map_err(|_| {
             Error::new(Kind::Disk, format!("{} is damaged", self.dir.path(FILE).display()))
@@ -134,15 +134,15 @@ mod tests {
         let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
         let spec: RelaySpec = "relay.example".parse().unwrap();
         let pin = Pin::new([1; 32]);
-        assert_eq!(known.expect(&spec).unwrap(), Expect::FirstContact);
-        known.remember(&spec.addr, &Verified { pin, by: By::FirstContact }).unwrap();
-        assert_eq!(known.expect(&spec).unwrap(), Expect::Stored(pin));
-        known.remember(&spec.addr, &Verified { pin: Pin::new([2; 32]), by: By::Authority }).unwrap();
-        assert_eq!(known.expect(&spec).unwrap(), Expect::Authority);
+        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::FirstContact);
+        known.remember(&spec.addr, &VerifiedRelay { pin, by: By::FirstContact }).unwrap();
+        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::Stored(pin));
+        known.remember(&spec.addr, &VerifiedRelay { pin: Pin::new([2; 32]), by: By::Authority }).unwrap();
+        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::Authority);
         let pinned = RelaySpec { pin: Some(pin), ..spec.clone() };
-        assert_eq!(known.expect(&pinned).unwrap(), Expect::Pin(pin));
+        assert_eq!(known.expect(&pinned).unwrap(), TrustPolicy::Pin(pin));
         for local in ["localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:9", "::ffff:127.0.0.1"] {
-            assert_eq!(known.expect(&local.parse().unwrap()).unwrap(), Expect::Anyone, "{local}");
+            assert_eq!(known.expect(&local.parse().unwrap()).unwrap(), TrustPolicy::Anyone, "{local}");
         }
         std::fs::write(home.path().join(FILE), "{").unwrap();
         assert_eq!(known.expect(&spec).unwrap_err().kind(), Kind::Disk);

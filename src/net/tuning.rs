@@ -4,19 +4,23 @@ use std::{num::NonZeroU64, time::Duration};
 
 use quinn::VarInt;
 
-use super::{backlog, congestion::Congestion, route::ORDINARY_PACKET};
+use super::{backlog, congestion::CongestionControl, route::ORDINARY_PACKET};
 
 /// What whoever runs this may choose for a line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tuning {
     /// Who decides how much is on its way.
-    pub congestion: Congestion,
+    pub congestion: CongestionControl,
     /// Bytes a second that may leave, all streams of a connection together.
     pub limit_up: Option<NonZeroU64>,
 }
 
 /// What both sides of a leg agree on; `longest` is the longest UDP payload that is worth trying on it.
-pub(super) fn transport_config(streams_from_peer: u32, longest: u16, congestion: Congestion) -> quinn::TransportConfig {
+pub(super) fn transport_config(
+    streams_from_peer: u32,
+    longest: u16,
+    congestion: CongestionControl,
+) -> quinn::TransportConfig {
     /// A leg that is silent for this long is dead.
     const IDLE: Duration = Duration::from_secs(12);
     /// Several of these fit into [`IDLE`], so that a lost one does not matter.

@@ -11,7 +11,7 @@ use super::{
     memory::{Account, Memory},
 };
 use crate::{
-    net::{Buffers, LineError, Lost, RecvHalf, SendHalf},
+    net::{Buffers, ConnectionLost, RecvHalf, SendHalf, StreamError},
     wire::relay::code::{CROWDED, LEFT, OVERRUN, PEER_LOST},
 };
 
@@ -105,7 +105,7 @@ impl Direction {
                 }
                 read = self.from.read_arrived(|chunk| self.arrived.push(chunk)), if open => match read {
                     Ok(more) => open = more,
-                    Err(LineError::TooFarAhead) => return Err(GivenUp(OVERRUN)),
+                    Err(StreamError::TooFarAhead) => return Err(GivenUp(OVERRUN)),
                     Err(e) => {
                         self.to.reset(code_of(&e));
                         return Ok(());
@@ -127,12 +127,12 @@ impl Direction {
 }
 
 /// The code that the other side gets to see.
-fn code_of(e: &LineError) -> u32 {
+fn code_of(e: &StreamError) -> u32 {
     match e {
-        LineError::Ended(code) => *code,
-        LineError::TooFarAhead => OVERRUN,
-        LineError::Lost(Lost::Closed(_)) => LEFT,
-        LineError::Lost(_) | LineError::Short | LineError::Wire(_) => PEER_LOST,
+        StreamError::Ended(code) => *code,
+        StreamError::TooFarAhead => OVERRUN,
+        StreamError::Lost(ConnectionLost::Closed(_)) => LEFT,
+        StreamError::Lost(_) | StreamError::Short | StreamError::Wire(_) => PEER_LOST,
     }
 }
 
@@ -166,9 +166,9 @@ mod tests {
     async fn a_reset_and_a_stop_pass_with_their_code() {
         let (mut a, mut b, _) = bridged(100);
         a.0.reset(77);
-        assert_eq!(b.1.read().await.unwrap_err(), LineError::Ended(77));
+        assert_eq!(b.1.read().await.unwrap_err(), StreamError::Ended(77));
         a.1.stop(5);
-        assert!(matches!(b.0.stopped().await, LineError::Ended(_)));
+        assert!(matches!(b.0.stopped().await, StreamError::Ended(_)));
     }
 
     #[tokio::test]
@@ -194,6 +194,6 @@ mod tests {
         bridge.await.unwrap();
         assert_eq!(memory.accounting().held, 0);
         assert_eq!(memory.accounting().evicted, 1);
-        assert_eq!(stuck.1.read().await, Err(LineError::Ended(CROWDED)));
+        assert_eq!(stuck.1.read().await, Err(StreamError::Ended(CROWDED)));
     }
 }

@@ -18,9 +18,9 @@ const LONGEST: u64 = Slot::COUNT as u64 * ENTRY as u64;
 
 /// A file in the relay's state folder.
 #[derive(Debug, Clone)]
-pub struct Journal(StateDir);
+pub struct SlotJournal(StateDir);
 
-impl Journal {
+impl SlotJournal {
     /// In this folder.
     pub fn new(dir: StateDir) -> Self {
         Self(dir)
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_was_issued_is_known_to_the_next_process() {
         let home = tempfile::tempdir().unwrap();
-        let journal = Journal::new(StateDir::open(home.path()).unwrap());
+        let journal = SlotJournal::new(StateDir::open(home.path()).unwrap());
         assert_eq!(journal.read().unwrap(), []);
         let [one, two] = [1, 2].map(Slot::from_number);
         journal.write(&[(one, Duration::from_secs(1_000)), (two, Duration::ZERO)]).unwrap();

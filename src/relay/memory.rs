@@ -39,12 +39,12 @@ pub struct Accounting {
 struct Accounts {
     most: usize,
     seen: Accounting,
-    open: HashMap<u64, Entry>,
+    open: HashMap<u64, AccountEntry>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct AccountEntry {
     held: usize,
     /// When bytes last left, or the first came.
     moved: Instant,
@@ -71,7 +71,7 @@ impl Memory {
         let number = accounts.next;
         accounts.next += 1;
         let give_up = Arc::new(Notify::new());
-        let entry = Entry { held: 0, moved: Instant::now(), evicted: false, give_up: Arc::clone(&give_up) };
+        let entry = AccountEntry { held: 0, moved: Instant::now(), evicted: false, give_up: Arc::clone(&give_up) };
         accounts.open.insert(number, entry);
         Account { memory: self.clone(), number, give_up }
     }
@@ -105,7 +105,7 @@ impl Accounts {
     fn evict(&mut self) {
         let going: usize = self.open.values().filter(|entry| entry.evicted).map(|entry| entry.held).sum();
         let mut over = self.seen.held.saturating_sub(self.most + going);
-        let mut staying: Vec<&mut Entry> = self.open.values_mut().filter(|e| !e.evicted && e.held > 0).collect();
+        let mut staying: Vec<&mut AccountEntry> = self.open.values_mut().filter(|e| !e.evicted && e.held > 0).collect();
         let all: usize = staying.iter().map(|entry| entry.held).sum();
         let half_of_mean = all / (2 * staying.len()).max(1);
         staying.sort_by_key(|entry| (entry.held < half_of_mean, entry.moved));

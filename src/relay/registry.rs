@@ -48,7 +48,7 @@ struct Resting {
 }
 
 /// What a relay knows of a slot.
-pub(super) enum Found {
+pub(super) enum Lookup {
     /// A sender is there, and whose it is.
     Sender(Client, Owner),
     /// The sender that the receiver was with before has ended its share.
@@ -103,17 +103,17 @@ impl Registry {
     }
 
     /// What a receiver may know of a slot, with whom it was there before.
-    pub(super) fn find(&self, slot: Slot, before: Option<Owner>) -> Found {
+    pub(super) fn find(&self, slot: Slot, before: Option<Owner>) -> Lookup {
         let slots = self.lock();
         let (taken, resting) = (slots.taken.get(&slot), slots.resting.get(&slot));
         match (taken, before) {
-            (Some(taken), None) => Found::Sender(taken.sender.clone(), taken.owner),
-            (Some(taken), Some(before)) if taken.owner == before => Found::Sender(taken.sender.clone(), taken.owner),
-            (Some(_), Some(_)) => Found::Ended,
-            (None, None) => Found::Nothing,
+            (Some(taken), None) => Lookup::Sender(taken.sender.clone(), taken.owner),
+            (Some(taken), Some(before)) if taken.owner == before => Lookup::Sender(taken.sender.clone(), taken.owner),
+            (Some(_), Some(_)) => Lookup::Ended,
+            (None, None) => Lookup::Nothing,
             (None, Some(before)) => match resting {
-                Some(rest) if rest.ended || rest.owner.is_some_and(|owner| owner != before) => Found::Ended,
-                _ => Found::Away,
+                Some(rest) if rest.ended || rest.owner.is_some_and(|owner| owner != before) => Lookup::Ended,
+                _ => Lookup::Away,
             },
         }
     }

@@ -12,19 +12,20 @@ use tracing::{debug, warn};
 use super::{
     bridge,
     client::Client,
-    journal::Journal,
+    journal::SlotJournal,
     memory::Memory,
-    registry::{Found, Lease, Registry},
+    registry::{Lease, Lookup, Registry},
     tickets::Tickets,
 };
 use crate::{
     error::Result,
-    net::{LineError, Listener, RecvHalf, SendHalf},
+    net::{Listener, RecvHalf, SendHalf, StreamError},
     state::now,
     wire::{
         Frame, Message, WireError,
         relay::{
-            Connect, Connected, Incoming, Limits, MAX_BODY, Register, Registered, Rejected, Rejection,
+            ConnectReply, ConnectRequest, IncomingDownload, Limits, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
+            Rejection,
             code::{ENDED, PROTOCOL},
         },
     },
@@ -41,7 +42,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What a relay allows.
 #[derive(Clone)]
-pub struct Config {
+pub struct RelayConfig {
     /// The most bytes that one bridge holds in each direction.
     pub bridge_bytes: u64,
     /// What all bridges together may hold; above it, those that are stuck longest are given up.
@@ -55,12 +56,12 @@ pub struct Config {
     /// What clients find each other with after a cut.
     pub tickets: Tickets,
     /// Where issued slots are kept over a restart, if anywhere.
-    pub journal: Option<Journal>,
+    pub journal: Option<SlotJournal>,
     /// How long the end waits for what the bridges still hold, of senders that are gone.
     pub drain: Duration,
 }
 
-impl Default for Config {
+impl Default for RelayConfig {
     fn default() -> Self {
         /// Thirty-two bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
         const MEMORY: usize = 1024 * 1024 * 1024;
@@ -82,7 +83,7 @@ impl Default for Config {
 ///
 /// # Errors
 /// [`Kind::Disk`](crate::error::Kind::Disk) where the journal cannot be read.
-pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Output = ()>) -> Result<()> {
+pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Future<Output = ()>) -> Result<()> {
     let issued = match &config.journal {
         Some(journal) => journal.read()?,
         None => Vec::new(),
@@ -106,7 +107,7 @@ pub async fn serve(listener: Listener, config: Config, shutdown: impl Future<Out
 
 struct Relay {
     registry: Registry,
-    config: Config,
+    config: RelayConfig,
     listener: Listener,
     /// How many there are.
     bridges: watch::Sender<usize>,
@@ -179,14 +180,14 @@ impl Relay {
         }
     }
 
-    async fn stream(&self, client: &Client, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), LineError> {
+    async fn stream(&self, client: &Client, (mut send, mut recv): (SendHalf, RecvHalf)) -> Result<(), StreamError> {
         let Ok(first) = timeout(PATIENCE, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
         let outcome = match first.and_then(|frame| Ok(Asked::parse(frame.frame())?)) {
-            Ok(Asked::Register(request)) => self.register(client, request, &mut send, &mut recv).await,
-            Ok(Asked::Connect(request)) => return self.connect(request, send, recv).await,
+            Ok(Asked::RegisterRequest(request)) => self.register(client, request, &mut send, &mut recv).await,
+            Ok(Asked::ConnectRequest(request)) => return self.connect(request, send, recv).await,
             Err(e) => Err(e),
         };
-        if matches!(outcome, Err(LineError::Wire(_))) {
+        if matches!(outcome, Err(StreamError::Wire(_))) {
             send.reset(PROTOCOL);
             recv.stop(PROTOCOL);
         }
@@ -197,10 +198,10 @@ impl Relay {
     async fn register(
         &self,
         client: &Client,
-        request: Register,
+        request: RegisterRequest,
         send: &mut SendHalf,
         recv: &mut RecvHalf,
-    ) -> Result<(), LineError> {
+    ) -> Result<(), StreamError> {
         if !self.may_register(request.token.as_deref()) {
             return reject(send, Rejection::Token, 0).await;
         }
@@ -210,27 +211,27 @@ impl Relay {
         };
         debug!("a sender has a slot");
         let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), now());
-        send.say(&Registered { slot: lease.slot(), ticket, limits: self.limits() }).await?;
+        send.say(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
         Ok(())
     }
 
     /// A receiver: behind the reply, its stream is a bridge to the sender.
-    async fn connect(&self, request: Connect, mut send: SendHalf, recv: RecvHalf) -> Result<(), LineError> {
+    async fn connect(&self, request: ConnectRequest, mut send: SendHalf, recv: RecvHalf) -> Result<(), StreamError> {
         let before = request.pass.and_then(|pass| self.config.tickets.check_pass(request.slot, &pass));
         let (sender, owner) = match self.registry.find(request.slot, before) {
-            Found::Sender(sender, owner) => (sender, owner),
-            Found::Nothing => return reject(&mut send, Rejection::NotFound, 0).await,
-            Found::Ended => return reject(&mut send, Rejection::Ended, 0).await,
-            Found::Away => return reject(&mut send, Rejection::Away, 1).await,
+            Lookup::Sender(sender, owner) => (sender, owner),
+            Lookup::Nothing => return reject(&mut send, Rejection::NotFound, 0).await,
+            Lookup::Ended => return reject(&mut send, Rejection::Ended, 0).await,
+            Lookup::Away => return reject(&mut send, Rejection::Away, 1).await,
         };
         let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open()).await else {
             return reject(&mut send, Rejection::Full, 10).await;
         };
-        far.0.say(&Incoming {}).await?;
+        far.0.say(&IncomingDownload {}).await?;
         let pass = self.config.tickets.pass(request.slot, owner);
-        send.say(&Connected { limits: self.limits(), pass }).await?;
+        send.say(&ConnectReply { limits: self.limits(), pass }).await?;
         debug!("a receiver is bridged");
         self.bridges.send_modify(|bridges| *bridges += 1);
         bridge::run((send, recv), far, self.config.bridge_bytes, &self.config.memory).await;
@@ -254,22 +255,22 @@ impl Relay {
 
 /// The first frame of a client's stream.
 enum Asked {
-    Register(Register),
-    Connect(Connect),
+    RegisterRequest(RegisterRequest),
+    ConnectRequest(ConnectRequest),
 }
 
 impl Asked {
     fn parse(frame: Frame<'_>) -> Result<Self, WireError> {
         match frame.kind {
-            Register::TYPE => frame.decode().map(Self::Register),
-            Connect::TYPE => frame.decode().map(Self::Connect),
+            RegisterRequest::TYPE => frame.decode().map(Self::RegisterRequest),
+            ConnectRequest::TYPE => frame.decode().map(Self::ConnectRequest),
             other => Err(WireError::Unexpected(other)),
         }
     }
 }
 
 /// Keeps the slot until the sender finishes or loses its stream. It has nothing more to say on it.
-async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), LineError> {
+async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     match recv.read().await? {
         None => {
             lease.end();
@@ -279,7 +280,7 @@ async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), LineError> {
     }
 }
 
-async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), LineError> {
+async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), StreamError> {
     send.say(&Rejected { reason, retry_after }).await?;
     send.finish();
     Ok(())

@@ -12,7 +12,7 @@ use crate::transfer::Events;
 use crate::{
     error::{Error, Kind},
     event::Event,
-    net::{Dialer, endpoint::Connected},
+    net::{Dialer, endpoint::RelayConnection},
 };
 
 /// The longest wait between two tries while a download waits for them, before chance adds as much again at the most.
@@ -28,7 +28,7 @@ pub(crate) const SILENT: Duration = Duration::from_millis(5_500);
 const WORTH_IT: Duration = Duration::from_secs(10);
 
 /// Tries to come back, one after another, in one outage after another.
-pub(crate) struct Tries {
+pub(crate) struct RetryDriver {
     dialer: Dialer,
     events: Events,
     waits: ExponentialBackoff,
@@ -40,7 +40,7 @@ pub(crate) struct Tries {
     succeeded: Option<Instant>,
 }
 
-impl Tries {
+impl RetryDriver {
     /// None yet; `busy` says whether a download waits for them.
     pub(crate) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
         Self { dialer, events, waits: waits(busy), busy, made: 0, reason: None, succeeded: None }
@@ -79,7 +79,7 @@ impl Tries {
     /// Makes a connection, however long that takes; `is_busy` says whether a download waits for it. A try goes on while the
     /// next one is made: over a line that comes back, the first packet of a new one is there before the next packet of an
     /// old one.
-    pub(crate) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> Connected {
+    pub(crate) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> RelayConnection {
         let mut trying = JoinSet::new();
         loop {
             let dialer = self.dialer.clone();

@@ -4,5 +4,5 @@ mod cipher_suite;
 mod flights;
 pub mod guess_budget;
 
-pub(crate) use self::flights::{Doors, Returning, answer, first_frame, refuse, turn_away};
-pub use self::flights::{Established, Initiator, NoSession, respond, respond_on};
+pub use self::flights::{Established, HandshakeFailure, Initiator, respond, respond_on};
+pub(crate) use self::flights::{ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away};

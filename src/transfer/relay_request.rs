@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::transfer::user_errors::{cut, rejected_by_relay};
 use crate::{
     error::{Error, Kind},
-    net::{Connection, LineError, RecvHalf, SendHalf},
+    net::{Connection, RecvHalf, SendHalf, StreamError},
     wire::{
         Message, WireError, frame,
         relay::{MAX_BODY, Rejected, Rejection},
@@ -19,23 +19,23 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a relay did not do what it was asked for.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum RequestError {
     /// It said no.
     Rejected(Rejection),
     /// There was no answer that makes sense.
     Failed(Error),
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<RequestError> for Error {
+    fn from(refused: RequestError) -> Self {
         match refused {
-            Refused::Rejected(reason) => rejected_by_relay(reason),
-            Refused::Failed(e) => e,
+            RequestError::Rejected(reason) => rejected_by_relay(reason),
+            RequestError::Failed(e) => e,
         }
     }
 }
 
-impl From<Error> for Refused {
+impl From<Error> for RequestError {
     fn from(e: Error) -> Self {
         Self::Failed(e)
     }
@@ -44,12 +44,12 @@ impl From<Error> for Refused {
 /// Opens a stream, says `question` and at once what is to stand `behind` it, and takes the relay's answer.
 ///
 /// # Errors
-/// [`Refused`].
+/// [`RequestError`].
 pub(crate) async fn ask<Q: Message, A: Message>(
     connection: &Connection,
     question: &Q,
     behind: &[u8],
-) -> Result<(SendHalf, RecvHalf, A), Refused> {
+) -> Result<(SendHalf, RecvHalf, A), RequestError> {
     let asking = async {
         let (mut send, mut recv) = connection.open().await?;
         let mut bytes = Vec::new();
@@ -57,7 +57,7 @@ pub(crate) async fn ask<Q: Message, A: Message>(
         bytes.extend_from_slice(behind);
         send.write(bytes.into()).await?;
         let answer = recv.read_frame(MAX_BODY).await?;
-        Ok::<_, LineError>((send, recv, answer))
+        Ok::<_, StreamError>((send, recv, answer))
     };
     let silent =
         || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").passing();
@@ -66,7 +66,7 @@ pub(crate) async fn ask<Q: Message, A: Message>(
     let answer = answer.frame();
     let nonsense = |e: WireError| cut(&e.into());
     if answer.kind == Rejected::TYPE {
-        return Err(Refused::Rejected(answer.decode::<Rejected>().map_err(nonsense)?.reason));
+        return Err(RequestError::Rejected(answer.decode::<Rejected>().map_err(nonsense)?.reason));
     }
     Ok((send, recv, answer.decode().map_err(nonsense)?))
 }

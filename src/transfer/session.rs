@@ -1,20 +1,20 @@
 //! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
 
 pub mod credit;
-mod incoming;
 pub(crate) mod manifest_codec;
-mod outgoing;
+mod reader;
 mod record;
 pub mod resumable_stream;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use self::{
-    incoming::{Incoming, Opened},
-    outgoing::{Leaving, Outgoing},
-    record::Record,
+    reader::{OpenedRecord, SessionReader},
+    record::RecordBuilder,
+    writer::{ClosingWriter, SessionWriter},
 };
-use crate::{crypto::OpenError, net::LineError, wire::WireError};
+use crate::{crypto::OpenError, net::StreamError, wire::WireError};
 
 /// The longest sealed record that is sent. Two of them fit into the first credit, so that one can be sealed while the
 /// other is on its way.
@@ -25,7 +25,7 @@ pub const RECORD: usize = 128 * 1024;
 pub enum SessionError {
     /// The line was cut.
     #[error(transparent)]
-    Line(#[from] LineError),
+    Line(#[from] StreamError),
     /// A record does not open: somebody changed it, or dropped, repeated or moved one.
     #[error(transparent)]
     Tampered(#[from] OpenError),

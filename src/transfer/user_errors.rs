@@ -3,7 +3,7 @@
 use crate::transfer::session::SessionError;
 use crate::{
     error::{Error, Kind},
-    net::{LineError, Lost},
+    net::{ConnectionLost, StreamError},
     text::visible,
     wire::{
         WireError,
@@ -75,11 +75,11 @@ pub(crate) fn silent() -> Error {
 }
 
 /// A cut before the sender has proved anything: mostly a sender that is gone.
-pub(crate) fn early_cut(e: LineError) -> Error {
+pub(crate) fn early_cut(e: StreamError) -> Error {
     match e {
-        LineError::Ended(PEER_LOST | LEFT) => gone().passing(),
-        LineError::Ended(ENDED) => gone(),
-        LineError::Wire(_) | LineError::Short => wrong_code(),
+        StreamError::Ended(PEER_LOST | LEFT) => gone().passing(),
+        StreamError::Ended(ENDED) => gone(),
+        StreamError::Wire(_) | StreamError::Short => wrong_code(),
         e => cut(&e),
     }
 }
@@ -89,18 +89,20 @@ fn gone() -> Error {
 }
 
 /// A cut, told as what it means.
-pub(crate) fn cut(e: &LineError) -> Error {
+pub(crate) fn cut(e: &StreamError) -> Error {
     let what = match e {
-        LineError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
-        LineError::Ended(LEFT) => "the other side has left the relay",
-        LineError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
-        LineError::Ended(OVERRUN) | LineError::TooFarAhead => "more was sent than the relay or the receiver can hold",
-        LineError::Ended(ENDED) => return gone(),
-        LineError::Ended(_) | LineError::Short => "the transfer was cut",
-        LineError::Lost(Lost::TimedOut) => "the line to the relay is dead",
-        LineError::Lost(Lost::Closed(_)) => "the relay ended the connection",
-        LineError::Lost(_) => "the connection to the relay failed",
-        LineError::Wire(_) => "what came over the line makes no sense",
+        StreamError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
+        StreamError::Ended(LEFT) => "the other side has left the relay",
+        StreamError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
+        StreamError::Ended(OVERRUN) | StreamError::TooFarAhead => {
+            "more was sent than the relay or the receiver can hold"
+        }
+        StreamError::Ended(ENDED) => return gone(),
+        StreamError::Ended(_) | StreamError::Short => "the transfer was cut",
+        StreamError::Lost(ConnectionLost::TimedOut) => "the line to the relay is dead",
+        StreamError::Lost(ConnectionLost::Closed(_)) => "the relay ended the connection",
+        StreamError::Lost(_) => "the connection to the relay failed",
+        StreamError::Wire(_) => "what came over the line makes no sense",
     };
     Error::new(Kind::Network, what).hint("check the network and start again").passing()
 }

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::{phrase::duration, render::via};
 use crate::{
-    event::{Download, Event},
+    event::{DownloadStatus, Event},
     text::{self, visible},
 };
 
@@ -99,7 +99,7 @@ impl Bars {
         self.hide();
     }
 
-    fn progress(&mut self, download: &Download) {
+    fn progress(&mut self, download: &DownloadStatus) {
         if let Some(Some(bar)) = self.downloads.get(&download.download) {
             return advance(bar, download.bytes, download.total);
         }
@@ -301,9 +301,9 @@ mod tests {
         (Bars::on(ProgressDrawTarget::term_like(Box::new(screen.clone()))), screen)
     }
 
-    fn download(number: u64, bytes: u64) -> Download {
+    fn download(number: u64, bytes: u64) -> DownloadStatus {
         let peer = format!("receiver {number}");
-        Download { download: number, peer, path: Route::Relay, bytes, total: Some(999_900_000) }
+        DownloadStatus { download: number, peer, path: Route::Relay, bytes, total: Some(999_900_000) }
     }
 
     /// What is drawn when everything is drawn anew.
@@ -343,7 +343,7 @@ mod tests {
     fn a_bar_fits_80_columns_whatever_the_label() {
         let (mut bars, screen) = bars();
         let peer = "漢字漢字漢字漢字漢字\x1b[2J".to_owned();
-        bars.update(&Event::DownloadStarted(Download { peer, ..download(1, 999_800_000) }));
+        bars.update(&Event::DownloadStarted(DownloadStatus { peer, ..download(1, 999_800_000) }));
         bars.draw();
         let lines = drawn(&bars, &screen);
         assert_eq!(lines.len(), 1);

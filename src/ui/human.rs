@@ -7,7 +7,7 @@ use console::{Term, is_dumb};
 use super::{
     Options,
     bars::Bars,
-    render::{Lines, Look, Renderer, Stream},
+    render::{Appearance, Lines, Renderer, Stream},
 };
 use crate::event::Event;
 
@@ -50,13 +50,13 @@ impl Human {
     }
 }
 
-fn look(options: Options) -> Look {
+fn look(options: Options) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let colors =
         |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
     // Columns come from whichever stream is a terminal; 80 is what everything fits.
     let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
-    Look {
+    Appearance {
         out_terminal,
         err_terminal,
         color_out: colors(Term::stdout(), out_terminal),

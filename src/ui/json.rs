@@ -48,15 +48,15 @@ mod tests {
     use crate::{
         code::{Code, Link, Pin},
         error::{Error, Kind},
-        event::{Download, Finished, ListedEntry, Offer, Route, Sharing, StopReason},
+        event::{DownloadStatus, Finished, ListedEntry, OfferSummary, Route, Sharing, StopReason},
     };
 
     fn text(event: &Event) -> String {
         String::from_utf8(line(event).unwrap()).unwrap()
     }
 
-    fn download() -> Download {
-        Download { download: 3, peer: "receiver 3".into(), path: Route::Relay, bytes: 5, total: Some(10) }
+    fn download() -> DownloadStatus {
+        DownloadStatus { download: 3, peer: "receiver 3".into(), path: Route::Relay, bytes: 5, total: Some(10) }
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         let saved = vec!["/tmp/a".to_owned()];
         for (event, expected) in [
             (
-                Event::Offer(Offer {
+                Event::Offer(OfferSummary {
                     schema: 1,
                     share: "00ff".into(),
                     name: "x".into(),

@@ -3,7 +3,7 @@
 use super::phrase::{INDENT, visible_whole};
 use crate::{
     code::Revealed,
-    event::{Kept, ListedEntry, Part},
+    event::{InterruptedDownload, InterruptedShare, ListedEntry},
     text,
 };
 
@@ -27,7 +27,7 @@ fn row(entry: &ListedEntry) -> String {
 }
 
 /// A share that is kept: its code and name, until when, and what it shares.
-pub(super) fn kept(share: &Kept) -> String {
+pub(super) fn kept(share: &InterruptedShare) -> String {
     let code = share.code.as_ref().map_or("-", Revealed::as_str);
     let until = i64::try_from(share.expires).ok().and_then(minute);
     let state = match until {
@@ -42,7 +42,7 @@ pub(super) fn kept(share: &Kept) -> String {
 }
 
 /// What a download has left: where, how much, and since when nobody goes on with it.
-pub(super) fn part(part: &Part) -> String {
+pub(super) fn part(part: &InterruptedDownload) -> String {
     let last = part.modified.and_then(|at| i64::try_from(at).ok()).and_then(minute);
     let state = match last {
         _ if part.running => "being written now".to_owned(),

@@ -1,4 +1,4 @@
-//! Events as text for people. Pure: the same events and the same [`Look`] give the same lines.
+//! Events as text for people. Pure: the same events and the same [`Appearance`] give the same lines.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{
     share,
 };
 use crate::{
-    event::{Download, Event, Finished, Offer, Route, StopReason},
+    event::{DownloadStatus, Event, Finished, OfferSummary, Route, StopReason},
     text::{self, visible},
 };
 
@@ -47,7 +47,7 @@ impl Lines {
 
 /// What decides how events look.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct Appearance {
     /// Standard output is a terminal.
     pub(super) out_terminal: bool,
     /// Standard error is a terminal.
@@ -70,13 +70,13 @@ pub(super) struct Look {
 /// transferred.
 #[derive(Debug)]
 pub(super) struct Renderer {
-    look: Look,
+    look: Appearance,
     resumed: u64,
     begun: HashMap<u64, u64>,
 }
 
 impl Renderer {
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: Appearance) -> Self {
         Self { look, resumed: 0, begun: HashMap::new() }
     }
 
@@ -157,7 +157,7 @@ impl Renderer {
         }
     }
 
-    fn failed(&self, download: &Download, error: &str) -> String {
+    fn failed(&self, download: &DownloadStatus, error: &str) -> String {
         let of = download.total.map(|total| format!(" of {}", text::bytes(total))).unwrap_or_default();
         let word = paint("failed", Style::new().yellow(), self.look.color_err);
         format!("{}: {word} after {}{of}: {}\n", label(download), text::bytes(download.bytes), message(error))
@@ -211,7 +211,7 @@ fn saved_text(saved: &[String], files: u64, took: &str) -> String {
 }
 
 /// The summary of an offer: a line or two or three.
-fn offered(offer: &Offer) -> String {
+fn offered(offer: &OfferSummary) -> String {
     let mut text = format!("{}: {}\n", visible(&offer.name), files_and_bytes(offer.files, offer.bytes));
     match (offer.hidden, offer.executables) {
         (0, 0) => {}
@@ -235,7 +235,7 @@ fn offered(offer: &Offer) -> String {
 }
 
 /// What to ask about an offer; `whole` where its summary was not shown before.
-pub(super) fn question(offer: &Offer, whole: bool) -> String {
+pub(super) fn question(offer: &OfferSummary, whole: bool) -> String {
     if whole { format!("{}Download?", offered(offer)) } else { "Download?".to_owned() }
 }
 
@@ -243,7 +243,7 @@ fn hint_line(hint: Option<&str>) -> String {
     hint.map(|hint| format!("hint: {}\n", message(hint))).unwrap_or_default()
 }
 
-fn label(download: &Download) -> String {
+fn label(download: &DownloadStatus) -> String {
     visible(&download.peer)
 }
 
@@ -277,7 +277,7 @@ impl Lines {
 }
 
 #[cfg(test)]
-impl Look {
+impl Appearance {
     /// Everything on a terminal of 80 columns without colors.
     pub(super) fn terminal() -> Self {
         Self {
@@ -301,16 +301,16 @@ mod tests {
     const HOSTILE: &str = "evil\x1b[2J\u{202e}\r\n";
     const HARMLESS: &str = "evil\\u{1b}[2J\\u{202e}\\u{d}\\u{a}";
 
-    fn shown(look: Look, event: &Event) -> String {
+    fn shown(look: Appearance, event: &Event) -> String {
         Renderer::new(look).lines(event).all()
     }
 
-    fn download(peer: &str, bytes: u64) -> Download {
-        Download { download: 3, peer: peer.into(), path: Route::Relay, bytes, total: Some(2_000) }
+    fn download(peer: &str, bytes: u64) -> DownloadStatus {
+        DownloadStatus { download: 3, peer: peer.into(), path: Route::Relay, bytes, total: Some(2_000) }
     }
 
-    fn offer(hidden: u64, executables: u64) -> Offer {
-        Offer {
+    fn offer(hidden: u64, executables: u64) -> OfferSummary {
+        OfferSummary {
             schema: 1,
             share: "00ff".into(),
             name: "holiday".into(),
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_download_is_a_line_at_its_end() {
-        let mut renderer = Renderer::new(Look::terminal());
+        let mut renderer = Renderer::new(Appearance::terminal());
         assert!(renderer.lines(&Event::DownloadStarted(download("receiver 3", 1_000))).is_empty());
         assert!(renderer.lines(&Event::DownloadProgress(download("receiver 3", 1_500))).is_empty());
         let done = Event::DownloadFinished { download: download("receiver 3", 2_000), seconds: 2.0 };
@@ -338,7 +338,7 @@ mod tests {
             "receiver 3: done, 2.0 kB in 2.0 s (500 B/s) via relay\n",
             "what was there before does not count for the rate"
         );
-        let look = Look { bars: false, ..Look::terminal() };
+        let look = Appearance { bars: false, ..Appearance::terminal() };
         let started = Event::DownloadStarted(download("receiver 3", 0));
         assert_eq!(shown(look, &started), "receiver 3: downloading via relay\n");
     }
@@ -351,22 +351,22 @@ mod tests {
             kind: Kind::Network,
         };
         let line = "receiver 3: failed after 1.5 kB of 2.0 kB: the receiver is gone\n";
-        assert_eq!(shown(Look::terminal(), &failed), line);
+        assert_eq!(shown(Appearance::terminal(), &failed), line);
         for (guesses_left, part) in [(0, "; no guesses left"), (1, "; 1 guess left"), (4, "; 4 guesses left")] {
             let event = Event::WrongCode { download: 4, peer: "receiver 4".into(), guesses_left };
-            let line = shown(Look::terminal(), &event);
+            let line = shown(Appearance::terminal(), &event);
             assert!(line.starts_with("warning: receiver 4 came with a wrong code") && line.contains(part), "{line}");
         }
     }
 
     #[test]
     fn an_offer_counts_what_needs_a_look() {
-        let text = |offer| shown(Look::terminal(), &Event::Offer(offer));
+        let text = |offer| shown(Appearance::terminal(), &Event::Offer(offer));
         assert_eq!(text(offer(0, 0)), "holiday: 214 files, 1.3 GB\n");
         assert_eq!(text(offer(1, 0)), "holiday: 214 files, 1.3 GB\nincluding 1 hidden file\n");
         assert_eq!(text(offer(0, 2)), "holiday: 214 files, 1.3 GB\nincluding 2 executable files\n");
         assert_eq!(text(offer(3, 2)), "holiday: 214 files, 1.3 GB\nincluding 3 hidden and 2 executable files\n");
-        let resumed = Offer { resumed_bytes: 5_000, ..offer(0, 0) };
+        let resumed = OfferSummary { resumed_bytes: 5_000, ..offer(0, 0) };
         assert!(text(resumed).ends_with("\nresuming at 0 %: 5.0 kB of it are here already\n"));
     }
 
@@ -378,14 +378,14 @@ mod tests {
 
     #[test]
     fn what_was_saved_is_a_sentence_or_a_list_of_paths() {
-        let look = Look::terminal();
+        let look = Appearance::terminal();
         let (one, two) = (finished(&["holiday"]), finished(&["a", "b"]));
         assert_eq!(shown(look.clone(), &one), "Saved holiday (214 files, 1.3 GB in 12.1 s, 107.4 MB/s)\n");
         assert_eq!(shown(look.clone(), &two), "Saved 214 files, 1.3 GB in 12.1 s, 107.4 MB/s:\n  a\n  b\n");
-        let piped = Renderer::new(Look { out_terminal: false, ..look.clone() }).lines(&two);
+        let piped = Renderer::new(Appearance { out_terminal: false, ..look.clone() }).lines(&two);
         assert_eq!(piped.of(Stream::Out), "a\nb\n");
         assert_eq!(piped.of(Stream::Err), "Saved 214 files: 1.3 GB in 12.1 s, 107.4 MB/s\n");
-        assert_eq!(shown(Look { quiet: true, ..look.clone() }, &two), "a\nb\n");
+        assert_eq!(shown(Appearance { quiet: true, ..look.clone() }, &two), "a\nb\n");
         let content = Renderer::new(look).lines(&finished(&["-"]));
         assert_eq!(content.of(Stream::Out), "", "the content went there");
     }
@@ -393,16 +393,16 @@ mod tests {
     #[test]
     fn errors_and_warnings_have_their_hint_below() {
         let error = Event::from(&Error::new(Kind::Disk, "no space").hint("make some"));
-        assert_eq!(shown(Look::terminal(), &error), "error: no space\nhint: make some\n");
+        assert_eq!(shown(Appearance::terminal(), &error), "error: no space\nhint: make some\n");
         let warning = Event::Warning { kind: "k", message: "two\nlines".into(), hint: None };
-        assert_eq!(shown(Look::terminal(), &warning), "warning: two\nlines\n");
-        let colored = shown(Look { color_err: true, ..Look::terminal() }, &error);
+        assert_eq!(shown(Appearance::terminal(), &warning), "warning: two\nlines\n");
+        let colored = shown(Appearance { color_err: true, ..Appearance::terminal() }, &error);
         assert!(colored.starts_with("\x1b[31m\x1b[1merror:\x1b[0m no space"), "{colored:?}");
     }
 
     #[test]
     fn quiet_leaves_results_and_errors() {
-        let quiet = || Look { quiet: true, bars: false, ..Look::terminal() };
+        let quiet = || Appearance { quiet: true, bars: false, ..Appearance::terminal() };
         let warning = Event::Warning { kind: "k", message: "m".into(), hint: None };
         let stopped = Event::Stopped { reason: StopReason::Once };
         for event in [warning, stopped, Event::Offer(offer(1, 1)), Event::DownloadStarted(download("r", 0))] {
@@ -416,14 +416,14 @@ mod tests {
     fn nothing_from_the_other_side_reaches_the_terminal_as_it_is() {
         let name = || HOSTILE.to_owned();
         let events = [
-            Event::Offer(Offer { name: name(), ..offer(0, 0) }),
+            Event::Offer(OfferSummary { name: name(), ..offer(0, 0) }),
             Event::DownloadFinished { download: download(HOSTILE, 1), seconds: 1.0 },
             Event::WrongCode { download: 1, peer: name(), guesses_left: 1 },
             finished(&[HOSTILE]),
             finished(&[HOSTILE, "b"]),
         ];
         for event in events {
-            let text = shown(Look::terminal(), &event);
+            let text = shown(Appearance::terminal(), &event);
             assert!(text.contains(HARMLESS), "{text:?}");
             assert!(!text.contains(['\x1b', '\r', '\u{202e}']), "{text:?}");
         }
@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn every_reason_to_stop_has_words() {
         for reason in [StopReason::Once, StopReason::MaxDownloads, StopReason::Expired, StopReason::Interrupted] {
-            assert!(shown(Look::terminal(), &Event::Stopped { reason }).ends_with(".\n"));
+            assert!(shown(Appearance::terminal(), &Event::Stopped { reason }).ends_with(".\n"));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     listing::minute,
     phrase::{INDENT, files_and_bytes, paint},
     qr,
-    render::{Lines, Look},
+    render::{Appearance, Lines},
 };
 use crate::{code::Pin, event::Sharing, text::visible};
 
@@ -14,7 +14,7 @@ use crate::{code::Pin, event::Sharing, text::visible};
 ///
 /// A script gets the code and the link, one a line. The code is on standard error only where that is a terminal: it
 /// must not end up in a log by the way.
-pub(super) fn sharing(share: &Sharing, look: &Look) -> Lines {
+pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{}\n{}\n", share.code, share.link);
     if look.quiet {
@@ -46,7 +46,7 @@ fn summary(share: &Sharing) -> String {
     text
 }
 
-fn instructions(share: &Sharing, look: &Look, color: bool) -> String {
+fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     let (code, link) = (&share.code, &share.link);
     let shown = paint(code.as_str(), Style::new().bold().green(), color);
     let (first, second, after) = if share.embedded {
@@ -66,7 +66,7 @@ fn instructions(share: &Sharing, look: &Look, color: bool) -> String {
 }
 
 /// Where a relay listens and how it is used. A script gets `ADDR#PIN`.
-pub(super) fn relay_listening(addr: &str, pin: &Pin, look: &Look) -> Lines {
+pub(super) fn relay_listening(addr: &str, pin: &Pin, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{addr}#{pin}\n");
     if look.quiet {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn at_a_terminal_the_commands_are_ready_to_paste() {
-        let look = Look::terminal();
+        let look = Appearance::terminal();
         let text = sharing(&share(false), &look).all();
         assert_eq!(
             text,
@@ -138,38 +138,38 @@ mod tests {
     #[test]
     fn a_script_gets_code_and_link_and_a_log_gets_neither() {
         let plain = format!("XKY9-7HQ2ME\n{LINK}\n");
-        let piped = Look { out_terminal: false, err_terminal: false, ..Look::terminal() };
+        let piped = Appearance { out_terminal: false, err_terminal: false, ..Appearance::terminal() };
         let lines = sharing(&share(true), &piped);
         assert_eq!(lines.of(Stream::Out), plain);
         assert!(!lines.of(Stream::Err).contains("7HQ2M"));
         assert!(lines.of(Stream::Err).contains("Sharing"));
 
-        let half = Look { err_terminal: true, ..piped };
+        let half = Appearance { err_terminal: true, ..piped };
         let lines = sharing(&share(true), &half);
         assert_eq!(lines.of(Stream::Out), plain);
         assert!(lines.of(Stream::Err).contains("qshare recv XKY9-7HQ2ME"));
 
-        let lines = sharing(&share(true), &Look { quiet: true, ..Look::terminal() });
+        let lines = sharing(&share(true), &Appearance { quiet: true, ..Appearance::terminal() });
         assert_eq!((lines.of(Stream::Out), lines.of(Stream::Err)), (plain, String::new()));
     }
 
     #[test]
     fn the_qr_code_is_drawn_on_request_at_a_terminal() {
-        let look = Look { qr: true, ..Look::terminal() };
+        let look = Appearance { qr: true, ..Appearance::terminal() };
         assert!(sharing(&share(true), &look).of(Stream::Out).contains("████"));
-        assert!(sharing(&share(true), &Look { quiet: true, ..look.clone() }).of(Stream::Out).contains("████"));
-        let piped = Look { out_terminal: false, err_terminal: false, ..look };
+        assert!(sharing(&share(true), &Appearance { quiet: true, ..look.clone() }).of(Stream::Out).contains("████"));
+        let piped = Appearance { out_terminal: false, err_terminal: false, ..look };
         assert!(!sharing(&share(true), &piped).all().contains('█'));
     }
 
     #[test]
     fn a_relay_says_how_it_is_used() {
         let pin = Pin::new([0; 32]);
-        let text = relay_listening("[::]:4433", &pin, &Look::terminal()).of(Stream::Out);
+        let text = relay_listening("[::]:4433", &pin, &Appearance::terminal()).of(Stream::Out);
         assert!(text.starts_with("The relay listens on [::]:4433 (UDP).\nIts pin: AAA"), "{text}");
         assert!(text.contains(&format!("\n  qshare send --relay HOST:4433#{pin} PATH\n")), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        let quiet = relay_listening("[::]:4433", &pin, &Look { quiet: true, ..Look::terminal() });
+        let quiet = relay_listening("[::]:4433", &pin, &Appearance { quiet: true, ..Appearance::terminal() });
         assert_eq!(quiet.all(), format!("[::]:4433#{pin}\n"));
     }
 }

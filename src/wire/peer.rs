@@ -3,12 +3,12 @@
 //! | flight | from | in the clear | sealed |
 //! |---|---|---|---|
 //! | 1 | receiver | [`Hello`] | |
-//! | 2 | sender | [`Reply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
+//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
 //! | 3 | receiver | [`Confirm`] | |
-//! | 4 | receiver | | [`Checking`] while it looks at what is there, [`Have`] for each file that is there in part, [`Request`] |
+//! | 4 | receiver | | [`HashingStaged`] while it looks at what is there, [`StagedGroups`] for each file that is there in part, [`FileRequest`] |
 //! | 5 | receiver | | [`Done`] |
 //!
-//! Instead of flight 1 a receiver may say [`Attach`], and the sender [`Attached`]: then an older session goes on.
+//! Instead of flight 1 a receiver may say [`AttachRequest`], and the sender [`AttachReply`]: then an older session goes on.
 //!
 //! The rest of a long manifest follows flight 3, and [`FileStart`], data and [`FileEnd`] follow flight 4. [`Credit`]
 //! goes from receiver to sender all along, [`Ack`] the other way. The last record of the sender is its [`DoneAck`], or a [`Failure`]. Instead
@@ -39,7 +39,7 @@ pub const SUITES: [u16; 2] = [SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1
 pub const AES_IS_SLOW: u64 = 1;
 
 /// The bit of a receiver's `capabilities` that says that it comes back after a cut: its session is kept for that long.
-pub const RETURNS: u64 = 2;
+pub const CAN_REATTACH: u64 = 2;
 
 /// The longest body of a message in the clear.
 pub const MAX_CLEAR_BODY: u32 = 4096;
@@ -56,7 +56,7 @@ pub const LAST_RECORD_SLACK: u64 = 4096;
 /// The longest text for people in a message.
 pub const MAX_TEXT: usize = 1000;
 
-/// The most groups in one [`Have`].
+/// The most groups in one [`StagedGroups`].
 pub const MAX_GROUPS: usize = 1024;
 
 /// The type of a frame that holds bytes of the file that was started last.
@@ -72,14 +72,14 @@ pub struct Hello {
     pub version: u16,
     /// All suites that the receiver has, the best first.
     pub suites: Vec<u16>,
-    /// [`AES_IS_SLOW`], [`RETURNS`], and bits for what may come; unknown ones are ignored.
+    /// [`AES_IS_SLOW`], [`CAN_REATTACH`], and bits for what may come; unknown ones are ignored.
     pub capabilities: u64,
     /// Makes every session another one.
     pub random: [u8; 16],
     /// What the password is.
-    pub mode: Mode,
+    pub mode: HelloMode,
     /// The messages of the key exchange, each for one suite.
-    pub exchanges: Vec<ExchangeMessage>,
+    pub exchanges: Vec<PakeMessage>,
 }
 
 impl Message for Hello {
@@ -88,16 +88,16 @@ impl Message for Hello {
 
 /// What the password of a key exchange is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mode {
+pub enum HelloMode {
     /// The secret half of a code.
     Code,
-    /// What the sender gave to this receiver: see [`Welcome`].
+    /// What the sender gave to this receiver: see [`ResumptionGrant`].
     Resume([u8; 16]),
 }
 
 /// A message of the key exchange of one suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExchangeMessage {
+pub struct PakeMessage {
     /// The suite.
     pub suite: u16,
     /// The suite's message.
@@ -106,7 +106,7 @@ pub struct ExchangeMessage {
 
 /// Flight 2: the sender's choice and its message of the key exchange. A [`Confirm`] follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
+pub struct HelloReply {
     /// [`VERSION`].
     pub version: u16,
     /// All suites that the sender has, the best first: the receiver checks that the choice was the best.
@@ -116,10 +116,10 @@ pub struct Reply {
     /// Makes every session another one.
     pub random: [u8; 16],
     /// The message of the suite in use.
-    pub exchange: ExchangeMessage,
+    pub exchange: PakeMessage,
 }
 
-impl Message for Reply {
+impl Message for HelloReply {
     const TYPE: u8 = 0x32;
 }
 
@@ -136,7 +136,7 @@ impl Message for Confirm {
 
 /// Instead of flight 1: a session that was proved goes on over this stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attach {
+pub struct AttachRequest {
     /// Which session.
     pub id: [u8; 16],
     /// Higher each time: nobody can play an old one again.
@@ -147,20 +147,20 @@ pub struct Attach {
     pub tag: [u8; 32],
 }
 
-impl Message for Attach {
+impl Message for AttachRequest {
     const TYPE: u8 = 0x35;
 }
 
-/// The answer to [`Attach`]: sealed bytes follow in both directions.
+/// The answer to [`AttachRequest`]: sealed bytes follow in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attached {
+pub struct AttachReply {
     /// The offset in the receiver's sealed bytes up to which all of them have arrived.
     pub received: u64,
     /// Proves that it is the sender of this session who says so, and what it answers.
     pub tag: [u8; 32],
 }
 
-impl Message for Attached {
+impl Message for AttachReply {
     const TYPE: u8 = 0x36;
 }
 
@@ -214,19 +214,19 @@ impl Message for ManifestPart {
 
 /// Flight 4: the receiver wants the files in these ranges of entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct FileRequest {
     /// Half-open ranges of entry numbers, in order, not touching.
     pub wanted: Vec<(u32, u32)>,
 }
 
-impl Message for Request {
+impl Message for FileRequest {
     const TYPE: u8 = 0x43;
 }
 
 /// Before flight 4: what the receiver has of a file, or the next part of that where it has a lot. The sender goes on at
 /// the first group that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Have {
+pub struct StagedGroups {
     /// The number of the entry.
     pub entry: u32,
     /// BLAKE3 chaining values of groups of 16 MiB, from the first on; that of a shorter one only where it is the last of
@@ -234,15 +234,15 @@ pub struct Have {
     pub groups: Vec<[u8; 32]>,
 }
 
-impl Message for Have {
+impl Message for StagedGroups {
     const TYPE: u8 = 0x4b;
 }
 
 /// Before flight 4, now and then: the receiver has accepted, and looks at what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checking {}
+pub struct HashingStaged {}
 
-impl Message for Checking {
+impl Message for HashingStaged {
     const TYPE: u8 = 0x4e;
 }
 
@@ -296,18 +296,18 @@ impl Message for Ack {
 
 /// What the receiver proves itself with when it comes back as another process, or to another process.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
+pub struct ResumptionGrant {
     /// What it is called by.
     pub id: [u8; 16],
     /// The password of the key exchange.
     pub key: [u8; 32],
 }
 
-impl Message for Welcome {
+impl Message for ResumptionGrant {
     const TYPE: u8 = 0x4d;
 }
 
-impl fmt::Debug for Welcome {
+impl fmt::Debug for ResumptionGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Welcome(…)")
     }
@@ -395,22 +395,22 @@ mod tests {
 
     #[test]
     fn the_bytes_of_the_flights_are_fixed() {
-        let exchange = |suite| ExchangeMessage { suite, message: vec![0x41, 2] };
+        let exchange = |suite| PakeMessage { suite, message: vec![0x41, 2] };
         let hello = |capabilities| Hello {
             version: VERSION,
             suites: SUITES.to_vec(),
             capabilities,
             random: [3; 16],
-            mode: Mode::Code,
+            mode: HelloMode::Code,
             exchanges: SUITES.map(exchange).to_vec(),
         };
         check(&hello(0), "310000001f01020102000303030303030303030303030303030300020102410202024102");
-        let resuming = Hello { mode: Mode::Resume([7; 16]), exchanges: Vec::new(), ..hello(RETURNS) };
+        let resuming = Hello { mode: HelloMode::Resume([7; 16]), exchanges: Vec::new(), ..hello(CAN_REATTACH) };
         check(&resuming, &format!("31000000270102010202{}01{}00", "03".repeat(16), "07".repeat(16)));
         check(&hello(AES_IS_SLOW), "310000001f01020102010303030303030303030303030303030300020102410202024102");
         let reply = |suite, capabilities| {
             let (suites, exchange) = (SUITES.to_vec(), exchange(suite));
-            Reply { version: VERSION, suites, capabilities, random: [4; 16], exchange }
+            HelloReply { version: VERSION, suites, capabilities, random: [4; 16], exchange }
         };
         check(&reply(SUITE_SPAKE2_AES256GCM, 0), "320000001901020102000404040404040404040404040404040401024102");
         check(
@@ -420,10 +420,10 @@ mod tests {
         check(&Confirm { tag: [6; 32] }, "33000000200606060606060606060606060606060606060606060606060606060606060606");
         check(&Alert { reason: AlertReason::Guesses, retry_after: 600 }, "340000000302d804");
         check(
-            &Attach { id: [1; 16], number: 2, received: 300, tag: [6; 32] },
+            &AttachRequest { id: [1; 16], number: 2, received: 300, tag: [6; 32] },
             &format!("3500000033{}02ac02{}", "01".repeat(16), "06".repeat(32)),
         );
-        check(&Attached { received: 300, tag: [6; 32] }, &format!("3600000022ac02{}", "06".repeat(32)));
+        check(&AttachReply { received: 300, tag: [6; 32] }, &format!("3600000022ac02{}", "06".repeat(32)));
     }
 
     #[test]
@@ -448,15 +448,18 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_download_are_fixed() {
-        check(&Have { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
-        check(&Request { wanted: vec![(0, 3)] }, "4300000003010003");
+        check(&StagedGroups { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
+        check(&FileRequest { wanted: vec![(0, 3)] }, "4300000003010003");
         check(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
         check(&FileEnd { hash: [9; 32] }, "45000000200909090909090909090909090909090909090909090909090909090909090909");
         check(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
         check(&Done { outcome: Outcome::Disk, message: "full".into() }, "4700000006030466756c6c");
         check(&DoneAck {}, "4900000000");
         check(&Ack { received: 300 }, "4c00000002ac02");
-        check(&Welcome { id: [1; 16], key: [2; 32] }, &format!("4d00000030{}{}", "01".repeat(16), "02".repeat(32)));
+        check(
+            &ResumptionGrant { id: [1; 16], key: [2; 32] },
+            &format!("4d00000030{}{}", "01".repeat(16), "02".repeat(32)),
+        );
         check(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");
     }
 }

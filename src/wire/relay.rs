@@ -1,8 +1,8 @@
 //! What a client and a relay say to each other.
 //!
-//! A client opens a stream and says either [`Register`] (a sender; the stream then stays open for as long as it shares)
-//! or [`Connect`] (a receiver; behind the reply the stream is a bridge to the sender). For each receiver the relay opens
-//! a stream on the sender's connection and says [`Incoming`]; from then on it forwards bytes, and a finish, reset or
+//! A client opens a stream and says either [`RegisterRequest`] (a sender; the stream then stays open for as long as it shares)
+//! or [`ConnectRequest`] (a receiver; behind the reply the stream is a bridge to the sender). For each receiver the relay opens
+//! a stream on the sender's connection and says [`IncomingDownload`]; from then on it forwards bytes, and a finish, reset or
 //! stop of one side becomes the same of the other. Nothing here can hold a secret.
 
 use serde::{Deserialize, Serialize};
@@ -36,35 +36,35 @@ pub mod code {
 
 /// A sender asks for a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Register {
+pub struct RegisterRequest {
     /// An access token, where the relay asks for one.
     pub token: Option<Vec<u8>>,
     /// A ticket of an earlier registration, to take that slot back.
     pub ticket: Option<Vec<u8>>,
 }
 
-impl Message for Register {
+impl Message for RegisterRequest {
     const TYPE: u8 = 0x01;
 }
 
 /// A receiver asks for the sender behind a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connect {
+pub struct ConnectRequest {
     /// The routing half of the code.
     pub slot: Slot,
     /// An access token, where the relay asks for one.
     pub token: Option<Vec<u8>>,
-    /// That of an earlier [`Connected`], from who comes back after a cut.
+    /// That of an earlier [`ConnectReply`], from who comes back after a cut.
     pub pass: Option<Vec<u8>>,
 }
 
-impl Message for Connect {
+impl Message for ConnectRequest {
     const TYPE: u8 = 0x02;
 }
 
-/// The relay's answer to [`Register`].
+/// The relay's answer to [`RegisterRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registered {
+pub struct RegisterReply {
     /// The slot, good for as long as the stream is open.
     pub slot: Slot,
     /// What takes the slot back after a lost connection; empty where the relay gives none.
@@ -73,20 +73,20 @@ pub struct Registered {
     pub limits: Limits,
 }
 
-impl Message for Registered {
+impl Message for RegisterReply {
     const TYPE: u8 = 0x11;
 }
 
-/// The relay's answer to [`Connect`]; the bridge begins behind it.
+/// The relay's answer to [`ConnectRequest`]; the bridge begins behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connected {
+pub struct ConnectReply {
     /// What the relay allows.
     pub limits: Limits,
     /// Shows the relay after a cut that this receiver was with this sender before.
     pub pass: Vec<u8>,
 }
 
-impl Message for Connected {
+impl Message for ConnectReply {
     const TYPE: u8 = 0x12;
 }
 
@@ -127,9 +127,9 @@ pub enum Rejection {
 
 /// The relay tells a sender, on a stream that it opens, that a receiver is behind it; the bridge begins here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Incoming {}
+pub struct IncomingDownload {}
 
-impl Message for Incoming {
+impl Message for IncomingDownload {
     const TYPE: u8 = 0x21;
 }
 
@@ -142,15 +142,15 @@ mod tests {
     fn the_bytes_of_every_message_are_fixed() {
         let slot = Slot::try_from(*b"XKY9").unwrap();
         let limits = Limits { bridge_bytes: 1 << 24 };
-        check(&Register { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
-        check(&Connect { slot, token: None, pass: None }, "0200000006584b59390000");
+        check(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
+        check(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
         check(
-            &Registered { slot, ticket: vec![9], limits },
+            &RegisterReply { slot, ticket: vec![9], limits },
             "110000000a584b59390109808080 08".replace(' ', "").as_str(),
         );
-        check(&Connected { limits, pass: vec![7] }, "1200000006808080080107");
+        check(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
         check(&Rejected { reason: Rejection::Full, retry_after: 300 }, "130000000302ac02");
         check(&Rejected { reason: Rejection::Away, retry_after: 1 }, "13000000020401");
-        check(&Incoming {}, "2100000000");
+        check(&IncomingDownload {}, "2100000000");
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use qshare::{
     code::Slot,
-    wire::relay::{Connected, Limits, Registered, Rejection},
+    wire::relay::{ConnectReply, Limits, RegisterReply, Rejection},
 };
 
 use self::{
@@ -384,8 +384,8 @@ async fn two_senders_behind_one_slot_are_told_apart() {
 async fn whatever_a_relay_answers_a_receiver_ends() {
     let scene = Scene::new(13).await;
     let limits = Limits { bridge_bytes: 1 };
-    let registered = bytes_of(&Registered { slot: Slot::from_number(1), ticket: vec![], limits });
-    let connected = bytes_of(&Connected { limits, pass: Vec::new() });
+    let registered = bytes_of(&RegisterReply { slot: Slot::from_number(1), ticket: vec![], limits });
+    let connected = bytes_of(&ConnectReply { limits, pass: Vec::new() });
     for (what, exit, answer) in [
         ("another answer", 5, Answer::Raw(registered, Then::GoOn)),
         ("garbage", 5, Answer::Raw(noise(1, 500), Then::GoOn)),
@@ -423,7 +423,7 @@ async fn a_relay_that_never_answers_is_given_up_after_ten_seconds() {
 async fn whatever_a_relay_answers_a_sender_ends() {
     let (stage, evil) = (Stage::new(), Evil::start());
     let path = stage.file(NAME, b"x");
-    let connected = bytes_of(&Connected { limits: Limits { bridge_bytes: 1 }, pass: Vec::new() });
+    let connected = bytes_of(&ConnectReply { limits: Limits { bridge_bytes: 1 }, pass: Vec::new() });
     for (what, exit, answer) in [
         ("another answer", 5, Answer::Raw(connected, Then::GoOn)),
         ("garbage", 5, Answer::Raw(noise(1, 500), Then::GoOn)),

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use qshare::{
     code::Slot,
     error::Kind,
-    net::{LineError, Lost, RecvHalf, SendHalf, endpoint::Connected as Line},
-    relay::Config,
+    net::{ConnectionLost, RecvHalf, SendHalf, StreamError, endpoint::RelayConnection as Line},
+    relay::RelayConfig,
     transfer::Registration,
     wire::{
         Message,
-        relay::{Connect, Connected, Incoming, MAX_BODY, Register, Registered, Rejected, Rejection, code},
+        relay::{
+            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
+            Rejection, code,
+        },
     },
 };
 use serde::{Deserialize, Serialize};
@@ -43,10 +46,10 @@ async fn said(line: &Line, bytes: &[u8]) -> Stream {
 
 /// The two ends of a bridge: the receiver's, and the sender's.
 async fn bridge(receiver: &Line, sender: &Line, slot: Slot) -> (Stream, Stream) {
-    let mut near = said(receiver, &bytes_of(&Connect { slot, token: None, pass: None })).await;
+    let mut near = said(receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await;
     let mut far = within("the relay's stream", sender.connection.accept()).await.unwrap();
-    far.1.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
-    near.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<Connected>().unwrap();
+    far.1.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+    near.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     (near, far)
 }
 
@@ -62,7 +65,7 @@ async fn assert_alive(relay: &Relay) {
 }
 
 /// How a stream ends on which nothing sensible was said.
-async fn end_of((_send, mut recv): Stream) -> Result<Vec<u8>, LineError> {
+async fn end_of((_send, mut recv): Stream) -> Result<Vec<u8>, StreamError> {
     let mut all = Vec::new();
     while let Some(bytes) = within("the end of a stream", recv.read()).await? {
         all.extend_from_slice(&bytes);
@@ -80,32 +83,32 @@ impl<const TYPE: u8> Message for Unknown<TYPE> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_requests_end_their_stream_and_nothing_else() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let line = relay.connect().await;
     let slot = Slot::from_number(1);
-    let mut bad_slot = bytes_of(&Connect { slot, token: None, pass: None });
+    let mut bad_slot = bytes_of(&ConnectRequest { slot, token: None, pass: None });
     bad_slot[5..9].copy_from_slice(b"IL01");
-    let mut cut_short = bytes_of(&Register { token: Some(vec![1; 100]), ticket: None });
+    let mut cut_short = bytes_of(&RegisterRequest { token: Some(vec![1; 100]), ticket: None });
     cut_short.truncate(20);
     cut_short[4] = 15;
     for (what, bytes) in [
         ("a slot that is none", bad_slot),
         ("a body that ends too early", cut_short),
-        ("a register of nothing", vec![Register::TYPE, 0, 0, 0, 0]),
-        ("a connect of nothing", vec![Connect::TYPE, 0, 0, 0, 0]),
-        ("a length without end", vec![Register::TYPE, 0xff, 0xff, 0xff, 0xff]),
-        ("a byte too much", [&[Connect::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
+        ("a register of nothing", vec![RegisterRequest::TYPE, 0, 0, 0, 0]),
+        ("a connect of nothing", vec![ConnectRequest::TYPE, 0, 0, 0, 0]),
+        ("a length without end", vec![RegisterRequest::TYPE, 0xff, 0xff, 0xff, 0xff]),
+        ("a byte too much", [&[ConnectRequest::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
         ("an unknown type", bytes_of(&Unknown::<0x6f>(1))),
         ("an unknown type that others may skip", bytes_of(&Unknown::<0xef>(1))),
-        ("an answer", bytes_of(&Incoming {})),
+        ("an answer", bytes_of(&IncomingDownload {})),
         ("garbage", noise(5, 10_000)),
-        ("a token without end", bytes_of(&Register { token: Some(vec![7; 5_000]), ticket: None })),
+        ("a token without end", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {
         let ended = end_of(said(&line, &bytes).await).await;
-        assert!(matches!(ended, Err(LineError::Ended(_))), "{what}: {ended:?}");
+        assert!(matches!(ended, Err(StreamError::Ended(_))), "{what}: {ended:?}");
     }
     let (mut send, recv) = line.connection.open().await.unwrap();
-    send.write(Bytes::from_static(&[Register::TYPE, 0])).await.unwrap();
+    send.write(Bytes::from_static(&[RegisterRequest::TYPE, 0])).await.unwrap();
     send.finish();
     assert!(end_of((send, recv)).await.is_err(), "half a header and the end");
     // The same connection is still good.
@@ -117,27 +120,27 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
 /// that it came by is given back: a share that has expired lets its downloads finish.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let (line, busy) = (relay.connect().await, relay.connect().await);
-    let (mut send, mut recv) = said(&line, &bytes_of(&Register { token: None, ticket: None })).await;
+    let (mut send, mut recv) = said(&line, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
     let answer = recv.read_frame(MAX_BODY).await.unwrap();
-    let Registered { slot, .. } = answer.frame().decode().unwrap();
+    let RegisterReply { slot, .. } = answer.frame().decode().unwrap();
     let (mut near, mut far) = bridge(&busy, &line, slot).await;
     send.finish();
     assert_eq!(end_of((send, recv)).await, Ok(Vec::new()));
 
     let mut half = JoinSet::new();
-    for bytes in [&[Connect::TYPE][..], &[Register::TYPE, 0, 0, 0, 100, 1, 2, 3]] {
+    for bytes in [&[ConnectRequest::TYPE][..], &[RegisterRequest::TYPE, 0, 0, 0, 100, 1, 2, 3]] {
         half.spawn(end_of(said(&busy, bytes).await));
     }
     for _ in 0..2 {
         // Each of them is as patient as the relay. An idle sender would be gone after the second one.
         let idle = relay.connect().await;
         let lost = within("the end of an idle connection", idle.connection.closed()).await;
-        assert_eq!(lost, Lost::Closed(code::ENDED));
+        assert_eq!(lost, ConnectionLost::Closed(code::ENDED));
     }
     while let Some(ended) = half.join_next().await {
-        assert!(matches!(ended.unwrap(), Err(LineError::Ended(_))));
+        assert!(matches!(ended.unwrap(), Err(StreamError::Ended(_))));
     }
     near.0.write("still there".into()).await.unwrap();
     assert_eq!(within("the bridge", far.1.read()).await.unwrap().unwrap(), "still there");
@@ -145,7 +148,7 @@ async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_that_are_free_resting_or_never_used_answer_alike() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let (line, registration) = sender(&relay).await;
     let freed = registration.slot();
     let taken = |slot: u32| Slot::from_number(slot) == freed;
@@ -156,8 +159,8 @@ async fn slots_that_are_free_resting_or_never_used_answer_alike() {
     for slot in others.chain([freed]) {
         let mut answer = None;
         // The relay hears of the sender's end when it does.
-        while answer.as_ref().is_none_or(|a: &Vec<u8>| a[0] == Connected::TYPE) {
-            answer = end_of(said(&line, &bytes_of(&Connect { slot, token: None, pass: None })).await).await.ok();
+        while answer.as_ref().is_none_or(|a: &Vec<u8>| a[0] == ConnectReply::TYPE) {
+            answer = end_of(said(&line, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await).await.ok();
         }
         answers.push(answer.unwrap());
     }
@@ -167,13 +170,13 @@ async fn slots_that_are_free_resting_or_never_used_answer_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_is_good_for_as_long_as_its_stream() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let line = relay.connect().await;
     let receiver = relay.connect().await;
     for end in ["finish", "reset", "a word too much"] {
-        let (mut send, mut recv) = said(&line, &bytes_of(&Register { token: None, ticket: None })).await;
+        let (mut send, mut recv) = said(&line, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
         let answer = recv.read_frame(MAX_BODY).await.unwrap();
-        let Registered { slot, .. } = answer.frame().decode().unwrap();
+        let RegisterReply { slot, .. } = answer.frame().decode().unwrap();
         drop(bridge(&receiver, &line, slot).await);
         match end {
             "finish" => send.finish(),
@@ -183,7 +186,7 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
         let ended = end_of((send, recv)).await;
         assert_eq!(ended.is_ok(), end == "finish", "{end}: {ended:?}");
         let answer =
-            end_of(said(&receiver, &bytes_of(&Connect { slot, token: None, pass: None })).await).await.unwrap();
+            end_of(said(&receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await).await.unwrap();
         assert_eq!(answer, bytes_of(&Rejected { reason: Rejection::NotFound, retry_after: 0 }), "{end}");
     }
 }
@@ -191,7 +194,7 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
 /// One connection may hold several slots; they are different, and each leads to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_registration_disturbs_no_slot() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let (line, first) = sender(&relay).await;
     let second = Registration::ask(line.connection.clone(), None, None).await.unwrap();
     assert_ne!(first.slot(), second.slot());
@@ -207,7 +210,7 @@ async fn a_second_registration_disturbs_no_slot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_token_gets_no_slot() {
-    let relay = Relay::start(Config { register_token: Some(b"open sesame".to_vec()), ..Config::default() });
+    let relay = Relay::start(RelayConfig { register_token: Some(b"open sesame".to_vec()), ..RelayConfig::default() });
     let line = relay.connect().await;
     for token in [None, Some(&b""[..]), Some(b"open"), Some(b"open sesame "), Some(b"OPEN SESAME")] {
         let asked = Registration::ask(line.connection.clone(), token.map(<[u8]>::to_vec), None).await;
@@ -220,7 +223,7 @@ async fn who_has_no_token_gets_no_slot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_as_many_slots_as_the_relay_allows() {
-    let relay = Relay::start(Config { senders: 3, ..Config::default() });
+    let relay = Relay::start(RelayConfig { senders: 3, ..RelayConfig::default() });
     let mut taken = Vec::new();
     for _ in 0..3 {
         taken.push(sender(&relay).await);
@@ -241,11 +244,11 @@ async fn there_are_as_many_slots_as_the_relay_allows() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_has_sixteen_streams_and_no_more() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let line = relay.connect().await;
     let mut open = Vec::new();
     for _ in 0..16 {
-        open.push(said(&line, &[Connect::TYPE]).await);
+        open.push(said(&line, &[ConnectRequest::TYPE]).await);
     }
     let connection = line.connection.clone();
     let one_more = tokio::spawn(async move { connection.open().await.map(drop) });
@@ -257,7 +260,7 @@ async fn a_client_has_sixteen_streams_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_a_stream_ends_passes_one_to_one() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let (sender, registration) = sender(&relay).await;
     let receiver = relay.connect().await;
     for why in [0, 1, 77, 1 << 20, u32::MAX >> 2] {
@@ -267,9 +270,9 @@ async fn how_a_stream_ends_passes_one_to_one() {
             send.write("last words".into()).await.unwrap();
             assert_eq!(within("them", other.1.read()).await.unwrap().unwrap(), "last words");
             send.reset(why);
-            assert_eq!(within("a reset", other.1.read()).await, Err(LineError::Ended(why)));
+            assert_eq!(within("a reset", other.1.read()).await, Err(StreamError::Ended(why)));
             recv.stop(why);
-            assert_eq!(within("a stop", other.0.stopped()).await, LineError::Ended(why));
+            assert_eq!(within("a stop", other.0.stopped()).await, StreamError::Ended(why));
         }
     }
     let ((mut send, mut recv), mut far) = bridge(&receiver, &sender, registration.slot()).await;
@@ -285,18 +288,18 @@ async fn how_a_stream_ends_passes_one_to_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_connection_is_told_to_the_other_side() {
-    let relay = Relay::start(Config::default());
+    let relay = Relay::start(RelayConfig::default());
     let (sender, registration) = sender(&relay).await;
     let receiver = relay.connect().await;
     let (_near, mut far) = bridge(&receiver, &sender, registration.slot()).await;
     receiver.close().await;
     let told = within("the receiver's end", far.1.read()).await;
-    assert_eq!(told, Err(LineError::Ended(code::LEFT)));
+    assert_eq!(told, Err(StreamError::Ended(code::LEFT)));
     let receiver = relay.connect().await;
     let (mut near, _far) = bridge(&receiver, &sender, registration.slot()).await;
     sender.close().await;
     let told = within("the sender's end", near.1.read()).await;
-    assert_eq!(told, Err(LineError::Ended(code::LEFT)), "that its share has ended, a sender says on the stream");
+    assert_eq!(told, Err(StreamError::Ended(code::LEFT)), "that its share has ended, a sender says on the stream");
 }
 
 /// One receiver reads nothing, and its sender goes on until the relay has enough of it. Another one is served at full
@@ -306,7 +309,7 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
     const PIECE: usize = 256 * 1024;
     const BRIDGE: usize = 1024 * 1024;
     const HEALTHY: usize = 64 * 1024 * 1024;
-    let relay = Relay::start(Config { bridge_bytes: BRIDGE as u64, ..Config::default() });
+    let relay = Relay::start(RelayConfig { bridge_bytes: BRIDGE as u64, ..RelayConfig::default() });
     let (sender, registration) = sender(&relay).await;
     let (stalled, healthy) = (relay.connect().await, relay.connect().await);
     let (_unread, mut flood) = bridge(&stalled, &sender, registration.slot()).await;
@@ -339,7 +342,7 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
     let all = async { tokio::join!(flooding, serving, drinking) };
     let ((sent, why), (), got) = within("a healthy download", all).await;
     assert_eq!(got, HEALTHY);
-    assert!(matches!(why, LineError::Ended(code::OVERRUN)), "{why:?}");
+    assert!(matches!(why, StreamError::Ended(code::OVERRUN)), "{why:?}");
     // What the line to the stalled receiver holds (16 MiB), the bridge (1 + 1), and what is on its way to the relay.
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes went to a receiver that reads nothing");
     assert_alive(&relay).await;
@@ -347,12 +350,13 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_relay_refuses_connections_at_once() {
-    let relay = Relay::start(Config { connections: 2, ..Config::default() });
+    let relay = Relay::start(RelayConfig { connections: 2, ..RelayConfig::default() });
     let (one, registration) = sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();
     let refused =
-        qshare::net::connect(&[relay.addr().into()], qshare::net::Expect::Anyone, qshare::net::Tuning::default()).await;
+        qshare::net::connect(&[relay.addr().into()], qshare::net::TrustPolicy::Anyone, qshare::net::Tuning::default())
+            .await;
     assert_eq!(refused.err().map(|e| e.kind()), Some(Kind::Network));
     assert!(began.elapsed() < Duration::from_secs(8), "refused by silence");
     drop(bridge(&other, &one, registration.slot()).await);

@@ -10,18 +10,19 @@ use bytes::Bytes;
 use qshare::{
     code::{Code, Secret},
     crypto::Opener,
-    net::{LineError, RecvHalf, SendHalf, endpoint},
-    relay::Config,
+    net::{RecvHalf, SendHalf, StreamError, endpoint},
+    relay::RelayConfig,
     transfer::{
         handshake::{Established, Initiator},
-        session::{Incoming, RECORD, Record, SessionError},
+        session::{RECORD, RecordBuilder, SessionError, SessionReader},
     },
     wire::{
         Frame, Message,
         peer::{
-            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileStart, Have, INITIAL_CREDIT, Outcome, Request,
+            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileRequest, FileStart, INITIAL_CREDIT, Outcome,
+            StagedGroups,
         },
-        relay::{Connect, Connected},
+        relay::{ConnectReply, ConnectRequest},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -47,12 +48,12 @@ struct Scene {
 /// A session of a receiver that does as it likes.
 struct Crook {
     session: Established,
-    _line: endpoint::Connected,
+    _line: endpoint::RelayConnection,
 }
 
 impl Scene {
     async fn new(options: &[&str]) -> Self {
-        let (stage, relay) = (Stage::new(), Relay::start(Config::default()));
+        let (stage, relay) = (Stage::new(), Relay::start(RelayConfig::default()));
         let content = noise(77, 400_000);
         let path: PathBuf = stage.file("400kB.bin", &content).parent().unwrap().into();
         let sender = stage.sender(relay.addr(), &[&path], options).await;
@@ -70,15 +71,15 @@ impl Scene {
     }
 
     /// Flight 1 is on its way.
-    async fn connect(&self, code: &Code) -> (endpoint::Connected, Begun) {
+    async fn connect(&self, code: &Code) -> (endpoint::RelayConnection, AcceptedDownload) {
         let line = self.relay.connect().await;
         let (mut send, mut recv) = line.connection.open().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
-        let request = bytes_of(&Connect { slot: code.slot(), token: None, pass: None });
+        let request = bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None });
         send.write(request.into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
-        recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
-        (line, Begun { initiator, send, recv })
+        recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
+        (line, AcceptedDownload { initiator, send, recv })
     }
 
     async fn assert_alive(&mut self) {
@@ -89,13 +90,13 @@ impl Scene {
     }
 }
 
-struct Begun {
+struct AcceptedDownload {
     initiator: Initiator,
     send: SendHalf,
     recv: RecvHalf,
 }
 
-impl Begun {
+impl AcceptedDownload {
     async fn finish(self) -> qshare::error::Result<Established> {
         within("flight 2", self.initiator.finish(self.send, self.recv)).await
     }
@@ -111,7 +112,7 @@ struct Heard {
 
 impl Crook {
     async fn say<M: Message>(&mut self, message: &M) {
-        let _ = self.session.out.send(Record::of(message).unwrap()).await;
+        let _ = self.session.out.send(RecordBuilder::of(message).unwrap()).await;
     }
 
     /// Everything that the sender says, to the end.
@@ -131,7 +132,7 @@ impl Crook {
     }
 }
 
-async fn hear(mut incoming: Incoming, mut opener: Opener) -> Result<Heard, SessionError> {
+async fn hear(mut incoming: SessionReader, mut opener: Opener) -> Result<Heard, SessionError> {
     let mut heard = Heard::default();
     while let Some(record) = within("a record", incoming.opened(&mut opener)).await? {
         heard.bytes = incoming.received();
@@ -148,8 +149,8 @@ async fn hear(mut incoming: Incoming, mut opener: Opener) -> Result<Heard, Sessi
     Ok(heard)
 }
 
-fn wanted(wanted: &[(u32, u32)]) -> Request {
-    Request { wanted: wanted.to_vec() }
+fn wanted(wanted: &[(u32, u32)]) -> FileRequest {
+    FileRequest { wanted: wanted.to_vec() }
 }
 
 fn done(outcome: Outcome) -> Done {
@@ -169,7 +170,7 @@ impl<const TYPE: u8> Message for Unknown<TYPE> {
 struct Garbage(Vec<u8>);
 
 impl Message for Garbage {
-    const TYPE: u8 = Request::TYPE;
+    const TYPE: u8 = FileRequest::TYPE;
 }
 
 /// The share has two entries: the folder and the file.
@@ -207,14 +208,14 @@ async fn parts_of_what_is_not_there_are_refused() {
     let mut scene = Scene::new(&[]).await;
     let groups = |count| vec![[1; 32]; count];
     for (entry, groups) in [(0, groups(1)), (1, groups(0)), (1, groups(1000)), (2, groups(1)), (u32::MAX, groups(1))] {
-        refused(&mut scene, &Have { entry, groups }).await;
+        refused(&mut scene, &StagedGroups { entry, groups }).await;
     }
     scene.assert_alive().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_out_of_turn_ends_the_session() {
-    type Fill = fn(&mut Record);
+    type Fill = fn(&mut RecordBuilder);
     let mut scene = Scene::new(&[]).await;
     let records: [(&str, Fill); 10] = [
         ("done before a request", |r| r.push(&done(Outcome::Ok)).unwrap()),
@@ -235,7 +236,7 @@ async fn what_is_said_out_of_turn_ends_the_session() {
     ];
     for (what, fill) in records {
         let mut crook = scene.crook().await;
-        let mut record = Record::new();
+        let mut record = RecordBuilder::new();
         fill(&mut record);
         crook.session.out.send(record).await.unwrap();
         let heard = crook.hear().await.unwrap();
@@ -282,9 +283,9 @@ async fn no_credit_no_content() {
         _ = incoming.opened(&mut opener) => panic!("more than the window came"),
         () = scene.assert_alive() => {} // a whole download beside it
     }
-    out.end(Record::of(&done(Outcome::Failed)).unwrap()).unwrap().delivered().await;
+    out.end(RecordBuilder::of(&done(Outcome::Failed)).unwrap()).unwrap().delivered().await;
     let ended = within("the end", incoming.opened(&mut opener)).await.err();
-    assert!(matches!(ended, Some(SessionError::Line(LineError::Ended(_)))), "{ended:?}");
+    assert!(matches!(ended, Some(SessionError::Line(StreamError::Ended(_)))), "{ended:?}");
     scene.sender.event("download_failed").await;
     scene.assert_alive().await;
 }
@@ -305,7 +306,7 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     };
     within("the content", last).await;
     let Crook { session: Established { out, incoming, opener, .. }, _line } = crook;
-    out.end(Record::of(&done(Outcome::Ok)).unwrap()).unwrap().delivered().await;
+    out.end(RecordBuilder::of(&done(Outcome::Ok)).unwrap()).unwrap().delivered().await;
     let heard = hear(incoming, opener).await.unwrap();
     assert!(heard.acknowledged);
     let finished = scene.sender.event("download_finished").await;
@@ -337,8 +338,8 @@ async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
     let (_silent, _stream) = scene.connect(&scene.code()).await; // flight 2 came and is not answered
     let line = scene.relay.connect().await;
     let (mut send, mut recv) = line.connection.open().await.unwrap();
-    send.write(bytes_of(&Connect { slot: scene.code().slot(), token: None, pass: None }).into()).await.unwrap();
-    recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
+    send.write(bytes_of(&ConnectRequest { slot: scene.code().slot(), token: None, pass: None }).into()).await.unwrap();
+    recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     scene.assert_alive().await;
     let over = Instant::now();
     assert_eq!(scene.sender.ended().await, Some(0));
@@ -362,7 +363,7 @@ async fn a_receiver_that_vanishes_gives_its_place_back() {
             1 => drop(out),
             _ => {
                 drop(incoming); // asks the sender to stop
-                let _ = out.send(Record::of(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
+                let _ = out.send(RecordBuilder::of(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
             }
         }
         scene.sender.event("download_failed").await;
@@ -381,9 +382,9 @@ async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
         let line = scene.relay.connect().await;
         for n in 0..16 {
             let (mut send, mut recv) = line.connection.open().await.unwrap();
-            let request = bytes_of(&Connect { slot: code.slot(), token: None, pass: None });
+            let request = bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None });
             send.write(request.into()).await.unwrap();
-            recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
+            recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
             match n % 4 {
                 0 => {}
                 1 => send.write(Bytes::from_static(&[0x31])).await.unwrap(),

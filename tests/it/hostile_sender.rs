@@ -9,21 +9,21 @@ use std::{
 use qshare::{
     code::{Code, Secret},
     manifest::{Coding, EntryKind, Head, RawEntry, ShareId},
-    net::{self, Connection, Expect, Identity, Tuning},
-    relay::{self, Config},
+    net::{self, Connection, RelayIdentity, TrustPolicy, Tuning},
+    relay::{self, RelayConfig},
     state::StateDir,
     transfer::{
-        Budget, Registration, SystemClock,
+        GuessBudget, Registration, SystemClock,
         handshake::{Established, respond},
-        session::Record,
+        session::RecordBuilder,
     },
     wire::{
         Frame, Message,
         peer::{
-            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileStart, ManifestHead, ManifestPart, Outcome,
-            Request,
+            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileRequest, FileStart, ManifestHead, ManifestPart,
+            Outcome,
         },
-        relay::Incoming,
+        relay::IncomingDownload,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,9 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn start(config: Config) -> Self {
+    pub(crate) fn start(config: RelayConfig) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap();
         let addr = endpoint.local_addr().unwrap();
         tokio::spawn(relay::serve(endpoint, config, std::future::pending()));
@@ -51,8 +51,8 @@ impl Relay {
         self.addr
     }
 
-    pub(crate) async fn connect(&self) -> net::endpoint::Connected {
-        net::connect(&[self.addr.into()], Expect::Anyone, Tuning::default()).await.unwrap()
+    pub(crate) async fn connect(&self) -> net::endpoint::RelayConnection {
+        net::connect(&[self.addr.into()], TrustPolicy::Anyone, Tuning::default()).await.unwrap()
     }
 }
 
@@ -62,12 +62,12 @@ struct Crook {
     relay: Relay,
     connection: Connection,
     code: Code,
-    _line: (net::endpoint::Connected, Registration),
+    _line: (net::endpoint::RelayConnection, Registration),
 }
 
 impl Crook {
     async fn new() -> Self {
-        let relay = Relay::start(Config::default());
+        let relay = Relay::start(RelayConfig::default());
         let connected = relay.connect().await;
         let connection = connected.connection.clone();
         let registration = Registration::ask(connection.clone(), None, None).await.unwrap();
@@ -76,10 +76,10 @@ impl Crook {
     }
 
     /// The next receiver, confirmed, with `early` as its first record.
-    async fn meet(&self, early: Record) -> Established {
+    async fn meet(&self, early: RecordBuilder) -> Established {
         let (send, mut recv) = within("a receiver", self.connection.accept()).await.unwrap();
-        recv.read_frame(0).await.unwrap().frame().decode::<Incoming>().unwrap();
-        let budget = Budget::open(None, 5, Arc::new(SystemClock)).unwrap();
+        recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+        let budget = GuessBudget::open(None, 5, Arc::new(SystemClock)).unwrap();
         respond(&self.code, &budget, early, send, recv).await.unwrap_or_else(|e| panic!("no session: {e:?}"))
     }
 
@@ -90,15 +90,15 @@ impl Crook {
     }
 
     /// Offers something that must be refused at once; gives what the receiver did and said.
-    async fn offer(&self, early: Record) -> (Run, Done) {
+    async fn offer(&self, early: RecordBuilder) -> (Run, Done) {
         let (run, done) = self
             .against(async {
                 let mut session = self.meet(early).await;
                 loop {
                     match said(&mut session).await {
-                        Some(Said::Done(done)) => return done,
-                        Some(Said::Request) => panic!("the receiver asked for it"),
-                        Some(Said::Credit) => {}
+                        Some(ReceiverMessage::Done(done)) => return done,
+                        Some(ReceiverMessage::Request) => panic!("the receiver asked for it"),
+                        Some(ReceiverMessage::Credit) => {}
                         None => panic!("the receiver left without a word"),
                     }
                 }
@@ -108,7 +108,7 @@ impl Crook {
     }
 
     /// Offers `entries`, and sends these records when they are requested. The end of the session is awaited.
-    async fn deliver(&self, entries: Vec<RawEntry>, records: Vec<Record>) -> Run {
+    async fn deliver(&self, entries: Vec<RawEntry>, records: Vec<RecordBuilder>) -> Run {
         self.against(async {
             let mut session = self.meet(offer(entries)).await;
             requested(&mut session).await;
@@ -125,8 +125,8 @@ impl Crook {
 /// Hears the receiver out and acknowledges its end.
 async fn goodbye(mut session: Established) {
     while let Some(said) = said(&mut session).await {
-        if matches!(said, Said::Done(_)) {
-            if let Ok(mut leaving) = session.out.end(Record::of(&DoneAck {}).unwrap()) {
+        if matches!(said, ReceiverMessage::Done(_)) {
+            if let Ok(mut leaving) = session.out.end(RecordBuilder::of(&DoneAck {}).unwrap()) {
                 leaving.delivered().await;
             }
             return;
@@ -134,26 +134,26 @@ async fn goodbye(mut session: Established) {
     }
 }
 
-enum Said {
+enum ReceiverMessage {
     Request,
     Credit,
     Done(Done),
 }
 
 /// What the receiver says next; `None` where it is gone.
-async fn said(session: &mut Established) -> Option<Said> {
+async fn said(session: &mut Established) -> Option<ReceiverMessage> {
     let record = within("the receiver", session.incoming.opened(&mut session.opener)).await.ok()??;
     let frame = Frame::split(&mut &record[..]).unwrap();
     Some(match frame.kind {
-        Request::TYPE => Said::Request,
-        Credit::TYPE => Said::Credit,
-        Done::TYPE => Said::Done(frame.decode().unwrap()),
+        FileRequest::TYPE => ReceiverMessage::Request,
+        Credit::TYPE => ReceiverMessage::Credit,
+        Done::TYPE => ReceiverMessage::Done(frame.decode().unwrap()),
         other => panic!("the receiver said {other}"),
     })
 }
 
 async fn requested(session: &mut Established) {
-    while !matches!(said(session).await, Some(Said::Request)) {}
+    while !matches!(said(session).await, Some(ReceiverMessage::Request)) {}
 }
 
 fn file(path: &str, size: u64) -> RawEntry {
@@ -173,26 +173,26 @@ fn head(entries: u64) -> ManifestHead {
     ManifestHead(Head { share: ShareId::random(), name: "a gift".into(), entries })
 }
 
-fn offer(entries: Vec<RawEntry>) -> Record {
+fn offer(entries: Vec<RawEntry>) -> RecordBuilder {
     offer_of(entries.len() as u64, entries)
 }
 
 /// Announces `count` entries and lists `entries`.
-fn offer_of(count: u64, entries: Vec<RawEntry>) -> Record {
-    let mut record = Record::of(&head(count)).unwrap();
+fn offer_of(count: u64, entries: Vec<RawEntry>) -> RecordBuilder {
+    let mut record = RecordBuilder::of(&head(count)).unwrap();
     record.push(&ManifestPart(entries)).unwrap();
     record
 }
 
 /// A file in one record.
-fn content(entry: u32, bytes: &[u8]) -> Record {
-    let mut record = Record::of(&FileStart { entry, offset: 0 }).unwrap();
+fn content(entry: u32, bytes: &[u8]) -> RecordBuilder {
+    let mut record = RecordBuilder::of(&FileStart { entry, offset: 0 }).unwrap();
     data(&mut record, bytes);
     record.push(&FileEnd { hash: *blake3::hash(bytes).as_bytes() }).unwrap();
     record
 }
 
-fn data(record: &mut Record, bytes: &[u8]) {
+fn data(record: &mut RecordBuilder, bytes: &[u8]) {
     let copy = |room: &mut [u8]| {
         room.copy_from_slice(bytes);
         Ok::<_, ()>(bytes.len())
@@ -201,8 +201,8 @@ fn data(record: &mut Record, bytes: &[u8]) {
 }
 
 /// Several records' frames in one.
-fn record(fill: impl FnOnce(&mut Record)) -> Record {
-    let mut record = Record::new();
+fn record(fill: impl FnOnce(&mut RecordBuilder)) -> RecordBuilder {
+    let mut record = RecordBuilder::new();
     fill(&mut record);
     record
 }
@@ -282,7 +282,7 @@ async fn names_that_lead_out_or_cannot_be_shown_are_refused() {
 async fn manifests_that_no_honest_sender_makes_are_refused() {
     let crook = Crook::new().await;
     let named = |name: String| {
-        let mut record = Record::of(&ManifestHead(Head { share: ShareId::random(), name, entries: 1 })).unwrap();
+        let mut record = RecordBuilder::of(&ManifestHead(Head { share: ShareId::random(), name, entries: 1 })).unwrap();
         record.push(&ManifestPart(vec![file("a", 1)])).unwrap();
         record
     };
@@ -309,9 +309,9 @@ async fn manifests_that_no_honest_sender_makes_are_refused() {
         ("a name without end", 1, named("n".repeat(256))),
         ("no text", 1, no_text),
         ("two heads", 1, twice),
-        ("entries before the head", 1, Record::of(&ManifestPart(vec![file("a", 1)])).unwrap()),
+        ("entries before the head", 1, RecordBuilder::of(&ManifestPart(vec![file("a", 1)])).unwrap()),
         ("content before the manifest", 1, content(0, b"x")),
-        ("a frame that nobody knows", 1, Record::of(&Unknown::<0x6f>(1)).unwrap()),
+        ("a frame that nobody knows", 1, RecordBuilder::of(&Unknown::<0x6f>(1)).unwrap()),
         ("8 EiB", 6, offer(vec![file("a", 1 << 63)])),
         ("a link out", 6, offer(vec![folder("d"), link("d/l", "../../etc/passwd")])),
         ("a link to the root", 6, offer(vec![folder("d"), link("d/l", "/etc/passwd")])),
@@ -327,12 +327,12 @@ async fn manifests_that_no_honest_sender_makes_are_refused() {
 /// Every record keeps the receiver waiting for the next; it must see that none brings anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manifest_that_never_ends_is_refused() {
-    type Make = fn() -> Record;
+    type Make = fn() -> RecordBuilder;
     let crook = Crook::new().await;
     let paddings: [(&str, Make); 3] = [
-        ("nothing", Record::new),
-        ("parts without entries", || Record::of(&ManifestPart(vec![])).unwrap()),
-        ("frames to skip", || Record::of(&Unknown::<0xef>(7)).unwrap()),
+        ("nothing", RecordBuilder::new),
+        ("parts without entries", || RecordBuilder::of(&ManifestPart(vec![])).unwrap()),
+        ("frames to skip", || RecordBuilder::of(&Unknown::<0xef>(7)).unwrap()),
     ];
     for (what, padding) in paddings {
         let flood = async {
@@ -355,8 +355,8 @@ async fn lies_about_content_are_seen() {
             r.push(&FileEnd { hash }).unwrap();
         })
     };
-    let start = |entry, offset| Record::of(&FileStart { entry, offset }).unwrap();
-    let end = || Record::of(&FileEnd { hash: [0; 32] }).unwrap();
+    let start = |entry, offset| RecordBuilder::of(&FileStart { entry, offset }).unwrap();
+    let end = || RecordBuilder::of(&FileEnd { hash: [0; 32] }).unwrap();
     let two = || vec![file("a", 5), file("b", 5)];
     for (what, exit, entries, records) in [
         ("more than announced", 1, one(), vec![content(0, b"123456")]),
@@ -376,7 +376,7 @@ async fn lies_about_content_are_seen() {
         ("the end twice", 1, two(), vec![content(0, b"12345"), end()]),
         ("content behind the end", 1, two(), vec![content(0, b"12345"), record(|r| data(r, b"1"))]),
         ("another manifest", 1, one(), vec![offer(vec![file("b", 1)])]),
-        ("a frame that nobody knows", 1, one(), vec![Record::of(&Unknown::<0x6f>(1)).unwrap()]),
+        ("a frame that nobody knows", 1, one(), vec![RecordBuilder::of(&Unknown::<0x6f>(1)).unwrap()]),
     ] {
         crook.deliver(entries, records).await.assert_failed(exit, what);
     }
@@ -385,7 +385,7 @@ async fn lies_about_content_are_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_unknown_and_may_be_skipped_is() {
     let crook = Crook::new().await;
-    let unknown = || Record::of(&Unknown::<0xef>(1)).unwrap();
+    let unknown = || RecordBuilder::of(&Unknown::<0xef>(1)).unwrap();
     let run = crook.deliver(vec![file("a", 5)], vec![unknown(), content(0, b"12345"), unknown()]).await;
     run.assert_saved("a", b"12345", "unknown frames");
 }
@@ -429,7 +429,7 @@ async fn a_goodbye_that_never_comes_is_not_waited_for() {
         let mut session = crook.meet(offer(vec![file("a", 5)])).await;
         requested(&mut session).await;
         session.out.send(content(0, b"12345")).await.unwrap();
-        while said(&mut session).await.is_some_and(|said| !matches!(said, Said::Done(_))) {}
+        while said(&mut session).await.is_some_and(|said| !matches!(said, ReceiverMessage::Done(_))) {}
         session // held open, and silent
     };
     let (run, _session) = crook.against(acting).await;
@@ -445,12 +445,12 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
         for options in [&["--yes"][..], &["--yes", "--json"]] {
             let failure = Failure { reason: FailureReason::Source, message: nasty.clone() };
             let acting = async {
-                let first = if early { Record::new() } else { offer(vec![file("a", 5)]) };
+                let first = if early { RecordBuilder::new() } else { offer(vec![file("a", 5)]) };
                 let mut session = crook.meet(first).await;
                 if !early {
                     requested(&mut session).await;
                 }
-                session.out.end(Record::of(&failure).unwrap()).unwrap().delivered().await;
+                session.out.end(RecordBuilder::of(&failure).unwrap()).unwrap().delivered().await;
             };
             let target = crook.stage.target();
             let downloading = crook.stage.recv_with(crook.relay.addr(), code.as_str(), target, options);
@@ -469,7 +469,7 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
 async fn names_in_an_offer_are_shown_harmlessly() {
     let crook = Crook::new().await;
     let head = Head { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1 };
-    let mut early = Record::of(&ManifestHead(head)).unwrap();
+    let mut early = RecordBuilder::of(&ManifestHead(head)).unwrap();
     early.push(&ManifestPart(vec![file("a", 5)])).unwrap();
     let code = crook.code.reveal();
     let acting = async { goodbye(crook.meet(early).await).await };
@@ -493,7 +493,7 @@ async fn a_sender_that_ignores_credit_is_cut() {
         let mut session = crook.meet(early).await;
         requested(&mut session).await;
         let piece = noise(3, 200_000);
-        let mut next = Record::of(&FileStart { entry: 0, offset: 0 }).unwrap();
+        let mut next = RecordBuilder::of(&FileStart { entry: 0, offset: 0 }).unwrap();
         loop {
             data(&mut next, &piece);
             if session.out.send(std::mem::take(&mut next)).await.is_err() {
@@ -510,7 +510,7 @@ async fn a_sender_that_ignores_credit_is_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_before_the_end_is_a_cut() {
     let crook = Crook::new().await;
-    let harmless = || Record::of(&Unknown::<0xef>(1)).unwrap();
+    let harmless = || RecordBuilder::of(&Unknown::<0xef>(1)).unwrap();
     for (what, in_manifest, with_finish) in [
         ("the last record in the manifest", true, true),
         ("the last record and a reset in the manifest", true, false),
@@ -543,7 +543,7 @@ async fn a_failure_is_final_though_the_stream_stays_open() {
         let mut session = crook.meet(offer(vec![file("a", 5)])).await;
         requested(&mut session).await;
         let failure = Failure { reason: FailureReason::NoPlace, message: "full".into() };
-        session.out.send(Record::of(&failure).unwrap()).await.unwrap();
+        session.out.send(RecordBuilder::of(&failure).unwrap()).await.unwrap();
         while said(&mut session).await.is_some() {}
     };
     let (run, ()) = crook.against(acting).await;

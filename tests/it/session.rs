@@ -14,22 +14,22 @@ use std::{
 use bytes::Bytes;
 use qshare::{
     code::{Code, Secret, Slot},
-    crypto::{self, Cipher, Exchange, Keys, Opener, Password, Role, Transcript},
+    crypto::{self, Cipher, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
     error::{Error, Kind},
-    net::{LineError, RecvHalf, SendHalf, transport::duplex},
+    net::{RecvHalf, SendHalf, StreamError, transport::duplex},
     processor::Aes,
     state::StateDir,
     transfer::{
-        Budget, Clock,
+        Clock, GuessBudget,
         handshake::guess_budget::{BURST, CONFIRM_WITHIN, REFILL},
-        handshake::{Established, Initiator, NoSession, respond, respond_on},
-        session::Record,
+        handshake::{Established, HandshakeFailure, Initiator, respond, respond_on},
+        session::RecordBuilder,
     },
     wire::{
         Frame, HEADER, Message,
         frame::encode,
         peer::{
-            AES_IS_SLOW, Alert, AlertReason, Confirm, DoneAck, ExchangeMessage, Hello, Mode, Reply,
+            AES_IS_SLOW, Alert, AlertReason, Confirm, DoneAck, Hello, HelloMode, HelloReply, PakeMessage,
             SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES, VERSION,
         },
     },
@@ -45,26 +45,26 @@ type Stream = (SendHalf, RecvHalf);
 /// What both ends made of a meeting.
 struct Outcome {
     receiver: Result<Established, Error>,
-    sender: Result<Established, NoSession>,
+    sender: Result<Established, HandshakeFailure>,
     /// Whoever is in between goes on for as long as this lives.
     _between: JoinSet<()>,
 }
 
 /// Whoever is in between gets each frame in the clear and says what goes on instead.
-type Meddler = Arc<dyn Fn(Place, Vec<u8>) -> Fate + Send + Sync>;
+type Meddler = Arc<dyn Fn(Place, Vec<u8>) -> ConflictOutcome + Send + Sync>;
 
 /// A frame in the clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Hello,
-    Reply,
+    HelloReply,
     SenderTag,
     ReceiverTag,
 }
 
-const PLACES: [Place; 4] = [Place::Hello, Place::Reply, Place::SenderTag, Place::ReceiverTag];
+const PLACES: [Place; 4] = [Place::Hello, Place::HelloReply, Place::SenderTag, Place::ReceiverTag];
 
-enum Fate {
+enum ConflictOutcome {
     /// This goes on in its place.
     Pass(Vec<u8>),
     /// This goes on, and then the stream ends as if it were complete.
@@ -90,9 +90,9 @@ impl Clock for TestClock {
     }
 }
 
-fn budget() -> (Budget, Arc<TestClock>) {
+fn budget() -> (GuessBudget, Arc<TestClock>) {
     let clock = Arc::new(TestClock(AtomicU64::new(1_000_000_000)));
-    (Budget::open(None, 5, clock.clone()).unwrap(), clock)
+    (GuessBudget::open(None, 5, clock.clone()).unwrap(), clock)
 }
 
 fn code() -> Code {
@@ -109,8 +109,8 @@ fn wrong(right: &Code) -> Code {
     }
 }
 
-fn early() -> Record {
-    Record::of(&DoneAck {}).unwrap()
+fn early() -> RecordBuilder {
+    RecordBuilder::of(&DoneAck {}).unwrap()
 }
 
 async fn receive(code: &Code, stream: Stream) -> Result<Established, Error> {
@@ -123,15 +123,15 @@ async fn receive_on(aes: Aes, code: &Code, (mut send, recv): Stream) -> Result<E
     initiator.finish(send, recv).await
 }
 
-async fn meet(of_receiver: &Code, of_sender: &Code, budget: &Budget, meddler: Meddler) -> Outcome {
+async fn meet(of_receiver: &Code, of_sender: &Code, budget: &GuessBudget, meddler: Meddler) -> Outcome {
     meet_on([Aes::InHardware; 2], [of_receiver, of_sender], budget, meddler).await
 }
 
 /// A meeting on such processors and with such codes, the receiver's first.
-async fn meet_on(aes: [Aes; 2], codes: [&Code; 2], budget: &Budget, meddler: Meddler) -> Outcome {
+async fn meet_on(aes: [Aes; 2], codes: [&Code; 2], budget: &GuessBudget, meddler: Meddler) -> Outcome {
     let ([receiver, near], [far, sender]) = (duplex(), duplex());
     let there = between(near.1, far.0, [Place::Hello, Place::ReceiverTag], meddler.clone());
-    let back = between(far.1, near.0, [Place::Reply, Place::SenderTag], meddler);
+    let back = between(far.1, near.0, [Place::HelloReply, Place::SenderTag], meddler);
     let mut _between = JoinSet::new();
     _between.spawn(async {
         let _ = tokio::join!(there, back);
@@ -142,27 +142,32 @@ async fn meet_on(aes: [Aes; 2], codes: [&Code; 2], budget: &Budget, meddler: Med
 }
 
 /// Passes frames on, each as the meddler wants it, and then whatever follows.
-async fn between(mut from: RecvHalf, mut to: SendHalf, places: [Place; 2], meddler: Meddler) -> Result<(), LineError> {
+async fn between(
+    mut from: RecvHalf,
+    mut to: SendHalf,
+    places: [Place; 2],
+    meddler: Meddler,
+) -> Result<(), StreamError> {
     for place in places {
         let frame = match from.read_frame(4096).await {
             Ok(frame) => frame.bytes().to_vec(),
             Err(e) => return Err(ended(&mut to, e)),
         };
         let end: fn(&mut SendHalf) = match meddler(place, frame) {
-            Fate::Pass(bytes) => {
+            ConflictOutcome::Pass(bytes) => {
                 to.write(bytes.into()).await?;
                 continue;
             }
-            Fate::Late(bytes, time) => {
+            ConflictOutcome::Late(bytes, time) => {
                 sleep(time).await;
                 to.write(bytes.into()).await?;
                 continue;
             }
-            Fate::Finish(bytes) => {
+            ConflictOutcome::Finish(bytes) => {
                 to.write(bytes.into()).await?;
                 SendHalf::finish
             }
-            Fate::Reset(bytes) => {
+            ConflictOutcome::Reset(bytes) => {
                 to.write(bytes.into()).await?;
                 |to: &mut SendHalf| to.reset(1)
             }
@@ -182,21 +187,21 @@ async fn between(mut from: RecvHalf, mut to: SendHalf, places: [Place; 2], meddl
     }
 }
 
-fn ended(to: &mut SendHalf, e: LineError) -> LineError {
+fn ended(to: &mut SendHalf, e: StreamError) -> StreamError {
     match e {
-        LineError::Ended(code) => to.reset(code),
+        StreamError::Ended(code) => to.reset(code),
         _ => to.finish(),
     }
     e
 }
 
 fn honest() -> Meddler {
-    Arc::new(|_, bytes| Fate::Pass(bytes))
+    Arc::new(|_, bytes| ConflictOutcome::Pass(bytes))
 }
 
 /// Changes one frame and passes the others on.
-fn at(place: Place, change: impl Fn(Vec<u8>) -> Fate + Send + Sync + 'static) -> Meddler {
-    Arc::new(move |here, bytes| if here == place { change(bytes) } else { Fate::Pass(bytes) })
+fn at(place: Place, change: impl Fn(Vec<u8>) -> ConflictOutcome + Send + Sync + 'static) -> Meddler {
+    Arc::new(move |here, bytes| if here == place { change(bytes) } else { ConflictOutcome::Pass(bytes) })
 }
 
 /// The frames of an honest meeting.
@@ -205,7 +210,7 @@ async fn recorded(code: &Code) -> Vec<(Place, Vec<u8>)> {
     let seen = frames.clone();
     let meddler: Meddler = Arc::new(move |place, bytes| {
         seen.lock().unwrap().push((place, bytes.clone()));
-        Fate::Pass(bytes)
+        ConflictOutcome::Pass(bytes)
     });
     let outcome = meet(code, code, &budget().0, meddler).await;
     assert!(outcome.receiver.is_ok() && outcome.sender.is_ok());
@@ -233,7 +238,7 @@ async fn the_right_code_gives_a_session_that_carries_records() {
     let (mut receiver, mut sender) = (outcome.receiver.unwrap(), outcome.sender.unwrap());
     let first = receiver.incoming.opened(&mut receiver.opener).await.unwrap().unwrap();
     assert_eq!(&first[..], early().frames());
-    receiver.out.send(Record::of(&DoneAck {}).unwrap()).await.unwrap();
+    receiver.out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
     sender.incoming.opened(&mut sender.opener).await.unwrap().unwrap();
     assert_eq!(budget.left(), BURST, "a guess that was right is given back");
 }
@@ -245,14 +250,14 @@ async fn a_wrong_code_is_told_to_the_receiver_and_charged_at_the_sender() {
     for lost in 1..=BURST {
         let outcome = meet(&wrong(&code), &code, &budget, honest()).await;
         assert_eq!(outcome.receiver.err().unwrap().kind(), Kind::WrongCode);
-        assert_eq!(outcome.sender.err().unwrap(), NoSession::Unproved);
+        assert_eq!(outcome.sender.err().unwrap(), HandshakeFailure::Unproved);
         assert_eq!(budget.left(), BURST - lost);
     }
     let outcome = meet(&code, &code, &budget, honest()).await;
     let refused = outcome.receiver.err().unwrap();
     assert_eq!(refused.kind(), Kind::Refused);
     assert!(refused.next_step().unwrap().contains("10 minutes"), "{refused:?}");
-    assert_eq!(outcome.sender.err().unwrap(), NoSession::Broken);
+    assert_eq!(outcome.sender.err().unwrap(), HandshakeFailure::Broken);
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,7 +275,7 @@ async fn every_flipped_bit_of_every_flight_ends_it() {
         for bit in 0..frame.len() * 8 {
             let meddler = at(place, move |mut bytes| {
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                Fate::Pass(bytes)
+                ConflictOutcome::Pass(bytes)
             });
             let (budget, _) = budget();
             let outcome = meet(&code, &code, &budget, meddler).await;
@@ -287,7 +292,7 @@ async fn a_flight_cut_at_any_byte_ends_it() {
             for reset in [false, true] {
                 let meddler = at(place, move |mut bytes| {
                     bytes.truncate(length);
-                    if reset { Fate::Reset(bytes) } else { Fate::Finish(bytes) }
+                    if reset { ConflictOutcome::Reset(bytes) } else { ConflictOutcome::Finish(bytes) }
                 });
                 let outcome = meet(&code, &code, &budget().0, meddler).await;
                 assert_no_session(&outcome, place, &format!("cut at {length}, reset: {reset}"));
@@ -303,7 +308,7 @@ async fn an_inserted_byte_ends_it() {
         for position in [0, HEADER, frame.len() / 2] {
             let meddler = at(place, move |mut bytes| {
                 bytes.insert(position, 0);
-                Fate::Pass(bytes)
+                ConflictOutcome::Pass(bytes)
             });
             let outcome = meet(&code, &code, &budget().0, meddler).await;
             assert_no_session(&outcome, place, &format!("a byte at {position}"));
@@ -314,11 +319,11 @@ async fn an_inserted_byte_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn bytes_behind_a_message_in_its_frame_end_it() {
     let code = code();
-    for place in [Place::Hello, Place::Reply] {
+    for place in [Place::Hello, Place::HelloReply] {
         let meddler = at(place, |mut bytes| {
             bytes.push(0);
             bytes[4] += 1; // both ends skip what a later version may have appended, but both must see the same
-            Fate::Pass(bytes)
+            ConflictOutcome::Pass(bytes)
         });
         let outcome = meet(&code, &code, &budget().0, meddler).await;
         assert_no_session(&outcome, place, "an appended field");
@@ -334,13 +339,13 @@ async fn reflected_flights_are_refused() {
         let meddler: Meddler = Arc::new(move |place, bytes| {
             match place {
                 Place::Hello => *kept.lock().unwrap() = bytes.clone(),
-                Place::Reply => return Fate::Pass(reflected(&kept.lock().unwrap(), as_reply)),
+                Place::HelloReply => return ConflictOutcome::Pass(reflected(&kept.lock().unwrap(), as_reply)),
                 Place::SenderTag | Place::ReceiverTag => {}
             }
-            Fate::Pass(bytes)
+            ConflictOutcome::Pass(bytes)
         });
         let outcome = meet(&code, &code, &budget().0, meddler).await;
-        assert_no_session(&outcome, Place::Reply, "the receiver's own flight");
+        assert_no_session(&outcome, Place::HelloReply, "the receiver's own flight");
         assert_eq!(outcome.receiver.err().unwrap().kind(), Kind::WrongCode);
     }
 }
@@ -352,7 +357,7 @@ fn reflected(hello: &[u8], as_reply: bool) -> Vec<u8> {
     }
     let hello: Hello = Frame::split(&mut &hello[..]).unwrap().decode().unwrap();
     let Hello { version, suites, capabilities, random, mut exchanges, .. } = hello;
-    bytes_of(&Reply { version, suites, capabilities, random, exchange: exchanges.remove(0) })
+    bytes_of(&HelloReply { version, suites, capabilities, random, exchange: exchanges.remove(0) })
 }
 
 fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
@@ -369,10 +374,10 @@ async fn the_senders_own_tag_does_not_prove_the_receiver() {
     let meddler: Meddler = Arc::new(move |place, bytes| match place {
         Place::SenderTag => {
             *kept.lock().unwrap() = bytes.clone();
-            Fate::Pass(bytes)
+            ConflictOutcome::Pass(bytes)
         }
-        Place::ReceiverTag => Fate::Pass(kept.lock().unwrap().clone()),
-        Place::Hello | Place::Reply => Fate::Pass(bytes),
+        Place::ReceiverTag => ConflictOutcome::Pass(kept.lock().unwrap().clone()),
+        Place::Hello | Place::HelloReply => ConflictOutcome::Pass(bytes),
     });
     let outcome = meet(&code, &code, &budget().0, meddler).await;
     assert_no_session(&outcome, Place::ReceiverTag, "the sender's tag");
@@ -384,22 +389,22 @@ async fn replayed_flights_are_worthless() {
     let before = recorded(&code).await;
     for place in PLACES {
         let old = frame_at(&before, place);
-        let outcome = meet(&code, &code, &budget().0, at(place, move |_| Fate::Pass(old.clone()))).await;
+        let outcome = meet(&code, &code, &budget().0, at(place, move |_| ConflictOutcome::Pass(old.clone()))).await;
         assert_no_session(&outcome, place, "a replay");
     }
     let both = Arc::new(before.clone());
     let (budget, _) = budget();
     let whole_side: Meddler = Arc::new(move |place, bytes| match place {
-        Place::Reply | Place::SenderTag => Fate::Pass(frame_at(&both, place)),
-        Place::Hello | Place::ReceiverTag => Fate::Pass(bytes),
+        Place::HelloReply | Place::SenderTag => ConflictOutcome::Pass(frame_at(&both, place)),
+        Place::Hello | Place::ReceiverTag => ConflictOutcome::Pass(bytes),
     });
-    assert_no_session(&meet(&code, &code, &budget, whole_side).await, Place::Reply, "an old sender");
+    assert_no_session(&meet(&code, &code, &budget, whole_side).await, Place::HelloReply, "an old sender");
     let [mut robot, sender] = duplex();
     robot.0.write(frame_at(&before, Place::Hello).into()).await.unwrap();
     robot.0.write(frame_at(&before, Place::ReceiverTag).into()).await.unwrap();
     let left = budget.left();
     let refused = respond(&code, &budget, early(), sender.0, sender.1).await.err();
-    assert_eq!(refused, Some(NoSession::Unproved), "an old receiver");
+    assert_eq!(refused, Some(HandshakeFailure::Unproved), "an old receiver");
     assert_eq!(budget.left(), left - 1, "a replay is a guess");
 }
 
@@ -415,7 +420,7 @@ async fn two_of_a_kind_have_no_session() {
     let [a, b] = duplex();
     let (one, other) =
         tokio::join!(respond(&code, &budget, early(), a.0, a.1), respond(&code, &budget, early(), b.0, b.1));
-    assert_eq!((one.err(), other.err()), (Some(NoSession::Broken), Some(NoSession::Broken)));
+    assert_eq!((one.err(), other.err()), (Some(HandshakeFailure::Broken), Some(HandshakeFailure::Broken)));
     assert_eq!(budget.left(), BURST, "nobody guessed");
 }
 
@@ -434,13 +439,14 @@ async fn lists_of_suites_and_versions_cannot_be_changed_on_the_way() {
         |m| m.capabilities = 1 << 1,
         |m| m.exchanges.clear(),
         |m| m.exchanges.reverse(),
-        |m| m.exchanges.insert(0, ExchangeMessage { suite: 0, message: vec![] }),
+        |m| m.exchanges.insert(0, PakeMessage { suite: 0, message: vec![] }),
     ];
     for (n, change) in hellos.into_iter().enumerate() {
-        let outcome = meet(&code, &code, &budget().0, at(Place::Hello, move |b| Fate::Pass(edited(&b, change)))).await;
+        let outcome =
+            meet(&code, &code, &budget().0, at(Place::Hello, move |b| ConflictOutcome::Pass(edited(&b, change)))).await;
         assert_no_session(&outcome, Place::Hello, &format!("change {n}"));
     }
-    let replies: [Change<Reply>; 8] = [
+    let replies: [Change<HelloReply>; 8] = [
         |m| m.suites = vec![2, 1],
         |m| m.suites = vec![1],
         |m| m.suites.clear(),
@@ -451,8 +457,10 @@ async fn lists_of_suites_and_versions_cannot_be_changed_on_the_way() {
         |m| m.capabilities = 1 << 1,
     ];
     for (n, change) in replies.into_iter().enumerate() {
-        let outcome = meet(&code, &code, &budget().0, at(Place::Reply, move |b| Fate::Pass(edited(&b, change)))).await;
-        assert_no_session(&outcome, Place::Reply, &format!("change {n}"));
+        let outcome =
+            meet(&code, &code, &budget().0, at(Place::HelloReply, move |b| ConflictOutcome::Pass(edited(&b, change))))
+                .await;
+        assert_no_session(&outcome, Place::HelloReply, &format!("change {n}"));
     }
 }
 
@@ -480,19 +488,19 @@ async fn the_cipher_is_aes_where_both_processors_have_it_and_chacha20_elsewhere(
         let seen = Arc::new(Mutex::new(Vec::new()));
         let chosen = seen.clone();
         let look: Meddler = Arc::new(move |place, bytes| {
-            if place == Place::Reply {
-                let reply: Reply = Frame::split(&mut &bytes[..]).unwrap().decode().unwrap();
+            if place == Place::HelloReply {
+                let reply: HelloReply = Frame::split(&mut &bytes[..]).unwrap().decode().unwrap();
                 assert_eq!(reply.suites, SUITES, "all are announced, whatever the processor");
                 chosen.lock().unwrap().push(reply.exchange.suite);
             }
-            Fate::Pass(bytes)
+            ConflictOutcome::Pass(bytes)
         });
         let outcome = meet_on(processors, [&code; 2], &budget().0, look).await;
         let (mut receiver, mut sender) = (outcome.receiver.unwrap(), outcome.sender.unwrap());
         assert_eq!(*seen.lock().unwrap(), [expected_suite(processors)], "{processors:?}");
         let first = receiver.incoming.opened(&mut receiver.opener).await.unwrap().unwrap();
         assert_eq!(&first[..], early().frames());
-        receiver.out.send(Record::of(&DoneAck {}).unwrap()).await.unwrap();
+        receiver.out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
         sender.incoming.opened(&mut sender.opener).await.unwrap().unwrap();
     }
 }
@@ -500,10 +508,10 @@ async fn the_cipher_is_aes_where_both_processors_have_it_and_chacha20_elsewhere(
 #[tokio::test(start_paused = true)]
 async fn nobody_in_between_chooses_the_cipher() {
     fn in_hello(change: fn(&mut Hello)) -> Meddler {
-        at(Place::Hello, move |bytes| Fate::Pass(edited(&bytes, change)))
+        at(Place::Hello, move |bytes| ConflictOutcome::Pass(edited(&bytes, change)))
     }
-    fn in_reply(change: fn(&mut Reply)) -> Meddler {
-        at(Place::Reply, move |bytes| Fate::Pass(edited(&bytes, change)))
+    fn in_reply(change: fn(&mut HelloReply)) -> Meddler {
+        at(Place::HelloReply, move |bytes| ConflictOutcome::Pass(edited(&bytes, change)))
     }
     fn other(suite: u16) -> u16 {
         SUITE_SPAKE2_AES256GCM + SUITE_SPAKE2_CHACHA20POLY1305 - suite
@@ -513,11 +521,11 @@ async fn nobody_in_between_chooses_the_cipher() {
         ("the receiver's bit", Place::Hello, in_hello(|m| m.capabilities ^= AES_IS_SLOW)),
         ("no ChaCha20 at the receiver", Place::Hello, in_hello(|m| m.suites = vec![SUITE_SPAKE2_AES256GCM])),
         ("no AES at the receiver", Place::Hello, in_hello(|m| m.suites = vec![SUITE_SPAKE2_CHACHA20POLY1305])),
-        ("the sender's bit", Place::Reply, in_reply(|m| m.capabilities ^= AES_IS_SLOW)),
-        ("the choice", Place::Reply, in_reply(|m| m.exchange.suite = other(m.exchange.suite))),
+        ("the sender's bit", Place::HelloReply, in_reply(|m| m.capabilities ^= AES_IS_SLOW)),
+        ("the choice", Place::HelloReply, in_reply(|m| m.exchange.suite = other(m.exchange.suite))),
         (
             "the sender's bit and the choice",
-            Place::Reply,
+            Place::HelloReply,
             in_reply(|m| {
                 m.capabilities ^= AES_IS_SLOW;
                 m.exchange.suite = other(m.exchange.suite);
@@ -525,7 +533,7 @@ async fn nobody_in_between_chooses_the_cipher() {
         ),
         (
             "the sender's list and the choice",
-            Place::Reply,
+            Place::HelloReply,
             in_reply(|m| {
                 m.exchange.suite = other(m.exchange.suite);
                 m.suites = vec![m.exchange.suite];
@@ -535,9 +543,9 @@ async fn nobody_in_between_chooses_the_cipher() {
             "both bits",
             Place::Hello,
             Arc::new(|place, bytes| {
-                Fate::Pass(match place {
+                ConflictOutcome::Pass(match place {
                     Place::Hello => edited::<Hello>(&bytes, |m| m.capabilities ^= AES_IS_SLOW),
-                    Place::Reply => edited::<Reply>(&bytes, |m| m.capabilities ^= AES_IS_SLOW),
+                    Place::HelloReply => edited::<HelloReply>(&bytes, |m| m.capabilities ^= AES_IS_SLOW),
                     Place::SenderTag | Place::ReceiverTag => bytes,
                 })
             }),
@@ -561,15 +569,20 @@ async fn a_sender_that_chooses_the_worse_cipher_is_refused() {
         let sender = async {
             let hello = far.1.read_frame(4096).await.unwrap();
             let first: Hello = hello.frame().decode().unwrap();
-            let (exchange, message) =
-                Exchange::start(Role::Sender, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+            let (exchange, message) = PakeExchange::start(
+                Role::Sender,
+                &Password::from(code.secret()),
+                code.slot(),
+                crypto::ExchangeMode::Code,
+            );
             let key = exchange.finish(&first.exchanges[0].message).unwrap();
-            let exchange = ExchangeMessage { suite: worse, message };
-            let reply = Reply { version: VERSION, suites: SUITES.to_vec(), capabilities: 0, random: [7; 16], exchange };
+            let exchange = PakeMessage { suite: worse, message };
+            let reply =
+                HelloReply { version: VERSION, suites: SUITES.to_vec(), capabilities: 0, random: [7; 16], exchange };
             let mut bytes = bytes_of(&reply);
-            let transcript = Transcript::new(code.slot(), crypto::Mode::Code, hello.bytes(), &bytes);
+            let transcript = Transcript::new(code.slot(), crypto::ExchangeMode::Code, hello.bytes(), &bytes);
             let cipher = if worse == SUITE_SPAKE2_AES256GCM { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
-            let keys = Keys::derive(&key, transcript, cipher);
+            let keys = SessionKeys::derive(&key, transcript, cipher);
             encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).unwrap();
             far.0.write(bytes.into()).await.unwrap();
             far
@@ -587,24 +600,24 @@ async fn foreign_receiver(
     (mut send, mut recv): Stream,
 ) -> Result<(u16, Cipher), Alert> {
     let (exchange, message) =
-        Exchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::Mode::Code);
+        PakeExchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::ExchangeMode::Code);
     let mut hello = Hello {
         version: VERSION,
         suites: SUITES.to_vec(),
         capabilities: 0,
         random: [7; 16],
-        mode: Mode::Code,
-        exchanges: SUITES.map(|suite| ExchangeMessage { suite, message: message.clone() }).to_vec(),
+        mode: HelloMode::Code,
+        exchanges: SUITES.map(|suite| PakeMessage { suite, message: message.clone() }).to_vec(),
     };
     change(&mut hello);
     let hello = bytes_of(&hello);
     send.write(hello.clone().into()).await.unwrap();
     let answer = recv.read_frame(4096).await.unwrap();
-    let Ok(reply) = answer.frame().decode::<Reply>() else { return Err(answer.frame().decode().unwrap()) };
+    let Ok(reply) = answer.frame().decode::<HelloReply>() else { return Err(answer.frame().decode().unwrap()) };
     let key = exchange.finish(&reply.exchange.message).unwrap();
     let keys = |cipher| {
-        let transcript = Transcript::new(code.slot(), crypto::Mode::Code, &hello, answer.bytes());
-        Keys::derive(&key, transcript, cipher)
+        let transcript = Transcript::new(code.slot(), crypto::ExchangeMode::Code, &hello, answer.bytes());
+        SessionKeys::derive(&key, transcript, cipher)
     };
     let confirm: Confirm = recv.read_frame(4096).await.unwrap().frame().decode().unwrap();
     keys(Cipher::Aes256Gcm).verify(Role::Sender, &confirm.tag).unwrap();
@@ -631,7 +644,7 @@ async fn a_newer_receiver_is_served_with_what_both_have_and_a_strange_one_is_tol
         (|h| h.capabilities = !AES_IS_SLOW, AES),
         (|h| h.suites = vec![900, SUITE_SPAKE2_CHACHA20POLY1305], CHACHA20),
         (|h| (h.suites, h.capabilities) = (vec![900, SUITE_SPAKE2_AES256GCM], u64::MAX), AES),
-        (|h| h.exchanges.insert(0, ExchangeMessage { suite: 900, message: vec![1; 900] }), AES),
+        (|h| h.exchanges.insert(0, PakeMessage { suite: 900, message: vec![1; 900] }), AES),
         (|h| h.version = VERSION + 1, Err(AlertReason::Version)),
         (|h| h.suites = vec![900], Err(AlertReason::Suite)),
         (|h| h.exchanges[0].message[0] = b'B', Err(AlertReason::Malformed)),
@@ -675,7 +688,7 @@ async fn malformed_first_flights_cost_nothing() {
         let [mut near, far] = duplex();
         near.0.write(Bytes::from(flight.clone())).await.unwrap();
         let refused = respond(&code, &budget, early(), far.0, far.1).await.err();
-        assert_eq!(refused, Some(NoSession::Broken), "{flight:x?}");
+        assert_eq!(refused, Some(HandshakeFailure::Broken), "{flight:x?}");
         let alert: Alert = near.1.read_frame(4096).await.unwrap().frame().decode().unwrap();
         assert_eq!(alert.reason, AlertReason::Malformed, "{flight:x?}");
         assert_eq!(budget.left(), BURST);
@@ -687,7 +700,7 @@ async fn a_receiver_that_says_nothing_costs_time_and_no_guess() {
     let (code, (budget, _)) = (code(), budget());
     let [_near, far] = duplex();
     let responding = timeout(Duration::from_secs(11), respond(&code, &budget, early(), far.0, far.1));
-    assert_eq!(responding.await.unwrap().err(), Some(NoSession::Broken));
+    assert_eq!(responding.await.unwrap().err(), Some(HandshakeFailure::Broken));
     assert_eq!(budget.left(), BURST);
 }
 
@@ -700,13 +713,18 @@ async fn a_sender_that_says_nothing_is_given_up() {
 }
 
 /// A robot that takes flight 2 and never proves anything. It keeps its stream open for `time`.
-async fn guess_and_leave(code: Code, budget: Budget, flights: Arc<AtomicUsize>, time: Duration) -> NoSession {
+async fn guess_and_leave(
+    code: Code,
+    budget: GuessBudget,
+    flights: Arc<AtomicUsize>,
+    time: Duration,
+) -> HandshakeFailure {
     let [mut near, far] = duplex();
     let robot = async {
         let initiator = Initiator::new(&wrong(&code)).unwrap();
         near.0.write(initiator.hello().clone()).await.unwrap();
         if let Ok(frame) = near.1.read_frame(4096).await
-            && frame.frame().kind == Reply::TYPE
+            && frame.frame().kind == HelloReply::TYPE
         {
             flights.fetch_add(1, Ordering::Relaxed);
         }
@@ -722,7 +740,7 @@ async fn stopping_after_flight_2_is_charged() {
     let flights = Arc::new(AtomicUsize::new(0));
     for (n, time) in [Duration::ZERO, CONFIRM_WITHIN * 2].into_iter().enumerate() {
         let ended = guess_and_leave(code.clone(), budget.clone(), flights.clone(), time).await;
-        assert_eq!(ended, NoSession::Unproved);
+        assert_eq!(ended, HandshakeFailure::Unproved);
         assert_eq!(budget.left(), BURST - 1 - n as u32);
     }
     assert_eq!(flights.load(Ordering::Relaxed), 2);
@@ -755,7 +773,8 @@ async fn twenty_honest_receivers_at_once_all_get_through() {
         let (code, budget) = (code.clone(), budget.clone());
         meetings.spawn(async move {
             let slow = Duration::from_millis(100 * n);
-            let outcome = meet(&code, &code, &budget, at(Place::ReceiverTag, move |b| Fate::Late(b, slow))).await;
+            let outcome =
+                meet(&code, &code, &budget, at(Place::ReceiverTag, move |b| ConflictOutcome::Late(b, slow))).await;
             outcome.receiver.is_ok() && outcome.sender.is_ok()
         });
     }
@@ -787,11 +806,11 @@ async fn honest_receivers_wait_for_robots_and_are_served_while_one_guess_is_left
 #[tokio::test(start_paused = true)]
 async fn a_late_proof_is_no_proof() {
     let (code, (budget, _)) = (code(), budget());
-    let late = at(Place::ReceiverTag, |b| Fate::Late(b, CONFIRM_WITHIN + Duration::from_millis(1)));
+    let late = at(Place::ReceiverTag, |b| ConflictOutcome::Late(b, CONFIRM_WITHIN + Duration::from_millis(1)));
     let outcome = meet(&code, &code, &budget, late).await;
     assert_no_session(&outcome, Place::ReceiverTag, "too late");
     assert_eq!(budget.left(), BURST - 1);
-    let in_time = at(Place::ReceiverTag, |b| Fate::Late(b, CONFIRM_WITHIN - Duration::from_secs(1)));
+    let in_time = at(Place::ReceiverTag, |b| ConflictOutcome::Late(b, CONFIRM_WITHIN - Duration::from_secs(1)));
     let outcome = meet(&code, &code, &budget, in_time).await;
     assert!(outcome.sender.is_ok());
     assert_eq!(budget.left(), BURST - 1);
@@ -804,7 +823,7 @@ async fn guesses_are_counted_over_a_restart() {
     let file = || Some((StateDir::open(home.path()).unwrap(), "guesses".to_owned()));
     let flights = Arc::new(AtomicUsize::new(0));
     for restart in 0..4 {
-        let budget = Budget::open(file(), 5, clock.clone()).unwrap();
+        let budget = GuessBudget::open(file(), 5, clock.clone()).unwrap();
         let answered = flights.load(Ordering::Relaxed);
         let mut robots = JoinSet::new();
         for _ in 0..2 {
@@ -821,7 +840,7 @@ async fn guesses_are_counted_over_a_restart() {
         assert_eq!(flights.load(Ordering::Relaxed), expected, "restart {restart}");
     }
     clock.pass(REFILL);
-    assert_eq!(Budget::open(file(), 5, clock.clone()).unwrap().left(), 1);
+    assert_eq!(GuessBudget::open(file(), 5, clock.clone()).unwrap().left(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -829,12 +848,12 @@ async fn a_budget_that_cannot_be_written_answers_nobody() {
     let home = tempfile::tempdir().unwrap();
     let state = home.path().join("state");
     let place = Some((StateDir::open(&state).unwrap(), "guesses".to_owned()));
-    let budget = Budget::open(place, 5, Arc::new(TestClock::default())).unwrap();
+    let budget = GuessBudget::open(place, 5, Arc::new(TestClock::default())).unwrap();
     std::fs::remove_dir_all(&state).unwrap();
     let code = code();
     let flights = Arc::new(AtomicUsize::new(0));
     let ended = guess_and_leave(code, budget, flights.clone(), Duration::ZERO).await;
-    assert!(matches!(ended, NoSession::Disk(_)), "{ended:?}");
+    assert!(matches!(ended, HandshakeFailure::Disk(_)), "{ended:?}");
     assert_eq!(flights.load(Ordering::Relaxed), 0, "flight 2 left before the guess was on the disk");
 }
 
@@ -848,7 +867,7 @@ async fn a_short_code_is_given_up_after_150_lost_guesses() {
     }
     clock.pass(REFILL);
     let ended = guess_and_leave(code.clone(), budget.clone(), flights.clone(), Duration::ZERO).await;
-    assert_eq!(ended, NoSession::Retired);
+    assert_eq!(ended, HandshakeFailure::Retired);
     assert_eq!(flights.load(Ordering::Relaxed), 150);
     assert!(budget.is_retired());
 }
@@ -866,12 +885,15 @@ async fn alerts_are_hints_and_no_more() {
     ] {
         for retry_after in [0, 1, u32::MAX] {
             let alert = bytes_of(&Alert { reason, retry_after });
-            let outcome = meet(&code, &code, &budget().0, at(Place::Reply, move |_| Fate::Finish(alert.clone()))).await;
+            let outcome =
+                meet(&code, &code, &budget().0, at(Place::HelloReply, move |_| ConflictOutcome::Finish(alert.clone())))
+                    .await;
             assert_eq!(outcome.receiver.err().unwrap().kind(), kind);
         }
     }
     let alert = bytes_of(&Alert { reason: AlertReason::Busy, retry_after: 0 });
-    let outcome = meet(&code, &code, &budget().0, at(Place::SenderTag, move |_| Fate::Pass(alert.clone()))).await;
+    let outcome =
+        meet(&code, &code, &budget().0, at(Place::SenderTag, move |_| ConflictOutcome::Pass(alert.clone()))).await;
     assert_no_session(&outcome, Place::SenderTag, "an alert for a tag");
 }
 
@@ -894,6 +916,6 @@ async fn many_streams_of_nothing_do_not_keep_an_honest_receiver_out() {
     let outcome = meet(&code, &code, &budget, honest()).await;
     assert!(outcome.receiver.is_ok() && outcome.sender.is_ok());
     while let Some(ended) = silent.join_next().await {
-        assert_eq!(ended.unwrap(), Some(NoSession::Broken));
+        assert_eq!(ended.unwrap(), Some(HandshakeFailure::Broken));
     }
 }

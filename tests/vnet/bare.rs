@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use qshare::net::Congestion;
+use qshare::net::CongestionControl;
 use quinn::{
     ClientConfig, Connection, ConnectionStats, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,
@@ -98,7 +98,7 @@ impl Bare {
     }
 
     /// Connects two new hosts that are held back by nothing but this congestion control.
-    pub(crate) async fn controlled(network: &Network, way: &Way, congestion: Congestion) -> Self {
+    pub(crate) async fn controlled(network: &Network, way: &Way, congestion: CongestionControl) -> Self {
         let config = || {
             let mut config = TransportConfig::default();
             config
@@ -120,7 +120,7 @@ impl Bare {
 
     /// Two streams without end through one line, the second 5 s later: the share of the first, from 20 s after that and
     /// for so long.
-    pub(crate) async fn share(network: &Network, line: &Line, both: [Congestion; 2], counted: Duration) -> f64 {
+    pub(crate) async fn share(network: &Network, line: &Line, both: [CongestionControl; 2], counted: Duration) -> f64 {
         const LATER: Duration = Duration::from_secs(5);
         const SETTLING: Duration = Duration::from_secs(20);
         let way = network.way(line);

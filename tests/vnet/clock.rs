@@ -40,11 +40,11 @@ pub(crate) fn virtually<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T
         .enable_all()
         .start_paused(true)
         .on_thread_park(move || parked.notice())
-        .max_blocking_threads(1) // see `Pace::settle`
+        .max_blocking_threads(1) // see `RateLimiter::settle`
         .build()
         .unwrap();
     runtime.block_on(async {
-        let network = Network::start(seed, Pace::Virtual { idle, spawned: None });
+        let network = Network::start(seed, RateLimiter::Virtual { idle, spawned: None });
         timeout(LONGEST, work(network)).await.expect("nothing will happen any more")
     })
 }
@@ -56,13 +56,13 @@ pub(crate) fn virtually<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T
 pub(crate) fn really<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let network = Network::start(seed, Pace::Real);
+        let network = Network::start(seed, RateLimiter::Real);
         timeout(LONGEST_REAL, work(network)).await.expect("it takes too long")
     })
 }
 
 /// How a network waits for what happens next.
-pub(super) enum Pace {
+pub(super) enum RateLimiter {
     /// Until the clock says so.
     Real,
     /// Until nobody else has anything to do; then it moves the clock.
@@ -74,7 +74,7 @@ pub(super) enum Pace {
     },
 }
 
-impl Pace {
+impl RateLimiter {
     /// Waits until the time of what happens next, or until that may have changed. `began` is the time from which `next`
     /// counts.
     pub(super) async fn wait(&mut self, began: Instant, next: impl Fn() -> Option<Duration>, changed: &Notify) {

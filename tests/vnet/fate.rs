@@ -17,9 +17,9 @@ pub(super) struct Chance {
 
 /// What becomes of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ConflictOutcome {
     /// It is lost.
-    Lost,
+    ConnectionLost,
     /// It takes longer by so much.
     Arrives {
         /// Jitter, and the delay that lets others overtake it.
@@ -41,7 +41,7 @@ impl Chance {
     }
 
     /// The next packet's fate.
-    pub(super) fn draw(&mut self, line: &Line) -> Fate {
+    pub(super) fn draw(&mut self, line: &Line) -> ConflictOutcome {
         let [loss, turn, jitter, reordering, duplication] = self.numbers.random::<[f64; 5]>();
         self.bad = line.bursts.is_some_and(|bursts| {
             let ends = 1.0 / bursts.length.max(1.0);
@@ -49,10 +49,10 @@ impl Chance {
             if self.bad { turn >= ends } else { turn < begins }
         });
         if self.bad || loss < line.loss {
-            return Fate::Lost;
+            return ConflictOutcome::ConnectionLost;
         }
         let by = line.reordering.filter(|r| reordering < r.share).map(|r| r.by);
-        Fate::Arrives {
+        ConflictOutcome::Arrives {
             late: line.jitter.mul_f64(jitter) + by.unwrap_or_default(),
             overtaken: by.is_some(),
             twice: duplication < line.duplication,

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    clock::Pace,
+    clock::RateLimiter,
     fate::Chance,
     host::{Host, Machine},
     line::Line,
@@ -28,7 +28,7 @@ pub(crate) struct Network(Arc<Inner>);
 
 impl Network {
     /// An empty network, and a task that keeps it going.
-    pub(super) fn start(seed: u64, pace: Pace) -> Self {
+    pub(super) fn start(seed: u64, pace: RateLimiter) -> Self {
         let inner = Arc::new(Inner { began: Instant::now(), seed, state: Mutex::default(), changed: Notify::new() });
         tokio::spawn(drive(Arc::clone(&inner), pace));
         Self(inner)
@@ -85,7 +85,7 @@ impl Network {
 }
 
 /// Lets happen what is to happen, each in its time.
-async fn drive(network: Arc<Inner>, mut pace: Pace) {
+async fn drive(network: Arc<Inner>, mut pace: RateLimiter) {
     loop {
         network.now(|_, _| ());
         pace.wait(network.began, || network.next(), &network.changed).await;

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    fate::{Chance, Fate},
+    fate::{Chance, ConflictOutcome},
     line::Line,
     network::{Inner, What},
     socket::Packet,
@@ -173,11 +173,11 @@ impl Works {
                 self.counters.cut.add(size);
                 Vec::new()
             }
-            Fate::Lost => {
+            ConflictOutcome::ConnectionLost => {
                 self.counters.lost.add(size);
                 Vec::new()
             }
-            Fate::Arrives { late, overtaken, twice } => {
+            ConflictOutcome::Arrives { late, overtaken, twice } => {
                 let mut at = now + self.line.delay + late;
                 if !overtaken {
                     at = at.max(self.latest);

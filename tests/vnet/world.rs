@@ -14,10 +14,13 @@ use qshare::{
     error::Result,
     event::{Event, Finished, StopReason},
     manifest::ShareId,
-    net::{self, Dialer, Expect, Identity, Tuning, endpoint::Connected},
-    relay::{self, Journal, Tickets},
+    net::{self, Dialer, RelayIdentity, TrustPolicy, Tuning, endpoint::RelayConnection},
+    relay::{self, SlotJournal, Tickets},
     state::StateDir,
-    transfer::{Budget, Clash, Events, Redial, Registration, Return, Settings, Share, Source, SystemClock, offer},
+    transfer::{
+        ConflictPolicy, Events, GuessBudget, ReconnectConfig, Registration, ReregisterConfig, Share, ShareSettings,
+        Source, SystemClock, offer,
+    },
 };
 use tokio::{
     sync::oneshot,
@@ -43,30 +46,30 @@ pub(crate) struct World {
     pub(crate) host: Host,
     addr: RelayAddr,
     pin: Pin,
-    config: relay::Config,
-    serving: RefCell<Option<Serving>>,
+    config: relay::RelayConfig,
+    serving: RefCell<Option<Download>>,
     receivers: RefCell<Vec<Host>>,
     tuning: Tuning,
 }
 
 /// A relay that runs, and what stops it.
-type Serving = (oneshot::Sender<()>, JoinHandle<Result<()>>);
+type Download = (oneshot::Sender<()>, JoinHandle<Result<()>>);
 
 impl World {
     /// Starts a relay on a host of its own.
-    pub(crate) fn new(network: &Network, config: relay::Config) -> Self {
+    pub(crate) fn new(network: &Network, config: relay::RelayConfig) -> Self {
         Self::tuned(network, config, Tuning::default())
     }
 
     /// As [`World::new`]; everybody's connections are tuned like this.
-    pub(crate) fn tuned(network: &Network, config: relay::Config, tuning: Tuning) -> Self {
+    pub(crate) fn tuned(network: &Network, config: relay::RelayConfig, tuning: Tuning) -> Self {
         let scratch = Scratch::new();
         let state = StateDir::open(scratch.path("relay")).unwrap();
-        let identity = Identity::load_or_create(&state).unwrap();
+        let identity = RelayIdentity::load_or_create(&state).unwrap();
         let host = network.host();
         let addr = RelayAddr::from(SocketAddr::new(host.ip(), PORT));
         let tickets = Tickets::new(identity.derive("tickets"));
-        let config = relay::Config { tickets, journal: Some(Journal::new(state)), ..config };
+        let config = relay::RelayConfig { tickets, journal: Some(SlotJournal::new(state)), ..config };
         let serving = RefCell::new(Some(serve(network, &host, &identity, &config, tuning)));
         let network = network.clone();
         let (pin, receivers) = (identity.pin(), RefCell::default());
@@ -80,7 +83,7 @@ impl World {
 
     /// Starts the relay again after it was killed, with the files that it has kept.
     pub(crate) fn start_relay(&self) {
-        let identity = Identity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
         let serving = serve(&self.network, &self.host, &identity, &self.config, self.tuning);
         *self.serving.borrow_mut() = Some(serving);
     }
@@ -90,7 +93,7 @@ impl World {
     /// # Errors
     /// Those of a sender until its code is good.
     pub(crate) async fn share(&self, way: &Way, paths: &[PathBuf]) -> Result<Sharing> {
-        let settings = Settings { paths: paths.to_vec(), ..Settings::default() };
+        let settings = ShareSettings { paths: paths.to_vec(), ..ShareSettings::default() };
         self.share_with(way, settings).await
     }
 
@@ -98,19 +101,20 @@ impl World {
     ///
     /// # Errors
     /// As [`World::share`].
-    pub(crate) async fn share_with(&self, way: &Way, settings: Settings) -> Result<Sharing> {
+    pub(crate) async fn share_with(&self, way: &Way, settings: ShareSettings) -> Result<Sharing> {
         let host = self.host_beyond(way);
         let paths = settings.paths.clone();
         let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
         let connected = self.connect(&host).await?;
         let registration = Registration::ask(connected.connection.clone(), None, None).await?;
         let secret = Secret::random(5)?;
-        let budget = Budget::open(None, secret.length(), Arc::new(SystemClock))?;
+        let budget = GuessBudget::open(None, secret.length(), Arc::new(SystemClock))?;
         let code = Code::new(registration.slot(), secret);
         let (events, reported) = report();
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
-        let back = Return { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _, _| Vec::new()) };
+        let back =
+            ReregisterConfig { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _, _| Vec::new()) };
         let running = tokio::spawn(async move {
             let outcome = share.run(registration, back, async { drop(stopped.await) }).await;
             connected.close().await;
@@ -139,10 +143,10 @@ impl World {
                 Ok(dialed)
             }
         });
-        let back = Redial { dialer, retry_for: RETRY_FOR, resumptions: None };
+        let back = ReconnectConfig { dialer, retry_for: RETRY_FOR, resumptions: None };
         let offer = offer::connect(code, back, &events, pending()).await?;
         let offered_after = began.elapsed();
-        let planned = offer.plan(Some(folder.clone()), Clash::Refuse).await?;
+        let planned = offer.plan(Some(folder.clone()), ConflictPolicy::Refuse).await?;
         let finished = planned.accept(&events, pending()).await?;
         let took = began.elapsed();
         let connected_after = *connected_after.get().unwrap();
@@ -178,13 +182,13 @@ impl World {
     ///
     /// # Errors
     /// Those of a client.
-    pub(crate) async fn connect(&self, host: &Host) -> Result<Connected> {
+    pub(crate) async fn connect(&self, host: &Host) -> Result<RelayConnection> {
         self.dialer(host).dial().await
     }
 
     /// What connects a host to the relay, each time from another port.
     fn dialer(&self, host: &Host) -> Dialer {
-        let (addr, expect, tuning) = (self.addr.clone(), Expect::Pin(self.pin), self.tuning);
+        let (addr, expect, tuning) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.tuning);
         let (network, host) = (self.network.clone(), host.clone());
         Dialer::with(move || {
             let (socket, addr) = (seeded(&network, host.bind(0)), addr.clone());
@@ -194,7 +198,13 @@ impl World {
 }
 
 /// Runs a relay on a host.
-fn serve(network: &Network, host: &Host, identity: &Identity, config: &relay::Config, tuning: Tuning) -> Serving {
+fn serve(
+    network: &Network,
+    host: &Host,
+    identity: &RelayIdentity,
+    config: &relay::RelayConfig,
+    tuning: Tuning,
+) -> Download {
     let listener = net::listen_on(seeded(network, host.bind(PORT)), identity, tuning).unwrap();
     let (stop, stopped) = oneshot::channel();
     let config = config.clone();

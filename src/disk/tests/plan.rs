@@ -1,18 +1,18 @@
 use super::{
     super::{
+        case_collision::Folding,
         plan::check_twins,
         staging::{left_behind, name},
-        twins::Folding,
     },
     *,
 };
 use crate::error::Kind;
 
-fn plan(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> Result<Plan> {
+fn plan(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) -> Result<Plan> {
     Plan::new(made_up(entries), Some(&home.at(out)), clash)
 }
 
-fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash, words: &[&str]) {
+fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy, words: &[&str]) {
     let e = plan(home, entries, out, clash).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk, "{e}");
     assert!(e.next_step().is_some());
@@ -20,8 +20,8 @@ fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash, words:
 }
 
 /// The top-level paths of an empty download, below `home`.
-fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> Vec<String> {
-    let mut sink = Sink::new(plan(home, entries, out, clash).unwrap(), &Check::default()).unwrap();
+fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) -> Vec<String> {
+    let mut sink = Sink::new(plan(home, entries, out, clash).unwrap(), &HashProgress::default()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
         if sink.begin(index, 0).is_ok() {
             sink.finish(blake3::hash(b"").as_bytes()).unwrap();
@@ -34,28 +34,28 @@ fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: Clash) -> V
 #[test]
 fn out_is_a_folder_or_the_name_of_the_only_file() {
     let home = Home::new();
-    assert_eq!(published(&home, &[("f", 0)], "out", Clash::Refuse), ["out/f"]);
-    assert_eq!(published(&home, &[("f", 0)], "out/g", Clash::Refuse), ["out/g"]);
-    assert_eq!(published(&home, &[("f", 0)], "out/h/", Clash::Refuse), ["out/h/f"]);
-    assert_eq!(published(&home, &[("f", 0), ("g", 0)], "out/two", Clash::Refuse), ["out/two/f", "out/two/g"]);
-    assert_eq!(published(&home, &[("d/", 0), ("d/f", 0)], "out/new", Clash::Refuse), ["out/new/d"]);
+    assert_eq!(published(&home, &[("f", 0)], "out", ConflictPolicy::Refuse), ["out/f"]);
+    assert_eq!(published(&home, &[("f", 0)], "out/g", ConflictPolicy::Refuse), ["out/g"]);
+    assert_eq!(published(&home, &[("f", 0)], "out/h/", ConflictPolicy::Refuse), ["out/h/f"]);
+    assert_eq!(published(&home, &[("f", 0), ("g", 0)], "out/two", ConflictPolicy::Refuse), ["out/two/f", "out/two/g"]);
+    assert_eq!(published(&home, &[("d/", 0), ("d/f", 0)], "out/new", ConflictPolicy::Refuse), ["out/new/d"]);
     home.link("new", "out/link");
-    assert_eq!(published(&home, &[("x", 0)], "out/link", Clash::Refuse), ["out/link/x"]);
+    assert_eq!(published(&home, &[("x", 0)], "out/link", ConflictPolicy::Refuse), ["out/link/x"]);
     assert_eq!(
         home.tree("out"),
         ["f", "g", "h", "h/f", "link", "new", "new/d", "new/d/f", "new/x", "two", "two/f", "two/g"]
     );
-    refused(&home, &[("f", 0)], "out/f/", Clash::Overwrite, &["out/f", "no"]);
-    refused(&home, &[("a", 0), ("b", 0)], "out/f", Clash::Overwrite, &["out/f", "not a folder"]);
-    refused(&home, &[("f", 0)], "out/missing/name", Clash::Refuse, &["no folder", "missing"]);
-    refused(&home, &[("f", 0), ("g", 0)], "missing/deep", Clash::Refuse, &["no folder", "missing"]);
-    refused(&home, &[("f", 0)], "out/f/..", Clash::Refuse, &["no folder"]);
+    refused(&home, &[("f", 0)], "out/f/", ConflictPolicy::Overwrite, &["out/f", "no"]);
+    refused(&home, &[("a", 0), ("b", 0)], "out/f", ConflictPolicy::Overwrite, &["out/f", "not a folder"]);
+    refused(&home, &[("f", 0)], "out/missing/name", ConflictPolicy::Refuse, &["no folder", "missing"]);
+    refused(&home, &[("f", 0), ("g", 0)], "missing/deep", ConflictPolicy::Refuse, &["no folder", "missing"]);
+    refused(&home, &[("f", 0)], "out/f/..", ConflictPolicy::Refuse, &["no folder"]);
 }
 
 #[test]
 fn without_out_it_is_the_current_folder() {
     let manifest = made_up(&[("a name that nobody has here", 0)]);
-    let plan = Plan::new(manifest, None, Clash::Refuse).unwrap();
+    let plan = Plan::new(manifest, None, ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.target().path_of("x".as_ref()), Path::new("x"));
 }
 
@@ -67,14 +67,14 @@ fn refuse_names_what_stands_in_any_form() {
     home.link("nowhere", "out/dangling");
     home.fifo("out/pipe");
     for name in ["file", "folder", "dangling", "pipe"] {
-        refused(&home, &[(name, 1)], "out", Clash::Refuse, &["out/", name, "stands there already"]);
-        refused(&home, &[(&format!("{name}/"), 1)], "out", Clash::Refuse, &[name]);
-        refused(&home, &[("ok", 1), (name, 1)], "out", Clash::Refuse, &[name]);
+        refused(&home, &[(name, 1)], "out", ConflictPolicy::Refuse, &["out/", name, "stands there already"]);
+        refused(&home, &[(&format!("{name}/"), 1)], "out", ConflictPolicy::Refuse, &[name]);
+        refused(&home, &[("ok", 1), (name, 1)], "out", ConflictPolicy::Refuse, &[name]);
     }
     for name in ["file", "dangling", "pipe"] {
-        refused(&home, &[("other", 1)], &format!("out/{name}"), Clash::Refuse, &["out/", name]);
+        refused(&home, &[("other", 1)], &format!("out/{name}"), ConflictPolicy::Refuse, &["out/", name]);
     }
-    let e = plan(&home, &[("file", 0)], "out", Clash::Refuse).unwrap_err();
+    let e = plan(&home, &[("file", 0)], "out", ConflictPolicy::Refuse).unwrap_err();
     assert_eq!(e.next_step(), Some("--overwrite, --rename, --skip, or --out DIR"));
     assert_eq!(home.tree("out"), ["dangling", "file", "folder", "pipe"]);
 }
@@ -89,15 +89,15 @@ fn rename_takes_the_first_free_number() {
     let entries =
         [("a.txt", 0), ("a (2).txt", 0), (".hidden", 0), ("tar.tar.gz", 0), ("d.old/", 0), ("d.old/x", 0), ("new", 0)];
     assert_eq!(
-        published(&home, &entries, "out", Clash::Rename),
+        published(&home, &entries, "out", ConflictPolicy::Rename),
         ["out/a (3).txt", "out/a (2).txt", "out/.hidden (1)", "out/tar.tar (1).gz", "out/d.old (1)", "out/new"]
     );
     assert_eq!(home.read("out/a.txt"), "old");
     assert!(home.at("out/d.old (1)/x").exists() && !home.at("out/d.old/x").exists());
-    assert_eq!(published(&home, &[("whatever", 0)], "out/a.txt", Clash::Rename), ["out/a (4).txt"]);
+    assert_eq!(published(&home, &[("whatever", 0)], "out/a.txt", ConflictPolicy::Rename), ["out/a (4).txt"]);
     let long = format!("{}.txt", "ü".repeat(125));
     home.file(&format!("out/{long}"), "");
-    let renamed = published(&home, &[(&long, 0)], "out", Clash::Rename);
+    let renamed = published(&home, &[(&long, 0)], "out", ConflictPolicy::Rename);
     assert!(renamed[0].ends_with("ü (1).txt"), "{renamed:?}");
 }
 
@@ -108,7 +108,7 @@ fn overwrite_and_skip_do_not_take_a_folder_for_a_file() {
     home.file("out/f", "");
     home.link("d", "out/link");
     home.fifo("out/pipe");
-    for clash in [Clash::Overwrite, Clash::Skip] {
+    for clash in [ConflictPolicy::Overwrite, ConflictPolicy::Skip] {
         for name in ["f", "link", "pipe"] {
             refused(&home, &[(&format!("{name}/"), 0)], "out", clash, &[name, "stands in the way of a folder"]);
         }
@@ -116,9 +116,15 @@ fn overwrite_and_skip_do_not_take_a_folder_for_a_file() {
         refused(&home, &[("d/", 0), ("d/etc/", 0), ("d/etc/x", 0)], "out", clash, &["d/etc", "the link"]);
         fs::remove_file(home.at("out/d/etc")).unwrap();
     }
-    refused(&home, &[("d", 0)], "out", Clash::Overwrite, &["the folder", "stands in the way of a file"]);
-    refused(&home, &[("d/", 0), ("d/sub", 0)], "out", Clash::Overwrite, &["d/sub", "stands in the way of a file"]);
-    let plan = plan(&home, &[("d", 5)], "out", Clash::Skip).unwrap();
+    refused(&home, &[("d", 0)], "out", ConflictPolicy::Overwrite, &["the folder", "stands in the way of a file"]);
+    refused(
+        &home,
+        &[("d/", 0), ("d/sub", 0)],
+        "out",
+        ConflictPolicy::Overwrite,
+        &["d/sub", "stands in the way of a file"],
+    );
+    let plan = plan(&home, &[("d", 5)], "out", ConflictPolicy::Skip).unwrap();
     assert_eq!((plan.wants(0), plan.files(), plan.bytes()), (false, 0, Some(0)));
 }
 
@@ -128,7 +134,7 @@ fn skip_wants_only_what_is_missing() {
     home.file("out/d/have", "old");
     home.link("nowhere", "out/top");
     let entries = [("d/", 0), ("d/have", 10), ("d/lack", 20), ("d/e/", 0), ("d/e/f", 30), ("top", 40), ("top2", 50)];
-    let plan = plan(&home, &entries, "out", Clash::Skip).unwrap();
+    let plan = plan(&home, &entries, "out", ConflictPolicy::Skip).unwrap();
     let wants: Vec<bool> = (0..8).map(|i| plan.wants(i)).collect();
     assert_eq!(wants, [true, false, true, true, true, false, true, false]);
     assert_eq!((plan.files(), plan.bytes()), (3, Some(100)));
@@ -137,10 +143,10 @@ fn skip_wants_only_what_is_missing() {
 #[test]
 fn what_cannot_fit_is_refused_with_both_numbers() {
     let home = Home::new();
-    refused(&home, &[("f", 1 << 63)], "out", Clash::Refuse, &["9.2 EB needed", "free in", "not enough space"]);
-    refused(&home, &[("f", 1 << 63), ("g", 1 << 62)], "out/new", Clash::Refuse, &["13.8 EB needed"]);
+    refused(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Refuse, &["9.2 EB needed", "free in", "not enough space"]);
+    refused(&home, &[("f", 1 << 63), ("g", 1 << 62)], "out/new", ConflictPolicy::Refuse, &["13.8 EB needed"]);
     home.file("out/f", "");
-    assert!(plan(&home, &[("f", 1 << 63)], "out", Clash::Skip).is_ok());
+    assert!(plan(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Skip).is_ok());
     assert_eq!(home.tree("out"), ["f"]);
 }
 
@@ -151,7 +157,7 @@ fn names_that_only_other_systems_take_for_one_pass_here() {
     }
     let home = Home::new();
     let entries = [("net/", 0), ("net/xt_CONNMARK.h", 0), ("net/xt_connmark.h", 0), ("\u{e9}", 0), ("e\u{301}", 0)];
-    let paths = published(&home, &entries, "out", Clash::Refuse);
+    let paths = published(&home, &entries, "out", ConflictPolicy::Refuse);
     assert_eq!(paths.len(), 3);
     assert_eq!(home.tree("out").len(), 5);
 }
@@ -188,7 +194,8 @@ fn the_name_of_the_staging_folder_is_not_for_shares() {
     let mut builder = Builder::new(Head { share, name: "x".into(), entries: 1 }).unwrap();
     let path = SafePath::parse(&reserved).unwrap();
     builder.push(Entry { path, kind: EntryKind::Folder, mode: 0, mtime: None }).unwrap();
-    let e = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), Clash::Overwrite).unwrap_err();
+    let e =
+        Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), ConflictPolicy::Overwrite).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
     says(&e, &["staged"]);
 }
@@ -197,8 +204,8 @@ fn the_name_of_the_staging_folder_is_not_for_shares() {
 fn a_folder_that_cannot_be_written_is_refused_at_once() {
     // /proc takes no new files from anybody, root included.
     if cfg!(target_os = "linux") {
-        let made = Plan::new(made_up(&[("f", 0)]), Some(Path::new("/proc/self")), Clash::Refuse);
-        let made = made.map(|plan| Sink::new(plan, &Check::default()));
+        let made = Plan::new(made_up(&[("f", 0)]), Some(Path::new("/proc/self")), ConflictPolicy::Refuse);
+        let made = made.map(|plan| Sink::new(plan, &HashProgress::default()));
         assert!(matches!(made, Err(_) | Ok(Err(_))));
     }
 }

@@ -4,7 +4,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::*;
 use crate::{
-    disk::journal::{self, GivenName, Identity},
+    disk::journal::{self, FileIdentity, GivenName},
     error::Kind,
 };
 
@@ -14,8 +14,8 @@ fn hash(data: &[u8]) -> [u8; 32] {
     *blake3::hash(data).as_bytes()
 }
 
-fn sink(home: &Home, entries: &[(&str, u64)], clash: Clash) -> Result<Sink> {
-    Sink::new(Plan::new(made_up(entries), Some(&home.at("out")), clash)?, &Check::default())
+fn sink(home: &Home, entries: &[(&str, u64)], clash: ConflictPolicy) -> Result<Sink> {
+    Sink::new(Plan::new(made_up(entries), Some(&home.at("out")), clash)?, &HashProgress::default())
 }
 
 fn put(sink: &mut Sink, index: usize) -> Result<()> {
@@ -47,7 +47,7 @@ fn a_tree_arrives_as_it_was() {
     }
     let single = home.file("src/single", "1");
     let source = scan(&[home.at("src/t"), single]).unwrap();
-    let saved = receive(&source, &home.at("out"), Clash::Refuse).unwrap();
+    let saved = receive(&source, &home.at("out"), ConflictPolicy::Refuse).unwrap();
     assert_eq!(saved, [home.at("out/t"), home.at("out/single")]);
     assert_eq!(home.tree("out"), home.tree("src"));
     for path in home.tree("src") {
@@ -76,9 +76,9 @@ fn a_file_of_unknown_size_is_as_long_as_it_is() {
     let kind = EntryKind::File { size: None, coding: Coding::Identity };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0, mtime }).unwrap();
-    let plan = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), Clash::Refuse).unwrap();
+    let plan = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.bytes(), None);
-    let mut sink = Sink::new(plan, &Check::default()).unwrap();
+    let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
     put(&mut sink, 0).unwrap();
     sink.publish().unwrap();
     assert_eq!(home.read("out/stdin"), "hello");
@@ -103,16 +103,16 @@ fn lies_are_refused_and_leave_nothing() {
         (Kind::Corrupt, |s| s.begin(1, 0).and_then(|()| s.write(b"hullo")).and_then(|()| s.finish(&hash(HELLO)))),
     ];
     for (n, (kind, lie)) in lies.into_iter().enumerate() {
-        let mut sink = sink(&home, &entries, Clash::Refuse).unwrap();
+        let mut sink = sink(&home, &entries, ConflictPolicy::Refuse).unwrap();
         let e = lie(&mut sink).unwrap_err();
         assert_eq!(e.kind(), kind, "{n}: {e}");
         assert!(!sink.is_complete());
         sink.discard();
         assert!(home.tree("out").is_empty());
     }
-    assert_eq!(sink(&home, &entries, Clash::Refuse).unwrap().publish().unwrap_err().kind(), Kind::Transfer);
+    assert_eq!(sink(&home, &entries, ConflictPolicy::Refuse).unwrap().publish().unwrap_err().kind(), Kind::Transfer);
     assert!(home.tree("out").is_empty(), "nothing is here that could be gone on with");
-    let mut sink = sink(&home, &entries, Clash::Refuse).unwrap();
+    let mut sink = sink(&home, &entries, ConflictPolicy::Refuse).unwrap();
     put(&mut sink, 2).unwrap();
     assert!(!home.tree("out").is_empty());
     sink.discard();
@@ -122,9 +122,10 @@ fn lies_are_refused_and_leave_nothing() {
 #[test]
 fn a_folder_made_for_a_download_goes_with_it() {
     let home = Home::new();
-    let plan = |out: &str| Plan::new(made_up(&[("a", 5), ("b", 5)]), Some(&home.at(out)), Clash::Refuse).unwrap();
-    Sink::new(plan("out/new"), &Check::default()).unwrap().discard();
-    Sink::new(plan("out"), &Check::default()).unwrap().discard();
+    let plan =
+        |out: &str| Plan::new(made_up(&[("a", 5), ("b", 5)]), Some(&home.at(out)), ConflictPolicy::Refuse).unwrap();
+    Sink::new(plan("out/new"), &HashProgress::default()).unwrap().discard();
+    Sink::new(plan("out"), &HashProgress::default()).unwrap().discard();
     assert!(home.tree("out").is_empty() && home.at("out").exists());
 }
 
@@ -132,7 +133,9 @@ fn a_folder_made_for_a_download_goes_with_it() {
 fn only_one_download_of_a_share_runs_in_a_folder() {
     let home = Home::new();
     let manifest = made_up(&[("f", 5)]);
-    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?, &Check::default());
+    let start = || {
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse)?, &HashProgress::default())
+    };
     let first = start().unwrap();
     assert_eq!(fs::metadata(staging(&home, &manifest)).unwrap().permissions().mode() & 0o777, 0o700);
     let e = start().unwrap_err();
@@ -149,8 +152,8 @@ fn downloads_that_begin_and_end_at_once_do_not_share_a_folder() {
     let running = std::sync::atomic::AtomicU32::new(0);
     let try_often = || {
         for _ in 0..200 {
-            let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
-            match Sink::new(plan, &Check::default()) {
+            let plan = Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
+            match Sink::new(plan, &HashProgress::default()) {
                 Ok(sink) => {
                     assert_eq!(running.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                     running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
@@ -175,8 +178,11 @@ fn what_a_killed_process_left_is_cleared_and_used() {
     symlink("/etc", left.join("files/d/etc")).unwrap();
     let outside = home.file("precious/f", "stays");
     symlink(home.at("precious"), left.join("files/d/link")).unwrap();
-    let mut sink =
-        Sink::new(Plan::new(manifest, Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default()).unwrap();
+    let mut sink = Sink::new(
+        Plan::new(manifest, Some(&home.at("out")), ConflictPolicy::Refuse).unwrap(),
+        &HashProgress::default(),
+    )
+    .unwrap();
     assert_eq!(fs::metadata(&left).unwrap().permissions().mode() & 0o777, 0o700);
     put(&mut sink, 1).unwrap();
     sink.publish().unwrap();
@@ -190,9 +196,11 @@ const GROUP: usize = 16 * 1024 * 1024;
 fn cut_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
     let content: Vec<u8> = (0..GROUP / 2 * 5).map(|i| (i / 1_000) as u8).collect();
     let manifest = made_up(&[("d/", 0), ("d/big", content.len() as u64), ("d/small", 5)]);
-    let mut sink =
-        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default())
-            .unwrap();
+    let mut sink = Sink::new(
+        Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap(),
+        &HashProgress::default(),
+    )
+    .unwrap();
     assert!(sink.have().is_empty());
     put(&mut sink, 2).unwrap();
     sink.begin(1, 0).unwrap();
@@ -201,7 +209,11 @@ fn cut_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
 }
 
 fn again(home: &Home, manifest: &Arc<Manifest>) -> Sink {
-    Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default()).unwrap()
+    Sink::new(
+        Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap(),
+        &HashProgress::default(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -209,10 +221,10 @@ fn a_download_goes_on_with_what_is_there() {
     for (cut, groups) in [(GROUP - 1, 0), (GROUP, 1), (2 * GROUP + 7, 2), (GROUP / 2 * 5, 3)] {
         let home = Home::new();
         let (manifest, content) = cut_after(&home, cut);
-        let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
+        let plan = Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
         let standing = (groups * GROUP).min(content.len()) as u64 + 5;
         assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), standing);
-        let mut sink = Sink::new(plan, &Check::default()).unwrap();
+        let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
         let have = sink.have();
         let of_big = have.iter().find(|(index, _)| *index == 1).map_or(0, |(_, groups)| groups.len());
         assert_eq!((of_big, have.last().map(|(index, _)| *index)), (groups, Some(2)));
@@ -244,7 +256,7 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     let place = |from: &Path| {
         let mut file = scan(&[from.to_owned()]).unwrap().open(0).unwrap();
         let have = again(&home, &manifest).have();
-        let offset = file.go_on_behind(&have[0].1, &Check::default()).unwrap();
+        let offset = file.go_on_behind(&have[0].1, &HashProgress::default()).unwrap();
         let mut rest = vec![0; content.len() + 1];
         let read = file.read(&mut rest).unwrap();
         assert_eq!((read + offset as usize) as u64, fs::metadata(from).unwrap().len());
@@ -278,7 +290,7 @@ fn write_journal(home: &Home, manifest: &Manifest) {
     let staging = Dir::open_ambient_dir(staging(home, manifest), ambient_authority()).unwrap();
     let top = |(index, entry): (usize, &Entry)| {
         let meta = staging.symlink_metadata(Path::new("files").join(entry.path.as_str())).unwrap();
-        GivenName::new(index, entry.path.name(), entry.path.name().as_ref(), Identity::of(&meta).unwrap())
+        GivenName::new(index, entry.path.name(), entry.path.name().as_ref(), FileIdentity::of(&meta).unwrap())
     };
     let tops = manifest.entries().iter().enumerate().filter(|(_, entry)| entry.path.depth() == 1);
     journal::write(&staging, manifest, tops.map(top).collect(), true).unwrap();
@@ -321,7 +333,7 @@ fn a_stop_at_any_step_is_gone_on_from() {
                 Some(content) => fs::write(path, content).unwrap(),
             }
         }
-        let plan = Plan::new(Arc::clone(&manifest), Some(&home.at("out")), Clash::Refuse);
+        let plan = Plan::new(Arc::clone(&manifest), Some(&home.at("out")), ConflictPolicy::Refuse);
         if steps > 15 {
             assert_eq!(plan.unwrap_err().kind(), Kind::Disk, "{steps} steps: it was over, but for an empty folder");
             continue;
@@ -332,7 +344,7 @@ fn a_stop_at_any_step_is_gone_on_from() {
         assert_eq!((plan.bytes(), plan.files()), (Some(15), 3));
         let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
         assert_eq!(wanted.len(), 13 - steps.clamp(10, 13), "{steps} steps");
-        let mut sink = Sink::new(plan, &Check::default()).unwrap();
+        let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
         let have: Vec<_> = sink.have().into_iter().map(|(index, _)| index).collect();
         assert_eq!(sink.named_bytes() as usize / 5 + have.len(), complete, "{steps} steps");
         for index in wanted {
@@ -352,12 +364,13 @@ fn a_stop_at_any_step_is_gone_on_from() {
 }
 
 /// A download that was stopped when the first of its names were given: something stood in the way of the one of `d/f`.
-fn stopped_while_naming(home: &Home, clash: Clash) -> Arc<Manifest> {
+fn stopped_while_naming(home: &Home, clash: ConflictPolicy) -> Arc<Manifest> {
     let manifest = made_up(&[("a", 5), ("d/", 0), ("d/e", 5), ("d/f", 5), ("g", 5)]);
     let mut sink =
-        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), clash).unwrap(), &Check::default()).unwrap();
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), clash).unwrap(), &HashProgress::default())
+            .unwrap();
     [0, 2, 3, 4].into_iter().for_each(|index| put(&mut sink, index).unwrap());
-    home.file(if clash == Clash::Overwrite { "out/d/f" } else { "out/d" }, "in the way");
+    home.file(if clash == ConflictPolicy::Overwrite { "out/d/f" } else { "out/d" }, "in the way");
     assert_eq!(sink.publish().unwrap_err().kind(), Kind::Disk);
     manifest
 }
@@ -370,44 +383,44 @@ fn what_has_its_name_is_known_by_what_it_is() {
         fs::remove_dir_all(home.at("out")).unwrap();
         home.folder("out");
     };
-    let manifest = stopped_while_naming(&home, Clash::Refuse);
-    assert_eq!(again(&manifest, Clash::Refuse).unwrap_err().kind(), Kind::Disk, "it stands in the way still");
+    let manifest = stopped_while_naming(&home, ConflictPolicy::Refuse);
+    assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap_err().kind(), Kind::Disk, "it stands in the way still");
     fs::remove_file(home.at("out/d")).unwrap();
-    assert_eq!(again(&manifest, Clash::Refuse).unwrap().missing_files(), 3);
+    assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap().missing_files(), 3);
     assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), 20);
     // Something else in the place of what had its name.
     fs::rename(home.at("out/a"), home.at("moved")).unwrap();
-    assert_eq!(again(&manifest, Clash::Refuse).unwrap().missing_files(), 4);
+    assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap().missing_files(), 4);
     home.file("out/a", "hello");
-    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    says(&again(&manifest, ConflictPolicy::Refuse).unwrap_err(), &["out/a", "stands there already"]);
     fs::rename(home.at("moved"), home.at("out/a")).unwrap();
     // Another state of the same share, and a journal that is damaged.
     let journal = staging(&home, &manifest).join("names");
     let bytes = fs::read(&journal).unwrap();
     for damaged in [&bytes[..bytes.len() / 2], &[0xff; 100], b""] {
         fs::write(&journal, damaged).unwrap();
-        says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+        says(&again(&manifest, ConflictPolicy::Refuse).unwrap_err(), &["out/a", "stands there already"]);
     }
     let mut other = bytes.clone();
     other[0] ^= 1;
     fs::write(&journal, other).unwrap();
-    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    says(&again(&manifest, ConflictPolicy::Refuse).unwrap_err(), &["out/a", "stands there already"]);
     fs::remove_file(&journal).unwrap();
     symlink("/dev/zero", &journal).unwrap();
-    says(&again(&manifest, Clash::Refuse).unwrap_err(), &["out/a", "stands there already"]);
+    says(&again(&manifest, ConflictPolicy::Refuse).unwrap_err(), &["out/a", "stands there already"]);
 
     // Under names of its own.
     start_over();
     home.file("out/a", "old");
-    let manifest = stopped_while_naming(&home, Clash::Rename);
+    let manifest = stopped_while_naming(&home, ConflictPolicy::Rename);
     assert_eq!(
         home.tree("out").into_iter().filter(|path| !path.starts_with('.')).collect::<Vec<_>>(),
         ["a", "a (1)", "d"]
     );
     home.file("out/g", "in the way");
-    let plan = again(&manifest, Clash::Rename).unwrap();
+    let plan = again(&manifest, ConflictPolicy::Rename).unwrap();
     assert_eq!(plan.missing_files(), 3);
-    finish(Sink::new(plan, &Check::default()).unwrap());
+    finish(Sink::new(plan, &HashProgress::default()).unwrap());
     assert_eq!(home.tree("out"), ["a", "a (1)", "d", "d (1)", "d (1)/e", "d (1)/f", "g", "g (1)"]);
 
     // Into a folder that stands already, file by file; what was replaced was replaced by this download.
@@ -415,11 +428,11 @@ fn what_has_its_name_is_known_by_what_it_is() {
     for path in ["out/a", "out/d/e"] {
         home.file(path, "old");
     }
-    let manifest = stopped_while_naming(&home, Clash::Overwrite);
-    let plan = again(&manifest, Clash::Overwrite).unwrap();
+    let manifest = stopped_while_naming(&home, ConflictPolicy::Overwrite);
+    let plan = again(&manifest, ConflictPolicy::Overwrite).unwrap();
     assert_eq!((plan.missing_files(), plan.files()), (2, 4), "a and d/e have theirs");
     assert_eq!(
-        finish(Sink::new(plan, &Check::default()).unwrap()),
+        finish(Sink::new(plan, &HashProgress::default()).unwrap()),
         ["a", "d", "g"].map(|name| home.at("out").join(name))
     );
     assert_eq!(home.tree("out"), ["a", "d", "d/e", "d/f", "g"]);
@@ -458,9 +471,9 @@ fn only_what_is_there_is_gone_on_with() {
 fn a_stop_while_what_is_here_is_checked_loses_nothing() {
     let home = Home::new();
     let (manifest, _) = cut_after(&home, 2 * GROUP);
-    let check = Check::default();
+    let check = HashProgress::default();
     drop(check.wait());
-    let plan = Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap();
+    let plan = Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
     assert_eq!(Sink::new(plan, &check).unwrap_err().kind(), Kind::Disk);
     let have = again(&home, &manifest).have();
     assert_eq!(have.iter().map(|(index, groups)| (*index, groups.len())).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
@@ -487,7 +500,9 @@ fn a_staging_folder_that_is_none_is_refused() {
     let home = Home::new();
     let manifest = made_up(&[("f", 5)]);
     let place = staging(&home, &manifest);
-    let start = || Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse)?, &Check::default());
+    let start = || {
+        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse)?, &HashProgress::default())
+    };
     fs::write(&place, "").unwrap();
     assert_eq!(start().unwrap_err().kind(), Kind::Disk);
     fs::remove_file(&place).unwrap();
@@ -513,8 +528,11 @@ fn a_folder_swapped_for_a_link_while_receiving_is_not_followed() {
     let elsewhere = home.folder("elsewhere");
     let manifest = made_up(&[("d/", 0), ("d/e/", 0), ("d/e/f", 5), ("d/e/g", 5), ("d/h", 5)]);
     let start = || {
-        Sink::new(Plan::new(manifest.clone(), Some(&home.at("out")), Clash::Refuse).unwrap(), &Check::default())
-            .unwrap()
+        Sink::new(
+            Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap(),
+            &HashProgress::default(),
+        )
+        .unwrap()
     };
     let swap = |path: &str| {
         let path = staging(&home, &manifest).join("files").join(path);
@@ -562,7 +580,7 @@ fn overwrite_replaces_files_and_links_and_merges_folders() {
     }
     home.link("same", "src/d/only-there");
     let source = scan(&[home.at("src/d"), home.at("src/top")]).unwrap();
-    let saved = receive(&source, &home.at("out"), Clash::Overwrite).unwrap();
+    let saved = receive(&source, &home.at("out"), ConflictPolicy::Overwrite).unwrap();
     assert_eq!(saved, [home.at("out/d"), home.at("out/top")]);
     assert_eq!(home.read("precious"), "stays");
     for path in ["d/same", "d/link", "d/e/pipe", "d/n/deep", "top", "d/only-there"] {
@@ -582,13 +600,13 @@ fn skip_leaves_what_stands() {
         home.file(path, "new");
     }
     let source = scan(&[home.at("src/d"), home.at("src/top")]).unwrap();
-    assert_eq!(receive(&source, &home.at("out"), Clash::Skip).unwrap(), [home.at("out/d")]);
+    assert_eq!(receive(&source, &home.at("out"), ConflictPolicy::Skip).unwrap(), [home.at("out/d")]);
     let content = ["d/same", "d/more", "d/e/f", "top"].map(|p| home.read(&format!("out/{p}")));
     assert_eq!(content, ["old", "new", "new", "old"]);
     // a second time there is nothing left to do
-    let plan = Plan::new(source.manifest().clone(), Some(&home.at("out")), Clash::Skip).unwrap();
+    let plan = Plan::new(source.manifest().clone(), Some(&home.at("out")), ConflictPolicy::Skip).unwrap();
     assert_eq!(plan.files(), 0);
-    assert_eq!(Sink::new(plan, &Check::default()).unwrap().publish().unwrap(), [home.at("out/d")]);
+    assert_eq!(Sink::new(plan, &HashProgress::default()).unwrap().publish().unwrap(), [home.at("out/d")]);
 }
 
 #[test]
@@ -600,7 +618,10 @@ fn what_appears_meanwhile_is_not_replaced() {
         |path| fs::create_dir(path),
         |path| mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(Into::into),
     ];
-    for (make, clash) in make.iter().flat_map(|m| [Clash::Refuse, Clash::Overwrite, Clash::Rename].map(|c| (m, c))) {
+    for (make, clash) in make
+        .iter()
+        .flat_map(|m| [ConflictPolicy::Refuse, ConflictPolicy::Overwrite, ConflictPolicy::Rename].map(|c| (m, c)))
+    {
         for name in ["f", "d"] {
             let mut sink = sink(&home, &[("a", 5), ("d/", 0), ("d/x", 5), ("f", 5)], clash).unwrap();
             [0, 2, 3].into_iter().for_each(|i| put(&mut sink, i).unwrap());
@@ -625,7 +646,7 @@ fn a_target_folder_swapped_for_a_link_is_not_followed() {
     let home = Home::new();
     home.folder("out/d/e");
     home.folder("elsewhere");
-    let mut sink = sink(&home, &[("d/", 0), ("d/e/", 0), ("d/e/f", 5)], Clash::Overwrite).unwrap();
+    let mut sink = sink(&home, &[("d/", 0), ("d/e/", 0), ("d/e/f", 5)], ConflictPolicy::Overwrite).unwrap();
     put(&mut sink, 2).unwrap();
     fs::remove_dir(home.at("out/d/e")).unwrap();
     home.link("../../elsewhere", "out/d/e");

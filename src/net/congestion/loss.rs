@@ -9,13 +9,13 @@ const REMEMBERED: f64 = 2000.0;
 
 /// A share of lost packets that fades.
 #[derive(Debug, Clone, Copy, Default)]
-struct Share {
+struct LossShare {
     /// In packets.
     acked: f64,
     lost: f64,
 }
 
-impl Share {
+impl LossShare {
     fn add(&mut self, acked: f64, lost: f64) {
         self.acked += acked;
         self.lost += lost;
@@ -61,11 +61,11 @@ pub(super) enum When {
 /// What is lost.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Loss {
-    quiet: Share,
-    quiet_in_round: Share,
-    drained: Share,
-    drained_in_round: Share,
-    round: Share,
+    quiet: LossShare,
+    quiet_in_round: LossShare,
+    drained: LossShare,
+    drained_in_round: LossShare,
+    round: LossShare,
     bursts: Bursts,
 }
 
@@ -147,7 +147,7 @@ impl Loss {
     /// The next round begins. What this one lost while all was quiet counts as the line's own, if it is `innocent`.
     pub(super) fn end_round(&mut self, innocent: bool) {
         let quiet = std::mem::take(&mut self.quiet_in_round);
-        self.round = Share::default();
+        self.round = LossShare::default();
         if innocent {
             self.quiet.add(quiet.acked, quiet.lost);
         }

@@ -6,7 +6,7 @@
 use crate::{
     crypto::Cipher,
     processor::Aes,
-    wire::peer::{AES_IS_SLOW, Hello, Reply, SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES},
+    wire::peer::{AES_IS_SLOW, Hello, HelloReply, SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES},
 };
 
 /// What an end announces.
@@ -22,8 +22,8 @@ impl<'a> From<&'a Hello> for Announced<'a> {
     }
 }
 
-impl<'a> From<&'a Reply> for Announced<'a> {
-    fn from(reply: &'a Reply) -> Self {
+impl<'a> From<&'a HelloReply> for Announced<'a> {
+    fn from(reply: &'a HelloReply) -> Self {
         Self { suites: &reply.suites, capabilities: reply.capabilities }
     }
 }

@@ -13,20 +13,21 @@ use tokio::{
 };
 
 use crate::transfer::handshake::cipher_suite;
-use crate::transfer::handshake::guess_budget::{Budget, CONFIRM_WITHIN, Guess, NoGuess, WAIT};
-use crate::transfer::session::resumable_stream::Carrier;
-use crate::transfer::session::{Incoming, Outgoing, Record};
+use crate::transfer::handshake::guess_budget::{Attempt, AttemptRefused, CONFIRM_WITHIN, GuessBudget, WAIT};
+use crate::transfer::session::resumable_stream::ResumableStream;
+use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::{alerted, cut, early_cut, other_version, silent, wrong_code};
 use crate::{
     code::{Code, Slot},
-    crypto::{self, Attaching, Cipher, Exchange, Keys, Opener, Password, Resumption, Role, Transcript},
+    crypto::{self, AttachKey, Cipher, Opener, PakeExchange, Password, Resumption, Role, SessionKeys, Transcript},
     error::{Error, Result},
-    net::{LineError, RecvHalf, SendHalf, transport::OwnedFrame},
+    net::{RecvHalf, SendHalf, StreamError, transport::OwnedFrame},
     processor::Aes,
     wire::{
         WireError, frame,
         peer::{
-            Alert, AlertReason, Confirm, ExchangeMessage, Hello, MAX_CLEAR_BODY, Mode, RETURNS, Reply, SUITES, VERSION,
+            Alert, AlertReason, CAN_REATTACH, Confirm, Hello, HelloMode, HelloReply, MAX_CLEAR_BODY, PakeMessage,
+            SUITES, VERSION,
         },
     },
 };
@@ -43,15 +44,15 @@ const CONFIRM: u32 = crypto::TAG_LENGTH as u32;
 /// A session that both ends have proved.
 pub struct Established {
     /// What goes to the other end.
-    pub out: Outgoing,
+    pub out: SessionWriter,
     /// What comes from the other end.
-    pub incoming: Incoming,
+    pub incoming: SessionReader,
     /// Opens what comes.
     pub opener: Opener,
     /// The stream that both go over, and the ones after it.
-    pub carrier: Carrier,
+    pub carrier: ResumableStream,
     /// What proves that it is this session that goes on over another stream.
-    pub attaching: Attaching,
+    pub attaching: AttachKey,
     /// Whether the receiver comes back after a cut.
     pub returns: bool,
     /// What the receiver is called by, where it has come back.
@@ -62,9 +63,9 @@ pub struct Established {
 
 /// The receiver, its flight 1 made and not yet answered.
 pub struct Initiator {
-    exchange: Exchange,
+    exchange: PakeExchange,
     slot: Slot,
-    mode: crypto::Mode,
+    mode: crypto::ExchangeMode,
     aes: Aes,
     hello: Bytes,
     returns: bool,
@@ -85,7 +86,7 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn on(aes: Aes, code: &Code) -> Result<Self, WireError> {
-        Self::begin(aes, code.slot(), &Password::from(code.secret()), Mode::Code, 0)
+        Self::begin(aes, code.slot(), &Password::from(code.secret()), HelloMode::Code, 0)
     }
 
     /// Makes flight 1 for a sender at this slot that has welcomed this receiver before.
@@ -93,8 +94,8 @@ impl Initiator {
     /// # Errors
     /// As [`Initiator::new`].
     pub fn resuming(slot: Slot, resumption: &Resumption, returns: bool) -> Result<Self, WireError> {
-        let capabilities = if returns { RETURNS } else { 0 };
-        Self::begin(Aes::here(), slot, &resumption.into(), Mode::Resume(resumption.id), capabilities)
+        let capabilities = if returns { CAN_REATTACH } else { 0 };
+        Self::begin(Aes::here(), slot, &resumption.into(), HelloMode::Resume(resumption.id), capabilities)
     }
 
     /// [`Initiator::new`] for who comes back after a cut.
@@ -102,14 +103,14 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn returning(code: &Code) -> Result<Self, WireError> {
-        Self::begin(Aes::here(), code.slot(), &Password::from(code.secret()), Mode::Code, RETURNS)
+        Self::begin(Aes::here(), code.slot(), &Password::from(code.secret()), HelloMode::Code, CAN_REATTACH)
     }
 
-    fn begin(aes: Aes, slot: Slot, password: &Password, mode: Mode, capabilities: u64) -> Result<Self, WireError> {
+    fn begin(aes: Aes, slot: Slot, password: &Password, mode: HelloMode, capabilities: u64) -> Result<Self, WireError> {
         let mode_of_exchange = crypto_mode(&mode);
-        let (exchange, message) = Exchange::start(Role::Receiver, password, slot, mode_of_exchange);
+        let (exchange, message) = PakeExchange::start(Role::Receiver, password, slot, mode_of_exchange);
         // The suites differ behind the exchange only. One message serves all: one of them will be answered.
-        let exchange_message = |suite| ExchangeMessage { suite, message: message.clone() };
+        let exchange_message = |suite| PakeMessage { suite, message: message.clone() };
         let hello = Hello {
             version: VERSION,
             suites: SUITES.to_vec(),
@@ -120,7 +121,7 @@ impl Initiator {
         };
         let mut bytes = Vec::new();
         frame::encode(&hello, &mut bytes)?;
-        let returns = capabilities & RETURNS != 0;
+        let returns = capabilities & CAN_REATTACH != 0;
         Ok(Self { exchange, slot, mode: mode_of_exchange, aes, hello: bytes.into(), returns, began: Instant::now() })
     }
 
@@ -141,24 +142,24 @@ impl Initiator {
         if let Ok(alert) = answer.frame().decode::<Alert>() {
             return Err(alerted(&alert));
         }
-        let reply: Reply = answer.frame().decode().map_err(|_| wrong_code())?;
+        let reply: HelloReply = answer.frame().decode().map_err(|_| wrong_code())?;
         let cipher = check_choice(self.aes, &reply)?;
         let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
         let transcript = Transcript::new(self.slot, self.mode, &self.hello, answer.bytes());
-        let keys = Keys::derive(&key, transcript, cipher);
+        let keys = SessionKeys::derive(&key, transcript, cipher);
         let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
         send.say(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
-        let (carrier, attaching) = (Carrier::new(), keys.attaching());
+        let (carrier, attaching) = (ResumableStream::new(), keys.attaching());
         let (sealer, opener) = keys.into_records(Role::Receiver);
-        let (out, incoming) = (Outgoing::new(&carrier, send, sealer), Incoming::new(&carrier, recv));
+        let (out, incoming) = (SessionWriter::new(&carrier, send, sealer), SessionReader::new(&carrier, recv));
         Ok(Established { out, incoming, opener, carrier, attaching, returns: self.returns, resumed: None, round_trip })
     }
 }
 
 /// The choice must be the best of the suites that both ends have: a downgrade is refused even where the tags would fit.
-fn check_choice(aes: Aes, reply: &Reply) -> Result<Cipher> {
+fn check_choice(aes: Aes, reply: &HelloReply) -> Result<Cipher> {
     if reply.version != VERSION {
         return Err(other_version());
     }
@@ -170,7 +171,7 @@ fn check_choice(aes: Aes, reply: &Reply) -> Result<Cipher> {
 
 /// How an attempt ended on the sender's side without a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoSession {
+pub enum HandshakeFailure {
     /// Flight 2 went out, and no proof came back in time: somebody tried a wrong code, or vanished. The guess is lost.
     Unproved,
     /// It never came to a guess.
@@ -184,14 +185,14 @@ pub enum NoSession {
 /// Answers flight 1 and waits for flight 3. `early` goes out, sealed, together with flight 2.
 ///
 /// # Errors
-/// [`NoSession`]. The other end has been told what it may know.
+/// [`HandshakeFailure`]. The other end has been told what it may know.
 pub async fn respond(
     code: &Code,
-    budget: &Budget,
-    early: Record,
+    budget: &GuessBudget,
+    early: RecordBuilder,
     send: SendHalf,
     recv: RecvHalf,
-) -> Result<Established, NoSession> {
+) -> Result<Established, HandshakeFailure> {
     respond_on(Aes::here(), code, budget, early, (send, recv)).await
 }
 
@@ -202,14 +203,16 @@ pub async fn respond(
 pub async fn respond_on(
     aes: Aes,
     code: &Code,
-    budget: &Budget,
-    early: Record,
+    budget: &GuessBudget,
+    early: RecordBuilder,
     (send, mut recv): (SendHalf, RecvHalf),
-) -> Result<Established, NoSession> {
+) -> Result<Established, HandshakeFailure> {
     match first_frame(&mut recv).await {
-        Ok(first) => answer(aes, &Doors { code, budget, returning: None }, early, &first, (send, recv)).await,
+        Ok(first) => {
+            answer(aes, &ResponderContext { code, budget, returning: None }, early, &first, (send, recv)).await
+        }
         Err(Some(alert)) => Err(refuse(send, alert, 0).await),
-        Err(None) => Err(NoSession::Broken),
+        Err(None) => Err(HandshakeFailure::Broken),
     }
 }
 
@@ -220,21 +223,21 @@ pub async fn respond_on(
 pub(crate) async fn first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, Option<AlertReason>> {
     match timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await {
         Ok(Ok(frame)) => Ok(frame),
-        Ok(Err(LineError::Wire(_))) | Err(_) => Err(Some(AlertReason::Malformed)),
+        Ok(Err(StreamError::Wire(_))) | Err(_) => Err(Some(AlertReason::Malformed)),
         Ok(Err(_)) => Err(None),
     }
 }
 
 /// The ways into a share.
-pub(crate) struct Doors<'a> {
+pub(crate) struct ResponderContext<'a> {
     pub(crate) code: &'a Code,
-    pub(crate) budget: &'a Budget,
+    pub(crate) budget: &'a GuessBudget,
     /// For receivers that come back, where there can be any.
-    pub(crate) returning: Option<Returning<'a>>,
+    pub(crate) returning: Option<ResumptionContext<'a>>,
 }
 
 /// The way in for receivers that come back.
-pub(crate) struct Returning<'a> {
+pub(crate) struct ResumptionContext<'a> {
     /// What the receiver comes back with that says hello, if it does.
     pub(crate) resumption: &'a Resumption,
     /// For so many that have not proved themselves yet.
@@ -242,95 +245,97 @@ pub(crate) struct Returning<'a> {
 }
 
 /// What it costs to be answered, until the receiver has proved itself.
-enum Fee<'a> {
-    Guess(Guess),
+enum AdmissionCost<'a> {
+    Attempt(Attempt),
     Unproved(#[allow(dead_code, reason = "held until it is dropped")] SemaphorePermit<'a>),
 }
 
 /// [`respond_on`] to a flight 1 that was read.
 pub(crate) async fn answer(
     aes: Aes,
-    doors: &Doors<'_>,
-    early: Record,
+    doors: &ResponderContext<'_>,
+    early: RecordBuilder,
     first: &OwnedFrame,
     (mut send, mut recv): (SendHalf, RecvHalf),
-) -> Result<Established, NoSession> {
+) -> Result<Established, HandshakeFailure> {
     let flight = match Flight1::check(aes, first) {
         Ok(flight) => flight,
         Err(alert) => return Err(refuse(send, alert, 0).await),
     };
     let slot = doors.code.slot();
     let (password, resumed) = match (&flight.mode, &doors.returning) {
-        (Mode::Code, _) => (Password::from(doors.code.secret()), None),
-        (Mode::Resume(id), Some(door)) if door.resumption.id == *id => (Password::from(door.resumption), Some(*id)),
-        (Mode::Resume(_), _) => return Err(refuse(send, AlertReason::NoSession, 0).await),
+        (HelloMode::Code, _) => (Password::from(doors.code.secret()), None),
+        (HelloMode::Resume(id), Some(door)) if door.resumption.id == *id => {
+            (Password::from(door.resumption), Some(*id))
+        }
+        (HelloMode::Resume(_), _) => return Err(refuse(send, AlertReason::NoSession, 0).await),
     };
     let mode = crypto_mode(&flight.mode);
-    let (exchange, message) = Exchange::start(Role::Sender, &password, slot, mode);
+    let (exchange, message) = PakeExchange::start(Role::Sender, &password, slot, mode);
     let Ok(key) = exchange.finish(&flight.message) else {
         return Err(refuse(send, AlertReason::Malformed, 0).await);
     };
-    let reply = Reply {
+    let reply = HelloReply {
         version: VERSION,
         suites: SUITES.to_vec(),
         capabilities: cipher_suite::capabilities(aes),
         random: rand::random(),
-        exchange: ExchangeMessage { suite: flight.suite, message },
+        exchange: PakeMessage { suite: flight.suite, message },
     };
     let mut bytes = Vec::new();
-    frame::encode(&reply, &mut bytes).map_err(|_| NoSession::Broken)?;
+    frame::encode(&reply, &mut bytes).map_err(|_| HandshakeFailure::Broken)?;
     let transcript = Transcript::new(slot, mode, &flight.bytes, &bytes);
-    let keys = Keys::derive(&key, transcript, flight.cipher);
-    frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| NoSession::Broken)?;
+    let keys = SessionKeys::derive(&key, transcript, flight.cipher);
+    frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(|_| HandshakeFailure::Broken)?;
     let fee = match (&flight.mode, &doors.returning) {
-        (Mode::Resume(_), Some(door)) => match timeout(WAIT, door.unproved.acquire()).await {
-            Ok(Ok(permit)) => Fee::Unproved(permit),
+        (HelloMode::Resume(_), Some(door)) => match timeout(WAIT, door.unproved.acquire()).await {
+            Ok(Ok(permit)) => AdmissionCost::Unproved(permit),
             _ => return Err(refuse(send, AlertReason::Busy, 10).await),
         },
         _ => match doors.budget.take().await {
-            Ok(guess) => Fee::Guess(guess),
-            Err(NoGuess::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
-            Err(NoGuess::Retired) => {
+            Ok(guess) => AdmissionCost::Attempt(guess),
+            Err(AttemptRefused::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
+            Err(AttemptRefused::Retired) => {
                 refuse(send, AlertReason::Guesses, 0).await;
-                return Err(NoSession::Retired);
+                return Err(HandshakeFailure::Retired);
             }
-            Err(NoGuess::Disk(e)) => {
+            Err(AttemptRefused::Disk(e)) => {
                 refuse(send, AlertReason::Unable, 60).await;
-                return Err(NoSession::Disk(e));
+                return Err(HandshakeFailure::Disk(e));
             }
         },
     };
     // The receiver's tag is checked before anything it sealed is opened, so the keys are needed until then; what is
     // sealed here before that is only the first part of the manifest.
     let expected = keys.expected(Role::Receiver);
-    let (carrier, attaching) = (Carrier::new(), keys.attaching());
+    let (carrier, attaching) = (ResumableStream::new(), keys.attaching());
     let (sealer, opener) = keys.into_records(Role::Sender);
     let confirmed = async {
         send.write(bytes.into()).await?;
-        let mut out = Outgoing::new(&carrier, send, sealer);
+        let mut out = SessionWriter::new(&carrier, send, sealer);
         out.send(early).await?;
         let confirm: Confirm = recv.read_frame(CONFIRM).await?.frame().decode()?;
-        Ok::<_, LineError>((out, confirm))
+        Ok::<_, StreamError>((out, confirm))
     };
     match timeout(CONFIRM_WITHIN, confirmed).await {
         Ok(Ok((out, confirm))) if expected.verify(&confirm.tag).is_ok() => {
-            if let Fee::Guess(guess) = fee {
+            if let AdmissionCost::Attempt(guess) = fee {
                 guess.give_back();
             }
-            let incoming = Incoming::new(&carrier, recv);
+            let incoming = SessionReader::new(&carrier, recv);
             let (returns, round_trip) = (flight.returns, Duration::ZERO);
             Ok(Established { out, incoming, opener, carrier, attaching, returns, resumed, round_trip })
         }
-        _ if resumed.is_some() => Err(NoSession::Broken), // no guess was lost
-        _ => Err(NoSession::Unproved),
+        _ if resumed.is_some() => Err(HandshakeFailure::Broken), // no guess was lost
+        _ => Err(HandshakeFailure::Unproved),
     }
 }
 
 /// The mode of the exchange behind what flight 1 says.
-fn crypto_mode(mode: &Mode) -> crypto::Mode {
+fn crypto_mode(mode: &HelloMode) -> crypto::ExchangeMode {
     match mode {
-        Mode::Code => crypto::Mode::Code,
-        Mode::Resume(_) => crypto::Mode::Resume,
+        HelloMode::Code => crypto::ExchangeMode::Code,
+        HelloMode::Resume(_) => crypto::ExchangeMode::Resume,
     }
 }
 
@@ -340,7 +345,7 @@ struct Flight1 {
     suite: u16,
     cipher: Cipher,
     message: Vec<u8>,
-    mode: Mode,
+    mode: HelloMode,
     returns: bool,
 }
 
@@ -352,7 +357,7 @@ impl Flight1 {
         }
         let (suite, cipher) = cipher_suite::best(cipher_suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
         let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
-        let returns = hello.capabilities & RETURNS != 0;
+        let returns = hello.capabilities & CAN_REATTACH != 0;
         Ok(Self { bytes: first.bytes().clone(), suite, cipher, message: exchange.message, mode: hello.mode, returns })
     }
 }
@@ -368,9 +373,9 @@ pub(crate) async fn turn_away(send: SendHalf) {
 }
 
 /// Tells the receiver why there is no session.
-pub(crate) async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> NoSession {
+pub(crate) async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> HandshakeFailure {
     if send.say(&Alert { reason, retry_after }).await.is_ok() {
         send.finish();
     }
-    NoSession::Broken
+    HandshakeFailure::Broken
 }

@@ -63,7 +63,7 @@ impl Clock for SystemClock {
 
 /// A share's budget. A handle: clones share one bucket.
 #[derive(Clone)]
-pub struct Budget(Arc<Inner>);
+pub struct GuessBudget(Arc<Inner>);
 
 struct Inner {
     bucket: Mutex<Bucket>,
@@ -92,7 +92,7 @@ struct Bucket {
 
 /// Why there is no guess.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoGuess {
+pub enum AttemptRefused {
     /// All are lost; the next comes back after this time.
     Spent(Duration),
     /// The code was tried too often and is good no more.
@@ -101,7 +101,7 @@ pub enum NoGuess {
     Disk(Error),
 }
 
-impl Budget {
+impl GuessBudget {
     /// The budget kept in `file` of the state folder, or a full one, for a secret of `secret_length` characters.
     ///
     /// # Errors
@@ -133,8 +133,8 @@ impl Budget {
     /// Takes a guess and writes that down. While guesses are out for confirmation this waits for one of them.
     ///
     /// # Errors
-    /// [`NoGuess`].
-    pub async fn take(&self) -> Result<Guess, NoGuess> {
+    /// [`AttemptRefused`].
+    pub async fn take(&self) -> Result<Attempt, AttemptRefused> {
         let deadline = Instant::now() + WAIT;
         loop {
             let returned = self.0.returned.notified();
@@ -144,7 +144,7 @@ impl Budget {
                 let mut bucket = self.0.lock();
                 bucket.refill(self.0.clock.now_ms());
                 if self.0.retires && bucket.lost >= MOST_LOST {
-                    return Err(NoGuess::Retired);
+                    return Err(AttemptRefused::Retired);
                 }
                 if bucket.left > 0 {
                     bucket.charge(self.0.clock.now_ms());
@@ -154,11 +154,11 @@ impl Budget {
             };
             let (others_out, next_in) = wait;
             if !others_out || timeout_at(deadline, returned).await.is_err() {
-                return Err(NoGuess::Spent(next_in));
+                return Err(AttemptRefused::Spent(next_in));
             }
         }
-        let guess = Guess { budget: self.clone(), taken: Instant::now(), settled: false };
-        self.0.write().await.map_err(NoGuess::Disk)?;
+        let guess = Attempt { budget: self.clone(), taken: Instant::now(), settled: false };
+        self.0.write().await.map_err(AttemptRefused::Disk)?;
         Ok(guess)
     }
 
@@ -233,14 +233,14 @@ impl Bucket {
     }
 }
 
-/// A guess that is out. Dropped without [`Guess::give_back`], it is lost.
-pub struct Guess {
-    budget: Budget,
+/// A guess that is out. Dropped without [`Attempt::give_back`], it is lost.
+pub struct Attempt {
+    budget: GuessBudget,
     taken: Instant,
     settled: bool,
 }
 
-impl Guess {
+impl Attempt {
     /// The receiver has proved that it knew the code: the guess comes back, once, if it is in time.
     pub fn give_back(mut self) {
         if self.taken.elapsed() <= CONFIRM_WITHIN {
@@ -266,7 +266,7 @@ impl Guess {
     }
 }
 
-impl Drop for Guess {
+impl Drop for Attempt {
     fn drop(&mut self) {
         self.settle(true);
     }
@@ -293,9 +293,9 @@ mod tests {
         }
     }
 
-    fn budget(length: usize) -> (Budget, Arc<TestClock>) {
+    fn budget(length: usize) -> (GuessBudget, Arc<TestClock>) {
         let clock = Arc::new(TestClock(AtomicU64::new(1_000_000_000)));
-        (Budget::open(None, length, clock.clone()).unwrap(), clock)
+        (GuessBudget::open(None, length, clock.clone()).unwrap(), clock)
     }
 
     #[tokio::test(start_paused = true)]
@@ -304,9 +304,9 @@ mod tests {
         for _ in 0..BURST {
             drop(budget.take().await.unwrap());
         }
-        assert_eq!(budget.take().await.err(), Some(NoGuess::Spent(REFILL)));
+        assert_eq!(budget.take().await.err(), Some(AttemptRefused::Spent(REFILL)));
         clock.pass(REFILL / 2);
-        assert_eq!(budget.take().await.err(), Some(NoGuess::Spent(REFILL / 2)));
+        assert_eq!(budget.take().await.err(), Some(AttemptRefused::Spent(REFILL / 2)));
         clock.pass(REFILL / 2);
         drop(budget.take().await.unwrap());
         assert!(budget.take().await.is_err());
@@ -374,7 +374,7 @@ mod tests {
                 drop(budget.take().await.unwrap());
             }
             clock.pass(REFILL);
-            assert_eq!(budget.take().await.err() == Some(NoGuess::Retired), retires);
+            assert_eq!(budget.take().await.err() == Some(AttemptRefused::Retired), retires);
         }
     }
 
@@ -383,12 +383,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(77)));
-        let open = || Budget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).unwrap();
+        let open = || GuessBudget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).unwrap();
         let budget = open();
         let out: Vec<_> = [budget.take().await.unwrap(), budget.take().await.unwrap()].into();
         std::mem::forget(out); // the process is killed while two guesses are out
         assert_eq!(open().left(), BURST - 2);
         std::fs::write(home.path().join("b"), "?").unwrap();
-        assert!(Budget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).is_err());
+        assert!(GuessBudget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).is_err());
     }
 }

@@ -6,22 +6,22 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::transfer::handshake::{Established, Initiator};
-use crate::transfer::receiver::reconnect::{Keeper, Redial, Session};
-use crate::transfer::receiver::resumption_store::Known;
+use crate::transfer::receiver::reconnect::{ReattachContext, ReconnectConfig, Reconnector};
+use crate::transfer::receiver::resumption_store::StoredResumption;
 use crate::transfer::relay_request::ask;
-use crate::transfer::session::credit::Window;
-use crate::transfer::session::manifest_codec::Collector;
-use crate::transfer::session::{Incoming, Outgoing, Record};
+use crate::transfer::session::credit::ReceiveWindow;
+use crate::transfer::session::manifest_codec::ManifestDecoder;
+use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::{broken, forgotten, stalled, told};
 use crate::{
     code::Code,
     crypto::{Opener, Resumption},
     error::{Error, Kind, Result},
     manifest::Manifest,
-    net::{Connection, LineError},
+    net::{Connection, StreamError},
     wire::{
         peer::{Done, Outcome},
-        relay::{Connect, Connected},
+        relay::{ConnectReply, ConnectRequest},
     },
 };
 
@@ -37,11 +37,11 @@ const SHORT_GOODBYE: Duration = Duration::from_millis(500);
 
 /// Tells a sender that is silent, though its line lives and it may send, from one that has a reason to be.
 #[derive(Default)]
-pub(crate) struct Stall {
+pub(crate) struct StallDetector {
     was_silent: bool,
 }
 
-impl Stall {
+impl StallDetector {
     /// Silence is counted in steps of this length. In two of them something must arrive; the first one may have begun when
     /// the line was dead.
     pub(crate) const STEP: Duration = Duration::from_secs(15);
@@ -60,23 +60,23 @@ impl Stall {
 }
 
 /// A confirmed session, seen from the receiver.
-pub(crate) struct Line {
-    pub(crate) out: Outgoing,
-    pub(crate) incoming: Incoming,
+pub(crate) struct ConfirmedSession {
+    pub(crate) out: SessionWriter,
+    pub(crate) incoming: SessionReader,
     pub(crate) opener: Opener,
-    pub(crate) window: Window,
-    pub(crate) keeper: Keeper,
+    pub(crate) window: ReceiveWindow,
+    pub(crate) keeper: Reconnector,
     /// What to come back with, where the sender has given it.
-    pub(crate) known: Option<Known>,
+    pub(crate) known: Option<StoredResumption>,
 }
 
-impl Line {
+impl ConfirmedSession {
     /// Proves to know the code, or to have been with this sender before, and gets its manifest.
     pub(crate) async fn begin(
         connection: &Connection,
         code: &Code,
-        back: &Redial,
-        known: Option<&Known>,
+        back: &ReconnectConfig,
+        known: Option<&StoredResumption>,
     ) -> Result<(Self, Manifest)> {
         let returns = !back.retry_for.is_zero();
         let initiator = match known {
@@ -85,24 +85,24 @@ impl Line {
             None => Initiator::new(code),
         };
         let initiator = initiator.map_err(|e| broken(&e.into()))?;
-        let question = Connect { slot: code.slot(), token: None, pass: known.map(|known| known.pass.clone()) };
+        let question = ConnectRequest { slot: code.slot(), token: None, pass: known.map(|known| known.pass.clone()) };
         // Flight 1 does not wait for the relay's answer.
-        let (send, recv, Connected { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
+        let (send, recv, ConnectReply { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
         let established = match initiator.finish(send, recv).await {
             Err(e) if e.kind() == Kind::WrongCode && known.is_some() => return Err(forgotten()),
             established => established?,
         };
         let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
         debug!("the session is proved after {round_trip:?}");
-        let window = Window::new(limits.bridge_bytes, round_trip, Instant::now());
+        let window = ReceiveWindow::new(limits.bridge_bytes, round_trip, Instant::now());
         incoming.expect(window.most());
         let connection = connection.clone();
-        let session = Session { slot: code.slot(), carrier, attaching, connection, pass: pass.clone() };
-        let keeper = Keeper::new(session, back.clone());
+        let session = ReattachContext { slot: code.slot(), carrier, attaching, connection, pass: pass.clone() };
+        let keeper = Reconnector::new(session, back.clone());
         let mut line = Self { out, incoming, opener, window, keeper, known: None };
         match line.manifest().await {
             Ok((manifest, welcome)) => {
-                let known = welcome.map(|resumption| Known { resumption, pass });
+                let known = welcome.map(|resumption| StoredResumption { resumption, pass });
                 Ok((Self { known, ..line }, manifest))
             }
             Err(e) => Err(line.refuse(e).await),
@@ -110,16 +110,16 @@ impl Line {
     }
 
     async fn manifest(&mut self) -> Result<(Manifest, Option<Resumption>)> {
-        let (mut collector, mut stall) = (Collector::default(), Stall::default());
+        let (mut collector, mut stall) = (ManifestDecoder::default(), StallDetector::default());
         let carrier = self.incoming.carrier();
         loop {
             let next = self.out.meanwhile(self.incoming.opened(&mut self.opener));
-            let Ok(next) = timeout(Stall::STEP, next).await else {
+            let Ok(next) = timeout(StallDetector::STEP, next).await else {
                 stall.nothing_came(!carrier.is_broken())?;
                 continue;
             };
-            stall = Stall::default();
-            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&LineError::Short.into()))?;
+            stall = StallDetector::default();
+            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&StreamError::Short.into()))?;
             if collector.take(&record)? {
                 return collector.finish();
             }
@@ -130,7 +130,7 @@ impl Line {
     /// Grants credit for what was received, if it is time to.
     async fn grant(&mut self) -> Result<()> {
         if let Some(credit) = self.window.drained(self.incoming.received(), Instant::now()) {
-            let record = Record::of(&credit).map_err(|e| broken(&e.into()))?;
+            let record = RecordBuilder::of(&credit).map_err(|e| broken(&e.into()))?;
             let _ = self.out.send(record).await; // where that fails, what is read next says why
         }
         Ok(())
@@ -147,8 +147,8 @@ impl Line {
     }
 }
 
-/// [`Line::refuse`], where its parts have gone different ways.
-pub(crate) async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
+/// [`ConfirmedSession::refuse`], where its parts have gone different ways.
+pub(crate) async fn refuse(out: SessionWriter, keeper: Reconnector, e: Error) -> Error {
     let outcome = match e.kind() {
         Kind::Disk => Outcome::Disk,
         Kind::Corrupt => Outcome::Corrupt,
@@ -159,9 +159,9 @@ pub(crate) async fn refuse(out: Outgoing, keeper: Keeper, e: Error) -> Error {
     e
 }
 
-async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
+async fn goodbye(out: SessionWriter, keeper: Reconnector, done: Done) {
     let saying = async {
-        let Ok(record) = Record::of(&done) else { return };
+        let Ok(record) = RecordBuilder::of(&done) else { return };
         if let Ok(mut leaving) = out.end(record) {
             leaving.delivered().await;
         }
@@ -172,10 +172,10 @@ async fn goodbye(out: Outgoing, keeper: Keeper, done: Done) {
 
 /// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only, and a little
 /// longer where the line has died just now.
-pub(crate) async fn leave(out: Outgoing, mut incoming: Incoming, mut opener: Opener) {
+pub(crate) async fn leave(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) {
     let carrier = incoming.carrier();
     let leaving = async {
-        let Ok(record) = Record::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
+        let Ok(record) = RecordBuilder::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
         let Ok(mut leaving) = out.end(record) else { return };
         let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
         leaving.meanwhile(acknowledged).await;

@@ -4,10 +4,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::transfer::Events;
-use crate::transfer::backoff::Tries;
-use crate::transfer::receiver::confirmed_session::Line;
-use crate::transfer::receiver::reconnect::Redial;
-use crate::transfer::receiver::resumption_store::{Claim, Known};
+use crate::transfer::backoff::RetryDriver;
+use crate::transfer::receiver::confirmed_session::ConfirmedSession;
+use crate::transfer::receiver::reconnect::ReconnectConfig;
+use crate::transfer::receiver::resumption_store::{ResumptionClaim, StoredResumption};
 use crate::{
     code::Code,
     error::{Error, Kind, Result},
@@ -15,18 +15,18 @@ use crate::{
 };
 
 /// A sender, and how to get to it.
-pub(crate) struct Sender {
+pub(crate) struct SenderConnector {
     code: Code,
-    back: Redial,
+    back: ReconnectConfig,
     /// What this process comes back with.
-    known: Option<Known>,
+    known: Option<StoredResumption>,
     /// The same on the disk, for another process that is started after this one.
-    claim: Option<Claim>,
+    claim: Option<ResumptionClaim>,
 }
 
-impl Sender {
+impl SenderConnector {
     /// The one behind this code. What an earlier process has kept of it is this process's for as long as this lives.
-    pub(crate) fn new(code: Code, back: Redial) -> Self {
+    pub(crate) fn new(code: Code, back: ReconnectConfig) -> Self {
         let claim = back.resumptions.as_ref().and_then(|kept| kept.claim(&code));
         let known = claim.as_ref().map(|claim| claim.known.clone());
         Self { code, back, known, claim }
@@ -39,11 +39,11 @@ impl Sender {
         mut reason: Option<Error>,
         events: &Events,
         interrupt: impl Future<Output = ()>,
-    ) -> Result<(Line, Manifest)> {
-        let Redial { dialer, retry_for, .. } = &self.back;
+    ) -> Result<(ConfirmedSession, Manifest)> {
+        let ReconnectConfig { dialer, retry_for, .. } = &self.back;
         let waits = self.known.is_some() && !retry_for.is_zero();
         let until = Instant::now() + *retry_for;
-        let (mut open, mut tries) = (None, Tries::new(dialer.clone(), events.clone(), true));
+        let (mut open, mut tries) = (None, RetryDriver::new(dialer.clone(), events.clone(), true));
         let beginning = async {
             loop {
                 // The time that it is tried for decides whether there is another try, and cuts none that gets on.
@@ -64,7 +64,7 @@ impl Sender {
                 let begun = match connected {
                     Ok(connected) => {
                         let connection = &open.insert(connected).connection;
-                        Line::begin(connection, &self.code, &self.back, self.known.as_ref()).await
+                        ConfirmedSession::begin(connection, &self.code, &self.back, self.known.as_ref()).await
                     }
                     Err(e) => Err(e),
                 };
@@ -102,7 +102,7 @@ impl Sender {
 
     /// Keeps what the sender has welcomed this receiver with, unless that is known. Where it cannot be kept, another
     /// process has to prove the code once more.
-    pub(crate) fn keep(&mut self, known: Option<Known>) {
+    pub(crate) fn keep(&mut self, known: Option<StoredResumption>) {
         let Some(known) = known else { return };
         let is_kept = self.claim.as_ref().is_some_and(|claim| claim.known.resumption.id == known.resumption.id);
         if let Some(resumptions) = self.back.resumptions.as_ref().filter(|_| !is_kept) {

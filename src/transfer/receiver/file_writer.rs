@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::transfer::user_errors::{broken, failed, malformed};
 use crate::{
     crypto::{Opener, record},
@@ -16,17 +16,17 @@ use crate::{
 };
 
 /// Takes the records of a download, in order, and writes what is in them.
-pub(crate) struct Unpacker {
+pub(crate) struct FileWriter {
     opener: Opener,
     sink: Sink,
     /// Hears what of ours the sender has.
-    carrier: Carrier,
+    carrier: ResumableStream,
     bytes: u64,
 }
 
-impl Unpacker {
+impl FileWriter {
     /// Writes to `sink`.
-    pub(crate) fn new(opener: Opener, sink: Sink, carrier: Carrier) -> Self {
+    pub(crate) fn new(opener: Opener, sink: Sink, carrier: ResumableStream) -> Self {
         let bytes = sink.named_bytes();
         Self { opener, sink, carrier, bytes }
     }

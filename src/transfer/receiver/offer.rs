@@ -13,24 +13,24 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::receiver::confirmed_session::{Line, leave, refuse};
-use crate::transfer::receiver::connect::{Sender, interrupted};
-use crate::transfer::receiver::file_writer::Unpacker;
-use crate::transfer::receiver::pipeline::{Fetch, Fetched};
-use crate::transfer::receiver::reconnect::{Keeper, Redial, Verdict};
-use crate::transfer::session::{Incoming, Outgoing, Record};
+use crate::transfer::receiver::confirmed_session::{ConfirmedSession, leave, refuse};
+use crate::transfer::receiver::connect::{SenderConnector, interrupted};
+use crate::transfer::receiver::file_writer::FileWriter;
+use crate::transfer::receiver::pipeline::{Pipeline, ReceivedContent};
+use crate::transfer::receiver::reconnect::{ReattachFailure, ReconnectConfig, Reconnector};
+use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::broken;
 use crate::{
     code::Code,
     crypto::Opener,
-    disk::{Check, Clash, GroupHash, Plan, Sink},
+    disk::{ConflictPolicy, GroupHash, HashProgress, Plan, Sink},
     error::{Error, Kind, Result},
     event::{self, Event, Finished, Route, SCHEMA},
     manifest::{Entry, EntryKind, Manifest},
-    pace::Pace,
+    rate_limiter::RateLimiter,
     wire::{
         WireError,
-        peer::{Checking, Have, MAX_GROUPS, Outcome, Request},
+        peer::{FileRequest, HashingStaged, MAX_GROUPS, Outcome, StagedGroups},
     },
 };
 
@@ -43,25 +43,30 @@ const LISTED_AT_ONCE: usize = 1000;
 /// # Errors
 /// [`Kind::NotFound`], [`Kind::WrongCode`], [`Kind::Refused`] and [`Kind::Network`] as the exit codes have it;
 /// [`Kind::Disk`] and [`Kind::Transfer`] for an offer that no honest sender makes.
-pub async fn connect(code: &Code, back: Redial, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Offer> {
-    let sender = Sender::new(code.clone(), back);
+pub async fn connect(
+    code: &Code,
+    back: ReconnectConfig,
+    events: &Events,
+    interrupt: impl Future<Output = ()>,
+) -> Result<PendingOffer> {
+    let sender = SenderConnector::new(code.clone(), back);
     let (line, manifest) = sender.begin(None, events, interrupt).await?;
-    Ok(Offer { line, manifest: Arc::new(manifest), sender })
+    Ok(PendingOffer { line, manifest: Arc::new(manifest), sender })
 }
 
 /// What a sender offers, not yet accepted.
-pub struct Offer {
-    line: Line,
+pub struct PendingOffer {
+    line: ConfirmedSession,
     manifest: Arc<Manifest>,
-    sender: Sender,
+    sender: SenderConnector,
 }
 
-impl Offer {
+impl PendingOffer {
     /// What is offered, and what of it an earlier download to `out` left behind, for the person who decides.
-    pub async fn summary(&self, out: Option<PathBuf>) -> event::Offer {
+    pub async fn summary(&self, out: Option<PathBuf>) -> event::OfferSummary {
         let manifest = Arc::clone(&self.manifest);
         let standing = off_thread(move || Ok(Plan::standing(&manifest, out.as_deref()))).await;
-        event::Offer { resumed_bytes: standing.unwrap_or(0), ..summary(&self.manifest) }
+        event::OfferSummary { resumed_bytes: standing.unwrap_or(0), ..summary(&self.manifest) }
     }
 
     /// Reports every entry and takes leave.
@@ -91,33 +96,33 @@ impl Offer {
     ///
     /// # Errors
     /// [`Kind::Disk`]: names that stand in the way, no space, names that the target cannot hold.
-    pub async fn plan(self, out: Option<PathBuf>, clash: Clash) -> Result<Planned> {
-        let goal = Goal { out, clash };
+    pub async fn plan(self, out: Option<PathBuf>, clash: ConflictPolicy) -> Result<PlannedDownload> {
+        let goal = Destination { out, clash };
         match goal.plan(Arc::clone(&self.manifest)).await {
-            Ok(plan) => Ok(Planned { line: self.line, sender: self.sender, goal, plan, limit: None }),
+            Ok(plan) => Ok(PlannedDownload { line: self.line, sender: self.sender, goal, plan, limit: None }),
             Err(e) => Err(self.line.refuse(e).await),
         }
     }
 }
 
 /// Where a download is to go, whatever is offered.
-struct Goal {
+struct Destination {
     out: Option<PathBuf>,
-    clash: Clash,
+    clash: ConflictPolicy,
 }
 
-impl Goal {
+impl Destination {
     async fn plan(&self, manifest: Arc<Manifest>) -> Result<Plan> {
         let (out, clash) = (self.out.clone(), self.clash);
         off_thread(move || Plan::new(manifest, out.as_deref(), clash)).await
     }
 }
 
-fn summary(manifest: &Manifest) -> event::Offer {
+fn summary(manifest: &Manifest) -> event::OfferSummary {
     let entries = manifest.entries();
     let hidden = entries.iter().filter(|e| e.path.name().starts_with('.')).count();
     let executables = entries.iter().filter(|e| e.is_file() && e.mode & 0o111 != 0).count();
-    event::Offer {
+    event::OfferSummary {
         schema: SCHEMA,
         share: manifest.share().to_string(),
         name: manifest.name().to_owned(),
@@ -146,22 +151,22 @@ fn listed(entry: &Entry) -> event::ListedEntry {
 }
 
 /// An offer with a place for everything in it.
-pub struct Planned {
-    line: Line,
-    sender: Sender,
-    goal: Goal,
+pub struct PlannedDownload {
+    line: ConfirmedSession,
+    sender: SenderConnector,
+    goal: Destination,
     plan: Plan,
     limit: Option<NonZeroU64>,
 }
 
-impl Planned {
+impl PlannedDownload {
     /// Takes at most so many bytes a second.
     pub fn limit(self, bytes_a_second: NonZeroU64) -> Self {
         Self { limit: Some(bytes_a_second), ..self }
     }
 
     /// What is offered, for the person who decides.
-    pub fn summary(&self) -> event::Offer {
+    pub fn summary(&self) -> event::OfferSummary {
         summary(self.plan.manifest())
     }
 
@@ -182,8 +187,8 @@ impl Planned {
         loop {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
             sender.keep(line.known.take());
-            match download(line, plan, limit.map(Pace::new), events, interrupt.as_mut()).await {
-                Ok(Saved { paths, bytes, parting }) => {
+            match download(line, plan, limit.map(RateLimiter::new), events, interrupt.as_mut()).await {
+                Ok(SavedDownload { paths, bytes, parting }) => {
                     sender.forget();
                     let seconds = began.elapsed().as_secs_f64();
                     let saved = paths.iter().map(|path| shown(path)).collect();
@@ -192,8 +197,8 @@ impl Planned {
                     parting.leave(events, interrupt).await;
                     return Ok(finished);
                 }
-                Err(Cut::Failed(e)) => return Err(e),
-                Err(Cut::Forgotten) => {}
+                Err(DownloadFailure::Failed(e)) => return Err(e),
+                Err(DownloadFailure::Forgotten) => {}
             }
             let reason = Error::new(Kind::Network, "the sender was started again");
             let (next, offered) = sender.begin(Some(reason), events, interrupt.as_mut()).await?;
@@ -212,21 +217,21 @@ impl Planned {
 }
 
 /// A download that is verified and named.
-struct Saved {
+struct SavedDownload {
     paths: Vec<PathBuf>,
     bytes: u64,
-    parting: Parting,
+    parting: CompletionNotice,
 }
 
 /// What takes leave of the sender.
-struct Parting {
-    out: Outgoing,
-    incoming: Incoming,
+struct CompletionNotice {
+    out: SessionWriter,
+    incoming: SessionReader,
     opener: Opener,
-    keeper: Keeper,
+    keeper: Reconnector,
 }
 
-impl Parting {
+impl CompletionNotice {
     /// Tells the sender that all is well. Who does not want to wait until it knows need not: everything is saved.
     async fn leave(self, events: &Events, interrupt: impl Future<Output = ()>) {
         /// After this time it is said what is waited for.
@@ -250,7 +255,7 @@ impl Parting {
 }
 
 /// Why a download ended before it was whole.
-enum Cut {
+enum DownloadFailure {
     /// For good.
     Failed(Error),
     /// The sender is there and has forgotten the session.
@@ -259,20 +264,20 @@ enum Cut {
 
 /// Downloads in one session.
 async fn download(
-    line: Line,
+    line: ConfirmedSession,
     plan: Plan,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
     events: &Events,
     interrupt: impl Future<Output = ()>,
-) -> Result<Saved, Cut> {
-    let Line { mut out, incoming, opener, window, mut keeper, .. } = line;
+) -> Result<SavedDownload, DownloadFailure> {
+    let ConfirmedSession { mut out, incoming, opener, window, mut keeper, .. } = line;
     let total = plan.bytes();
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
     let receiving = async {
         let sink = prepare(plan, &mut out, events).await?;
         let request = asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))?;
-        let unpacker = Unpacker::new(opener, sink, incoming.carrier());
-        Fetch { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
+        let unpacker = FileWriter::new(opener, sink, incoming.carrier());
+        Pipeline { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
     let received = tokio::select! {
         received = receiving => received,
@@ -281,7 +286,7 @@ async fn download(
     };
     // Giving names takes a moment, and is not stopped half way.
     let named = match received {
-        Ok(Fetched { incoming, unpacker }) => {
+        Ok(ReceivedContent { incoming, unpacker }) => {
             let bytes = unpacker.bytes();
             let named = off_thread(move || unpacker.publish()).await;
             named.map(|(opener, saved)| (incoming, opener, saved, bytes))
@@ -290,29 +295,29 @@ async fn download(
     };
     match named {
         Ok((incoming, opener, paths, bytes)) => {
-            Ok(Saved { paths, bytes, parting: Parting { out, incoming, opener, keeper } })
+            Ok(SavedDownload { paths, bytes, parting: CompletionNotice { out, incoming, opener, keeper } })
         }
         Err(e) => match keeper.verdict() {
-            Some(Verdict::Unknown) if e.kind() == Kind::Network => {
+            Some(ReattachFailure::Unknown) if e.kind() == Kind::Network => {
                 keeper.close().await;
-                Err(Cut::Forgotten)
+                Err(DownloadFailure::Forgotten)
             }
-            Some(Verdict::Failed(why)) if e.kind() == Kind::Network => {
+            Some(ReattachFailure::Failed(why)) if e.kind() == Kind::Network => {
                 let why = why.clone();
                 keeper.close().await;
-                Err(Cut::Failed(why))
+                Err(DownloadFailure::Failed(why))
             }
-            _ => Err(Cut::Failed(refuse(out, keeper, e).await)),
+            _ => Err(DownloadFailure::Failed(refuse(out, keeper, e).await)),
         },
     }
 }
 
 /// Makes the sink. Where it has to hash what is here already, the person is told how far that is, and the sender that it
 /// goes on.
-async fn prepare(plan: Plan, out: &mut Outgoing, events: &Events) -> Result<Sink> {
+async fn prepare(plan: Plan, out: &mut SessionWriter, events: &Events) -> Result<Sink> {
     const TELL_PERSON_EVERY: Duration = Duration::from_millis(100);
     const TELL_SENDER_EVERY: Duration = Duration::from_secs(60);
-    let (check, standing) = (Check::default(), plan.staged_bytes());
+    let (check, standing) = (HashProgress::default(), plan.staged_bytes());
     let _waiting = check.wait();
     let hashing = check.clone();
     let sink = off_thread(move || Sink::new(plan, &hashing));
@@ -325,7 +330,7 @@ async fn prepare(plan: Plan, out: &mut Outgoing, events: &Events) -> Result<Sink
             sink = &mut sink => return sink,
             _ = person.tick(), if standing > 0 => events.mention(Event::Checking { bytes: check.bytes(), total: standing }),
             _ = sender.tick() => {
-                let record = Record::of(&Checking {}).map_err(|e| broken(&e.into()))?;
+                let record = RecordBuilder::of(&HashingStaged {}).map_err(|e| broken(&e.into()))?;
                 out.send(record).await.map_err(|e| broken(&e.into()))?;
             }
         }
@@ -345,21 +350,21 @@ fn shown(path: &Path) -> String {
 }
 
 /// Flight 4: what is here already, and what is wanted.
-fn asking(have: &[(usize, Vec<GroupHash>)], wanted: Vec<(u32, u32)>) -> Result<Vec<Record>, WireError> {
+fn asking(have: &[(usize, Vec<GroupHash>)], wanted: Vec<(u32, u32)>) -> Result<Vec<RecordBuilder>, WireError> {
     /// A frame of [`MAX_GROUPS`] groups, and the request, which is no longer than the ranges of a manifest.
     const ROOM: usize = 64 * 1024;
-    let mut records = vec![Record::new()];
+    let mut records = vec![RecordBuilder::new()];
     for (entry, groups) in have {
         for groups in groups.chunks(MAX_GROUPS) {
             if records.last().is_none_or(|record| record.room() < ROOM) {
-                records.push(Record::new());
+                records.push(RecordBuilder::new());
             }
             if let Some(record) = records.last_mut() {
-                record.push(&Have { entry: *entry as u32, groups: groups.to_vec() })?;
+                record.push(&StagedGroups { entry: *entry as u32, groups: groups.to_vec() })?;
             }
         }
     }
-    records.push(Record::of(&Request { wanted })?);
+    records.push(RecordBuilder::of(&FileRequest { wanted })?);
     records.retain(|record| !record.is_empty());
     Ok(records)
 }

@@ -8,17 +8,17 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::receiver::confirmed_session::Stall;
-use crate::transfer::receiver::file_writer::Unpacker;
+use crate::transfer::receiver::confirmed_session::StallDetector;
+use crate::transfer::receiver::file_writer::FileWriter;
 use crate::transfer::receiver::offer::off_thread;
-use crate::transfer::session::credit::Window;
-use crate::transfer::session::{Incoming, Outgoing, RECORD, Record};
+use crate::transfer::session::credit::ReceiveWindow;
+use crate::transfer::session::{RECORD, RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::{broken, cut};
 use crate::{
     error::{Error, Result},
     event::Event,
-    net::{Buffer, LineError},
-    pace::Pace,
+    net::{Buffer, StreamError},
+    rate_limiter::RateLimiter,
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
@@ -29,28 +29,28 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 const BATCH: usize = 1024 * 1024;
 
 /// What is needed beside the stream and the disk.
-pub(crate) struct Fetch<'a> {
-    pub(crate) out: &'a mut Outgoing,
-    pub(crate) window: Window,
-    pub(crate) pace: Option<Pace>,
+pub(crate) struct Pipeline<'a> {
+    pub(crate) out: &'a mut SessionWriter,
+    pub(crate) window: ReceiveWindow,
+    pub(crate) pace: Option<RateLimiter>,
     pub(crate) events: &'a Events,
     pub(crate) total: Option<u64>,
 }
 
 /// A download that is complete, and has no names yet.
-pub(crate) struct Fetched {
-    pub(crate) incoming: Incoming,
-    pub(crate) unpacker: Unpacker,
+pub(crate) struct ReceivedContent {
+    pub(crate) incoming: SessionReader,
+    pub(crate) unpacker: FileWriter,
 }
 
-impl Fetch<'_> {
+impl Pipeline<'_> {
     /// Sends the request, and takes records until every file is complete.
     pub(crate) async fn run(
         mut self,
-        request: Vec<Record>,
-        mut incoming: Incoming,
-        unpacker: Unpacker,
-    ) -> Result<Fetched> {
+        request: Vec<RecordBuilder>,
+        mut incoming: SessionReader,
+        unpacker: FileWriter,
+    ) -> Result<ReceivedContent> {
         let (records_tx, records) = mpsc::unbounded_channel(); // the credit is its bound, see `drain`
         let granted = watch::Sender::new(self.window.granted());
         let ended = OnceLock::new();
@@ -69,20 +69,20 @@ impl Fetch<'_> {
             unpacked = unpacking => unpacked?,
         };
         self.events.report(Event::Progress { bytes: unpacker.bytes(), total: self.total }).await;
-        Ok(Fetched { incoming, unpacker })
+        Ok(ReceivedContent { incoming, unpacker })
     }
 
     async fn unpack(
         &mut self,
-        mut unpacker: Unpacker,
+        mut unpacker: FileWriter,
         mut records: mpsc::UnboundedReceiver<(Buffer, u64)>,
         granted: &watch::Sender<u64>,
         ended: &OnceLock<Error>,
-    ) -> Result<Unpacker> {
+    ) -> Result<FileWriter> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
             let Some((first, mut received)) = self.out.meanwhile(records.recv()).await else {
-                return Err(ended.get().cloned().unwrap_or_else(|| cut(&LineError::Short)));
+                return Err(ended.get().cloned().unwrap_or_else(|| cut(&StreamError::Short)));
             };
             let mut size = first.len();
             let mut batch = vec![first];
@@ -103,7 +103,7 @@ impl Fetch<'_> {
             .await?;
             if let Some(credit) = self.window.drained(received, Instant::now()) {
                 granted.send_replace(credit.limit);
-                let record = Record::of(&credit).map_err(|e| broken(&e.into()))?;
+                let record = RecordBuilder::of(&credit).map_err(|e| broken(&e.into()))?;
                 let _ = self.out.send(record).await; // where that fails, what is read next says why
             }
             if reported.elapsed() >= REPORT_EVERY {
@@ -119,17 +119,17 @@ impl Fetch<'_> {
 /// goes beyond its credit is cut, so that what waits here is bounded; one that does not use its credit for too long
 /// counts as gone.
 async fn drain(
-    incoming: &mut Incoming,
+    incoming: &mut SessionReader,
     records: mpsc::UnboundedSender<(Buffer, u64)>,
     granted: watch::Receiver<u64>,
 ) -> Error {
-    let mut stall = Stall::default();
+    let mut stall = StallDetector::default();
     let carrier = incoming.carrier();
     loop {
         // Cut off in the middle of a record, the read begins where it stopped.
-        match timeout(Stall::STEP, incoming.sealed()).await {
+        match timeout(StallDetector::STEP, incoming.sealed()).await {
             Ok(Ok(Some(record))) => {
-                stall = Stall::default();
+                stall = StallDetector::default();
                 let is_beyond = incoming.received() > *granted.borrow() + LAST_RECORD_SLACK;
                 // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
                 let is_over = records.send((record, incoming.received())).is_err();
@@ -139,7 +139,7 @@ async fn drain(
             }
             Ok(Ok(None)) => {
                 carrier.last_word();
-                return cut(&LineError::Short);
+                return cut(&StreamError::Short);
             }
             Ok(Err(e)) => return broken(&e),
             Err(_) => {

@@ -13,21 +13,21 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::{SILENT, Tries};
-use crate::transfer::receiver::resumption_store::Resumptions;
-use crate::transfer::relay_request::{Refused, ask};
-use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::backoff::{RetryDriver, SILENT};
+use crate::transfer::receiver::resumption_store::ResumptionStore;
+use crate::transfer::relay_request::{RequestError, ask};
+use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::transfer::user_errors::{cut, silent};
 use crate::{
     code::Slot,
-    crypto::Attaching,
+    crypto::AttachKey,
     error::Error,
     event::Event,
-    net::{Connection, Dialer, LineError, endpoint},
+    net::{Connection, Dialer, StreamError, endpoint},
     wire::{
         frame,
-        peer::{Alert, AlertReason, Attach, Attached, MAX_CLEAR_BODY},
-        relay::{Connect, Connected, Rejection},
+        peer::{Alert, AlertReason, AttachReply, AttachRequest, MAX_CLEAR_BODY},
+        relay::{ConnectReply, ConnectRequest, Rejection},
     },
 };
 
@@ -36,20 +36,20 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a receiver comes back to its relay after a cut.
 #[derive(Clone)]
-pub struct Redial {
+pub struct ReconnectConfig {
     /// Makes a connection to it.
     pub dialer: Dialer,
     /// For how long it is tried; zero: not at all.
     pub retry_for: Duration,
     /// Where is kept what another process comes back with, if anywhere.
-    pub resumptions: Option<Resumptions>,
+    pub resumptions: Option<ResumptionStore>,
 }
 
 /// What is kept going.
-pub(crate) struct Session {
+pub(crate) struct ReattachContext {
     pub(crate) slot: Slot,
-    pub(crate) carrier: Carrier,
-    pub(crate) attaching: Attaching,
+    pub(crate) carrier: ResumableStream,
+    pub(crate) attaching: AttachKey,
     pub(crate) connection: Connection,
     /// Shows the relay that this receiver was with this sender.
     pub(crate) pass: Vec<u8>,
@@ -57,7 +57,7 @@ pub(crate) struct Session {
 
 /// Why no other stream could be brought.
 #[derive(Debug, Clone)]
-pub(crate) enum Verdict {
+pub(crate) enum ReattachFailure {
     /// It was tried for long enough, or cannot be.
     Failed(Error),
     /// The sender is there and does not know the session: its process is another one.
@@ -65,25 +65,25 @@ pub(crate) enum Verdict {
 }
 
 /// Keeps a session going for as long as this lives.
-pub(crate) struct Keeper {
+pub(crate) struct Reconnector {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
-    verdict: Arc<OnceLock<Verdict>>,
+    verdict: Arc<OnceLock<ReattachFailure>>,
     happened: mpsc::Receiver<Event>,
     /// The connection on which the session began.
-    connected: Option<endpoint::Connected>,
+    connected: Option<endpoint::RelayConnection>,
 }
 
-impl Keeper {
+impl Reconnector {
     /// Begins to.
-    pub(crate) fn new(session: Session, back: Redial) -> Self {
+    pub(crate) fn new(session: ReattachContext, back: ReconnectConfig) -> Self {
         session.carrier.outlive();
         let (events, happened) = Events::channel();
         let verdict = Arc::new(OnceLock::new());
         let (stop, stopped) = oneshot::channel();
-        let tries = Tries::new(back.dialer.clone(), events, true);
+        let tries = RetryDriver::new(back.dialer.clone(), events, true);
         let until = Instant::now();
-        let mut keeping = Keeping { session, back, tries, until, received: 0, number: 0, connected: None };
+        let mut keeping = ReconnectTask { session, back, tries, until, received: 0, number: 0, connected: None };
         let to_set = Arc::clone(&verdict);
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -102,7 +102,7 @@ impl Keeper {
     }
 
     /// Takes the connection on which the session began, to take leave over it too.
-    pub(crate) fn hold(&mut self, connected: endpoint::Connected) {
+    pub(crate) fn hold(&mut self, connected: endpoint::RelayConnection) {
         self.connected = Some(connected);
     }
 
@@ -115,7 +115,7 @@ impl Keeper {
     }
 
     /// Why no other stream could be brought, where that is so.
-    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+    pub(crate) fn verdict(&self) -> Option<&ReattachFailure> {
         self.verdict.get()
     }
 
@@ -129,10 +129,10 @@ impl Keeper {
     }
 }
 
-struct Keeping {
-    session: Session,
-    back: Redial,
-    tries: Tries,
+struct ReconnectTask {
+    session: ReattachContext,
+    back: ReconnectConfig,
+    tries: RetryDriver,
     /// Until when it is tried.
     until: Instant,
     /// What was here at the last outage.
@@ -140,20 +140,20 @@ struct Keeping {
     /// Of the last question.
     number: u64,
     /// Keeps the socket of a later connection open.
-    connected: Option<endpoint::Connected>,
+    connected: Option<endpoint::RelayConnection>,
 }
 
 /// How one try to come back failed.
-enum Failed {
+enum AttachError {
     /// Another one may do better.
     Again(Error),
     /// None will.
-    For(Verdict),
+    For(ReattachFailure),
 }
 
-impl Keeping {
+impl ReconnectTask {
     /// Brings one stream after another, until none can be brought.
-    async fn run(&mut self) -> Verdict {
+    async fn run(&mut self) -> ReattachFailure {
         loop {
             let why = tokio::select! {
                 why = self.session.carrier.broken() => why,
@@ -168,11 +168,11 @@ impl Keeping {
         }
     }
 
-    async fn come_back(&mut self, why: &LineError) -> Result<(), Verdict> {
+    async fn come_back(&mut self, why: &StreamError) -> Result<(), ReattachFailure> {
         let retry_for = self.back.retry_for;
         let mut reason = cut(why);
         if retry_for.is_zero() {
-            return Err(Verdict::Failed(reason));
+            return Err(ReattachFailure::Failed(reason));
         }
         let received = self.session.carrier.received();
         let has_brought = received > std::mem::replace(&mut self.received, received);
@@ -182,7 +182,7 @@ impl Keeping {
         }
         let until = self.until;
         let trying = async {
-            let mut is_dead = matches!(why, LineError::Lost(_));
+            let mut is_dead = matches!(why, StreamError::Lost(_));
             loop {
                 self.tries.next(&reason);
                 if is_dead {
@@ -196,8 +196,8 @@ impl Keeping {
                         self.tries.succeeded();
                         return Ok(());
                     }
-                    Err(Failed::For(verdict)) => return Err(verdict),
-                    Err(Failed::Again(e)) => reason = e,
+                    Err(AttachError::For(verdict)) => return Err(verdict),
+                    Err(AttachError::Again(e)) => reason = e,
                 }
                 is_dead = self.session.connection.is_closed();
                 self.tries.wait().await;
@@ -205,48 +205,48 @@ impl Keeping {
         };
         match timeout_at(until, trying).await {
             Ok(tried) => tried,
-            Err(_) => Err(Verdict::Failed(self.tries.in_vain(retry_for))),
+            Err(_) => Err(ReattachFailure::Failed(self.tries.in_vain(retry_for))),
         }
     }
 
-    /// [`Keeping::attach`]; a connection that is silent is closed.
-    async fn attach_or_hear_nothing(&mut self) -> Result<(), Failed> {
+    /// [`ReconnectTask::attach`]; a connection that is silent is closed.
+    async fn attach_or_hear_nothing(&mut self) -> Result<(), AttachError> {
         let connection = self.session.connection.clone();
         tokio::select! {
             attached = self.attach() => attached,
             lost = connection.silent(SILENT) => {
                 connection.close(); // a packet over a new one is there before the next of this one
-                Err(Failed::Again(cut(&lost.into())))
+                Err(AttachError::Again(cut(&lost.into())))
             }
         }
     }
 
     /// Asks the sender to go on, over the connection that there is.
-    async fn attach(&mut self) -> Result<(), Failed> {
-        let Session { slot, carrier, attaching, connection, pass } = &self.session;
+    async fn attach(&mut self) -> Result<(), AttachError> {
+        let ReattachContext { slot, carrier, attaching, connection, pass } = &self.session;
         self.number += 1;
         let received = carrier.received();
-        let question = Attach {
+        let question = AttachRequest {
             id: attaching.id(),
             number: self.number,
             received,
             tag: attaching.question(self.number, received),
         };
         let mut bytes = Vec::new();
-        frame::encode(&question, &mut bytes).map_err(|e| Failed::Again(cut(&e.into())))?;
-        let connect = Connect { slot: *slot, token: None, pass: Some(pass.clone()) };
+        frame::encode(&question, &mut bytes).map_err(|e| AttachError::Again(cut(&e.into())))?;
+        let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
         let asked = ask(connection, &connect, &Bytes::from(bytes)).await;
-        let (send, mut recv, Connected { .. }) = asked.map_err(|refused| match refused {
-            Refused::Rejected(Rejection::Ended) => Failed::For(Verdict::Failed(refused.into())),
-            other => Failed::Again(other.into()),
+        let (send, mut recv, ConnectReply { .. }) = asked.map_err(|refused| match refused {
+            RequestError::Rejected(Rejection::Ended) => AttachError::For(ReattachFailure::Failed(refused.into())),
+            other => AttachError::Again(other.into()),
         })?;
         let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
-        let answer = answer.map_err(|_| Failed::Again(silent()))?.map_err(|e| Failed::Again(cut(&e)))?;
+        let answer = answer.map_err(|_| AttachError::Again(silent()))?.map_err(|e| AttachError::Again(cut(&e)))?;
         if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {
-            return Err(Failed::For(Verdict::Unknown));
+            return Err(AttachError::For(ReattachFailure::Unknown));
         }
-        let nonsense = || Failed::Again(cut(&LineError::Short));
-        let answer: Attached = answer.frame().decode().map_err(|_| nonsense())?;
+        let nonsense = || AttachError::Again(cut(&StreamError::Short));
+        let answer: AttachReply = answer.frame().decode().map_err(|_| nonsense())?;
         attaching.verify_answer(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
         carrier.attach(send, recv, answer.received, received).map_err(|_| nonsense())
     }

@@ -21,7 +21,7 @@ const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a receiver comes back with: to the sender, and to the relay.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct StoredResumption {
     /// It has been with this sender.
     pub(crate) resumption: Resumption,
     /// It has been with a sender at this slot: the relay says whether that is away or gone for good.
@@ -30,10 +30,10 @@ pub(crate) struct Known {
 
 /// A folder that holds them.
 #[derive(Debug, Clone)]
-pub struct Resumptions(StateDir);
+pub struct ResumptionStore(StateDir);
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Kept {
+struct ResumptionFile {
     id: [u8; 16],
     key: [u8; 32],
     /// Tells whether a code is the one that it belongs to.
@@ -42,7 +42,7 @@ struct Kept {
     pass: Vec<u8>,
 }
 
-impl Resumptions {
+impl ResumptionStore {
     /// In this state folder.
     ///
     /// # Errors
@@ -55,17 +55,17 @@ impl Resumptions {
 
     /// What to come back with to the share behind a code, where no other process does. A file that is damaged is not
     /// believed.
-    pub(crate) fn claim(&self, code: &Code) -> Option<Claim> {
+    pub(crate) fn claim(&self, code: &Code) -> Option<ResumptionClaim> {
         let of_slot = format!("{}-", code.slot());
         self.0.names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
             let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
-            let kept: Kept = serde_json::from_slice(&text).ok()?;
+            let kept: ResumptionFile = serde_json::from_slice(&text).ok()?;
             let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, &kept.id, code);
             let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
-            let known = Known { resumption, pass: kept.pass.clone() };
+            let known = StoredResumption { resumption, pass: kept.pass.clone() };
             let lock = is_of_code.then(|| self.0.to_lock(&name).ok()).flatten()?;
             lock.try_lock().ok()?;
-            Some(Claim { dir: self.0.clone(), name, known, _lock: lock })
+            Some(ResumptionClaim { dir: self.0.clone(), name, known, _lock: lock })
         })
     }
 
@@ -73,26 +73,26 @@ impl Resumptions {
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(crate) fn keep(&self, code: &Code, known: Known) -> Result<Claim> {
+    pub(crate) fn keep(&self, code: &Code, known: StoredResumption) -> Result<ResumptionClaim> {
         let Resumption { id, key } = &known.resumption;
-        let kept = Kept { id: *id, key: **key, code: check(key, id, code), pass: known.pass.clone() };
+        let kept = ResumptionFile { id: *id, key: **key, code: check(key, id, code), pass: known.pass.clone() };
         let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
         let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
-        Ok(Claim { dir: self.0.clone(), name, known, _lock: lock })
+        Ok(ResumptionClaim { dir: self.0.clone(), name, known, _lock: lock })
     }
 }
 
 /// What this process comes back with, and no other.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct ResumptionClaim {
     dir: StateDir,
     name: String,
-    pub(crate) known: Known,
+    pub(crate) known: StoredResumption,
     _lock: File,
 }
 
-impl Claim {
+impl ResumptionClaim {
     /// The download is whole.
     pub(crate) fn forget(self) {
         self.dir.remove(&self.name);
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn it_is_found_by_its_code_only() {
         let home = tempfile::tempdir().unwrap();
-        let kept = Resumptions::open(&StateDir::open(home.path()).unwrap()).unwrap();
+        let kept = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
         let (one, beside, other) = (code(1), code(1), code(2));
-        let known = |n| Known { resumption: ShareKey::random().welcome(&[n]), pass: vec![n] };
+        let known = |n| StoredResumption { resumption: ShareKey::random().welcome(&[n]), pass: vec![n] };
         let [first, second] = [1, 2].map(known);
         drop((kept.keep(&one, first.clone()).unwrap(), kept.keep(&beside, second.clone()).unwrap()));
         let claim = kept.claim(&one).unwrap();

@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use crate::transfer::handshake::{Doors, NoSession, Returning, answer, first_frame, refuse, turn_away};
-use crate::transfer::sender::download::{Serving, label};
+use crate::transfer::handshake::{
+    HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away,
+};
+use crate::transfer::sender::download::{Download, label};
 use crate::transfer::sender::share::Share;
-use crate::transfer::session::Record;
-use crate::transfer::session::manifest_codec::Outline;
+use crate::transfer::session::RecordBuilder;
+use crate::transfer::session::manifest_codec::ManifestEncoder;
 use crate::{
     error::Error,
     event::Event,
@@ -17,8 +19,8 @@ use crate::{
     processor::Aes,
     wire::{
         Message,
-        peer::{AlertReason, Attach, Hello, Mode, Welcome},
-        relay::{Incoming, code::ENDED},
+        peer::{AlertReason, AttachRequest, Hello, HelloMode, ResumptionGrant},
+        relay::{IncomingDownload, code::ENDED},
     },
 };
 
@@ -33,7 +35,7 @@ const LATE: Duration = Duration::from_secs(1);
 /// Answers a stream that the relay opened, to its end. Whatever goes wrong stays in here.
 pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
-        Ok(Ok(frame)) if frame.frame().decode::<Incoming>().is_ok() => {}
+        Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
         _ => return,
     }
     let first = tokio::select! {
@@ -41,7 +43,7 @@ pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (
         () = async { share.closing().await; sleep(LATE).await } => return send.reset(ENDED),
     };
     match first {
-        Ok(first) if first.frame().kind == Attach::TYPE => attach(&share, &first, (send, recv)).await,
+        Ok(first) if first.frame().kind == AttachRequest::TYPE => attach(&share, &first, (send, recv)).await,
         Ok(first) if share.is_closing() && !has_to_finish(&share, &first) => send.reset(ENDED),
         Ok(first) => greet(share, number, &first, (send, recv)).await,
         Err(Some(alert)) => drop(refuse(send, alert, 0).await),
@@ -51,7 +53,7 @@ pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (
 
 /// Whether it is a receiver that was started again, and has a download here that may finish although the share has ended.
 fn has_to_finish(share: &Share, first: &OwnedFrame) -> bool {
-    matches!(first.frame().decode(), Ok(Hello { mode: Mode::Resume(receiver), .. }) if share.sessions().is_of(&receiver))
+    matches!(first.frame().decode(), Ok(Hello { mode: HelloMode::Resume(receiver), .. }) if share.sessions().is_of(&receiver))
 }
 
 /// Goes on with an older session over this stream.
@@ -75,26 +77,26 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
     let (code, key) = share.code();
     let id = share.id();
     let receiver = match mode {
-        Mode::Resume(receiver) => key.resumption(id.as_bytes(), receiver),
-        Mode::Code => key.welcome(id.as_bytes()),
+        HelloMode::Resume(receiver) => key.resumption(id.as_bytes(), receiver),
+        HelloMode::Code => key.welcome(id.as_bytes()),
     };
-    let offer = share.source().await.map(|source| (Outline::new(Arc::clone(source.manifest())), source));
+    let offer = share.source().await.map(|source| (ManifestEncoder::new(Arc::clone(source.manifest())), source));
     let (early, offer) = match offer {
         Ok((mut outline, source)) => {
-            let welcome = Welcome { id: receiver.id, key: *receiver.key };
+            let welcome = ResumptionGrant { id: receiver.id, key: *receiver.key };
             (outline.first(&welcome).unwrap_or_default(), Ok((outline, source)))
         }
         Err(e) => {
             // What it says of paths here is not for others.
             let message = format!("receiver {number} gets nothing: {}", e.message());
             share.events().report(Event::warning("source", message, &e)).await;
-            (Record::new(), Err(Error::new(e.kind(), "what is shared is gone or cannot be read")))
+            (RecordBuilder::new(), Err(Error::new(e.kind(), "what is shared is gone or cannot be read")))
         }
     };
     debug!("receiver {number} says hello");
     let late = if share.is_closing() { Duration::MAX } else { LATE }; // who comes now has a download that may finish
-    let returning = Returning { resumption: &receiver, unproved: share.unproved() };
-    let doors = Doors { code: &code, budget: share.budget(), returning: Some(returning) };
+    let returning = ResumptionContext { resumption: &receiver, unproved: share.unproved() };
+    let doors = ResponderContext { code: &code, budget: share.budget(), returning: Some(returning) };
     let outcome = tokio::select! {
         outcome = answer(Aes::here(), &doors, early, first, (send, recv)) => outcome,
         () = async { share.closing().await; sleep(late).await } => return,
@@ -102,20 +104,20 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
     drop(stranger);
     match outcome {
         Ok(session) => {
-            let serving = Serving::new(share, number, session.carrier.clone());
+            let serving = Download::new(share, number, session.carrier.clone());
             serving.run(session, receiver.id, offer).await;
         }
-        Err(NoSession::Unproved) => {
+        Err(HandshakeFailure::Unproved) => {
             let guesses_left = share.budget().left();
             share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
             share.check_retired();
         }
-        Err(NoSession::Retired) => share.check_retired(),
-        Err(NoSession::Disk(e)) => {
+        Err(HandshakeFailure::Retired) => share.check_retired(),
+        Err(HandshakeFailure::Disk(e)) => {
             let message = format!("a receiver was turned away: {e}");
             share.events().report(Event::warning("state", message, &e)).await;
         }
-        Err(NoSession::Broken) => {}
+        Err(HandshakeFailure::Broken) => {}
     }
 }
 

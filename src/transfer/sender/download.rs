@@ -11,25 +11,25 @@ use tokio::{
 };
 
 use crate::transfer::handshake::Established;
-use crate::transfer::sender::file_reader::{self, Feeder};
-use crate::transfer::sender::progress::{Begun, Ledger};
-use crate::transfer::sender::session_table::Entered;
+use crate::transfer::sender::file_reader::{self, FileReader};
+use crate::transfer::sender::progress::{AcceptedDownload, SendProgress};
+use crate::transfer::sender::session_table::SessionEntry;
 use crate::transfer::sender::share::Share;
-use crate::transfer::session::credit::Gate;
-use crate::transfer::session::manifest_codec::Outline;
-use crate::transfer::session::resumable_stream::Carrier;
-use crate::transfer::session::{Incoming, Outgoing, Record, SessionError};
+use crate::transfer::session::credit::SendCredit;
+use crate::transfer::session::manifest_codec::ManifestEncoder;
+use crate::transfer::session::resumable_stream::ResumableStream;
+use crate::transfer::session::{RecordBuilder, SessionError, SessionReader, SessionWriter};
 use crate::transfer::user_errors::{cut, told};
 use crate::{
     crypto::Opener,
     disk::Source,
     error::{Error, Kind},
-    event::{Download, Event, Route},
-    net::LineError,
+    event::{DownloadStatus, Event, Route},
+    net::StreamError,
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Ack, Checking, Credit, Done, DoneAck, Failure, FailureReason, Have, Outcome, Request},
+        peer::{Ack, Credit, Done, DoneAck, Failure, FailureReason, FileRequest, HashingStaged, Outcome, StagedGroups},
         relay::code::{CANCELLED, ENDED, LEFT},
     },
 };
@@ -63,12 +63,12 @@ pub(crate) fn label(number: u64) -> String {
 }
 
 /// A download as it is reported.
-fn download(number: u64, bytes: u64, total: Option<u64>) -> Download {
-    Download { download: number, peer: label(number), path: Route::Relay, bytes, total }
+fn download(number: u64, bytes: u64, total: Option<u64>) -> DownloadStatus {
+    DownloadStatus { download: number, peer: label(number), path: Route::Relay, bytes, total }
 }
 
 /// How a download ended that is over.
-enum Ended {
+enum DownloadEnd {
     /// The receiver has everything.
     Done,
     /// The receiver only looked, or its user said no.
@@ -76,12 +76,12 @@ enum Ended {
 }
 
 /// What went wrong at this end or was told by the other; the other end is told the first kind.
-enum Trouble {
+enum DownloadError {
     Here(FailureReason, Error),
     There(Error),
 }
 
-impl From<SessionError> for Trouble {
+impl From<SessionError> for DownloadError {
     fn from(e: SessionError) -> Self {
         match e {
             SessionError::Line(e) => Self::There(cut(&e)),
@@ -96,39 +96,39 @@ impl From<SessionError> for Trouble {
     }
 }
 
-impl From<LineError> for Trouble {
-    fn from(e: LineError) -> Self {
+impl From<StreamError> for DownloadError {
+    fn from(e: StreamError) -> Self {
         SessionError::Line(e).into()
     }
 }
 
-impl From<WireError> for Trouble {
+impl From<WireError> for DownloadError {
     fn from(e: WireError) -> Self {
         SessionError::Protocol(e).into()
     }
 }
 
 /// What the receiver said, apart from credit.
-enum Said {
+enum ReceiverMessage {
     Checking,
-    Have(Have),
-    Request(Request),
+    Have(StagedGroups),
+    Request(FileRequest),
     Done(Done),
 }
 
 /// One download being served.
-pub(crate) struct Serving {
+pub(crate) struct Download {
     share: Arc<Share>,
     number: u64,
-    carrier: Carrier,
-    gate: Gate,
-    ledger: Mutex<Ledger>,
+    carrier: ResumableStream,
+    gate: SendCredit,
+    ledger: Mutex<SendProgress>,
 }
 
-impl Serving {
+impl Download {
     /// That of receiver `number`, over this.
-    pub(crate) fn new(share: Arc<Share>, number: u64, carrier: Carrier) -> Self {
-        Self { share, number, carrier, gate: Gate::new(), ledger: Mutex::default() }
+    pub(crate) fn new(share: Arc<Share>, number: u64, carrier: ResumableStream) -> Self {
+        Self { share, number, carrier, gate: SendCredit::new(), ledger: Mutex::default() }
     }
 
     /// Serves what the first part of the outline has announced.
@@ -136,7 +136,7 @@ impl Serving {
         self,
         session: Established,
         receiver: [u8; 16],
-        offer: Result<(Outline, Arc<Source>), Error>,
+        offer: Result<(ManifestEncoder, Arc<Source>), Error>,
     ) {
         let entered = self.share.sessions().enter(&session, receiver);
         let Established { mut out, mut incoming, mut opener, resumed, .. } = session;
@@ -146,7 +146,7 @@ impl Serving {
         let ended = match offer {
             _ if permit.is_none() => {
                 let e = Error::new(Kind::Refused, "as many receivers as can be served are there");
-                Err(Trouble::Here(FailureReason::NoPlace, e))
+                Err(DownloadError::Here(FailureReason::NoPlace, e))
             }
             Ok((outline, source)) => {
                 let (said_tx, mut said) = mpsc::channel(4);
@@ -156,26 +156,28 @@ impl Serving {
                     ended = self.speak(&mut out, &mut said, outline, source, (&entered, resumed.is_some())) => ended,
                     why = entered.abandoned(|why| self.report_waiting(why), |why| self.report_back(why)) => Err(why.into()),
                     why = self.unreachable() => Err(why.into()),
-                    () = self.must_end(resumed.is_some()) => Err(Trouble::Here(
+                    () = self.must_end(resumed.is_some()) => Err(DownloadError::Here(
                         FailureReason::Ended,
                         Error::new(Kind::Interrupted, "the share was ended"),
                     )),
                 }
             }
-            Err(e) => Err(Trouble::Here(FailureReason::Source, e)),
+            Err(e) => Err(DownloadError::Here(FailureReason::Source, e)),
         };
         let last = match &ended {
-            Ok(_) => Record::of(&DoneAck {}).ok(),
-            Err(Trouble::Here(..)) if self.carrier.is_broken() => None,
-            Err(Trouble::Here(reason, e)) => Record::of(&Failure { reason: *reason, message: told(e) }).ok(),
-            Err(Trouble::There(_)) => None, // nobody is there to be told
+            Ok(_) => RecordBuilder::of(&DoneAck {}).ok(),
+            Err(DownloadError::Here(..)) if self.carrier.is_broken() => None,
+            Err(DownloadError::Here(reason, e)) => {
+                RecordBuilder::of(&Failure { reason: *reason, message: told(e) }).ok()
+            }
+            Err(DownloadError::There(_)) => None, // nobody is there to be told
         };
         let wants_reason = ended.is_err();
-        let share_ends = matches!(&ended, Err(Trouble::Here(FailureReason::Ended, _)));
+        let share_ends = matches!(&ended, Err(DownloadError::Here(FailureReason::Ended, _)));
         let result = match ended {
-            Ok(Ended::Done) => Some(Ok(())),
-            Ok(Ended::NotWanted) => None,
-            Err(Trouble::Here(_, e) | Trouble::There(e)) => Some(Err(e)),
+            Ok(DownloadEnd::Done) => Some(Ok(())),
+            Ok(DownloadEnd::NotWanted) => None,
+            Err(DownloadError::Here(_, e) | DownloadError::There(e)) => Some(Err(e)),
         };
         // Before the goodbye: a share that is stopped when its receiver has ended well has no download running.
         let carrier = self.carrier.clone();
@@ -200,7 +202,7 @@ impl Serving {
     }
 
     /// Completes when the line of this receiver is dead for too long for a share that is to end.
-    async fn unreachable(&self) -> LineError {
+    async fn unreachable(&self) -> StreamError {
         self.share.closing().await;
         loop {
             let why = self.carrier.broken().await;
@@ -241,7 +243,12 @@ impl Serving {
     }
 
     /// Takes what the receiver says until the session fails. Its end is noticed by who speaks.
-    async fn listen(&self, incoming: &mut Incoming, opener: &mut Opener, said: mpsc::Sender<Said>) -> Trouble {
+    async fn listen(
+        &self,
+        incoming: &mut SessionReader,
+        opener: &mut Opener,
+        said: mpsc::Sender<ReceiverMessage>,
+    ) -> DownloadError {
         loop {
             let record = match incoming.opened(opener).await {
                 Ok(Some(record)) => record,
@@ -262,7 +269,7 @@ impl Serving {
         }
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Option<Said>, WireError> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<Option<ReceiverMessage>, WireError> {
         match frame.kind {
             Credit::TYPE => {
                 let credit: Credit = frame.decode()?;
@@ -274,30 +281,30 @@ impl Serving {
                 }
                 Ok(None)
             }
-            Checking::TYPE => frame.decode().map(|Checking {}| Some(Said::Checking)),
-            Have::TYPE => frame.decode().map(|have| Some(Said::Have(have))),
-            Request::TYPE => frame.decode().map(|request| Some(Said::Request(request))),
-            Done::TYPE => frame.decode().map(|done| Some(Said::Done(done))),
+            HashingStaged::TYPE => frame.decode().map(|HashingStaged {}| Some(ReceiverMessage::Checking)),
+            StagedGroups::TYPE => frame.decode().map(|have| Some(ReceiverMessage::Have(have))),
+            FileRequest::TYPE => frame.decode().map(|request| Some(ReceiverMessage::Request(request))),
+            Done::TYPE => frame.decode().map(|done| Some(ReceiverMessage::Done(done))),
             _ if frame.may_be_skipped() => Ok(None),
             other => Err(WireError::Unexpected(other)),
         }
     }
 
-    fn report_waiting(&self, why: &LineError) {
+    fn report_waiting(&self, why: &StreamError) {
         if !is_the_shares_own(why) {
             let reason = cut(why).message().to_owned();
             self.mention(&self.ledger(), |download| Event::DownloadWaiting { download, reason });
         }
     }
 
-    fn report_back(&self, why: &LineError) {
+    fn report_back(&self, why: &StreamError) {
         if !is_the_shares_own(why) {
             self.mention(&self.ledger(), Event::DownloadResumed);
         }
     }
 
     /// Reports something of this download, once it has begun.
-    fn mention(&self, ledger: &Ledger, event: impl FnOnce(Download) -> Event) {
+    fn mention(&self, ledger: &SendProgress, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(begun) = &ledger.begun {
             let download = download(self.number, ledger.acknowledged, begun.total);
             self.share.events().mention(event(download));
@@ -306,12 +313,12 @@ impl Serving {
 
     async fn speak(
         &self,
-        out: &mut Outgoing,
-        said: &mut mpsc::Receiver<Said>,
-        outline: Outline,
+        out: &mut SessionWriter,
+        said: &mut mpsc::Receiver<ReceiverMessage>,
+        outline: ManifestEncoder,
         source: Arc<Source>,
-        (entered, has_come_back): (&Entered, bool),
-    ) -> Result<Ended, Trouble> {
+        (entered, has_come_back): (&SessionEntry, bool),
+    ) -> Result<DownloadEnd, DownloadError> {
         // The answer to a short manifest may be here already: only what comes before the last part is out is early.
         let offered = tokio::select! {
             biased;
@@ -319,16 +326,16 @@ impl Serving {
             early = said.recv() => Err(early),
         };
         let answer = match offered {
-            Err(Some(Said::Request(_) | Said::Have(_) | Said::Checking)) => {
-                return Err(WireError::Unexpected(Request::TYPE).into());
+            Err(Some(ReceiverMessage::Request(_) | ReceiverMessage::Have(_) | ReceiverMessage::Checking)) => {
+                return Err(WireError::Unexpected(FileRequest::TYPE).into());
             }
-            Err(Some(Said::Done(done))) => return not_wanted(&done),
+            Err(Some(ReceiverMessage::Done(done))) => return not_wanted(&done),
             Err(None) => std::future::pending().await, // the listener has the reason
             Ok(()) => out.meanwhile(answer(said, &source)).await?,
         };
         let wanted = match answer {
-            Answer::Wants(wanted) => wanted,
-            Answer::Not(done) => return not_wanted(&done),
+            OfferReply::Wants(wanted) => wanted,
+            OfferReply::Not(done) => return not_wanted(&done),
         };
         self.begin(&wanted, has_come_back).await?;
         entered.has_place();
@@ -341,15 +348,17 @@ impl Serving {
             }
         };
         match done {
-            Some(Said::Done(Done { outcome: Outcome::Ok, .. })) => Ok(Ended::Done),
-            Some(Said::Done(done)) => Err(Trouble::There(done_error(&done))),
-            Some(Said::Request(_) | Said::Have(_) | Said::Checking) => Err(WireError::Unexpected(Request::TYPE).into()),
+            Some(ReceiverMessage::Done(Done { outcome: Outcome::Ok, .. })) => Ok(DownloadEnd::Done),
+            Some(ReceiverMessage::Done(done)) => Err(DownloadError::There(done_error(&done))),
+            Some(ReceiverMessage::Request(_) | ReceiverMessage::Have(_) | ReceiverMessage::Checking) => {
+                Err(WireError::Unexpected(FileRequest::TYPE).into())
+            }
             None => std::future::pending().await, // the listener has the reason
         }
     }
 
     /// Sends what did not fit into flight 2.
-    async fn offer(&self, out: &mut Outgoing, mut outline: Outline) -> Result<(), Trouble> {
+    async fn offer(&self, out: &mut SessionWriter, mut outline: ManifestEncoder) -> Result<(), DownloadError> {
         while let Some(record) = outline.next_record()? {
             self.send(out, record, 0).await?;
         }
@@ -357,8 +366,13 @@ impl Serving {
     }
 
     /// Sends the files.
-    async fn feed(&self, out: &mut Outgoing, source: Arc<Source>, wanted: file_reader::Wanted) -> Result<(), Trouble> {
-        let (_feeder, mut records) = Feeder::start(source, wanted, self.share.buffers());
+    async fn feed(
+        &self,
+        out: &mut SessionWriter,
+        source: Arc<Source>,
+        wanted: file_reader::RequestedFiles,
+    ) -> Result<(), DownloadError> {
+        let (_feeder, mut records) = FileReader::start(source, wanted, self.share.buffers());
         loop {
             // Between two records may be a long look at what the receiver has already.
             match out.meanwhile(timeout(SIGN_OF_LIFE, records.recv())).await {
@@ -367,7 +381,7 @@ impl Serving {
                         Ok(fed) => fed,
                         Err(e) => {
                             self.share.has_changed().await;
-                            return Err(Trouble::Here(FailureReason::Source, e));
+                            return Err(DownloadError::Here(FailureReason::Source, e));
                         }
                     };
                     self.send(out, record, content).await?;
@@ -379,15 +393,15 @@ impl Serving {
     }
 
     /// Takes a place and reports the beginning.
-    async fn begin(&self, wanted: &file_reader::Wanted, has_come_back: bool) -> Result<(), Trouble> {
+    async fn begin(&self, wanted: &file_reader::RequestedFiles, has_come_back: bool) -> Result<(), DownloadError> {
         let Some(place) = self.share.take_place(has_come_back).await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
-            return Err(Trouble::Here(FailureReason::NoPlace, e));
+            return Err(DownloadError::Here(FailureReason::NoPlace, e));
         };
         let (total, there) = (wanted.bytes(), wanted.there());
         {
             let mut ledger = self.ledger();
-            ledger.begun = Some(Begun { at: Instant::now(), total, place });
+            ledger.begun = Some(AcceptedDownload { at: Instant::now(), total, place });
             ledger.acknowledged = there; // until it turns out to be less
         }
         self.share.events().report(Event::DownloadStarted(download(self.number, there, total))).await;
@@ -395,7 +409,7 @@ impl Serving {
     }
 
     /// Sends a record with so many bytes of content, once there is credit for it.
-    async fn send(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
+    async fn send(&self, out: &mut SessionWriter, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
         /// So much of what the receiver says, it keeps until it hears of it.
         const UNHEARD: u64 = 16 * 1024;
         if self.carrier.received() >= self.ledger().told + UNHEARD {
@@ -405,13 +419,18 @@ impl Serving {
     }
 
     /// Says how far what the receiver says has come.
-    async fn acknowledge(&self, out: &mut Outgoing) -> Result<(), Trouble> {
+    async fn acknowledge(&self, out: &mut SessionWriter) -> Result<(), DownloadError> {
         let received = self.carrier.received();
         self.ledger().told = received;
-        self.send_one(out, Record::of(&Ack { received })?, 0).await
+        self.send_one(out, RecordBuilder::of(&Ack { received })?, 0).await
     }
 
-    async fn send_one(&self, out: &mut Outgoing, record: Record, content: u64) -> Result<(), Trouble> {
+    async fn send_one(
+        &self,
+        out: &mut SessionWriter,
+        record: RecordBuilder,
+        content: u64,
+    ) -> Result<(), DownloadError> {
         let end = out.sealed() + record.sealed_length();
         let credit =
             out.meanwhile(timeout(STUCK, self.gate.open_to(end, || self.share.kept().load(Ordering::Relaxed)))).await;
@@ -420,21 +439,21 @@ impl Serving {
         Ok(out.send(record).await?)
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+    fn ledger(&self) -> std::sync::MutexGuard<'_, SendProgress> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether it is the share's own line that has died: that is told once, for all downloads.
-fn is_the_shares_own(why: &LineError) -> bool {
-    matches!(why, LineError::Lost(_))
+fn is_the_shares_own(why: &StreamError) -> bool {
+    matches!(why, StreamError::Lost(_))
 }
 
 /// Completes when the receiver has left of its own will. One that is to hear a reason may merely make another connection.
-async fn has_left(carrier: &Carrier, wants_reason: bool) {
+async fn has_left(carrier: &ResumableStream, wants_reason: bool) {
     const MAY_COME_BACK: Duration = Duration::from_secs(5);
     loop {
-        if matches!(carrier.broken().await, LineError::Ended(LEFT | CANCELLED)) {
+        if matches!(carrier.broken().await, StreamError::Ended(LEFT | CANCELLED)) {
             let grace = if wants_reason { MAY_COME_BACK } else { Duration::ZERO };
             if timeout(grace, carrier.mended()).await.is_err() {
                 return;
@@ -445,39 +464,39 @@ async fn has_left(carrier: &Carrier, wants_reason: bool) {
 }
 
 /// What a receiver makes of an offer.
-enum Answer {
-    Wants(file_reader::Wanted),
+enum OfferReply {
+    Wants(file_reader::RequestedFiles),
     Not(Done),
 }
 
 /// Waits for flight 4. A session that fails before is noticed by who listens.
-async fn answer(said: &mut mpsc::Receiver<Said>, source: &Source) -> Result<Answer, Trouble> {
-    let mut having = file_reader::Having::default();
-    let never = || Trouble::Here(FailureReason::Waited, Error::new(Kind::Refused, "the receiver never accepted"));
+async fn answer(said: &mut mpsc::Receiver<ReceiverMessage>, source: &Source) -> Result<OfferReply, DownloadError> {
+    let mut having = file_reader::StagedHashes::default();
+    let never = || DownloadError::Here(FailureReason::Waited, Error::new(Kind::Refused, "the receiver never accepted"));
     let latest = Instant::now() + CHECKED_WITHIN;
     loop {
         let next = timeout_at(latest.min(Instant::now() + ACCEPT_WITHIN), said.recv());
         match next.await.map_err(|_| never())? {
-            Some(Said::Checking) => {}
-            Some(Said::Have(have)) => having.add(source, have)?,
-            Some(Said::Request(request)) => {
-                return Ok(Answer::Wants(file_reader::Wanted::new(source, &request, having)?));
+            Some(ReceiverMessage::Checking) => {}
+            Some(ReceiverMessage::Have(have)) => having.add(source, have)?,
+            Some(ReceiverMessage::Request(request)) => {
+                return Ok(OfferReply::Wants(file_reader::RequestedFiles::new(source, &request, having)?));
             }
-            Some(Said::Done(done)) => return Ok(Answer::Not(done)),
+            Some(ReceiverMessage::Done(done)) => return Ok(OfferReply::Not(done)),
             None => std::future::pending().await,
         }
     }
 }
 
-fn stuck(how: &str) -> Trouble {
-    Trouble::Here(FailureReason::Waited, Error::new(Kind::Network, how))
+fn stuck(how: &str) -> DownloadError {
+    DownloadError::Here(FailureReason::Waited, Error::new(Kind::Network, how))
 }
 
-fn not_wanted(done: &Done) -> Result<Ended, Trouble> {
+fn not_wanted(done: &Done) -> Result<DownloadEnd, DownloadError> {
     match done.outcome {
-        Outcome::Listed | Outcome::Declined | Outcome::Interrupted => Ok(Ended::NotWanted),
+        Outcome::Listed | Outcome::Declined | Outcome::Interrupted => Ok(DownloadEnd::NotWanted),
         Outcome::Ok => Err(WireError::Unexpected(Done::TYPE).into()),
-        Outcome::Disk | Outcome::Corrupt | Outcome::Failed => Err(Trouble::There(done_error(done))),
+        Outcome::Disk | Outcome::Corrupt | Outcome::Failed => Err(DownloadError::There(done_error(done))),
     }
 }
 

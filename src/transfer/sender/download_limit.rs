@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// A handle; clones share one count.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
+pub(crate) struct DownloadLimit {
     count: watch::Sender<Count>,
     most: Option<u64>,
 }
@@ -15,24 +15,24 @@ struct Count {
     done: u64,
 }
 
-impl Places {
+impl DownloadLimit {
     /// Places for `most` complete downloads; `None` for any number.
     pub(crate) fn new(most: Option<u64>) -> Self {
         Self { count: watch::Sender::new(Count::default()), most }
     }
 
     /// Takes a place; `None` when all are running or done.
-    pub(crate) fn take(&self) -> Option<Place> {
+    pub(crate) fn take(&self) -> Option<DownloadPermit> {
         let taken = self.count.send_if_modified(|count| {
             let free = self.most.is_none_or(|most| count.running + count.done < most);
             count.running += u64::from(free);
             free
         });
-        taken.then(|| Place { places: self.clone(), finished: false })
+        taken.then(|| DownloadPermit { places: self.clone(), finished: false })
     }
 
     /// Takes the next place that is given back.
-    pub(crate) async fn next_free(&self) -> Place {
+    pub(crate) async fn next_free(&self) -> DownloadPermit {
         let mut count = self.count.subscribe();
         loop {
             if let Some(place) = self.take() {
@@ -56,19 +56,19 @@ impl Places {
 
 /// One of the downloads, taken until this is released or dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Places,
+pub(crate) struct DownloadPermit {
+    places: DownloadLimit,
     finished: bool,
 }
 
-impl Place {
+impl DownloadPermit {
     /// Gives the place back, or books it as done.
     pub(crate) fn release(mut self, finished: bool) {
         self.finished = finished;
     }
 }
 
-impl Drop for Place {
+impl Drop for DownloadPermit {
     fn drop(&mut self) {
         self.places.count.send_modify(|count| {
             count.running -= 1;

@@ -7,15 +7,15 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::transfer::session::Record;
+use crate::transfer::session::RecordBuilder;
 use crate::{
-    disk::{Check, GROUP, GroupHash, Source, SourceFile, Waiting, group_count},
+    disk::{GROUP, GroupHash, HashProgress, Source, SourceFile, WaitGuard, group_count},
     error::{Error, Kind, Result},
     manifest::Entry,
     net::Buffers,
     wire::{
         WireError,
-        peer::{FileEnd, FileStart, Have, Request},
+        peer::{FileEnd, FileRequest, FileStart, StagedGroups},
     },
 };
 
@@ -27,24 +27,24 @@ const AHEAD: usize = 1;
 const FRAMES: usize = 64;
 
 /// The files of a request, in order.
-pub(crate) struct Wanted {
+pub(crate) struct RequestedFiles {
     files: Vec<u32>,
     bytes: Option<u64>,
     /// Bytes that the receiver says it has.
     there: u64,
-    have: Having,
+    have: StagedHashes,
 }
 
 /// What the receiver has of files, by the number of the entry.
 #[derive(Debug, Default)]
-pub(crate) struct Having(HashMap<u32, Vec<GroupHash>>);
+pub(crate) struct StagedHashes(HashMap<u32, Vec<GroupHash>>);
 
-impl Having {
+impl StagedHashes {
     /// Takes what the receiver says that it has.
     ///
     /// # Errors
     /// [`WireError::Malformed`] for what is no file of this size.
-    pub(crate) fn add(&mut self, source: &Source, have: Have) -> Result<(), WireError> {
+    pub(crate) fn add(&mut self, source: &Source, have: StagedGroups) -> Result<(), WireError> {
         let size = source.manifest().entries().get(have.entry as usize).and_then(Entry::size);
         if have.groups.is_empty() {
             return Err(WireError::Malformed);
@@ -59,12 +59,12 @@ impl Having {
     }
 }
 
-impl Wanted {
+impl RequestedFiles {
     /// Checks a request against what there is.
     ///
     /// # Errors
     /// [`WireError::Malformed`] for ranges that are not in order or leave the manifest.
-    pub(crate) fn new(source: &Source, request: &Request, have: Having) -> Result<Self, WireError> {
+    pub(crate) fn new(source: &Source, request: &FileRequest, have: StagedHashes) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;
         let mut wanted = Self { files: Vec::new(), bytes: Some(0), there: 0, have };
@@ -96,44 +96,48 @@ impl Wanted {
 }
 
 /// A record and how many bytes of content are in it.
-type Fed = Result<(Record, u64)>;
+type ReadResult = Result<(RecordBuilder, u64)>;
 
 /// Fills records. Dropped, it stops.
-pub(crate) struct Feeder {
+pub(crate) struct FileReader {
     task: JoinHandle<()>,
     /// For what the thread does that reads.
-    _waiting: Waiting,
+    _waiting: WaitGuard,
 }
 
-impl Feeder {
+impl FileReader {
     /// Starts; the records come out of the channel, and its end is the end of the last file.
-    pub(crate) fn start(source: Arc<Source>, wanted: Wanted, buffers: Buffers) -> (Self, mpsc::Receiver<Fed>) {
+    pub(crate) fn start(
+        source: Arc<Source>,
+        wanted: RequestedFiles,
+        buffers: Buffers,
+    ) -> (Self, mpsc::Receiver<ReadResult>) {
         let (tx, rx) = mpsc::channel(AHEAD);
-        let (check, Wanted { files, have, .. }) = (Check::default(), wanted);
+        let (check, RequestedFiles { files, have, .. }) = (HashProgress::default(), wanted);
         let waiting = check.wait();
-        let reader = Reader { source, wanted: files.into_iter(), have, current: None, buffers, check };
+        let reader = ReadTask { source, wanted: files.into_iter(), have, current: None, buffers, check };
         (Self { task: tokio::spawn(reader.run(tx)), _waiting: waiting }, rx)
     }
 }
 
-impl Drop for Feeder {
+impl Drop for FileReader {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-struct Reader {
+struct ReadTask {
     source: Arc<Source>,
     wanted: std::vec::IntoIter<u32>,
-    have: Having,
+    have: StagedHashes,
     current: Option<SourceFile>,
     buffers: Buffers,
-    check: Check,
+    check: HashProgress,
 }
 
-impl Reader {
+impl ReadTask {
     /// One call a record: a thread that waited for the line would keep a test's clock from moving.
-    async fn run(mut self, records: mpsc::Sender<Fed>) {
+    async fn run(mut self, records: mpsc::Sender<ReadResult>) {
         while let Ok(place) = records.reserve().await {
             let filled = spawn_blocking(move || {
                 let fed = self.fill();
@@ -158,8 +162,8 @@ impl Reader {
     }
 
     /// Fills a record with as many files, or as much of one, as it holds; `None` when all are through.
-    fn fill(&mut self) -> Result<Option<(Record, u64)>> {
-        let mut record = Record::within(self.buffers.take());
+    fn fill(&mut self) -> Result<Option<(RecordBuilder, u64)>> {
+        let mut record = RecordBuilder::within(self.buffers.take());
         let mut content = 0;
         while record.room() > 2 * FRAMES {
             let Some(file) = &mut self.current else {

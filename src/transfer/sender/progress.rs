@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use tokio::time::{Duration, Instant};
 
-use crate::transfer::sender::download_limit::Place;
+use crate::transfer::sender::download_limit::DownloadPermit;
 
 /// Progress is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// What was sent and what of it has arrived.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct SendProgress {
     /// Offset behind the last record.
     pub(crate) sealed: u64,
     /// Records on their way: the offset behind each, and the content sent up to it.
@@ -23,17 +23,17 @@ pub(crate) struct Ledger {
     /// How much of what the receiver says was acknowledged to it.
     pub(crate) told: u64,
     reported: Option<Instant>,
-    pub(crate) begun: Option<Begun>,
+    pub(crate) begun: Option<AcceptedDownload>,
 }
 
 /// A download that was accepted.
-pub(crate) struct Begun {
+pub(crate) struct AcceptedDownload {
     pub(crate) at: Instant,
     pub(crate) total: Option<u64>,
-    pub(crate) place: Place,
+    pub(crate) place: DownloadPermit,
 }
 
-impl Ledger {
+impl SendProgress {
     /// Notes a record with so many bytes of content, up to an offset.
     pub(crate) fn note(&mut self, end: u64, content: u64) {
         self.sealed = end;

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     event::Event,
     net::{Connection, Dialer, RecvHalf, SendHalf},
-    wire::relay::{Register, Registered},
+    wire::relay::{RegisterReply, RegisterRequest},
 };
 
 /// How long the relay may take to hear of the end.
@@ -34,7 +34,8 @@ impl Registration {
     /// [`Kind::Refused`](crate::error::Kind::Refused) where the relay says no, [`Kind::Network`](crate::error::Kind::Network)
     /// where it does not answer.
     pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
-        let (send, recv, Registered { slot, ticket, .. }) = ask(&connection, &Register { token, ticket }, &[]).await?;
+        let (send, recv, RegisterReply { slot, ticket, .. }) =
+            ask(&connection, &RegisterRequest { token, ticket }, &[]).await?;
         Ok(Self { connection, send, recv, slot, ticket })
     }
 
@@ -59,7 +60,7 @@ impl Registration {
 pub type OnRegistered = Box<dyn Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> + Send + Sync>;
 
 /// How a share comes back to its relay.
-pub struct Return {
+pub struct ReregisterConfig {
     /// Makes a connection to it.
     pub dialer: Dialer,
     /// What the relay asks for before it gives a slot.

@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use crate::transfer::handshake::Established;
-use crate::transfer::session::resumable_stream::Carrier;
+use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::{
-    crypto::Attaching,
-    net::{LineError, Lost, RecvHalf, SendHalf},
-    wire::peer::{Attach, Attached},
+    crypto::AttachKey,
+    net::{ConnectionLost, RecvHalf, SendHalf, StreamError},
+    wire::peer::{AttachReply, AttachRequest},
 };
 
 /// How long a session waits for another stream.
@@ -30,12 +30,12 @@ const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
 
 /// All of them, by what they are called.
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<[u8; 16], Arc<Live>>>);
+pub(crate) struct SessionTable(Mutex<HashMap<[u8; 16], Arc<LiveSession>>>);
 
 /// One of them.
-struct Live {
-    carrier: Carrier,
-    attaching: Attaching,
+struct LiveSession {
+    carrier: ResumableStream,
+    attaching: AttachKey,
     /// The highest number of a question that was answered.
     number: Mutex<u64>,
     broken_since: Mutex<Option<Instant>>,
@@ -47,14 +47,14 @@ struct Live {
     receiver: [u8; 16],
 }
 
-impl Sessions {
+impl SessionTable {
     /// Takes a session in, until what this gives is dropped. It outlives its stream where its receiver comes back.
     /// The receiver is called this; an older session of the same one is over.
-    pub(crate) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> Entered {
+    pub(crate) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> SessionEntry {
         if session.returns {
             session.carrier.outlive();
         }
-        let live = Arc::new(Live {
+        let live = Arc::new(LiveSession {
             carrier: session.carrier.clone(),
             attaching: session.attaching.clone(),
             number: Mutex::new(0),
@@ -64,18 +64,18 @@ impl Sessions {
             receiver,
         });
         for older in self.lock().values().filter(|older| older.receiver == receiver) {
-            older.carrier.breaks(LineError::Lost(Lost::Locally));
+            older.carrier.breaks(StreamError::Lost(ConnectionLost::Locally));
             older.gives_way.send_replace(true);
         }
         self.lock().insert(live.attaching.id(), Arc::clone(&live));
-        Entered { sessions: Arc::clone(self), live }
+        SessionEntry { sessions: Arc::clone(self), live }
     }
 
     /// Goes on with a session over this stream; gives the stream back where there is no such session, or it is not its
     /// receiver who asks.
     pub(crate) async fn attach(
         &self,
-        question: &Attach,
+        question: &AttachRequest,
         (mut send, recv): (SendHalf, RecvHalf),
     ) -> Result<(), SendHalf> {
         let live = self.lock().get(&question.id).cloned();
@@ -95,7 +95,7 @@ impl Sessions {
     /// none has for long.
     pub(crate) fn make_room(&self, of_a_place: bool) -> bool {
         let sessions = self.lock();
-        let counts = |live: &&Arc<Live>| !of_a_place || live.has_place.load(Ordering::Relaxed);
+        let counts = |live: &&Arc<LiveSession>| !of_a_place || live.has_place.load(Ordering::Relaxed);
         let waiting = sessions.values().filter(counts);
         let waiting = waiting.filter_map(|live| live.broken_since().map(|since| (since, live)));
         let longest = waiting.min_by_key(|(since, _)| *since).filter(|(since, _)| since.elapsed() >= GIVES_WAY_AFTER);
@@ -112,14 +112,14 @@ impl Sessions {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<Live>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<LiveSession>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Live {
+impl LiveSession {
     /// The answer to a question that is the receiver's, new, and possible.
-    fn answer(&self, question: &Attach) -> Option<Attached> {
+    fn answer(&self, question: &AttachRequest) -> Option<AttachReply> {
         self.attaching.verify_question(question.number, question.received, &question.tag).ok()?;
         let mut number = self.lock_number();
         if question.number <= *number || !self.carrier.is_possible(question.received) {
@@ -127,7 +127,7 @@ impl Live {
         }
         *number = question.number;
         let received = self.carrier.received();
-        Some(Attached { received, tag: self.attaching.answer(&question.tag, received) })
+        Some(AttachReply { received, tag: self.attaching.answer(&question.tag, received) })
     }
 
     fn lock_number(&self) -> MutexGuard<'_, u64> {
@@ -144,12 +144,12 @@ impl Live {
 }
 
 /// A session that is in.
-pub(crate) struct Entered {
-    sessions: Arc<Sessions>,
-    live: Arc<Live>,
+pub(crate) struct SessionEntry {
+    sessions: Arc<SessionTable>,
+    live: Arc<LiveSession>,
 }
 
-impl Entered {
+impl SessionEntry {
     /// The session has one of the downloads that the share allows.
     pub(crate) fn has_place(&self) {
         self.live.has_place.store(true, Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Entered {
 
     /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
     /// time when it begins to wait, and when that is over.
-    pub(crate) async fn abandoned(&self, waits: impl Fn(&LineError), is_back: impl Fn(&LineError)) -> LineError {
+    pub(crate) async fn abandoned(&self, waits: impl Fn(&StreamError), is_back: impl Fn(&StreamError)) -> StreamError {
         loop {
             let why = self.live.carrier.broken().await;
             if self.live.carrier.is_over() {
@@ -181,7 +181,7 @@ impl Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for SessionEntry {
     fn drop(&mut self) {
         self.sessions.lock().remove(&self.live.attaching.id());
     }

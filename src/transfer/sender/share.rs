@@ -16,12 +16,12 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::{SILENT, Tries};
-use crate::transfer::handshake::guess_budget::Budget;
+use crate::transfer::backoff::{RetryDriver, SILENT};
+use crate::transfer::handshake::guess_budget::GuessBudget;
 use crate::transfer::sender::admission;
-use crate::transfer::sender::download_limit::{Place, Places};
-use crate::transfer::sender::registration::{Registration, Return};
-use crate::transfer::sender::session_table::Sessions;
+use crate::transfer::sender::download_limit::{DownloadLimit, DownloadPermit};
+use crate::transfer::sender::registration::{Registration, ReregisterConfig};
+use crate::transfer::sender::session_table::SessionTable;
 use crate::transfer::user_errors::cut;
 use crate::{
     code::{Code, Secret, Slot},
@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
-    net::{Buffers, Connection, LineError, Lost, endpoint::Connected},
+    net::{Buffers, Connection, ConnectionLost, StreamError, endpoint::RelayConnection},
     wire::relay::code::ENDED,
 };
 
@@ -54,7 +54,7 @@ const GIVING_WAY: Duration = Duration::from_secs(2);
 
 /// What a share is to be.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ShareSettings {
     /// Files and folders.
     pub paths: Vec<PathBuf>,
     /// A name for people, instead of that of the first path.
@@ -69,19 +69,19 @@ pub struct Settings {
 
 /// A share that answers receivers.
 pub struct Share {
-    settings: Settings,
+    settings: ShareSettings,
     id: ShareId,
     /// The code that is good now, and the key that belongs to it.
     code: Mutex<(Code, ShareKey)>,
-    budget: Budget,
+    budget: GuessBudget,
     events: Events,
     /// For the records of all downloads.
     buffers: Buffers,
     /// The last scan, and until when it counts as the present state. Locked while another one is made.
     latest: tokio::sync::Mutex<(Arc<Source>, Instant)>,
-    places: Places,
+    places: DownloadLimit,
     retired: watch::Sender<bool>,
-    phase: watch::Sender<Phase>,
+    phase: watch::Sender<SharePhase>,
     /// It has ended on purpose.
     is_over: AtomicBool,
     permits: Arc<Semaphore>,
@@ -91,19 +91,19 @@ pub struct Share {
     kept: Arc<AtomicU64>,
     /// Receivers so far.
     numbers: AtomicU64,
-    sessions: Arc<Sessions>,
+    sessions: Arc<SessionTable>,
 }
 
 /// Where receivers find the share.
 struct AtRelay {
     registration: Registration,
     /// Keeps the socket of a later connection open.
-    connected: Option<Connected>,
+    connected: Option<RelayConnection>,
 }
 
 /// Whether a share takes receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum SharePhase {
     /// It does.
     Open,
     /// It does not; what runs may finish.
@@ -114,9 +114,9 @@ enum Phase {
 
 impl Share {
     /// A share of what was scanned, under a code.
-    pub fn new(settings: Settings, source: Source, code: Code, budget: Budget, events: Events) -> Arc<Self> {
+    pub fn new(settings: ShareSettings, source: Source, code: Code, budget: GuessBudget, events: Events) -> Arc<Self> {
         Arc::new(Self {
-            places: Places::new(settings.max_downloads),
+            places: DownloadLimit::new(settings.max_downloads),
             id: source.manifest().share(),
             code: Mutex::new((code, settings.key.clone().unwrap_or_else(ShareKey::random))),
             settings,
@@ -125,7 +125,7 @@ impl Share {
             buffers: Buffers::default(),
             latest: tokio::sync::Mutex::new((Arc::new(source), Instant::now())),
             retired: watch::Sender::new(false),
-            phase: watch::Sender::new(Phase::Open),
+            phase: watch::Sender::new(SharePhase::Open),
             is_over: AtomicBool::new(false),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
@@ -144,7 +144,7 @@ impl Share {
     pub async fn run(
         self: &Arc<Self>,
         registration: Registration,
-        back: Return,
+        back: ReregisterConfig,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
         tokio::pin!(interrupt);
@@ -155,7 +155,7 @@ impl Share {
             reason = self.end() => reason,
             () = &mut interrupt => self.interrupted(),
         };
-        self.phase.send_replace(Phase::Closing);
+        self.phase.send_replace(SharePhase::Closing);
         let may_finish = match &reason {
             Ok(reason) => *reason != StopReason::Interrupted,
             Err(e) => e.kind() == Kind::Refused, // the code is good no more; who is in has proved to know it
@@ -172,7 +172,7 @@ impl Share {
         }
         let AtRelay { mut registration, connected } = place;
         let connection = registration.connection.clone();
-        self.phase.send_replace(Phase::Ending);
+        self.phase.send_replace(SharePhase::Ending);
         let turning_away = async {
             // The relay may have opened a stream before it heard of the end.
             while let Ok((mut send, _)) = connection.accept().await {
@@ -186,14 +186,14 @@ impl Share {
             _ = told => {}
         }
         if let Some(connected) = connected {
-            Connected::close(connected).await;
+            RelayConnection::close(connected).await;
         }
         reason
     }
 
     /// Answers receivers over one connection after another, until the share closes and nobody is left.
-    async fn answer_all(self: &Arc<Self>, place: &mut AtRelay, back: &Return, running: &mut JoinSet<()>) {
-        let mut tries = Tries::new(back.dialer.clone(), self.events.clone(), false);
+    async fn answer_all(self: &Arc<Self>, place: &mut AtRelay, back: &ReregisterConfig, running: &mut JoinSet<()>) {
+        let mut tries = RetryDriver::new(back.dialer.clone(), self.events.clone(), false);
         while let Some(lost) = self.answer(&place.registration.connection, running).await {
             place.registration.connection.close();
             let ticket = place.registration.ticket().to_vec();
@@ -212,7 +212,7 @@ impl Share {
 
     /// Serves each stream that the relay opens, until the connection is lost, or the share closes and nobody is left. While
     /// a session lives, a line that is silent counts as lost.
-    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Option<Lost> {
+    async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Option<ConnectionLost> {
         let silent = async {
             loop {
                 let lost = connection.silent(SILENT).await;
@@ -230,8 +230,8 @@ impl Share {
             };
             let stream = match stream {
                 Ok(stream) => stream,
-                Err(LineError::Lost(lost)) => return Some(lost),
-                Err(_) => return Some(Lost::TimedOut), // streams are accepted or the connection is lost
+                Err(StreamError::Lost(lost)) => return Some(lost),
+                Err(_) => return Some(ConnectionLost::TimedOut), // streams are accepted or the connection is lost
             };
             let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
             running.spawn(admission::open(Arc::clone(self), number, stream));
@@ -240,7 +240,13 @@ impl Share {
     }
 
     /// Tries until the share has its slot again.
-    async fn come_back(&self, back: &Return, tries: &mut Tries, ticket: Vec<u8>, lost: Lost) -> AtRelay {
+    async fn come_back(
+        &self,
+        back: &ReregisterConfig,
+        tries: &mut RetryDriver,
+        ticket: Vec<u8>,
+        lost: ConnectionLost,
+    ) -> AtRelay {
         let mut reason = cut(&lost.into());
         let is_busy = || !self.sessions.is_empty();
         tries.set_busy(is_busy());
@@ -342,7 +348,7 @@ impl Share {
 
     /// Takes one of the downloads that the share allows; `None` when none is free. One whose receiver has been away for
     /// long gives way; one that is the same receiver's, before it came back, is about to.
-    pub(crate) async fn take_place(&self, has_come_back: bool) -> Option<Place> {
+    pub(crate) async fn take_place(&self, has_come_back: bool) -> Option<DownloadPermit> {
         if self.is_closing() && !has_come_back {
             return None;
         }
@@ -380,7 +386,7 @@ impl Share {
 
     /// Completes when no receiver can accept any more.
     pub(crate) async fn closing(&self) {
-        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Open).await; // the channel lives in the share
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != SharePhase::Open).await; // the channel lives in the share
     }
 
     /// Whether it has served what it allows, its time is up, or its code is no good any more: nobody comes back to it, though
@@ -391,7 +397,7 @@ impl Share {
 
     /// Whether no receiver can accept any more.
     pub(crate) fn is_closing(&self) -> bool {
-        *self.phase.borrow() != Phase::Open
+        *self.phase.borrow() != SharePhase::Open
     }
 
     /// Bytes that all sessions keep until they are acknowledged.
@@ -401,7 +407,7 @@ impl Share {
 
     /// Completes when running downloads must end too.
     pub(crate) async fn ending(&self) {
-        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Ending).await;
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == SharePhase::Ending).await;
     }
 
     /// The code that is good now, and the key that belongs to it.
@@ -418,11 +424,11 @@ impl Share {
         &self.unproved
     }
 
-    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+    pub(crate) fn sessions(&self) -> &Arc<SessionTable> {
         &self.sessions
     }
 
-    pub(crate) fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &GuessBudget {
         &self.budget
     }
 

@@ -45,7 +45,7 @@ const TRIAL_PAUSE: u32 = 16;
 
 /// The receiver's side: decides when to grant how much.
 #[derive(Debug)]
-pub struct Window {
+pub struct ReceiveWindow {
     size: u64,
     most: u64,
     granted: u64,
@@ -84,7 +84,7 @@ struct Before {
     rate: f64,
 }
 
-impl Window {
+impl ReceiveWindow {
     /// A window that never exceeds `most` bytes (what the relay allows) for a line with this round-trip time.
     pub fn new(most: u64, rtt: Duration, now: Instant) -> Self {
         Self {
@@ -203,9 +203,9 @@ impl Window {
 
 /// The sender's side: waits for credit.
 #[derive(Debug)]
-pub struct Gate(watch::Sender<Credit>);
+pub struct SendCredit(watch::Sender<Credit>);
 
-impl Gate {
+impl SendCredit {
     /// A gate with the first credit in it.
     pub fn new() -> Self {
         Self(watch::Sender::new(Credit { limit: INITIAL_CREDIT, received: 0 }))
@@ -232,7 +232,7 @@ impl Gate {
     }
 }
 
-impl Default for Gate {
+impl Default for SendCredit {
     fn default() -> Self {
         Self::new()
     }
@@ -263,7 +263,7 @@ mod tests {
     /// Drains at `rate` bytes a second for a second, in steps of a millisecond, as credit allows.
     fn size_after(rate: u64, rtt_ms: u64, most: u64) -> u64 {
         let begin = Instant::now();
-        let mut window = Window::new(most, Duration::from_millis(rtt_ms), begin);
+        let mut window = ReceiveWindow::new(most, Duration::from_millis(rtt_ms), begin);
         for ms in 1..=1_000 {
             window.drained(rate * ms / 1_000, begin + Duration::from_millis(ms));
         }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_rate_that_doubles_every_round_is_not_held_back() {
         let (begin, round) = (Instant::now(), Duration::from_millis(200));
-        let mut window = Window::new(32 * MIB, round, begin);
+        let mut window = ReceiveWindow::new(32 * MIB, round, begin);
         let (mut drained, mut rate) = (0, INITIAL_CREDIT / 2);
         for n in 1..8u32 {
             drained += rate;
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn what_had_piled_up_is_no_growth() {
         let (begin, round) = (Instant::now(), Duration::from_millis(40));
-        let mut window = Window::new(32 * MIB, round, begin);
+        let mut window = ReceiveWindow::new(32 * MIB, round, begin);
         window.drained(1_000, begin + round);
         window.drained(MIB, begin + round * 200);
         window.drained(5 * MIB, begin + round * 201);
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(size_after(10_000_000_000, 1, u64::MAX), MOST);
         assert_eq!(size_after(10_000_000_000, 1, 0), INITIAL_CREDIT);
         let begin = Instant::now();
-        let mut window = Window::new(MOST, Duration::from_secs(40), begin);
+        let mut window = ReceiveWindow::new(MOST, Duration::from_secs(40), begin);
         window.drained(MIB, begin + Duration::from_secs(2));
         assert_eq!(window.size, 2 * MIB, "an answer that was held back does not hold back the window");
     }
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn credit_never_falls() {
         let begin = Instant::now();
-        let mut window = Window::new(16 * MIB, Duration::from_millis(1), begin);
+        let mut window = ReceiveWindow::new(16 * MIB, Duration::from_millis(1), begin);
         let mut last = INITIAL_CREDIT;
         for step in 0..10_000u64 {
             if let Some(credit) = window.drained(step * 1_000, begin + Duration::from_micros(step * 37)) {
@@ -333,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_gate_takes_only_honest_credit() {
-        let gate = Gate::new();
+        let gate = SendCredit::new();
         gate.open_to(INITIAL_CREDIT, || 0).await;
         let credit = |limit, received| Credit { limit, received };
         assert_eq!(gate.grant(credit(1, 0), 0), Err(BadCredit));
@@ -354,9 +354,9 @@ mod tests {
     /// However little may be kept, and whatever window there was before.
     #[tokio::test]
     async fn a_sender_that_keeps_little_and_a_window_that_was_large_do_not_wait_for_each_other() {
-        let gate = Gate::new();
+        let gate = SendCredit::new();
         let begin = Instant::now();
-        let mut window = Window::new(MOST, Duration::from_millis(10), begin);
+        let mut window = ReceiveWindow::new(MOST, Duration::from_millis(10), begin);
         let (mut sent, mut ms) = (0, 0);
         while sent < 200 * MIB {
             ms += 1;

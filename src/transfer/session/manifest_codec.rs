@@ -9,12 +9,12 @@ use crate::{
     error::{Error, Kind, Result},
     manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
     transfer::{
-        session::{RECORD, Record},
+        session::{RECORD, RecordBuilder},
         user_errors::{failed, malformed},
     },
     wire::{
         Frame, Message, WireError,
-        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, Welcome},
+        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, ResumptionGrant},
     },
 };
 
@@ -22,12 +22,12 @@ use crate::{
 const ENTRY_OVERHEAD: usize = 48;
 
 /// Cuts a manifest into records. The first one may go out before the receiver has proved itself, and is padded.
-pub(crate) struct Outline {
+pub(crate) struct ManifestEncoder {
     manifest: Arc<Manifest>,
     next: usize,
 }
 
-impl Outline {
+impl ManifestEncoder {
     /// From the beginning.
     pub(crate) fn new(manifest: Arc<Manifest>) -> Self {
         Self { manifest, next: 0 }
@@ -37,10 +37,10 @@ impl Outline {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub(crate) fn first(&mut self, welcome: &Welcome) -> Result<Record, WireError> {
+    pub(crate) fn first(&mut self, welcome: &ResumptionGrant) -> Result<RecordBuilder, WireError> {
         /// The welcome, the head (a name of 255 bytes) and the headers of the frames.
         const BESIDES: usize = 512;
-        let mut record = Record::of(welcome)?;
+        let mut record = RecordBuilder::of(welcome)?;
         record.push(&ManifestHead(self.manifest.head()))?;
         record.push(&self.part(MAX_EARLY_MANIFEST - BESIDES))?;
         record.pad();
@@ -51,11 +51,11 @@ impl Outline {
     ///
     /// # Errors
     /// Never for a manifest that was built.
-    pub(crate) fn next_record(&mut self) -> Result<Option<Record>, WireError> {
+    pub(crate) fn next_record(&mut self) -> Result<Option<RecordBuilder>, WireError> {
         if self.next == self.manifest.entries().len() {
             return Ok(None);
         }
-        Record::of(&self.part(RECORD / 2)).map(Some)
+        RecordBuilder::of(&self.part(RECORD / 2)).map(Some)
     }
 
     fn part(&mut self, most: usize) -> ManifestPart {
@@ -80,14 +80,14 @@ fn length_on_the_wire(entry: &Entry) -> usize {
 
 /// Puts a manifest together, record by record.
 #[derive(Default)]
-pub(crate) struct Collector {
+pub(crate) struct ManifestDecoder {
     builder: Option<Builder>,
-    welcome: Option<Welcome>,
+    welcome: Option<ResumptionGrant>,
     /// A record brought no entry. The first one may: an offer that fails has nothing else.
     idle: bool,
 }
 
-impl Collector {
+impl ManifestDecoder {
     /// Takes the frames of a record. `true` when the manifest is complete.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Collector {
         while !plaintext.is_empty() {
             let frame = Frame::split(&mut plaintext).map_err(malformed)?;
             match (frame.kind, &mut self.builder) {
-                (Welcome::TYPE, None) if self.welcome.is_none() => {
+                (ResumptionGrant::TYPE, None) if self.welcome.is_none() => {
                     self.welcome = Some(frame.decode().map_err(malformed)?);
                 }
                 (ManifestHead::TYPE, empty @ None) => {
@@ -134,7 +134,7 @@ impl Collector {
     /// [`Kind::Transfer`] where it is not complete.
     pub(crate) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
         let manifest = self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)?;
-        let welcome = self.welcome.map(|Welcome { id, key }| Resumption { id, key: Zeroizing::new(key) });
+        let welcome = self.welcome.map(|ResumptionGrant { id, key }| Resumption { id, key: Zeroizing::new(key) });
         Ok((manifest, welcome))
     }
 }
@@ -171,9 +171,9 @@ mod tests {
     fn a_manifest_of_any_length_comes_out_as_it_went_in() {
         for entries in [0, 1, 100, 5_000] {
             let manifest = Arc::new(manifest(entries));
-            let mut outline = Outline::new(Arc::clone(&manifest));
-            let mut collector = Collector::default();
-            let first = outline.first(&Welcome { id: [1; 16], key: [2; 32] }).unwrap();
+            let mut outline = ManifestEncoder::new(Arc::clone(&manifest));
+            let mut collector = ManifestDecoder::default();
+            let first = outline.first(&ResumptionGrant { id: [1; 16], key: [2; 32] }).unwrap();
             let length = first.sealed_length() as usize - RECORD_OVERHEAD;
             assert!(length.is_power_of_two() && length <= MAX_EARLY_MANIFEST, "{length}");
             let mut complete = collector.take(first.frames()).unwrap();
@@ -191,12 +191,12 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused_by_name() {
-        let mut record = Record::new();
+        let mut record = RecordBuilder::new();
         let head = Head { share: ShareId::random(), name: "x".into(), entries: 1 };
         record.push(&ManifestHead(head)).unwrap();
         let entry = RawEntry { path: "../\u{1b}[2Jx".into(), kind: EntryKind::Folder, mode: 0, mtime: None };
         record.push(&ManifestPart(vec![entry])).unwrap();
-        let refused = Collector::default().take(record.frames()).unwrap_err();
+        let refused = ManifestDecoder::default().take(record.frames()).unwrap_err();
         assert_eq!(refused.kind(), Kind::Disk);
         assert!(refused.message().contains("../\\u{1b}[2Jx"), "{refused}");
     }

@@ -15,7 +15,7 @@ use crate::{
 
 /// A record that is being filled with frames. None of them is cut.
 #[derive(Debug)]
-pub struct Record {
+pub struct RecordBuilder {
     /// Room for the header and then the plaintext up to `end`. What lies behind it is whatever the buffer held before.
     bytes: Buffer,
     end: usize,
@@ -23,7 +23,7 @@ pub struct Record {
     scratch: Vec<u8>,
 }
 
-impl Record {
+impl RecordBuilder {
     /// An empty record for a message or two.
     pub fn new() -> Self {
         Self::within(Buffer::default())
@@ -129,7 +129,7 @@ impl Record {
     }
 }
 
-impl Default for Record {
+impl Default for RecordBuilder {
     fn default() -> Self {
         Self::new()
     }

@@ -3,10 +3,10 @@
 //! A session outlives its stream. Each direction counts its sealed bytes and keeps those that the other end has not
 //! acknowledged, so that after a cut the very same bytes go out again over the next stream, from where the other end
 //! says that it is: nothing is sealed twice, nothing is hashed again. A line that was dead, a relay that started again
-//! and another network are all one thing here: the stream ended ([`Carrier::broken`]), and somebody brings another
-//! ([`Carrier::attach`]).
+//! and another network are all one thing here: the stream ended ([`ResumableStream::broken`]), and somebody brings another
+//! ([`ResumableStream::attach`]).
 //!
-//! Until [`Carrier::outlive`] is called, the end of the stream is the end of the session: a session that nobody has
+//! Until [`ResumableStream::outlive`] is called, the end of the stream is the end of the session: a session that nobody has
 //! proved is not kept for anybody.
 
 use std::{
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
-    net::{LineError, RecvHalf, SendHalf},
+    net::{RecvHalf, SendHalf, StreamError},
     wire::{
         WireError,
         relay::code::{ENDED, PROTOCOL},
@@ -36,13 +36,13 @@ const MOST_KEPT: u64 = 64 * 1024 * 1024;
 
 /// The stream of the moment, for both directions of a session and for who replaces it. A handle: clones share one.
 #[derive(Clone)]
-pub struct Carrier(Arc<Inner>);
+pub struct ResumableStream(Arc<Inner>);
 
 struct Inner {
     now: watch::Sender<Now>,
     /// The halves of the newest stream, until each direction takes its own.
     fresh: Mutex<FreshStream>,
-    kept: Mutex<Kept>,
+    kept: Mutex<RetransmitBuffer>,
     /// Bytes that have arrived here in order.
     received: AtomicU64,
 }
@@ -52,10 +52,10 @@ struct Now {
     /// How many streams there were.
     stream: u64,
     /// Why the stream of the moment is no good any more.
-    broken: Option<LineError>,
+    broken: Option<StreamError>,
     outlives: bool,
     /// Why there will be no other stream.
-    over: Option<LineError>,
+    over: Option<StreamError>,
 }
 
 /// Half of a stream that nobody has used yet.
@@ -75,7 +75,7 @@ struct FreshStream {
 }
 
 /// Sealed bytes that the other end has not acknowledged.
-struct Kept {
+struct RetransmitBuffer {
     /// Records, each with the offset at which it begins.
     records: VecDeque<(u64, Bytes)>,
     /// The offset behind the last one.
@@ -90,7 +90,7 @@ struct Kept {
     in_all: Option<Arc<AtomicU64>>,
 }
 
-impl Kept {
+impl RetransmitBuffer {
     /// Nothing yet, for the first stream.
     fn new() -> Self {
         Self { records: VecDeque::new(), end: 0, acknowledged: 0, taken: 0, stream: FIRST, in_all: None }
@@ -125,19 +125,19 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for RetransmitBuffer {
     fn drop(&mut self) {
         self.uncount(self.bytes());
     }
 }
 
-impl Carrier {
+impl ResumableStream {
     /// Of a session that begins on a stream whose halves both directions have.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             now: watch::Sender::new(Now { stream: FIRST, broken: None, outlives: false, over: None }),
             fresh: Mutex::default(),
-            kept: Mutex::new(Kept::new()),
+            kept: Mutex::new(RetransmitBuffer::new()),
             received: AtomicU64::new(0),
         }))
     }
@@ -212,11 +212,11 @@ impl Carrier {
     }
 
     /// Waits until the stream is no good any more, and says why.
-    pub async fn broken(&self) -> LineError {
+    pub async fn broken(&self) -> StreamError {
         let mut now = self.0.now.subscribe();
         match now.wait_for(|now| now.broken.is_some()).await {
-            Ok(now) => now.broken.clone().unwrap_or(LineError::Short),
-            Err(_) => LineError::Short, // the channel lives in here
+            Ok(now) => now.broken.clone().unwrap_or(StreamError::Short),
+            Err(_) => StreamError::Short, // the channel lives in here
         }
     }
 
@@ -236,12 +236,12 @@ impl Carrier {
     }
 
     /// Somebody who knows says that the stream is no good any more.
-    pub fn breaks(&self, why: LineError) {
+    pub fn breaks(&self, why: StreamError) {
         self.break_if(why, |_| true);
     }
 
     /// No other stream comes, and this one is no good any more: who uses it or waits for one fails.
-    pub fn give_up(&self, why: LineError) {
+    pub fn give_up(&self, why: StreamError) {
         self.0.now.send_modify(|now| {
             now.broken.get_or_insert_with(|| why.clone());
             now.over.get_or_insert(why);
@@ -253,7 +253,7 @@ impl Carrier {
         self.0.now.send_modify(|now| now.outlives = false);
     }
 
-    fn break_if(&self, why: LineError, condition: impl Fn(&Now) -> bool) {
+    fn break_if(&self, why: StreamError, condition: impl Fn(&Now) -> bool) {
         self.0.now.send_if_modified(|now| {
             let breaks = now.broken.is_none() && now.over.is_none() && condition(now);
             if breaks {
@@ -267,7 +267,7 @@ impl Carrier {
     }
 
     /// A half of this stream has failed: gives the reason back where no other stream can help.
-    pub(crate) fn failed(&self, stream: u64, why: LineError) -> Result<(), LineError> {
+    pub(crate) fn failed(&self, stream: u64, why: StreamError) -> Result<(), StreamError> {
         if !can_be_mended(&why) {
             return Err(why);
         }
@@ -285,12 +285,12 @@ impl Carrier {
     }
 
     /// The sending half of a stream after this one.
-    pub(crate) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, LineError> {
+    pub(crate) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, StreamError> {
         self.next(stream, |fresh| fresh.send.take()).await
     }
 
     /// The receiving half of a stream after this one.
-    pub(crate) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, LineError> {
+    pub(crate) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, StreamError> {
         self.next(stream, |fresh| fresh.recv.take()).await
     }
 
@@ -298,7 +298,7 @@ impl Carrier {
         &self,
         stream: u64,
         take: impl Fn(&mut FreshStream) -> Option<Fresh<H>>,
-    ) -> Result<Fresh<H>, LineError> {
+    ) -> Result<Fresh<H>, StreamError> {
         let mut now = self.0.now.subscribe();
         let mut seen = stream;
         loop {
@@ -307,7 +307,7 @@ impl Carrier {
                     seen = now.stream;
                     now.over.clone()
                 }
-                Err(_) => Some(LineError::Short), // the channel lives in here
+                Err(_) => Some(StreamError::Short), // the channel lives in here
             };
             if let Some(fresh) = take(&mut self.lock_fresh()) {
                 return Ok(fresh);
@@ -321,14 +321,14 @@ impl Carrier {
     /// Keeps a record until it is acknowledged.
     ///
     /// # Errors
-    /// [`LineError::TooFarAhead`] where the other end acknowledges nothing.
-    pub(crate) fn keep(&self, record: Bytes) -> Result<(), LineError> {
+    /// [`StreamError::TooFarAhead`] where the other end acknowledges nothing.
+    pub(crate) fn keep(&self, record: Bytes) -> Result<(), StreamError> {
         let mut kept = self.lock_kept();
         let at = kept.end;
         kept.end += record.len() as u64;
         kept.count(record.len());
         kept.records.push_back((at, record));
-        if kept.end - kept.acknowledged > MOST_KEPT { Err(LineError::TooFarAhead) } else { Ok(()) }
+        if kept.end - kept.acknowledged > MOST_KEPT { Err(StreamError::TooFarAhead) } else { Ok(()) }
     }
 
     /// What is kept from this offset on, to the end of its record, for this stream; nothing at the end.
@@ -355,22 +355,22 @@ impl Carrier {
         self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_kept(&self) -> MutexGuard<'_, Kept> {
+    fn lock_kept(&self) -> MutexGuard<'_, RetransmitBuffer> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Carrier {
+impl Default for ResumableStream {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Whether another stream may do better: not where the other end does not keep to the protocol, or has ended its share.
-fn can_be_mended(why: &LineError) -> bool {
+fn can_be_mended(why: &StreamError) -> bool {
     match why {
-        LineError::Lost(_) | LineError::Short => true,
-        LineError::Ended(code) => !matches!(*code, PROTOCOL | ENDED),
-        LineError::TooFarAhead | LineError::Wire(_) => false,
+        StreamError::Lost(_) | StreamError::Short => true,
+        StreamError::Ended(code) => !matches!(*code, PROTOCOL | ENDED),
+        StreamError::TooFarAhead | StreamError::Wire(_) => false,
     }
 }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     code::{Secret, Slot},
-    crypto::{Cipher, Exchange, Keys, Mode, Opener, Password, Role, Transcript},
+    crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
     net::{Buffers, transport::duplex},
-    transfer::session::resumable_stream::{Carrier, FIRST},
+    transfer::session::resumable_stream::{FIRST, ResumableStream},
     wire::{
         Frame,
         peer::{DoneAck, PAD},
@@ -16,7 +16,7 @@ use crate::{
 #[test]
 fn a_padded_record_hides_its_length() {
     for length in [0usize, 1, 100, 5_000] {
-        let mut record = Record::new();
+        let mut record = RecordBuilder::new();
         record.push(&DoneAck {}).unwrap();
         record
             .push_data(length, |b| {
@@ -37,7 +37,7 @@ fn a_padded_record_hides_its_length() {
 
 #[test]
 fn a_full_record_has_the_agreed_length() {
-    let mut record = Record::new();
+    let mut record = RecordBuilder::new();
     let room = record.room();
     record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
     assert_eq!(record.sealed_length(), RECORD as u64);
@@ -46,27 +46,28 @@ fn a_full_record_has_the_agreed_length() {
 
 /// Both ends of a session over one stream after another.
 struct Pair {
-    ends: [Carrier; 2],
+    ends: [ResumableStream; 2],
 }
 
 impl Pair {
     /// One direction of it: who sends, who receives, and what opens the records.
-    fn new() -> (Self, Outgoing, Incoming, Opener) {
+    fn new() -> (Self, SessionWriter, SessionReader, Opener) {
         let [(send, _), (_, recv)] = duplex();
         let keys = || {
             let slot = Slot::from_number(1);
             let secret = Secret::random(5).unwrap();
             let password = || Password::from(&secret);
-            let (one, first) = Exchange::start(Role::Receiver, &password(), slot, Mode::Code);
-            let (two, second) = Exchange::start(Role::Sender, &password(), slot, Mode::Code);
-            let derive = |key| Keys::derive(&key, Transcript::new(slot, Mode::Code, b"", b""), Cipher::Aes256Gcm);
+            let (one, first) = PakeExchange::start(Role::Receiver, &password(), slot, ExchangeMode::Code);
+            let (two, second) = PakeExchange::start(Role::Sender, &password(), slot, ExchangeMode::Code);
+            let derive =
+                |key| SessionKeys::derive(&key, Transcript::new(slot, ExchangeMode::Code, b"", b""), Cipher::Aes256Gcm);
             [derive(one.finish(&second).unwrap()), derive(two.finish(&first).unwrap())]
         };
         let [receiver, sender] = keys();
-        let pair = Self { ends: [Carrier::new(), Carrier::new()] };
-        pair.ends.iter().for_each(Carrier::outlive);
-        let out = Outgoing::new(&pair.ends[0], send, sender.into_records(Role::Sender).0);
-        let incoming = Incoming::new(&pair.ends[1], recv);
+        let pair = Self { ends: [ResumableStream::new(), ResumableStream::new()] };
+        pair.ends.iter().for_each(ResumableStream::outlive);
+        let out = SessionWriter::new(&pair.ends[0], send, sender.into_records(Role::Sender).0);
+        let incoming = SessionReader::new(&pair.ends[1], recv);
         (pair, out, incoming, receiver.into_records(Role::Receiver).1)
     }
 
@@ -75,7 +76,7 @@ impl Pair {
         let [(send, back), (other, recv)] = duplex();
         let received = self.ends[1].received();
         let told = received.saturating_sub(behind);
-        self.ends.iter().for_each(|end| end.breaks(LineError::Short));
+        self.ends.iter().for_each(|end| end.breaks(StreamError::Short));
         if self.ends[0].attach(send, back, told, 0).is_ok() {
             self.ends[1].attach(other, recv, 0, told).unwrap();
         }
@@ -94,11 +95,11 @@ proptest! {
             let (pair, mut out, mut incoming, mut opener) = Pair::new();
             let sending = async {
                 for (n, length) in lengths.iter().enumerate() {
-                    let mut record = Record::new();
+                    let mut record = RecordBuilder::new();
                     record.push_data(*length, |b| { b.fill(n as u8); Ok::<_, ()>(b.len()) }).unwrap();
                     out.send(record).await.unwrap();
                 }
-                let mut leaving = out.end(Record::of(&DoneAck {}).unwrap()).unwrap();
+                let mut leaving = out.end(RecordBuilder::of(&DoneAck {}).unwrap()).unwrap();
                 leaving.meanwhile(std::future::pending::<()>()).await;
             };
             let cutting = async {
@@ -137,8 +138,8 @@ proptest! {
 async fn what_comes_once_more_before_the_finish_is_read_over() {
     let (pair, mut out, mut incoming, mut opener) = Pair::new();
     let sending = async {
-        out.send(Record::of(&DoneAck {}).unwrap()).await.unwrap();
-        out.seal(Record::of(&DoneAck {}).unwrap(), true).unwrap(); // without the finish
+        out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
+        out.seal(RecordBuilder::of(&DoneAck {}).unwrap(), true).unwrap(); // without the finish
         out.flush().await.unwrap();
     };
     sending.await;
@@ -161,7 +162,7 @@ async fn what_comes_once_more_before_the_finish_is_read_over() {
 /// Of what the other end has and has acknowledged, the stream of the moment may have to bring some once more.
 #[test]
 fn what_is_acknowledged_stays_until_it_is_sent_again() {
-    let carrier = Carrier::new();
+    let carrier = ResumableStream::new();
     carrier.keep(Bytes::from_static(b"01234")).unwrap();
     carrier.keep(Bytes::from_static(b"56789")).unwrap();
     carrier.kept(FIRST, 0).unwrap();
@@ -176,7 +177,7 @@ fn what_is_acknowledged_stays_until_it_is_sent_again() {
 
 #[test]
 fn what_was_never_sent_cannot_be_acknowledged() {
-    let carrier = Carrier::new();
+    let carrier = ResumableStream::new();
     carrier.keep(Bytes::from_static(b"0123456789")).unwrap();
     carrier.kept(FIRST, 0).unwrap();
     assert!(carrier.acknowledge(11).is_err());
@@ -198,7 +199,7 @@ fn what_was_never_sent_cannot_be_acknowledged() {
 fn nothing_of_what_a_buffer_held_before_is_in_a_record() {
     let stock = Buffers::default();
     stock.take().resize(RECORD, 0xee);
-    let mut record = Record::within(stock.take());
+    let mut record = RecordBuilder::within(stock.take());
     assert!(record.is_empty());
     record.push(&DoneAck {}).unwrap();
     let ten = |body: &mut [u8]| {

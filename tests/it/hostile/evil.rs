@@ -11,12 +11,15 @@ use std::{
 
 use qshare::{
     code::Slot,
-    net::{Connection, Identity, LineError, RecvHalf, SendHalf, Tuning, endpoint::Listener, listen},
+    net::{Connection, RecvHalf, RelayIdentity, SendHalf, StreamError, Tuning, endpoint::Listener, listen},
     state::StateDir,
     wire::{
         HEADER, Message,
         frame::{encode, read_header},
-        relay::{Connect, Connected, Incoming, Limits, MAX_BODY, Register, Registered, Rejected, Rejection},
+        relay::{
+            ConnectReply, ConnectRequest, IncomingDownload, Limits, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
+            Rejection,
+        },
     },
 };
 use tempfile::TempDir;
@@ -130,7 +133,7 @@ struct State {
 impl Evil {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let identity = Identity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         let listener = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap());
         let shared = Arc::new(Shared::default());
         let (accepting, clients) = (listener.clone(), shared.clone());
@@ -187,13 +190,13 @@ async fn request(
     connection: Connection,
     (send, mut recv): (SendHalf, RecvHalf),
     shared: Arc<Shared>,
-) -> Result<(), LineError> {
+) -> Result<(), StreamError> {
     let first = recv.read_frame(MAX_BODY).await?;
     shared.log(first.bytes());
-    if first.frame().kind == Register::TYPE {
+    if first.frame().kind == RegisterRequest::TYPE {
         return register(connection, (send, recv), shared).await;
     }
-    let Connect { slot, .. } = first.frame().decode()?;
+    let ConnectRequest { slot, .. } = first.frame().decode()?;
     let (plan, sender) = {
         let mut state = shared.lock();
         let plan = state.receivers.pop_front().unwrap_or_else(|| Plan::tamper(honest()));
@@ -209,8 +212,8 @@ async fn request(
     };
     let mut near = (send, recv);
     let mut far = sender.open().await?;
-    far.0.write(bytes_of(&Incoming {}).into()).await?;
-    near.0.write(bytes_of(&Connected { limits, pass: Vec::new() }).into()).await?;
+    far.0.write(bytes_of(&IncomingDownload {}).into()).await?;
+    near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
     let there = Direction { way: Way::ToSender, from: near.1, to: far.0, shared: shared.clone() };
     let back = Direction { way: Way::ToReceiver, from: far.1, to: near.0, shared };
     tokio::join!(there.run(listener.clone(), plan.tamper.clone()), back.run(listener, plan.tamper));
@@ -221,7 +224,7 @@ async fn register(
     connection: Connection,
     (mut send, mut recv): (SendHalf, RecvHalf),
     shared: Arc<Shared>,
-) -> Result<(), LineError> {
+) -> Result<(), StreamError> {
     let (planned, slot) = {
         let mut state = shared.lock();
         state.registered += 1;
@@ -233,7 +236,7 @@ async fn register(
     }
     shared.lock().senders.insert(slot, connection);
     let limits = Limits { bridge_bytes: BRIDGE_BYTES };
-    send.write(bytes_of(&Registered { slot, ticket: Vec::new(), limits }).into()).await?;
+    send.write(bytes_of(&RegisterReply { slot, ticket: Vec::new(), limits }).into()).await?;
     let _ = recv.read().await;
     shared.lock().senders.remove(&slot);
     send.finish();
@@ -244,7 +247,7 @@ async fn answer(
     connection: &Connection,
     (mut send, _recv): (SendHalf, RecvHalf),
     answer: Answer,
-) -> Result<(), LineError> {
+) -> Result<(), StreamError> {
     if let Answer::Raw(bytes, then) = answer {
         send.write(bytes.into()).await?;
         match then {
@@ -302,20 +305,20 @@ impl Direction {
     }
 }
 
-fn code_of(e: &LineError) -> u32 {
+fn code_of(e: &StreamError) -> u32 {
     match e {
-        LineError::Ended(code) => *code,
+        StreamError::Ended(code) => *code,
         _ => 2,
     }
 }
 
 /// The next frame or record; nothing at the end of the stream.
-async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, LineError> {
+async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, StreamError> {
     let mut unit = Vec::new();
     let header = if number < RECORDS { HEADER } else { RECORD_HEADER };
     match from.fill(&mut unit, header).await {
         Ok(()) => {}
-        Err(LineError::Short) => return Ok(unit.to_vec()),
+        Err(StreamError::Short) => return Ok(unit.to_vec()),
         Err(e) => return Err(e),
     }
     let length = if number < RECORDS {
@@ -324,7 +327,7 @@ async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, LineEr
         u32::from_be_bytes([0, unit[1], unit[2], unit[3]]) as usize + TAG
     };
     match from.fill(&mut unit, header + length).await {
-        Ok(()) | Err(LineError::Short) => Ok(unit.to_vec()),
+        Ok(()) | Err(StreamError::Short) => Ok(unit.to_vec()),
         Err(e) => Err(e),
     }
 }

@@ -4,8 +4,8 @@ use std::{num::NonZeroU64, slice::from_ref, time::Duration};
 
 use bytes::Bytes;
 use qshare::{
-    net::{Congestion, Tuning},
-    relay::{Accounting, Config, Memory},
+    net::{CongestionControl, Tuning},
+    relay::{Accounting, Memory, RelayConfig},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,11 +36,15 @@ struct Flow {
 impl Flow {
     async fn new(network: &Network, line: &Line) -> Self {
         let back = Line { policer: None, loss: 0.0, bursts: None, reordering: None, ..line.clone() };
-        Self::on(network, &Way { there: vec![network.pipe(line)], back: vec![network.pipe(&back)] }, Congestion::Auto)
-            .await
+        Self::on(
+            network,
+            &Way { there: vec![network.pipe(line)], back: vec![network.pipe(&back)] },
+            CongestionControl::Auto,
+        )
+        .await
     }
 
-    async fn on(network: &Network, way: &Way, congestion: Congestion) -> Self {
+    async fn on(network: &Network, way: &Way, congestion: CongestionControl) -> Self {
         let bare = Bare::controlled(network, way, congestion).await;
         Self { bare, pipe: way.there[0].clone() }
     }
@@ -143,7 +147,7 @@ fn acknowledgements_may_be_lost() {
     virtually(1, async |network| {
         let line = Line::new(mbit(100), 50 * MS).loss(0.01);
         let way = Way { there: vec![network.pipe(&line)], back: vec![network.pipe(&line.clone().loss(0.3))] };
-        let flow = Flow::on(&network, &way, Congestion::Auto).await;
+        let flow = Flow::on(&network, &way, CongestionControl::Auto).await;
         let steady = flow.run(async { (flow.next(5 * SECOND).await, flow.next(5 * SECOND).await).1 }).await;
         println!("{steady:?}");
         assert!(steady.goodput >= 0.95, "{steady:?}");
@@ -301,7 +305,7 @@ fn another_network_under_a_running_stream_is_found_out() {
 }
 
 /// The share of the first of two streams.
-fn share(line: &Line, first: Congestion, second: Congestion) -> f64 {
+fn share(line: &Line, first: CongestionControl, second: CongestionControl) -> f64 {
     virtually(1, async |network| Bare::share(&network, line, [first, second], 40 * SECOND).await)
 }
 
@@ -309,8 +313,8 @@ fn share(line: &Line, first: Congestion, second: Congestion) -> f64 {
 fn beside_cubic_each_keeps_its_part() {
     for products in [0.5, 1.0, 2.0] {
         let line = with_queue(50, 20 * MS, products);
-        let first = share(&line, Congestion::Auto, Congestion::Cubic);
-        let second = 1.0 - share(&line, Congestion::Cubic, Congestion::Auto);
+        let first = share(&line, CongestionControl::Auto, CongestionControl::Cubic);
+        let second = 1.0 - share(&line, CongestionControl::Cubic, CongestionControl::Auto);
         println!("{products} products: ours gets {first:.3} where it is first, {second:.3} where it is second");
         assert!((0.25..0.75).contains(&first) && (0.25..0.75).contains(&second), "{products}: {first} {second}");
     }
@@ -319,7 +323,7 @@ fn beside_cubic_each_keeps_its_part() {
 #[test]
 fn two_of_ours_share_evenly() {
     for (rate, round_trip, products) in [(50, 20, 0.5), (50, 50, 1.0), (20, 50, 2.0)] {
-        let x = share(&with_queue(rate, round_trip * MS, products), Congestion::Auto, Congestion::Auto);
+        let x = share(&with_queue(rate, round_trip * MS, products), CongestionControl::Auto, CongestionControl::Auto);
         let jain = 1.0 / (2.0 * (x * x + (1.0 - x) * (1.0 - x)));
         println!("{rate} Mbit/s, {round_trip} ms, {products} products: {x:.3}, Jain {jain:.3}");
         assert!(jain >= 0.95, "{jain}");
@@ -330,7 +334,7 @@ fn two_of_ours_share_evenly() {
 fn a_slow_second_leg_builds_no_queue_in_the_relay() {
     virtually(1, async |network| {
         let memory = Memory::new(1 << 30);
-        let config = Config { memory: memory.clone(), ..Config::default() };
+        let config = RelayConfig { memory: memory.clone(), ..RelayConfig::default() };
         let world = World::new(&network, config);
         let file = world.scratch.file("file", 20_000_000);
         let slow = Line::new(mbit(20), 100 * MS).loss(0.01);
@@ -358,7 +362,7 @@ fn no_line_ends_a_transfer() {
         ("all of it", line().loss(0.1).bursts(0.02, 4.0).reordering(0.2, 20 * MS).duplication(0.05).jitter(10 * MS)),
     ] {
         virtually(1, async |network| {
-            let world = World::new(&network, Config::default());
+            let world = World::new(&network, RelayConfig::default());
             let file = world.scratch.file("file", 5_000_000);
             let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
             let received = world.receive(&network.way(&line), &sharing.code).await.unwrap();
@@ -374,7 +378,7 @@ fn limits_leave_room() {
     virtually(1, async |network| {
         let limit = NonZeroU64::new(LIMIT);
         let line = Line::new(mbit(100), 20 * MS);
-        let up = World::tuned(&network, Config::default(), Tuning { limit_up: limit, ..Tuning::default() });
+        let up = World::tuned(&network, RelayConfig::default(), Tuning { limit_up: limit, ..Tuning::default() });
         let file = up.scratch.file("file", 5_000_000);
         let sharing = up.share(&network.way(&line), from_ref(&file)).await.unwrap();
         let ways = [network.way(&line), network.way(&line)];

@@ -5,8 +5,8 @@ use std::{path::Path, slice::from_ref, time::Duration};
 use qshare::{
     error::Kind,
     event::{Event, StopReason},
-    relay::Config,
-    transfer::Settings,
+    relay::RelayConfig,
+    transfer::ShareSettings,
 };
 use tokio::{
     join,
@@ -18,8 +18,8 @@ use crate::vnet::{Line, Sharing, World, mbit, virtually};
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
-fn once(file: &Path) -> Settings {
-    Settings { paths: vec![file.to_owned()], max_downloads: Some(1), ..Settings::default() }
+fn once(file: &Path) -> ShareSettings {
+    ShareSettings { paths: vec![file.to_owned()], max_downloads: Some(1), ..ShareSettings::default() }
 }
 
 fn finished(sharing: &Sharing) -> usize {
@@ -29,7 +29,7 @@ fn finished(sharing: &Sharing) -> usize {
 /// One leg, the sender's or the receiver's, dies at the very end, for so long: how long does the receiver take?
 fn cut_at_the_end(senders: bool, cut: Option<Duration>, dead: Duration) -> Duration {
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let line = Line::new(mbit(100), 25 * MS);
         let file = world.scratch.file("file", 2_000_000);
         let (up, down) = (network.way(&line), network.way(&line));
@@ -64,8 +64,8 @@ fn a_line_that_dies_at_the_very_end_does_not_hide_that_it_was_the_end() {
 }
 
 /// As an embedded relay has it.
-fn draining() -> Config {
-    Config { drain: 3 * SECOND, ..Config::default() }
+fn draining() -> RelayConfig {
+    RelayConfig { drain: 3 * SECOND, ..RelayConfig::default() }
 }
 
 /// A sender that has its relay in its own process is heard by that at once, however much waits there for the receiver.
@@ -122,7 +122,7 @@ async fn expires(world: &World, dead: Option<Duration>) -> (Result<(), Kind>, Du
     let line = Line::new(mbit(20), 25 * MS);
     let file = world.scratch.file("file", 20_000_000);
     let (up, down) = (world.network.way(&line), world.network.way(&line));
-    let settings = Settings { paths: vec![file.clone()], expire: Some(2 * SECOND), ..Settings::default() };
+    let settings = ShareSettings { paths: vec![file.clone()], expire: Some(2 * SECOND), ..ShareSettings::default() };
     let sharing = world.share_with(&up, settings).await.unwrap();
     let (began, code) = (Instant::now(), sharing.code.clone());
     let ending = async {
@@ -147,7 +147,7 @@ async fn expires(world: &World, dead: Option<Duration>) -> (Result<(), Kind>, Du
 #[test]
 fn a_download_finishes_after_the_time_of_its_share_is_up_though_its_line_dies() {
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         assert_eq!(expires(&world, Some(15 * SECOND)).await.0, Ok(()));
     });
 }
@@ -155,7 +155,7 @@ fn a_download_finishes_after_the_time_of_its_share_is_up_though_its_line_dies() 
 #[test]
 fn a_share_whose_time_is_up_does_not_wait_for_ever() {
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let (received, ended) = expires(&world, None).await;
         assert_eq!(received, Err(Kind::Network));
         assert!(ended < 100 * SECOND, "{ended:?}");

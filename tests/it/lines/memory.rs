@@ -15,16 +15,16 @@ use qshare::{
     code::Code,
     error::Kind,
     event::Event,
-    net::{LineError, RecvHalf, endpoint},
-    relay::{Accounting, Config, Memory},
+    net::{RecvHalf, StreamError, endpoint},
+    relay::{Accounting, Memory, RelayConfig},
     transfer::{
         handshake::{Established, Initiator},
-        session::{Record, SessionError},
+        session::{RecordBuilder, SessionError},
     },
     wire::{
         Message,
-        peer::{Credit, INITIAL_CREDIT, Request},
-        relay::{Connect, Connected, code::CROWDED},
+        peer::{Credit, FileRequest, INITIAL_CREDIT},
+        relay::{ConnectReply, ConnectRequest, code::CROWDED},
     },
 };
 use quinn::TransportConfig;
@@ -59,7 +59,7 @@ fn deep(rate: u64, round_trip: Duration) -> Line {
 /// A relay that may hold so much, and its count.
 fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (World, Memory) {
     let memory = Memory::new(most as usize);
-    let world = World::new(network, Config { bridge_bytes, memory: memory.clone(), ..Config::default() });
+    let world = World::new(network, RelayConfig { bridge_bytes, memory: memory.clone(), ..RelayConfig::default() });
     (world, memory)
 }
 
@@ -119,7 +119,7 @@ const FIRST_LEG: Duration = Duration::from_millis(10);
 fn some_of_twenty(which: impl Fn(usize) -> bool, memory: &Memory) -> (Vec<f64>, u64) {
     const SIZE: usize = 6_000_000;
     virtually(1, async |network| {
-        let world = World::new(&network, Config { memory: memory.clone(), ..Config::default() });
+        let world = World::new(&network, RelayConfig { memory: memory.clone(), ..RelayConfig::default() });
         let file = world.scratch.file("file", SIZE);
         let up = network.way(&deep(mbit(2500), FIRST_LEG));
         let sharing = world.share(&up, from_ref(&file)).await.unwrap();
@@ -168,7 +168,7 @@ fn twenty_receivers_are_each_as_fast_as_alone() {
     println!("granted in all: {all_granted}, at most on the way: {on_the_way}");
     assert!(on_the_way <= 2 * all_granted, "{on_the_way}");
     assert!(accounting.peak as u64 <= 2 * all_granted, "{accounting:?}");
-    assert!(accounting.largest <= bound(Config::default().bridge_bytes), "{accounting:?}");
+    assert!(accounting.largest <= bound(RelayConfig::default().bridge_bytes), "{accounting:?}");
     assert_eq!((accounting.held, accounting.directions, accounting.evicted), (0, 0, 0));
 }
 
@@ -324,7 +324,7 @@ fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
 /// A receiver that does as it likes: it has asked for the only file, and reads only what it is told to.
 struct Crook {
     session: Established,
-    _line: endpoint::Connected,
+    _line: endpoint::RelayConnection,
 }
 
 impl Crook {
@@ -332,17 +332,17 @@ impl Crook {
         let line = world.connect(host).await.unwrap();
         let (mut send, mut recv) = line.connection.open().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
-        send.write(bytes_of(&Connect { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
+        send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
-        recv.read_frame(4096).await.unwrap().frame().decode::<Connected>().unwrap();
+        recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
         let session = initiator.finish(send, recv).await.unwrap();
         let mut crook = Self { session, _line: line };
-        crook.say(&Request { wanted: vec![(0, 1)] }).await;
+        crook.say(&FileRequest { wanted: vec![(0, 1)] }).await;
         crook
     }
 
     async fn say<M: Message>(&mut self, message: &M) {
-        self.session.out.send(Record::of(message).unwrap()).await.unwrap();
+        self.session.out.send(RecordBuilder::of(message).unwrap()).await.unwrap();
     }
 
     /// Reads until so much has come.
@@ -411,7 +411,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Reads with the program's own code. Gives what waited for something before it at most, and how long it took.
-    async fn read(&self, network: &Network, line: &Line) -> Result<(usize, Duration), LineError> {
+    async fn read(&self, network: &Network, line: &Line) -> Result<(usize, Duration), StreamError> {
         let bare = self.connect(network, line).await;
         let began = Instant::now();
         let (read, most) = (watch::Sender::new(0), Cell::new(0));
@@ -709,7 +709,7 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
         let (crook, host) = stalled.swap_remove(0);
         host.resume();
         let ended = crook.end().await;
-        assert_eq!(ended, SessionError::Line(LineError::Ended(CROWDED)));
+        assert_eq!(ended, SessionError::Line(StreamError::Ended(CROWDED)));
         drop(stalled);
         sharing.stop().await.unwrap();
         world.stop().await;

@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::{error::Kind, event::Event, relay::Config};
+use qshare::{error::Kind, event::Event, relay::RelayConfig};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     join,
@@ -43,7 +43,7 @@ fn a_line_that_dies_for_minutes_costs_only_that_time() {
     for leg in [Leg::Sender, Leg::Receiver, Leg::Both] {
         for dead in [8 * SECOND, 20 * SECOND, 60 * SECOND, 300 * SECOND] {
             virtually(1, async |network| {
-                let world = World::new(&network, Config::default());
+                let world = World::new(&network, RelayConfig::default());
                 let line = Line::new(mbit(100), 25 * MS);
                 let file = world.scratch.file("file", SIZE);
                 let (up, down) = (network.way(&line), network.way(&line));
@@ -79,7 +79,7 @@ fn a_line_that_dies_for_minutes_costs_only_that_time() {
 fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
     for away in [Duration::ZERO, 2 * SECOND, 60 * SECOND] {
         virtually(1, async |network| {
-            let world = World::new(&network, Config::default());
+            let world = World::new(&network, RelayConfig::default());
             let line = Line::new(mbit(100), 25 * MS);
             let file = world.scratch.file("file", SIZE);
             let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
@@ -117,7 +117,7 @@ fn at_random() {
     for seed in 0..seeds {
         virtually(seed, async |network| {
             let mut random = StdRng::seed_from_u64(seed);
-            let world = World::new(&network, Config::default());
+            let world = World::new(&network, RelayConfig::default());
             let rate = random.random_range(5..200);
             let line = Line::new(mbit(rate), random.random_range(1..100) * MS).loss(random.random_range(0.0..0.03));
             let file = world.scratch.file("file", SIZE / 2);

@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::relay::Config;
+use qshare::relay::RelayConfig;
 use tokio::{
     join,
     time::{Instant, sleep},
@@ -14,7 +14,7 @@ const MS: Duration = Duration::from_millis(1);
 
 /// One file from one sender to one receiver, each with a way of its own to the relay.
 async fn transfer(network: &Network, size: usize, sender: &Way, receiver: &Way) -> Received {
-    let world = World::new(network, Config::default());
+    let world = World::new(network, RelayConfig::default());
     let file = world.scratch.file("file", size);
     let sharing = world.share(sender, from_ref(&file)).await.unwrap();
     let received = world.receive(receiver, &sharing.code).await.unwrap();
@@ -88,7 +88,7 @@ fn a_cut_that_heals_is_waited_out() {
 #[test]
 fn a_receiver_that_stands_still_goes_on() {
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let line = Line::new(mbit(100), 25 * MS);
         let file = world.scratch.file("file", 5_000_000);
         let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
@@ -125,7 +125,7 @@ fn receivers_share_a_bottleneck() {
     const RECEIVERS: usize = 4;
     const SIZE: usize = 5_000_000;
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let file = world.scratch.file("file", SIZE);
         let up = network.way(&Line::new(mbit(1000), 10 * MS));
         let sharing = world.share(&up, from_ref(&file)).await.unwrap();
@@ -168,7 +168,7 @@ fn a_transfer_repeats() {
 #[test]
 fn a_newcomer_is_answered_beside_a_full_line() {
     virtually(1, async |network| {
-        let world = World::new(&network, Config::default());
+        let world = World::new(&network, RelayConfig::default());
         let file = world.scratch.file("file", 15_000_000);
         let sharing = world.share(&network.way(&Line::new(mbit(20), 50 * MS)), from_ref(&file)).await.unwrap();
         let wide = network.way(&Line::new(mbit(1000), 10 * MS));

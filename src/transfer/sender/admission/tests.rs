@@ -8,18 +8,18 @@ use crate::{
     crypto::Opener,
     event::StopReason,
     manifest::ShareId,
-    net::{LineError, transport::duplex},
+    net::{StreamError, transport::duplex},
     transfer::{
-        Budget, Clock, Events, Settings, Source, SystemClock,
+        Clock, Events, GuessBudget, ShareSettings, Source, SystemClock,
         handshake::{Established, Initiator},
         sender::download::STUCK,
-        session::Outgoing,
+        session::SessionWriter,
     },
     wire::{
         Frame, frame,
         peer::{
-            Alert, Attached, Credit, Done, DoneAck, Failure, FailureReason, INITIAL_CREDIT, MAX_EARLY_MANIFEST,
-            Outcome, Request,
+            Alert, AttachReply, Credit, Done, DoneAck, Failure, FailureReason, FileRequest, INITIAL_CREDIT,
+            MAX_EARLY_MANIFEST, Outcome,
         },
     },
 };
@@ -32,8 +32,8 @@ fn share_of(files: usize, home: &std::path::Path) -> Arc<Share> {
     let paths = vec![home.to_owned()];
     let source = Source::scan(&paths, None, ShareId::random()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
-    let budget = Budget::open(None, 5, Arc::new(SystemClock)).unwrap();
-    Share::new(Settings { paths, ..Settings::default() }, source, code, budget, Events::channel().0)
+    let budget = GuessBudget::open(None, 5, Arc::new(SystemClock)).unwrap();
+    Share::new(ShareSettings { paths, ..ShareSettings::default() }, source, code, budget, Events::channel().0)
 }
 
 /// A stream whose first words are these, and the task that answers it.
@@ -41,7 +41,7 @@ async fn knock(share: &Arc<Share>, number: u64, hello: &[u8]) -> ((SendHalf, Rec
     let [(mut send, recv), far] = duplex();
     let answering = tokio::spawn(open(Arc::clone(share), number, far));
     let mut bytes = Vec::new();
-    frame::encode(&Incoming {}, &mut bytes).unwrap();
+    frame::encode(&IncomingDownload {}, &mut bytes).unwrap();
     bytes.extend_from_slice(hello);
     send.write(bytes.into()).await.unwrap();
     ((send, recv), answering)
@@ -55,9 +55,13 @@ async fn receiver_of(share: &Arc<Share>, number: u64) -> (Established, JoinHandl
 }
 
 /// Ends a session that only looked, and gives the kind of the last frame that the sender says.
-async fn last_word(out: Outgoing, mut incoming: crate::transfer::session::Incoming, mut opener: Opener) -> u8 {
+async fn last_word(
+    out: SessionWriter,
+    mut incoming: crate::transfer::session::SessionReader,
+    mut opener: Opener,
+) -> u8 {
     let done = Done { outcome: Outcome::Listed, message: String::new() };
-    let mut leaving = out.end(Record::of(&done).unwrap()).unwrap();
+    let mut leaving = out.end(RecordBuilder::of(&done).unwrap()).unwrap();
     leaving.delivered().await;
     let mut last = 0;
     while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
@@ -79,7 +83,7 @@ async fn credit_may_come_together_with_the_confirmation() {
         incoming.opened(&mut opener).await.unwrap().unwrap();
         assert!(incoming.received() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
         let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
-        out.send(Record::of(&credit).unwrap()).await.unwrap();
+        out.send(RecordBuilder::of(&credit).unwrap()).await.unwrap();
         assert_eq!(last_word(out, incoming, opener).await, DoneAck::TYPE, "try {number}");
         serving.await.unwrap();
     }
@@ -91,7 +95,7 @@ async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
     let share = share_of(1, home.path());
     let (session, serving) = receiver_of(&share, 1).await;
     let Established { mut out, mut incoming, mut opener, .. } = session;
-    out.send(Record::of(&Request { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
+    out.send(RecordBuilder::of(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
     let asked = Instant::now();
     let mut failures = Vec::new();
     while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
@@ -126,19 +130,19 @@ impl Returning {
     }
 
     /// What is asked honestly, and then changed.
-    fn question(&self, number: u64, received: u64, change: impl FnOnce(&mut Attach)) -> Attach {
+    fn question(&self, number: u64, received: u64, change: impl FnOnce(&mut AttachRequest)) -> AttachRequest {
         let attaching = &self.session.attaching;
         let tag = attaching.question(number, received);
-        let mut question = Attach { id: attaching.id(), number, received, tag };
+        let mut question = AttachRequest { id: attaching.id(), number, received, tag };
         change(&mut question);
         question
     }
 
     /// Asks over a new stream: the answer, and the stream.
-    async fn ask(&self, question: &Attach) -> (u8, (SendHalf, RecvHalf)) {
+    async fn ask(&self, question: &AttachRequest) -> (u8, (SendHalf, RecvHalf)) {
         let [(mut send, mut recv), far] = duplex();
         tokio::spawn(open(Arc::clone(&self.share), 2, far));
-        send.say(&Incoming {}).await.unwrap();
+        send.say(&IncomingDownload {}).await.unwrap();
         send.say(question).await.unwrap();
         let answer = recv.read_frame(4_096).await.unwrap().frame().kind;
         (answer, (send, recv))
@@ -150,7 +154,7 @@ async fn only_its_receiver_goes_on_with_a_session() {
     let home = tempfile::tempdir().unwrap();
     let receiver = Returning::new(home.path()).await;
     let received = receiver.session.incoming.received();
-    let ask = async |question: Attach| receiver.ask(&question).await.0;
+    let ask = async |question: AttachRequest| receiver.ask(&question).await.0;
     let question = |number, received| receiver.question(number, received, |_| ());
     assert_eq!(ask(receiver.question(1, received, |q| q.tag[3] ^= 1)).await, Alert::TYPE);
     assert_eq!(ask(receiver.question(1, received, |q| q.number = 2)).await, Alert::TYPE);
@@ -159,12 +163,12 @@ async fn only_its_receiver_goes_on_with_a_session() {
     assert_eq!(ask(question(1, u64::MAX)).await, Alert::TYPE, "what was never sent");
     assert_eq!(ask(question(0, received)).await, Alert::TYPE, "numbers begin with 1");
     let (answer, stream) = receiver.ask(&question(5, received)).await;
-    assert_eq!(answer, Attached::TYPE);
+    assert_eq!(answer, AttachReply::TYPE);
     for number in [1, 4, 5] {
         assert_eq!(ask(question(number, received)).await, Alert::TYPE, "{number}, played again");
     }
     // And the session goes on over the stream of the one good question.
-    receiver.session.carrier.breaks(LineError::Short);
+    receiver.session.carrier.breaks(StreamError::Short);
     receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
     let Established { out, incoming, opener, .. } = receiver.session;
     assert_eq!(last_word(out, incoming, opener).await, DoneAck::TYPE);
@@ -195,7 +199,7 @@ async fn strangers_push_nobody_out() {
     let receiver = Returning::new(home.path()).await;
     let question = receiver.question(1, receiver.session.incoming.received(), |_| ());
     let (answer, stream) = receiver.ask(&question).await;
-    assert_eq!(answer, Attached::TYPE);
+    assert_eq!(answer, AttachReply::TYPE);
     drop(stream); // its line dies
     sleep(Duration::from_secs(11)).await;
     let slot = receiver.share.code().0.slot();
@@ -206,7 +210,7 @@ async fn strangers_push_nobody_out() {
     }
     sleep(Duration::from_secs(3)).await;
     let question = receiver.question(2, receiver.session.incoming.received(), |_| ());
-    assert_eq!(receiver.ask(&question).await.0, Attached::TYPE);
+    assert_eq!(receiver.ask(&question).await.0, AttachReply::TYPE);
 }
 
 /// Tells whatever time it is told to be.
@@ -226,8 +230,8 @@ async fn time_is_up_though_the_machine_slept() {
     let source = Source::scan(&paths, None, ShareId::random()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
     let clock = Arc::new(Dial(AtomicU64::new(1_000)));
-    let budget = Budget::open(None, 5, clock.clone()).unwrap();
-    let settings = Settings { paths, expire: Some(Duration::from_secs(7_200)), ..Settings::default() };
+    let budget = GuessBudget::open(None, 5, clock.clone()).unwrap();
+    let settings = ShareSettings { paths, expire: Some(Duration::from_secs(7_200)), ..ShareSettings::default() };
     let share = Share::new(settings, source, code, budget, Events::channel().0);
     let began = Instant::now();
     let sleeping = async {

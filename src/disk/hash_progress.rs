@@ -10,7 +10,7 @@ use std::{
 
 /// One such work. A handle: clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Check(Arc<Inner>);
+pub struct HashProgress(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -20,12 +20,12 @@ struct Inner {
 
 /// Somebody waits for it; dropped, nobody does.
 #[derive(Debug)]
-pub struct Waiting(Check);
+pub struct WaitGuard(HashProgress);
 
-impl Check {
+impl HashProgress {
     /// Waits for it: it ends soon after this is dropped.
-    pub fn wait(&self) -> Waiting {
-        Waiting(self.clone())
+    pub fn wait(&self) -> WaitGuard {
+        WaitGuard(self.clone())
     }
 
     /// How many bytes are hashed.
@@ -46,7 +46,7 @@ impl Check {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.0.0.given_up.store(true, Ordering::Relaxed);
     }

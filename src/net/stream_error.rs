@@ -6,7 +6,7 @@ use crate::wire::{WireError, relay::code::PROTOCOL};
 
 /// Why a stream or its connection ended before it was complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
+pub enum StreamError {
     /// The other side reset the stream, or asked to stop; the code says why.
     #[error("the stream was ended with code {0}")]
     Ended(u32),
@@ -18,7 +18,7 @@ pub enum LineError {
     TooFarAhead,
     /// The connection is gone.
     #[error("{0}")]
-    Lost(Lost),
+    Lost(ConnectionLost),
     /// Bytes that are not what was agreed.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -26,7 +26,7 @@ pub enum LineError {
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
+pub enum ConnectionLost {
     /// Nothing was heard for too long.
     #[error("the line is dead")]
     TimedOut,
@@ -41,13 +41,13 @@ pub enum Lost {
     Other(String),
 }
 
-impl From<Lost> for LineError {
-    fn from(lost: Lost) -> Self {
+impl From<ConnectionLost> for StreamError {
+    fn from(lost: ConnectionLost) -> Self {
         Self::Lost(lost)
     }
 }
 
-impl From<quinn::ConnectionError> for Lost {
+impl From<quinn::ConnectionError> for ConnectionLost {
     fn from(e: quinn::ConnectionError) -> Self {
         match e {
             quinn::ConnectionError::TimedOut | quinn::ConnectionError::Reset => Self::TimedOut,
@@ -58,22 +58,22 @@ impl From<quinn::ConnectionError> for Lost {
     }
 }
 
-impl From<quinn::WriteError> for LineError {
+impl From<quinn::WriteError> for StreamError {
     fn from(e: quinn::WriteError) -> Self {
         match e {
             quinn::WriteError::Stopped(why) => Self::Ended(code(why)),
             quinn::WriteError::ConnectionLost(e) => Self::Lost(e.into()),
-            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(Lost::Locally),
+            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(ConnectionLost::Locally),
         }
     }
 }
 
-impl From<quinn::ReadError> for LineError {
+impl From<quinn::ReadError> for StreamError {
     fn from(e: quinn::ReadError) -> Self {
         match e {
             quinn::ReadError::Reset(why) => Self::Ended(code(why)),
             quinn::ReadError::ConnectionLost(e) => Self::Lost(e.into()),
-            _ => Self::Lost(Lost::Locally),
+            _ => Self::Lost(ConnectionLost::Locally),
         }
     }
 }

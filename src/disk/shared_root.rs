@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 /// A path that the user named.
 #[derive(Debug, Clone)]
-pub(super) struct Named {
+pub(super) struct SharedRoot {
     /// As it was typed.
     pub(super) typed: PathBuf,
     /// Where it led when it was named. Later scans look there, and follow no link: whoever can write to the folder that holds
@@ -20,7 +20,7 @@ pub(super) struct Named {
     pub(super) real: PathBuf,
 }
 
-impl Named {
+impl SharedRoot {
     /// Follows the links that were named, once.
     pub(super) fn find(typed: &Path) -> Result<Self> {
         let real = fs::canonicalize(typed).map_err(|e| unreadable(&shown(typed), &e))?;

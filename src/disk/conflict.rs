@@ -9,7 +9,9 @@ use std::{
 
 use cap_std::fs::{Dir, Metadata};
 
-use super::{beneath::Beneath, journal::GivenName, refused_by_disk, shown, staging, target::Target, twins::Folding};
+use super::{
+    beneath::Beneath, case_collision::Folding, journal::GivenName, refused_by_disk, shown, staging, target::Target,
+};
 use crate::{
     error::{Error, Kind, Result},
     manifest::{Entry, EntryKind, Manifest},
@@ -24,7 +26,7 @@ const MOST_RENAMES: u32 = 9_999;
 
 /// What to do about targets that stand already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Clash {
+pub enum ConflictPolicy {
     /// Nothing is downloaded where a top-level name stands in any form.
     #[default]
     Refuse,
@@ -38,7 +40,7 @@ pub enum Clash {
 
 /// What becomes of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ConflictOutcome {
     /// It arrives with the folder that holds it, which is new.
     Within,
     /// It gets a name that is free.
@@ -50,13 +52,13 @@ pub(super) enum Fate {
     /// It is left out.
     Skip,
     /// It has its name, or the folder that holds it has: an earlier download was stopped when it was almost done.
-    Named,
+    SharedRoot,
 }
 
-impl Fate {
+impl ConflictOutcome {
     /// Whether it is to be downloaded.
     pub(super) fn is_wanted(self) -> bool {
-        !matches!(self, Self::Skip | Self::Named)
+        !matches!(self, Self::Skip | Self::SharedRoot)
     }
 }
 
@@ -64,7 +66,7 @@ impl Fate {
 pub(super) struct Decider<'a> {
     manifest: &'a Manifest,
     target: &'a Target,
-    clash: Clash,
+    clash: ConflictPolicy,
     only_name: Option<OsString>,
     /// The target folder, where it exists.
     standing: Option<Beneath>,
@@ -76,7 +78,7 @@ pub(super) struct Decider<'a> {
     done: HashSet<&'a str>,
     /// Keys of the top-level names that are spoken for.
     taken: HashSet<String>,
-    fates: Vec<Fate>,
+    fates: Vec<ConflictOutcome>,
     renamed: HashMap<usize, OsString>,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Decider<'a> {
     pub(super) fn new(
         manifest: &'a Manifest,
         target: &'a Target,
-        clash: Clash,
+        clash: ConflictPolicy,
         only_name: Option<OsString>,
     ) -> Result<Self> {
         let standing = target.folder().map(Dir::try_clone).transpose();
@@ -106,8 +108,8 @@ impl<'a> Decider<'a> {
     }
 
     /// The fate of every entry, and the final names that differ from the manifest's, by the index of their entry.
-    pub(super) fn decide(mut self) -> Result<(Vec<Fate>, HashMap<usize, OsString>)> {
-        if self.clash == Clash::Rename {
+    pub(super) fn decide(mut self) -> Result<(Vec<ConflictOutcome>, HashMap<usize, OsString>)> {
+        if self.clash == ConflictPolicy::Rename {
             let tops = self.manifest.entries().iter().filter(|e| e.path.depth() == 1);
             self.taken = tops.map(|e| Folding::MOST.key(e.path.as_str())).collect();
         }
@@ -115,21 +117,21 @@ impl<'a> Decider<'a> {
             let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
             let fate = match parent {
                 None => self.top_level(index, entry)?,
-                Some(parent) if self.done.contains(parent) => Fate::Named,
+                Some(parent) if self.done.contains(parent) => ConflictOutcome::SharedRoot,
                 Some(parent) if self.merged.contains(parent) => {
                     let name = OsStr::new(entry.path.name());
                     if self.has_name(index, entry, name).is_some() {
-                        Fate::Named
+                        ConflictOutcome::SharedRoot
                     } else {
                         let standing = self.look(entry, name)?;
                         self.fate(entry, standing.as_ref(), &entry.path.to_string())?
                     }
                 }
-                Some(_) => Fate::Within,
+                Some(_) => ConflictOutcome::Within,
             };
             match fate {
-                Fate::Merge => drop(self.merged.insert(entry.path.as_str())),
-                Fate::Named => drop(self.done.insert(entry.path.as_str())),
+                ConflictOutcome::Merge => drop(self.merged.insert(entry.path.as_str())),
+                ConflictOutcome::SharedRoot => drop(self.done.insert(entry.path.as_str())),
                 _ => {}
             }
             self.fates.push(fate);
@@ -140,20 +142,20 @@ impl<'a> Decider<'a> {
     /// The name that an entry has already, where it is the one that it would get.
     fn has_name(&self, index: usize, entry: &Entry, name: &OsStr) -> Option<OsString> {
         let has = self.named.get(&index)?.name(entry.path.name());
-        (has == name || self.clash == Clash::Rename).then_some(has)
+        (has == name || self.clash == ConflictPolicy::Rename).then_some(has)
     }
 
-    fn top_level(&mut self, index: usize, entry: &Entry) -> Result<Fate> {
+    fn top_level(&mut self, index: usize, entry: &Entry) -> Result<ConflictOutcome> {
         let name = self.only_name.clone().unwrap_or_else(|| OsString::from(entry.path.name()));
         if let Some(name) = self.has_name(index, entry, &name) {
             self.renamed.insert(index, name);
-            return Ok(Fate::Named);
+            return Ok(ConflictOutcome::SharedRoot);
         }
         let standing = self.look(entry, &name)?;
-        if self.clash == Clash::Rename && standing.is_some() {
+        if self.clash == ConflictPolicy::Rename && standing.is_some() {
             let free = self.free_name(entry, &name)?;
             self.renamed.insert(index, free);
-            return Ok(Fate::New);
+            return Ok(ConflictOutcome::New);
         }
         let fate = self.fate(entry, standing.as_ref(), &shown(&self.target.path_of(&name)))?;
         if self.only_name.is_some() {
@@ -173,19 +175,21 @@ impl<'a> Decider<'a> {
     }
 
     /// What becomes of `entry`, given what stands in its place; `place` says where, fit for a terminal.
-    fn fate(&self, entry: &Entry, standing: Option<&Metadata>, place: &str) -> Result<Fate> {
-        let Some(standing) = standing else { return Ok(Fate::New) };
+    fn fate(&self, entry: &Entry, standing: Option<&Metadata>, place: &str) -> Result<ConflictOutcome> {
+        let Some(standing) = standing else { return Ok(ConflictOutcome::New) };
         let is_folder = entry.kind == EntryKind::Folder;
         match (self.clash, is_folder, standing.is_dir()) {
-            (Clash::Refuse | Clash::Rename, _, _) => {
+            (ConflictPolicy::Refuse | ConflictPolicy::Rename, _, _) => {
                 Err(Error::new(Kind::Disk, format!("{} “{place}” stands there already", what_stands(standing)))
                     .hint("--overwrite, --rename, --skip, or --out DIR"))
             }
-            (Clash::Overwrite | Clash::Skip, true, true) => Ok(Fate::Merge),
-            (Clash::Overwrite | Clash::Skip, true, false) => Err(in_the_way(standing, place, "a folder")),
-            (Clash::Overwrite, false, true) => Err(in_the_way(standing, place, "a file")),
-            (Clash::Overwrite, false, false) => Ok(Fate::Replace),
-            (Clash::Skip, false, _) => Ok(Fate::Skip),
+            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, true) => Ok(ConflictOutcome::Merge),
+            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, false) => {
+                Err(in_the_way(standing, place, "a folder"))
+            }
+            (ConflictPolicy::Overwrite, false, true) => Err(in_the_way(standing, place, "a file")),
+            (ConflictPolicy::Overwrite, false, false) => Ok(ConflictOutcome::Replace),
+            (ConflictPolicy::Skip, false, _) => Ok(ConflictOutcome::Skip),
         }
     }
 

@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep_until};
 /// Lets so many bytes a second pass, and saves up nothing (the generic cell rate algorithm of ITU-T I.371, without
 /// tolerance).
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     rate: NonZeroU64,
     /// When the next byte may pass.
     next: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Of `rate` bytes a second.
     pub fn new(rate: NonZeroU64) -> Self {
         Self { rate, next: Mutex::new(None) }
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_is_kept_and_nothing_is_saved_up() {
-        let pace = Pace::new(NonZeroU64::new(1_000).unwrap());
+        let pace = RateLimiter::new(NonZeroU64::new(1_000).unwrap());
         let began = Instant::now();
         for _ in 0..10 {
             pace.pass(100).await;
@@ -66,6 +66,6 @@ mod tests {
         pace.pass(1_000).await;
         pace.pass(1_000).await;
         assert_eq!(began.elapsed().as_millis(), 1_000);
-        assert_eq!((pace.piece(), Pace::new(NonZeroU64::new(1_000_000).unwrap()).piece()), (1_200, 20_000));
+        assert_eq!((pace.piece(), RateLimiter::new(NonZeroU64::new(1_000_000).unwrap()).piece()), (1_200, 20_000));
     }
 }

@@ -5,13 +5,13 @@ use std::ops::Deref;
 use super::SessionError;
 use crate::{
     crypto::{OpenError, Opener, RECORD_HEADER, record},
-    net::{Buffer, Buffers, LineError, RecvHalf},
-    transfer::session::resumable_stream::{Carrier, FIRST, Fresh},
+    net::{Buffer, Buffers, RecvHalf, StreamError},
+    transfer::session::resumable_stream::{FIRST, Fresh, ResumableStream},
 };
 
 /// The sealed bytes from the other end.
-pub struct Incoming {
-    carrier: Carrier,
+pub struct SessionReader {
+    carrier: ResumableStream,
     half: Option<RecvHalf>,
     /// Which stream `half` is of, or was.
     stream: u64,
@@ -27,9 +27,9 @@ pub struct Incoming {
     ended: bool,
 }
 
-impl Incoming {
+impl SessionReader {
     /// Takes records off `half`, and off whatever `carrier` has after it.
-    pub fn new(carrier: &Carrier, half: RecvHalf) -> Self {
+    pub fn new(carrier: &ResumableStream, half: RecvHalf) -> Self {
         let buffers = Buffers::default();
         Self {
             carrier: carrier.clone(),
@@ -69,7 +69,7 @@ impl Incoming {
             return Ok(None);
         }
         self.fill(RECORD_HEADER).await?;
-        let header = record::Header::parse(&self.arriving)?;
+        let header = record::RecordHeader::parse(&self.arriving)?;
         self.fill(RECORD_HEADER + header.body_length()).await?;
         self.last = header.is_last();
         self.received += self.arriving.len() as u64;
@@ -81,14 +81,14 @@ impl Incoming {
     /// The next record, opened. The last one is given only when the stream has finished behind it.
     ///
     /// # Errors
-    /// As [`Incoming::sealed`], and [`SessionError::Tampered`] where it does not open.
-    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<Opened>, SessionError> {
+    /// As [`SessionReader::sealed`], and [`SessionError::Tampered`] where it does not open.
+    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
         let Some(mut bytes) = self.sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;
         if self.last {
             self.sealed().await?;
         }
-        Ok(Some(Opened(bytes)))
+        Ok(Some(OpenedRecord(bytes)))
     }
 
     /// Bytes of sealed records received so far.
@@ -97,7 +97,7 @@ impl Incoming {
     }
 
     /// What carries it.
-    pub fn carrier(&self) -> Carrier {
+    pub fn carrier(&self) -> ResumableStream {
         self.carrier.clone()
     }
 
@@ -152,7 +152,7 @@ impl Incoming {
     }
 
     /// Reads no more from a stream, which has failed or has another after it.
-    fn leave(&mut self, stream: u64, failed: Option<LineError>) -> Result<(), SessionError> {
+    fn leave(&mut self, stream: u64, failed: Option<StreamError>) -> Result<(), SessionError> {
         self.half = None;
         match failed {
             Some(why) => Ok(self.carrier.failed(stream, why)?),
@@ -173,7 +173,7 @@ impl Incoming {
 }
 
 /// Reads over what comes once more.
-async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), LineError> {
+async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), StreamError> {
     while *again > 0 {
         *again -= half.skip(*again).await?;
     }
@@ -182,9 +182,9 @@ async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), LineError> {
 
 /// The plaintext of a record.
 #[derive(Debug)]
-pub struct Opened(Buffer);
+pub struct OpenedRecord(Buffer);
 
-impl Deref for Opened {
+impl Deref for OpenedRecord {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {

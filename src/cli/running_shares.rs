@@ -20,7 +20,7 @@ const LOCKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How to reach an embedded relay on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Reach {
+pub(super) struct EmbeddedAddress {
     /// Its loopback address.
     pub(super) addr: SocketAddr,
     /// Its key.
@@ -28,18 +28,18 @@ pub(super) struct Reach {
 }
 
 /// A share that runs. Dropped, it is forgotten.
-pub(super) struct Running {
+pub(super) struct RunningShare {
     dir: StateDir,
     name: String,
     _lock: File,
 }
 
-impl Running {
+impl RunningShare {
     /// Makes a share known on this machine.
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(super) fn announce(state: &StateDir, slot: Slot, reach: &Reach) -> Result<Self> {
+    pub(super) fn announce(state: &StateDir, slot: Slot, reach: &EmbeddedAddress) -> Result<Self> {
         let dir = state.folder("running")?;
         dir.sweep(LOCKED_WITHIN, |path| !is_locked(path));
         let name = format!("{slot}.json");
@@ -49,7 +49,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningShare {
     fn drop(&mut self) {
         self.dir.remove(&self.name);
     }
@@ -59,7 +59,7 @@ impl Drop for Running {
 ///
 /// # Errors
 /// [`Kind::Disk`].
-pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<Reach>> {
+pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
     let dir = state.folder("running")?;
     let name = format!("{slot}.json");
     if !is_locked(&dir.path(&name)) {
@@ -77,9 +77,9 @@ mod tests {
     fn a_share_is_known_for_as_long_as_it_runs() {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::open(home.path()).unwrap();
-        let reach = Reach { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
+        let reach = EmbeddedAddress { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
         let slot = Slot::from_number(7);
-        let running = Running::announce(&state, slot, &reach).unwrap();
+        let running = RunningShare::announce(&state, slot, &reach).unwrap();
         assert_eq!(find(&state, slot).unwrap(), Some(reach.clone()));
         assert_eq!(find(&state, Slot::from_number(8)).unwrap(), None);
         let path = running.dir.path(&running.name);
@@ -88,7 +88,7 @@ mod tests {
         std::fs::write(&path, serde_json::to_vec(&reach).unwrap()).unwrap(); // left behind by a killed process
         assert_eq!(find(&state, slot).unwrap(), None);
         File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-        let _next = Running::announce(&state, Slot::from_number(9), &reach).unwrap();
+        let _next = RunningShare::announce(&state, Slot::from_number(9), &reach).unwrap();
         assert!(!path.exists());
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::record::Record;
+use super::record::RecordBuilder;
 use crate::{
     crypto::Sealer,
-    net::{LineError, SendHalf},
-    transfer::session::resumable_stream::{Carrier, FIRST, Fresh},
+    net::{SendHalf, StreamError},
+    transfer::session::resumable_stream::{FIRST, Fresh, ResumableStream},
 };
 
 /// The sealed bytes to the other end.
-pub struct Outgoing {
-    carrier: Carrier,
+pub struct SessionWriter {
+    carrier: ResumableStream,
     half: Option<SendHalf>,
     /// Which stream `half` is of, or was.
     stream: u64,
@@ -27,9 +27,9 @@ pub struct Outgoing {
     pub(super) ended: bool,
 }
 
-impl Outgoing {
+impl SessionWriter {
     /// Seals what goes out on `half`, and on whatever `carrier` has after it.
-    pub fn new(carrier: &Carrier, half: SendHalf, sealer: Sealer) -> Self {
+    pub fn new(carrier: &ResumableStream, half: SendHalf, sealer: Sealer) -> Self {
         Self {
             carrier: carrier.clone(),
             half: Some(half),
@@ -46,8 +46,8 @@ impl Outgoing {
     /// and goes out before the next one.
     ///
     /// # Errors
-    /// [`LineError`] where the stream has failed and there will be no other.
-    pub async fn send(&mut self, record: Record) -> Result<(), LineError> {
+    /// [`StreamError`] where the stream has failed and there will be no other.
+    pub async fn send(&mut self, record: RecordBuilder) -> Result<(), StreamError> {
         self.flush().await?;
         self.seal(record, false)?;
         self.flush().await
@@ -56,11 +56,11 @@ impl Outgoing {
     /// Seals the last record. It goes out, and the stream's finish behind it, while what this gives is waited for.
     ///
     /// # Errors
-    /// [`LineError::TooFarAhead`] where the other end acknowledges nothing.
-    pub fn end(mut self, last: Record) -> Result<Leaving, LineError> {
+    /// [`StreamError::TooFarAhead`] where the other end acknowledges nothing.
+    pub fn end(mut self, last: RecordBuilder) -> Result<ClosingWriter, StreamError> {
         self.seal(last, true)?;
         self.ended = true;
-        Ok(Leaving(self))
+        Ok(ClosingWriter(self))
     }
 
     /// Bytes of records sealed so far: the offset of the next record.
@@ -68,14 +68,14 @@ impl Outgoing {
         self.sealed
     }
 
-    pub(super) fn seal(&mut self, record: Record, last: bool) -> Result<(), LineError> {
+    pub(super) fn seal(&mut self, record: RecordBuilder, last: bool) -> Result<(), StreamError> {
         let record = record.seal(&mut self.sealer, last);
         self.sealed += record.len() as u64;
         self.carrier.keep(record)
     }
 
     /// Writes what is kept and not written yet, to one stream after another.
-    pub(super) async fn flush(&mut self) -> Result<(), LineError> {
+    pub(super) async fn flush(&mut self) -> Result<(), StreamError> {
         /// Who stops a stream says why on its other half, which may arrive this much later.
         const REASON: Duration = Duration::from_secs(2);
         loop {
@@ -142,10 +142,10 @@ impl Outgoing {
 }
 
 /// The last record is sealed: nothing comes behind it.
-pub struct Leaving(Outgoing);
+pub struct ClosingWriter(SessionWriter);
 
-impl Leaving {
-    /// As [`Outgoing::meanwhile`].
+impl ClosingWriter {
+    /// As [`SessionWriter::meanwhile`].
     pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
         self.0.meanwhile(doing).await
     }

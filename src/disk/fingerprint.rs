@@ -13,8 +13,8 @@ use crate::manifest::Mtime;
 /// Times are nanoseconds since 1970 modulo 2⁶⁴: they are only ever compared for equality, and there is one stamp for
 /// every entry of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
-    place: Place,
+pub(super) struct Fingerprint {
+    place: DeviceAndInode,
     size: u64,
     modified: i64,
     #[cfg(unix)]
@@ -23,17 +23,17 @@ pub(super) struct Stamp {
 
 /// Which file it is, whatever its content: two equal ones are the same file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct DeviceAndInode {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]
     inode: u64,
 }
 
-impl Stamp {
+impl Fingerprint {
     pub(super) fn of(meta: &Metadata) -> Self {
         Self {
-            place: Place::of(meta),
+            place: DeviceAndInode::of(meta),
             size: meta.len(),
             modified: mtime(meta).map_or(0, |t| nanos(t.seconds, i64::from(t.nanos))),
             #[cfg(unix)]
@@ -46,7 +46,7 @@ impl Stamp {
     }
 }
 
-impl Place {
+impl DeviceAndInode {
     #[cfg(unix)]
     pub(super) fn of(meta: &Metadata) -> Self {
         Self { device: meta.dev(), inode: meta.ino() }

@@ -1,6 +1,6 @@
 //! The warning about socket buffers that the system made smaller than a fast line needs.
 
-use crate::{event::Event, net::Clamped, state::StateDir, text::bytes, transfer::Events};
+use crate::{event::Event, net::ClampedBuffers, state::StateDir, text::bytes, transfer::Events};
 
 /// The file that holds the sizes that were warned about last.
 const SAID: &str = "socket_buffers";
@@ -9,12 +9,12 @@ const SAID: &str = "socket_buffers";
 const LONGEST_FILE: u64 = 256;
 
 /// The warning, for this system.
-pub(super) fn warning(clamped: &Clamped) -> Event {
+pub(super) fn warning(clamped: &ClampedBuffers) -> Event {
     warning_on(std::env::consts::OS, clamped)
 }
 
 /// Warns once for each pair of sizes: on most systems they are what they are, and every transfer would say it again.
-pub(super) async fn warn_once(state: &StateDir, clamped: Option<Clamped>, events: &Events) {
+pub(super) async fn warn_once(state: &StateDir, clamped: Option<ClampedBuffers>, events: &Events) {
     if let Some(clamped) = clamped
         && is_news(state, &clamped)
     {
@@ -24,7 +24,7 @@ pub(super) async fn warn_once(state: &StateDir, clamped: Option<Clamped>, events
 
 /// Whether these sizes were not warned about last time; from now on they were. A state folder that cannot be written is
 /// told by those who need it.
-fn is_news(state: &StateDir, clamped: &Clamped) -> bool {
+fn is_news(state: &StateDir, clamped: &ClampedBuffers) -> bool {
     let sizes = format!("{} {} {}\n", clamped.wanted, clamped.receive, clamped.send).into_bytes();
     let is_known = state.read(SAID, LONGEST_FILE).is_ok_and(|said| said.as_ref() == Some(&sizes));
     if !is_known {
@@ -33,8 +33,8 @@ fn is_news(state: &StateDir, clamped: &Clamped) -> bool {
     !is_known
 }
 
-fn warning_on(system: &str, clamped: &Clamped) -> Event {
-    let Clamped { wanted, receive, send } = *clamped;
+fn warning_on(system: &str, clamped: &ClampedBuffers) -> Event {
+    let ClampedBuffers { wanted, receive, send } = *clamped;
     let short: Vec<(&str, &str, usize)> =
         [("receive", "net.core.rmem_max", receive), ("send", "net.core.wmem_max", send)]
             .into_iter()
@@ -65,7 +65,7 @@ mod tests {
     const MIB_4: usize = 4 << 20;
 
     fn said(system: &str, receive: usize, send: usize) -> (String, Option<String>) {
-        match warning_on(system, &Clamped { wanted: MIB_4, receive, send }) {
+        match warning_on(system, &ClampedBuffers { wanted: MIB_4, receive, send }) {
             Event::Warning { kind: "socket_buffer", message, hint } => (message, hint),
             other => panic!("{other:?}"),
         }
@@ -96,7 +96,7 @@ mod tests {
     fn the_same_sizes_are_news_once() {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::open(home.path()).unwrap();
-        let clamped = |receive| Clamped { wanted: MIB_4, receive, send: MIB_4 };
+        let clamped = |receive| ClampedBuffers { wanted: MIB_4, receive, send: MIB_4 };
         assert!(is_news(&state, &clamped(212_992)));
         assert!(!is_news(&state, &clamped(212_992)));
         assert!(is_news(&state, &clamped(425_984)), "other sizes");
@@ -114,7 +114,7 @@ mod tests {
         warn_once(&state, None, &events).await;
         assert!(happened.try_recv().is_err());
         for _ in 0..2 {
-            warn_once(&state, Some(Clamped { wanted: MIB_4, receive: 1, send: 1 }), &events).await;
+            warn_once(&state, Some(ClampedBuffers { wanted: MIB_4, receive: 1, send: 1 }), &events).await;
         }
         assert!(matches!(happened.try_recv(), Ok(Event::Warning { .. })));
         assert!(happened.try_recv().is_err(), "said twice");

@@ -6,13 +6,13 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
     refused_by_disk, shown,
-    staging::{self, Look},
+    staging::{self, StagingState},
 };
 use crate::error::{Error, Kind, Result};
 
 /// A staging folder that was found.
 #[derive(Debug)]
-pub struct Leftover {
+pub struct StagedDownload {
     /// Its name.
     pub name: String,
     /// Bytes on the disk that its content takes.
@@ -29,7 +29,7 @@ pub struct Leftover {
 ///
 /// # Errors
 /// [`Kind::Disk`] where the folder cannot be read.
-pub fn leftovers(folder: &Path) -> Result<Vec<Leftover>> {
+pub fn leftovers(folder: &Path) -> Result<Vec<StagedDownload>> {
     let failed = |e: io::Error| {
         Error::new(Kind::Disk, format!("cannot look into {}: {e}", shown(folder))).hint("name the folder of a download")
     };
@@ -37,8 +37,8 @@ pub fn leftovers(folder: &Path) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     for entry in base.entries().map_err(failed)? {
         let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
-        if let Some(Look { bytes, files, running, modified }) = staging::look(&base, &name) {
-            found.push(Leftover { name, bytes, files, running, modified });
+        if let Some(StagingState { bytes, files, running, modified }) = staging::look(&base, &name) {
+            found.push(StagedDownload { name, bytes, files, running, modified });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -49,7 +49,7 @@ pub fn leftovers(folder: &Path) -> Result<Vec<Leftover>> {
 ///
 /// # Errors
 /// [`Kind::Disk`] where a download is writing there, or the disk refuses.
-pub fn clear(folder: &Path, leftover: &Leftover) -> Result<()> {
+pub fn clear(folder: &Path, leftover: &StagedDownload) -> Result<()> {
     let name = &leftover.name;
     let failed = |e: io::Error| refused_by_disk("remove", folder.join(name).display(), &e);
     let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;

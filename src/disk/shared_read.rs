@@ -14,9 +14,9 @@ use std::{
 };
 
 use super::{
-    check::Check,
+    fingerprint::Fingerprint,
     groups::{self, GROUP, GroupHash, GroupHasher},
-    stamp::Stamp,
+    hash_progress::HashProgress,
 };
 use crate::manifest::SafePath;
 
@@ -28,23 +28,23 @@ const KEPT_IN_ALL: usize = 16 * 1024 * 1024;
 
 /// The files that are being read. A handle: clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Readings(Arc<Shared>);
+pub struct SharedReads(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    open: Mutex<HashMap<(SafePath, Stamp), Weak<Reading>>>,
+    open: Mutex<HashMap<(SafePath, Fingerprint), Weak<SharedRead>>>,
     kept: AtomicUsize,
 }
 
-impl Readings {
+impl SharedReads {
     /// What others read under this path with this stamp, or `file`, which was just opened there.
-    pub(super) fn join(&self, path: &SafePath, stamp: Stamp, file: fs::File) -> Arc<Reading> {
+    pub(super) fn join(&self, path: &SafePath, stamp: Fingerprint, file: fs::File) -> Arc<SharedRead> {
         let key = (path.clone(), stamp);
         let mut open = lock(&self.0.open);
         if let Some(reading) = open.get(&key).and_then(Weak::upgrade) {
             return reading;
         }
-        let reading = Arc::new(Reading {
+        let reading = Arc::new(SharedRead {
             file,
             key: key.clone(),
             all: Arc::clone(&self.0),
@@ -58,9 +58,9 @@ impl Readings {
 
 /// One open file.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct SharedRead {
     file: fs::File,
-    key: (SafePath, Stamp),
+    key: (SafePath, Fingerprint),
     all: Arc<Shared>,
     hashing: Mutex<Hashing>,
     pieces: Mutex<Pieces>,
@@ -80,7 +80,7 @@ struct Pieces {
     bytes: usize,
 }
 
-impl Reading {
+impl SharedRead {
     /// The file itself.
     pub(super) fn file(&self) -> &fs::File {
         &self.file
@@ -117,7 +117,7 @@ impl Reading {
     ///
     /// # Errors
     /// What reading says, and where nobody waits any more.
-    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash], check: &Check) -> io::Result<u64> {
+    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash], check: &HashProgress) -> io::Result<u64> {
         /// Groups that are read before they are compared: nothing much is read in vain of a file that differs early.
         const AT_ONCE: u64 = 16;
         let wanted = groups::count(size).min(theirs.len() as u64);
@@ -176,7 +176,7 @@ impl Pieces {
     }
 }
 
-impl Drop for Reading {
+impl Drop for SharedRead {
     fn drop(&mut self) {
         let mut open = lock(&self.all.open);
         // Another one may have been opened since nobody held this one.
@@ -209,9 +209,9 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
 
-    fn reading(readings: &Readings, file: &tempfile::NamedTempFile) -> Arc<Reading> {
+    fn reading(readings: &SharedReads, file: &tempfile::NamedTempFile) -> Arc<SharedRead> {
         let file = file.reopen().unwrap();
-        let stamp = Stamp::of(&cap_std::fs::Metadata::from_file(&file).unwrap());
+        let stamp = Fingerprint::of(&cap_std::fs::Metadata::from_file(&file).unwrap());
         readings.join(&SafePath::parse("f").unwrap(), stamp, file)
     }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn whoever_is_close_behind_finds_the_bytes_in_memory() {
-        let (readings, file) = (Readings::default(), file(&[1; 3000]));
+        let (readings, file) = (SharedReads::default(), file(&[1; 3000]));
         let [ahead, behind] = [reading(&readings, &file), reading(&readings, &file)];
         let mut buf = [0; 2000];
         assert_eq!(ahead.read_at(0, &mut buf).unwrap(), 2000);
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn whoever_is_ahead_hashes_for_all() {
-        let (readings, file) = (Readings::default(), file(&[]));
+        let (readings, file) = (SharedReads::default(), file(&[]));
         let [one, two] = [reading(&readings, &file), reading(&readings, &file)];
         one.hash(0, b"one ");
         two.hash(0, b"one two");
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn little_is_kept_and_nothing_for_one_alone() {
-        let (readings, file) = (Readings::default(), file(&vec![1; 20 * MIB]));
+        let (readings, file) = (SharedReads::default(), file(&vec![1; 20 * MIB]));
         let mut buf = vec![0; MIB];
         let alone = reading(&readings, &file);
         alone.read_at(0, &mut buf).unwrap();

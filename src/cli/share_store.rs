@@ -30,7 +30,7 @@ pub(super) const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is kept of a share. The code and the key belong together: they are made, replaced and forgotten as one.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Record {
+struct ShareFile {
     #[zeroize(skip)]
     share: ShareId,
     /// What is shared: absolute paths, percent-encoded where they are not plain.
@@ -64,15 +64,15 @@ struct Record {
 
 /// The folder that holds them.
 #[derive(Clone)]
-pub(super) struct Store(StateDir);
+pub(super) struct ShareStore(StateDir);
 
 /// A kept share, and whether its process runs.
-pub(super) struct Listed {
-    record: Record,
+pub(super) struct ListedShare {
+    record: ShareFile,
     pub(super) running: bool,
 }
 
-impl Store {
+impl ShareStore {
     pub(super) fn open(state: &StateDir) -> Result<Self> {
         state.folder("shares").map(Self)
     }
@@ -82,7 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(super) fn take(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Held> {
+    pub(super) fn take(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<HeldShare> {
         self.sweep();
         let paths = paths.iter().map(|path| text_of(path)).collect::<Result<Vec<_>>>()?;
         let mut records = self.records();
@@ -91,14 +91,14 @@ impl Store {
         for mut record in records {
             if let Some(lock) = self.lock(record.share)? {
                 record.keep = keep.as_secs();
-                return Ok(Held { store: self.clone(), record, on_disk: true, renewed: false, _lock: lock });
+                return Ok(HeldShare { store: self.clone(), record, on_disk: true, renewed: false, _lock: lock });
             }
         }
         let share = ShareId::random();
         let Some(lock) = self.lock(share)? else {
             return Err(Error::new(Kind::Disk, "a new share is in use already"));
         };
-        let record = Record {
+        let record = ShareFile {
             share,
             paths,
             relay: relay.map(str::to_owned),
@@ -112,15 +112,15 @@ impl Store {
             used: now(),
             keep: keep.as_secs(),
         };
-        Ok(Held { store: self.clone(), record, on_disk: false, renewed: false, _lock: lock })
+        Ok(HeldShare { store: self.clone(), record, on_disk: false, renewed: false, _lock: lock })
     }
 
     /// All that are kept, the last used first.
-    pub(super) fn list(&self) -> Vec<Listed> {
+    pub(super) fn list(&self) -> Vec<ListedShare> {
         self.sweep();
         let mut records = self.records();
         records.sort_by_key(|record| std::cmp::Reverse(record.used));
-        let listed = |record: Record| Listed { running: is_locked(&self.lock_of(record.share)), record };
+        let listed = |record: ShareFile| ListedShare { running: is_locked(&self.lock_of(record.share)), record };
         records.into_iter().filter(|record| record.code.is_some()).map(listed).collect()
     }
 
@@ -128,7 +128,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Usage`] where its process runs, [`Kind::Disk`].
-    pub(super) fn forget(&self, listed: &Listed) -> Result<()> {
+    pub(super) fn forget(&self, listed: &ListedShare) -> Result<()> {
         match self.lock(listed.record.share)? {
             Some(_lock) => {
                 self.remove(listed.record.share);
@@ -162,13 +162,13 @@ impl Store {
     }
 
     /// All files that can be read. One that cannot is not believed.
-    fn records(&self) -> Vec<Record> {
+    fn records(&self) -> Vec<ShareFile> {
         self.0.names().iter().filter(|name| name.ends_with(".json")).filter_map(|name| self.record(name)).collect()
     }
 
-    fn record(&self, name: &str) -> Option<Record> {
+    fn record(&self, name: &str) -> Option<ShareFile> {
         let text = Zeroizing::new(self.0.read(name, LONGEST_FILE).ok()??);
-        let record: Record = serde_json::from_slice(&text).ok()?;
+        let record: ShareFile = serde_json::from_slice(&text).ok()?;
         (name == format!("{}.json", record.share)).then_some(record)
     }
 
@@ -193,7 +193,7 @@ impl Store {
     }
 }
 
-impl Listed {
+impl ListedShare {
     pub(super) fn share(&self) -> String {
         self.record.share.to_string()
     }
@@ -254,7 +254,7 @@ fn ways_to(words: &str) -> impl Iterator<Item = PathBuf> {
     [std::fs::canonicalize(words), std::path::absolute(words)].into_iter().flatten()
 }
 
-impl Record {
+impl ShareFile {
     fn code(&self) -> Option<Code> {
         self.code.as_deref().and_then(|text| Code::parse(text).ok())
     }
@@ -265,9 +265,9 @@ impl Record {
 }
 
 /// A share that this process has to itself.
-pub(super) struct Held {
-    store: Store,
-    record: Record,
+pub(super) struct HeldShare {
+    store: ShareStore,
+    record: ShareFile,
     /// Whether there is a file of it.
     on_disk: bool,
     /// Whether it is to have another code than the one in that file.
@@ -275,7 +275,7 @@ pub(super) struct Held {
     _lock: File,
 }
 
-impl Held {
+impl HeldShare {
     pub(super) fn share(&self) -> ShareId {
         self.record.share
     }
@@ -359,7 +359,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldShare {
     /// What never had a code leaves nothing behind.
     fn drop(&mut self) {
         if !self.on_disk {
@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn the_same_paths_get_their_share_back_unless_it_runs() {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::open(&StateDir::open(home.path()).unwrap()).unwrap();
+        let store = ShareStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let paths = [home.path().to_owned()];
         let take = |relay| store.take(&paths, relay, KEEP).unwrap();
         let (mut one, code) = (take(Some("a")), code());
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn what_was_not_used_for_too_long_is_gone_and_what_is_damaged_is_not_believed() {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::open(&StateDir::open(home.path()).unwrap()).unwrap();
+        let store = ShareStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let paths = [home.path().to_owned()];
         let mut old = store.take(&paths, None, KEEP).unwrap();
         old.save(&code(), &old.key(), b"").unwrap();

@@ -10,12 +10,12 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::buffers;
+use super::udp_buffers;
 use crate::{
     code::{RelayAddr, RelaySpec},
     error::Error,
     event::Event,
-    net::{self, Dialer, Expect, KnownRelays, Tuning, trust::By},
+    net::{self, Dialer, KnownRelays, TrustPolicy, Tuning, trust::By},
     state::StateDir,
     transfer::{Events, Registration},
 };
@@ -28,7 +28,7 @@ const SLOW: Duration = Duration::from_millis(1_500);
 pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
     const SOON: Duration = Duration::from_secs(2);
     let expect = KnownRelays::new(state.clone()).expect(&spec);
-    let Some(expect) = expect.ok().filter(|expect| *expect != Expect::FirstContact) else { return };
+    let Some(expect) = expect.ok().filter(|expect| *expect != TrustPolicy::FirstContact) else { return };
     let giving = async {
         let connected = net::connect(std::slice::from_ref(&spec.addr), expect, Tuning::default()).await?;
         Registration::ask(connected.connection.clone(), None, Some(ticket)).await?.end().await;
@@ -71,7 +71,7 @@ pub(super) fn dialer(
                 let hint = Some("it is remembered; compare it with what whoever runs the relay says".to_owned());
                 events.report(Event::Warning { kind: "first_contact", message, hint }).await;
             }
-            buffers::warn_once(&state, connected.clamped(), &events).await;
+            udp_buffers::warn_once(&state, connected.clamped(), &events).await;
             Ok(connected)
         }
     })

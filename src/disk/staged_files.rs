@@ -14,8 +14,8 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::{Beneath, reading},
-    check::Check,
     groups::{GROUP, GroupHash, GroupHasher},
+    hash_progress::HashProgress,
     journal::GivenName,
     plan::Plan,
     refused_by_disk,
@@ -28,7 +28,7 @@ use crate::{
 
 /// What is there of a file: all of it, or some whole groups.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct StagedFile {
     /// The hashes of its groups.
     pub(super) groups: Vec<GroupHash>,
     /// The hash of the file, where all of it is there.
@@ -65,7 +65,7 @@ pub(super) fn named(named: &HashMap<usize, GivenName>, manifest: &Manifest) -> u
 }
 
 /// Removes from `files` what is no part of the planned download, and hashes what is.
-pub(super) fn find(files: &Dir, plan: &Plan, check: &Check) -> Result<HashMap<usize, Part>> {
+pub(super) fn find(files: &Dir, plan: &Plan, check: &HashProgress) -> Result<HashMap<usize, StagedFile>> {
     let entries = plan.manifest().entries();
     let by_path: HashMap<&str, (usize, &Entry)> = entries
         .iter()
@@ -117,12 +117,17 @@ fn is_ours(meta: &Metadata) -> bool {
     meta.is_file() && alone
 }
 
-fn hash(files: &mut Beneath, path: &SafePath, size: Option<u64>, check: &Check) -> io::Result<Option<Part>> {
+fn hash(
+    files: &mut Beneath,
+    path: &SafePath,
+    size: Option<u64>,
+    check: &HashProgress,
+) -> io::Result<Option<StagedFile>> {
     let file = files.parent(path)?.open_with(path.name(), &reading())?.into_std();
     let Some(size) = size else { return Ok(None) };
     let bytes = counts(file.metadata()?.len(), size);
     let mut hasher = GroupHasher::default();
     hasher.read(&file, bytes, check)?;
     let whole = (bytes == size).then(|| hasher.finalize());
-    Ok((bytes > 0).then(|| Part { groups: hasher.groups(), whole }))
+    Ok((bytes > 0).then(|| StagedFile { groups: hasher.groups(), whole }))
 }
