@@ -76,6 +76,7 @@ pub mod processor;
 pub mod rate_limiter;
 pub mod relay;
 pub mod state;
+pub mod sync;
 pub mod text;
 pub mod transfer;
 pub mod ui;

@@ -1,12 +1,10 @@
 //! A rate that is not exceeded.
 
-use std::{
-    num::NonZeroU64,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::sync::Mutex;
 
 /// Lets so many bytes a second pass, and saves up nothing (the generic cell rate algorithm of ITU-T I.371, without
 /// tolerance).
@@ -32,7 +30,7 @@ impl RateLimiter {
 
     /// When to try again, where it is too early.
     fn try_pass(&self, bytes: usize) -> Option<Instant> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock();
         let now = Instant::now();
         if next.is_some_and(|next| next > now) {
             return *next;

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,6 +27,7 @@ use crate::{
     manifest::ShareId,
     net::{self, Dialer, Tuning, endpoint::RelayConnection, trust::By},
     state::StateDir,
+    sync::Mutex,
     transfer::{
         Events, GuessBudget, Registration, ReregisterConfig, Share, ShareKey, ShareSettings, Source, SystemClock,
     },
@@ -192,7 +193,7 @@ fn registered(
 }
 
 fn lock(held: &Mutex<HeldShare>) -> MutexGuard<'_, HeldShare> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+    held.lock()
 }
 
 fn new_code() -> Event {

@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fs, io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, MutexGuard, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -19,6 +19,7 @@ use super::{
     hash_progress::HashProgress,
 };
 use crate::manifest::SafePath;
+use crate::sync::Mutex;
 
 /// What is kept of one file for whoever is behind: some twenty records.
 const KEPT: usize = 4 * 1024 * 1024;
@@ -188,7 +189,7 @@ impl Drop for SharedRead {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(unix)]

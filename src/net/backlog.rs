@@ -10,15 +10,12 @@
 //! new, who does not wait for a turn, is among them at once. (quinn's unfair mode is no way out: whoever has something
 //! unsent keeps the line, and a download that never runs dry keeps it for ever.)
 
-use std::{
-    num::NonZeroU64,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{num::NonZeroU64, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::rate_limiter::RateLimiter;
+use crate::sync::Mutex;
 
 /// The shortest buffer: four records. It fills a line of 100 Mbit/s × 20 ms before the window has grown.
 pub(super) const SHORTEST: u64 = 512 * 1024;
@@ -84,7 +81,7 @@ impl Backlog {
     /// Makes the buffer as long as the congestion window asks for.
     pub(super) fn follow_window(&self) {
         let path = self.connection.stats().path;
-        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut length = self.length.lock();
         length.least_rtt = length.least_rtt.min(path.rtt); // without what waits in queues
         length.losses.learn(path.sent_packets, path.lost_packets);
         let kept = path.cwnd as f64 * rounds_kept(path.cwnd / u64::from(path.current_mtu.max(1)), length.losses.share);

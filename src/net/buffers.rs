@@ -5,8 +5,10 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use crate::sync::Mutex;
 
 /// Buffers at rest that are kept: as many as records are on their way on a short line.
 const KEPT: usize = 32;
@@ -18,12 +20,12 @@ pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 impl Buffers {
     /// A buffer, which returns when it is dropped. What was in it before may be still there.
     pub fn take(&self) -> Buffer {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let bytes = self.0.lock().pop().unwrap_or_default();
         Buffer { bytes, home: Some(self.clone()) }
     }
 
     fn give_back(&self, bytes: Vec<u8>) {
-        let mut stock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stock = self.0.lock();
         if stock.len() < KEPT {
             stock.push(bytes);
         }
@@ -92,6 +94,6 @@ mod tests {
         let stock = Buffers::default();
         let out: Vec<Buffer> = (0..3 * KEPT).map(|_| stock.take()).collect();
         drop(out);
-        assert_eq!(stock.0.lock().unwrap().len(), KEPT);
+        assert_eq!(stock.0.lock().len(), KEPT);
     }
 }

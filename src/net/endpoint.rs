@@ -196,9 +196,9 @@ impl RelayConnection {
     pub async fn close(self) {
         /// The endpoint drains for three times its probe timeout, but the packet leaves at once; where it is lost, the
         /// other side hears of the end by its idle timeout.
-        const GOODBYE: Duration = Duration::from_millis(20);
+        const CLOSE_PACKET_LINGER: Duration = Duration::from_millis(20);
         self.connection.close();
-        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+        let _ = timeout(CLOSE_PACKET_LINGER, self.endpoint.wait_idle()).await;
     }
 }
 
@@ -343,7 +343,7 @@ async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = caller.endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
-    let verdict = verdict.lock().map(|v| *v).unwrap_or(VerificationResult::None);
+    let verdict = *verdict.lock();
     match (connected, verdict) {
         (Ok(connection), VerificationResult::VerifiedRelay(verified)) => {
             Ok((Connection::new(connection, caller.tuning), verified))

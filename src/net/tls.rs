@@ -1,9 +1,6 @@
 //! TLS of the leg between a client and a relay: the relay's identity, and how a client checks it.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, sync::Arc};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, SignatureScheme,
@@ -25,6 +22,7 @@ use crate::{
     error::{Error, Kind, Result},
     processor::Aes,
     state::StateDir,
+    sync::Mutex,
     wire::relay::ALPN,
 };
 
@@ -234,9 +232,7 @@ impl ServerCertVerifier for Verifier {
             })
         };
         let judged = self.judge(pin, by_authority);
-        if let Ok(mut verdict) = self.verdict.lock() {
-            *verdict = judged.map_or_else(VerificationResult::Refused, VerificationResult::VerifiedRelay);
-        }
+        *self.verdict.lock() = judged.map_or_else(VerificationResult::Refused, VerificationResult::VerifiedRelay);
         match judged {
             Ok(_) => Ok(ServerCertVerified::assertion()),
             Err(_) => Err(CertificateError::ApplicationVerificationFailure.into()),

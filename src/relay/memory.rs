@@ -6,12 +6,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
 use tokio::{sync::Notify, time::Instant};
 
 use crate::net::Buffers;
+use crate::sync::Mutex;
 
 /// What all bridges of a relay may hold, and what they do hold. A handle: clones share one count.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accounts.lock()
     }
 }
 

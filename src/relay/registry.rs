@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use super::{
     tickets::{Owner, TICKET_LIFE},
 };
 use crate::code::Slot;
+use crate::sync::Mutex;
 
 /// The senders of a relay by slot. A handle: clones share one registry.
 #[derive(Clone)]
@@ -132,7 +133,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 }
 

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY_ABOVE: usize = 256;
 
 /// How long a stop waits for the goodbyes to leave.
-const GOODBYE: Duration = Duration::from_secs(1);
+const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a relay allows.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
     }
     relay.write_journal().await;
     relay.listener.close(ENDED);
-    let _ = timeout(GOODBYE, relay.listener.idle()).await;
+    let _ = timeout(DRAIN_WITHIN, relay.listener.idle()).await;
     Ok(())
 }
 

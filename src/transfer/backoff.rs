@@ -21,9 +21,6 @@ const BUSY: Duration = Duration::from_secs(1);
 /// The same while nobody is known to wait: a receiver may come at any time, and is told that there is no such code.
 const IDLE: Duration = Duration::from_secs(8);
 
-/// How long a line may be silent while a download runs.
-pub(crate) const SILENT: Duration = Duration::from_millis(5_500);
-
 /// A line that has lived for so long was worth the try.
 const WORTH_IT: Duration = Duration::from_secs(10);
 

@@ -1,9 +1,8 @@
 //! The first words of a stream to a relay, and its answer.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 
+use crate::transfer::timeouts::REPLY;
 use crate::transfer::user_errors::{cut, rejected_by_relay};
 use crate::{
     error::{Error, Kind},
@@ -13,9 +12,6 @@ use crate::{
         relay::{MAX_BODY, Rejected, Rejection},
     },
 };
-
-/// A relay answers within this time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a relay did not do what it was asked for.
 #[derive(Debug)]
@@ -61,7 +57,7 @@ pub(crate) async fn ask<Q: Message, A: Message>(
     };
     let silent =
         || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").passing();
-    let asked = timeout(ANSWER_WITHIN, asking).await.map_err(|_| silent())?;
+    let asked = timeout(REPLY, asking).await.map_err(|_| silent())?;
     let (send, recv, answer) = asked.map_err(|e| cut(&e))?;
     let answer = answer.frame();
     let nonsense = |e: WireError| cut(&e.into());

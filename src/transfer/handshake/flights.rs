@@ -16,6 +16,7 @@ use crate::transfer::handshake::cipher_suite;
 use crate::transfer::handshake::guess_budget::{Attempt, AttemptRefused, CONFIRM_WITHIN, GuessBudget, WAIT};
 use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
+use crate::transfer::timeouts::REPLY;
 use crate::transfer::user_errors::{alerted, cut, early_cut, other_version, silent, wrong_code};
 use crate::{
     code::{Code, Slot},
@@ -33,10 +34,7 @@ use crate::{
 };
 
 /// How long the receiver waits for flight 2: the sender may let it wait for 30 s while others confirm their guesses.
-const ANSWER_WITHIN: Duration = Duration::from_secs(45);
-
-/// How long the sender waits for flight 1, which comes with the stream.
-const HELLO_WITHIN: Duration = Duration::from_secs(10);
+const FLIGHT_2_WITHIN: Duration = Duration::from_secs(45);
 
 /// The body of a [`Confirm`]: a longer one would swallow the beginning of the records behind it.
 const CONFIRM: u32 = crypto::TAG_LENGTH as u32;
@@ -136,7 +134,7 @@ impl Initiator {
     /// [`Kind::WrongCode`](crate::error::Kind::WrongCode) for a tag that does not fit and for anything that no sender says; [`Kind::Refused`](crate::error::Kind::Refused) and
     /// [`Kind::Transfer`](crate::error::Kind::Transfer) for an alert; [`Kind::NotFound`](crate::error::Kind::NotFound) and [`Kind::Network`](crate::error::Kind::Network) for a cut.
     pub async fn finish(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
-        let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
+        let answer = timeout(FLIGHT_2_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
         let answer = answer.map_err(early_cut)?;
         let round_trip = self.began.elapsed();
         if let Ok(alert) = answer.frame().decode::<Alert>() {
@@ -221,7 +219,7 @@ pub async fn respond_on(
 /// # Errors
 /// What it is to be told.
 pub(crate) async fn first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, Option<AlertReason>> {
-    match timeout(HELLO_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await {
+    match timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await {
         Ok(Ok(frame)) => Ok(frame),
         Ok(Err(StreamError::Wire(_))) | Err(_) => Err(Some(AlertReason::Malformed)),
         Ok(Err(_)) => Err(None),

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     error::{Error, Kind, Result},
     state::StateDir,
+    sync::Mutex,
 };
 
 /// Guesses that may be out or lost at once.
@@ -182,7 +183,7 @@ impl GuessBudget {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bucket.lock()
     }
 
     /// Brings the bucket to the disk when there is time: a guess that came back would be lost if the process were killed.

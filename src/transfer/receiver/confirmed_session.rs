@@ -27,13 +27,13 @@ use crate::{
 
 /// How long the sender may take to acknowledge the end; what is saved is saved in any case. That its line is dead is known
 /// before: the relay says so after 12 to 15 s.
-const GOODBYE: Duration = Duration::from_secs(20);
+const DONE_ACK_WITHIN: Duration = Duration::from_secs(20);
 
 /// The same where the line has died before the sender could hear of the end.
-const LONG_GOODBYE: Duration = Duration::from_secs(60);
+const DONE_ACK_WITHIN_AFTER_CUT: Duration = Duration::from_secs(60);
 
 /// How long a goodbye may take that nobody depends on.
-const SHORT_GOODBYE: Duration = Duration::from_millis(500);
+const REFUSAL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Tells a sender that is silent, though its line lives and it may send, from one that has a reason to be.
 #[derive(Default)]
@@ -166,7 +166,7 @@ async fn goodbye(out: SessionWriter, keeper: Reconnector, done: Done) {
             leaving.delivered().await;
         }
     };
-    let _ = timeout(SHORT_GOODBYE, saying).await;
+    let _ = timeout(REFUSAL_WITHIN, saying).await;
     keeper.close().await;
 }
 
@@ -182,5 +182,8 @@ pub(crate) async fn leave(out: SessionWriter, mut incoming: SessionReader, mut o
     };
     tokio::pin!(leaving);
     let began = Instant::now();
-    while timeout(GOODBYE, leaving.as_mut()).await.is_err() && carrier.is_broken() && began.elapsed() < LONG_GOODBYE {}
+    while timeout(DONE_ACK_WITHIN, leaving.as_mut()).await.is_err()
+        && carrier.is_broken()
+        && began.elapsed() < DONE_ACK_WITHIN_AFTER_CUT
+    {}
 }

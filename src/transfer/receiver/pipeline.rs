@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Duration, Instant, timeout},
+    time::{Instant, timeout},
 };
 
 use crate::transfer::Events;
@@ -13,6 +13,7 @@ use crate::transfer::receiver::file_writer::FileWriter;
 use crate::transfer::receiver::offer::off_thread;
 use crate::transfer::session::credit::ReceiveWindow;
 use crate::transfer::session::{RECORD, RecordBuilder, SessionReader, SessionWriter};
+use crate::transfer::timeouts::PROGRESS_INTERVAL;
 use crate::transfer::user_errors::{broken, cut};
 use crate::{
     error::{Error, Result},
@@ -21,9 +22,6 @@ use crate::{
     rate_limiter::RateLimiter,
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
-
-/// Progress is reported at most this often.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Bytes of records that are unpacked in one go.
 const BATCH: usize = 1024 * 1024;
@@ -106,7 +104,7 @@ impl Pipeline<'_> {
                 let record = RecordBuilder::of(&credit).map_err(|e| broken(&e.into()))?;
                 let _ = self.out.send(record).await; // where that fails, what is read next says why
             }
-            if reported.elapsed() >= REPORT_EVERY {
+            if reported.elapsed() >= PROGRESS_INTERVAL {
                 reported = Instant::now();
                 self.events.mention(Event::Progress { bytes: unpacker.bytes(), total: self.total });
             }

@@ -13,10 +13,11 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::{RetryDriver, SILENT};
+use crate::transfer::backoff::RetryDriver;
 use crate::transfer::receiver::resumption_store::ResumptionStore;
 use crate::transfer::relay_request::{RequestError, ask};
 use crate::transfer::session::resumable_stream::ResumableStream;
+use crate::transfer::timeouts::{LEG_SILENT, REPLY};
 use crate::transfer::user_errors::{cut, silent};
 use crate::{
     code::Slot,
@@ -30,9 +31,6 @@ use crate::{
         relay::{ConnectReply, ConnectRequest, Rejection},
     },
 };
-
-/// How long the sender may take to answer who comes back.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a receiver comes back to its relay after a cut.
 #[derive(Clone)]
@@ -157,7 +155,7 @@ impl ReconnectTask {
         loop {
             let why = tokio::select! {
                 why = self.session.carrier.broken() => why,
-                lost = self.session.connection.silent(SILENT) => {
+                lost = self.session.connection.silent(LEG_SILENT) => {
                     self.session.carrier.breaks(lost.into());
                     self.session.carrier.broken().await
                 }
@@ -214,7 +212,7 @@ impl ReconnectTask {
         let connection = self.session.connection.clone();
         tokio::select! {
             attached = self.attach() => attached,
-            lost = connection.silent(SILENT) => {
+            lost = connection.silent(LEG_SILENT) => {
                 connection.close(); // a packet over a new one is there before the next of this one
                 Err(AttachError::Again(cut(&lost.into())))
             }
@@ -240,7 +238,7 @@ impl ReconnectTask {
             RequestError::Rejected(Rejection::Ended) => AttachError::For(ReattachFailure::Failed(refused.into())),
             other => AttachError::Again(other.into()),
         })?;
-        let answer = timeout(ANSWER_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await;
+        let answer = timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await;
         let answer = answer.map_err(|_| AttachError::Again(silent()))?.map_err(|e| AttachError::Again(cut(&e)))?;
         if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {
             return Err(AttachError::For(ReattachFailure::Unknown));

@@ -12,6 +12,7 @@ use crate::transfer::sender::download::{Download, label};
 use crate::transfer::sender::share::Share;
 use crate::transfer::session::RecordBuilder;
 use crate::transfer::session::manifest_codec::ManifestEncoder;
+use crate::transfer::timeouts::REPLY;
 use crate::{
     error::Error,
     event::Event,
@@ -24,9 +25,6 @@ use crate::{
     },
 };
 
-/// The relay announces a receiver on a stream at once.
-const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
-
 /// A receiver takes itself for accepted as soon as the sender has proved itself. Where the share ends just then, the
 /// receiver's own proof may arrive this much later: who gives it is told of the end. So long is also waited for the first
 /// words of who comes when the share is about to end.
@@ -34,7 +32,7 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// Answers a stream that the relay opened, to its end. Whatever goes wrong stays in here.
 pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    match timeout(ANNOUNCE_WITHIN, recv.read_frame(0)).await {
+    match timeout(REPLY, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
         _ => return,
     }

@@ -1,7 +1,7 @@
 //! The sender's end of one download.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Kind},
     event::{DownloadStatus, Event, Route},
     net::StreamError,
+    sync::Mutex,
     text::visible,
     wire::{
         Frame, Message, WireError,
@@ -45,10 +46,10 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// How long the last record may take to arrive behind what is on its way.
-const GOODBYE: Duration = Duration::from_secs(60);
+const LAST_RECORD_WITHIN: Duration = Duration::from_secs(60);
 
 /// The same where the share ends: then what is on its way is given up.
-const SHORT_GOODBYE: Duration = Duration::from_millis(1_500);
+const LAST_RECORD_AT_SHARE_END: Duration = Duration::from_millis(1_500);
 
 /// A download that may finish after the share has ended waits this long for its line.
 const LAST_CHANCE: Duration = Duration::from_secs(60);
@@ -190,7 +191,7 @@ impl Download {
                 leaving.meanwhile(hearing).await;
                 leaving.delivered().await;
             };
-            let patience = if share_ends { SHORT_GOODBYE } else { GOODBYE };
+            let patience = if share_ends { LAST_RECORD_AT_SHARE_END } else { LAST_RECORD_WITHIN };
             let said = tokio::select! {
                 said = timeout(patience, goodbye) => said.is_ok(),
                 () = has_left(&carrier, wants_reason) => true,
@@ -225,7 +226,7 @@ impl Download {
 
     /// Books the place and reports how the download ended, where it had begun.
     async fn settle(self, result: Option<Result<(), Error>>) {
-        let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.into_inner();
         let Some(begun) = ledger.begun else { return };
         let bytes = if matches!(result, Some(Ok(()))) { ledger.sent } else { ledger.acknowledged };
         let download = download(self.number, bytes, begun.total);
@@ -440,7 +441,7 @@ impl Download {
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, SendProgress> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock()
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use crate::transfer::sender::download_limit::DownloadPermit;
-
-/// Progress is reported at most this often.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+use crate::transfer::timeouts::PROGRESS_INTERVAL;
 
 /// What was sent and what of it has arrived.
 #[derive(Default)]
@@ -49,7 +47,7 @@ impl SendProgress {
             self.acknowledged = *content;
             self.on_the_way.pop_front();
         }
-        let due = self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        let due = self.reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
         if due {
             self.reported = Some(Instant::now());
         }

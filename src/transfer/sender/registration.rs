@@ -1,10 +1,9 @@
 //! A sender's place at its relay, and how it gets it back.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 
 use crate::transfer::relay_request::ask;
+use crate::transfer::timeouts::SHARE_CLOSE;
 use crate::{
     code::{Code, Slot},
     crypto::ShareKey,
@@ -13,9 +12,6 @@ use crate::{
     net::{Connection, Dialer, RecvHalf, SendHalf},
     wire::relay::{RegisterReply, RegisterRequest},
 };
-
-/// How long the relay may take to hear of the end.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A slot at a relay, held by the stream that asked for it.
 pub struct Registration {
@@ -52,7 +48,7 @@ impl Registration {
     /// Gives the slot back: receivers that come back are told that the share has ended. What runs goes on.
     pub async fn end(&mut self) {
         self.send.finish();
-        let _ = timeout(GOODBYE, self.recv.read()).await;
+        let _ = timeout(SHARE_CLOSE, self.recv.read()).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::{
     crypto::AttachKey,
     net::{ConnectionLost, RecvHalf, SendHalf, StreamError},
+    sync::Mutex,
     wire::peer::{AttachReply, AttachRequest},
 };
 
@@ -113,7 +114,7 @@ impl SessionTable {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<LiveSession>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -131,15 +132,15 @@ impl LiveSession {
     }
 
     fn lock_number(&self) -> MutexGuard<'_, u64> {
-        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+        self.number.lock()
     }
 
     fn broken_since(&self) -> Option<Instant> {
-        *self.broken_since.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.broken_since.lock()
     }
 
     fn set_broken(&self, since: Option<Instant>) {
-        *self.broken_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self.broken_since.lock() = since;
     }
 }
 

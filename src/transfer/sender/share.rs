@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,12 +16,13 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::{RetryDriver, SILENT};
+use crate::transfer::backoff::RetryDriver;
 use crate::transfer::handshake::guess_budget::GuessBudget;
 use crate::transfer::sender::admission;
 use crate::transfer::sender::download_limit::{DownloadLimit, DownloadPermit};
 use crate::transfer::sender::registration::{Registration, ReregisterConfig};
 use crate::transfer::sender::session_table::SessionTable;
+use crate::transfer::timeouts::{LEG_SILENT, SHARE_CLOSE};
 use crate::transfer::user_errors::cut;
 use crate::{
     code::{Code, Secret, Slot},
@@ -31,6 +32,7 @@ use crate::{
     event::StopReason,
     manifest::ShareId,
     net::{Buffers, Connection, ConnectionLost, StreamError, endpoint::RelayConnection},
+    sync::Mutex,
     wire::relay::code::ENDED,
 };
 
@@ -45,9 +47,6 @@ const UNPROVED: usize = 16;
 
 /// Each download gets the present state: a scan is offered again only for as long as it took, and no longer than this.
 const FRESH: Duration = Duration::from_secs(2);
-
-/// How long an end waits for the receivers to be told.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How long a session that gives way may take to do so.
 const GIVING_WAY: Duration = Duration::from_secs(2);
@@ -180,7 +179,7 @@ impl Share {
             }
             std::future::pending().await
         };
-        let told = async { tokio::join!(registration.end(), timeout(GOODBYE, finish(&mut running))) };
+        let told = async { tokio::join!(registration.end(), timeout(SHARE_CLOSE, finish(&mut running))) };
         tokio::select! {
             never = turning_away => never,
             _ = told => {}
@@ -215,7 +214,7 @@ impl Share {
     async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Option<ConnectionLost> {
         let silent = async {
             loop {
-                let lost = connection.silent(SILENT).await;
+                let lost = connection.silent(LEG_SILENT).await;
                 if connection.is_closed() || !self.sessions.is_empty() {
                     return lost;
                 }
@@ -441,7 +440,7 @@ impl Share {
     }
 
     fn lock_code(&self) -> MutexGuard<'_, (Code, ShareKey)> {
-        self.code.lock().unwrap_or_else(PoisonError::into_inner)
+        self.code.lock()
     }
 }
 

@@ -12,7 +12,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::{
     net::{RecvHalf, SendHalf, StreamError},
+    sync::Mutex,
     wire::{
         WireError,
         relay::code::{ENDED, PROTOCOL},
@@ -352,11 +353,11 @@ impl ResumableStream {
     }
 
     fn lock_fresh(&self) -> MutexGuard<'_, FreshStream> {
-        self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.fresh.lock()
     }
 
     fn lock_kept(&self) -> MutexGuard<'_, RetransmitBuffer> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.kept.lock()
     }
 }
 

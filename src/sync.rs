@@ -1,0 +1,59 @@
+//! A mutex that ignores poison.
+
+use std::{
+    fmt,
+    sync::{self, MutexGuard, PoisonError},
+};
+
+/// [`std::sync::Mutex`] whose [`lock`](Mutex::lock) cannot fail.
+///
+/// A lock is poisoned when a thread panics while it holds the lock. Every critical section in this crate leaves its data
+/// valid at each step, so the data behind a poisoned lock is still good, and one panicking task must not take all others
+/// down with it.
+#[derive(Default)]
+pub struct Mutex<T: ?Sized>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    /// Consumes the mutex and returns its value.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Blocks until the lock is free, and takes it. Never hold the guard across an `.await`.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_under_the_lock_leaves_it_usable() {
+        let mutex = Arc::new(Mutex::new(1));
+        let held = Arc::clone(&mutex);
+        let panicked = std::thread::spawn(move || {
+            let _guard = held.lock();
+            panic!("while the lock is held");
+        });
+        assert!(panicked.join().is_err());
+        *mutex.lock() += 1;
+        assert_eq!(Arc::into_inner(mutex).unwrap().into_inner(), 2);
+    }
+}
