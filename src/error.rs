@@ -1,7 +1,7 @@
-//! What went wrong, whose fault it is, and what to do next.
+//! The error type of the whole crate, and the exit codes.
 //!
-//! Every failure that reaches a user is one [`Error`]: a [`Kind`] (which decides the exit code and the `kind` of the
-//! JSON event), one sentence of what happened to what, and a hint for the next step.
+//! Every failure that reaches a user is one [`Error`]: a [`Kind`], which decides the exit code and the `kind` of the
+//! JSON event, a message that says what happened to what, and a hint that says what to do next.
 
 use std::fmt;
 
@@ -10,32 +10,33 @@ use serde::Serialize;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The classes of failure that scripts can tell apart. A class is one exit code.
+/// The classes of failure that scripts can tell apart. Each class has its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The transfer failed for another reason than those below.
+    /// The transfer failed for a reason that no other kind covers.
     Transfer,
-    /// Wrong arguments, a path to send that cannot be read, a code with a typo.
+    /// The arguments are wrong, a path to send cannot be read, or the code has a typo.
     Usage,
-    /// The relay knows no such code, or its sender is gone.
+    /// The relay does not know the code, or the sender is gone.
     NotFound,
-    /// The secret half of the code is wrong, or something between the two ends tampered.
+    /// The secret half of the code is wrong, a pin does not match, or a party between the two ends tampered with the
+    /// session.
     WrongCode,
-    /// The relay cannot be reached, is not the one expected, or the line died.
+    /// The relay cannot be reached, is not the expected one, or the connection was lost.
     Network,
-    /// No space, no permission, a target that stands already, a name this system cannot hold.
+    /// There is no space or no permission, the target exists, or this system does not allow the name.
     Disk,
-    /// The relay, the sender or the other user refused.
+    /// The relay, the sender or the user refused.
     Refused,
     /// Content did not match its hash.
     Corrupt,
-    /// Ctrl-C or SIGTERM while a download was running.
+    /// Ctrl-C or SIGTERM arrived during a download.
     Interrupted,
 }
 
 impl Kind {
-    /// The exit code of the process: part of the promise to scripts, never renumbered.
+    /// Returns the exit code of the process. Scripts rely on these numbers, so they never change.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Transfer => 1,
@@ -53,52 +54,52 @@ impl Kind {
 
 /// A failure: its class, what happened to what, and what to do next.
 ///
-/// Text that came from the other side must pass [`crate::text::visible`] before it gets in here.
+/// Text from the other side must pass through [`crate::text::visible`] before it becomes part of a message or a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
-    passing: bool,
+    transient: bool,
 }
 
 impl Error {
-    /// An error of `kind`; `message` says what happened to what, without a final full stop.
+    /// Creates an error of `kind`. `message` says what happened to what, without a final full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, passing: false }
+        Self { kind, message: message.into(), hint: None, transient: false }
     }
 
-    /// The same error with a hint: what to do next.
+    /// Adds a hint that says what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error, of a kind that may pass by itself: who has reason to wait may try again.
+    /// Marks the error as transient: a retry may succeed.
     #[must_use]
-    pub fn passing(mut self) -> Self {
-        self.passing = true;
+    pub fn transient(mut self) -> Self {
+        self.transient = true;
         self
     }
 
-    /// Whether another try may do better.
-    pub fn may_pass(&self) -> bool {
-        self.passing
+    /// Whether a retry may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.transient
     }
 
-    /// The class, and with it the exit code.
+    /// Returns the class, which decides the exit code.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What happened to what.
+    /// Returns what happened to what.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do next, where there is something to do.
-    pub fn next_step(&self) -> Option<&str> {
+    /// Returns what to do next, if there is something to do.
+    pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 }

@@ -302,12 +302,12 @@ pub struct Finished {
 impl Event {
     /// A warning, with the next step that an error names.
     pub fn warning(kind: &'static str, message: String, of: &Error) -> Self {
-        Self::Warning { kind, message, hint: of.next_step().map(str::to_owned) }
+        Self::Warning { kind, message, hint: of.hint_text().map(str::to_owned) }
     }
 }
 
 impl From<&Error> for Event {
     fn from(e: &Error) -> Self {
-        Self::Error { kind: e.kind(), message: e.message().to_owned(), hint: e.next_step().map(str::to_owned) }
+        Self::Error { kind: e.kind(), message: e.message().to_owned(), hint: e.hint_text().map(str::to_owned) }
     }
 }

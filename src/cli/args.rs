@@ -345,7 +345,7 @@ fn translate(e: &clap::Error) -> Option<Error> {
     if let Some(ours) = e.source().and_then(|source| source.downcast_ref::<Error>()) {
         let option = context(ContextKind::InvalidArg).and_then(|arg| arg.split(' ').next()).unwrap_or("argument");
         let error = Error::new(ours.kind(), format!("{option}: {}", ours.message()));
-        return Some(ours.next_step().map_or(error.clone(), |hint| error.hint(hint)));
+        return Some(ours.hint_text().map_or(error.clone(), |hint| error.hint(hint)));
     }
     match e.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -510,7 +510,7 @@ mod tests {
     fn our_own_messages_come_with_their_hints() {
         let error = translate(&bad("qshare send --relay a:b x")).unwrap();
         assert_eq!(error.message(), "--relay: “a:b” is not the address of a relay");
-        assert_eq!(error.next_step(), Some("write HOST, HOST:PORT or [IPV6]:PORT"));
+        assert_eq!(error.hint_text(), Some("write HOST, HOST:PORT or [IPV6]:PORT"));
         let error = translate(&bad("qshare send --expire soon x")).unwrap();
         assert!(error.message().starts_with("--expire: not a time"), "{error}");
     }
@@ -521,7 +521,7 @@ mod tests {
             let error = translate(&bad(line)).unwrap();
             assert!(!error.message().contains("7HQ2M"), "{error}");
         }
-        assert_eq!(translate(&bad("qshare Cargo.toml")).unwrap().next_step(), Some("qshare send PATH"));
+        assert_eq!(translate(&bad("qshare Cargo.toml")).unwrap().hint_text(), Some("qshare send PATH"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn ask_code(ask: &mut Ask) -> io::Result<Choice> {
         match check_code(answer.trim()) {
             Ok(()) => return Ok(Choice::Receive(answer.trim().to_owned())),
             Err(e) => {
-                let hint = e.next_step().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                let hint = e.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 complaint = format!("{}{hint}\n", e.message());
             }
         }

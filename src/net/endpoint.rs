@@ -366,7 +366,7 @@ fn unreachable_relay(relays: &[RelayAddr], why: &str) -> Error {
     let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
     Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
         .hint("check its address, that it runs, and that UDP passes the firewalls on the way")
-        .passing()
+        .transient()
 }
 
 fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {

@@ -56,7 +56,7 @@ pub(crate) async fn ask<Q: Message, A: Message>(
         Ok::<_, StreamError>((send, recv, answer))
     };
     let silent =
-        || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").passing();
+        || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").transient();
     let asked = timeout(REPLY, asking).await.map_err(|_| silent())?;
     let (send, recv, answer) = asked.map_err(|e| cut(&e))?;
     let answer = answer.frame();

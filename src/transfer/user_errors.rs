@@ -33,10 +33,10 @@ pub(crate) fn alerted(alert: &Alert) -> Error {
         }
         AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
             .hint("try again in a minute")
-            .passing(),
+            .transient(),
         AlertReason::Unable => Error::new(Kind::Refused, "the sender cannot serve anybody now; it says why there")
             .hint("ask whoever shares, then try again")
-            .passing(),
+            .transient(),
         AlertReason::Malformed | AlertReason::NoSession => wrong_code(),
     }
 }
@@ -71,13 +71,13 @@ pub(crate) fn forgotten() -> Error {
 pub(crate) fn silent() -> Error {
     Error::new(Kind::Network, "the sender does not answer")
         .hint("ask whether it is still online, then try again")
-        .passing()
+        .transient()
 }
 
 /// A cut before the sender has proved anything: mostly a sender that is gone.
 pub(crate) fn early_cut(e: StreamError) -> Error {
     match e {
-        StreamError::Ended(PEER_LOST | LEFT) => gone().passing(),
+        StreamError::Ended(PEER_LOST | LEFT) => gone().transient(),
         StreamError::Ended(ENDED) => gone(),
         StreamError::Wire(_) | StreamError::Short => wrong_code(),
         e => cut(&e),
@@ -104,7 +104,7 @@ pub(crate) fn cut(e: &StreamError) -> Error {
         StreamError::Lost(_) => "the connection to the relay failed",
         StreamError::Wire(_) => "what came over the line makes no sense",
     };
-    Error::new(Kind::Network, what).hint("check the network and start again").passing()
+    Error::new(Kind::Network, what).hint("check the network and start again").transient()
 }
 
 /// A session that ended before it was complete, told as what it means to the receiver.
@@ -141,7 +141,7 @@ pub(crate) fn failed(failure: &Failure) -> Error {
 pub(crate) fn stalled() -> Error {
     Error::new(Kind::Network, "nothing arrives from the sender any more")
         .hint("check the network and start again")
-        .passing()
+        .transient()
 }
 
 /// A relay's refusal as a user sees it.
@@ -155,11 +155,11 @@ pub(crate) fn rejected_by_relay(reason: Rejection) -> Error {
         }
         Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(IF_SHARED_AGAIN),
         Rejection::Away => {
-            Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").passing()
+            Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").transient()
         }
-        Rejection::Full => {
-            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay").passing()
-        }
+        Rejection::Full => Error::new(Kind::Refused, "the relay is full")
+            .hint("try again in a minute, or use another relay")
+            .transient(),
     }
 }
 

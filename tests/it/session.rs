@@ -256,7 +256,7 @@ async fn a_wrong_code_is_told_to_the_receiver_and_charged_at_the_sender() {
     let outcome = meet(&code, &code, &budget, honest()).await;
     let refused = outcome.receiver.err().unwrap();
     assert_eq!(refused.kind(), Kind::Refused);
-    assert!(refused.next_step().unwrap().contains("10 minutes"), "{refused:?}");
+    assert!(refused.hint_text().unwrap().contains("10 minutes"), "{refused:?}");
     assert_eq!(outcome.sender.err().unwrap(), HandshakeFailure::Broken);
 }
 

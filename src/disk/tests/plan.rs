@@ -15,7 +15,7 @@ fn plan(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) 
 fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy, words: &[&str]) {
     let e = plan(home, entries, out, clash).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk, "{e}");
-    assert!(e.next_step().is_some());
+    assert!(e.hint_text().is_some());
     says(&e, words);
 }
 
@@ -75,7 +75,7 @@ fn refuse_names_what_stands_in_any_form() {
         refused(&home, &[("other", 1)], &format!("out/{name}"), ConflictPolicy::Refuse, &["out/", name]);
     }
     let e = plan(&home, &[("file", 0)], "out", ConflictPolicy::Refuse).unwrap_err();
-    assert_eq!(e.next_step(), Some("--overwrite, --rename, --skip, or --out DIR"));
+    assert_eq!(e.hint_text(), Some("--overwrite, --rename, --skip, or --out DIR"));
     assert_eq!(home.tree("out"), ["dangling", "file", "folder", "pipe"]);
 }
 

@@ -69,7 +69,7 @@ impl SenderConnector {
                     Err(e) => Err(e),
                 };
                 match begun {
-                    Err(e) if waits && e.may_pass() && Instant::now() < until => reason = Some(e),
+                    Err(e) if waits && e.is_transient() && Instant::now() < until => reason = Some(e),
                     Err(e) => return Err(e),
                     Ok(begun) => {
                         tries.succeeded();
