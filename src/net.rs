@@ -4,7 +4,7 @@
 //! that a test can also make in memory.
 
 mod backlog;
-mod buffers;
+mod buffer_pool;
 pub mod congestion;
 pub mod endpoint;
 mod reassembly;
@@ -17,13 +17,13 @@ pub mod trust;
 mod tuning;
 
 pub use self::{
-    buffers::{Buffer, Buffers},
+    buffer_pool::{BufferPool, PooledBuffer},
     congestion::CongestionControl,
-    endpoint::{Dialer, Listener, connect, connect_over, listen, listen_on, local_addresses},
+    endpoint::{Dialer, Listener, RelayConnection, connect, connect_over, listen, listen_on, local_addresses},
     socket::{ClampedBuffers, Socket},
     stream_error::{ConnectionLost, StreamError},
     tls::RelayIdentity,
-    transport::{Connection, RecvHalf, SendHalf},
-    trust::{KnownRelays, TrustPolicy, VerifiedRelay},
+    transport::{Connection, OwnedFrame, RecvHalf, SendHalf, duplex},
+    trust::{KnownRelays, TrustPolicy, VerifiedBy, VerifiedRelay},
     tuning::Tuning,
 };

@@ -13,7 +13,7 @@ pub enum Aes {
 
 impl Aes {
     /// How the processor does it that this runs on.
-    pub fn here() -> Self {
+    pub fn detect() -> Self {
         if detected() { Self::InHardware } else { Self::InSoftware }
     }
 }
@@ -44,6 +44,6 @@ mod tests {
         let line = text.lines().find(|line| line.starts_with("flags") || line.starts_with("Features")).unwrap();
         let has = |name| line.split_whitespace().any(|word| word == name);
         let expected = has("aes") && (has("pclmulqdq") || has("pmull"));
-        assert_eq!(Aes::here() == Aes::InHardware, expected);
+        assert_eq!(Aes::detect() == Aes::InHardware, expected);
     }
 }

@@ -22,14 +22,14 @@ impl RateLimiter {
     }
 
     /// Waits until `bytes` may pass. Where the future is dropped before it completes, nothing has passed.
-    pub async fn pass(&self, bytes: usize) {
-        while let Some(later) = self.try_pass(bytes) {
+    pub async fn acquire(&self, bytes: usize) {
+        while let Some(later) = self.try_acquire(bytes) {
             sleep_until(later).await;
         }
     }
 
     /// When to try again, where it is too early.
-    fn try_pass(&self, bytes: usize) -> Option<Instant> {
+    fn try_acquire(&self, bytes: usize) -> Option<Instant> {
         let mut next = self.next.lock();
         let now = Instant::now();
         if next.is_some_and(|next| next > now) {
@@ -41,7 +41,7 @@ impl RateLimiter {
 
     /// How many bytes should pass at once, so that whoever shares the line hardly notices: those of 20 ms, a packet at
     /// least.
-    pub fn piece(&self) -> usize {
+    pub fn chunk_size(&self) -> usize {
         const PACKET: u64 = 1200;
         usize::try_from(self.rate.get() / 50).unwrap_or(usize::MAX).max(PACKET as usize)
     }
@@ -56,14 +56,17 @@ mod tests {
         let pace = RateLimiter::new(NonZeroU64::new(1_000).unwrap());
         let began = Instant::now();
         for _ in 0..10 {
-            pace.pass(100).await;
+            pace.acquire(100).await;
         }
         assert_eq!(began.elapsed().as_millis(), 900, "the tenth begins when nine have passed");
         tokio::time::sleep(Duration::from_secs(60)).await;
         let began = Instant::now();
-        pace.pass(1_000).await;
-        pace.pass(1_000).await;
+        pace.acquire(1_000).await;
+        pace.acquire(1_000).await;
         assert_eq!(began.elapsed().as_millis(), 1_000);
-        assert_eq!((pace.piece(), RateLimiter::new(NonZeroU64::new(1_000_000).unwrap()).piece()), (1_200, 20_000));
+        assert_eq!(
+            (pace.chunk_size(), RateLimiter::new(NonZeroU64::new(1_000_000).unwrap()).chunk_size()),
+            (1_200, 20_000)
+        );
     }
 }

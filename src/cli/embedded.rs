@@ -48,7 +48,7 @@ impl Embedded {
         if kept.is_none() {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }
-        let clamped = listener.clamped();
+        let clamped = listener.clamped_buffers();
         let token = rand::random::<[u8; 32]>().to_vec();
         let tickets = tickets(&identity);
         let register_token = Some(token.clone());

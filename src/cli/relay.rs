@@ -21,7 +21,7 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
-    if let Some(clamped) = listener.clamped() {
+    if let Some(clamped) = listener.clamped_buffers() {
         console.show(&udp_buffers::warning(&clamped))?;
     }
     let config =

@@ -15,7 +15,7 @@ use crate::{
     code::{RelayAddr, RelaySpec},
     error::Error,
     event::Event,
-    net::{self, Dialer, KnownRelays, TrustPolicy, Tuning, trust::By},
+    net::{self, Dialer, KnownRelays, TrustPolicy, Tuning, VerifiedBy},
     state::StateDir,
     transfer::{Events, Registration},
 };
@@ -27,7 +27,7 @@ const SLOW: Duration = Duration::from_millis(1_500);
 /// is told, and only one that answers soon.
 pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
     const SOON: Duration = Duration::from_secs(2);
-    let expect = KnownRelays::new(state.clone()).expect(&spec);
+    let expect = KnownRelays::new(state.clone()).trust_policy(&spec);
     let Some(expect) = expect.ok().filter(|expect| *expect != TrustPolicy::FirstContact) else { return };
     let giving = async {
         let connected = net::connect(std::slice::from_ref(&spec.addr), expect, Tuning::default()).await?;
@@ -49,12 +49,12 @@ pub(super) fn dialer(
 ) -> Dialer {
     let (state, spec, events) = (state.clone(), spec.clone(), events.clone());
     let is_first = Arc::new(AtomicBool::new(true));
-    Dialer::with(move || {
+    Dialer::from_fn(move || {
         let (state, addresses, spec, events) = (state.clone(), addresses.clone(), spec.clone(), events.clone());
         let is_first = is_first.swap(false, Ordering::Relaxed);
         async move {
             let known = KnownRelays::new(state.clone());
-            let expect = known.expect(&spec)?;
+            let expect = known.trust_policy(&spec)?;
             let slow = async {
                 sleep(if is_first { SLOW } else { Duration::MAX }).await;
                 events.report(Event::Connecting { relay: spec.addr.to_string() }).await;
@@ -65,13 +65,13 @@ pub(super) fn dialer(
                 never = slow => never,
             };
             known.remember(&spec.addr, &connected.verified)?;
-            if connected.verified.by == By::FirstContact {
+            if connected.verified.by == VerifiedBy::FirstContact {
                 let message =
                     format!("first contact with the relay {}: its pin is {}", spec.addr, connected.verified.pin);
                 let hint = Some("it is remembered; compare it with what whoever runs the relay says".to_owned());
                 events.report(Event::Warning { kind: "first_contact", message, hint }).await;
             }
-            udp_buffers::warn_once(&state, connected.clamped(), &events).await;
+            udp_buffers::warn_once(&state, connected.clamped_buffers(), &events).await;
             Ok(connected)
         }
     })

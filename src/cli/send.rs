@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, Dialer, Tuning, endpoint::RelayConnection, trust::By},
+    net::{self, Dialer, RelayConnection, Tuning, VerifiedBy},
     state::StateDir,
     sync::Mutex,
     transfer::{
@@ -279,7 +279,7 @@ impl Way {
     /// The key that the relay has shown, where no public authority vouches for it.
     fn pin(&self) -> Option<Pin> {
         let verified = &self.connected.verified;
-        (verified.by != By::Authority).then_some(verified.pin)
+        (verified.by != VerifiedBy::Authority).then_some(verified.pin)
     }
 
     /// What makes the link of a code.

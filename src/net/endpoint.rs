@@ -77,7 +77,7 @@ pub fn listen(addr: SocketAddr, identity: &RelayIdentity, tuning: Tuning) -> Res
 /// # Errors
 /// [`Kind::Network`] where the socket has no address.
 pub fn listen_on(socket: Socket, identity: &RelayIdentity, tuning: Tuning) -> Result<Listener> {
-    let crypto = QuicServerConfig::try_from(identity.server_config(Aes::here())?)
+    let crypto = QuicServerConfig::try_from(identity.server_config(Aes::detect())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET, tuning.congestion)));
@@ -97,7 +97,7 @@ impl Listener {
     ///
     /// # Errors
     /// How the handshake failed.
-    pub async fn admit(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
+    pub async fn complete_handshake(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
         let connecting = match self.ways.longest_packet(incoming.remote_address()) {
             ORDINARY_PACKET => incoming.accept()?,
             longest => {
@@ -124,7 +124,7 @@ impl Listener {
     }
 
     /// How its socket came short of buffers, where it did; nothing for one that only this machine can reach.
-    pub fn clamped(&self) -> Option<ClampedBuffers> {
+    pub fn clamped_buffers(&self) -> Option<ClampedBuffers> {
         self.clamped
     }
 
@@ -134,7 +134,7 @@ impl Listener {
     }
 
     /// Waits until every connection is gone: once closed, until the goodbyes have left.
-    pub async fn idle(&self) {
+    pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }
 }
@@ -188,7 +188,7 @@ pub struct RelayConnection {
 
 impl RelayConnection {
     /// How its socket came short of buffers, where it did; nothing for a relay on this machine.
-    pub fn clamped(&self) -> Option<ClampedBuffers> {
+    pub fn clamped_buffers(&self) -> Option<ClampedBuffers> {
         self.clamped
     }
 
@@ -248,14 +248,14 @@ type Dialing = Pin<Box<dyn Future<Output = Result<RelayConnection>> + Send>>;
 impl Dialer {
     /// Connects as [`connect`] does.
     pub fn new(relays: Vec<RelayAddr>, expect: TrustPolicy, tuning: Tuning) -> Self {
-        Self::with(move || {
+        Self::from_fn(move || {
             let relays = relays.clone();
             async move { connect(&relays, expect, tuning).await }
         })
     }
 
     /// Connects as `dial` does.
-    pub fn with<F>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn from_fn<F>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<RelayConnection>> + Send + 'static,
     {
@@ -334,7 +334,7 @@ async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
 }
 
 async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, VerifiedRelay)> {
-    let (tls, verdict) = tls::client_config(caller.expect, Aes::here())?;
+    let (tls, verdict) = tls::client_config(caller.expect, Aes::detect())?;
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
@@ -431,7 +431,7 @@ mod tests {
         for endpoint in [right, wrong] {
             tokio::spawn(async move {
                 while let Some(incoming) = endpoint.accept().await {
-                    if let Ok(connection) = endpoint.admit(incoming).await {
+                    if let Ok(connection) = endpoint.complete_handshake(incoming).await {
                         tokio::spawn(async move { connection.closed().await });
                     }
                 }
@@ -459,7 +459,7 @@ mod tests {
                     send.write(vec![7; CHUNK].into()).await.unwrap();
                 }
                 send.finish();
-                send.delivered().await;
+                send.wait_until_delivered().await;
             };
             tokio::join!(write, async { while recv.read().await.unwrap().is_some() {} });
         }
@@ -469,14 +469,14 @@ mod tests {
             let Ok(listener) = listen(any, &identity, Tuning::default()) else { continue }; // without IPv6
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
             let server = async {
-                let connection = listener.admit(listener.accept().await.unwrap()).await.unwrap();
-                exchange(connection.accept().await.unwrap()).await;
+                let connection = listener.complete_handshake(listener.accept().await.unwrap()).await.unwrap();
+                exchange(connection.accept_stream().await.unwrap()).await;
                 connection.quic().stats()
             };
             let client = async {
                 let connected =
                     connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), Tuning::default()).await.unwrap();
-                exchange(connected.connection.open().await.unwrap()).await;
+                exchange(connected.connection.open_stream().await.unwrap()).await;
                 connected.connection.quic().stats()
             };
             for stats in <[_; 2]>::from(tokio::join!(server, client)) {

@@ -9,10 +9,10 @@ use crate::wire::{WireError, relay::code::PROTOCOL};
 pub enum StreamError {
     /// The other side reset the stream, or asked to stop; the code says why.
     #[error("the stream was ended with code {0}")]
-    Ended(u32),
+    Aborted(u32),
     /// The stream finished where more had to come.
     #[error("the stream ended early")]
-    Short,
+    EndedEarly,
     /// Of what was sent, more is here than was agreed while something before it is missing.
     #[error("more was sent ahead than agreed")]
     TooFarAhead,
@@ -32,10 +32,10 @@ pub enum ConnectionLost {
     TimedOut,
     /// The other side closed it; the code says why.
     #[error("the connection was closed with code {0}")]
-    Closed(u32),
+    ClosedByPeer(u32),
     /// This side closed it.
     #[error("the connection was closed here")]
-    Locally,
+    ClosedLocally,
     /// Anything else.
     #[error("the connection failed: {0}")]
     Other(String),
@@ -51,8 +51,8 @@ impl From<quinn::ConnectionError> for ConnectionLost {
     fn from(e: quinn::ConnectionError) -> Self {
         match e {
             quinn::ConnectionError::TimedOut | quinn::ConnectionError::Reset => Self::TimedOut,
-            quinn::ConnectionError::ApplicationClosed(close) => Self::Closed(code(close.error_code)),
-            quinn::ConnectionError::LocallyClosed => Self::Locally,
+            quinn::ConnectionError::ApplicationClosed(close) => Self::ClosedByPeer(code(close.error_code)),
+            quinn::ConnectionError::LocallyClosed => Self::ClosedLocally,
             other => Self::Other(other.to_string()),
         }
     }
@@ -61,9 +61,11 @@ impl From<quinn::ConnectionError> for ConnectionLost {
 impl From<quinn::WriteError> for StreamError {
     fn from(e: quinn::WriteError) -> Self {
         match e {
-            quinn::WriteError::Stopped(why) => Self::Ended(code(why)),
+            quinn::WriteError::Stopped(why) => Self::Aborted(code(why)),
             quinn::WriteError::ConnectionLost(e) => Self::Lost(e.into()),
-            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => Self::Lost(ConnectionLost::Locally),
+            quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => {
+                Self::Lost(ConnectionLost::ClosedLocally)
+            }
         }
     }
 }
@@ -71,9 +73,9 @@ impl From<quinn::WriteError> for StreamError {
 impl From<quinn::ReadError> for StreamError {
     fn from(e: quinn::ReadError) -> Self {
         match e {
-            quinn::ReadError::Reset(why) => Self::Ended(code(why)),
+            quinn::ReadError::Reset(why) => Self::Aborted(code(why)),
             quinn::ReadError::ConnectionLost(e) => Self::Lost(e.into()),
-            _ => Self::Lost(ConnectionLost::Locally),
+            _ => Self::Lost(ConnectionLost::ClosedLocally),
         }
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::trust::{By, TrustPolicy, VerifiedRelay};
+use super::trust::{TrustPolicy, VerifiedBy, VerifiedRelay};
 use crate::{
     code::Pin,
     error::{Error, Kind, Result},
@@ -203,14 +203,14 @@ impl Verifier {
     /// The order of trust: a given pin is the only test; else a public authority; else the pin of the first contact.
     fn judge(&self, pin: Pin, by_authority: impl FnOnce() -> bool) -> Result<VerifiedRelay, Refusal> {
         let by = match self.expect {
-            TrustPolicy::Pin(expected) if expected == pin => By::Pin,
+            TrustPolicy::Pin(expected) if expected == pin => VerifiedBy::Pin,
             TrustPolicy::Pin(_) => return Err(Refusal::Pin),
-            TrustPolicy::Anyone => By::Nobody,
-            _ if by_authority() => By::Authority,
+            TrustPolicy::AnyKey => VerifiedBy::Unverified,
+            _ if by_authority() => VerifiedBy::Authority,
             TrustPolicy::Authority => return Err(Refusal::Downgraded),
-            TrustPolicy::Stored(expected) if expected == pin => By::Stored,
-            TrustPolicy::Stored(_) => return Err(Refusal::Changed),
-            TrustPolicy::FirstContact => By::FirstContact,
+            TrustPolicy::StoredPin(expected) if expected == pin => VerifiedBy::StoredPin,
+            TrustPolicy::StoredPin(_) => return Err(Refusal::Changed),
+            TrustPolicy::FirstContact => VerifiedBy::FirstContact,
         };
         Ok(VerifiedRelay { pin, by })
     }
@@ -266,10 +266,10 @@ impl ServerCertVerifier for Verifier {
 mod tests {
     use super::*;
 
-    fn judge(expect: TrustPolicy, pin: u8, authority: bool) -> Result<By, Refusal> {
+    fn judge(expect: TrustPolicy, pin: u8, authority: bool) -> Result<VerifiedBy, Refusal> {
         let verifier = Verifier {
             expect,
-            provider: provider(Aes::here()),
+            provider: provider(Aes::detect()),
             verdict: Arc::new(Mutex::new(VerificationResult::None)),
         };
         verifier.judge(Pin::new([pin; 32]), || authority).map(|v| v.by)
@@ -278,16 +278,16 @@ mod tests {
     #[test]
     fn trust_has_an_order() {
         let pin = |n| Pin::new([n; 32]);
-        assert_eq!(judge(TrustPolicy::Pin(pin(1)), 1, false), Ok(By::Pin));
+        assert_eq!(judge(TrustPolicy::Pin(pin(1)), 1, false), Ok(VerifiedBy::Pin));
         assert_eq!(judge(TrustPolicy::Pin(pin(1)), 2, true), Err(Refusal::Pin), "an authority does not outvote a pin");
-        assert_eq!(judge(TrustPolicy::FirstContact, 1, true), Ok(By::Authority));
-        assert_eq!(judge(TrustPolicy::FirstContact, 1, false), Ok(By::FirstContact));
-        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 1, false), Ok(By::Stored));
-        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 2, false), Err(Refusal::Changed));
-        assert_eq!(judge(TrustPolicy::Stored(pin(1)), 2, true), Ok(By::Authority));
-        assert_eq!(judge(TrustPolicy::Authority, 1, true), Ok(By::Authority));
+        assert_eq!(judge(TrustPolicy::FirstContact, 1, true), Ok(VerifiedBy::Authority));
+        assert_eq!(judge(TrustPolicy::FirstContact, 1, false), Ok(VerifiedBy::FirstContact));
+        assert_eq!(judge(TrustPolicy::StoredPin(pin(1)), 1, false), Ok(VerifiedBy::StoredPin));
+        assert_eq!(judge(TrustPolicy::StoredPin(pin(1)), 2, false), Err(Refusal::Changed));
+        assert_eq!(judge(TrustPolicy::StoredPin(pin(1)), 2, true), Ok(VerifiedBy::Authority));
+        assert_eq!(judge(TrustPolicy::Authority, 1, true), Ok(VerifiedBy::Authority));
         assert_eq!(judge(TrustPolicy::Authority, 1, false), Err(Refusal::Downgraded));
-        assert_eq!(judge(TrustPolicy::Anyone, 1, false), Ok(By::Nobody));
+        assert_eq!(judge(TrustPolicy::AnyKey, 1, false), Ok(VerifiedBy::Unverified));
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
             (InHardware, InSoftware, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
             (InSoftware, InSoftware, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
         ] {
-            let (config, _) = client_config(TrustPolicy::Anyone, client).unwrap();
+            let (config, _) = client_config(TrustPolicy::AnyKey, client).unwrap();
             let name = ServerName::try_from("relay").unwrap();
             let mut client_end = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
             let config = identity.server_config(server).unwrap();
@@ -334,7 +334,7 @@ mod tests {
         let made = RelayIdentity::load_or_create(&dir).unwrap();
         let loaded = RelayIdentity::load_or_create(&dir).unwrap();
         assert_eq!(made.pin(), loaded.pin());
-        loaded.server_config(Aes::here()).unwrap();
+        loaded.server_config(Aes::detect()).unwrap();
         assert!(!format!("{made:?}").contains("PRIVATE"));
         dir.remove(CERTIFICATE);
         assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);

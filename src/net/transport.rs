@@ -45,7 +45,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`StreamError::Lost`].
-    pub async fn open(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
+    pub async fn open_stream(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
         let stream = self.quic.open_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
         Ok(self.halves(stream))
     }
@@ -54,7 +54,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`StreamError::Lost`].
-    pub async fn accept(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
+    pub async fn accept_stream(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
         let stream = self.quic.accept_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
         Ok(self.halves(stream))
     }
@@ -76,7 +76,7 @@ impl Connection {
 
     /// Waits until nothing at all was heard of the other side for `limit`, or the connection is gone. Both sides speak
     /// every few seconds where they have nothing to say, so that a line that is silent for longer is dead.
-    pub async fn silent(&self, limit: Duration) -> ConnectionLost {
+    pub async fn wait_until_silent(&self, limit: Duration) -> ConnectionLost {
         /// How exactly silence is measured. Time in which this process did not run does not count.
         const LOOK_EVERY: Duration = Duration::from_millis(500);
         let heard = || self.quic.stats().udp_rx.datagrams;
@@ -128,11 +128,13 @@ impl SendHalf {
     /// Writes all of `chunk`; waits while the other side has no room.
     ///
     /// # Errors
-    /// [`StreamError::Ended`] where the other side stopped the stream, [`StreamError::Lost`].
+    /// [`StreamError::Aborted`] where the other side stopped the stream, [`StreamError::Lost`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), StreamError> {
         match &mut self.inner {
             SendInner::Quic(stream, _) => Ok(stream.write_chunk(chunk).await?),
-            SendInner::Memory(line) => line.send(Signal::Data(chunk)).await.map_err(|_| StreamError::Ended(CANCELLED)),
+            SendInner::Memory(line) => {
+                line.send(Signal::Data(chunk)).await.map_err(|_| StreamError::Aborted(CANCELLED))
+            }
         }
     }
 
@@ -140,7 +142,7 @@ impl SendHalf {
     ///
     /// # Errors
     /// As [`SendHalf::write`].
-    pub async fn say<M: Message>(&mut self, message: &M) -> Result<(), StreamError> {
+    pub async fn send_message<M: Message>(&mut self, message: &M) -> Result<(), StreamError> {
         let mut bytes = Vec::new();
         encode(message, &mut bytes)?;
         self.write(bytes.into()).await
@@ -180,22 +182,22 @@ impl SendHalf {
                         stream.write_chunks(std::slice::from_mut(chunk)).await?;
                     }
                     Some(pace) => {
-                        let mut piece = chunk.slice(..chunk.len().min(pace.piece()));
-                        pace.pass(piece.len()).await;
+                        let mut piece = chunk.slice(..chunk.len().min(pace.chunk_size()));
+                        pace.acquire(piece.len()).await;
                         let written = stream.write_chunks(std::slice::from_mut(&mut piece)).await?;
                         chunk.advance(written.bytes);
                     }
                 }
             }
             SendInner::Memory(line) => {
-                let room = line.reserve().await.map_err(|_| StreamError::Ended(CANCELLED))?;
+                let room = line.reserve().await.map_err(|_| StreamError::Aborted(CANCELLED))?;
                 room.send(Signal::Data(std::mem::take(chunk)));
             }
         }
         Ok(())
     }
 
-    /// Ends the stream as complete. What was written is still to be delivered: see [`SendHalf::delivered`].
+    /// Ends the stream as complete. What was written is still to be delivered: see [`SendHalf::wait_until_delivered`].
     pub fn finish(&mut self) {
         self.ended = true;
         match &mut self.inner {
@@ -207,7 +209,7 @@ impl SendHalf {
     }
 
     /// Waits until the other side has acknowledged everything up to the finish, or wants no more of it.
-    pub async fn delivered(&mut self) {
+    pub async fn wait_until_delivered(&mut self) {
         if let SendInner::Quic(stream, _) = &mut self.inner {
             let _ = stream.stopped().await;
         }
@@ -222,14 +224,14 @@ impl SendHalf {
         async move {
             match stopped {
                 Ok(stream) => match stream.await {
-                    Ok(Some(why)) => StreamError::Ended(code(why)),
+                    Ok(Some(why)) => StreamError::Aborted(code(why)),
                     Ok(None) => std::future::pending().await, // all is acknowledged: nothing is left to stop
                     Err(quinn::StoppedError::ConnectionLost(e)) => StreamError::Lost(e.into()),
-                    Err(quinn::StoppedError::ZeroRttRejected) => StreamError::Lost(ConnectionLost::Locally),
+                    Err(quinn::StoppedError::ZeroRttRejected) => StreamError::Lost(ConnectionLost::ClosedLocally),
                 },
                 Err(line) => {
                     line.closed().await;
-                    StreamError::Ended(CANCELLED)
+                    StreamError::Aborted(CANCELLED)
                 }
             }
         }
@@ -238,12 +240,12 @@ impl SendHalf {
     /// Ends the stream as broken: the other side learns `why`, and that it is not complete.
     pub fn reset(&mut self, why: u32) {
         if !self.ended {
-            self.abandon(why);
+            self.reset_even_if_finished(why);
         }
     }
 
     /// [`SendHalf::reset`] also of a stream that is complete: what has not arrived of it does not arrive any more.
-    pub fn abandon(&mut self, why: u32) {
+    pub fn reset_even_if_finished(&mut self, why: u32) {
         self.ended = true;
         match &mut self.inner {
             SendInner::Quic(stream, _) => {
@@ -301,25 +303,25 @@ impl RecvHalf {
 
     /// Lets at most `ahead` bytes wait for others before them: as many as the other side may send while the first of
     /// them is missing.
-    pub fn expect(&mut self, ahead: usize) {
+    pub fn set_reorder_window(&mut self, ahead: usize) {
         self.order.expect(ahead.max(Self::AHEAD));
     }
 
     /// Drops what waits for bytes before it: nothing more is read from here.
-    pub fn forget(&mut self) {
+    pub fn discard_buffered(&mut self) {
         self.order.clear();
         self.pending = Bytes::new();
     }
 
     /// Bytes of memory in which something waits for bytes before it.
-    pub fn waiting(&self) -> usize {
+    pub fn reorder_memory(&self) -> usize {
         self.order.held()
     }
 
     /// The next bytes, as they come; `None` at the finish.
     ///
     /// # Errors
-    /// [`StreamError::Ended`] where the other side reset the stream, [`StreamError::TooFarAhead`], [`StreamError::Lost`].
+    /// [`StreamError::Aborted`] where the other side reset the stream, [`StreamError::TooFarAhead`], [`StreamError::Lost`].
     pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
         poll_fn(|cx| self.poll_read(cx)).await
     }
@@ -339,8 +341,8 @@ impl RecvHalf {
                 RecvInner::Memory(line) => match ready!(line.poll_recv(cx)) {
                     Some(Signal::Data(bytes)) => Ok(Some((self.order.next(), bytes))),
                     Some(Signal::Finish) => Ok(None),
-                    Some(Signal::Reset(why)) => Err(StreamError::Ended(why)),
-                    None => Err(StreamError::Lost(ConnectionLost::Locally)),
+                    Some(Signal::Reset(why)) => Err(StreamError::Aborted(why)),
+                    None => Err(StreamError::Lost(ConnectionLost::ClosedLocally)),
                 },
             };
             let Ok(Some((offset, chunk))) = read else {
@@ -359,7 +361,7 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::read`].
-    pub async fn read_arrived(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, StreamError> {
+    pub async fn read_available(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, StreamError> {
         /// Others have their turn after so many bytes.
         const TURN: usize = 512 * 1024;
         let mut taken = 0;
@@ -385,11 +387,11 @@ impl RecvHalf {
     /// the buffer.
     ///
     /// # Errors
-    /// As [`RecvHalf::read`], and [`StreamError::Short`] at an early finish.
+    /// As [`RecvHalf::read`], and [`StreamError::EndedEarly`] at an early finish.
     pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), StreamError> {
         buffer.reserve(length.saturating_sub(buffer.len()));
         while buffer.len() < length {
-            let mut chunk = self.read().await?.ok_or(StreamError::Short)?;
+            let mut chunk = self.read().await?.ok_or(StreamError::EndedEarly)?;
             let missing = length - buffer.len();
             if chunk.len() > missing {
                 self.pending = chunk.split_off(missing);
@@ -404,7 +406,7 @@ impl RecvHalf {
     /// # Errors
     /// As [`RecvHalf::fill`].
     pub async fn skip(&mut self, most: u64) -> Result<u64, StreamError> {
-        let mut chunk = self.read().await?.ok_or(StreamError::Short)?;
+        let mut chunk = self.read().await?.ok_or(StreamError::EndedEarly)?;
         let skipped = usize::try_from(most).unwrap_or(usize::MAX).min(chunk.len());
         self.pending = chunk.split_off(skipped);
         Ok(skipped as u64)
@@ -490,7 +492,7 @@ mod tests {
         out.write(Bytes::from_static(b"half")).await.unwrap();
         drop(out);
         assert_eq!(back.read().await.unwrap().unwrap(), "half");
-        assert_eq!(back.read().await, Err(StreamError::Ended(CANCELLED)));
+        assert_eq!(back.read().await, Err(StreamError::Aborted(CANCELLED)));
     }
 
     #[tokio::test]
@@ -507,7 +509,7 @@ mod tests {
         let mut rest = Vec::new();
         back.fill(&mut rest, 4).await.unwrap();
         assert_eq!(rest, b"rest");
-        assert_eq!(back.fill(&mut rest, 5).await, Err(StreamError::Short));
+        assert_eq!(back.fill(&mut rest, 5).await, Err(StreamError::EndedEarly));
     }
 
     #[tokio::test]

@@ -19,13 +19,13 @@ pub enum TrustPolicy {
     /// This key, whatever else it shows.
     Pin(Pin),
     /// A certificate of a public authority, or else this key, which it showed at first contact.
-    Stored(Pin),
+    StoredPin(Pin),
     /// A certificate of a public authority, as it had before.
     Authority,
     /// Nothing is known of it yet.
     FirstContact,
     /// Any key: a relay on this machine.
-    Anyone,
+    AnyKey,
 }
 
 /// A relay that proved to have a key, and why that is enough.
@@ -34,22 +34,22 @@ pub struct VerifiedRelay {
     /// Its key.
     pub pin: Pin,
     /// Who vouched for it.
-    pub by: By,
+    pub by: VerifiedBy,
 }
 
 /// Who vouched for a relay's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum VerifiedBy {
     /// A pin in a link, on the command line or in the configuration.
     Pin,
     /// A public certificate authority.
     Authority,
     /// The pin of the first contact.
-    Stored,
+    StoredPin,
     /// Nobody yet: this is the first contact.
     FirstContact,
     /// Nobody: a relay on this machine.
-    Nobody,
+    Unverified,
 }
 
 /// What is remembered of one relay.
@@ -76,15 +76,15 @@ impl KnownRelays {
     ///
     /// # Errors
     /// [`Kind::Disk`] where the memory cannot be read: trust must not be weakened by a damaged file.
-    pub fn expect(&self, relay: &RelaySpec) -> Result<TrustPolicy> {
+    pub fn trust_policy(&self, relay: &RelaySpec) -> Result<TrustPolicy> {
         if let Some(pin) = relay.pin {
             return Ok(TrustPolicy::Pin(pin));
         }
         if is_loopback(&relay.addr) {
-            return Ok(TrustPolicy::Anyone);
+            return Ok(TrustPolicy::AnyKey);
         }
         Ok(match self.load()?.get(&relay.addr.to_string()) {
-            Some(KnownRelay::Pin(pin)) => TrustPolicy::Stored(*pin),
+            Some(KnownRelay::Pin(pin)) => TrustPolicy::StoredPin(*pin),
             Some(KnownRelay::Authority) => TrustPolicy::Authority,
             None => TrustPolicy::FirstContact,
         })
@@ -97,9 +97,9 @@ impl KnownRelays {
     /// [`Kind::Disk`].
     pub fn remember(&self, relay: &RelayAddr, verified: &VerifiedRelay) -> Result<()> {
         let known = match verified.by {
-            By::Authority => KnownRelay::Authority,
-            By::FirstContact => KnownRelay::Pin(verified.pin),
-            By::Pin | By::Stored | By::Nobody => return Ok(()),
+            VerifiedBy::Authority => KnownRelay::Authority,
+            VerifiedBy::FirstContact => KnownRelay::Pin(verified.pin),
+            VerifiedBy::Pin | VerifiedBy::StoredPin | VerifiedBy::Unverified => return Ok(()),
         };
         let mut all = self.load()?;
         if all.insert(relay.to_string(), known) == Some(known) {
@@ -134,17 +134,17 @@ mod tests {
         let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
         let spec: RelaySpec = "relay.example".parse().unwrap();
         let pin = Pin::new([1; 32]);
-        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::FirstContact);
-        known.remember(&spec.addr, &VerifiedRelay { pin, by: By::FirstContact }).unwrap();
-        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::Stored(pin));
-        known.remember(&spec.addr, &VerifiedRelay { pin: Pin::new([2; 32]), by: By::Authority }).unwrap();
-        assert_eq!(known.expect(&spec).unwrap(), TrustPolicy::Authority);
+        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::FirstContact);
+        known.remember(&spec.addr, &VerifiedRelay { pin, by: VerifiedBy::FirstContact }).unwrap();
+        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::StoredPin(pin));
+        known.remember(&spec.addr, &VerifiedRelay { pin: Pin::new([2; 32]), by: VerifiedBy::Authority }).unwrap();
+        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::Authority);
         let pinned = RelaySpec { pin: Some(pin), ..spec.clone() };
-        assert_eq!(known.expect(&pinned).unwrap(), TrustPolicy::Pin(pin));
+        assert_eq!(known.trust_policy(&pinned).unwrap(), TrustPolicy::Pin(pin));
         for local in ["localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:9", "::ffff:127.0.0.1"] {
-            assert_eq!(known.expect(&local.parse().unwrap()).unwrap(), TrustPolicy::Anyone, "{local}");
+            assert_eq!(known.trust_policy(&local.parse().unwrap()).unwrap(), TrustPolicy::AnyKey, "{local}");
         }
         std::fs::write(home.path().join(FILE), "{").unwrap();
-        assert_eq!(known.expect(&spec).unwrap_err().kind(), Kind::Disk);
+        assert_eq!(known.trust_policy(&spec).unwrap_err().kind(), Kind::Disk);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::net::{Buffer, Buffers};
+use crate::net::{BufferPool, PooledBuffer};
 
 /// The first block. Most directions never need a longer one: a handshake and some credit.
 const SHORT: usize = 4 * 1024;
@@ -17,18 +17,18 @@ const LONG: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Blocks {
     full: VecDeque<Bytes>,
-    filling: Buffer,
+    filling: PooledBuffer,
     /// How long the block that is being filled may become, and how long the next one.
     room: usize,
     next_room: usize,
     length: usize,
-    stock: Buffers,
+    stock: BufferPool,
 }
 
 impl Blocks {
     /// Without bytes; long blocks come from `stock` and go back to it.
-    pub(super) fn new(stock: Buffers) -> Self {
-        Self { full: VecDeque::new(), filling: Buffer::default(), room: 0, next_room: SHORT, length: 0, stock }
+    pub(super) fn new(stock: BufferPool) -> Self {
+        Self { full: VecDeque::new(), filling: PooledBuffer::default(), room: 0, next_room: SHORT, length: 0, stock }
     }
 
     /// Appends a copy of `bytes`.
@@ -63,7 +63,7 @@ impl Blocks {
         self.close_block();
         self.room = self.next_room;
         if self.room == LONG {
-            self.filling = self.stock.take();
+            self.filling = self.stock.get();
             self.filling.clear();
         }
         self.filling.reserve_exact(self.room);
@@ -88,7 +88,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_goes_in_comes_out(pieces in proptest::collection::vec((0usize..20_000, any::<bool>()), 0..100)) {
-            let mut blocks = Blocks::new(Buffers::default());
+            let mut blocks = Blocks::new(BufferPool::default());
             let (mut pushed, mut popped) = (Vec::new(), Vec::new());
             for (length, pop) in pieces {
                 let piece: Vec<u8> = (pushed.len()..pushed.len() + length).map(|i| (i % 251) as u8).collect();

@@ -11,7 +11,7 @@ use super::{
     memory::{Account, Memory},
 };
 use crate::{
-    net::{Buffers, ConnectionLost, RecvHalf, SendHalf, StreamError},
+    net::{BufferPool, ConnectionLost, RecvHalf, SendHalf, StreamError},
     wire::relay::code::{CROWDED, LEFT, OVERRUN, PEER_LOST},
 };
 
@@ -57,7 +57,7 @@ struct Direction {
 
 impl Direction {
     fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &Memory) -> Self {
-        from.expect(bound);
+        from.set_reorder_window(bound);
         let most = bound.saturating_add(slack(bound));
         let (account, arrived) = (memory.open(), Blocks::new(memory.stock()));
         Self { from, to, most, account, arrived, leaving: Bytes::new(), is_finished: false }
@@ -66,12 +66,12 @@ impl Direction {
     /// Runs, and holds nothing once it is over: the other direction may go on for long.
     async fn forward(&mut self) -> Result<(), GivenUp> {
         let ended = self.run().await;
-        self.arrived = Blocks::new(Buffers::default());
+        self.arrived = Blocks::new(BufferPool::default());
         self.leaving = Bytes::new();
-        self.from.forget();
+        self.from.discard_buffered();
         self.account.set(0, true);
         if self.is_finished {
-            self.to.delivered().await; // until then, the bridge is there
+            self.to.wait_until_delivered().await; // until then, the bridge is there
         }
         ended
     }
@@ -103,7 +103,7 @@ impl Direction {
                     }
                     moved = true;
                 }
-                read = self.from.read_arrived(|chunk| self.arrived.push(chunk)), if open => match read {
+                read = self.from.read_available(|chunk| self.arrived.push(chunk)), if open => match read {
                     Ok(more) => open = more,
                     Err(StreamError::TooFarAhead) => return Err(GivenUp(OVERRUN)),
                     Err(e) => {
@@ -112,7 +112,7 @@ impl Direction {
                     }
                 },
             }
-            let held = self.arrived.held() + self.leaving.len() + self.from.waiting();
+            let held = self.arrived.held() + self.leaving.len() + self.from.reorder_memory();
             self.account.set(held, moved);
             if held > self.most {
                 return Err(GivenUp(OVERRUN));
@@ -129,17 +129,17 @@ impl Direction {
 /// The code that the other side gets to see.
 fn code_of(e: &StreamError) -> u32 {
     match e {
-        StreamError::Ended(code) => *code,
+        StreamError::Aborted(code) => *code,
         StreamError::TooFarAhead => OVERRUN,
-        StreamError::Lost(ConnectionLost::Closed(_)) => LEFT,
-        StreamError::Lost(_) | StreamError::Short | StreamError::Wire(_) => PEER_LOST,
+        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => LEFT,
+        StreamError::Lost(_) | StreamError::EndedEarly | StreamError::Wire(_) => PEER_LOST,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::transport::duplex;
+    use crate::net::duplex;
 
     const MIB: usize = 1024 * 1024;
 
@@ -155,7 +155,7 @@ mod tests {
         a.0.write("hello".into()).await.unwrap();
         a.0.finish();
         let mut all = Vec::new();
-        while b.1.read_arrived(|chunk| all.extend_from_slice(chunk)).await.unwrap() {}
+        while b.1.read_available(|chunk| all.extend_from_slice(chunk)).await.unwrap() {}
         assert_eq!(all, b"hello");
         b.0.finish();
         assert_eq!(a.1.read().await.unwrap(), None);
@@ -166,9 +166,9 @@ mod tests {
     async fn a_reset_and_a_stop_pass_with_their_code() {
         let (mut a, mut b, _) = bridged(100);
         a.0.reset(77);
-        assert_eq!(b.1.read().await.unwrap_err(), StreamError::Ended(77));
+        assert_eq!(b.1.read().await.unwrap_err(), StreamError::Aborted(77));
         a.1.stop(5);
-        assert!(matches!(b.0.stopped().await, StreamError::Ended(_)));
+        assert!(matches!(b.0.stopped().await, StreamError::Aborted(_)));
     }
 
     #[tokio::test]
@@ -194,6 +194,6 @@ mod tests {
         bridge.await.unwrap();
         assert_eq!(memory.accounting().held, 0);
         assert_eq!(memory.accounting().evicted, 1);
-        assert_eq!(stuck.1.read().await, Err(StreamError::Ended(CROWDED)));
+        assert_eq!(stuck.1.read().await, Err(StreamError::Aborted(CROWDED)));
     }
 }

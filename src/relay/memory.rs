@@ -11,14 +11,14 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::net::Buffers;
+use crate::net::BufferPool;
 use crate::sync::Mutex;
 
 /// What all bridges of a relay may hold, and what they do hold. A handle: clones share one count.
 #[derive(Debug, Clone)]
 pub struct Memory {
     accounts: Arc<Mutex<Accounts>>,
-    stock: Buffers,
+    stock: BufferPool,
 }
 
 /// What bridges hold, in bytes.
@@ -57,7 +57,7 @@ impl Memory {
     /// For at most `most` bytes.
     pub fn new(most: usize) -> Self {
         let accounts = Accounts { most, seen: Accounting::default(), open: HashMap::new(), next: 0 };
-        Self { accounts: Arc::new(Mutex::new(accounts)), stock: Buffers::default() }
+        Self { accounts: Arc::new(Mutex::new(accounts)), stock: BufferPool::default() }
     }
 
     /// What is held.
@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// Buffers for whatever a bridge holds.
-    pub(super) fn stock(&self) -> Buffers {
+    pub(super) fn stock(&self) -> BufferPool {
         self.stock.clone()
     }
 

@@ -101,7 +101,7 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
     }
     relay.write_journal().await;
     relay.listener.close(ENDED);
-    let _ = timeout(DRAIN_WITHIN, relay.listener.idle()).await;
+    let _ = timeout(DRAIN_WITHIN, relay.listener.wait_idle()).await;
     Ok(())
 }
 
@@ -134,7 +134,7 @@ impl Relay {
         const LAST_PACKETS: Duration = Duration::from_millis(200);
         let over = async {
             let _ = self.bridges.subscribe().wait_for(|bridges| *bridges == 0).await; // its sender is here
-            let _ = timeout(LAST_PACKETS, self.listener.idle()).await;
+            let _ = timeout(LAST_PACKETS, self.listener.wait_idle()).await;
         };
         let _ = timeout(self.config.drain, over).await;
     }
@@ -160,12 +160,12 @@ impl Relay {
     }
 
     async fn client(self: Arc<Self>, incoming: quinn::Incoming) {
-        let Ok(Ok(connection)) = timeout(PATIENCE, self.listener.admit(incoming)).await else { return };
+        let Ok(Ok(connection)) = timeout(PATIENCE, self.listener.complete_handshake(incoming)).await else { return };
         let client = Client::new(connection);
         loop {
             // A client without a stream has nothing to wait for.
             let idle = client.is_idle();
-            let stream = match timeout(PATIENCE, client.connection().accept()).await {
+            let stream = match timeout(PATIENCE, client.connection().accept_stream()).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(_)) => return,
                 Err(_) if idle => return client.connection().close(),
@@ -211,7 +211,7 @@ impl Relay {
         };
         debug!("a sender has a slot");
         let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), now());
-        send.say(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
+        send.send_message(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
         Ok(())
@@ -226,12 +226,12 @@ impl Relay {
             Lookup::Ended => return reject(&mut send, Rejection::Ended, 0).await,
             Lookup::Away => return reject(&mut send, Rejection::Away, 1).await,
         };
-        let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open()).await else {
+        let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open_stream()).await else {
             return reject(&mut send, Rejection::Full, 10).await;
         };
-        far.0.say(&IncomingDownload {}).await?;
+        far.0.send_message(&IncomingDownload {}).await?;
         let pass = self.config.tickets.pass(request.slot, owner);
-        send.say(&ConnectReply { limits: self.limits(), pass }).await?;
+        send.send_message(&ConnectReply { limits: self.limits(), pass }).await?;
         debug!("a receiver is bridged");
         self.bridges.send_modify(|bridges| *bridges += 1);
         bridge::run((send, recv), far, self.config.bridge_bytes, &self.config.memory).await;
@@ -281,7 +281,7 @@ async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), StreamError> {
 }
 
 async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), StreamError> {
-    send.say(&Rejected { reason, retry_after }).await?;
+    send.send_message(&Rejected { reason, retry_after }).await?;
     send.finish();
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::transfer::Events;
 use crate::{
     error::{Error, Kind},
     event::Event,
-    net::{Dialer, endpoint::RelayConnection},
+    net::{Dialer, RelayConnection},
 };
 
 /// The longest wait between two tries while a download waits for them, before chance adds as much again at the most.

@@ -47,7 +47,7 @@ pub(crate) async fn ask<Q: Message, A: Message>(
     behind: &[u8],
 ) -> Result<(SendHalf, RecvHalf, A), RequestError> {
     let asking = async {
-        let (mut send, mut recv) = connection.open().await?;
+        let (mut send, mut recv) = connection.open_stream().await?;
         let mut bytes = Vec::new();
         frame::encode(question, &mut bytes)?;
         bytes.extend_from_slice(behind);

@@ -77,9 +77,9 @@ pub(crate) fn silent() -> Error {
 /// A cut before the sender has proved anything: mostly a sender that is gone.
 pub(crate) fn early_cut(e: StreamError) -> Error {
     match e {
-        StreamError::Ended(PEER_LOST | LEFT) => gone().transient(),
-        StreamError::Ended(ENDED) => gone(),
-        StreamError::Wire(_) | StreamError::Short => wrong_code(),
+        StreamError::Aborted(PEER_LOST | LEFT) => gone().transient(),
+        StreamError::Aborted(ENDED) => gone(),
+        StreamError::Wire(_) | StreamError::EndedEarly => wrong_code(),
         e => cut(&e),
     }
 }
@@ -91,16 +91,16 @@ fn gone() -> Error {
 /// A cut, told as what it means.
 pub(crate) fn cut(e: &StreamError) -> Error {
     let what = match e {
-        StreamError::Ended(PEER_LOST) => "the other side's line to the relay is dead",
-        StreamError::Ended(LEFT) => "the other side has left the relay",
-        StreamError::Ended(CROWDED) => "the relay is short of memory, and this transfer took it longest",
-        StreamError::Ended(OVERRUN) | StreamError::TooFarAhead => {
+        StreamError::Aborted(PEER_LOST) => "the other side's line to the relay is dead",
+        StreamError::Aborted(LEFT) => "the other side has left the relay",
+        StreamError::Aborted(CROWDED) => "the relay is short of memory, and this transfer took it longest",
+        StreamError::Aborted(OVERRUN) | StreamError::TooFarAhead => {
             "more was sent than the relay or the receiver can hold"
         }
-        StreamError::Ended(ENDED) => return gone(),
-        StreamError::Ended(_) | StreamError::Short => "the transfer was cut",
+        StreamError::Aborted(ENDED) => return gone(),
+        StreamError::Aborted(_) | StreamError::EndedEarly => "the transfer was cut",
         StreamError::Lost(ConnectionLost::TimedOut) => "the line to the relay is dead",
-        StreamError::Lost(ConnectionLost::Closed(_)) => "the relay ended the connection",
+        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => "the relay ended the connection",
         StreamError::Lost(_) => "the connection to the relay failed",
         StreamError::Wire(_) => "what came over the line makes no sense",
     };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use qshare::{
     code::Slot,
     error::Kind,
-    net::{ConnectionLost, RecvHalf, SendHalf, StreamError, endpoint::RelayConnection as Line},
+    net::{ConnectionLost, RecvHalf, RelayConnection as Line, SendHalf, StreamError},
     relay::RelayConfig,
     transfer::Registration,
     wire::{
@@ -39,7 +39,7 @@ async fn sender(relay: &Relay) -> (Line, Registration) {
 
 /// A stream on which these bytes were sent.
 async fn said(line: &Line, bytes: &[u8]) -> Stream {
-    let (mut send, recv) = line.connection.open().await.unwrap();
+    let (mut send, recv) = line.connection.open_stream().await.unwrap();
     send.write(Bytes::copy_from_slice(bytes)).await.unwrap();
     (send, recv)
 }
@@ -47,7 +47,7 @@ async fn said(line: &Line, bytes: &[u8]) -> Stream {
 /// The two ends of a bridge: the receiver's, and the sender's.
 async fn bridge(receiver: &Line, sender: &Line, slot: Slot) -> (Stream, Stream) {
     let mut near = said(receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await;
-    let mut far = within("the relay's stream", sender.connection.accept()).await.unwrap();
+    let mut far = within("the relay's stream", sender.connection.accept_stream()).await.unwrap();
     far.1.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
     near.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     (near, far)
@@ -105,9 +105,9 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
         ("a token without end", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {
         let ended = end_of(said(&line, &bytes).await).await;
-        assert!(matches!(ended, Err(StreamError::Ended(_))), "{what}: {ended:?}");
+        assert!(matches!(ended, Err(StreamError::Aborted(_))), "{what}: {ended:?}");
     }
-    let (mut send, recv) = line.connection.open().await.unwrap();
+    let (mut send, recv) = line.connection.open_stream().await.unwrap();
     send.write(Bytes::from_static(&[RegisterRequest::TYPE, 0])).await.unwrap();
     send.finish();
     assert!(end_of((send, recv)).await.is_err(), "half a header and the end");
@@ -137,10 +137,10 @@ async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
         // Each of them is as patient as the relay. An idle sender would be gone after the second one.
         let idle = relay.connect().await;
         let lost = within("the end of an idle connection", idle.connection.closed()).await;
-        assert_eq!(lost, ConnectionLost::Closed(code::ENDED));
+        assert_eq!(lost, ConnectionLost::ClosedByPeer(code::ENDED));
     }
     while let Some(ended) = half.join_next().await {
-        assert!(matches!(ended.unwrap(), Err(StreamError::Ended(_))));
+        assert!(matches!(ended.unwrap(), Err(StreamError::Aborted(_))));
     }
     near.0.write("still there".into()).await.unwrap();
     assert_eq!(within("the bridge", far.1.read()).await.unwrap().unwrap(), "still there");
@@ -251,7 +251,7 @@ async fn a_client_has_sixteen_streams_and_no_more() {
         open.push(said(&line, &[ConnectRequest::TYPE]).await);
     }
     let connection = line.connection.clone();
-    let one_more = tokio::spawn(async move { connection.open().await.map(drop) });
+    let one_more = tokio::spawn(async move { connection.open_stream().await.map(drop) });
     assert_alive(&relay).await;
     assert!(!one_more.is_finished(), "a seventeenth stream was opened");
     open.truncate(8); // a few at once: QUIC does not announce each single one
@@ -270,9 +270,9 @@ async fn how_a_stream_ends_passes_one_to_one() {
             send.write("last words".into()).await.unwrap();
             assert_eq!(within("them", other.1.read()).await.unwrap().unwrap(), "last words");
             send.reset(why);
-            assert_eq!(within("a reset", other.1.read()).await, Err(StreamError::Ended(why)));
+            assert_eq!(within("a reset", other.1.read()).await, Err(StreamError::Aborted(why)));
             recv.stop(why);
-            assert_eq!(within("a stop", other.0.stopped()).await, StreamError::Ended(why));
+            assert_eq!(within("a stop", other.0.stopped()).await, StreamError::Aborted(why));
         }
     }
     let ((mut send, mut recv), mut far) = bridge(&receiver, &sender, registration.slot()).await;
@@ -294,12 +294,12 @@ async fn the_end_of_a_connection_is_told_to_the_other_side() {
     let (_near, mut far) = bridge(&receiver, &sender, registration.slot()).await;
     receiver.close().await;
     let told = within("the receiver's end", far.1.read()).await;
-    assert_eq!(told, Err(StreamError::Ended(code::LEFT)));
+    assert_eq!(told, Err(StreamError::Aborted(code::LEFT)));
     let receiver = relay.connect().await;
     let (mut near, _far) = bridge(&receiver, &sender, registration.slot()).await;
     sender.close().await;
     let told = within("the sender's end", near.1.read()).await;
-    assert_eq!(told, Err(StreamError::Ended(code::LEFT)), "that its share has ended, a sender says on the stream");
+    assert_eq!(told, Err(StreamError::Aborted(code::LEFT)), "that its share has ended, a sender says on the stream");
 }
 
 /// One receiver reads nothing, and its sender goes on until the relay has enough of it. Another one is served at full
@@ -342,7 +342,7 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
     let all = async { tokio::join!(flooding, serving, drinking) };
     let ((sent, why), (), got) = within("a healthy download", all).await;
     assert_eq!(got, HEALTHY);
-    assert!(matches!(why, StreamError::Ended(code::OVERRUN)), "{why:?}");
+    assert!(matches!(why, StreamError::Aborted(code::OVERRUN)), "{why:?}");
     // What the line to the stalled receiver holds (16 MiB), the bridge (1 + 1), and what is on its way to the relay.
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes went to a receiver that reads nothing");
     assert_alive(&relay).await;
@@ -355,7 +355,7 @@ async fn a_full_relay_refuses_connections_at_once() {
     let other = relay.connect().await;
     let began = std::time::Instant::now();
     let refused =
-        qshare::net::connect(&[relay.addr().into()], qshare::net::TrustPolicy::Anyone, qshare::net::Tuning::default())
+        qshare::net::connect(&[relay.addr().into()], qshare::net::TrustPolicy::AnyKey, qshare::net::Tuning::default())
             .await;
     assert_eq!(refused.err().map(|e| e.kind()), Some(Kind::Network));
     assert!(began.elapsed() < Duration::from_secs(8), "refused by silence");

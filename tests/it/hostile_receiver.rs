@@ -10,7 +10,7 @@ use bytes::Bytes;
 use qshare::{
     code::{Code, Secret},
     crypto::Opener,
-    net::{RecvHalf, SendHalf, StreamError, endpoint},
+    net::{RecvHalf, RelayConnection, SendHalf, StreamError},
     relay::RelayConfig,
     transfer::{
         handshake::{Established, Initiator},
@@ -48,7 +48,7 @@ struct Scene {
 /// A session of a receiver that does as it likes.
 struct Crook {
     session: Established,
-    _line: endpoint::RelayConnection,
+    _line: RelayConnection,
 }
 
 impl Scene {
@@ -71,9 +71,9 @@ impl Scene {
     }
 
     /// Flight 1 is on its way.
-    async fn connect(&self, code: &Code) -> (endpoint::RelayConnection, AcceptedDownload) {
+    async fn connect(&self, code: &Code) -> (RelayConnection, AcceptedDownload) {
         let line = self.relay.connect().await;
-        let (mut send, mut recv) = line.connection.open().await.unwrap();
+        let (mut send, mut recv) = line.connection.open_stream().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
         let request = bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None });
         send.write(request.into()).await.unwrap();
@@ -285,7 +285,7 @@ async fn no_credit_no_content() {
     }
     out.end(RecordBuilder::of(&done(Outcome::Failed)).unwrap()).unwrap().delivered().await;
     let ended = within("the end", incoming.opened(&mut opener)).await.err();
-    assert!(matches!(ended, Some(SessionError::Line(StreamError::Ended(_)))), "{ended:?}");
+    assert!(matches!(ended, Some(SessionError::Line(StreamError::Aborted(_)))), "{ended:?}");
     scene.sender.event("download_failed").await;
     scene.assert_alive().await;
 }
@@ -337,7 +337,7 @@ async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
     let mut scene = Scene::new(&["--once"]).await;
     let (_silent, _stream) = scene.connect(&scene.code()).await; // flight 2 came and is not answered
     let line = scene.relay.connect().await;
-    let (mut send, mut recv) = line.connection.open().await.unwrap();
+    let (mut send, mut recv) = line.connection.open_stream().await.unwrap();
     send.write(bytes_of(&ConnectRequest { slot: scene.code().slot(), token: None, pass: None }).into()).await.unwrap();
     recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     scene.assert_alive().await;
@@ -381,7 +381,7 @@ async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
     for _ in 0..4 {
         let line = scene.relay.connect().await;
         for n in 0..16 {
-            let (mut send, mut recv) = line.connection.open().await.unwrap();
+            let (mut send, mut recv) = line.connection.open_stream().await.unwrap();
             let request = bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None });
             send.write(request.into()).await.unwrap();
             recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();

@@ -51,8 +51,8 @@ impl Relay {
         self.addr
     }
 
-    pub(crate) async fn connect(&self) -> net::endpoint::RelayConnection {
-        net::connect(&[self.addr.into()], TrustPolicy::Anyone, Tuning::default()).await.unwrap()
+    pub(crate) async fn connect(&self) -> net::RelayConnection {
+        net::connect(&[self.addr.into()], TrustPolicy::AnyKey, Tuning::default()).await.unwrap()
     }
 }
 
@@ -62,7 +62,7 @@ struct Crook {
     relay: Relay,
     connection: Connection,
     code: Code,
-    _line: (net::endpoint::RelayConnection, Registration),
+    _line: (net::RelayConnection, Registration),
 }
 
 impl Crook {
@@ -77,7 +77,7 @@ impl Crook {
 
     /// The next receiver, confirmed, with `early` as its first record.
     async fn meet(&self, early: RecordBuilder) -> Established {
-        let (send, mut recv) = within("a receiver", self.connection.accept()).await.unwrap();
+        let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
         recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let budget = GuessBudget::open(None, 5, Arc::new(SystemClock)).unwrap();
         respond(&self.code, &budget, early, send, recv).await.unwrap_or_else(|e| panic!("no session: {e:?}"))

@@ -16,7 +16,7 @@ use qshare::{
     code::{Code, Secret, Slot},
     crypto::{self, Cipher, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
     error::{Error, Kind},
-    net::{RecvHalf, SendHalf, StreamError, transport::duplex},
+    net::{RecvHalf, SendHalf, StreamError, duplex},
     processor::Aes,
     state::StateDir,
     transfer::{
@@ -189,7 +189,7 @@ async fn between(
 
 fn ended(to: &mut SendHalf, e: StreamError) -> StreamError {
     match e {
-        StreamError::Ended(code) => to.reset(code),
+        StreamError::Aborted(code) => to.reset(code),
         _ => to.finish(),
     }
     e

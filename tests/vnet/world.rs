@@ -14,7 +14,7 @@ use qshare::{
     error::Result,
     event::{Event, Finished, StopReason},
     manifest::ShareId,
-    net::{self, Dialer, RelayIdentity, TrustPolicy, Tuning, endpoint::RelayConnection},
+    net::{self, Dialer, RelayConnection, RelayIdentity, TrustPolicy, Tuning},
     relay::{self, SlotJournal, Tickets},
     state::StateDir,
     transfer::{
@@ -135,7 +135,7 @@ impl World {
         let connected_after = Arc::new(OnceLock::new());
         let (events, reported) = report();
         let (dialer, connected) = (self.dialer(&host), Arc::clone(&connected_after));
-        let dialer = Dialer::with(move || {
+        let dialer = Dialer::from_fn(move || {
             let (dialer, connected) = (dialer.clone(), Arc::clone(&connected));
             async move {
                 let dialed = dialer.dial().await?;
@@ -190,7 +190,7 @@ impl World {
     fn dialer(&self, host: &Host) -> Dialer {
         let (addr, expect, tuning) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.tuning);
         let (network, host) = (self.network.clone(), host.clone());
-        Dialer::with(move || {
+        Dialer::from_fn(move || {
             let (socket, addr) = (seeded(&network, host.bind(0)), addr.clone());
             async move { net::connect_over(socket, std::slice::from_ref(&addr), expect, tuning).await }
         })

@@ -22,7 +22,7 @@ use crate::{
     code::{Code, Slot},
     crypto::{self, AttachKey, Cipher, Opener, PakeExchange, Password, Resumption, Role, SessionKeys, Transcript},
     error::{Error, Result},
-    net::{RecvHalf, SendHalf, StreamError, transport::OwnedFrame},
+    net::{OwnedFrame, RecvHalf, SendHalf, StreamError},
     processor::Aes,
     wire::{
         WireError, frame,
@@ -76,7 +76,7 @@ impl Initiator {
     /// # Errors
     /// Never for the messages of this version.
     pub fn new(code: &Code) -> Result<Self, WireError> {
-        Self::on(Aes::here(), code)
+        Self::on(Aes::detect(), code)
     }
 
     /// [`Initiator::new`] on a processor that does AES like this.
@@ -93,7 +93,7 @@ impl Initiator {
     /// As [`Initiator::new`].
     pub fn resuming(slot: Slot, resumption: &Resumption, returns: bool) -> Result<Self, WireError> {
         let capabilities = if returns { CAN_REATTACH } else { 0 };
-        Self::begin(Aes::here(), slot, &resumption.into(), HelloMode::Resume(resumption.id), capabilities)
+        Self::begin(Aes::detect(), slot, &resumption.into(), HelloMode::Resume(resumption.id), capabilities)
     }
 
     /// [`Initiator::new`] for who comes back after a cut.
@@ -101,7 +101,7 @@ impl Initiator {
     /// # Errors
     /// As there.
     pub fn returning(code: &Code) -> Result<Self, WireError> {
-        Self::begin(Aes::here(), code.slot(), &Password::from(code.secret()), HelloMode::Code, CAN_REATTACH)
+        Self::begin(Aes::detect(), code.slot(), &Password::from(code.secret()), HelloMode::Code, CAN_REATTACH)
     }
 
     fn begin(aes: Aes, slot: Slot, password: &Password, mode: HelloMode, capabilities: u64) -> Result<Self, WireError> {
@@ -148,7 +148,7 @@ impl Initiator {
         let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
         let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
-        send.say(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
+        send.send_message(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
         let (carrier, attaching) = (ResumableStream::new(), keys.attaching());
         let (sealer, opener) = keys.into_records(Role::Receiver);
         let (out, incoming) = (SessionWriter::new(&carrier, send, sealer), SessionReader::new(&carrier, recv));
@@ -191,7 +191,7 @@ pub async fn respond(
     send: SendHalf,
     recv: RecvHalf,
 ) -> Result<Established, HandshakeFailure> {
-    respond_on(Aes::here(), code, budget, early, (send, recv)).await
+    respond_on(Aes::detect(), code, budget, early, (send, recv)).await
 }
 
 /// [`respond`] on a processor that does AES like this.
@@ -372,7 +372,7 @@ pub(crate) async fn turn_away(send: SendHalf) {
 
 /// Tells the receiver why there is no session.
 pub(crate) async fn refuse(mut send: SendHalf, reason: AlertReason, retry_after: u32) -> HandshakeFailure {
-    if send.say(&Alert { reason, retry_after }).await.is_ok() {
+    if send.send_message(&Alert { reason, retry_after }).await.is_ok() {
         send.finish();
     }
     HandshakeFailure::Broken

@@ -119,7 +119,7 @@ impl ConfirmedSession {
                 continue;
             };
             stall = StallDetector::default();
-            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&StreamError::Short.into()))?;
+            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&StreamError::EndedEarly.into()))?;
             if collector.take(&record)? {
                 return collector.finish();
             }

@@ -8,7 +8,7 @@ use crate::{
     crypto::{Opener, record},
     disk::Sink,
     error::Result,
-    net::Buffer,
+    net::PooledBuffer,
     wire::{
         Frame, Message, WireError,
         peer::{Ack, DATA, Failure, FileEnd, FileStart},
@@ -45,7 +45,7 @@ impl FileWriter {
     ///
     /// # Errors
     /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
-    pub(crate) fn take(&mut self, mut record: Buffer) -> Result<()> {
+    pub(crate) fn take(&mut self, mut record: PooledBuffer) -> Result<()> {
         self.opener.open(&mut record).map_err(|e| broken(&e.into()))?;
         let mut rest = record::plaintext(&record);
         while !rest.is_empty() {

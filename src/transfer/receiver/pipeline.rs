@@ -18,7 +18,7 @@ use crate::transfer::user_errors::{broken, cut};
 use crate::{
     error::{Error, Result},
     event::Event,
-    net::{Buffer, StreamError},
+    net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
@@ -73,14 +73,14 @@ impl Pipeline<'_> {
     async fn unpack(
         &mut self,
         mut unpacker: FileWriter,
-        mut records: mpsc::UnboundedReceiver<(Buffer, u64)>,
+        mut records: mpsc::UnboundedReceiver<(PooledBuffer, u64)>,
         granted: &watch::Sender<u64>,
         ended: &OnceLock<Error>,
     ) -> Result<FileWriter> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
             let Some((first, mut received)) = self.out.meanwhile(records.recv()).await else {
-                return Err(ended.get().cloned().unwrap_or_else(|| cut(&StreamError::Short)));
+                return Err(ended.get().cloned().unwrap_or_else(|| cut(&StreamError::EndedEarly)));
             };
             let mut size = first.len();
             let mut batch = vec![first];
@@ -92,7 +92,7 @@ impl Pipeline<'_> {
                 batch.push(record);
             }
             if let Some(pace) = &self.pace {
-                pace.pass(size).await; // credit follows what is unpacked, and the sender follows credit
+                pace.acquire(size).await; // credit follows what is unpacked, and the sender follows credit
             }
             unpacker = off_thread(move || {
                 batch.into_iter().try_for_each(|record| unpacker.take(record))?;
@@ -118,7 +118,7 @@ impl Pipeline<'_> {
 /// counts as gone.
 async fn drain(
     incoming: &mut SessionReader,
-    records: mpsc::UnboundedSender<(Buffer, u64)>,
+    records: mpsc::UnboundedSender<(PooledBuffer, u64)>,
     granted: watch::Receiver<u64>,
 ) -> Error {
     let mut stall = StallDetector::default();
@@ -137,7 +137,7 @@ async fn drain(
             }
             Ok(Ok(None)) => {
                 carrier.last_word();
-                return cut(&StreamError::Short);
+                return cut(&StreamError::EndedEarly);
             }
             Ok(Err(e)) => return broken(&e),
             Err(_) => {

@@ -24,7 +24,7 @@ use crate::{
     crypto::AttachKey,
     error::Error,
     event::Event,
-    net::{Connection, Dialer, StreamError, endpoint},
+    net::{Connection, Dialer, RelayConnection, StreamError},
     wire::{
         frame,
         peer::{Alert, AlertReason, AttachReply, AttachRequest, MAX_CLEAR_BODY},
@@ -69,7 +69,7 @@ pub(crate) struct Reconnector {
     verdict: Arc<OnceLock<ReattachFailure>>,
     happened: mpsc::Receiver<Event>,
     /// The connection on which the session began.
-    connected: Option<endpoint::RelayConnection>,
+    connected: Option<RelayConnection>,
 }
 
 impl Reconnector {
@@ -100,7 +100,7 @@ impl Reconnector {
     }
 
     /// Takes the connection on which the session began, to take leave over it too.
-    pub(crate) fn hold(&mut self, connected: endpoint::RelayConnection) {
+    pub(crate) fn hold(&mut self, connected: RelayConnection) {
         self.connected = Some(connected);
     }
 
@@ -138,7 +138,7 @@ struct ReconnectTask {
     /// Of the last question.
     number: u64,
     /// Keeps the socket of a later connection open.
-    connected: Option<endpoint::RelayConnection>,
+    connected: Option<RelayConnection>,
 }
 
 /// How one try to come back failed.
@@ -155,7 +155,7 @@ impl ReconnectTask {
         loop {
             let why = tokio::select! {
                 why = self.session.carrier.broken() => why,
-                lost = self.session.connection.silent(LEG_SILENT) => {
+                lost = self.session.connection.wait_until_silent(LEG_SILENT) => {
                     self.session.carrier.breaks(lost.into());
                     self.session.carrier.broken().await
                 }
@@ -212,7 +212,7 @@ impl ReconnectTask {
         let connection = self.session.connection.clone();
         tokio::select! {
             attached = self.attach() => attached,
-            lost = connection.silent(LEG_SILENT) => {
+            lost = connection.wait_until_silent(LEG_SILENT) => {
                 connection.close(); // a packet over a new one is there before the next of this one
                 Err(AttachError::Again(cut(&lost.into())))
             }
@@ -243,7 +243,7 @@ impl ReconnectTask {
         if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {
             return Err(AttachError::For(ReattachFailure::Unknown));
         }
-        let nonsense = || AttachError::Again(cut(&StreamError::Short));
+        let nonsense = || AttachError::Again(cut(&StreamError::EndedEarly));
         let answer: AttachReply = answer.frame().decode().map_err(|_| nonsense())?;
         attaching.verify_answer(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
         carrier.attach(send, recv, answer.received, received).map_err(|_| nonsense())

@@ -16,7 +16,7 @@ use crate::transfer::timeouts::REPLY;
 use crate::{
     error::Error,
     event::Event,
-    net::{RecvHalf, SendHalf, transport::OwnedFrame},
+    net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
     wire::{
         Message,
@@ -96,7 +96,7 @@ async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv):
     let returning = ResumptionContext { resumption: &receiver, unproved: share.unproved() };
     let doors = ResponderContext { code: &code, budget: share.budget(), returning: Some(returning) };
     let outcome = tokio::select! {
-        outcome = answer(Aes::here(), &doors, early, first, (send, recv)) => outcome,
+        outcome = answer(Aes::detect(), &doors, early, first, (send, recv)) => outcome,
         () = async { share.closing().await; sleep(late).await } => return,
     };
     drop(stranger);

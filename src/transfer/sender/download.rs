@@ -454,7 +454,7 @@ fn is_the_shares_own(why: &StreamError) -> bool {
 async fn has_left(carrier: &ResumableStream, wants_reason: bool) {
     const MAY_COME_BACK: Duration = Duration::from_secs(5);
     loop {
-        if matches!(carrier.broken().await, StreamError::Ended(LEFT | CANCELLED)) {
+        if matches!(carrier.broken().await, StreamError::Aborted(LEFT | CANCELLED)) {
             let grace = if wants_reason { MAY_COME_BACK } else { Duration::ZERO };
             if timeout(grace, carrier.mended()).await.is_err() {
                 return;

@@ -12,7 +12,7 @@ use crate::{
     disk::{GROUP, GroupHash, HashProgress, Source, SourceFile, WaitGuard, group_count},
     error::{Error, Kind, Result},
     manifest::Entry,
-    net::Buffers,
+    net::BufferPool,
     wire::{
         WireError,
         peer::{FileEnd, FileRequest, FileStart, StagedGroups},
@@ -110,7 +110,7 @@ impl FileReader {
     pub(crate) fn start(
         source: Arc<Source>,
         wanted: RequestedFiles,
-        buffers: Buffers,
+        buffers: BufferPool,
     ) -> (Self, mpsc::Receiver<ReadResult>) {
         let (tx, rx) = mpsc::channel(AHEAD);
         let (check, RequestedFiles { files, have, .. }) = (HashProgress::default(), wanted);
@@ -131,7 +131,7 @@ struct ReadTask {
     wanted: std::vec::IntoIter<u32>,
     have: StagedHashes,
     current: Option<SourceFile>,
-    buffers: Buffers,
+    buffers: BufferPool,
     check: HashProgress,
 }
 
@@ -163,7 +163,7 @@ impl ReadTask {
 
     /// Fills a record with as many files, or as much of one, as it holds; `None` when all are through.
     fn fill(&mut self) -> Result<Option<(RecordBuilder, u64)>> {
-        let mut record = RecordBuilder::within(self.buffers.take());
+        let mut record = RecordBuilder::within(self.buffers.get());
         let mut content = 0;
         while record.room() > 2 * FRAMES {
             let Some(file) = &mut self.current else {

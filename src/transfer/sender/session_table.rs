@@ -65,7 +65,7 @@ impl SessionTable {
             receiver,
         });
         for older in self.lock().values().filter(|older| older.receiver == receiver) {
-            older.carrier.breaks(StreamError::Lost(ConnectionLost::Locally));
+            older.carrier.breaks(StreamError::Lost(ConnectionLost::ClosedLocally));
             older.gives_way.send_replace(true);
         }
         self.lock().insert(live.attaching.id(), Arc::clone(&live));
@@ -83,7 +83,7 @@ impl SessionTable {
         let Some((live, answer)) = live.and_then(|live| live.answer(question).map(|answer| (live, answer))) else {
             return Err(send);
         };
-        if send.say(&answer).await.is_ok() {
+        if send.send_message(&answer).await.is_ok() {
             let number = live.lock_number();
             if *number == question.number {
                 let _ = live.carrier.attach(send, recv, question.received, answer.received); // it was possible just now

@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::StopReason,
     manifest::ShareId,
-    net::{Buffers, Connection, ConnectionLost, StreamError, endpoint::RelayConnection},
+    net::{BufferPool, Connection, ConnectionLost, RelayConnection, StreamError},
     sync::Mutex,
     wire::relay::code::ENDED,
 };
@@ -75,7 +75,7 @@ pub struct Share {
     budget: GuessBudget,
     events: Events,
     /// For the records of all downloads.
-    buffers: Buffers,
+    buffers: BufferPool,
     /// The last scan, and until when it counts as the present state. Locked while another one is made.
     latest: tokio::sync::Mutex<(Arc<Source>, Instant)>,
     places: DownloadLimit,
@@ -121,7 +121,7 @@ impl Share {
             settings,
             budget,
             events,
-            buffers: Buffers::default(),
+            buffers: BufferPool::default(),
             latest: tokio::sync::Mutex::new((Arc::new(source), Instant::now())),
             retired: watch::Sender::new(false),
             phase: watch::Sender::new(SharePhase::Open),
@@ -174,7 +174,7 @@ impl Share {
         self.phase.send_replace(SharePhase::Ending);
         let turning_away = async {
             // The relay may have opened a stream before it heard of the end.
-            while let Ok((mut send, _)) = connection.accept().await {
+            while let Ok((mut send, _)) = connection.accept_stream().await {
                 send.reset(ENDED);
             }
             std::future::pending().await
@@ -214,7 +214,7 @@ impl Share {
     async fn answer(self: &Arc<Self>, connection: &Connection, running: &mut JoinSet<()>) -> Option<ConnectionLost> {
         let silent = async {
             loop {
-                let lost = connection.silent(LEG_SILENT).await;
+                let lost = connection.wait_until_silent(LEG_SILENT).await;
                 if connection.is_closed() || !self.sessions.is_empty() {
                     return lost;
                 }
@@ -223,7 +223,7 @@ impl Share {
         tokio::pin!(silent);
         while !(self.is_closing() && running.is_empty()) {
             let stream = tokio::select! {
-                stream = connection.accept() => stream,
+                stream = connection.accept_stream() => stream,
                 Some(_) = running.join_next() => continue,
                 lost = &mut silent => return Some(lost),
             };
@@ -435,7 +435,7 @@ impl Share {
         &self.events
     }
 
-    pub(crate) fn buffers(&self) -> Buffers {
+    pub(crate) fn buffers(&self) -> BufferPool {
         self.buffers.clone()
     }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::SessionError;
 use crate::{
     crypto::{OpenError, Opener, RECORD_HEADER, record},
-    net::{Buffer, Buffers, RecvHalf, StreamError},
+    net::{BufferPool, PooledBuffer, RecvHalf, StreamError},
     transfer::session::resumable_stream::{FIRST, Fresh, ResumableStream},
 };
 
@@ -18,9 +18,9 @@ pub struct SessionReader {
     /// Bytes that come once more.
     again: u64,
     credit: usize,
-    buffers: Buffers,
+    buffers: BufferPool,
     /// What has arrived of the next record.
-    arriving: Buffer,
+    arriving: PooledBuffer,
     received: u64,
     /// What calls itself the last record was handed out; the stream's finish is awaited.
     last: bool,
@@ -30,14 +30,14 @@ pub struct SessionReader {
 impl SessionReader {
     /// Takes records off `half`, and off whatever `carrier` has after it.
     pub fn new(carrier: &ResumableStream, half: RecvHalf) -> Self {
-        let buffers = Buffers::default();
+        let buffers = BufferPool::default();
         Self {
             carrier: carrier.clone(),
             half: Some(half),
             stream: FIRST,
             again: 0,
             credit: 0,
-            arriving: buffers.take(),
+            arriving: buffers.get(),
             buffers,
             received: 0,
             last: false,
@@ -49,7 +49,7 @@ impl SessionReader {
     pub fn expect(&mut self, credit: u64) {
         self.credit = usize::try_from(credit).unwrap_or(usize::MAX);
         if let Some(half) = &mut self.half {
-            half.expect(self.credit);
+            half.set_reorder_window(self.credit);
         }
     }
 
@@ -60,7 +60,7 @@ impl SessionReader {
     /// # Errors
     /// [`SessionError::Line`] for a cut (a finish without a last record is one), [`SessionError::Tampered`] for a header
     /// that no record has and for bytes behind the last record.
-    pub async fn sealed(&mut self) -> Result<Option<Buffer>, SessionError> {
+    pub async fn sealed(&mut self) -> Result<Option<PooledBuffer>, SessionError> {
         if self.ended {
             return Ok(None);
         }
@@ -73,7 +73,7 @@ impl SessionReader {
         self.fill(RECORD_HEADER + header.body_length()).await?;
         self.last = header.is_last();
         self.received += self.arriving.len() as u64;
-        let mut next = self.buffers.take();
+        let mut next = self.buffers.get();
         next.clear();
         Ok(Some(std::mem::replace(&mut self.arriving, next)))
     }
@@ -164,7 +164,7 @@ impl SessionReader {
     async fn next_stream(&mut self) -> Result<u64, SessionError> {
         if self.half.is_none() {
             let Fresh { mut half, stream, from } = self.carrier.next_recv(self.stream).await?;
-            half.expect(self.credit);
+            half.set_reorder_window(self.credit);
             self.again = (self.received + self.arriving.len() as u64).saturating_sub(from);
             (self.half, self.stream) = (Some(half), stream);
         }
@@ -182,7 +182,7 @@ async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), StreamError> {
 
 /// The plaintext of a record.
 #[derive(Debug)]
-pub struct OpenedRecord(Buffer);
+pub struct OpenedRecord(PooledBuffer);
 
 impl Deref for OpenedRecord {
     type Target = [u8];

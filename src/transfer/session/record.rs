@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     crypto::{MAX_PLAINTEXT, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
-    net::Buffer,
+    net::PooledBuffer,
     transfer::session::RECORD,
     wire::{
         HEADER, Message, WireError,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct RecordBuilder {
     /// Room for the header and then the plaintext up to `end`. What lies behind it is whatever the buffer held before.
-    bytes: Buffer,
+    bytes: PooledBuffer,
     end: usize,
     /// A message before it has its place.
     scratch: Vec<u8>,
@@ -26,11 +26,11 @@ pub struct RecordBuilder {
 impl RecordBuilder {
     /// An empty record for a message or two.
     pub fn new() -> Self {
-        Self::within(Buffer::default())
+        Self::within(PooledBuffer::default())
     }
 
     /// An empty record in a buffer with room for [`RECORD`] bytes.
-    pub fn within(mut bytes: Buffer) -> Self {
+    pub fn within(mut bytes: PooledBuffer) -> Self {
         if bytes.len() < RECORD_HEADER {
             bytes.resize(RECORD_HEADER, 0);
         }

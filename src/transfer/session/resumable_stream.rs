@@ -216,8 +216,8 @@ impl ResumableStream {
     pub async fn broken(&self) -> StreamError {
         let mut now = self.0.now.subscribe();
         match now.wait_for(|now| now.broken.is_some()).await {
-            Ok(now) => now.broken.clone().unwrap_or(StreamError::Short),
-            Err(_) => StreamError::Short, // the channel lives in here
+            Ok(now) => now.broken.clone().unwrap_or(StreamError::EndedEarly),
+            Err(_) => StreamError::EndedEarly, // the channel lives in here
         }
     }
 
@@ -308,7 +308,7 @@ impl ResumableStream {
                     seen = now.stream;
                     now.over.clone()
                 }
-                Err(_) => Some(StreamError::Short), // the channel lives in here
+                Err(_) => Some(StreamError::EndedEarly), // the channel lives in here
             };
             if let Some(fresh) = take(&mut self.lock_fresh()) {
                 return Ok(fresh);
@@ -370,8 +370,8 @@ impl Default for ResumableStream {
 /// Whether another stream may do better: not where the other end does not keep to the protocol, or has ended its share.
 fn can_be_mended(why: &StreamError) -> bool {
     match why {
-        StreamError::Lost(_) | StreamError::Short => true,
-        StreamError::Ended(code) => !matches!(*code, PROTOCOL | ENDED),
+        StreamError::Lost(_) | StreamError::EndedEarly => true,
+        StreamError::Aborted(code) => !matches!(*code, PROTOCOL | ENDED),
         StreamError::TooFarAhead | StreamError::Wire(_) => false,
     }
 }

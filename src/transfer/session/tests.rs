@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     code::{Secret, Slot},
     crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
-    net::{Buffers, transport::duplex},
+    net::{BufferPool, duplex},
     transfer::session::resumable_stream::{FIRST, ResumableStream},
     wire::{
         Frame,
@@ -76,7 +76,7 @@ impl Pair {
         let [(send, back), (other, recv)] = duplex();
         let received = self.ends[1].received();
         let told = received.saturating_sub(behind);
-        self.ends.iter().for_each(|end| end.breaks(StreamError::Short));
+        self.ends.iter().for_each(|end| end.breaks(StreamError::EndedEarly));
         if self.ends[0].attach(send, back, told, 0).is_ok() {
             self.ends[1].attach(other, recv, 0, told).unwrap();
         }
@@ -197,9 +197,9 @@ fn what_was_never_sent_cannot_be_acknowledged() {
 
 #[test]
 fn nothing_of_what_a_buffer_held_before_is_in_a_record() {
-    let stock = Buffers::default();
-    stock.take().resize(RECORD, 0xee);
-    let mut record = RecordBuilder::within(stock.take());
+    let stock = BufferPool::default();
+    stock.get().resize(RECORD, 0xee);
+    let mut record = RecordBuilder::within(stock.get());
     assert!(record.is_empty());
     record.push(&DoneAck {}).unwrap();
     let ten = |body: &mut [u8]| {

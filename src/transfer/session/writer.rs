@@ -134,7 +134,7 @@ impl SessionWriter {
         while self.flush().await.is_ok() {
             let Some(half) = &mut self.half else { continue };
             tokio::select! {
-                () = half.delivered() => return,
+                () = half.wait_until_delivered() => return,
                 () = self.carrier.replaced(self.stream) => self.half = None,
             }
         }
@@ -159,7 +159,7 @@ impl ClosingWriter {
     /// Gives up what is still on its way: whoever carries it learns `why`, and passes that on before what it holds.
     pub fn abandon(mut self, why: u32) {
         if let Some(half) = &mut self.0.half {
-            half.abandon(why);
+            half.reset_even_if_finished(why);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use qshare::{
     code::Slot,
-    net::{Connection, RecvHalf, RelayIdentity, SendHalf, StreamError, Tuning, endpoint::Listener, listen},
+    net::{Connection, Listener, RecvHalf, RelayIdentity, SendHalf, StreamError, Tuning, listen},
     state::StateDir,
     wire::{
         HEADER, Message,
@@ -176,8 +176,8 @@ impl Shared {
 }
 
 async fn client(listener: Arc<Listener>, incoming: quinn::Incoming, shared: Arc<Shared>) {
-    let Ok(connection) = listener.admit(incoming).await else { return };
-    while let Ok(stream) = connection.accept().await {
+    let Ok(connection) = listener.complete_handshake(incoming).await else { return };
+    while let Ok(stream) = connection.accept_stream().await {
         let (listener, connection, shared) = (listener.clone(), connection.clone(), shared.clone());
         tokio::spawn(async move {
             let _ = request(listener, connection, stream, shared).await; // clients go as they like
@@ -211,7 +211,7 @@ async fn request(
         other => return answer(&connection, (send, recv), other).await,
     };
     let mut near = (send, recv);
-    let mut far = sender.open().await?;
+    let mut far = sender.open_stream().await?;
     far.0.write(bytes_of(&IncomingDownload {}).into()).await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
     let there = Direction { way: Way::ToSender, from: near.1, to: far.0, shared: shared.clone() };
@@ -307,7 +307,7 @@ impl Direction {
 
 fn code_of(e: &StreamError) -> u32 {
     match e {
-        StreamError::Ended(code) => *code,
+        StreamError::Aborted(code) => *code,
         _ => 2,
     }
 }
@@ -318,7 +318,7 @@ async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, Stream
     let header = if number < RECORDS { HEADER } else { RECORD_HEADER };
     match from.fill(&mut unit, header).await {
         Ok(()) => {}
-        Err(StreamError::Short) => return Ok(unit.to_vec()),
+        Err(StreamError::EndedEarly) => return Ok(unit.to_vec()),
         Err(e) => return Err(e),
     }
     let length = if number < RECORDS {
@@ -327,7 +327,7 @@ async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, Stream
         u32::from_be_bytes([0, unit[1], unit[2], unit[3]]) as usize + TAG
     };
     match from.fill(&mut unit, header + length).await {
-        Ok(()) | Err(StreamError::Short) => Ok(unit.to_vec()),
+        Ok(()) | Err(StreamError::EndedEarly) => Ok(unit.to_vec()),
         Err(e) => Err(e),
     }
 }

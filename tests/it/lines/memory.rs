@@ -15,7 +15,7 @@ use qshare::{
     code::Code,
     error::Kind,
     event::Event,
-    net::{RecvHalf, StreamError, endpoint},
+    net::{RecvHalf, RelayConnection, StreamError},
     relay::{Accounting, Memory, RelayConfig},
     transfer::{
         handshake::{Established, Initiator},
@@ -324,13 +324,13 @@ fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
 /// A receiver that does as it likes: it has asked for the only file, and reads only what it is told to.
 struct Crook {
     session: Established,
-    _line: endpoint::RelayConnection,
+    _line: RelayConnection,
 }
 
 impl Crook {
     async fn new(world: &World, host: &Host, code: &Code) -> Self {
         let line = world.connect(host).await.unwrap();
-        let (mut send, mut recv) = line.connection.open().await.unwrap();
+        let (mut send, mut recv) = line.connection.open_stream().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
         send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
@@ -417,7 +417,7 @@ impl Stream<'_> {
         let (read, most) = (watch::Sender::new(0), Cell::new(0));
         let reading = async {
             let mut half = RecvHalf::from(bare.incoming.accept_uni().await.unwrap());
-            half.expect(self.credit as usize);
+            half.set_reorder_window(self.credit as usize);
             let mut stalls = self.stalls.iter();
             let mut stall = stalls.next();
             let mut at = 0;
@@ -430,7 +430,7 @@ impl Stream<'_> {
                 assert!(self.content[at as usize..].starts_with(&chunk), "not what was sent, at {at}");
                 at += chunk.len() as u64;
                 read.send_replace(at);
-                most.set(most.get().max(half.waiting()));
+                most.set(most.get().max(half.reorder_memory()));
             }
             assert_eq!(at, self.content.len() as u64);
             Ok(())
@@ -709,7 +709,7 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
         let (crook, host) = stalled.swap_remove(0);
         host.resume();
         let ended = crook.end().await;
-        assert_eq!(ended, SessionError::Line(StreamError::Ended(CROWDED)));
+        assert_eq!(ended, SessionError::Line(StreamError::Aborted(CROWDED)));
         drop(stalled);
         sharing.stop().await.unwrap();
         world.stop().await;

@@ -8,7 +8,7 @@ use crate::{
     crypto::Opener,
     event::StopReason,
     manifest::ShareId,
-    net::{StreamError, transport::duplex},
+    net::{StreamError, duplex},
     transfer::{
         Clock, Events, GuessBudget, ShareSettings, Source, SystemClock,
         handshake::{Established, Initiator},
@@ -142,8 +142,8 @@ impl Returning {
     async fn ask(&self, question: &AttachRequest) -> (u8, (SendHalf, RecvHalf)) {
         let [(mut send, mut recv), far] = duplex();
         tokio::spawn(open(Arc::clone(&self.share), 2, far));
-        send.say(&IncomingDownload {}).await.unwrap();
-        send.say(question).await.unwrap();
+        send.send_message(&IncomingDownload {}).await.unwrap();
+        send.send_message(question).await.unwrap();
         let answer = recv.read_frame(4_096).await.unwrap().frame().kind;
         (answer, (send, recv))
     }
@@ -168,7 +168,7 @@ async fn only_its_receiver_goes_on_with_a_session() {
         assert_eq!(ask(question(number, received)).await, Alert::TYPE, "{number}, played again");
     }
     // And the session goes on over the stream of the one good question.
-    receiver.session.carrier.breaks(StreamError::Short);
+    receiver.session.carrier.breaks(StreamError::EndedEarly);
     receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
     let Established { out, incoming, opener, .. } = receiver.session;
     assert_eq!(last_word(out, incoming, opener).await, DoneAck::TYPE);

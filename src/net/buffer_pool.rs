@@ -1,4 +1,4 @@
-//! Buffers that go round.
+//! A pool of reusable buffers.
 //!
 //! A record is 128 KiB, and so is its buffer. Made anew each time, it comes from the system as pages that the kernel has
 //! to clear, which took a tenth of the CPU of both ends of a download.
@@ -10,18 +10,18 @@ use std::{
 
 use crate::sync::Mutex;
 
-/// Buffers at rest that are kept: as many as records are on their way on a short line.
+/// Idle buffers that are kept: as many as records are on their way on a short line.
 const KEPT: usize = 32;
 
 /// A stock of buffers. A handle: clones share one stock.
 #[derive(Debug, Clone, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Buffers {
+impl BufferPool {
     /// A buffer, which returns when it is dropped. What was in it before may be still there.
-    pub fn take(&self) -> Buffer {
+    pub fn get(&self) -> PooledBuffer {
         let bytes = self.0.lock().pop().unwrap_or_default();
-        Buffer { bytes, home: Some(self.clone()) }
+        PooledBuffer { bytes, home: Some(self.clone()) }
     }
 
     fn give_back(&self, bytes: Vec<u8>) {
@@ -34,12 +34,12 @@ impl Buffers {
 
 /// Bytes that go back to their stock when they are dropped.
 #[derive(Debug, Default)]
-pub struct Buffer {
+pub struct PooledBuffer {
     bytes: Vec<u8>,
-    home: Option<Buffers>,
+    home: Option<BufferPool>,
 }
 
-impl Deref for Buffer {
+impl Deref for PooledBuffer {
     type Target = Vec<u8>;
 
     fn deref(&self) -> &Vec<u8> {
@@ -47,19 +47,19 @@ impl Deref for Buffer {
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for PooledBuffer {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 }
 
-impl AsRef<[u8]> for Buffer {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Buffer {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
             home.give_back(std::mem::take(&mut self.bytes));
@@ -75,24 +75,24 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_when_its_last_holder_is_gone() {
-        let stock = Buffers::default();
-        let mut buffer = stock.take();
+        let stock = BufferPool::default();
+        let mut buffer = stock.get();
         buffer.extend_from_slice(b"sealed");
         let place = buffer.as_ptr();
         let on_the_line = Bytes::from_owner(buffer);
         let part = on_the_line.slice(2..);
         drop(on_the_line);
-        assert!(stock.take().capacity() == 0, "it is still out");
+        assert!(stock.get().capacity() == 0, "it is still out");
         assert_eq!(part, "aled");
         drop(part);
-        let held: Vec<Buffer> = (0..3).map(|_| stock.take()).collect();
+        let held: Vec<PooledBuffer> = (0..3).map(|_| stock.get()).collect();
         assert!(held.iter().any(|buffer| buffer.as_ptr() == place && buffer.capacity() > 0));
     }
 
     #[test]
     fn few_are_kept() {
-        let stock = Buffers::default();
-        let out: Vec<Buffer> = (0..3 * KEPT).map(|_| stock.take()).collect();
+        let stock = BufferPool::default();
+        let out: Vec<PooledBuffer> = (0..3 * KEPT).map(|_| stock.get()).collect();
         drop(out);
         assert_eq!(stock.0.lock().len(), KEPT);
     }
