@@ -31,7 +31,7 @@ pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>
     let Some(expect) = expect.ok().filter(|expect| *expect != TrustPolicy::FirstContact) else { return };
     let giving = async {
         let connected = net::connect(std::slice::from_ref(&spec.addr), expect, Tuning::default()).await?;
-        Registration::ask(connected.connection.clone(), None, Some(ticket)).await?.end().await;
+        Registration::request(connected.connection.clone(), None, Some(ticket)).await?.release().await;
         connected.close().await;
         Ok::<_, Error>(())
     };

@@ -114,7 +114,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
             _ => held.set_port(embedded.port()),
         }
     }
-    let registration = Registration::ask(way.connected.connection.clone(), way.token(), held.ticket()).await?;
+    let registration = Registration::request(way.connected.connection.clone(), way.token(), held.ticket()).await?;
     let code = match before {
         Some(code) if code.slot() == registration.slot() => code,
         other => {
@@ -128,9 +128,9 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     settings.key = Some(held.key());
     held.save(&code, &held.key(), registration.ticket())?;
     if old_ticket.is_some()
-        && let Ok(mut old) = Registration::ask(way.connected.connection.clone(), way.token(), old_ticket).await
+        && let Ok(mut old) = Registration::request(way.connected.connection.clone(), way.token(), old_ticket).await
     {
-        old.end().await; // nobody needs to wait for the old code any more
+        old.release().await; // nobody needs to wait for the old code any more
     }
     let _running = way.announce(&state, &code)?;
     let budget = GuessBudget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
@@ -148,7 +148,7 @@ impl Ready {
         let back = ReregisterConfig {
             dialer: way.dialer.clone(),
             token: way.token(),
-            registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
+            on_registered: Box::new(registered(Arc::clone(&held), way.linking(), sharing)),
         };
         let touching = async {
             loop {
@@ -161,7 +161,7 @@ impl Ready {
             never = touching => never,
         };
         way.close().await;
-        if outcome.is_ok() || share.is_over() {
+        if outcome.is_ok() || share.has_ended() {
             lock(&held).forget();
         } else {
             let _ = lock(&held).touch();

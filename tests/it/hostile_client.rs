@@ -33,7 +33,7 @@ type Stream = (SendHalf, RecvHalf);
 /// A sender that has a slot.
 async fn sender(relay: &Relay) -> (Line, Registration) {
     let line = relay.connect().await;
-    let registration = Registration::ask(line.connection.clone(), None, None).await.unwrap();
+    let registration = Registration::request(line.connection.clone(), None, None).await.unwrap();
     (line, registration)
 }
 
@@ -112,7 +112,7 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     send.finish();
     assert!(end_of((send, recv)).await.is_err(), "half a header and the end");
     // The same connection is still good.
-    Registration::ask(line.connection.clone(), None, None).await.unwrap();
+    Registration::request(line.connection.clone(), None, None).await.unwrap();
     assert_alive(&relay).await;
 }
 
@@ -196,7 +196,7 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
 async fn a_second_registration_disturbs_no_slot() {
     let relay = Relay::start(RelayConfig::default());
     let (line, first) = sender(&relay).await;
-    let second = Registration::ask(line.connection.clone(), None, None).await.unwrap();
+    let second = Registration::request(line.connection.clone(), None, None).await.unwrap();
     assert_ne!(first.slot(), second.slot());
     let receiver = relay.connect().await;
     for slot in [first.slot(), second.slot()] {
@@ -213,10 +213,11 @@ async fn who_has_no_token_gets_no_slot() {
     let relay = Relay::start(RelayConfig { register_token: Some(b"open sesame".to_vec()), ..RelayConfig::default() });
     let line = relay.connect().await;
     for token in [None, Some(&b""[..]), Some(b"open"), Some(b"open sesame "), Some(b"OPEN SESAME")] {
-        let asked = Registration::ask(line.connection.clone(), token.map(<[u8]>::to_vec), None).await;
+        let asked = Registration::request(line.connection.clone(), token.map(<[u8]>::to_vec), None).await;
         assert_eq!(asked.err().map(|e| e.kind()), Some(Kind::Refused), "{token:?}");
     }
-    let registration = Registration::ask(line.connection.clone(), Some(b"open sesame".to_vec()), None).await.unwrap();
+    let registration =
+        Registration::request(line.connection.clone(), Some(b"open sesame".to_vec()), None).await.unwrap();
     let receiver = relay.connect().await;
     drop(bridge(&receiver, &line, registration.slot()).await);
 }
@@ -229,13 +230,13 @@ async fn there_are_as_many_slots_as_the_relay_allows() {
         taken.push(sender(&relay).await);
     }
     let line = relay.connect().await;
-    let full = Registration::ask(line.connection.clone(), None, None).await.err().unwrap();
+    let full = Registration::request(line.connection.clone(), None, None).await.err().unwrap();
     assert_eq!(full.kind(), Kind::Refused);
     let (leaving, registration) = taken.pop().unwrap();
     drop(registration);
     leaving.close().await;
     let freed = async {
-        while Registration::ask(line.connection.clone(), None, None).await.is_err() {
+        while Registration::request(line.connection.clone(), None, None).await.is_err() {
             tokio::task::yield_now().await;
         }
     };

@@ -70,7 +70,7 @@ impl Crook {
         let relay = Relay::start(RelayConfig::default());
         let connected = relay.connect().await;
         let connection = connected.connection.clone();
-        let registration = Registration::ask(connection.clone(), None, None).await.unwrap();
+        let registration = Registration::request(connection.clone(), None, None).await.unwrap();
         let code = Code::new(registration.slot(), Secret::random(5).unwrap());
         Self { stage: Stage::new(), relay, connection, code, _line: (connected, registration) }
     }

@@ -106,7 +106,7 @@ impl World {
         let paths = settings.paths.clone();
         let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
         let connected = self.connect(&host).await?;
-        let registration = Registration::ask(connected.connection.clone(), None, None).await?;
+        let registration = Registration::request(connected.connection.clone(), None, None).await?;
         let secret = Secret::random(5)?;
         let budget = GuessBudget::open(None, secret.length(), Arc::new(SystemClock))?;
         let code = Code::new(registration.slot(), secret);
@@ -114,7 +114,7 @@ impl World {
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
         let back =
-            ReregisterConfig { dialer: self.dialer(&host), token: None, registered: Box::new(|_, _, _| Vec::new()) };
+            ReregisterConfig { dialer: self.dialer(&host), token: None, on_registered: Box::new(|_, _, _| Vec::new()) };
         let running = tokio::spawn(async move {
             let outcome = share.run(registration, back, async { drop(stopped.await) }).await;
             connected.close().await;

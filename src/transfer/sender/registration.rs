@@ -29,7 +29,7 @@ impl Registration {
     /// # Errors
     /// [`Kind::Refused`](crate::error::Kind::Refused) where the relay says no, [`Kind::Network`](crate::error::Kind::Network)
     /// where it does not answer.
-    pub async fn ask(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
+    pub async fn request(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
         let (send, recv, RegisterReply { slot, ticket, .. }) =
             ask(&connection, &RegisterRequest { token, ticket }, &[]).await?;
         Ok(Self { connection, send, recv, slot, ticket })
@@ -46,7 +46,7 @@ impl Registration {
     }
 
     /// Gives the slot back: receivers that come back are told that the share has ended. What runs goes on.
-    pub async fn end(&mut self) {
+    pub async fn release(&mut self) {
         self.send.finish();
         let _ = timeout(SHARE_CLOSE, self.recv.read()).await;
     }
@@ -62,5 +62,5 @@ pub struct ReregisterConfig {
     /// What the relay asks for before it gives a slot.
     pub token: Option<Vec<u8>>,
     /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
-    pub registered: OnRegistered,
+    pub on_registered: OnRegistered,
 }

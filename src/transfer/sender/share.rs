@@ -179,7 +179,7 @@ impl Share {
             }
             std::future::pending().await
         };
-        let told = async { tokio::join!(registration.end(), timeout(SHARE_CLOSE, finish(&mut running))) };
+        let told = async { tokio::join!(registration.release(), timeout(SHARE_CLOSE, finish(&mut running))) };
         tokio::select! {
             never = turning_away => never,
             _ = told => {}
@@ -254,12 +254,12 @@ impl Share {
             tries.next(&reason);
             let connected = tries.connect(reason, is_busy).await;
             let ticket = Some(ticket.clone()).filter(|ticket| !ticket.is_empty());
-            match Registration::ask(connected.connection.clone(), back.token.clone(), ticket).await {
+            match Registration::request(connected.connection.clone(), back.token.clone(), ticket).await {
                 Ok(registration) => {
                     self.take_slot(registration.slot());
                     tries.succeeded();
                     let (code, key) = self.code();
-                    for event in (back.registered)(&code, &key, registration.ticket()) {
+                    for event in (back.on_registered)(&code, &key, registration.ticket()) {
                         self.events.report(event).await;
                     }
                     return AtRelay { registration, connected: Some(connected) };
@@ -390,7 +390,7 @@ impl Share {
 
     /// Whether it has served what it allows, its time is up, or its code is no good any more: nobody comes back to it, though
     /// its last downloads may have been stopped.
-    pub fn is_over(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
