@@ -41,14 +41,14 @@ use std::{fmt, io, path::Path};
 
 pub use self::{
     conflict::ConflictPolicy,
-    groups::{GROUP, GroupHash, count as group_count},
-    hash_progress::{HashProgress, WaitGuard},
+    groups::{GROUP_SIZE, GroupHash, count as group_count},
+    hash_progress::{CancelOnDrop, HashProgress},
     plan::Plan,
-    scan::Skipped,
+    scan::SkippedPath,
     shared_read::SharedReads,
     sink::Sink,
     source::{Source, SourceFile},
-    staged_downloads::{StagedDownload, clear, leftovers},
+    staged_downloads::StagedDownload,
 };
 use crate::{
     error::{Error, Kind},

@@ -37,7 +37,7 @@ impl StateDir {
     ///
     /// # Errors
     /// As [`StateDir::open`].
-    pub fn folder(&self, name: &str) -> Result<Self> {
+    pub fn subfolder(&self, name: &str) -> Result<Self> {
         Self::open(self.path.join(name))
     }
 
@@ -70,7 +70,7 @@ impl StateDir {
     ///
     /// # Errors
     /// What the system says.
-    pub fn to_lock(&self, name: &str) -> io::Result<File> {
+    pub fn open_lock(&self, name: &str) -> io::Result<File> {
         open_file(OpenOptions::new().read(true), &self.path(name))
     }
 
@@ -125,7 +125,7 @@ impl StateDir {
     }
 
     /// The names of the files in this folder, temporary ones left out.
-    pub fn names(&self) -> Vec<String> {
+    pub fn file_names(&self) -> Vec<String> {
         self.all_names().filter(|name| !is_temporary(name)).collect()
     }
 
@@ -167,7 +167,7 @@ pub fn is_locked(path: &Path) -> bool {
 }
 
 /// Seconds since 1970, for what is to be understood by another process.
-pub fn now() -> u64 {
+pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(dir.read("key", 3).unwrap().unwrap(), b"two");
         assert_eq!(dir.read("key", 2).unwrap_err().kind(), Kind::Disk);
         assert_eq!(dir.read("other", 10).unwrap(), None);
-        assert_eq!(dir.names(), ["key"]);
+        assert_eq!(dir.file_names(), ["key"]);
         rustix::fs::mknodat(
             rustix::fs::CWD,
             dir.path("fifo"),
@@ -231,10 +231,10 @@ mod tests {
             File::options().write(true).open(dir.path(name)).unwrap().set_modified(long_ago).unwrap();
         }
         dir.sweep(Duration::from_secs(60), |_| false);
-        assert_eq!(dir.names().len(), 2);
+        assert_eq!(dir.file_names().len(), 2);
         assert!(!dir.path(".old.1234").exists());
         dir.sweep(Duration::from_secs(60), |_| true);
-        assert_eq!(dir.names(), ["key"]);
+        assert_eq!(dir.file_names(), ["key"]);
         assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);
     }

@@ -29,5 +29,5 @@ pub use self::{
 };
 pub use crate::{
     crypto::ShareKey,
-    disk::{ConflictPolicy, Source, StagedDownload, clear, leftovers},
+    disk::{ConflictPolicy, Source, StagedDownload},
 };

@@ -38,7 +38,7 @@ impl Embedded {
     /// # Errors
     /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
     pub(super) fn start(state: &StateDir, port: Option<u16>, tuning: Tuning) -> Result<Self> {
-        let dir = state.folder("embedded")?;
+        let dir = state.subfolder("embedded")?;
         let identity = RelayIdentity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, tuning);

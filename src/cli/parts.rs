@@ -9,13 +9,13 @@ use super::{args::PartsArgs, console::Console};
 use crate::{
     error::Result,
     event::{Event, InterruptedDownload},
-    transfer::{StagedDownload, clear, leftovers},
+    transfer::StagedDownload,
 };
 
 /// Lists what downloads have left in a folder, or removes it.
 pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
-    let found = leftovers(&dir)?;
+    let found = StagedDownload::find_in(&dir)?;
     if !args.clear {
         return console.show(&Event::Parts { parts: found.iter().map(|leftover| part(&dir, leftover)).collect() });
     }
@@ -24,7 +24,7 @@ pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
             let message = format!("{} stays: a download is writing there", leftover.name);
             console.show(&Event::Warning { kind: "running", message, hint: None })?;
         } else {
-            clear(&dir, leftover)?;
+            leftover.remove(&dir)?;
             console.show(&Event::Cleared(part(&dir, leftover)))?;
         }
     }

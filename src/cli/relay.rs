@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let certs = match args.certs {
         Some(dir) => StateDir::open(dir)?,
-        None => config::state()?.folder("relay")?,
+        None => config::state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
     let tuning = Tuning { congestion: args.line.congestion, limit_up: None };

@@ -40,7 +40,7 @@ impl RunningShare {
     /// # Errors
     /// [`Kind::Disk`].
     pub(super) fn announce(state: &StateDir, slot: Slot, reach: &EmbeddedAddress) -> Result<Self> {
-        let dir = state.folder("running")?;
+        let dir = state.subfolder("running")?;
         dir.sweep(LOCKED_WITHIN, |path| !is_locked(path));
         let name = format!("{slot}.json");
         let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
@@ -60,7 +60,7 @@ impl Drop for RunningShare {
 /// # Errors
 /// [`Kind::Disk`].
 pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
-    let dir = state.folder("running")?;
+    let dir = state.subfolder("running")?;
     let name = format!("{slot}.json");
     if !is_locked(&dir.path(&name)) {
         return Ok(None);

@@ -19,7 +19,7 @@ use crate::{
     code::{Code, Pin, RelaySpec, Revealed},
     error::{Error, Kind, Result},
     manifest::ShareId,
-    state::{StateDir, is_locked, now, open_file},
+    state::{StateDir, is_locked, open_file, unix_time},
     transfer::ShareKey,
 };
 
@@ -74,7 +74,7 @@ pub(super) struct ListedShare {
 
 impl ShareStore {
     pub(super) fn open(state: &StateDir) -> Result<Self> {
-        state.folder("shares").map(Self)
+        state.subfolder("shares").map(Self)
     }
 
     /// The share of these paths through this relay: the one that was used last and whose process does not run, or a new
@@ -108,8 +108,8 @@ impl ShareStore {
             key: rand::random(),
             ticket: Vec::new(),
             port: None,
-            made: now(),
-            used: now(),
+            made: unix_time(),
+            used: unix_time(),
             keep: keep.as_secs(),
         };
         Ok(HeldShare { store: self.clone(), record, on_disk: false, renewed: false, _lock: lock })
@@ -141,7 +141,7 @@ impl ShareStore {
 
     /// Removes what was not used for too long, and what is left of processes that were killed before they had a code.
     fn sweep(&self) {
-        let now = now();
+        let now = unix_time();
         for record in self.records() {
             let is_old = now.saturating_sub(record.used) > record.keep;
             if (is_old || record.code.is_none())
@@ -163,7 +163,7 @@ impl ShareStore {
 
     /// All files that can be read. One that cannot is not believed.
     fn records(&self) -> Vec<ShareFile> {
-        self.0.names().iter().filter(|name| name.ends_with(".json")).filter_map(|name| self.record(name)).collect()
+        self.0.file_names().iter().filter(|name| name.ends_with(".json")).filter_map(|name| self.record(name)).collect()
     }
 
     fn record(&self, name: &str) -> Option<ShareFile> {
@@ -344,7 +344,7 @@ impl HeldShare {
     /// # Errors
     /// [`Kind::Disk`].
     pub(super) fn touch(&mut self) -> Result<()> {
-        self.record.used = now();
+        self.record.used = unix_time();
         let text = serde_json::to_vec(&self.record).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let text = Zeroizing::new(text);
         self.store.0.write(&format!("{}.json", self.record.share), &text)?;

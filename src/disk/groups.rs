@@ -21,7 +21,7 @@ use blake3::{
 use super::{hash_progress::HashProgress, shared_read::read_at};
 
 /// Bytes of a group; the last one of a file is shorter.
-pub const GROUP: u64 = 16 * 1024 * 1024;
+pub const GROUP_SIZE: u64 = 16 * 1024 * 1024;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 * 1024;
@@ -31,7 +31,7 @@ pub type GroupHash = [u8; 32];
 
 /// How many groups so many bytes have.
 pub fn count(bytes: u64) -> u64 {
-    bytes.div_ceil(GROUP)
+    bytes.div_ceil(GROUP_SIZE)
 }
 
 /// Hashes a file from its beginning, in parts.
@@ -54,7 +54,7 @@ impl GroupHasher {
     pub(super) fn update(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             self.turn_page();
-            let room = usize::try_from(GROUP - self.in_current).unwrap_or(usize::MAX);
+            let room = usize::try_from(GROUP_SIZE - self.in_current).unwrap_or(usize::MAX);
             let (now, later) = data.split_at(data.len().min(room));
             self.current.update(now);
             self.in_current += now.len() as u64;
@@ -69,7 +69,7 @@ impl GroupHasher {
     /// no more than some of them were taken.
     pub(super) fn read(&mut self, file: &fs::File, end: u64, check: &HashProgress) -> io::Result<()> {
         // The current group, as far as it goes, and after the others the last one: it may be the root.
-        self.read_in_order(file, end.min(self.taken().next_multiple_of(GROUP)), check)?;
+        self.read_in_order(file, end.min(self.taken().next_multiple_of(GROUP_SIZE)), check)?;
         let last = count(end).saturating_sub(1);
         let next = count(self.taken());
         if next < last {
@@ -86,12 +86,12 @@ impl GroupHasher {
 
     /// Bytes so far.
     fn taken(&self) -> u64 {
-        self.done.len() as u64 * GROUP + self.in_current
+        self.done.len() as u64 * GROUP_SIZE + self.in_current
     }
 
     /// Begins another group where the current one is full.
     fn turn_page(&mut self) {
-        if self.in_current == GROUP {
+        if self.in_current == GROUP_SIZE {
             self.done.push(self.current.finalize_non_root());
             (self.current, self.in_current) = (hasher_of(self.done.len() as u64), 0);
         }
@@ -150,7 +150,7 @@ fn halves(groups: &[GroupHash]) -> (&[GroupHash], &[GroupHash]) {
 
 fn hasher_of(group: u64) -> Hasher {
     let mut hasher = Hasher::new();
-    hasher.set_input_offset(group * GROUP);
+    hasher.set_input_offset(group * GROUP_SIZE);
     hasher
 }
 
@@ -168,7 +168,7 @@ fn hash_groups(file: &fs::File, range: Range<u64>, check: &HashProgress) -> io::
             let hash = |bytes: &[u8]| {
                 hasher.update(bytes);
             };
-            if let Err(e) = read_each(file, group * GROUP..(group + 1) * GROUP, &mut buffer, check, hash) {
+            if let Err(e) = read_each(file, group * GROUP_SIZE..(group + 1) * GROUP_SIZE, &mut buffer, check, hash) {
                 next.store(range.end, Ordering::Relaxed); // the others need not go on
                 return Err(e);
             }
@@ -229,25 +229,36 @@ mod tests {
 
     #[test]
     fn groups_make_the_hash_of_the_file() {
-        let all = content(5 * GROUP + 3);
+        let all = content(5 * GROUP_SIZE + 3);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&all).unwrap();
-        for length in [0, 1, 1025, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, 3 * GROUP, 4 * GROUP + 5, 5 * GROUP + 3] {
+        for length in [
+            0,
+            1,
+            1025,
+            GROUP_SIZE - 1,
+            GROUP_SIZE,
+            GROUP_SIZE + 1,
+            2 * GROUP_SIZE,
+            3 * GROUP_SIZE,
+            4 * GROUP_SIZE + 5,
+            5 * GROUP_SIZE + 3,
+        ] {
             let bytes = &all[..length as usize];
             let hash = blake3::hash(bytes);
             let mut written = GroupHasher::default();
             bytes.chunks(1_000_003).for_each(|part| written.update(part));
             assert_eq!(written.finalize(), hash, "{length}");
             assert_eq!(written.groups().len() as u64, count(length));
-            for steps in [vec![length], vec![length / 2, length], vec![length.min(GROUP), length]] {
+            for steps in [vec![length], vec![length / 2, length], vec![length.min(GROUP_SIZE), length]] {
                 let mut read = GroupHasher::default();
                 steps.iter().for_each(|end| read.read(&file, *end, &HashProgress::default()).unwrap());
                 assert_eq!((read.finalize(), read.groups()), (hash, written.groups()), "{length} by {steps:?}");
             }
-            for kept in 0..length.div_ceil(GROUP) as usize {
+            for kept in 0..length.div_ceil(GROUP_SIZE) as usize {
                 let mut rest = written.clone();
                 rest.truncate(kept);
-                rest.update(&bytes[kept * GROUP as usize..]);
+                rest.update(&bytes[kept * GROUP_SIZE as usize..]);
                 assert_eq!(rest.finalize(), hash, "from group {kept} of {length}");
             }
         }
@@ -256,15 +267,15 @@ mod tests {
     #[test]
     fn a_group_is_known_by_its_place() {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![7; 2 * GROUP as usize]).unwrap();
+        file.write_all(&vec![7; 2 * GROUP_SIZE as usize]).unwrap();
         let mut hasher = GroupHasher::default();
         let check = HashProgress::default();
-        hasher.read(&file, 2 * GROUP, &check).unwrap();
+        hasher.read(&file, 2 * GROUP_SIZE, &check).unwrap();
         assert_ne!(hasher.groups()[0], hasher.groups()[1]);
-        assert_eq!(check.bytes(), 2 * GROUP);
-        let e = GroupHasher::default().read(&file, 4 * GROUP, &check).unwrap_err();
+        assert_eq!(check.bytes(), 2 * GROUP_SIZE);
+        let e = GroupHasher::default().read(&file, 4 * GROUP_SIZE, &check).unwrap_err();
         assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
-        drop(check.wait());
-        GroupHasher::default().read(&file, 2 * GROUP, &check).unwrap_err();
+        drop(check.cancel_on_drop());
+        GroupHasher::default().read(&file, 2 * GROUP_SIZE, &check).unwrap_err();
     }
 }

@@ -20,12 +20,12 @@ struct Inner {
 
 /// Somebody waits for it; dropped, nobody does.
 #[derive(Debug)]
-pub struct WaitGuard(HashProgress);
+pub struct CancelOnDrop(HashProgress);
 
 impl HashProgress {
     /// Waits for it: it ends soon after this is dropped.
-    pub fn wait(&self) -> WaitGuard {
-        WaitGuard(self.clone())
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop(self.clone())
     }
 
     /// How many bytes are hashed.
@@ -46,7 +46,7 @@ impl HashProgress {
     }
 }
 
-impl Drop for WaitGuard {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.0.given_up.store(true, Ordering::Relaxed);
     }

@@ -63,7 +63,7 @@ impl Plan {
     }
 
     /// Bytes of the share that an earlier download to `out` left behind, as far as their sizes tell.
-    pub fn standing(manifest: &Manifest, out: Option<&Path>) -> u64 {
+    pub fn resumable_bytes(manifest: &Manifest, out: Option<&Path>) -> u64 {
         let standing = || {
             let (target, _) = Target::find(manifest, out).ok()?;
             let named = target.folder().map(|base| staging::named(base, manifest))?;
@@ -90,7 +90,7 @@ impl Plan {
 
     /// The sum of the sizes of the files that are to be here in the end; `None` where one is not known yet.
     pub fn bytes(&self) -> Option<u64> {
-        self.wanted.bytes?.checked_add(self.named_bytes())
+        self.wanted.bytes?.checked_add(self.published_bytes())
     }
 
     /// How many files are to be here in the end.
@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// Bytes of the files that an earlier download has named already.
-    pub(super) fn named_bytes(&self) -> u64 {
+    pub(super) fn published_bytes(&self) -> u64 {
         self.named.bytes.unwrap_or(0)
     }
 

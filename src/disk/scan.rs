@@ -34,7 +34,7 @@ pub(super) struct Scan {
     pub(super) entries: Vec<Entry>,
     pub(super) stamps: Vec<Fingerprint>,
     pub(super) roots: HashMap<String, Root>,
-    pub(super) skipped: Vec<Skipped>,
+    pub(super) skipped: Vec<SkippedPath>,
     handles: usize,
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Root {
 
 /// Something inside a folder that is not shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedPath {
     /// Its path, fit for a terminal.
     pub path: String,
     /// Why it was left out.
@@ -189,7 +189,7 @@ impl Scan {
     }
 
     fn skip(&mut self, found: &FoundEntry<'_>, reason: &'static str) {
-        self.skipped.push(Skipped { path: found.folder.known_as_of(found.name), reason });
+        self.skipped.push(SkippedPath { path: found.folder.known_as_of(found.name), reason });
     }
 }
 

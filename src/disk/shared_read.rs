@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     fingerprint::Fingerprint,
-    groups::{self, GROUP, GroupHash, GroupHasher},
+    groups::{self, GROUP_SIZE, GroupHash, GroupHasher},
     hash_progress::HashProgress,
 };
 use crate::manifest::SafePath;
@@ -125,14 +125,14 @@ impl SharedRead {
         let (mut hasher, mut same) = (GroupHasher::default(), 0);
         while same < wanted {
             let next = wanted.min(same + AT_ONCE);
-            hasher.read(&self.file, size.min(next * GROUP), check)?;
+            hasher.read(&self.file, size.min(next * GROUP_SIZE), check)?;
             same = hasher.groups().iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count() as u64;
             if same < next {
                 hasher.truncate(same as usize);
                 break;
             }
         }
-        let bytes = size.min(same * GROUP);
+        let bytes = size.min(same * GROUP_SIZE);
         let mut hashing = lock(&self.hashing);
         if hashing.done < bytes {
             *hashing = Hashing { hasher, done: bytes };

@@ -15,7 +15,7 @@ use super::{
     beneath::Beneath,
     conflict::ConflictOutcome,
     fingerprint::system_time,
-    groups::{GROUP, GroupHash, GroupHasher},
+    groups::{GROUP_SIZE, GroupHash, GroupHasher},
     hash_progress::HashProgress,
     journal::{FileIdentity, GivenName},
     naming::rename_to_free,
@@ -99,15 +99,15 @@ impl Sink {
     }
 
     /// The files that are there in part or in full, each with the hashes of its groups, in order.
-    pub fn have(&self) -> Vec<(usize, Vec<GroupHash>)> {
+    pub fn staged_groups(&self) -> Vec<(usize, Vec<GroupHash>)> {
         let mut have: Vec<_> = self.parts.iter().map(|(index, part)| (*index, part.groups.clone())).collect();
         have.sort_unstable_by_key(|(index, _)| *index);
         have
     }
 
     /// Bytes of files that an earlier download has named.
-    pub fn named_bytes(&self) -> u64 {
-        self.plan.named_bytes()
+    pub fn published_bytes(&self) -> u64 {
+        self.plan.published_bytes()
     }
 
     /// Begins file entry `index` at an offset: 0, or what is there of it, or whole groups of that.
@@ -115,7 +115,7 @@ impl Sink {
     /// # Errors
     /// [`Kind::Transfer`] where it is not a wanted file, was begun before, or another is not finished: the sender does
     /// not keep to the manifest. [`Kind::Disk`] where the disk refuses.
-    pub fn begin(&mut self, index: usize, offset: u64) -> Result<()> {
+    pub fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(lie("a file that nobody asked for")) };
         if self.current.is_some() {
@@ -130,9 +130,11 @@ impl Sink {
                 Hashed::Before(hash)
             }
             (Some(StagedFile { mut groups, .. }), offset)
-                if offset % GROUP == 0 && offset / GROUP <= groups.len() as u64 && entry.size() != Some(offset) =>
+                if offset % GROUP_SIZE == 0
+                    && offset / GROUP_SIZE <= groups.len() as u64
+                    && entry.size() != Some(offset) =>
             {
-                groups.truncate((offset / GROUP) as usize);
+                groups.truncate((offset / GROUP_SIZE) as usize);
                 Hashed::SoFar(Box::new(GroupHasher::behind(groups)))
             }
             _ => return Err(lie(&format!("“{}” from a place that was not asked for", entry.path))),
@@ -168,7 +170,7 @@ impl Sink {
         if let Hashed::SoFar(hasher) = &mut current.hash {
             hasher.update(data);
         }
-        if current.written >= GROUP {
+        if current.written >= GROUP_SIZE {
             self.staging.keep(true);
         }
         Ok(())
@@ -179,7 +181,7 @@ impl Sink {
     /// # Errors
     /// [`Kind::Transfer`] where it is shorter than announced, or no file was begun; [`Kind::Corrupt`], naming the file,
     /// where its content is not that of `hash`.
-    pub fn finish(&mut self, hash: &[u8; 32]) -> Result<()> {
+    pub fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(lie("the end of no file")) };
         let entry = &self.plan.manifest().entries()[current.index];
         if entry.size().is_some_and(|size| current.written != size) {

@@ -9,7 +9,7 @@ use super::{
     fingerprint::{DeviceAndInode, Fingerprint},
     groups::GroupHash,
     hash_progress::HashProgress,
-    scan::{Root, Scan, Skipped},
+    scan::{Root, Scan, SkippedPath},
     shared_read::{SharedRead, SharedReads},
     shared_root::{SharedRoot, open_named, open_named_dir},
 };
@@ -30,7 +30,7 @@ pub struct Source {
     manifest: Arc<Manifest>,
     stamps: Vec<Fingerprint>,
     roots: HashMap<String, Root>,
-    skipped: Vec<Skipped>,
+    skipped: Vec<SkippedPath>,
     readings: SharedReads,
     named: Vec<SharedRoot>,
 }
@@ -51,7 +51,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::scan`], and where a link stands in the place of what was named.
-    pub fn scan_again(&self, name: Option<&str>) -> Result<Self> {
+    pub fn rescan(&self, name: Option<&str>) -> Result<Self> {
         Self::scan_named(self.named.clone(), name, self.manifest.share(), self.readings.clone())
     }
 
@@ -84,7 +84,7 @@ impl Source {
     }
 
     /// What was left out and why: links out of the share; FIFOs, sockets and devices inside folders.
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &[SkippedPath] {
         &self.skipped
     }
 
@@ -169,7 +169,7 @@ impl SourceFile {
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it became shorter, or cannot be read.
-    pub fn go_on_behind(&mut self, groups: &[GroupHash], check: &HashProgress) -> Result<u64> {
+    pub fn resume_after(&mut self, groups: &[GroupHash], check: &HashProgress) -> Result<u64> {
         self.read = self.reading.same_as(self.stamp.size(), groups, check).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => changed(&self.path, "became shorter while it was being sent"),
             _ => lost(&self.path, &e),

@@ -1,4 +1,4 @@
-//! The staging folders that downloads have left behind in a folder.
+//! The interrupted downloads in a folder: they are listed and removed by `qshare parts`.
 
 use std::{io, path::Path, time::SystemTime};
 
@@ -10,52 +10,56 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-/// A staging folder that was found.
+/// An interrupted or running download: its staging folder.
 #[derive(Debug)]
 pub struct StagedDownload {
-    /// Its name.
+    /// The name of the staging folder.
     pub name: String,
-    /// Bytes on the disk that its content takes.
+    /// The disk space that its content takes, in bytes.
     pub bytes: u64,
-    /// Files in it.
+    /// The number of files in it.
     pub files: u64,
-    /// Whether a download is writing there.
+    /// Whether a download is writing to it.
     pub running: bool,
-    /// When something was last written there.
+    /// When its content was last modified.
     pub modified: Option<SystemTime>,
 }
 
-/// The staging folders of this user in `folder`, by name. What merely looks like one, or is a link, is not among them.
-///
-/// # Errors
-/// [`Kind::Disk`] where the folder cannot be read.
-pub fn leftovers(folder: &Path) -> Result<Vec<StagedDownload>> {
-    let failed = |e: io::Error| {
-        Error::new(Kind::Disk, format!("cannot look into {}: {e}", shown(folder))).hint("name the folder of a download")
-    };
-    let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
-    let mut found = Vec::new();
-    for entry in base.entries().map_err(failed)? {
-        let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
-        if let Some(StagingState { bytes, files, running, modified }) = staging::look(&base, &name) {
-            found.push(StagedDownload { name, bytes, files, running, modified });
+impl StagedDownload {
+    /// Finds the staging folders of this user in `folder`, sorted by name. Links and folders whose names only resemble a
+    /// staging folder's are ignored.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if the folder cannot be read.
+    pub fn find_in(folder: &Path) -> Result<Vec<Self>> {
+        let failed = |e: io::Error| {
+            Error::new(Kind::Disk, format!("cannot look into {}: {e}", shown(folder)))
+                .hint("name the folder of a download")
+        };
+        let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in base.entries().map_err(failed)? {
+            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+            if let Some(StagingState { bytes, files, running, modified }) = staging::look(&base, &name) {
+                found.push(Self { name, bytes, files, running, modified });
+            }
         }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
 
-/// Removes a staging folder, and with it what a download could have gone on with.
-///
-/// # Errors
-/// [`Kind::Disk`] where a download is writing there, or the disk refuses.
-pub fn clear(folder: &Path, leftover: &StagedDownload) -> Result<()> {
-    let name = &leftover.name;
-    let failed = |e: io::Error| refused_by_disk("remove", folder.join(name).display(), &e);
-    let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
-    match staging::remove(base, name).map_err(failed)? {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Disk, format!("a recv is writing to {}", folder.join(name).display()))
-            .hint("wait for it to end, or stop it")),
+    /// Removes this staging folder from `folder`. The download can no longer be resumed.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if a download is writing to it or the disk refuses.
+    pub fn remove(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(&self.name);
+        let failed = |e: io::Error| refused_by_disk("remove", path.display(), &e);
+        let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
+        match staging::remove(base, &self.name).map_err(failed)? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Disk, format!("a recv is writing to {}", path.display()))
+                .hint("wait for it to end, or stop it")),
+        }
     }
 }

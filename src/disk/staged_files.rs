@@ -14,7 +14,7 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::{
     beneath::{Beneath, reading},
-    groups::{GROUP, GroupHash, GroupHasher},
+    groups::{GROUP_SIZE, GroupHash, GroupHasher},
     hash_progress::HashProgress,
     journal::GivenName,
     plan::Plan,
@@ -37,7 +37,7 @@ pub(super) struct StagedFile {
 
 /// How many bytes of a file of this length count, of one that is to have `size`: all of it or whole groups.
 fn counts(length: u64, size: u64) -> u64 {
-    if length == size { size } else { length.min(size) / GROUP * GROUP }
+    if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
 }
 
 /// Bytes of the files of a manifest that stand below `files` and may count.

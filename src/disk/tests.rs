@@ -130,14 +130,14 @@ fn copy(source: &Source, plan: Plan) -> Result<Sink> {
     let mut buf = vec![0; 1_000];
     for index in wanted {
         let mut file = source.open(index)?;
-        sink.begin(index, 0)?;
+        sink.start_file(index, 0)?;
         loop {
             match file.read(&mut buf)? {
                 0 => break,
                 n => sink.write(&buf[..n])?,
             }
         }
-        sink.finish(&file.finish()?)?;
+        sink.finish_file(&file.finish()?)?;
     }
     Ok(sink)
 }

@@ -422,8 +422,8 @@ mod tests {
     async fn a_client_finds_the_right_one_of_several_addresses() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
-        let identity = RelayIdentity::load_or_create(&dir.folder("a").unwrap()).unwrap();
-        let other = RelayIdentity::load_or_create(&dir.folder("b").unwrap()).unwrap();
+        let identity = RelayIdentity::load_or_create(&dir.subfolder("a").unwrap()).unwrap();
+        let other = RelayIdentity::load_or_create(&dir.subfolder("b").unwrap()).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let [right, wrong] =
             [listen(any, &identity, Tuning::default()).unwrap(), listen(any, &other, Tuning::default()).unwrap()];

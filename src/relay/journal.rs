@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     code::Slot,
     error::{Error, Kind, Result},
-    state::{StateDir, now},
+    state::{StateDir, unix_time},
 };
 
 const FILE: &str = "slots";
@@ -32,7 +32,7 @@ impl SlotJournal {
     /// [`Kind::Disk`] where the file cannot be read or is damaged.
     pub(super) fn read(&self) -> Result<Vec<(Slot, Duration)>> {
         let bytes = self.0.read(FILE, LONGEST)?.unwrap_or_default();
-        let now = now();
+        let now = unix_time();
         let mut issued = Vec::new();
         let (entries, rest) = bytes.as_chunks::<ENTRY>();
         for entry in entries {
@@ -51,7 +51,7 @@ impl SlotJournal {
     /// # Errors
     /// [`Kind::Disk`].
     pub(super) fn write(&self, issued: &[(Slot, Duration)]) -> Result<()> {
-        let now = now();
+        let now = unix_time();
         let mut bytes = Vec::with_capacity(issued.len() * ENTRY);
         for (slot, rest) in issued {
             bytes.extend_from_slice(slot.as_str().as_bytes());

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::Result,
     net::{Listener, RecvHalf, SendHalf, StreamError},
-    state::now,
+    state::unix_time,
     wire::{
         Frame, Message, WireError,
         relay::{
@@ -205,12 +205,12 @@ impl Relay {
         if !self.may_register(request.token.as_deref()) {
             return reject(send, Rejection::Token, 0).await;
         }
-        let ticket = request.ticket.and_then(|ticket| self.config.tickets.check(&ticket, now()));
+        let ticket = request.ticket.and_then(|ticket| self.config.tickets.check(&ticket, unix_time()));
         let Some(lease) = self.registry.register(client.clone(), ticket) else {
             return reject(send, Rejection::Full, 60).await;
         };
         debug!("a sender has a slot");
-        let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), now());
+        let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), unix_time());
         send.send_message(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();

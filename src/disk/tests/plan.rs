@@ -23,8 +23,8 @@ fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolic
 fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) -> Vec<String> {
     let mut sink = Sink::new(plan(home, entries, out, clash).unwrap(), &HashProgress::default()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
-        if sink.begin(index, 0).is_ok() {
-            sink.finish(blake3::hash(b"").as_bytes()).unwrap();
+        if sink.start_file(index, 0).is_ok() {
+            sink.finish_file(blake3::hash(b"").as_bytes()).unwrap();
         }
     }
     let paths = sink.publish().unwrap();

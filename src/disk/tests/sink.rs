@@ -19,9 +19,9 @@ fn sink(home: &Home, entries: &[(&str, u64)], clash: ConflictPolicy) -> Result<S
 }
 
 fn put(sink: &mut Sink, index: usize) -> Result<()> {
-    sink.begin(index, 0)?;
+    sink.start_file(index, 0)?;
     sink.write(HELLO)?;
-    sink.finish(&hash(HELLO))
+    sink.finish_file(&hash(HELLO))
 }
 
 fn staging(home: &Home, manifest: &Manifest) -> PathBuf {
@@ -90,17 +90,21 @@ fn lies_are_refused_and_leave_nothing() {
     let entries = [("d/", 0), ("d/f", 5), ("g", 5)];
     type Lie = fn(&mut Sink) -> Result<()>;
     let lies: [(Kind, Lie); 11] = [
-        (Kind::Transfer, |s| s.begin(0, 0)),
-        (Kind::Transfer, |s| s.begin(3, 0)),
-        (Kind::Transfer, |s| s.begin(usize::MAX, 0)),
-        (Kind::Transfer, |s| s.begin(1, 0).and_then(|()| s.begin(2, 0))),
-        (Kind::Transfer, |s| put(s, 1).and_then(|()| s.begin(1, 0))),
+        (Kind::Transfer, |s| s.start_file(0, 0)),
+        (Kind::Transfer, |s| s.start_file(3, 0)),
+        (Kind::Transfer, |s| s.start_file(usize::MAX, 0)),
+        (Kind::Transfer, |s| s.start_file(1, 0).and_then(|()| s.start_file(2, 0))),
+        (Kind::Transfer, |s| put(s, 1).and_then(|()| s.start_file(1, 0))),
         (Kind::Transfer, |s| s.write(HELLO)),
-        (Kind::Transfer, |s| s.finish(&hash(HELLO))),
-        (Kind::Transfer, |s| s.begin(1, 0).and_then(|()| s.write(b"hello!"))),
-        (Kind::Transfer, |s| s.begin(1, 0).and_then(|()| s.write(HELLO)).and_then(|()| s.write(b"!"))),
-        (Kind::Transfer, |s| s.begin(1, 0).and_then(|()| s.write(b"hell")).and_then(|()| s.finish(&hash(b"hell")))),
-        (Kind::Corrupt, |s| s.begin(1, 0).and_then(|()| s.write(b"hullo")).and_then(|()| s.finish(&hash(HELLO)))),
+        (Kind::Transfer, |s| s.finish_file(&hash(HELLO))),
+        (Kind::Transfer, |s| s.start_file(1, 0).and_then(|()| s.write(b"hello!"))),
+        (Kind::Transfer, |s| s.start_file(1, 0).and_then(|()| s.write(HELLO)).and_then(|()| s.write(b"!"))),
+        (Kind::Transfer, |s| {
+            s.start_file(1, 0).and_then(|()| s.write(b"hell")).and_then(|()| s.finish_file(&hash(b"hell")))
+        }),
+        (Kind::Corrupt, |s| {
+            s.start_file(1, 0).and_then(|()| s.write(b"hullo")).and_then(|()| s.finish_file(&hash(HELLO)))
+        }),
     ];
     for (n, (kind, lie)) in lies.into_iter().enumerate() {
         let mut sink = sink(&home, &entries, ConflictPolicy::Refuse).unwrap();
@@ -190,20 +194,20 @@ fn what_a_killed_process_left_is_cleared_and_used() {
     assert!(outside.exists());
 }
 
-const GROUP: usize = 16 * 1024 * 1024;
+const GROUP_SIZE: usize = 16 * 1024 * 1024;
 
 /// A download of a file of two groups and a half and a small one, of which so much came; then it was cut.
 fn cut_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
-    let content: Vec<u8> = (0..GROUP / 2 * 5).map(|i| (i / 1_000) as u8).collect();
+    let content: Vec<u8> = (0..GROUP_SIZE / 2 * 5).map(|i| (i / 1_000) as u8).collect();
     let manifest = made_up(&[("d/", 0), ("d/big", content.len() as u64), ("d/small", 5)]);
     let mut sink = Sink::new(
         Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap(),
         &HashProgress::default(),
     )
     .unwrap();
-    assert!(sink.have().is_empty());
+    assert!(sink.staged_groups().is_empty());
     put(&mut sink, 2).unwrap();
-    sink.begin(1, 0).unwrap();
+    sink.start_file(1, 0).unwrap();
     content[..bytes].chunks(100_000).for_each(|chunk| sink.write(chunk).unwrap());
     (manifest, content)
 }
@@ -218,30 +222,30 @@ fn again(home: &Home, manifest: &Arc<Manifest>) -> Sink {
 
 #[test]
 fn a_download_goes_on_with_what_is_there() {
-    for (cut, groups) in [(GROUP - 1, 0), (GROUP, 1), (2 * GROUP + 7, 2), (GROUP / 2 * 5, 3)] {
+    for (cut, groups) in [(GROUP_SIZE - 1, 0), (GROUP_SIZE, 1), (2 * GROUP_SIZE + 7, 2), (GROUP_SIZE / 2 * 5, 3)] {
         let home = Home::new();
         let (manifest, content) = cut_after(&home, cut);
         let plan = Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
-        let standing = (groups * GROUP).min(content.len()) as u64 + 5;
-        assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), standing);
+        let standing = (groups * GROUP_SIZE).min(content.len()) as u64 + 5;
+        assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), standing);
         let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
-        let have = sink.have();
+        let have = sink.staged_groups();
         let of_big = have.iter().find(|(index, _)| *index == 1).map_or(0, |(_, groups)| groups.len());
         assert_eq!((of_big, have.last().map(|(index, _)| *index)), (groups, Some(2)));
-        for from in (0..=of_big).rev().map(|group| (group * GROUP).min(content.len())) {
+        for from in (0..=of_big).rev().map(|group| (group * GROUP_SIZE).min(content.len())) {
             // The sender may go on there or before.
-            sink.begin(1, from as u64).unwrap();
+            sink.start_file(1, from as u64).unwrap();
             content[from..].chunks(100_000).for_each(|chunk| sink.write(chunk).unwrap());
             if from > 0 && from < content.len() {
                 drop(sink);
                 sink = again(&home, &manifest);
                 continue;
             }
-            sink.finish(&hash(&content)).unwrap();
+            sink.finish_file(&hash(&content)).unwrap();
             break;
         }
-        sink.begin(2, 5).unwrap();
-        sink.finish(&hash(HELLO)).unwrap();
+        sink.start_file(2, 5).unwrap();
+        sink.finish_file(&hash(HELLO)).unwrap();
         sink.publish().unwrap();
         assert_eq!(home.tree("out"), ["d", "d/big", "d/small"]);
         assert!(fs::read(home.at("out/d/big")).unwrap() == content);
@@ -252,11 +256,11 @@ fn a_download_goes_on_with_what_is_there() {
 #[test]
 fn the_sender_goes_on_at_the_first_group_that_differs() {
     let home = Home::new();
-    let (manifest, content) = cut_after(&home, GROUP / 2 * 5);
+    let (manifest, content) = cut_after(&home, GROUP_SIZE / 2 * 5);
     let place = |from: &Path| {
         let mut file = scan(&[from.to_owned()]).unwrap().open(0).unwrap();
-        let have = again(&home, &manifest).have();
-        let offset = file.go_on_behind(&have[0].1, &HashProgress::default()).unwrap();
+        let have = again(&home, &manifest).staged_groups();
+        let offset = file.resume_after(&have[0].1, &HashProgress::default()).unwrap();
         let mut rest = vec![0; content.len() + 1];
         let read = file.read(&mut rest).unwrap();
         assert_eq!((read + offset as usize) as u64, fs::metadata(from).unwrap().len());
@@ -267,11 +271,11 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     fs::write(&original, &content).unwrap();
     assert_eq!(place(&original), content.len());
     let mut other = content.clone();
-    other[GROUP + 1] ^= 1;
+    other[GROUP_SIZE + 1] ^= 1;
     fs::write(&original, &other).unwrap();
-    assert_eq!(place(&original), GROUP);
-    fs::write(&original, &content[..GROUP + 9]).unwrap();
-    assert_eq!(place(&original), GROUP, "it has become shorter");
+    assert_eq!(place(&original), GROUP_SIZE);
+    fs::write(&original, &content[..GROUP_SIZE + 9]).unwrap();
+    assert_eq!(place(&original), GROUP_SIZE, "it has become shorter");
     fs::write(&original, "").unwrap();
     assert_eq!(place(&original), 0);
     // The part here, changed by somebody.
@@ -281,8 +285,8 @@ fn the_sender_goes_on_at_the_first_group_that_differs() {
     changed[0] ^= 1;
     fs::write(&part, &changed).unwrap();
     assert_eq!(place(&original), 0);
-    fs::File::options().write(true).open(&part).unwrap().set_len(GROUP as u64 + 1).unwrap();
-    assert_eq!(again(&home, &manifest).have()[0].1.len(), 1);
+    fs::File::options().write(true).open(&part).unwrap().set_len(GROUP_SIZE as u64 + 1).unwrap();
+    assert_eq!(again(&home, &manifest).staged_groups()[0].1.len(), 1);
 }
 
 /// Writes the journal that a download writes when everything is complete.
@@ -340,17 +344,17 @@ fn a_stop_at_any_step_is_gone_on_from() {
         }
         let plan = plan.unwrap();
         let complete = steps.clamp(5, 8) - 5;
-        assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), 5 * complete as u64, "{steps} steps");
+        assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), 5 * complete as u64, "{steps} steps");
         assert_eq!((plan.bytes(), plan.files()), (Some(15), 3));
         let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
         assert_eq!(wanted.len(), 13 - steps.clamp(10, 13), "{steps} steps");
         let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
-        let have: Vec<_> = sink.have().into_iter().map(|(index, _)| index).collect();
-        assert_eq!(sink.named_bytes() as usize / 5 + have.len(), complete, "{steps} steps");
+        let have: Vec<_> = sink.staged_groups().into_iter().map(|(index, _)| index).collect();
+        assert_eq!(sink.published_bytes() as usize / 5 + have.len(), complete, "{steps} steps");
         for index in wanted {
             if have.contains(&index) {
-                sink.begin(index, 5).unwrap();
-                sink.finish(&hash(HELLO)).unwrap();
+                sink.start_file(index, 5).unwrap();
+                sink.finish_file(&hash(HELLO)).unwrap();
             } else {
                 put(&mut sink, index).unwrap();
             }
@@ -387,7 +391,7 @@ fn what_has_its_name_is_known_by_what_it_is() {
     assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap_err().kind(), Kind::Disk, "it stands in the way still");
     fs::remove_file(home.at("out/d")).unwrap();
     assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap().missing_files(), 3);
-    assert_eq!(Plan::standing(&manifest, Some(&home.at("out"))), 20);
+    assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), 20);
     // Something else in the place of what had its name.
     fs::rename(home.at("out/a"), home.at("moved")).unwrap();
     assert_eq!(again(&manifest, ConflictPolicy::Refuse).unwrap().missing_files(), 4);
@@ -441,9 +445,9 @@ fn what_has_its_name_is_known_by_what_it_is() {
 
 /// Everything that is missing is here already.
 fn finish(mut sink: Sink) -> Vec<PathBuf> {
-    for (index, _) in sink.have() {
-        sink.begin(index, 5).unwrap();
-        sink.finish(&hash(HELLO)).unwrap();
+    for (index, _) in sink.staged_groups() {
+        sink.start_file(index, 5).unwrap();
+        sink.finish_file(&hash(HELLO)).unwrap();
     }
     sink.publish().unwrap()
 }
@@ -451,18 +455,18 @@ fn finish(mut sink: Sink) -> Vec<PathBuf> {
 #[test]
 fn only_what_is_there_is_gone_on_with() {
     let home = Home::new();
-    let (manifest, content) = cut_after(&home, 2 * GROUP);
-    for offset in [1, GROUP as u64 - 1, 3 * GROUP as u64, content.len() as u64, u64::MAX] {
-        assert_eq!(again(&home, &manifest).begin(1, offset).unwrap_err().kind(), Kind::Transfer, "{offset}");
+    let (manifest, content) = cut_after(&home, 2 * GROUP_SIZE);
+    for offset in [1, GROUP_SIZE as u64 - 1, 3 * GROUP_SIZE as u64, content.len() as u64, u64::MAX] {
+        assert_eq!(again(&home, &manifest).start_file(1, offset).unwrap_err().kind(), Kind::Transfer, "{offset}");
     }
-    assert_eq!(again(&home, &manifest).begin(2, 4).unwrap_err().kind(), Kind::Transfer);
+    assert_eq!(again(&home, &manifest).start_file(2, 4).unwrap_err().kind(), Kind::Transfer);
     // A wrong end: what does not match is not offered again, the rest is.
     let mut sink = again(&home, &manifest);
-    sink.begin(1, 2 * GROUP as u64).unwrap();
-    sink.write(&content[..GROUP / 2]).unwrap();
-    assert_eq!(sink.finish(&hash(&content)).unwrap_err().kind(), Kind::Corrupt);
+    sink.start_file(1, 2 * GROUP_SIZE as u64).unwrap();
+    sink.write(&content[..GROUP_SIZE / 2]).unwrap();
+    assert_eq!(sink.finish_file(&hash(&content)).unwrap_err().kind(), Kind::Corrupt);
     drop(sink);
-    let have = again(&home, &manifest).have();
+    let have = again(&home, &manifest).staged_groups();
     assert_eq!(have.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
 }
 
@@ -470,28 +474,28 @@ fn only_what_is_there_is_gone_on_with() {
 #[test]
 fn a_stop_while_what_is_here_is_checked_loses_nothing() {
     let home = Home::new();
-    let (manifest, _) = cut_after(&home, 2 * GROUP);
+    let (manifest, _) = cut_after(&home, 2 * GROUP_SIZE);
     let check = HashProgress::default();
-    drop(check.wait());
+    drop(check.cancel_on_drop());
     let plan = Plan::new(manifest.clone(), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();
     assert_eq!(Sink::new(plan, &check).unwrap_err().kind(), Kind::Disk);
-    let have = again(&home, &manifest).have();
+    let have = again(&home, &manifest).staged_groups();
     assert_eq!(have.iter().map(|(index, groups)| (*index, groups.len())).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
 }
 
 #[test]
 fn a_part_that_is_no_file_of_its_own_is_not_used() {
     let home = Home::new();
-    let (manifest, _) = cut_after(&home, GROUP);
+    let (manifest, _) = cut_after(&home, GROUP_SIZE);
     let part = staging(&home, &manifest).join("files/d/big");
     let precious = home.at("precious");
     fs::rename(&part, &precious).unwrap();
     for swap in [|from: &Path, to: &Path| symlink(from, to), |from: &Path, to: &Path| fs::hard_link(from, to)] {
         swap(&precious, &part).unwrap();
         let sink = again(&home, &manifest);
-        assert_eq!(sink.have().len(), 1, "only the small one");
+        assert_eq!(sink.staged_groups().len(), 1, "only the small one");
         assert!(fs::symlink_metadata(&part).is_err());
-        assert_eq!(fs::metadata(&precious).unwrap().len(), GROUP as u64);
+        assert_eq!(fs::metadata(&precious).unwrap().len(), GROUP_SIZE as u64);
     }
 }
 

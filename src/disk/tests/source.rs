@@ -265,8 +265,8 @@ fn what_was_named_and_becomes_a_link_is_not_followed() {
     home.file("victim/f", "secret");
     home.link("src/g", "as-typed");
     let source = scan(&[home.at("src/t"), home.at("as-typed")]).unwrap();
-    assert_eq!(source.scan_again(None).unwrap().manifest().entries().len(), 3);
-    let refused = || source.scan_again(None).unwrap_err();
+    assert_eq!(source.rescan(None).unwrap().manifest().entries().len(), 3);
+    let refused = || source.rescan(None).unwrap_err();
     for (path, target) in [("src/t", "../victim"), ("src/g", "../victim/f")] {
         fs::rename(home.at(path), home.at("away")).unwrap();
         home.link(target, path);
@@ -283,7 +283,7 @@ fn what_was_named_and_becomes_a_link_is_not_followed() {
     // The link that the user named leads elsewhere since: what it led to is what is shared.
     fs::remove_file(home.at("as-typed")).unwrap();
     home.link("victim/f", "as-typed");
-    let again = source.scan_again(None).unwrap();
+    let again = source.rescan(None).unwrap();
     assert_eq!(read_all(&again, index_of(again.manifest(), "as-typed")).unwrap(), b"1234");
 }
 

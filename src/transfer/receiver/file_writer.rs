@@ -27,7 +27,7 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     /// Writes to `sink`.
     pub(crate) fn new(opener: Opener, sink: Sink, carrier: ResumableStream) -> Self {
-        let bytes = sink.named_bytes();
+        let bytes = sink.published_bytes();
         Self { opener, sink, carrier, bytes }
     }
 
@@ -62,12 +62,12 @@ impl FileWriter {
             }
             FileStart::TYPE => {
                 let FileStart { entry, offset } = frame.decode().map_err(malformed)?;
-                self.sink.begin(entry as usize, offset)?;
+                self.sink.start_file(entry as usize, offset)?;
                 self.bytes += offset;
             }
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode().map_err(malformed)?;
-                self.sink.finish(&hash)?;
+                self.sink.finish_file(&hash)?;
             }
             Ack::TYPE => {
                 let Ack { received } = frame.decode().map_err(malformed)?;

@@ -65,7 +65,7 @@ impl PendingOffer {
     /// What is offered, and what of it an earlier download to `out` left behind, for the person who decides.
     pub async fn summary(&self, out: Option<PathBuf>) -> event::OfferSummary {
         let manifest = Arc::clone(&self.manifest);
-        let standing = off_thread(move || Ok(Plan::standing(&manifest, out.as_deref()))).await;
+        let standing = off_thread(move || Ok(Plan::resumable_bytes(&manifest, out.as_deref()))).await;
         event::OfferSummary { resumed_bytes: standing.unwrap_or(0), ..summary(&self.manifest) }
     }
 
@@ -275,7 +275,7 @@ async fn download(
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
     let receiving = async {
         let sink = prepare(plan, &mut out, events).await?;
-        let request = asking(&sink.have(), wanted).map_err(|e| broken(&e.into()))?;
+        let request = asking(&sink.staged_groups(), wanted).map_err(|e| broken(&e.into()))?;
         let unpacker = FileWriter::new(opener, sink, incoming.carrier());
         Pipeline { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
@@ -318,7 +318,7 @@ async fn prepare(plan: Plan, out: &mut SessionWriter, events: &Events) -> Result
     const TELL_PERSON_EVERY: Duration = Duration::from_millis(100);
     const TELL_SENDER_EVERY: Duration = Duration::from_secs(60);
     let (check, standing) = (HashProgress::default(), plan.staged_bytes());
-    let _waiting = check.wait();
+    let _waiting = check.cancel_on_drop();
     let hashing = check.clone();
     let sink = off_thread(move || Sink::new(plan, &hashing));
     tokio::pin!(sink);

@@ -48,7 +48,7 @@ impl ResumptionStore {
     /// # Errors
     /// [`Kind::Disk`].
     pub fn open(state: &StateDir) -> Result<Self> {
-        let dir = state.folder("resumptions")?;
+        let dir = state.subfolder("resumptions")?;
         dir.sweep(LIFE, |_| true);
         Ok(Self(dir))
     }
@@ -57,13 +57,13 @@ impl ResumptionStore {
     /// believed.
     pub(crate) fn claim(&self, code: &Code) -> Option<ResumptionClaim> {
         let of_slot = format!("{}-", code.slot());
-        self.0.names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
+        self.0.file_names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
             let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
             let kept: ResumptionFile = serde_json::from_slice(&text).ok()?;
             let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, &kept.id, code);
             let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
             let known = StoredResumption { resumption, pass: kept.pass.clone() };
-            let lock = is_of_code.then(|| self.0.to_lock(&name).ok()).flatten()?;
+            let lock = is_of_code.then(|| self.0.open_lock(&name).ok()).flatten()?;
             lock.try_lock().ok()?;
             Some(ResumptionClaim { dir: self.0.clone(), name, known, _lock: lock })
         })
@@ -128,7 +128,7 @@ mod tests {
         assert!(kept.claim(&other).is_none());
         claim.forget();
         assert!(kept.claim(&one).is_none() && kept.claim(&beside).is_some());
-        let file = kept.0.path(&kept.0.names()[0]);
+        let file = kept.0.path(&kept.0.file_names()[0]);
         assert!(!std::fs::read_to_string(&file).unwrap().contains(beside.reveal().as_str()));
         std::fs::write(file, "{}").unwrap();
         assert!(kept.claim(&beside).is_none());

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::transfer::session::RecordBuilder;
 use crate::{
-    disk::{GROUP, GroupHash, HashProgress, Source, SourceFile, WaitGuard, group_count},
+    disk::{CancelOnDrop, GROUP_SIZE, GroupHash, HashProgress, Source, SourceFile, group_count},
     error::{Error, Kind, Result},
     manifest::Entry,
     net::BufferPool,
@@ -78,7 +78,7 @@ impl RequestedFiles {
                 let size = entries[index as usize].size();
                 wanted.bytes = wanted.bytes.zip(size).map(|(sum, size)| sum + size);
                 let groups = wanted.have.0.get(&index).map_or(0, |groups| groups.len() as u64);
-                wanted.there += size.unwrap_or(0).min(groups * GROUP);
+                wanted.there += size.unwrap_or(0).min(groups * GROUP_SIZE);
             }
         }
         Ok(wanted)
@@ -102,7 +102,7 @@ type ReadResult = Result<(RecordBuilder, u64)>;
 pub(crate) struct FileReader {
     task: JoinHandle<()>,
     /// For what the thread does that reads.
-    _waiting: WaitGuard,
+    _waiting: CancelOnDrop,
 }
 
 impl FileReader {
@@ -114,7 +114,7 @@ impl FileReader {
     ) -> (Self, mpsc::Receiver<ReadResult>) {
         let (tx, rx) = mpsc::channel(AHEAD);
         let (check, RequestedFiles { files, have, .. }) = (HashProgress::default(), wanted);
-        let waiting = check.wait();
+        let waiting = check.cancel_on_drop();
         let reader = ReadTask { source, wanted: files.into_iter(), have, current: None, buffers, check };
         (Self { task: tokio::spawn(reader.run(tx)), _waiting: waiting }, rx)
     }
@@ -170,7 +170,7 @@ impl ReadTask {
                 let Some(entry) = self.wanted.next() else { break };
                 let mut file = self.source.open(entry as usize)?;
                 let offset = match self.have.0.remove(&entry) {
-                    Some(groups) => file.go_on_behind(&groups, &self.check)?,
+                    Some(groups) => file.resume_after(&groups, &self.check)?,
                     None => 0,
                 };
                 self.current = Some(file);

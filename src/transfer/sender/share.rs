@@ -332,7 +332,7 @@ impl Share {
             return Ok(Arc::clone(before));
         }
         let (before, name, began) = (Arc::clone(before), self.settings.name.clone(), Instant::now());
-        let scanned = spawn_blocking(move || before.scan_again(name.as_deref())).await;
+        let scanned = spawn_blocking(move || before.rescan(name.as_deref())).await;
         let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
         // So that who comes again and again keeps the disk busy for half of the time at the most.
         let good_for = began.elapsed().min(FRESH);
