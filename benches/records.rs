@@ -13,7 +13,7 @@ use qshare::{
     crypto::{
         Cipher, ExchangeMode, Opener, PakeExchange, Password, RECORD_HEADER, Role, Sealer, SessionKeys, Transcript,
     },
-    manifest::{Coding, EntryKind, Mtime, RawEntry, SafePath},
+    manifest::{ContentCoding, EntryKind, Mtime, RawEntry, SafePath},
     transfer::session::RecordBuilder,
     wire::{
         Frame, Message, frame,
@@ -93,7 +93,7 @@ fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u6
 fn manifest(c: &mut Criterion) {
     let entry = |i| RawEntry {
         path: format!("holiday/{:02}/picture {i:04}.jpeg", i / 100),
-        kind: EntryKind::File { size: Some(i as u64 * 4_099), coding: Coding::Identity },
+        kind: EntryKind::File { size: Some(i as u64 * 4_099), coding: ContentCoding::Identity },
         mode: 0o644,
         mtime: Some(Mtime { seconds: 1_700_000_000 + i as i64, nanos: 123_456_789 }),
     };

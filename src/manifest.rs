@@ -1,6 +1,6 @@
 //! What a share holds: entries with paths that are safe by construction.
 //!
-//! Both ends build a [`Manifest`] through a [`Builder`], the sender from a scan and the receiver from the wire, so
+//! Both ends build a [`Manifest`] through a [`ManifestBuilder`], the sender from a scan and the receiver from the wire, so
 //! that the same rules hold for both: every path is a [`SafePath`], no path comes twice, and the parent of every entry
 //! is a folder that was listed before it.
 
@@ -106,7 +106,7 @@ pub enum EntryKind {
         /// Its size in bytes; `None` where it is known only at the end (standard input).
         size: Option<u64>,
         /// How its bytes are coded on the way.
-        coding: Coding,
+        coding: ContentCoding,
     },
     /// A folder.
     Folder,
@@ -119,7 +119,7 @@ pub enum EntryKind {
 
 /// How the bytes of a file are coded on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Coding {
+pub enum ContentCoding {
     /// As they are.
     Identity,
 }
@@ -158,7 +158,7 @@ impl Entry {
 
 /// What stands before the entries: enough to refuse a manifest before its entries are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct ManifestHeader {
     /// The share's identity.
     pub share: ShareId,
     /// The share's name, for people; not a path.
@@ -204,15 +204,15 @@ impl Manifest {
     }
 
     /// What goes before the entries on the wire.
-    pub fn head(&self) -> Head {
-        Head { share: self.share, name: self.name.clone(), entries: self.entries.len() as u64 }
+    pub fn header(&self) -> ManifestHeader {
+        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.entries.len() as u64 }
     }
 }
 
 /// Puts a manifest together and refuses what no honest sender makes.
 #[derive(Debug)]
-pub struct Builder {
-    head: Head,
+pub struct ManifestBuilder {
+    head: ManifestHeader,
     entries: Vec<Entry>,
     kinds: HashMap<SafePath, bool>,
     /// Bytes of all paths and targets.
@@ -221,17 +221,17 @@ pub struct Builder {
     bytes: Option<u64>,
 }
 
-impl Builder {
+impl ManifestBuilder {
     /// Begins a manifest that will have exactly `head.entries` entries.
     ///
     /// # Errors
     /// More than [`MAX_ENTRIES`], or a name longer than 255 bytes.
-    pub fn new(head: Head) -> Result<Self, ManifestError> {
+    pub fn new(head: ManifestHeader) -> Result<Self, ManifestError> {
         if head.entries > MAX_ENTRIES {
-            return Err(ManifestError::TooMany(head.entries));
+            return Err(ManifestError::TooManyEntries(head.entries));
         }
         if head.name.is_empty() || head.name.len() > LONGEST_NAME {
-            return Err(ManifestError::Name);
+            return Err(ManifestError::ShareName);
         }
         Ok(Self { head, entries: Vec::new(), kinds: HashMap::new(), text: 0, files: 0, bytes: Some(0) })
     }
@@ -242,29 +242,29 @@ impl Builder {
     /// Whatever [`ManifestError`] names.
     pub fn push(&mut self, mut entry: Entry) -> Result<(), ManifestError> {
         if self.entries.len() as u64 == self.head.entries {
-            return Err(ManifestError::Count);
+            return Err(ManifestError::WrongCount);
         }
         self.text += entry.path.as_str().len() + entry.target().map_or(0, str::len);
         if self.text > MOST_TEXT {
-            return Err(ManifestError::TooMuch);
+            return Err(ManifestError::NamesTooLong);
         }
         if let Some(parent) = entry.path.parent()
             && self.kinds.get(parent.as_str()) != Some(&true)
         {
-            return Err(ManifestError::Parent(entry.path));
+            return Err(ManifestError::NoParent(entry.path));
         }
         if let EntryKind::Link { target } = &entry.kind
-            && !stays_inside(&entry.path, target)
+            && !link_stays_inside(&entry.path, target)
         {
-            return Err(ManifestError::Link(entry.path));
+            return Err(ManifestError::LinkTarget(entry.path));
         }
         if self.kinds.insert(entry.path.clone(), entry.kind == EntryKind::Folder).is_some() {
-            return Err(ManifestError::Twice(entry.path));
+            return Err(ManifestError::Duplicate(entry.path));
         }
         entry.mode &= 0o777;
         self.files += u64::from(entry.is_file());
         self.bytes = match (self.bytes, entry.size()) {
-            (Some(sum), Some(size)) => Some(sum.checked_add(size).ok_or(ManifestError::Overflow)?),
+            (Some(sum), Some(size)) => Some(sum.checked_add(size).ok_or(ManifestError::SizeOverflow)?),
             _ => None,
         };
         self.entries.push(entry);
@@ -284,12 +284,12 @@ impl Builder {
     /// The manifest.
     ///
     /// # Errors
-    /// [`ManifestError::Count`] where entries are missing.
+    /// [`ManifestError::WrongCount`] where entries are missing.
     pub fn finish(self) -> Result<Manifest, ManifestError> {
         if !self.is_full() {
-            return Err(ManifestError::Count);
+            return Err(ManifestError::WrongCount);
         }
-        let Head { share, name, .. } = self.head;
+        let ManifestHeader { share, name, .. } = self.head;
         Ok(Manifest { share, name, entries: self.entries, files: self.files, bytes: self.bytes })
     }
 }
@@ -298,7 +298,7 @@ impl Builder {
 ///
 /// `..` is allowed only before any name: after one, a name that is itself a link could lead elsewhere than the text
 /// says. So every link ends below the top-level folder, and by induction every chain of links does.
-pub fn stays_inside(path: &SafePath, target: &str) -> bool {
+pub fn link_stays_inside(path: &SafePath, target: &str) -> bool {
     if target.is_empty()
         || target.len() > LONGEST_TARGET
         || target.starts_with(['/', '\\'])
@@ -326,42 +326,42 @@ pub fn stays_inside(path: &SafePath, target: &str) -> bool {
 pub enum ManifestError {
     /// More entries than [`MAX_ENTRIES`].
     #[error("it has {0} entries; {MAX_ENTRIES} is the most")]
-    TooMany(u64),
+    TooManyEntries(u64),
     /// Paths and targets that would not fit into memory.
     #[error("its names are longer than {} bytes in all", MOST_TEXT)]
-    TooMuch,
+    NamesTooLong,
     /// Entries missing, or more than announced.
     #[error("the number of entries is not the one announced")]
-    Count,
+    WrongCount,
     /// One part after the other that has no entry in it.
     #[error("it has parts without entries and would never end")]
-    Endless,
+    EmptyPart,
     /// An empty name or one of more than 255 bytes.
     #[error("the name of the share is empty or too long")]
-    Name,
+    ShareName,
     /// A path that could lead out of the target folder or that no screen can show.
     #[error("the name “{0}” is not allowed: {1}")]
     Path(String, PathError),
     /// The parent is missing, comes later, or is not a folder.
     #[error("“{0}” does not lie in a folder of the share")]
-    Parent(SafePath),
+    NoParent(SafePath),
     /// The same path twice.
     #[error("“{0}” is listed twice")]
-    Twice(SafePath),
+    Duplicate(SafePath),
     /// A link that leads out of the share.
     #[error("the link “{0}” leads out of the share")]
-    Link(SafePath),
+    LinkTarget(SafePath),
     /// The sizes do not fit 64 bits.
     #[error("the sizes add up to more than 64 bits hold")]
-    Overflow,
+    SizeOverflow,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn builder(entries: u64) -> Builder {
-        Builder::new(Head { share: ShareId::random(), name: "x".into(), entries }).unwrap()
+    fn builder(entries: u64) -> ManifestBuilder {
+        ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries }).unwrap()
     }
 
     fn entry(path: &str, kind: EntryKind) -> Entry {
@@ -369,7 +369,7 @@ mod tests {
     }
 
     fn file(path: &str, size: u64) -> Entry {
-        entry(path, EntryKind::File { size: Some(size), coding: Coding::Identity })
+        entry(path, EntryKind::File { size: Some(size), coding: ContentCoding::Identity })
     }
 
     #[test]
@@ -387,20 +387,20 @@ mod tests {
     #[test]
     fn lies_are_refused() {
         let path = |p: &str| SafePath::parse(p).unwrap();
-        assert_eq!(builder(1).push(file("a/x", 0)), Err(ManifestError::Parent(path("a/x"))));
+        assert_eq!(builder(1).push(file("a/x", 0)), Err(ManifestError::NoParent(path("a/x"))));
         let mut b = builder(9);
         b.push(file("a", 0)).unwrap();
-        assert_eq!(b.push(file("a/x", 0)), Err(ManifestError::Parent(path("a/x"))));
-        assert_eq!(b.push(entry("a", EntryKind::Folder)), Err(ManifestError::Twice(path("a"))));
+        assert_eq!(b.push(file("a/x", 0)), Err(ManifestError::NoParent(path("a/x"))));
+        assert_eq!(b.push(entry("a", EntryKind::Folder)), Err(ManifestError::Duplicate(path("a"))));
         let mut b = builder(2);
         b.push(file("a", u64::MAX)).unwrap();
-        assert_eq!(b.push(file("b", 1)), Err(ManifestError::Overflow));
+        assert_eq!(b.push(file("b", 1)), Err(ManifestError::SizeOverflow));
         let mut b = builder(1);
         b.push(file("a", 0)).unwrap();
-        assert_eq!(b.push(file("b", 0)), Err(ManifestError::Count));
-        assert_eq!(builder(1).finish(), Err(ManifestError::Count));
-        let head = Head { share: ShareId::random(), name: "x".into(), entries: 10_000_000 };
-        assert_eq!(Builder::new(head).unwrap_err(), ManifestError::TooMany(10_000_000));
+        assert_eq!(b.push(file("b", 0)), Err(ManifestError::WrongCount));
+        assert_eq!(builder(1).finish(), Err(ManifestError::WrongCount));
+        let head = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 10_000_000 };
+        assert_eq!(ManifestBuilder::new(head).unwrap_err(), ManifestError::TooManyEntries(10_000_000));
     }
 
     #[test]
@@ -408,12 +408,12 @@ mod tests {
         let mut b = builder(MAX_ENTRIES);
         let long = |n: usize| format!("{n:0>255}");
         let refused = (0..MAX_ENTRIES as usize).find_map(|n| b.push(file(&long(n), 0)).err().map(|e| (n, e)));
-        assert_eq!(refused, Some((MOST_TEXT / 255, ManifestError::TooMuch)));
+        assert_eq!(refused, Some((MOST_TEXT / 255, ManifestError::NamesTooLong)));
     }
 
     #[test]
     fn links_stay_inside() {
-        let inside = |path: &str, target| stays_inside(&SafePath::parse(path).unwrap(), target);
+        let inside = |path: &str, target| link_stays_inside(&SafePath::parse(path).unwrap(), target);
         assert!(inside("a/l", "b"));
         assert!(inside("a/b/l", "./../c/d"));
         for out in ["..", "../b", "/etc/shadow", "b/../..", "c/..", "\\\\srv\\x", "C:\\x", "", "a\nb"] {

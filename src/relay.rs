@@ -17,7 +17,7 @@ mod tickets;
 
 pub use self::{
     journal::SlotJournal,
-    memory::{Accounting, Memory},
+    memory::{MemoryBudget, MemoryUsage},
     server::{RelayConfig, serve},
-    tickets::Tickets,
+    tickets::TicketKey,
 };

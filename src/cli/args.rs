@@ -350,7 +350,7 @@ fn translate(e: &clap::Error) -> Option<Error> {
     match e.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = context(ContextKind::InvalidSubcommand)?;
-            if Code::parse(word).is_ok() || Link::looks_like(word) {
+            if Code::parse(word).is_ok() || Link::has_scheme(word) {
                 return Some(Error::new(Kind::Usage, "a code comes after recv").hint("qshare recv CODE"));
             }
             let known = std::path::Path::new(word).exists();

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{relay::tickets, running_shares::EmbeddedAddress};
+use super::{relay::ticket_key, running_shares::EmbeddedAddress};
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
@@ -50,9 +50,10 @@ impl Embedded {
         }
         let clamped = listener.clamped_buffers();
         let token = rand::random::<[u8; 32]>().to_vec();
-        let tickets = tickets(&identity);
+        let ticket_key = ticket_key(&identity);
         let register_token = Some(token.clone());
-        let config = relay::RelayConfig { register_token, tickets, drain: DRAIN, ..relay::RelayConfig::default() };
+        let config =
+            relay::RelayConfig { register_token, ticket_key, drain_timeout: DRAIN, ..relay::RelayConfig::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(relay::serve(listener, config, async {
             let _ = stopped.await;

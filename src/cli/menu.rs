@@ -68,7 +68,7 @@ fn choose(ask: &mut Ask) -> io::Result<Choice> {
 
 /// A code, a link or paths in the place of a number; only where it can be nothing else.
 fn recognize(text: &str) -> Option<Choice> {
-    if Link::looks_like(text) {
+    if Link::has_scheme(text) {
         return Link::parse(text).is_ok().then(|| Choice::Receive(text.to_owned()));
     }
     let paths = parse_pasted(text);
@@ -107,7 +107,7 @@ fn ask_code(ask: &mut Ask) -> io::Result<Choice> {
 }
 
 fn check_code(text: &str) -> Result<(), Error> {
-    if Link::looks_like(text) { Link::parse(text).map(drop) } else { text.parse::<Code>().map(drop) }
+    if Link::has_scheme(text) { Link::parse(text).map(drop) } else { text.parse::<Code>().map(drop) }
 }
 
 #[cfg(test)]

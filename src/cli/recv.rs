@@ -84,7 +84,7 @@ struct From {
 impl From {
     /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
     fn resolve(text: &str, named: Option<RelaySpec>, tuning: Tuning, retry_for: Duration) -> Result<Self> {
-        if Link::looks_like(text) {
+        if Link::has_scheme(text) {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
             let spec = RelaySpec { addr: relay.clone(), pin };
             let addresses = std::iter::once(relay).chain(alternatives).collect();

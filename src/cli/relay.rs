@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     event::{Event, StopReason},
     net::{self, RelayIdentity, Tuning},
-    relay::{self, RelayConfig, SlotJournal, Tickets},
+    relay::{self, RelayConfig, SlotJournal, TicketKey},
     state::StateDir,
 };
 
@@ -24,13 +24,16 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     if let Some(clamped) = listener.clamped_buffers() {
         console.show(&udp_buffers::warning(&clamped))?;
     }
-    let config =
-        RelayConfig { tickets: tickets(&identity), journal: Some(SlotJournal::new(certs)), ..RelayConfig::default() };
+    let config = RelayConfig {
+        ticket_key: ticket_key(&identity),
+        journal: Some(SlotJournal::new(certs)),
+        ..RelayConfig::default()
+    };
     relay::serve(listener, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }
 
 /// The tickets of a relay that keeps its identity.
-pub(super) fn tickets(identity: &RelayIdentity) -> Tickets {
-    Tickets::new(identity.derive("qshare relay 2026 tickets"))
+pub(super) fn ticket_key(identity: &RelayIdentity) -> TicketKey {
+    TicketKey::new(identity.derive("qshare relay 2026 tickets"))
 }

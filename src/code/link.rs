@@ -171,7 +171,7 @@ pub struct Link {
 
 impl Link {
     /// Whether `text` means to be a link rather than a bare code.
-    pub fn looks_like(text: &str) -> bool {
+    pub fn has_scheme(text: &str) -> bool {
         let text = text.trim_start();
         text.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
     }
@@ -189,7 +189,7 @@ impl Link {
         if text.len() > LONGEST_LINK {
             return Err(bad("is too long"));
         }
-        if !Self::looks_like(text) {
+        if !Self::has_scheme(text) {
             return Err(bad("does not begin with qshare://"));
         }
         let (rest, pin) = match text[SCHEME.len()..].split_once('#') {

@@ -147,7 +147,8 @@ fn staged(target: &Target, manifest: &Manifest) -> u64 {
 /// Checks that the target can hold the names, each and beside each other.
 fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     if cfg!(windows)
-        && let Some((path, why)) = manifest.entries().iter().find_map(|e| Some((&e.path, e.path.trouble_on_windows()?)))
+        && let Some((path, why)) =
+            manifest.entries().iter().find_map(|e| Some((&e.path, e.path.windows_restriction()?)))
     {
         return Err(unholdable(format!("Windows cannot hold “{path}”: {why}")));
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Coding, Entry, EntryKind, MAX_ENTRIES, PathError, SafePath, stays_inside},
+    manifest::{ContentCoding, Entry, EntryKind, MAX_ENTRIES, PathError, SafePath, link_stays_inside},
     text::{count, visible},
 };
 
@@ -166,7 +166,7 @@ impl Scan {
         } else if meta.is_symlink() {
             let target = folder.dir.read_link_contents(name).map_err(|e| found.unreadable(&e))?;
             match target.into_os_string().into_string() {
-                Ok(target) if stays_inside(&path, &target) => self.push(path, EntryKind::Link { target }, meta),
+                Ok(target) if link_stays_inside(&path, &target) => self.push(path, EntryKind::Link { target }, meta),
                 _ => {
                     self.skip(found, "it is a link that leads out of the shared folder");
                     Ok(())
@@ -248,5 +248,5 @@ fn check_readable(found: &FoundEntry<'_>) -> io::Result<()> {
 }
 
 fn file_kind(meta: &Metadata) -> EntryKind {
-    EntryKind::File { size: Some(meta.len()), coding: Coding::Identity }
+    EntryKind::File { size: Some(meta.len()), coding: ContentCoding::Identity }
 }

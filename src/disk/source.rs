@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Builder, Entry, Head, Manifest, ManifestError, SafePath, ShareId},
+    manifest::{Entry, Manifest, ManifestBuilder, ManifestError, ManifestHeader, SafePath, ShareId},
 };
 
 /// The longest name of a share in bytes, as the manifest allows.
@@ -67,7 +67,7 @@ impl Source {
             Some(name) => name.to_owned(),
             None => share_name(first.path.top(), named.len()),
         };
-        let manifest = manifest_of(Head { share, name, entries: scan.entries.len() as u64 }, scan.entries)?;
+        let manifest = manifest_of(ManifestHeader { share, name, entries: scan.entries.len() as u64 }, scan.entries)?;
         Ok(Self {
             manifest: Arc::new(manifest),
             stamps: scan.stamps,
@@ -142,14 +142,14 @@ fn share_name(first: &str, paths: usize) -> String {
     format!("{}{more}", &first[..end])
 }
 
-fn manifest_of(head: Head, entries: Vec<Entry>) -> Result<Manifest> {
+fn manifest_of(head: ManifestHeader, entries: Vec<Entry>) -> Result<Manifest> {
     let build = || {
-        let mut builder = Builder::new(head)?;
+        let mut builder = ManifestBuilder::new(head)?;
         entries.into_iter().try_for_each(|entry| builder.push(entry))?;
         builder.finish()
     };
     build().map_err(|e: ManifestError| {
-        let hint = if e == ManifestError::Name { "choose a shorter --name" } else { "share less at once" };
+        let hint = if e == ManifestError::ShareName { "choose a shorter --name" } else { "share less at once" };
         Error::new(Kind::Usage, format!("this cannot be shared: {e}")).hint(hint)
     })
 }

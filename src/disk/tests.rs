@@ -20,7 +20,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use super::{ConflictPolicy, HashProgress, Plan, Sink, Source};
 use crate::{
     error::{Error, Result},
-    manifest::{Builder, Coding, Entry, EntryKind, Head, Manifest, Mtime, SafePath, ShareId},
+    manifest::{ContentCoding, Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
 };
 
 /// A folder for one test: `src` to share from, `out` to receive in.
@@ -107,13 +107,13 @@ fn index_of(manifest: &Manifest, path: &str) -> usize {
 
 /// A manifest that no scan made: a folder ends in `/`, a link has `->`, anything else is a file of that many bytes.
 fn made_up(entries: &[(&str, u64)]) -> Arc<Manifest> {
-    let head = Head { share: ShareId::random(), name: "made up".into(), entries: entries.len() as u64 };
-    let mut builder = Builder::new(head).unwrap();
+    let head = ManifestHeader { share: ShareId::random(), name: "made up".into(), entries: entries.len() as u64 };
+    let mut builder = ManifestBuilder::new(head).unwrap();
     for (text, size) in entries {
         let (path, kind) = match (text.strip_suffix('/'), text.split_once("->")) {
             (Some(path), _) => (path, EntryKind::Folder),
             (_, Some((path, target))) => (path, EntryKind::Link { target: target.into() }),
-            _ => (*text, EntryKind::File { size: Some(*size), coding: Coding::Identity }),
+            _ => (*text, EntryKind::File { size: Some(*size), coding: ContentCoding::Identity }),
         };
         let path = SafePath::parse(path).unwrap();
         builder.push(Entry { path, kind, mode: 0o644, mtime: None }).unwrap();

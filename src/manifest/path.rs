@@ -17,7 +17,7 @@ const DEEPEST: usize = 64;
 ///
 /// What [`SafePath::parse`] lets pass cannot name anything outside the folder it is opened beneath, and can be printed
 /// without touching a terminal. Names that only some systems cannot hold pass here and are checked against the real
-/// target by [`SafePath::trouble_on_windows`].
+/// target by [`SafePath::windows_restriction`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafePath(Box<str>);
 
@@ -83,7 +83,7 @@ impl SafePath {
 
     /// Why Windows could not hold this path, where it could not: device names with any extension, trailing dots and
     /// blanks, and the characters its file systems keep for themselves.
-    pub fn trouble_on_windows(&self) -> Option<&'static str> {
+    pub fn windows_restriction(&self) -> Option<&'static str> {
         self.components().find_map(windows_trouble)
     }
 }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_windows_cannot_hold_is_known() {
-        let trouble = |p: &str| SafePath::parse(p).unwrap().trouble_on_windows().is_some();
+        let trouble = |p: &str| SafePath::parse(p).unwrap().windows_restriction().is_some();
         for bad in ["a/aux.c", "NUL", "com1.txt", "LPT9", "a.", "b ", "12:30.png", "a\\b", "what?", "CON .txt"] {
             assert!(trouble(bad), "{bad}");
         }

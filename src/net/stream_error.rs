@@ -2,7 +2,7 @@
 
 use quinn::VarInt;
 
-use crate::wire::{WireError, relay::code::PROTOCOL};
+use crate::wire::{WireError, reset_code::PROTOCOL_ERROR};
 
 /// Why a stream or its connection ended before it was complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,5 +81,5 @@ impl From<quinn::ReadError> for StreamError {
 }
 
 pub(super) fn code(code: VarInt) -> u32 {
-    u32::try_from(code.into_inner()).unwrap_or(PROTOCOL)
+    u32::try_from(code.into_inner()).unwrap_or(PROTOCOL_ERROR)
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::wire::{
     Frame, HEADER, Message, WireError,
     frame::{encode, read_header},
-    relay::code::{CANCELLED, ENDED},
+    reset_code::{CANCELLED, ENDED},
 };
 
 /// One QUIC connection.

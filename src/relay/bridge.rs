@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use super::{
     blocks::Blocks,
-    memory::{Account, Memory},
+    memory::{Account, MemoryBudget},
 };
 use crate::{
     net::{BufferPool, ConnectionLost, RecvHalf, SendHalf, StreamError},
-    wire::relay::code::{CROWDED, LEFT, OVERRUN, PEER_LOST},
+    wire::reset_code::{EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST},
 };
 
 /// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and for what
@@ -26,7 +26,7 @@ pub(super) type Side = (SendHalf, RecvHalf);
 
 /// Forwards between two sides until both directions have ended. Each direction holds at most `bound` bytes and a little
 /// more (a megabyte and an eighth), and has an account in `memory`.
-pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &Memory) {
+pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &MemoryBudget) {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
     let mut there = Direction::new(a.1, b.0, bound, memory);
     let mut back = Direction::new(b.1, a.0, bound, memory);
@@ -56,7 +56,7 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &Memory) -> Self {
+    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &MemoryBudget) -> Self {
         from.set_reorder_window(bound);
         let most = bound.saturating_add(slack(bound));
         let (account, arrived) = (memory.open(), Blocks::new(memory.stock()));
@@ -95,7 +95,7 @@ impl Direction {
                     self.from.stop(code_of(&why));
                     return Ok(());
                 }
-                () = self.account.evicted() => return Err(GivenUp(CROWDED)),
+                () = self.account.evicted() => return Err(GivenUp(EVICTED)),
                 written = self.to.write_some(&mut self.leaving), if !self.leaving.is_empty() => {
                     if let Err(e) = written {
                         self.from.stop(code_of(&e));
@@ -131,7 +131,7 @@ fn code_of(e: &StreamError) -> u32 {
     match e {
         StreamError::Aborted(code) => *code,
         StreamError::TooFarAhead => OVERRUN,
-        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => LEFT,
+        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => PEER_CLOSED,
         StreamError::Lost(_) | StreamError::EndedEarly | StreamError::Wire(_) => PEER_LOST,
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     /// A bridge between two ends in memory.
     fn bridged(bound: u64) -> (Side, Side, tokio::task::JoinHandle<()>) {
         let ([a, near], [far, b]) = (duplex(), duplex());
-        (a, b, tokio::spawn(async move { run(near, far, bound, &Memory::new(usize::MAX)).await }))
+        (a, b, tokio::spawn(async move { run(near, far, bound, &MemoryBudget::new(usize::MAX)).await }))
     }
 
     #[tokio::test]
@@ -182,18 +182,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_relay_that_is_short_of_memory_gives_up_what_is_stuck() {
-        let memory = Memory::new(3 * MIB / 2);
+        let memory = MemoryBudget::new(3 * MIB / 2);
         let ([mut stuck, near], [far, _b]) = (duplex(), duplex());
         let also = memory.clone();
         let bridge = tokio::spawn(async move { run(near, far, u64::MAX, &also).await });
         let chunk = Bytes::from(vec![0; MIB / 64]);
-        while memory.accounting().held < MIB {
+        while memory.usage().held < MIB {
             stuck.0.write(chunk.clone()).await.unwrap();
         }
         memory.open().set(MIB, true);
         bridge.await.unwrap();
-        assert_eq!(memory.accounting().held, 0);
-        assert_eq!(memory.accounting().evicted, 1);
-        assert_eq!(stuck.1.read().await, Err(StreamError::Aborted(CROWDED)));
+        assert_eq!(memory.usage().held, 0);
+        assert_eq!(memory.usage().evicted, 1);
+        assert_eq!(stuck.1.read().await, Err(StreamError::Aborted(EVICTED)));
     }
 }

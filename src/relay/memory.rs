@@ -16,14 +16,14 @@ use crate::sync::Mutex;
 
 /// What all bridges of a relay may hold, and what they do hold. A handle: clones share one count.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct MemoryBudget {
     accounts: Arc<Mutex<Accounts>>,
     stock: BufferPool,
 }
 
 /// What bridges hold, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Accounting {
+pub struct MemoryUsage {
     /// Directions of bridges that are open.
     pub directions: usize,
     /// What all of them hold now.
@@ -39,7 +39,7 @@ pub struct Accounting {
 #[derive(Debug)]
 struct Accounts {
     most: usize,
-    seen: Accounting,
+    seen: MemoryUsage,
     open: HashMap<u64, AccountEntry>,
     next: u64,
 }
@@ -53,17 +53,17 @@ struct AccountEntry {
     give_up: Arc<Notify>,
 }
 
-impl Memory {
+impl MemoryBudget {
     /// For at most `most` bytes.
     pub fn new(most: usize) -> Self {
-        let accounts = Accounts { most, seen: Accounting::default(), open: HashMap::new(), next: 0 };
+        let accounts = Accounts { most, seen: MemoryUsage::default(), open: HashMap::new(), next: 0 };
         Self { accounts: Arc::new(Mutex::new(accounts)), stock: BufferPool::default() }
     }
 
     /// What is held.
-    pub fn accounting(&self) -> Accounting {
+    pub fn usage(&self) -> MemoryUsage {
         let accounts = self.lock();
-        Accounting { directions: accounts.open.len(), ..accounts.seen }
+        MemoryUsage { directions: accounts.open.len(), ..accounts.seen }
     }
 
     /// Opens the account of a direction.
@@ -125,7 +125,7 @@ impl Accounts {
 /// What one direction of a bridge holds; nothing more once it is dropped.
 #[derive(Debug)]
 pub(super) struct Account {
-    memory: Memory,
+    memory: MemoryBudget,
     number: u64,
     give_up: Arc<Notify>,
 }
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_stuck_goes_first() {
-        let memory = Memory::new(100);
+        let memory = MemoryBudget::new(100);
         let [stuck, slow, fast] = [memory.open(), memory.open(), memory.open()];
         for account in [&stuck, &slow, &fast] {
             account.set(30, false);
@@ -178,7 +178,7 @@ mod tests {
         slow.set(45, false);
         assert!(!must_go(&fast), "what is going counts as gone");
         drop(stuck);
-        assert_eq!(memory.accounting(), Accounting { directions: 2, held: 75, peak: 105, largest: 45, evicted: 1 });
+        assert_eq!(memory.usage(), MemoryUsage { directions: 2, held: 75, peak: 105, largest: 45, evicted: 1 });
         advance(Duration::from_secs(1)).await;
         fast.set(20, true);
         slow.set(81, false);
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_that_trickle_do_not_push_out_what_is_small_and_slow() {
-        let memory = Memory::new(1000);
+        let memory = MemoryBudget::new(1000);
         let small = memory.open();
         small.set(10, false);
         advance(Duration::from_secs(60)).await;
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn an_account_that_is_closed_holds_nothing() {
-        let memory = Memory::new(100);
+        let memory = MemoryBudget::new(100);
         memory.open().set(99, false);
-        assert_eq!(memory.accounting(), Accounting { peak: 99, largest: 99, ..Accounting::default() });
+        assert_eq!(memory.usage(), MemoryUsage { peak: 99, largest: 99, ..MemoryUsage::default() });
     }
 }

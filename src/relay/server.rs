@@ -13,9 +13,9 @@ use super::{
     bridge,
     client::Client,
     journal::SlotJournal,
-    memory::Memory,
+    memory::MemoryBudget,
     registry::{Lease, Lookup, Registry},
-    tickets::Tickets,
+    tickets::TicketKey,
 };
 use crate::{
     error::Result,
@@ -24,10 +24,10 @@ use crate::{
     wire::{
         Frame, Message, WireError,
         relay::{
-            ConnectReply, ConnectRequest, IncomingDownload, Limits, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
-            Rejection,
-            code::{ENDED, PROTOCOL},
+            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
+            Rejected, RelayLimits,
         },
+        reset_code::{ENDED, PROTOCOL_ERROR},
     },
 };
 
@@ -46,35 +46,35 @@ pub struct RelayConfig {
     /// The most bytes that one bridge holds in each direction.
     pub bridge_bytes: u64,
     /// What all bridges together may hold; above it, those that are stuck longest are given up.
-    pub memory: Memory,
+    pub memory: MemoryBudget,
     /// The most senders at the same time.
-    pub senders: usize,
+    pub max_senders: usize,
     /// The most connections at the same time.
-    pub connections: usize,
+    pub max_connections: usize,
     /// What a sender must show to get a slot; `None` lets everybody share.
     pub register_token: Option<Vec<u8>>,
     /// What clients find each other with after a cut.
-    pub tickets: Tickets,
+    pub ticket_key: TicketKey,
     /// Where issued slots are kept over a restart, if anywhere.
     pub journal: Option<SlotJournal>,
     /// How long the end waits for what the bridges still hold, of senders that are gone.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
         /// Thirty-two bridges full to the brim. Most hold far less: only what a slow receiver has been granted waits here.
         const MEMORY: usize = 1024 * 1024 * 1024;
-        let memory = Memory::new(MEMORY);
+        let memory = MemoryBudget::new(MEMORY);
         Self {
             bridge_bytes: 32 * 1024 * 1024,
             memory,
-            senders: 10_000,
-            connections: 20_000,
+            max_senders: 10_000,
+            max_connections: 20_000,
             register_token: None,
-            tickets: Tickets::random(),
+            ticket_key: TicketKey::random(),
             journal: None,
-            drain: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
         }
     }
 }
@@ -88,7 +88,7 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
         Some(journal) => journal.read()?,
         None => Vec::new(),
     };
-    let registry = Registry::new(config.senders, issued);
+    let registry = Registry::new(config.max_senders, issued);
     let relay = Arc::new(Relay { registry, config, listener, bridges: watch::Sender::new(0) });
     let over = async {
         shutdown.await;
@@ -118,7 +118,7 @@ impl Relay {
     async fn accept(self: &Arc<Self>) {
         while let Some(incoming) = self.listener.accept().await {
             let open = self.listener.open_connections();
-            if open >= self.config.connections {
+            if open >= self.config.max_connections {
                 incoming.refuse();
             } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
                 let _ = incoming.retry();
@@ -136,7 +136,7 @@ impl Relay {
             let _ = self.bridges.subscribe().wait_for(|bridges| *bridges == 0).await; // its sender is here
             let _ = timeout(LAST_PACKETS, self.listener.wait_idle()).await;
         };
-        let _ = timeout(self.config.drain, over).await;
+        let _ = timeout(self.config.drain_timeout, over).await;
     }
 
     /// Writes down what was issued, soon after it was.
@@ -188,8 +188,8 @@ impl Relay {
             Err(e) => Err(e),
         };
         if matches!(outcome, Err(StreamError::Wire(_))) {
-            send.reset(PROTOCOL);
-            recv.stop(PROTOCOL);
+            send.reset(PROTOCOL_ERROR);
+            recv.stop(PROTOCOL_ERROR);
         }
         outcome
     }
@@ -203,14 +203,14 @@ impl Relay {
         recv: &mut RecvHalf,
     ) -> Result<(), StreamError> {
         if !self.may_register(request.token.as_deref()) {
-            return reject(send, Rejection::Token, 0).await;
+            return reject(send, RejectReason::Token, 0).await;
         }
-        let ticket = request.ticket.and_then(|ticket| self.config.tickets.check(&ticket, unix_time()));
+        let ticket = request.ticket.and_then(|ticket| self.config.ticket_key.check(&ticket, unix_time()));
         let Some(lease) = self.registry.register(client.clone(), ticket) else {
-            return reject(send, Rejection::Full, 60).await;
+            return reject(send, RejectReason::Full, 60).await;
         };
         debug!("a sender has a slot");
-        let ticket = self.config.tickets.ticket(lease.slot(), lease.owner(), unix_time());
+        let ticket = self.config.ticket_key.ticket(lease.slot(), lease.owner(), unix_time());
         send.send_message(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
         hold(lease, recv).await?;
         send.finish();
@@ -219,18 +219,18 @@ impl Relay {
 
     /// A receiver: behind the reply, its stream is a bridge to the sender.
     async fn connect(&self, request: ConnectRequest, mut send: SendHalf, recv: RecvHalf) -> Result<(), StreamError> {
-        let before = request.pass.and_then(|pass| self.config.tickets.check_pass(request.slot, &pass));
+        let before = request.pass.and_then(|pass| self.config.ticket_key.check_pass(request.slot, &pass));
         let (sender, owner) = match self.registry.find(request.slot, before) {
             Lookup::Sender(sender, owner) => (sender, owner),
-            Lookup::Nothing => return reject(&mut send, Rejection::NotFound, 0).await,
-            Lookup::Ended => return reject(&mut send, Rejection::Ended, 0).await,
-            Lookup::Away => return reject(&mut send, Rejection::Away, 1).await,
+            Lookup::Nothing => return reject(&mut send, RejectReason::NotFound, 0).await,
+            Lookup::Ended => return reject(&mut send, RejectReason::Ended, 0).await,
+            Lookup::Away => return reject(&mut send, RejectReason::Away, 1).await,
         };
         let Ok(Ok(mut far)) = timeout(PATIENCE, sender.connection().open_stream()).await else {
-            return reject(&mut send, Rejection::Full, 10).await;
+            return reject(&mut send, RejectReason::Full, 10).await;
         };
         far.0.send_message(&IncomingDownload {}).await?;
-        let pass = self.config.tickets.pass(request.slot, owner);
+        let pass = self.config.ticket_key.pass(request.slot, owner);
         send.send_message(&ConnectReply { limits: self.limits(), pass }).await?;
         debug!("a receiver is bridged");
         self.bridges.send_modify(|bridges| *bridges += 1);
@@ -248,8 +248,8 @@ impl Relay {
         }
     }
 
-    fn limits(&self) -> Limits {
-        Limits { bridge_bytes: self.config.bridge_bytes }
+    fn limits(&self) -> RelayLimits {
+        RelayLimits { bridge_bytes: self.config.bridge_bytes }
     }
 }
 
@@ -280,7 +280,7 @@ async fn hold(lease: Lease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     }
 }
 
-async fn reject(send: &mut SendHalf, reason: Rejection, retry_after: u32) -> Result<(), StreamError> {
+async fn reject(send: &mut SendHalf, reason: RejectReason, retry_after: u32) -> Result<(), StreamError> {
     send.send_message(&Rejected { reason, retry_after }).await?;
     send.finish();
     Ok(())

@@ -37,9 +37,9 @@ impl Owner {
 
 /// Issues tickets and passes, and knows them again.
 #[derive(Clone)]
-pub struct Tickets(Zeroizing<[u8; 32]>);
+pub struct TicketKey(Zeroizing<[u8; 32]>);
 
-impl Tickets {
+impl TicketKey {
     /// With a key that outlives the process.
     pub fn new(key: Zeroizing<[u8; 32]>) -> Self {
         Self(key)
@@ -104,30 +104,30 @@ mod tests {
 
     #[test]
     fn a_ticket_is_known_again_until_it_is_too_old() {
-        let (tickets, slot, owner) = (Tickets::random(), Slot::from_number(77), Owner::new());
+        let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(77), Owner::new());
         let ticket = tickets.ticket(slot, owner, NOW);
         let life = TICKET_LIFE.as_secs();
         for (now, good) in [(NOW, true), (NOW - 5, true), (NOW + life, true), (NOW + life + 1, false)] {
             assert_eq!(tickets.check(&ticket, now), good.then_some((slot, owner)), "{now}");
         }
-        assert_eq!(Tickets::random().check(&ticket, NOW), None, "of another relay");
+        assert_eq!(TicketKey::random().check(&ticket, NOW), None, "of another relay");
         assert_eq!(tickets.check_pass(slot, &ticket), None);
     }
 
     #[test]
     fn a_pass_is_good_for_its_slot_only() {
-        let (tickets, slot, owner) = (Tickets::random(), Slot::from_number(77), Owner::new());
+        let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(77), Owner::new());
         let pass = tickets.pass(slot, owner);
         assert_eq!(tickets.check_pass(slot, &pass), Some(owner));
         assert_eq!(tickets.check_pass(Slot::from_number(78), &pass), None);
-        assert_eq!(Tickets::random().check_pass(slot, &pass), None);
+        assert_eq!(TicketKey::random().check_pass(slot, &pass), None);
         assert_eq!(tickets.check(&pass, NOW), None);
     }
 
     proptest! {
         #[test]
         fn no_other_bytes_are_one(bytes in proptest::collection::vec(any::<u8>(), 0..100), bit: u16) {
-            let (tickets, slot, owner) = (Tickets::random(), Slot::from_number(1), Owner::new());
+            let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(1), Owner::new());
             prop_assert_eq!(tickets.check(&bytes, NOW), None);
             prop_assert_eq!(tickets.check_pass(slot, &bytes), None);
             let (mut ticket, mut pass) = (tickets.ticket(slot, owner, NOW), tickets.pass(slot, owner));

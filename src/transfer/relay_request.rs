@@ -9,7 +9,7 @@ use crate::{
     net::{Connection, RecvHalf, SendHalf, StreamError},
     wire::{
         Message, WireError, frame,
-        relay::{MAX_BODY, Rejected, Rejection},
+        relay::{MAX_BODY, RejectReason, Rejected},
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum RequestError {
     /// It said no.
-    Rejected(Rejection),
+    Rejected(RejectReason),
     /// There was no answer that makes sense.
     Failed(Error),
 }

@@ -8,10 +8,8 @@ use crate::{
     wire::{
         WireError,
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
-        relay::{
-            Rejection,
-            code::{CROWDED, ENDED, LEFT, OVERRUN, PEER_LOST},
-        },
+        relay::RejectReason,
+        reset_code::{ENDED, EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST},
     },
 };
 
@@ -24,7 +22,7 @@ pub(crate) fn alerted(alert: &Alert) -> Error {
         AlertReason::Version => other_version(),
         AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
             .hint("use the same version of qshare at both ends"),
-        AlertReason::Guesses => {
+        AlertReason::GuessBudgetSpent => {
             let e = Error::new(Kind::Refused, "the sender refuses: this code was tried wrongly too often");
             match alert.retry_after {
                 0 => e.hint("ask the sender for a new code"),
@@ -34,10 +32,10 @@ pub(crate) fn alerted(alert: &Alert) -> Error {
         AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
             .hint("try again in a minute")
             .transient(),
-        AlertReason::Unable => Error::new(Kind::Refused, "the sender cannot serve anybody now; it says why there")
+        AlertReason::SenderError => Error::new(Kind::Refused, "the sender cannot serve anybody now; it says why there")
             .hint("ask whoever shares, then try again")
             .transient(),
-        AlertReason::Malformed | AlertReason::NoSession => wrong_code(),
+        AlertReason::Malformed | AlertReason::UnknownSession => wrong_code(),
     }
 }
 
@@ -77,7 +75,7 @@ pub(crate) fn silent() -> Error {
 /// A cut before the sender has proved anything: mostly a sender that is gone.
 pub(crate) fn early_cut(e: StreamError) -> Error {
     match e {
-        StreamError::Aborted(PEER_LOST | LEFT) => gone().transient(),
+        StreamError::Aborted(PEER_LOST | PEER_CLOSED) => gone().transient(),
         StreamError::Aborted(ENDED) => gone(),
         StreamError::Wire(_) | StreamError::EndedEarly => wrong_code(),
         e => cut(&e),
@@ -92,8 +90,8 @@ fn gone() -> Error {
 pub(crate) fn cut(e: &StreamError) -> Error {
     let what = match e {
         StreamError::Aborted(PEER_LOST) => "the other side's line to the relay is dead",
-        StreamError::Aborted(LEFT) => "the other side has left the relay",
-        StreamError::Aborted(CROWDED) => "the relay is short of memory, and this transfer took it longest",
+        StreamError::Aborted(PEER_CLOSED) => "the other side has left the relay",
+        StreamError::Aborted(EVICTED) => "the relay is short of memory, and this transfer took it longest",
         StreamError::Aborted(OVERRUN) | StreamError::TooFarAhead => {
             "more was sent than the relay or the receiver can hold"
         }
@@ -126,12 +124,14 @@ pub(crate) fn failed(failure: &Failure) -> Error {
     match failure.reason {
         FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
             .hint("start again to get the present state"),
-        FailureReason::NoPlace => Error::new(Kind::Refused, format!("the sender refused: {said}"))
+        FailureReason::DownloadLimitReached => Error::new(Kind::Refused, format!("the sender refused: {said}"))
             .hint("if a running download fails, its place is free again: try later"),
-        FailureReason::Ended => Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint(IF_SHARED_AGAIN),
+        FailureReason::ShareEnded => {
+            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint(IF_SHARED_AGAIN)
+        }
         FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
             .hint("use the same version of qshare at both ends"),
-        FailureReason::Waited => {
+        FailureReason::ReceiverTimeout => {
             Error::new(Kind::Network, format!("the sender waited no longer: {said}")).hint("start again")
         }
     }
@@ -145,19 +145,19 @@ pub(crate) fn stalled() -> Error {
 }
 
 /// A relay's refusal as a user sees it.
-pub(crate) fn rejected_by_relay(reason: Rejection) -> Error {
+pub(crate) fn rejected_by_relay(reason: RejectReason) -> Error {
     match reason {
-        Rejection::NotFound => Error::new(Kind::NotFound, "the relay knows no such code").hint(
+        RejectReason::NotFound => Error::new(Kind::NotFound, "the relay knows no such code").hint(
             "ask whether it is shared now, and compare the first four characters; who lost their line may be back soon",
         ),
-        Rejection::Token => {
+        RejectReason::Token => {
             Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
         }
-        Rejection::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(IF_SHARED_AGAIN),
-        Rejection::Away => {
+        RejectReason::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(IF_SHARED_AGAIN),
+        RejectReason::Away => {
             Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").transient()
         }
-        Rejection::Full => Error::new(Kind::Refused, "the relay is full")
+        RejectReason::Full => Error::new(Kind::Refused, "the relay is full")
             .hint("try again in a minute, or use another relay")
             .transient(),
     }

@@ -3,7 +3,7 @@
 //! | flight | from | in the clear | sealed |
 //! |---|---|---|---|
 //! | 1 | receiver | [`Hello`] | |
-//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ManifestHead`], [`ManifestPart`] (64 KiB of them at most, padded) |
+//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ManifestStart`], [`ManifestPart`] (64 KiB of them at most, padded) |
 //! | 3 | receiver | [`Confirm`] | |
 //! | 4 | receiver | | [`HashingStaged`] while it looks at what is there, [`StagedGroups`] for each file that is there in part, [`FileRequest`] |
 //! | 5 | receiver | | [`Done`] |
@@ -20,7 +20,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{MAY_SKIP, Message};
-use crate::manifest::{Head, RawEntry};
+use crate::manifest::{ManifestHeader, RawEntry};
 
 /// The version of what the two ends say to each other.
 pub const VERSION: u16 = 1;
@@ -185,22 +185,22 @@ pub enum AlertReason {
     /// The two ends have no suite in common.
     Suite,
     /// Too many wrong codes were tried; no guess is left.
-    Guesses,
+    GuessBudgetSpent,
     /// The sender serves as many receivers as it can.
     Busy,
     /// What arrived is no flight of this protocol.
     Malformed,
     /// The session that is to go on is not known here: this process never had it, or gave it up.
-    NoSession,
+    UnknownSession,
     /// The sender has a trouble of its own, of which it tells its user.
-    Unable,
+    SenderError,
 }
 
 /// What stands before the entries of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestHead(pub Head);
+pub struct ManifestStart(pub ManifestHeader);
 
-impl Message for ManifestHead {
+impl Message for ManifestStart {
     const TYPE: u8 = 0x41;
 }
 
@@ -316,8 +316,8 @@ impl fmt::Debug for ResumptionGrant {
 /// Flight 5: how it went at the receiver. Its last record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// How it went. Only [`Outcome::Ok`] makes a download count.
-    pub outcome: Outcome,
+    /// How it went. Only [`DownloadOutcome::Ok`] makes a download count.
+    pub outcome: DownloadOutcome,
     /// What happened, for the person at the other end; empty where nothing did.
     pub message: String,
 }
@@ -328,7 +328,7 @@ impl Message for Done {
 
 /// How a download went at the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum DownloadOutcome {
     /// Everything is verified and has its name.
     Ok,
     /// The receiver only wanted to see the list.
@@ -372,20 +372,20 @@ pub enum FailureReason {
     /// A file changed, vanished or cannot be read.
     Source,
     /// All downloads that the share allows are taken.
-    NoPlace,
+    DownloadLimitReached,
     /// The share was ended.
-    Ended,
+    ShareEnded,
     /// The receiver asked for what is not there.
     Protocol,
     /// The receiver let the sender wait for too long.
-    Waited,
+    ReceiverTimeout,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        manifest::{Coding, EntryKind, Mtime, ShareId},
+        manifest::{ContentCoding, EntryKind, Mtime, ShareId},
         wire::frame::tests::check,
     };
 
@@ -418,7 +418,7 @@ mod tests {
             "320000001901020102010404040404040404040404040404040402024102",
         );
         check(&Confirm { tag: [6; 32] }, "33000000200606060606060606060606060606060606060606060606060606060606060606");
-        check(&Alert { reason: AlertReason::Guesses, retry_after: 600 }, "340000000302d804");
+        check(&Alert { reason: AlertReason::GuessBudgetSpent, retry_after: 600 }, "340000000302d804");
         check(
             &AttachRequest { id: [1; 16], number: 2, received: 300, tag: [6; 32] },
             &format!("3500000033{}02ac02{}", "01".repeat(16), "06".repeat(32)),
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn the_bytes_of_the_manifest_are_fixed() {
         check(
-            &ManifestHead(Head { share: share(), name: "holiday".into(), entries: 300 }),
+            &ManifestStart(ManifestHeader { share: share(), name: "holiday".into(), entries: 300 }),
             "410000001a0707070707070707070707070707070707686f6c69646179ac02",
         );
         let entry = |path: &str, kind| RawEntry {
@@ -440,7 +440,7 @@ mod tests {
         };
         let part = ManifestPart(vec![
             entry("a", EntryKind::Folder),
-            entry("a/f", EntryKind::File { size: Some(300), coding: Coding::Identity }),
+            entry("a/f", EntryKind::File { size: Some(300), coding: ContentCoding::Identity }),
             entry("a/l", EntryKind::Link { target: "f".into() }),
         ]);
         check(&part, "420000002303016101ed0301010503612f660001ac0200ed0301010503612f6c020166ed03010105");
@@ -453,7 +453,7 @@ mod tests {
         check(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
         check(&FileEnd { hash: [9; 32] }, "45000000200909090909090909090909090909090909090909090909090909090909090909");
         check(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
-        check(&Done { outcome: Outcome::Disk, message: "full".into() }, "4700000006030466756c6c");
+        check(&Done { outcome: DownloadOutcome::Disk, message: "full".into() }, "4700000006030466756c6c");
         check(&DoneAck {}, "4900000000");
         check(&Ack { received: 300 }, "4c00000002ac02");
         check(

@@ -16,24 +16,6 @@ pub const MAX_BODY: u32 = 4096;
 /// The name of the protocol in the TLS handshake (ALPN).
 pub const ALPN: &[u8] = b"qshare/1";
 
-/// Why a stream is reset or stopped. Passed on from one side of a bridge to the other as it is.
-pub mod code {
-    /// The end that opened or served the stream gave it up.
-    pub const CANCELLED: u32 = 1;
-    /// The peer behind the bridge is gone: its connection to the relay is lost.
-    pub const PEER_LOST: u32 = 2;
-    /// The bridge held more than it may.
-    pub const OVERRUN: u32 = 3;
-    /// The sender ended its share, or the relay ends.
-    pub const ENDED: u32 = 4;
-    /// What was received is not what the protocol has.
-    pub const PROTOCOL: u32 = 5;
-    /// The relay is short of memory, and this bridge was stuck longer than others.
-    pub const CROWDED: u32 = 6;
-    /// The peer behind the bridge has closed its connection to the relay: it has left, or made another one.
-    pub const LEFT: u32 = 7;
-}
-
 /// A sender asks for a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterRequest {
@@ -70,7 +52,7 @@ pub struct RegisterReply {
     /// What takes the slot back after a lost connection; empty where the relay gives none.
     pub ticket: Vec<u8>,
     /// What the relay allows.
-    pub limits: Limits,
+    pub limits: RelayLimits,
 }
 
 impl Message for RegisterReply {
@@ -81,7 +63,7 @@ impl Message for RegisterReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectReply {
     /// What the relay allows.
-    pub limits: Limits,
+    pub limits: RelayLimits,
     /// Shows the relay after a cut that this receiver was with this sender before.
     pub pass: Vec<u8>,
 }
@@ -92,7 +74,7 @@ impl Message for ConnectReply {
 
 /// What a relay allows to one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct RelayLimits {
     /// The most bytes that one bridge holds: no more credit than this is of use.
     pub bridge_bytes: u64,
 }
@@ -101,7 +83,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Why.
-    pub reason: Rejection,
+    pub reason: RejectReason,
     /// Seconds after which another try may do better; 0 where none will.
     pub retry_after: u32,
 }
@@ -112,7 +94,7 @@ impl Message for Rejected {
 
 /// Why a relay says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rejection {
+pub enum RejectReason {
     /// No sender has this slot. Free, resting and never used slots look alike.
     NotFound,
     /// An access token is missing or wrong.
@@ -141,7 +123,7 @@ mod tests {
     #[test]
     fn the_bytes_of_every_message_are_fixed() {
         let slot = Slot::try_from(*b"XKY9").unwrap();
-        let limits = Limits { bridge_bytes: 1 << 24 };
+        let limits = RelayLimits { bridge_bytes: 1 << 24 };
         check(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
         check(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
         check(
@@ -149,8 +131,8 @@ mod tests {
             "110000000a584b59390109808080 08".replace(' ', "").as_str(),
         );
         check(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
-        check(&Rejected { reason: Rejection::Full, retry_after: 300 }, "130000000302ac02");
-        check(&Rejected { reason: Rejection::Away, retry_after: 1 }, "13000000020401");
+        check(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
+        check(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
         check(&IncomingDownload {}, "2100000000");
     }
 }

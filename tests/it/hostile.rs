@@ -14,7 +14,7 @@ use std::{
 
 use qshare::{
     code::Slot,
-    wire::relay::{ConnectReply, Limits, RegisterReply, Rejection},
+    wire::relay::{ConnectReply, RegisterReply, RejectReason, RelayLimits},
 };
 
 use self::{
@@ -383,7 +383,7 @@ async fn two_senders_behind_one_slot_are_told_apart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_relay_answers_a_receiver_ends() {
     let scene = Scene::new(13).await;
-    let limits = Limits { bridge_bytes: 1 };
+    let limits = RelayLimits { bridge_bytes: 1 };
     let registered = bytes_of(&RegisterReply { slot: Slot::from_number(1), ticket: vec![], limits });
     let connected = bytes_of(&ConnectReply { limits, pass: Vec::new() });
     for (what, exit, answer) in [
@@ -395,9 +395,9 @@ async fn whatever_a_relay_answers_a_receiver_ends() {
         ("a reset", 5, Answer::Raw(Vec::new(), Then::Reset)),
         ("connected to nobody", 4, Answer::Raw(connected.clone(), Then::Finish)),
         ("connected to garbage", 4, Answer::Raw([&connected[..], &noise(2, 500)].concat(), Then::GoOn)),
-        ("no such code", 3, Answer::rejected(Rejection::NotFound)),
-        ("a token is missing", 7, Answer::rejected(Rejection::Token)),
-        ("full", 7, Answer::rejected(Rejection::Full)),
+        ("no such code", 3, Answer::rejected(RejectReason::NotFound)),
+        ("a token is missing", 7, Answer::rejected(RejectReason::Token)),
+        ("full", 7, Answer::rejected(RejectReason::Full)),
     ] {
         let run = scene.download(Plan::answer(answer)).await;
         run.assert_failed(exit, what);
@@ -423,7 +423,7 @@ async fn a_relay_that_never_answers_is_given_up_after_ten_seconds() {
 async fn whatever_a_relay_answers_a_sender_ends() {
     let (stage, evil) = (Stage::new(), Evil::start());
     let path = stage.file(NAME, b"x");
-    let connected = bytes_of(&ConnectReply { limits: Limits { bridge_bytes: 1 }, pass: Vec::new() });
+    let connected = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 }, pass: Vec::new() });
     for (what, exit, answer) in [
         ("another answer", 5, Answer::Raw(connected, Then::GoOn)),
         ("garbage", 5, Answer::Raw(noise(1, 500), Then::GoOn)),
@@ -431,8 +431,8 @@ async fn whatever_a_relay_answers_a_sender_ends() {
         ("a slot that is none", 5, Answer::Raw(b"\x11\0\0\0\x06abcd\0\0".to_vec(), Then::GoOn)),
         ("the end", 5, Answer::Raw(Vec::new(), Then::Finish)),
         ("a reset", 5, Answer::Raw(Vec::new(), Then::Reset)),
-        ("a token is missing", 7, Answer::rejected(Rejection::Token)),
-        ("full", 7, Answer::rejected(Rejection::Full)),
+        ("a token is missing", 7, Answer::rejected(RejectReason::Token)),
+        ("full", 7, Answer::rejected(RejectReason::Full)),
     ] {
         evil.answer_sender(answer);
         let run = stage.try_send(evil.addr(), &path).await;

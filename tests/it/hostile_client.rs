@@ -12,9 +12,10 @@ use qshare::{
     wire::{
         Message,
         relay::{
-            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
-            Rejection, code,
+            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
+            Rejected,
         },
+        reset_code,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
         // Each of them is as patient as the relay. An idle sender would be gone after the second one.
         let idle = relay.connect().await;
         let lost = within("the end of an idle connection", idle.connection.closed()).await;
-        assert_eq!(lost, ConnectionLost::ClosedByPeer(code::ENDED));
+        assert_eq!(lost, ConnectionLost::ClosedByPeer(reset_code::ENDED));
     }
     while let Some(ended) = half.join_next().await {
         assert!(matches!(ended.unwrap(), Err(StreamError::Aborted(_))));
@@ -164,7 +165,7 @@ async fn slots_that_are_free_resting_or_never_used_answer_alike() {
         }
         answers.push(answer.unwrap());
     }
-    let expected = bytes_of(&Rejected { reason: Rejection::NotFound, retry_after: 0 });
+    let expected = bytes_of(&Rejected { reason: RejectReason::NotFound, retry_after: 0 });
     assert!(answers.iter().all(|answer| *answer == expected), "{answers:x?}");
 }
 
@@ -187,7 +188,7 @@ async fn a_slot_is_good_for_as_long_as_its_stream() {
         assert_eq!(ended.is_ok(), end == "finish", "{end}: {ended:?}");
         let answer =
             end_of(said(&receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await).await.unwrap();
-        assert_eq!(answer, bytes_of(&Rejected { reason: Rejection::NotFound, retry_after: 0 }), "{end}");
+        assert_eq!(answer, bytes_of(&Rejected { reason: RejectReason::NotFound, retry_after: 0 }), "{end}");
     }
 }
 
@@ -224,7 +225,7 @@ async fn who_has_no_token_gets_no_slot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_as_many_slots_as_the_relay_allows() {
-    let relay = Relay::start(RelayConfig { senders: 3, ..RelayConfig::default() });
+    let relay = Relay::start(RelayConfig { max_senders: 3, ..RelayConfig::default() });
     let mut taken = Vec::new();
     for _ in 0..3 {
         taken.push(sender(&relay).await);
@@ -295,12 +296,16 @@ async fn the_end_of_a_connection_is_told_to_the_other_side() {
     let (_near, mut far) = bridge(&receiver, &sender, registration.slot()).await;
     receiver.close().await;
     let told = within("the receiver's end", far.1.read()).await;
-    assert_eq!(told, Err(StreamError::Aborted(code::LEFT)));
+    assert_eq!(told, Err(StreamError::Aborted(reset_code::PEER_CLOSED)));
     let receiver = relay.connect().await;
     let (mut near, _far) = bridge(&receiver, &sender, registration.slot()).await;
     sender.close().await;
     let told = within("the sender's end", near.1.read()).await;
-    assert_eq!(told, Err(StreamError::Aborted(code::LEFT)), "that its share has ended, a sender says on the stream");
+    assert_eq!(
+        told,
+        Err(StreamError::Aborted(reset_code::PEER_CLOSED)),
+        "that its share has ended, a sender says on the stream"
+    );
 }
 
 /// One receiver reads nothing, and its sender goes on until the relay has enough of it. Another one is served at full
@@ -343,7 +348,7 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
     let all = async { tokio::join!(flooding, serving, drinking) };
     let ((sent, why), (), got) = within("a healthy download", all).await;
     assert_eq!(got, HEALTHY);
-    assert!(matches!(why, StreamError::Aborted(code::OVERRUN)), "{why:?}");
+    assert!(matches!(why, StreamError::Aborted(reset_code::OVERRUN)), "{why:?}");
     // What the line to the stalled receiver holds (16 MiB), the bridge (1 + 1), and what is on its way to the relay.
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes went to a receiver that reads nothing");
     assert_alive(&relay).await;
@@ -351,7 +356,7 @@ async fn a_receiver_that_reads_nothing_stalls_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_relay_refuses_connections_at_once() {
-    let relay = Relay::start(RelayConfig { connections: 2, ..RelayConfig::default() });
+    let relay = Relay::start(RelayConfig { max_connections: 2, ..RelayConfig::default() });
     let (one, registration) = sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();

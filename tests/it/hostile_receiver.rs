@@ -19,8 +19,8 @@ use qshare::{
     wire::{
         Frame, Message,
         peer::{
-            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileRequest, FileStart, INITIAL_CREDIT, Outcome,
-            StagedGroups,
+            Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileEnd, FileRequest, FileStart,
+            INITIAL_CREDIT, StagedGroups,
         },
         relay::{ConnectReply, ConnectRequest},
     },
@@ -153,7 +153,7 @@ fn wanted(wanted: &[(u32, u32)]) -> FileRequest {
     FileRequest { wanted: wanted.to_vec() }
 }
 
-fn done(outcome: Outcome) -> Done {
+fn done(outcome: DownloadOutcome) -> Done {
     Done { outcome, message: String::new() }
 }
 
@@ -218,7 +218,7 @@ async fn what_is_said_out_of_turn_ends_the_session() {
     type Fill = fn(&mut RecordBuilder);
     let mut scene = Scene::new(&[]).await;
     let records: [(&str, Fill); 10] = [
-        ("done before a request", |r| r.push(&done(Outcome::Ok)).unwrap()),
+        ("done before a request", |r| r.push(&done(DownloadOutcome::Ok)).unwrap()),
         ("two requests", |r| {
             r.push(&wanted(&[(0, 2)])).unwrap();
             r.push(&wanted(&[(0, 2)])).unwrap();
@@ -283,7 +283,7 @@ async fn no_credit_no_content() {
         _ = incoming.opened(&mut opener) => panic!("more than the window came"),
         () = scene.assert_alive() => {} // a whole download beside it
     }
-    out.end(RecordBuilder::of(&done(Outcome::Failed)).unwrap()).unwrap().delivered().await;
+    out.end(RecordBuilder::of(&done(DownloadOutcome::Failed)).unwrap()).unwrap().delivered().await;
     let ended = within("the end", incoming.opened(&mut opener)).await.err();
     assert!(matches!(ended, Some(SessionError::Line(StreamError::Aborted(_)))), "{ended:?}");
     scene.sender.event("download_failed").await;
@@ -306,7 +306,7 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     };
     within("the content", last).await;
     let Crook { session: Established { out, incoming, opener, .. }, _line } = crook;
-    out.end(RecordBuilder::of(&done(Outcome::Ok)).unwrap()).unwrap().delivered().await;
+    out.end(RecordBuilder::of(&done(DownloadOutcome::Ok)).unwrap()).unwrap().delivered().await;
     let heard = hear(incoming, opener).await.unwrap();
     assert!(heard.acknowledged);
     let finished = scene.sender.event("download_finished").await;
@@ -326,7 +326,7 @@ async fn a_receiver_that_confirms_and_never_requests_takes_no_place() {
     scene.assert_alive().await;
     // The share is over for those who have not accepted, too.
     for crook in idle {
-        assert_eq!(crook.hear().await.unwrap().failure.unwrap().reason, FailureReason::Ended);
+        assert_eq!(crook.hear().await.unwrap().failure.unwrap().reason, FailureReason::ShareEnded);
     }
     scene.sender.event("stopped").await;
     assert_eq!(scene.sender.ended().await, Some(0));
@@ -356,7 +356,7 @@ async fn a_receiver_that_vanishes_gives_its_place_back() {
         crook.hear_content().await;
         let mut second = scene.crook().await;
         second.say(&wanted(&[(0, 2)])).await;
-        assert_eq!(second.hear().await.unwrap().failure.unwrap().reason, FailureReason::NoPlace);
+        assert_eq!(second.hear().await.unwrap().failure.unwrap().reason, FailureReason::DownloadLimitReached);
         let Crook { session: Established { mut out, incoming, .. }, _line } = crook;
         match goodbye {
             0 => _line.connection.close(),

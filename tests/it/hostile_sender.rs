@@ -8,7 +8,7 @@ use std::{
 
 use qshare::{
     code::{Code, Secret},
-    manifest::{Coding, EntryKind, Head, RawEntry, ShareId},
+    manifest::{ContentCoding, EntryKind, ManifestHeader, RawEntry, ShareId},
     net::{self, Connection, RelayIdentity, TrustPolicy, Tuning},
     relay::{self, RelayConfig},
     state::StateDir,
@@ -20,8 +20,8 @@ use qshare::{
     wire::{
         Frame, Message,
         peer::{
-            Credit, Done, DoneAck, Failure, FailureReason, FileEnd, FileRequest, FileStart, ManifestHead, ManifestPart,
-            Outcome,
+            Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileEnd, FileRequest, FileStart,
+            ManifestPart, ManifestStart,
         },
         relay::IncomingDownload,
     },
@@ -157,7 +157,7 @@ async fn requested(session: &mut Established) {
 }
 
 fn file(path: &str, size: u64) -> RawEntry {
-    let kind = EntryKind::File { size: Some(size), coding: Coding::Identity };
+    let kind = EntryKind::File { size: Some(size), coding: ContentCoding::Identity };
     RawEntry { path: path.into(), kind, mode: 0o644, mtime: None }
 }
 
@@ -169,8 +169,8 @@ fn link(path: &str, target: &str) -> RawEntry {
     RawEntry { path: path.into(), kind: EntryKind::Link { target: target.into() }, mode: 0o777, mtime: None }
 }
 
-fn head(entries: u64) -> ManifestHead {
-    ManifestHead(Head { share: ShareId::random(), name: "a gift".into(), entries })
+fn head(entries: u64) -> ManifestStart {
+    ManifestStart(ManifestHeader { share: ShareId::random(), name: "a gift".into(), entries })
 }
 
 fn offer(entries: Vec<RawEntry>) -> RecordBuilder {
@@ -271,7 +271,7 @@ async fn names_that_lead_out_or_cannot_be_shown_are_refused() {
         run.assert_failed(6, name);
         assert!(run.message().contains("is not allowed"), "{name:?}: {}", run.message());
         assert!(!run.message().contains(|c: char| c.is_control() || c == '\u{202e}'), "{name:?} is shown as it is");
-        assert_eq!(done.outcome, Outcome::Disk, "{name:?}");
+        assert_eq!(done.outcome, DownloadOutcome::Disk, "{name:?}");
         let mut after = crook.stage.snapshot();
         after.retain(|path| *path != run.target);
         assert_eq!(before, after, "{name:?}: something was written");
@@ -282,11 +282,12 @@ async fn names_that_lead_out_or_cannot_be_shown_are_refused() {
 async fn manifests_that_no_honest_sender_makes_are_refused() {
     let crook = Crook::new().await;
     let named = |name: String| {
-        let mut record = RecordBuilder::of(&ManifestHead(Head { share: ShareId::random(), name, entries: 1 })).unwrap();
+        let mut record =
+            RecordBuilder::of(&ManifestStart(ManifestHeader { share: ShareId::random(), name, entries: 1 })).unwrap();
         record.push(&ManifestPart(vec![file("a", 1)])).unwrap();
         record
     };
-    let size = EntryKind::File { size: Some(1), coding: Coding::Identity };
+    let size = EntryKind::File { size: Some(1), coding: ContentCoding::Identity };
     let no_text = record(|r| {
         r.push(&head(1)).unwrap();
         r.push(&RawPart(vec![(b"a\xff\xfeb".to_vec(), size, 0o644, None)])).unwrap();
@@ -468,8 +469,8 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_in_an_offer_are_shown_harmlessly() {
     let crook = Crook::new().await;
-    let head = Head { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1 };
-    let mut early = RecordBuilder::of(&ManifestHead(head)).unwrap();
+    let head = ManifestHeader { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1 };
+    let mut early = RecordBuilder::of(&ManifestStart(head)).unwrap();
     early.push(&ManifestPart(vec![file("a", 5)])).unwrap();
     let code = crook.code.reveal();
     let acting = async { goodbye(crook.meet(early).await).await };
@@ -542,7 +543,7 @@ async fn a_failure_is_final_though_the_stream_stays_open() {
     let acting = async {
         let mut session = crook.meet(offer(vec![file("a", 5)])).await;
         requested(&mut session).await;
-        let failure = Failure { reason: FailureReason::NoPlace, message: "full".into() };
+        let failure = Failure { reason: FailureReason::DownloadLimitReached, message: "full".into() };
         session.out.send(RecordBuilder::of(&failure).unwrap()).await.unwrap();
         while said(&mut session).await.is_some() {}
     };

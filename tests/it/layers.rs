@@ -51,7 +51,7 @@ fn every_rule_can_fail() {
         ("transfer/fetch.rs", "fn f() { crate::ui::log(1) }", "transfer imports ui"),
         ("transfer.rs", "use super::cli;", "transfer imports cli"),
         ("transfer/fetch.rs", "use super::{super::ui::Ui, session};", "transfer imports ui"),
-        ("relay/server.rs", "use crate::net;\nuse crate::manifest::Head;", "relay says manifest"),
+        ("relay/server.rs", "use crate::net;\nuse crate::manifest::ManifestHeader;", "relay says manifest"),
         ("relay/server.rs", "fn f(disk: u8) {}", "relay says disk"),
         ("net/tls.rs", "mod x { use super::super::super::crypto; }", "net imports crypto"),
         ("disk/sink.rs", "use crate::{error::Kind, wire::Frame};", "disk imports wire"),

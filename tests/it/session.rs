@@ -879,7 +879,7 @@ async fn alerts_are_hints_and_no_more() {
     for (reason, kind) in [
         (AlertReason::Version, Kind::Transfer),
         (AlertReason::Suite, Kind::Transfer),
-        (AlertReason::Guesses, Kind::Refused),
+        (AlertReason::GuessBudgetSpent, Kind::Refused),
         (AlertReason::Busy, Kind::Refused),
         (AlertReason::Malformed, Kind::WrongCode),
     ] {

@@ -15,7 +15,7 @@ use qshare::{
     event::{Event, Finished, StopReason},
     manifest::ShareId,
     net::{self, Dialer, RelayConnection, RelayIdentity, TrustPolicy, Tuning},
-    relay::{self, SlotJournal, Tickets},
+    relay::{self, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
         ConflictPolicy, Events, GuessBudget, ReconnectConfig, Registration, ReregisterConfig, Share, ShareSettings,
@@ -68,8 +68,8 @@ impl World {
         let identity = RelayIdentity::load_or_create(&state).unwrap();
         let host = network.host();
         let addr = RelayAddr::from(SocketAddr::new(host.ip(), PORT));
-        let tickets = Tickets::new(identity.derive("tickets"));
-        let config = relay::RelayConfig { tickets, journal: Some(SlotJournal::new(state)), ..config };
+        let ticket_key = TicketKey::new(identity.derive("tickets"));
+        let config = relay::RelayConfig { ticket_key, journal: Some(SlotJournal::new(state)), ..config };
         let serving = RefCell::new(Some(serve(network, &host, &identity, &config, tuning)));
         let network = network.clone();
         let (pin, receivers) = (identity.pin(), RefCell::default());

@@ -191,7 +191,7 @@ fn the_name_of_the_staging_folder_is_not_for_shares() {
     let home = Home::new();
     let share = ShareId::random();
     let reserved = name(share).to_uppercase();
-    let mut builder = Builder::new(Head { share, name: "x".into(), entries: 1 }).unwrap();
+    let mut builder = ManifestBuilder::new(ManifestHeader { share, name: "x".into(), entries: 1 }).unwrap();
     let path = SafePath::parse(&reserved).unwrap();
     builder.push(Entry { path, kind: EntryKind::Folder, mode: 0, mtime: None }).unwrap();
     let e =

@@ -72,8 +72,9 @@ fn a_tree_arrives_as_it_was() {
 #[test]
 fn a_file_of_unknown_size_is_as_long_as_it_is() {
     let home = Home::new();
-    let mut builder = Builder::new(Head { share: ShareId::random(), name: "x".into(), entries: 1 }).unwrap();
-    let kind = EntryKind::File { size: None, coding: Coding::Identity };
+    let mut builder =
+        ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 }).unwrap();
+    let kind = EntryKind::File { size: None, coding: ContentCoding::Identity };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0, mtime }).unwrap();
     let plan = Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), ConflictPolicy::Refuse).unwrap();

@@ -266,7 +266,7 @@ pub(crate) async fn answer(
         (HelloMode::Resume(id), Some(door)) if door.resumption.id == *id => {
             (Password::from(door.resumption), Some(*id))
         }
-        (HelloMode::Resume(_), _) => return Err(refuse(send, AlertReason::NoSession, 0).await),
+        (HelloMode::Resume(_), _) => return Err(refuse(send, AlertReason::UnknownSession, 0).await),
     };
     let mode = crypto_mode(&flight.mode);
     let (exchange, message) = PakeExchange::start(Role::Sender, &password, slot, mode);
@@ -292,13 +292,15 @@ pub(crate) async fn answer(
         },
         _ => match doors.budget.take().await {
             Ok(guess) => AdmissionCost::Attempt(guess),
-            Err(AttemptRefused::Spent(wait)) => return Err(refuse(send, AlertReason::Guesses, seconds(wait)).await),
+            Err(AttemptRefused::Spent(wait)) => {
+                return Err(refuse(send, AlertReason::GuessBudgetSpent, seconds(wait)).await);
+            }
             Err(AttemptRefused::Retired) => {
-                refuse(send, AlertReason::Guesses, 0).await;
+                refuse(send, AlertReason::GuessBudgetSpent, 0).await;
                 return Err(HandshakeFailure::Retired);
             }
             Err(AttemptRefused::Disk(e)) => {
-                refuse(send, AlertReason::Unable, 60).await;
+                refuse(send, AlertReason::SenderError, 60).await;
                 return Err(HandshakeFailure::Disk(e));
             }
         },

@@ -20,7 +20,7 @@ use crate::{
     manifest::Manifest,
     net::{Connection, StreamError},
     wire::{
-        peer::{Done, Outcome},
+        peer::{Done, DownloadOutcome},
         relay::{ConnectReply, ConnectRequest},
     },
 };
@@ -142,7 +142,7 @@ impl ConfirmedSession {
     }
 
     /// Sends the last record and waits a moment until the sender has it.
-    pub(crate) async fn goodbye(self, outcome: Outcome) {
+    pub(crate) async fn goodbye(self, outcome: DownloadOutcome) {
         goodbye(self.out, self.keeper, Done { outcome, message: String::new() }).await;
     }
 }
@@ -150,10 +150,10 @@ impl ConfirmedSession {
 /// [`ConfirmedSession::refuse`], where its parts have gone different ways.
 pub(crate) async fn refuse(out: SessionWriter, keeper: Reconnector, e: Error) -> Error {
     let outcome = match e.kind() {
-        Kind::Disk => Outcome::Disk,
-        Kind::Corrupt => Outcome::Corrupt,
-        Kind::Interrupted => Outcome::Interrupted,
-        _ => Outcome::Failed,
+        Kind::Disk => DownloadOutcome::Disk,
+        Kind::Corrupt => DownloadOutcome::Corrupt,
+        Kind::Interrupted => DownloadOutcome::Interrupted,
+        _ => DownloadOutcome::Failed,
     };
     goodbye(out, keeper, Done { outcome, message: told(&e) }).await;
     e
@@ -175,7 +175,9 @@ async fn goodbye(out: SessionWriter, keeper: Reconnector, done: Done) {
 pub(crate) async fn leave(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) {
     let carrier = incoming.carrier();
     let leaving = async {
-        let Ok(record) = RecordBuilder::of(&Done { outcome: Outcome::Ok, message: String::new() }) else { return };
+        let Ok(record) = RecordBuilder::of(&Done { outcome: DownloadOutcome::Ok, message: String::new() }) else {
+            return;
+        };
         let Ok(mut leaving) = out.end(record) else { return };
         let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
         leaving.meanwhile(acknowledged).await;

@@ -30,7 +30,7 @@ use crate::{
     rate_limiter::RateLimiter,
     wire::{
         WireError,
-        peer::{FileRequest, HashingStaged, MAX_GROUPS, Outcome, StagedGroups},
+        peer::{DownloadOutcome, FileRequest, HashingStaged, MAX_GROUPS, StagedGroups},
     },
 };
 
@@ -83,13 +83,13 @@ impl PendingOffer {
             () = listing => {}
             () = interrupt => return Err(self.line.refuse(self.sender.interrupted()).await),
         }
-        self.line.goodbye(Outcome::Listed).await;
+        self.line.goodbye(DownloadOutcome::Listed).await;
         Ok(())
     }
 
     /// The person said no.
     pub async fn decline(self) {
-        self.line.goodbye(Outcome::Declined).await;
+        self.line.goodbye(DownloadOutcome::Declined).await;
     }
 
     /// Decides where everything goes, before anything is written.
@@ -172,7 +172,7 @@ impl PlannedDownload {
 
     /// The person said no.
     pub async fn decline(self) {
-        self.line.goodbye(Outcome::Declined).await;
+        self.line.goodbye(DownloadOutcome::Declined).await;
     }
 
     /// Downloads, verifies and names everything, reports that, and takes leave of the sender. Where the line dies it waits for

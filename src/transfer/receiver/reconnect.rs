@@ -28,7 +28,7 @@ use crate::{
     wire::{
         frame,
         peer::{Alert, AlertReason, AttachReply, AttachRequest, MAX_CLEAR_BODY},
-        relay::{ConnectReply, ConnectRequest, Rejection},
+        relay::{ConnectReply, ConnectRequest, RejectReason},
     },
 };
 
@@ -235,12 +235,12 @@ impl ReconnectTask {
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
         let asked = ask(connection, &connect, &Bytes::from(bytes)).await;
         let (send, mut recv, ConnectReply { .. }) = asked.map_err(|refused| match refused {
-            RequestError::Rejected(Rejection::Ended) => AttachError::For(ReattachFailure::Failed(refused.into())),
+            RequestError::Rejected(RejectReason::Ended) => AttachError::For(ReattachFailure::Failed(refused.into())),
             other => AttachError::Again(other.into()),
         })?;
         let answer = timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await;
         let answer = answer.map_err(|_| AttachError::Again(silent()))?.map_err(|e| AttachError::Again(cut(&e)))?;
-        if let Ok(Alert { reason: AlertReason::NoSession, .. }) = answer.frame().decode() {
+        if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = answer.frame().decode() {
             return Err(AttachError::For(ReattachFailure::Unknown));
         }
         let nonsense = || AttachError::Again(cut(&StreamError::EndedEarly));

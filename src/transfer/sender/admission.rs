@@ -21,7 +21,8 @@ use crate::{
     wire::{
         Message,
         peer::{AlertReason, AttachRequest, Hello, HelloMode, ResumptionGrant},
-        relay::{IncomingDownload, code::ENDED},
+        relay::IncomingDownload,
+        reset_code::ENDED,
     },
 };
 
@@ -61,7 +62,7 @@ async fn attach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf))
         Err(_) => Err(stream.0),
     };
     if let Err(send) = refused {
-        refuse(send, AlertReason::NoSession, 0).await;
+        refuse(send, AlertReason::UnknownSession, 0).await;
     }
 }
 

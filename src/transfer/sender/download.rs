@@ -30,8 +30,11 @@ use crate::{
     text::visible,
     wire::{
         Frame, Message, WireError,
-        peer::{Ack, Credit, Done, DoneAck, Failure, FailureReason, FileRequest, HashingStaged, Outcome, StagedGroups},
-        relay::code::{CANCELLED, ENDED, LEFT},
+        peer::{
+            Ack, Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileRequest, HashingStaged,
+            StagedGroups,
+        },
+        reset_code::{CANCELLED, ENDED, PEER_CLOSED},
     },
 };
 
@@ -147,7 +150,7 @@ impl Download {
         let ended = match offer {
             _ if permit.is_none() => {
                 let e = Error::new(Kind::Refused, "as many receivers as can be served are there");
-                Err(DownloadError::Here(FailureReason::NoPlace, e))
+                Err(DownloadError::Here(FailureReason::DownloadLimitReached, e))
             }
             Ok((outline, source)) => {
                 let (said_tx, mut said) = mpsc::channel(4);
@@ -158,7 +161,7 @@ impl Download {
                     why = entered.abandoned(|why| self.report_waiting(why), |why| self.report_back(why)) => Err(why.into()),
                     why = self.unreachable() => Err(why.into()),
                     () = self.must_end(resumed.is_some()) => Err(DownloadError::Here(
-                        FailureReason::Ended,
+                        FailureReason::ShareEnded,
                         Error::new(Kind::Interrupted, "the share was ended"),
                     )),
                 }
@@ -174,7 +177,7 @@ impl Download {
             Err(DownloadError::There(_)) => None, // nobody is there to be told
         };
         let wants_reason = ended.is_err();
-        let share_ends = matches!(&ended, Err(DownloadError::Here(FailureReason::Ended, _)));
+        let share_ends = matches!(&ended, Err(DownloadError::Here(FailureReason::ShareEnded, _)));
         let result = match ended {
             Ok(DownloadEnd::Done) => Some(Ok(())),
             Ok(DownloadEnd::NotWanted) => None,
@@ -349,7 +352,7 @@ impl Download {
             }
         };
         match done {
-            Some(ReceiverMessage::Done(Done { outcome: Outcome::Ok, .. })) => Ok(DownloadEnd::Done),
+            Some(ReceiverMessage::Done(Done { outcome: DownloadOutcome::Ok, .. })) => Ok(DownloadEnd::Done),
             Some(ReceiverMessage::Done(done)) => Err(DownloadError::There(done_error(&done))),
             Some(ReceiverMessage::Request(_) | ReceiverMessage::Have(_) | ReceiverMessage::Checking) => {
                 Err(WireError::Unexpected(FileRequest::TYPE).into())
@@ -397,7 +400,7 @@ impl Download {
     async fn begin(&self, wanted: &file_reader::RequestedFiles, has_come_back: bool) -> Result<(), DownloadError> {
         let Some(place) = self.share.take_place(has_come_back).await else {
             let e = Error::new(Kind::Refused, "all downloads that this share allows are taken");
-            return Err(DownloadError::Here(FailureReason::NoPlace, e));
+            return Err(DownloadError::Here(FailureReason::DownloadLimitReached, e));
         };
         let (total, there) = (wanted.bytes(), wanted.there());
         {
@@ -454,7 +457,7 @@ fn is_the_shares_own(why: &StreamError) -> bool {
 async fn has_left(carrier: &ResumableStream, wants_reason: bool) {
     const MAY_COME_BACK: Duration = Duration::from_secs(5);
     loop {
-        if matches!(carrier.broken().await, StreamError::Aborted(LEFT | CANCELLED)) {
+        if matches!(carrier.broken().await, StreamError::Aborted(PEER_CLOSED | CANCELLED)) {
             let grace = if wants_reason { MAY_COME_BACK } else { Duration::ZERO };
             if timeout(grace, carrier.mended()).await.is_err() {
                 return;
@@ -473,7 +476,9 @@ enum OfferReply {
 /// Waits for flight 4. A session that fails before is noticed by who listens.
 async fn answer(said: &mut mpsc::Receiver<ReceiverMessage>, source: &Source) -> Result<OfferReply, DownloadError> {
     let mut having = file_reader::StagedHashes::default();
-    let never = || DownloadError::Here(FailureReason::Waited, Error::new(Kind::Refused, "the receiver never accepted"));
+    let never = || {
+        DownloadError::Here(FailureReason::ReceiverTimeout, Error::new(Kind::Refused, "the receiver never accepted"))
+    };
     let latest = Instant::now() + CHECKED_WITHIN;
     loop {
         let next = timeout_at(latest.min(Instant::now() + ACCEPT_WITHIN), said.recv());
@@ -490,26 +495,32 @@ async fn answer(said: &mut mpsc::Receiver<ReceiverMessage>, source: &Source) -> 
 }
 
 fn stuck(how: &str) -> DownloadError {
-    DownloadError::Here(FailureReason::Waited, Error::new(Kind::Network, how))
+    DownloadError::Here(FailureReason::ReceiverTimeout, Error::new(Kind::Network, how))
 }
 
 fn not_wanted(done: &Done) -> Result<DownloadEnd, DownloadError> {
     match done.outcome {
-        Outcome::Listed | Outcome::Declined | Outcome::Interrupted => Ok(DownloadEnd::NotWanted),
-        Outcome::Ok => Err(WireError::Unexpected(Done::TYPE).into()),
-        Outcome::Disk | Outcome::Corrupt | Outcome::Failed => Err(DownloadError::There(done_error(done))),
+        DownloadOutcome::Listed | DownloadOutcome::Declined | DownloadOutcome::Interrupted => {
+            Ok(DownloadEnd::NotWanted)
+        }
+        DownloadOutcome::Ok => Err(WireError::Unexpected(Done::TYPE).into()),
+        DownloadOutcome::Disk | DownloadOutcome::Corrupt | DownloadOutcome::Failed => {
+            Err(DownloadError::There(done_error(done)))
+        }
     }
 }
 
 fn done_error(done: &Done) -> Error {
     let (kind, what) = match done.outcome {
-        Outcome::Disk => (Kind::Disk, "the receiver could not write"),
-        Outcome::Corrupt => (Kind::Corrupt, "what arrived did not match its hash"),
-        Outcome::Interrupted | Outcome::Declined => (Kind::Refused, "the receiver stopped"),
-        Outcome::Ok | Outcome::Listed | Outcome::Failed => (Kind::Transfer, "the receiver failed"),
+        DownloadOutcome::Disk => (Kind::Disk, "the receiver could not write"),
+        DownloadOutcome::Corrupt => (Kind::Corrupt, "what arrived did not match its hash"),
+        DownloadOutcome::Interrupted | DownloadOutcome::Declined => (Kind::Refused, "the receiver stopped"),
+        DownloadOutcome::Ok | DownloadOutcome::Listed | DownloadOutcome::Failed => {
+            (Kind::Transfer, "the receiver failed")
+        }
     };
     // Of who stopped, the message is what its own user reads.
-    if done.message.is_empty() || done.outcome == Outcome::Interrupted {
+    if done.message.is_empty() || done.outcome == DownloadOutcome::Interrupted {
         Error::new(kind, what)
     } else {
         Error::new(kind, format!("{what}: {}", visible(&done.message)))

@@ -33,7 +33,7 @@ use crate::{
     manifest::ShareId,
     net::{BufferPool, Connection, ConnectionLost, RelayConnection, StreamError},
     sync::Mutex,
-    wire::relay::code::ENDED,
+    wire::reset_code::ENDED,
 };
 
 /// Receivers served at the same time; more are told to come back.

@@ -7,14 +7,14 @@ use zeroize::Zeroizing;
 use crate::{
     crypto::Resumption,
     error::{Error, Kind, Result},
-    manifest::{Builder, Entry, Manifest, ManifestError, RawEntry},
+    manifest::{Entry, Manifest, ManifestBuilder, ManifestError, RawEntry},
     transfer::{
         session::{RECORD, RecordBuilder},
         user_errors::{failed, malformed},
     },
     wire::{
         Frame, Message, WireError,
-        peer::{Failure, MAX_EARLY_MANIFEST, ManifestHead, ManifestPart, ResumptionGrant},
+        peer::{Failure, MAX_EARLY_MANIFEST, ManifestPart, ManifestStart, ResumptionGrant},
     },
 };
 
@@ -41,7 +41,7 @@ impl ManifestEncoder {
         /// The welcome, the head (a name of 255 bytes) and the headers of the frames.
         const BESIDES: usize = 512;
         let mut record = RecordBuilder::of(welcome)?;
-        record.push(&ManifestHead(self.manifest.head()))?;
+        record.push(&ManifestStart(self.manifest.header()))?;
         record.push(&self.part(MAX_EARLY_MANIFEST - BESIDES))?;
         record.pad();
         Ok(record)
@@ -81,7 +81,7 @@ fn length_on_the_wire(entry: &Entry) -> usize {
 /// Puts a manifest together, record by record.
 #[derive(Default)]
 pub(crate) struct ManifestDecoder {
-    builder: Option<Builder>,
+    builder: Option<ManifestBuilder>,
     welcome: Option<ResumptionGrant>,
     /// A record brought no entry. The first one may: an offer that fails has nothing else.
     idle: bool,
@@ -100,9 +100,9 @@ impl ManifestDecoder {
                 (ResumptionGrant::TYPE, None) if self.welcome.is_none() => {
                     self.welcome = Some(frame.decode().map_err(malformed)?);
                 }
-                (ManifestHead::TYPE, empty @ None) => {
-                    let ManifestHead(head) = frame.decode().map_err(malformed)?;
-                    *empty = Some(Builder::new(head).map_err(refused)?);
+                (ManifestStart::TYPE, empty @ None) => {
+                    let ManifestStart(head) = frame.decode().map_err(malformed)?;
+                    *empty = Some(ManifestBuilder::new(head).map_err(refused)?);
                 }
                 (ManifestPart::TYPE, Some(builder)) => {
                     let ManifestPart(part) = frame.decode().map_err(malformed)?;
@@ -117,15 +117,15 @@ impl ManifestDecoder {
                 (other, _) => return Err(malformed(WireError::Unexpected(other))),
             }
         }
-        let is_full = self.builder.as_ref().is_some_and(Builder::is_full);
+        let is_full = self.builder.as_ref().is_some_and(ManifestBuilder::is_full);
         if !is_full && self.entries() == before && std::mem::replace(&mut self.idle, true) {
-            return Err(refused(ManifestError::Endless));
+            return Err(refused(ManifestError::EmptyPart));
         }
         Ok(is_full)
     }
 
     fn entries(&self) -> usize {
-        self.builder.as_ref().map_or(0, Builder::entries)
+        self.builder.as_ref().map_or(0, ManifestBuilder::entries)
     }
 
     /// The manifest, and what to come back with.
@@ -133,7 +133,8 @@ impl ManifestDecoder {
     /// # Errors
     /// [`Kind::Transfer`] where it is not complete.
     pub(crate) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
-        let manifest = self.builder.ok_or(ManifestError::Count).and_then(Builder::finish).map_err(refused)?;
+        let manifest =
+            self.builder.ok_or(ManifestError::WrongCount).and_then(ManifestBuilder::finish).map_err(refused)?;
         let welcome = self.welcome.map(|ResumptionGrant { id, key }| Resumption { id, key: Zeroizing::new(key) });
         Ok((manifest, welcome))
     }
@@ -141,7 +142,7 @@ impl ManifestDecoder {
 
 fn refused(e: ManifestError) -> Error {
     let kind = match e {
-        ManifestError::Path(..) | ManifestError::Link(_) => Kind::Disk,
+        ManifestError::Path(..) | ManifestError::LinkTarget(_) => Kind::Disk,
         _ => Kind::Transfer,
     };
     Error::new(kind, format!("the offer was refused: {e}"))
@@ -153,14 +154,15 @@ mod tests {
     use super::*;
     use crate::{
         crypto::RECORD_OVERHEAD,
-        manifest::{Coding, EntryKind, Head, SafePath, ShareId},
+        manifest::{ContentCoding, EntryKind, ManifestHeader, SafePath, ShareId},
         transfer::session,
     };
 
     fn manifest(entries: u64) -> Manifest {
-        let mut builder = Builder::new(Head { share: ShareId::random(), name: "many".into(), entries }).unwrap();
+        let mut builder =
+            ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "many".into(), entries }).unwrap();
         for n in 0..entries {
-            let kind = EntryKind::File { size: Some(u64::from(u32::MAX)), coding: Coding::Identity };
+            let kind = EntryKind::File { size: Some(u64::from(u32::MAX)), coding: ContentCoding::Identity };
             let path = SafePath::parse(&format!("{}{n}", "ü".repeat(n as usize % 100))).unwrap();
             builder.push(Entry { path, kind, mode: 0o777, mtime: None }).unwrap();
         }
@@ -192,8 +194,8 @@ mod tests {
     #[test]
     fn hostile_names_are_refused_by_name() {
         let mut record = RecordBuilder::new();
-        let head = Head { share: ShareId::random(), name: "x".into(), entries: 1 };
-        record.push(&ManifestHead(head)).unwrap();
+        let head = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 };
+        record.push(&ManifestStart(head)).unwrap();
         let entry = RawEntry { path: "../\u{1b}[2Jx".into(), kind: EntryKind::Folder, mode: 0, mtime: None };
         record.push(&ManifestPart(vec![entry])).unwrap();
         let refused = ManifestDecoder::default().take(record.frames()).unwrap_err();

@@ -25,7 +25,7 @@ use crate::{
     sync::Mutex,
     wire::{
         WireError,
-        relay::code::{ENDED, PROTOCOL},
+        reset_code::{ENDED, PROTOCOL_ERROR},
     },
 };
 
@@ -371,7 +371,7 @@ impl Default for ResumableStream {
 fn can_be_mended(why: &StreamError) -> bool {
     match why {
         StreamError::Lost(_) | StreamError::EndedEarly => true,
-        StreamError::Aborted(code) => !matches!(*code, PROTOCOL | ENDED),
+        StreamError::Aborted(code) => !matches!(*code, PROTOCOL_ERROR | ENDED),
         StreamError::TooFarAhead | StreamError::Wire(_) => false,
     }
 }

@@ -17,8 +17,8 @@ use qshare::{
         HEADER, Message,
         frame::{encode, read_header},
         relay::{
-            ConnectReply, ConnectRequest, IncomingDownload, Limits, MAX_BODY, RegisterReply, RegisterRequest, Rejected,
-            Rejection,
+            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
+            Rejected, RelayLimits,
         },
     },
 };
@@ -80,7 +80,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn rejected(reason: Rejection) -> Self {
+    pub(crate) fn rejected(reason: RejectReason) -> Self {
         Self::Raw(bytes_of(&Rejected { reason, retry_after: 1 }), Then::Finish)
     }
 }
@@ -204,10 +204,10 @@ async fn request(
         (plan, sender)
     };
     let Some(sender) = sender else {
-        return answer(&connection, (send, recv), Answer::rejected(Rejection::NotFound)).await;
+        return answer(&connection, (send, recv), Answer::rejected(RejectReason::NotFound)).await;
     };
     let limits = match plan.answer {
-        Answer::Limit(bridge_bytes) => Limits { bridge_bytes },
+        Answer::Limit(bridge_bytes) => RelayLimits { bridge_bytes },
         other => return answer(&connection, (send, recv), other).await,
     };
     let mut near = (send, recv);
@@ -235,7 +235,7 @@ async fn register(
         return answer(&connection, (send, recv), planned).await;
     }
     shared.lock().senders.insert(slot, connection);
-    let limits = Limits { bridge_bytes: BRIDGE_BYTES };
+    let limits = RelayLimits { bridge_bytes: BRIDGE_BYTES };
     send.write(bytes_of(&RegisterReply { slot, ticket: Vec::new(), limits }).into()).await?;
     let _ = recv.read().await;
     shared.lock().senders.remove(&slot);

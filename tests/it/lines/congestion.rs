@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, slice::from_ref, time::Duration};
 use bytes::Bytes;
 use qshare::{
     net::{CongestionControl, Tuning},
-    relay::{Accounting, Memory, RelayConfig},
+    relay::{MemoryBudget, MemoryUsage, RelayConfig},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -333,7 +333,7 @@ fn two_of_ours_share_evenly() {
 #[test]
 fn a_slow_second_leg_builds_no_queue_in_the_relay() {
     virtually(1, async |network| {
-        let memory = Memory::new(1 << 30);
+        let memory = MemoryBudget::new(1 << 30);
         let config = RelayConfig { memory: memory.clone(), ..RelayConfig::default() };
         let world = World::new(&network, config);
         let file = world.scratch.file("file", 20_000_000);
@@ -341,7 +341,7 @@ fn a_slow_second_leg_builds_no_queue_in_the_relay() {
         let sharing = world.share(&network.way(&Line::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
         let received = world.receive(&network.way(&slow), &sharing.code).await.unwrap();
         assert!(received.holds(&file));
-        let Accounting { largest, .. } = memory.accounting();
+        let MemoryUsage { largest, .. } = memory.usage();
         let share = received.steady_goodput() / 8.0 / slow.limit();
         println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
         assert!(share >= 0.95, "{share}");

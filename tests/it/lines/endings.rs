@@ -65,7 +65,7 @@ fn a_line_that_dies_at_the_very_end_does_not_hide_that_it_was_the_end() {
 
 /// As an embedded relay has it.
 fn draining() -> RelayConfig {
-    RelayConfig { drain: 3 * SECOND, ..RelayConfig::default() }
+    RelayConfig { drain_timeout: 3 * SECOND, ..RelayConfig::default() }
 }
 
 /// A sender that has its relay in its own process is heard by that at once, however much waits there for the receiver.

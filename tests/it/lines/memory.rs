@@ -16,7 +16,7 @@ use qshare::{
     error::Kind,
     event::Event,
     net::{RecvHalf, RelayConnection, StreamError},
-    relay::{Accounting, Memory, RelayConfig},
+    relay::{MemoryBudget, MemoryUsage, RelayConfig},
     transfer::{
         handshake::{Established, Initiator},
         session::{RecordBuilder, SessionError},
@@ -24,7 +24,8 @@ use qshare::{
     wire::{
         Message,
         peer::{Credit, FileRequest, INITIAL_CREDIT},
-        relay::{ConnectReply, ConnectRequest, code::CROWDED},
+        relay::{ConnectReply, ConnectRequest},
+        reset_code::EVICTED,
     },
 };
 use quinn::TransportConfig;
@@ -57,8 +58,8 @@ fn deep(rate: u64, round_trip: Duration) -> Line {
 }
 
 /// A relay that may hold so much, and its count.
-fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (World, Memory) {
-    let memory = Memory::new(most as usize);
+fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (World, MemoryBudget) {
+    let memory = MemoryBudget::new(most as usize);
     let world = World::new(network, RelayConfig { bridge_bytes, memory: memory.clone(), ..RelayConfig::default() });
     (world, memory)
 }
@@ -116,7 +117,7 @@ const FIRST_LEG: Duration = Duration::from_millis(10);
 
 /// Some of the twenty receive, each over its own line: how fast each of them was, and the most bytes that the sender had
 /// sent and none of them had got yet.
-fn some_of_twenty(which: impl Fn(usize) -> bool, memory: &Memory) -> (Vec<f64>, u64) {
+fn some_of_twenty(which: impl Fn(usize) -> bool, memory: &MemoryBudget) -> (Vec<f64>, u64) {
     const SIZE: usize = 6_000_000;
     virtually(1, async |network| {
         let world = World::new(&network, RelayConfig { memory: memory.clone(), ..RelayConfig::default() });
@@ -145,12 +146,12 @@ fn some_of_twenty(which: impl Fn(usize) -> bool, memory: &Memory) -> (Vec<f64>, 
 
 #[test]
 fn twenty_receivers_are_each_as_fast_as_alone() {
-    let memory = Memory::new(usize::MAX);
+    let memory = MemoryBudget::new(usize::MAX);
     let (together, on_the_way) = some_of_twenty(|_| true, &memory);
-    let accounting = memory.accounting();
+    let accounting = memory.usage();
     println!("{accounting:?}");
     for (number, ((rate, round_trip, lost), goodput)) in TWENTY.into_iter().zip(&together).enumerate() {
-        let alone = some_of_twenty(|n| n == number, &Memory::new(usize::MAX)).0[0];
+        let alone = some_of_twenty(|n| n == number, &MemoryBudget::new(usize::MAX)).0[0];
         let ratio = goodput / alone;
         println!(
             "{rate:3} Mbit/s, {round_trip:3} ms, {lost:2} ppm lost: {:6.2} Mbit/s, alone {:6.2}, ratio {ratio:.3}",
@@ -201,9 +202,9 @@ fn a_receiver_that_barely_reads_keeps_the_first_window() {
         let (received, most) = beside(&up, from_ref(&down), world.receive(&down, &sharing.code)).await;
         let received = received.unwrap();
         assert!(received.holds(&file));
-        println!("{:?}, at most {most} bytes on the way", memory.accounting());
+        println!("{:?}, at most {most} bytes on the way", memory.usage());
         assert!(most <= 2 * INITIAL_CREDIT, "{most}");
-        assert!(memory.accounting().largest as u64 <= 2 * INITIAL_CREDIT, "{:?}", memory.accounting());
+        assert!(memory.usage().largest as u64 <= 2 * INITIAL_CREDIT, "{:?}", memory.usage());
         assert!(received.goodput() > 0.9 * 0.5e6, "{}", received.goodput());
         sharing.stop().await.unwrap();
         world.stop().await;
@@ -222,7 +223,7 @@ fn a_receiver_that_stops_leaves_no_more_than_its_window() {
             sleep(700 * MS).await;
             world.receivers()[0].pause();
             sleep(4 * SECOND).await; // in which nobody takes the line for dead
-            let accounting = memory.accounting();
+            let accounting = memory.usage();
             world.receivers()[0].resume();
             accounting
         };
@@ -241,7 +242,7 @@ fn a_receiver_that_stops_leaves_no_more_than_its_window() {
 }
 
 /// Three receivers download at 100 Mbit/s each, beside `other`: how long each takes, and what the relay held.
-fn three_beside(other: impl AsyncFnOnce(&Network, &World, &Sharing, &Memory)) -> (Vec<Duration>, Accounting) {
+fn three_beside(other: impl AsyncFnOnce(&Network, &World, &Sharing, &MemoryBudget)) -> (Vec<Duration>, MemoryUsage) {
     virtually(1, async |network| {
         let (world, memory) = relay(&network, 16 * MIB, 1024 * MIB);
         let file = world.scratch.file("file", 25_000_000);
@@ -255,7 +256,7 @@ fn three_beside(other: impl AsyncFnOnce(&Network, &World, &Sharing, &Memory)) ->
         let (times, ()) = join!(all(ways.iter().map(receive)), other(&network, &world, &sharing, &memory));
         sharing.stop().await.unwrap();
         world.stop().await;
-        let accounting = memory.accounting();
+        let accounting = memory.usage();
         println!("{times:?}, {accounting:?}");
         assert_eq!((accounting.held, accounting.directions, accounting.evicted), (0, 0, 0));
         (times, accounting)
@@ -277,10 +278,10 @@ fn assert_as_fast_as_undisturbed(times: &[Duration]) {
 }
 
 /// The most that is held from now on, looked at every second.
-async fn most_held(memory: &Memory, time: Duration) -> usize {
+async fn most_held(memory: &MemoryBudget, time: Duration) -> usize {
     let (began, mut most) = (Instant::now(), 0);
     while began.elapsed() < time {
-        most = most.max(memory.accounting().held);
+        most = most.max(memory.usage().held);
         sleep(SECOND).await;
     }
     most
@@ -288,20 +289,20 @@ async fn most_held(memory: &Memory, time: Duration) -> usize {
 
 #[test]
 fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
-    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &Memory| {
+    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &MemoryBudget| {
         let way = network.way(&deep(mbit(100), 30 * MS));
         let stopping = async {
             sleep(500 * MS).await;
             let stopped = world.receivers()[3].clone();
             stopped.pause();
-            println!("stopped beside three: {:?}", memory.accounting());
+            println!("stopped beside three: {:?}", memory.usage());
             sleep(9 * SECOND).await;
-            let accounting = memory.accounting();
+            let accounting = memory.usage();
             println!("nine seconds later: {accounting:?}");
             assert_eq!(accounting.directions, 2, "the others are through");
             assert!(failures(sharing).is_empty());
             sleep(6 * SECOND).await; // silent for more than twelve seconds
-            let accounting = memory.accounting();
+            let accounting = memory.usage();
             println!("fifteen seconds later: {accounting:?}");
             assert_eq!((accounting.directions, accounting.held), (0, 0), "the line is dead");
             assert!(failures(sharing).is_empty(), "it may come back");
@@ -366,23 +367,23 @@ impl Crook {
 
 #[test]
 fn a_receiver_that_never_grants_credit_disturbs_nobody() {
-    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &Memory| {
+    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &MemoryBudget| {
         let way = network.way(&deep(mbit(100), 30 * MS));
         let host = world.host_beyond(&way);
         let crook = Crook::new(world, &host, &sharing.code).await;
         sleep(10 * SECOND).await;
-        println!("beside it all are through: {:?}", memory.accounting());
-        assert_eq!(memory.accounting().directions, 2);
+        println!("beside it all are through: {:?}", memory.usage());
+        assert_eq!(memory.usage().directions, 2);
         let most = most_held(memory, HOUR).await;
         let got = way.back[0].counters().delivered.bytes;
-        println!("an hour later: {:?}, at most {most}; {got} bytes got to it", memory.accounting());
+        println!("an hour later: {:?}, at most {most}; {got} bytes got to it", memory.usage());
         assert!(most as u64 <= INITIAL_CREDIT, "{most}");
         let failed = failures(sharing);
         assert_eq!(failed.len(), 1, "its place is given to others");
         assert_eq!((failed[0].1, &failed[0].2[..]), (Kind::Network, "the receiver takes nothing any more"));
         drop(crook);
         sleep(SECOND).await;
-        assert_eq!(memory.accounting().directions, 0);
+        assert_eq!(memory.usage().directions, 0);
     };
     let (times, _) = three_beside(other);
     assert_as_fast_as_undisturbed(&times);
@@ -567,9 +568,9 @@ fn a_transfer_survives_a_line_that_is_torn_for_a_while() {
             };
             let (received, before) = join!(world.receive(&down, &sharing.code), tearing);
             let received = received.unwrap();
-            println!("{what}: torn after {before} bytes, {:?}, {:?}", received.took, memory.accounting());
+            println!("{what}: torn after {before} bytes, {:?}, {:?}", received.took, memory.usage());
             assert!(received.holds(&file));
-            assert!(memory.accounting().largest <= bound(16 * MIB), "{:?}", memory.accounting());
+            assert!(memory.usage().largest <= bound(16 * MIB), "{:?}", memory.usage());
             sharing.stop().await.unwrap();
             world.stop().await;
         });
@@ -634,11 +635,11 @@ async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f6
         rate(SIZE, began, thirds[2]) / 1e6,
         rate(SIZE / 3 * 2, thirds[0], thirds[2]) / 1e6,
         steady / 1e6,
-        memory.accounting()
+        memory.usage()
     );
     println!("Mbit/s in each quarter of a second: {quarters:?}");
     println!("queues: {} and {}", up.there[0].counters().highest_queue, down.back[0].counters().highest_queue);
-    assert!(memory.accounting().largest <= bound(32 * MIB), "{:?}", memory.accounting());
+    assert!(memory.usage().largest <= bound(32 * MIB), "{:?}", memory.usage());
     let _ = sharing.stop().await; // who takes credit without end does not say that it is done
     world.stop().await;
     steady
@@ -688,7 +689,7 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
             let mut evicted = 0;
             loop {
                 sleep(MS).await;
-                let accounting = memory.accounting();
+                let accounting = memory.usage();
                 if accounting.evicted > evicted {
                     evicted = accounting.evicted;
                     println!("{accounting:?}, the sender says {:?}", failures(&sharing));
@@ -700,16 +701,16 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
             () = watching => unreachable!(),
         };
         assert!(healthy.holds(&file));
-        println!("{:?}: {:?}", healthy.took, memory.accounting());
+        println!("{:?}: {:?}", healthy.took, memory.usage());
         let failed = failures(&sharing);
         println!("the sender says {failed:?}");
         assert_eq!(failed[0].0, 1, "the one that was stuck first goes first");
-        let accounting = memory.accounting();
+        let accounting = memory.usage();
         assert!(accounting.evicted > 0 && accounting.peak <= MOST + MIB as usize, "{accounting:?}");
         let (crook, host) = stalled.swap_remove(0);
         host.resume();
         let ended = crook.end().await;
-        assert_eq!(ended, SessionError::Line(StreamError::Aborted(CROWDED)));
+        assert_eq!(ended, SessionError::Line(StreamError::Aborted(EVICTED)));
         drop(stalled);
         sharing.stop().await.unwrap();
         world.stop().await;
@@ -724,12 +725,12 @@ fn a_receiver_is_told_that_the_relay_is_short_of_memory() {
         let line = deep(mbit(100), 20 * MS);
         let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
         let ended = world.receive(&network.way(&line), &sharing.code).await.err().unwrap();
-        println!("{ended}, {:?}", memory.accounting());
+        println!("{ended}, {:?}", memory.usage());
         assert_eq!(ended.kind(), Kind::Network);
         assert!(ended.message().contains("short of memory"), "{ended}");
         let failed = failures(&sharing);
         assert!(failed.iter().all(|(_, _, error)| error.contains("short of memory")), "{failed:?}");
-        assert!(memory.accounting().evicted > 0);
+        assert!(memory.usage().evicted > 0);
         sharing.stop().await.unwrap();
         world.stop().await;
     });

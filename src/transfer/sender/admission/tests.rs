@@ -18,8 +18,8 @@ use crate::{
     wire::{
         Frame, frame,
         peer::{
-            Alert, AttachReply, Credit, Done, DoneAck, Failure, FailureReason, FileRequest, INITIAL_CREDIT,
-            MAX_EARLY_MANIFEST, Outcome,
+            Alert, AttachReply, Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileRequest,
+            INITIAL_CREDIT, MAX_EARLY_MANIFEST,
         },
     },
 };
@@ -60,7 +60,7 @@ async fn last_word(
     mut incoming: crate::transfer::session::SessionReader,
     mut opener: Opener,
 ) -> u8 {
-    let done = Done { outcome: Outcome::Listed, message: String::new() };
+    let done = Done { outcome: DownloadOutcome::Listed, message: String::new() };
     let mut leaving = out.end(RecordBuilder::of(&done).unwrap()).unwrap();
     leaving.delivered().await;
     let mut last = 0;
@@ -107,7 +107,7 @@ async fn a_receiver_that_never_says_that_it_has_everything_is_given_up() {
             }
         }
     }
-    assert_eq!(failures, [FailureReason::Waited]);
+    assert_eq!(failures, [FailureReason::ReceiverTimeout]);
     assert!(asked.elapsed() >= STUCK);
     serving.await.unwrap();
 }

@@ -1,0 +1,34 @@
+//! The error codes of QUIC RESET_STREAM, STOP_SENDING and CONNECTION_CLOSE frames.
+//!
+//! A relay passes the code of one side of a bridge to the other side unchanged; codes outside this table pass too.
+//!
+//! | code | constant | sent by | when |
+//! |---|---|---|---|
+//! | 1 | [`CANCELLED`] | sender, receiver | it abandons the stream: a half is dropped unfinished, or the download ends early |
+//! | 2 | [`PEER_LOST`] | relay | the connection to the other side of the bridge timed out or failed |
+//! | 3 | [`OVERRUN`] | relay | one direction of the bridge holds more than its limit |
+//! | 4 | [`ENDED`] | sender | its share ends; relay: it shuts down; either: it closes a connection it no longer needs |
+//! | 5 | [`PROTOCOL_ERROR`] | relay | the first frame of a client's stream, or a frame after it, is invalid |
+//! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
+//! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |
+
+/// An end abandons the stream. Also the code of a stream half that is dropped before its end.
+pub const CANCELLED: u32 = 1;
+
+/// The relay lost the connection to the other side of the bridge. The other side may reattach.
+pub const PEER_LOST: u32 = 2;
+
+/// The bridge holds more than its limit: the sending end exceeded its credit.
+pub const OVERRUN: u32 = 3;
+
+/// The sender ended its share, or the relay shuts down. Also the code with which every end closes a connection.
+pub const ENDED: u32 = 4;
+
+/// The received bytes violate the protocol.
+pub const PROTOCOL_ERROR: u32 = 5;
+
+/// The relay is short of memory and evicted this bridge: its data has been blocked longest.
+pub const EVICTED: u32 = 6;
+
+/// The other side of the bridge closed its connection to the relay: it has left, or has opened another connection.
+pub const PEER_CLOSED: u32 = 7;
