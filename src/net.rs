@@ -13,8 +13,8 @@ pub mod socket;
 mod stream_error;
 pub mod tls;
 pub mod transport;
+mod transport_config;
 pub mod trust;
-mod tuning;
 
 pub use self::{
     buffer_pool::{BufferPool, PooledBuffer},
@@ -24,6 +24,6 @@ pub use self::{
     stream_error::{ConnectionLost, StreamError},
     tls::RelayIdentity,
     transport::{Connection, OwnedFrame, RecvHalf, SendHalf, duplex},
+    transport_config::TransportOptions,
     trust::{KnownRelays, TrustPolicy, VerifiedBy, VerifiedRelay},
-    tuning::Tuning,
 };

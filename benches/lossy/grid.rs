@@ -3,7 +3,7 @@
 use std::{cell::Cell as Counter, slice::from_ref, time::Duration};
 
 use qshare::{
-    net::{CongestionControl, Tuning},
+    net::{CongestionControl, TransportOptions},
     relay::RelayConfig,
 };
 use tokio::time::{sleep, timeout};
@@ -125,7 +125,8 @@ fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: CongestionContro
             Some(length) => clean.bursts(loss.share, length),
             None => clean.loss(loss.share),
         };
-        let world = World::tuned(&network, RelayConfig::default(), Tuning { congestion, limit_up: None });
+        let world =
+            World::tuned(&network, RelayConfig::default(), TransportOptions { congestion, send_rate_limit: None });
         let file = world.scratch.file("file", content(rate, round_trip) as usize);
         // Both directions of a leg lose alike.
         let (up, down) = (network.way(&lossy), network.way(&lossy));

@@ -11,7 +11,7 @@ use super::{relay::ticket_key, running_shares::EmbeddedAddress};
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
-    net::{self, ClampedBuffers, RelayIdentity, Tuning},
+    net::{self, ClampedBuffers, RelayIdentity, TransportOptions},
     relay,
     state::StateDir,
 };
@@ -37,11 +37,11 @@ impl Embedded {
     ///
     /// # Errors
     /// [`crate::error::Kind::Disk`] for the state folder, [`crate::error::Kind::Network`] where no port can be had.
-    pub(super) fn start(state: &StateDir, port: Option<u16>, tuning: Tuning) -> Result<Self> {
+    pub(super) fn start(state: &StateDir, port: Option<u16>, transport: TransportOptions) -> Result<Self> {
         let dir = state.subfolder("embedded")?;
         let identity = RelayIdentity::load_or_create(&dir)?;
         let kept = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
-        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, tuning);
+        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, transport);
         let ports = [port, kept, Some(DEFAULT_PORT)].into_iter().flatten();
         let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());

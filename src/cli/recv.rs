@@ -11,7 +11,7 @@ use crate::{
     code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
-    net::Tuning,
+    net::TransportOptions,
     state::StateDir,
     transfer::{ConflictPolicy, Events, PlannedDownload, ReconnectConfig, ResumptionStore, offer},
 };
@@ -36,8 +36,8 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         Some(text) => text,
         None => ask_code(console).await?,
     };
-    let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
-    let from = From::resolve(&text, args.relay, tuning, args.retry_for)?;
+    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: None };
+    let from = From::resolve(&text, args.relay, transport, args.retry_for)?;
     let (list, out, yes) = (args.list, args.out, args.yes);
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
     let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
@@ -77,18 +77,18 @@ struct From {
     addresses: Vec<RelayAddr>,
     spec: RelaySpec,
     state: StateDir,
-    tuning: Tuning,
+    transport: TransportOptions,
     retry_for: Duration,
 }
 
 impl From {
     /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
-    fn resolve(text: &str, named: Option<RelaySpec>, tuning: Tuning, retry_for: Duration) -> Result<Self> {
+    fn resolve(text: &str, named: Option<RelaySpec>, transport: TransportOptions, retry_for: Duration) -> Result<Self> {
         if Link::has_scheme(text) {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
             let spec = RelaySpec { addr: relay.clone(), pin };
             let addresses = std::iter::once(relay).chain(alternatives).collect();
-            return Ok(Self { code, addresses, spec, state: config::state()?, tuning, retry_for });
+            return Ok(Self { code, addresses, spec, state: config::state()?, transport, retry_for });
         }
         let code = Code::parse(text)?;
         let state = config::state()?;
@@ -105,7 +105,7 @@ impl From {
                 }
             },
         };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, tuning, retry_for })
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, transport, retry_for })
     }
 }
 
@@ -118,8 +118,8 @@ async fn look(
     events: Events,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<PlannedDownload>> {
-    let From { code, addresses, spec, state, tuning, retry_for } = from;
-    let dialer = dialer(&state, addresses, &spec, tuning, &events);
+    let From { code, addresses, spec, state, transport, retry_for } = from;
+    let dialer = dialer(&state, addresses, &spec, transport, &events);
     let back = ReconnectConfig { dialer, retry_for, resumptions: Some(ResumptionStore::open(&state)?) };
     let offer = offer::connect(&code, back, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(out.clone()).await)).await;

@@ -4,7 +4,7 @@ use super::{args::RelayArgs, config, console::Console, signals::interrupt, udp_b
 use crate::{
     error::Result,
     event::{Event, StopReason},
-    net::{self, RelayIdentity, Tuning},
+    net::{self, RelayIdentity, TransportOptions},
     relay::{self, RelayConfig, SlotJournal, TicketKey},
     state::StateDir,
 };
@@ -16,8 +16,8 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         None => config::state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
-    let tuning = Tuning { congestion: args.line.congestion, limit_up: None };
-    let listener = net::listen(args.listen, &identity, tuning)?;
+    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: None };
+    let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;

@@ -15,7 +15,7 @@ use crate::{
     code::{RelayAddr, RelaySpec},
     error::Error,
     event::Event,
-    net::{self, Dialer, KnownRelays, TrustPolicy, Tuning, VerifiedBy},
+    net::{self, Dialer, KnownRelays, TransportOptions, TrustPolicy, VerifiedBy},
     state::StateDir,
     transfer::{Events, Registration},
 };
@@ -30,7 +30,7 @@ pub(super) async fn give_back(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>
     let expect = KnownRelays::new(state.clone()).trust_policy(&spec);
     let Some(expect) = expect.ok().filter(|expect| *expect != TrustPolicy::FirstContact) else { return };
     let giving = async {
-        let connected = net::connect(std::slice::from_ref(&spec.addr), expect, Tuning::default()).await?;
+        let connected = net::connect(std::slice::from_ref(&spec.addr), expect, TransportOptions::default()).await?;
         Registration::request(connected.connection.clone(), None, Some(ticket)).await?.release().await;
         connected.close().await;
         Ok::<_, Error>(())
@@ -44,7 +44,7 @@ pub(super) fn dialer(
     state: &StateDir,
     addresses: Vec<RelayAddr>,
     spec: &RelaySpec,
-    tuning: Tuning,
+    transport: TransportOptions,
     events: &Events,
 ) -> Dialer {
     let (state, spec, events) = (state.clone(), spec.clone(), events.clone());
@@ -61,7 +61,7 @@ pub(super) fn dialer(
                 std::future::pending().await
             };
             let connected = tokio::select! {
-                connected = net::connect(&addresses, expect, tuning) => connected?,
+                connected = net::connect(&addresses, expect, transport) => connected?,
                 never = slow => never,
             };
             known.remember(&spec.addr, &connected.verified)?;

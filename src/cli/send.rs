@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::{self, Dialer, RelayConnection, Tuning, VerifiedBy},
+    net::{self, Dialer, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
     sync::Mutex,
     transfer::{
@@ -105,8 +105,8 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     let source = scan(settings.paths.clone(), settings.name.clone(), held.share()).await?;
     warn_skipped(&source, events).await;
     held.set_name(source.manifest().name());
-    let tuning = Tuning { congestion: args.line.congestion, limit_up: args.limit_up };
-    let way = Way::open(&state, relay, held.port(), tuning, events).await?;
+    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: args.limit_up };
+    let way = Way::open(&state, relay, held.port(), transport, events).await?;
     held.set_pin(way.pin());
     if let Some(embedded) = &way.embedded {
         match held.port() {
@@ -246,21 +246,21 @@ impl Way {
         state: &StateDir,
         configured: Option<RelaySpec>,
         port: Option<u16>,
-        tuning: Tuning,
+        transport: TransportOptions,
         events: &Events,
     ) -> Result<Self> {
         match configured {
             Some(spec) => {
-                let dialer = dialer(state, vec![spec.addr.clone()], &spec, tuning, events);
+                let dialer = dialer(state, vec![spec.addr.clone()], &spec, transport, events);
                 let connected = dialer.dial().await?;
                 Ok(Self { connected, dialer, spec, embedded: None })
             }
             None => {
-                let embedded = Embedded::start(state, port, tuning)?;
+                let embedded = Embedded::start(state, port, transport)?;
                 udp_buffers::warn_once(state, embedded.clamped(), events).await;
                 let reach = embedded.reach();
                 let spec = RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) };
-                let dialer = Dialer::new(vec![spec.addr.clone()], net::TrustPolicy::Pin(reach.pin), tuning);
+                let dialer = Dialer::new(vec![spec.addr.clone()], net::TrustPolicy::Pin(reach.pin), transport);
                 let connected = dialer.dial().await?;
                 Ok(Self { connected, dialer, spec, embedded: Some(embedded) })
             }

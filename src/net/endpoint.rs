@@ -20,8 +20,8 @@ use super::{
     socket::{ClampedBuffers, Socket, Ways},
     tls::{self, Refusal, RelayIdentity, VerificationResult},
     transport::Connection,
+    transport_config::{TransportOptions, transport_config},
     trust::{TrustPolicy, VerifiedRelay},
-    tuning::{Tuning, transport_config},
 };
 use crate::{
     code::RelayAddr,
@@ -50,7 +50,7 @@ pub struct Listener {
     endpoint: quinn::Endpoint,
     clamped: Option<ClampedBuffers>,
     ways: Ways,
-    tuning: Tuning,
+    transport: TransportOptions,
     /// For clients to whom packets are of ordinary length.
     config: quinn::ServerConfig,
 }
@@ -59,7 +59,7 @@ pub struct Listener {
 ///
 /// # Errors
 /// [`Kind::Network`] where the port is taken or the address is not one of this machine.
-pub fn listen(addr: SocketAddr, identity: &RelayIdentity, tuning: Tuning) -> Result<Listener> {
+pub fn listen(addr: SocketAddr, identity: &RelayIdentity, transport: TransportOptions) -> Result<Listener> {
     let socket = Socket::bind(addr).or_else(|e| match addr.ip() {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if e.kind() != std::io::ErrorKind::AddrInUse => {
             Socket::bind((Ipv4Addr::UNSPECIFIED, addr.port()).into())
@@ -69,22 +69,22 @@ pub fn listen(addr: SocketAddr, identity: &RelayIdentity, tuning: Tuning) -> Res
     let socket = socket.map_err(|e| {
         socket_error(&format!("cannot listen on {addr}"), &e).hint("choose another port with --listen [::]:PORT")
     })?;
-    listen_on(socket, identity, tuning)
+    listen_on(socket, identity, transport)
 }
 
 /// Listens on a socket: the line may be anything that carries datagrams.
 ///
 /// # Errors
 /// [`Kind::Network`] where the socket has no address.
-pub fn listen_on(socket: Socket, identity: &RelayIdentity, tuning: Tuning) -> Result<Listener> {
+pub fn listen_on(socket: Socket, identity: &RelayIdentity, transport: TransportOptions) -> Result<Listener> {
     let crypto = QuicServerConfig::try_from(identity.server_config(Aes::detect())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET, tuning.congestion)));
+    config.transport_config(Arc::new(transport_config(STREAMS_PER_CLIENT, ORDINARY_PACKET, transport.congestion)));
     let (clamped, ways) = (socket.clamped(), socket.ways());
     let endpoint = endpoint(socket, Some((config.clone(), identity)))?;
     let clamped = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_near));
-    Ok(Listener { endpoint, clamped, ways, tuning, config })
+    Ok(Listener { endpoint, clamped, ways, transport, config })
 }
 
 impl Listener {
@@ -105,12 +105,12 @@ impl Listener {
                 config.transport_config(Arc::new(transport_config(
                     STREAMS_PER_CLIENT,
                     longest,
-                    self.tuning.congestion,
+                    self.transport.congestion,
                 )));
                 incoming.accept_with(Arc::new(config))?
             }
         };
-        Ok(Connection::new(connecting.await?, self.tuning))
+        Ok(Connection::new(connecting.await?, self.transport))
     }
 
     /// Connections that are open.
@@ -208,11 +208,15 @@ impl RelayConnection {
 ///
 /// # Errors
 /// [`Kind::Network`] within ten seconds: no address answers, or it is not the relay expected.
-pub async fn connect(relays: &[RelayAddr], expect: TrustPolicy, tuning: Tuning) -> Result<RelayConnection> {
+pub async fn connect(
+    relays: &[RelayAddr],
+    expect: TrustPolicy,
+    transport: TransportOptions,
+) -> Result<RelayConnection> {
     let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
         .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
-    connect_over(socket, relays, expect, tuning).await
+    connect_over(socket, relays, expect, transport).await
 }
 
 /// Connects as [`connect`] does, over a socket: the line may be anything that carries datagrams.
@@ -223,10 +227,10 @@ pub async fn connect_over(
     socket: Socket,
     relays: &[RelayAddr],
     expect: TrustPolicy,
-    tuning: Tuning,
+    transport: TransportOptions,
 ) -> Result<RelayConnection> {
     let (clamped, ways) = (socket.clamped(), socket.ways());
-    let caller = Caller { endpoint: endpoint(socket, None)?, ways, expect, tuning };
+    let caller = Caller { endpoint: endpoint(socket, None)?, ways, expect, transport };
     match timeout(CONNECT_TIMEOUT, race(&caller, relays)).await {
         Ok(outcome) => {
             let (connection, verified, relay) = outcome?;
@@ -247,10 +251,10 @@ type Dialing = Pin<Box<dyn Future<Output = Result<RelayConnection>> + Send>>;
 
 impl Dialer {
     /// Connects as [`connect`] does.
-    pub fn new(relays: Vec<RelayAddr>, expect: TrustPolicy, tuning: Tuning) -> Self {
+    pub fn new(relays: Vec<RelayAddr>, expect: TrustPolicy, transport: TransportOptions) -> Self {
         Self::from_fn(move || {
             let relays = relays.clone();
-            async move { connect(&relays, expect, tuning).await }
+            async move { connect(&relays, expect, transport).await }
         })
     }
 
@@ -277,7 +281,7 @@ struct Caller {
     endpoint: quinn::Endpoint,
     ways: Ways,
     expect: TrustPolicy,
-    tuning: Tuning,
+    transport: TransportOptions,
 }
 
 type Winner = (Connection, VerifiedRelay, RelayAddr);
@@ -339,14 +343,14 @@ async fn attempt(caller: &Caller, relay: &RelayAddr, addr: SocketAddr) -> Result
         .map_err(|e| Error::new(Kind::Transfer, format!("TLS cannot be set up: {e}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let longest = caller.ways.longest_packet(addr);
-    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, longest, caller.tuning.congestion)));
+    config.transport_config(Arc::new(transport_config(DOWNLOADS_AT_ONCE, longest, caller.transport.congestion)));
     let because = |why: &str| unreachable_relay(std::slice::from_ref(relay), why);
     let connecting = caller.endpoint.connect_with(config, addr, &relay.host).map_err(|e| because(&e.to_string()))?;
     let connected = connecting.await;
     let verdict = *verdict.lock();
     match (connected, verdict) {
         (Ok(connection), VerificationResult::VerifiedRelay(verified)) => {
-            Ok((Connection::new(connection, caller.tuning), verified))
+            Ok((Connection::new(connection, caller.transport), verified))
         }
         (_, VerificationResult::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
         (Err(quinn::ConnectionError::TimedOut), _) => Err(because("it does not answer")),
@@ -425,8 +429,10 @@ mod tests {
         let identity = RelayIdentity::load_or_create(&dir.subfolder("a").unwrap()).unwrap();
         let other = RelayIdentity::load_or_create(&dir.subfolder("b").unwrap()).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let [right, wrong] =
-            [listen(any, &identity, Tuning::default()).unwrap(), listen(any, &other, Tuning::default()).unwrap()];
+        let [right, wrong] = [
+            listen(any, &identity, TransportOptions::default()).unwrap(),
+            listen(any, &other, TransportOptions::default()).unwrap(),
+        ];
         let [right_addr, wrong_addr] = [&right, &wrong].map(|e| RelayAddr::from(e.local_addr().unwrap()));
         for endpoint in [right, wrong] {
             tokio::spawn(async move {
@@ -438,9 +444,10 @@ mod tests {
             });
         }
         let expect = TrustPolicy::Pin(identity.pin());
-        let found = connect(&[wrong_addr.clone(), right_addr.clone()], expect, Tuning::default()).await.unwrap();
+        let found =
+            connect(&[wrong_addr.clone(), right_addr.clone()], expect, TransportOptions::default()).await.unwrap();
         assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
-        let refused = connect(&[wrong_addr], expect, Tuning::default()).await.unwrap_err();
+        let refused = connect(&[wrong_addr], expect, TransportOptions::default()).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Network);
         assert!(refused.message().contains("another key"), "{refused}");
     }
@@ -466,7 +473,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         for any in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::UNSPECIFIED, 0).into()] {
-            let Ok(listener) = listen(any, &identity, Tuning::default()) else { continue }; // without IPv6
+            let Ok(listener) = listen(any, &identity, TransportOptions::default()) else { continue }; // without IPv6
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
             let server = async {
                 let connection = listener.complete_handshake(listener.accept().await.unwrap()).await.unwrap();
@@ -474,8 +481,9 @@ mod tests {
                 connection.quic().stats()
             };
             let client = async {
-                let connected =
-                    connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), Tuning::default()).await.unwrap();
+                let connected = connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), TransportOptions::default())
+                    .await
+                    .unwrap();
                 exchange(connected.connection.open_stream().await.unwrap()).await;
                 connected.connection.quic().stats()
             };

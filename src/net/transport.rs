@@ -20,7 +20,7 @@ use super::{
     backlog::Backlog,
     reassembly::Reassembly,
     stream_error::{ConnectionLost, StreamError, code},
-    tuning::Tuning,
+    transport_config::TransportOptions,
 };
 use crate::wire::{
     Frame, HEADER, Message, WireError,
@@ -37,8 +37,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that QUIC has made.
-    pub(super) fn new(quic: quinn::Connection, tuning: Tuning) -> Self {
-        Self { backlog: Arc::new(Backlog::new(quic.clone(), tuning.limit_up)), quic }
+    pub(super) fn new(quic: quinn::Connection, transport: TransportOptions) -> Self {
+        Self { backlog: Arc::new(Backlog::new(quic.clone(), transport.send_rate_limit)), quic }
     }
 
     /// Opens a stream; waits while the other side allows no more.

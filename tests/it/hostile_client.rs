@@ -360,9 +360,12 @@ async fn a_full_relay_refuses_connections_at_once() {
     let (one, registration) = sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();
-    let refused =
-        qshare::net::connect(&[relay.addr().into()], qshare::net::TrustPolicy::AnyKey, qshare::net::Tuning::default())
-            .await;
+    let refused = qshare::net::connect(
+        &[relay.addr().into()],
+        qshare::net::TrustPolicy::AnyKey,
+        qshare::net::TransportOptions::default(),
+    )
+    .await;
     assert_eq!(refused.err().map(|e| e.kind()), Some(Kind::Network));
     assert!(began.elapsed() < Duration::from_secs(8), "refused by silence");
     drop(bridge(&other, &one, registration.slot()).await);

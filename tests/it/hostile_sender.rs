@@ -9,7 +9,7 @@ use std::{
 use qshare::{
     code::{Code, Secret},
     manifest::{ContentCoding, EntryKind, ManifestHeader, RawEntry, ShareId},
-    net::{self, Connection, RelayIdentity, TrustPolicy, Tuning},
+    net::{self, Connection, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, RelayConfig},
     state::StateDir,
     transfer::{
@@ -41,7 +41,7 @@ impl Relay {
     pub(crate) fn start(config: RelayConfig) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
-        let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap();
+        let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, TransportOptions::default()).unwrap();
         let addr = endpoint.local_addr().unwrap();
         tokio::spawn(relay::serve(endpoint, config, std::future::pending()));
         Self { addr, _home: home }
@@ -52,7 +52,7 @@ impl Relay {
     }
 
     pub(crate) async fn connect(&self) -> net::RelayConnection {
-        net::connect(&[self.addr.into()], TrustPolicy::AnyKey, Tuning::default()).await.unwrap()
+        net::connect(&[self.addr.into()], TrustPolicy::AnyKey, TransportOptions::default()).await.unwrap()
     }
 }
 

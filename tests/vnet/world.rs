@@ -14,7 +14,7 @@ use qshare::{
     error::Result,
     event::{Event, Finished, StopReason},
     manifest::ShareId,
-    net::{self, Dialer, RelayConnection, RelayIdentity, TrustPolicy, Tuning},
+    net::{self, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
@@ -49,7 +49,7 @@ pub(crate) struct World {
     config: relay::RelayConfig,
     serving: RefCell<Option<Download>>,
     receivers: RefCell<Vec<Host>>,
-    tuning: Tuning,
+    transport: TransportOptions,
 }
 
 /// A relay that runs, and what stops it.
@@ -58,11 +58,11 @@ type Download = (oneshot::Sender<()>, JoinHandle<Result<()>>);
 impl World {
     /// Starts a relay on a host of its own.
     pub(crate) fn new(network: &Network, config: relay::RelayConfig) -> Self {
-        Self::tuned(network, config, Tuning::default())
+        Self::tuned(network, config, TransportOptions::default())
     }
 
     /// As [`World::new`]; everybody's connections are tuned like this.
-    pub(crate) fn tuned(network: &Network, config: relay::RelayConfig, tuning: Tuning) -> Self {
+    pub(crate) fn tuned(network: &Network, config: relay::RelayConfig, transport: TransportOptions) -> Self {
         let scratch = Scratch::new();
         let state = StateDir::open(scratch.path("relay")).unwrap();
         let identity = RelayIdentity::load_or_create(&state).unwrap();
@@ -70,10 +70,10 @@ impl World {
         let addr = RelayAddr::from(SocketAddr::new(host.ip(), PORT));
         let ticket_key = TicketKey::new(identity.derive("tickets"));
         let config = relay::RelayConfig { ticket_key, journal: Some(SlotJournal::new(state)), ..config };
-        let serving = RefCell::new(Some(serve(network, &host, &identity, &config, tuning)));
+        let serving = RefCell::new(Some(serve(network, &host, &identity, &config, transport)));
         let network = network.clone();
         let (pin, receivers) = (identity.pin(), RefCell::default());
-        Self { network, scratch, host, addr, pin, config, serving, receivers, tuning }
+        Self { network, scratch, host, addr, pin, config, serving, receivers, transport }
     }
 
     /// Kills the relay: nobody hears of it.
@@ -84,7 +84,7 @@ impl World {
     /// Starts the relay again after it was killed, with the files that it has kept.
     pub(crate) fn start_relay(&self) {
         let identity = RelayIdentity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
-        let serving = serve(&self.network, &self.host, &identity, &self.config, self.tuning);
+        let serving = serve(&self.network, &self.host, &identity, &self.config, self.transport);
         *self.serving.borrow_mut() = Some(serving);
     }
 
@@ -188,11 +188,11 @@ impl World {
 
     /// What connects a host to the relay, each time from another port.
     fn dialer(&self, host: &Host) -> Dialer {
-        let (addr, expect, tuning) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.tuning);
+        let (addr, expect, transport) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.transport);
         let (network, host) = (self.network.clone(), host.clone());
         Dialer::from_fn(move || {
             let (socket, addr) = (seeded(&network, host.bind(0)), addr.clone());
-            async move { net::connect_over(socket, std::slice::from_ref(&addr), expect, tuning).await }
+            async move { net::connect_over(socket, std::slice::from_ref(&addr), expect, transport).await }
         })
     }
 }
@@ -203,9 +203,9 @@ fn serve(
     host: &Host,
     identity: &RelayIdentity,
     config: &relay::RelayConfig,
-    tuning: Tuning,
+    transport: TransportOptions,
 ) -> Download {
-    let listener = net::listen_on(seeded(network, host.bind(PORT)), identity, tuning).unwrap();
+    let listener = net::listen_on(seeded(network, host.bind(PORT)), identity, transport).unwrap();
     let (stop, stopped) = oneshot::channel();
     let config = config.clone();
     let serving = tokio::spawn(relay::serve(listener, config, async {

@@ -11,7 +11,7 @@ use std::{
 
 use qshare::{
     code::Slot,
-    net::{Connection, Listener, RecvHalf, RelayIdentity, SendHalf, StreamError, Tuning, listen},
+    net::{Connection, Listener, RecvHalf, RelayIdentity, SendHalf, StreamError, TransportOptions, listen},
     state::StateDir,
     wire::{
         HEADER, Message,
@@ -134,7 +134,8 @@ impl Evil {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
-        let listener = Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, Tuning::default()).unwrap());
+        let listener =
+            Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, TransportOptions::default()).unwrap());
         let shared = Arc::new(Shared::default());
         let (accepting, clients) = (listener.clone(), shared.clone());
         tokio::spawn(async move {

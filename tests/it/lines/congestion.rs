@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, slice::from_ref, time::Duration};
 
 use bytes::Bytes;
 use qshare::{
-    net::{CongestionControl, Tuning},
+    net::{CongestionControl, TransportOptions},
     relay::{MemoryBudget, MemoryUsage, RelayConfig},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -378,7 +378,11 @@ fn limits_leave_room() {
     virtually(1, async |network| {
         let limit = NonZeroU64::new(LIMIT);
         let line = Line::new(mbit(100), 20 * MS);
-        let up = World::tuned(&network, RelayConfig::default(), Tuning { limit_up: limit, ..Tuning::default() });
+        let up = World::tuned(
+            &network,
+            RelayConfig::default(),
+            TransportOptions { send_rate_limit: limit, ..TransportOptions::default() },
+        );
         let file = up.scratch.file("file", 5_000_000);
         let sharing = up.share(&network.way(&line), from_ref(&file)).await.unwrap();
         let ways = [network.way(&line), network.way(&line)];

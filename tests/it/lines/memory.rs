@@ -577,7 +577,7 @@ fn a_transfer_survives_a_line_that_is_torn_for_a_while() {
     }
 }
 
-/// The windows of quinn in `net::tuning`. Where they grow there, this has to grow too: what is measured with 16 MiB is
+/// The windows of quinn in `net::transport_config`. Where they grow there, this has to grow too: what is measured with 16 MiB is
 /// 600 Mbit/s over a leg of 200 ms, of 671 that the windows allow.
 const WINDOW: u64 = 32 * 1024 * 1024;
 

@@ -8,11 +8,11 @@ use super::{backlog, congestion::CongestionControl, route::ORDINARY_PACKET};
 
 /// What whoever runs this may choose for a line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tuning {
+pub struct TransportOptions {
     /// Who decides how much is on its way.
     pub congestion: CongestionControl,
     /// Bytes a second that may leave, all streams of a connection together.
-    pub limit_up: Option<NonZeroU64>,
+    pub send_rate_limit: Option<NonZeroU64>,
 }
 
 /// What both sides of a leg agree on; `longest` is the longest UDP payload that is worth trying on it.
