@@ -59,11 +59,12 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]: never [`crypto`], never [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`rate_limiter`] | each other |
+//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`rate_limiter`], [`background`] | each other |
 //!
 //! `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so that tests
 //! can cross hours. The library exists for the program and its tests; its interface may change with any version.
 
+pub mod background;
 pub mod cli;
 pub mod code;
 pub mod crypto;

@@ -1,128 +1,253 @@
-//! When and how to try again, after a line has died.
+//! The retry driver: it attempts to restore a session or a registration until one attempt is done.
+//!
+//! Three loops use it. A receiver opens a session, a receiver reattaches a session, and a sender registers its share
+//! again. Each of them announces an attempt, connects to the relay, makes the attempt, and waits before the next one.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 
-use crate::transfer::Events;
 use crate::{
-    error::{Error, Kind},
+    error::{Error, Kind, Result},
     event::Event,
     net::{Dialer, RelayConnection},
+    transfer::Events,
 };
 
-/// The longest wait between two tries while a download waits for them, before chance adds as much again at the most.
-const BUSY: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts while a download waits for them. Jitter adds at most as much again.
+const MAX_WAIT_BUSY: Duration = Duration::from_secs(1);
 
-/// The same while nobody is known to wait: a receiver may come at any time, and is told that there is no such code.
-const IDLE: Duration = Duration::from_secs(8);
+/// The same while no download waits. A receiver may arrive at any time, and until the share is registered the relay
+/// tells it that there is no such code.
+const MAX_WAIT_IDLE: Duration = Duration::from_secs(8);
 
-/// A line that has lived for so long was worth the try.
-const WORTH_IT: Duration = Duration::from_secs(10);
+/// A connection that lasted this long counts as progress, whatever was transferred over it.
+const LONG_LIVED: Duration = Duration::from_secs(10);
 
-/// Tries to come back, one after another, in one outage after another.
+/// Whether a download waits for the retries. It decides how long the waits between them may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A download waits.
+    Busy,
+    /// No download is known to wait.
+    Idle,
+}
+
+/// Whether the last connection transferred anything before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastConnection {
+    /// It transferred data.
+    MadeProgress,
+    /// It transferred nothing, or that is unknown.
+    MadeNoProgress,
+}
+
+/// How an outage relates to the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// The last connection was good, so the backoff starts anew.
+    New,
+    /// The last connection was of no use, so the backoff continues.
+    Continued,
+}
+
+/// When retries end without success.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryDeadline {
+    at: Instant,
+    /// How long that was from the beginning, for the error message.
+    retry_for: Duration,
+}
+
+impl RetryDeadline {
+    /// Returns the deadline that is `retry_for` from now.
+    pub(crate) fn after(retry_for: Duration) -> Self {
+        Self { at: Instant::now() + retry_for, retry_for }
+    }
+
+    /// Returns whether the deadline has passed.
+    pub(crate) fn has_passed(&self) -> bool {
+        Instant::now() >= self.at
+    }
+}
+
+/// Work that a [`RetryDriver`] attempts until it is done.
+pub(crate) trait RetriedWork {
+    /// What the work ends with, a final failure included.
+    type Output;
+
+    /// Returns whether a download waits for the work.
+    fn urgency(&self) -> Urgency;
+
+    /// Makes one attempt. [Connects](RetryDriver::connect) through `driver` if it needs a new connection.
+    ///
+    /// Returns `Break` with the final output, or `Continue` with the reason for another attempt.
+    async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<Self::Output, Error>;
+}
+
+/// Makes one attempt after another, in one outage after another.
 pub(crate) struct RetryDriver {
     dialer: Dialer,
     events: Events,
+    urgency: Urgency,
     waits: ExponentialBackoff,
-    busy: bool,
-    made: u64,
-    /// Why the last one was made.
-    reason: Option<Error>,
-    /// When the last good one was made.
-    succeeded: Option<Instant>,
+    /// The attempts of this outage.
+    attempts: u64,
+    /// Why the last attempt was made.
+    reason: Error,
+    /// When an attempt last succeeded.
+    last_success: Option<Instant>,
 }
 
 impl RetryDriver {
-    /// None yet; `busy` says whether a download waits for them.
-    pub(crate) fn new(dialer: Dialer, events: Events, busy: bool) -> Self {
-        Self { dialer, events, waits: waits(busy), busy, made: 0, reason: None, succeeded: None }
+    /// Creates a driver that connects with `dialer` and reports its attempts to `events`.
+    pub(crate) fn new(dialer: Dialer, events: Events, urgency: Urgency) -> Self {
+        let reason = Error::new(Kind::Network, "the relay does not answer"); // until an attempt has another one
+        Self { dialer, events, urgency, waits: waits(urgency), attempts: 0, reason, last_success: None }
     }
 
-    /// There is an outage, the first one or another. Where the last good try has brought something the first one of this is
-    /// made at once, else it waits as if that had failed: `true` is the former.
-    pub(crate) async fn begin(&mut self, has_brought: bool) -> bool {
-        let is_new = has_brought || self.succeeded.is_none_or(|at| at.elapsed() >= WORTH_IT);
-        self.made = 0;
-        if is_new {
-            self.waits = waits(self.busy);
+    /// Begins an outage. Retries immediately if the last connection made progress or was long-lived; otherwise waits as
+    /// if the attempt that made the last connection had failed.
+    pub(crate) async fn begin_outage(&mut self, last_connection: LastConnection) -> Outage {
+        let was_good = last_connection == LastConnection::MadeProgress
+            || self.last_success.is_none_or(|at| at.elapsed() >= LONG_LIVED);
+        self.attempts = 0;
+        if was_good {
+            self.waits = waits(self.urgency);
+            Outage::New
         } else {
             self.wait().await;
+            Outage::Continued
         }
-        is_new
     }
 
-    /// The next try begins, because of this.
-    pub(crate) fn next(&mut self, reason: &Error) {
-        self.made += 1;
-        self.reason = Some(reason.clone());
-        let reason = reason.message().to_owned();
-        self.events.mention(Event::Reconnecting { attempt: self.made, reason });
+    /// Makes attempts until one of them is done, with a wait after each one that is not.
+    pub(crate) async fn run<W: RetriedWork>(&mut self, mut reason: Error, work: &mut W) -> W::Output {
+        loop {
+            self.announce_attempt(&reason);
+            match work.attempt(self).await {
+                ControlFlow::Break(output) => return output,
+                ControlFlow::Continue(next_reason) => reason = next_reason,
+            }
+            self.set_urgency(work.urgency());
+            self.wait().await;
+        }
     }
 
-    /// How it is told that they were all in vain.
-    pub(crate) fn in_vain(&self, retry_for: Duration) -> Error {
-        let nobody = || Error::new(Kind::Network, "the relay does not answer");
-        let reason = self.reason.clone().unwrap_or_else(nobody);
-        let tried = humantime::format_duration(retry_for);
-        Error::new(Kind::Network, format!("tried for {tried} in vain: {}", reason.message()))
-            .hint("the same command goes on with what is here, once the line or the sender is back")
+    /// Does the same as [`run`](Self::run), but cancels whatever is in progress at `deadline`.
+    ///
+    /// # Errors
+    /// [`Kind::Network`] at the deadline.
+    pub(crate) async fn run_until<W: RetriedWork>(
+        &mut self,
+        deadline: RetryDeadline,
+        reason: Error,
+        work: &mut W,
+    ) -> Result<W::Output> {
+        match timeout_at(deadline.at, self.run(reason, work)).await {
+            Ok(output) => Ok(output),
+            Err(_) => Err(self.timeout_error(deadline)),
+        }
     }
 
-    /// Makes a connection, however long that takes; `is_busy` says whether a download waits for it. A try goes on while the
-    /// next one is made: over a line that comes back, the first packet of a new one is there before the next packet of an
-    /// old one.
-    pub(crate) async fn connect(&mut self, mut reason: Error, is_busy: impl Fn() -> bool) -> RelayConnection {
-        let mut trying = JoinSet::new();
+    /// Connects to the relay, however long that takes. The next dial begins while the one before is still in progress:
+    /// when a network returns, the first packet of a new connection arrives before the next retransmission of an old one.
+    pub(crate) async fn connect(&mut self, urgency: impl Fn() -> Urgency) -> RelayConnection {
+        let mut dials = JoinSet::new();
+        let mut reason = self.reason.clone();
         loop {
             let dialer = self.dialer.clone();
-            trying.spawn(async move { dialer.dial().await });
-            self.set_busy(is_busy());
-            let over = self.wait();
-            tokio::pin!(over);
+            dials.spawn(async move { dialer.dial().await });
+            self.set_urgency(urgency());
+            let next_dial = self.wait();
+            tokio::pin!(next_dial);
             loop {
                 tokio::select! {
-                    Some(Ok(tried)) = trying.join_next() => match tried {
+                    Some(Ok(dialed)) = dials.join_next() => match dialed {
                         Ok(connected) => return connected,
                         Err(e) => reason = e,
                     },
-                    () = &mut over => break,
+                    () = &mut next_dial => break,
                 }
             }
-            self.next(&reason);
+            self.announce_attempt(&reason);
         }
     }
 
-    /// Waits until it is time for the next try.
+    /// Does the same as [`connect`](Self::connect), but only until `deadline`.
+    ///
+    /// # Errors
+    /// [`Kind::Network`] at the deadline.
+    pub(crate) async fn connect_until(
+        &mut self,
+        deadline: RetryDeadline,
+        urgency: impl Fn() -> Urgency,
+    ) -> Result<RelayConnection> {
+        match timeout_at(deadline.at, self.connect(urgency)).await {
+            Ok(connected) => Ok(connected),
+            Err(_) => Err(self.timeout_error(deadline)),
+        }
+    }
+
+    /// Dials once, until `deadline`.
+    ///
+    /// # Errors
+    /// Those of the dialer, and [`Kind::Network`] at the deadline.
+    pub(crate) async fn dial_until(&mut self, deadline: RetryDeadline) -> Result<RelayConnection> {
+        match timeout_at(deadline.at, self.dialer.dial()).await {
+            Ok(dialed) => dialed,
+            Err(_) => Err(self.timeout_error(deadline)),
+        }
+    }
+
+    /// Notes that an attempt succeeded, and reports it if the attempt was announced.
+    pub(crate) fn note_success(&mut self) {
+        self.last_success = Some(Instant::now());
+        if self.attempts > 0 {
+            self.events.mention(Event::Reconnected { attempt: self.attempts });
+        }
+    }
+
+    /// Waits until it is time for the next attempt.
     pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + use<> {
-        sleep(self.waits.next().unwrap_or(BUSY))
+        sleep(self.waits.next().unwrap_or(MAX_WAIT_BUSY))
     }
 
-    /// Whether a download waits now: the waits begin anew where that is not what it was.
-    pub(crate) fn set_busy(&mut self, busy: bool) {
-        if self.busy != busy {
-            (self.busy, self.waits) = (busy, waits(busy));
+    /// Restarts the backoff if the urgency has changed.
+    pub(crate) fn set_urgency(&mut self, urgency: Urgency) {
+        if self.urgency != urgency {
+            (self.urgency, self.waits) = (urgency, waits(urgency));
         }
     }
 
-    /// One was good.
-    pub(crate) fn succeeded(&mut self) {
-        self.succeeded = Some(Instant::now());
-        if self.made > 0 {
-            self.events.mention(Event::Reconnected { attempt: self.made });
-        }
+    fn announce_attempt(&mut self, reason: &Error) {
+        self.attempts += 1;
+        self.reason = reason.clone();
+        let reason = reason.message().to_owned();
+        self.events.mention(Event::Reconnecting { attempt: self.attempts, reason });
+    }
+
+    fn timeout_error(&self, deadline: RetryDeadline) -> Error {
+        let retry_for = humantime::format_duration(deadline.retry_for);
+        Error::new(Kind::Network, format!("gave up reconnecting after {retry_for}: {}", self.reason.message()))
+            .hint("run the same command again to resume, once the network and the sender are back")
     }
 }
 
-/// The waits between the tries: they double, and chance keeps many ends of one relay from coming all at once.
-fn waits(busy: bool) -> ExponentialBackoff {
+/// Returns the waits between attempts. They double up to a maximum. Jitter keeps the clients of a relay from returning
+/// all at once.
+fn waits(urgency: Urgency) -> ExponentialBackoff {
+    let max_wait = match urgency {
+        Urgency::Busy => MAX_WAIT_BUSY,
+        Urgency::Idle => MAX_WAIT_IDLE,
+    };
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(if busy { BUSY } else { IDLE })
+        .with_max_delay(max_wait)
         .with_jitter()
         .without_max_times()
         .build()
@@ -133,9 +258,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_their_bound_and_never_end() {
-        for (busy, longest) in [(true, 2), (false, 16)] {
-            let waits: Vec<_> = waits(busy).take(1_000).collect();
+    fn waits_grow_to_their_maximum_and_never_end() {
+        for (urgency, longest) in [(Urgency::Busy, 2), (Urgency::Idle, 16)] {
+            let waits: Vec<_> = waits(urgency).take(1_000).collect();
             assert_eq!(waits.len(), 1_000);
             assert!(waits[0] <= Duration::from_millis(200));
             assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(longest)), "{waits:?}");

@@ -9,7 +9,8 @@ use std::{
 };
 
 /// Modules that anybody may import, and that import nothing but each other.
-const LAYER_0: [&str; 9] = ["error", "event", "code", "manifest", "text", "state", "processor", "rate_limiter", "sync"];
+const LAYER_0: [&str; 10] =
+    ["background", "error", "event", "code", "manifest", "text", "state", "processor", "rate_limiter", "sync"];
 
 /// What each module may import besides itself and layer 0.
 const RULES: [(&str, &[&str]); 9] = [

@@ -1,10 +1,11 @@
 //! A sender as its receiver knows it: sessions with it, one after another.
 
-use tokio::time::{Instant, timeout_at};
+use std::ops::ControlFlow;
+
 use tracing::debug;
 
 use crate::transfer::Events;
-use crate::transfer::backoff::RetryDriver;
+use crate::transfer::backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency};
 use crate::transfer::receiver::confirmed_session::ConfirmedSession;
 use crate::transfer::receiver::reconnect::ReconnectConfig;
 use crate::transfer::receiver::resumption_store::{ResumptionClaim, StoredResumption};
@@ -12,6 +13,7 @@ use crate::{
     code::Code,
     error::{Error, Kind, Result},
     manifest::Manifest,
+    net::RelayConnection,
 };
 
 /// A sender, and how to get to it.
@@ -36,57 +38,16 @@ impl SenderConnector {
     /// for the sender.
     pub(crate) async fn begin(
         &self,
-        mut reason: Option<Error>,
+        reason: Option<Error>,
         events: &Events,
         interrupt: impl Future<Output = ()>,
     ) -> Result<(ConfirmedSession, Manifest)> {
-        let ReconnectConfig { dialer, retry_for, .. } = &self.back;
-        let waits = self.known.is_some() && !retry_for.is_zero();
-        let until = Instant::now() + *retry_for;
-        let (mut open, mut tries) = (None, RetryDriver::new(dialer.clone(), events.clone(), true));
-        let beginning = async {
-            loop {
-                // The time that it is tried for decides whether there is another try, and cuts none that gets on.
-                let connecting = async {
-                    match &reason {
-                        None => dialer.dial().await,
-                        Some(reason) => {
-                            tries.next(reason);
-                            Ok(tries.connect(reason.clone(), || true).await)
-                        }
-                    }
-                };
-                let connected = match waits {
-                    true => timeout_at(until, connecting).await.ok(),
-                    false => Some(connecting.await),
-                };
-                let Some(connected) = connected else { return Err(tries.in_vain(*retry_for)) };
-                let begun = match connected {
-                    Ok(connected) => {
-                        let connection = &open.insert(connected).connection;
-                        ConfirmedSession::begin(connection, &self.code, &self.back, self.known.as_ref()).await
-                    }
-                    Err(e) => Err(e),
-                };
-                match begun {
-                    Err(e) if waits && e.is_transient() && Instant::now() < until => reason = Some(e),
-                    Err(e) => return Err(e),
-                    Ok(begun) => {
-                        tries.succeeded();
-                        return Ok(begun);
-                    }
-                }
-                if let Some(connected) = open.take() {
-                    connected.close().await;
-                }
-                tries.wait().await;
-            }
-        };
+        let mut opening = SessionOpening::new(self);
         let begun = tokio::select! {
-            begun = beginning => begun,
+            begun = opening.run(reason, events) => begun,
             () = interrupt => Err(self.interrupted()),
         };
-        match (begun, open) {
+        match (begun, opening.connected) {
             (Ok((mut line, manifest)), Some(connected)) => {
                 line.keeper.hold(connected);
                 Ok((line, manifest))
@@ -127,6 +88,92 @@ impl SenderConnector {
         if let Some(claim) = self.claim {
             claim.forget();
         }
+    }
+}
+
+/// The attempts to open a session.
+struct SessionOpening<'a> {
+    sender: &'a SenderConnector,
+    /// When no other attempt begins; `None` if there is one attempt only.
+    deadline: Option<RetryDeadline>,
+    /// The connection of the current attempt.
+    connected: Option<RelayConnection>,
+}
+
+impl<'a> SessionOpening<'a> {
+    /// Only a receiver that the sender has confirmed before makes more than one attempt.
+    fn new(sender: &'a SenderConnector) -> Self {
+        let retry_for = sender.back.retry_for;
+        let retries = sender.known.is_some() && !retry_for.is_zero();
+        Self { sender, deadline: retries.then(|| RetryDeadline::after(retry_for)), connected: None }
+    }
+
+    /// Opens a session, because of `reason` if there was one before. The first attempt of a new download is not announced
+    /// as a retry, and dials once.
+    async fn run(&mut self, reason: Option<Error>, events: &Events) -> Result<(ConfirmedSession, Manifest)> {
+        let mut driver = RetryDriver::new(self.sender.back.dialer.clone(), events.clone(), Urgency::Busy);
+        let reason = match reason {
+            Some(reason) => reason,
+            None => {
+                let dialed = match self.deadline {
+                    Some(deadline) => driver.dial_until(deadline).await,
+                    None => self.sender.back.dialer.dial().await,
+                };
+                match self.attempt_on(dialed).await {
+                    ControlFlow::Break(begun) => return begun,
+                    ControlFlow::Continue(reason) => {
+                        driver.wait().await;
+                        reason
+                    }
+                }
+            }
+        };
+        driver.run(reason, self).await
+    }
+
+    /// Begins a session over a new connection, and closes the connection if another attempt follows.
+    async fn attempt_on(
+        &mut self,
+        connected: Result<RelayConnection>,
+    ) -> ControlFlow<<Self as RetriedWork>::Output, Error> {
+        let SenderConnector { code, back, known, .. } = self.sender;
+        let begun = match connected {
+            Ok(connected) => {
+                let connection = &self.connected.insert(connected).connection;
+                ConfirmedSession::begin(connection, code, back, known.as_ref()).await
+            }
+            Err(e) => Err(e),
+        };
+        match begun {
+            // The deadline limits new attempts; it never cancels one in progress.
+            Err(e) if e.is_transient() && self.deadline.is_some_and(|deadline| !deadline.has_passed()) => {
+                if let Some(connected) = self.connected.take() {
+                    connected.close().await;
+                }
+                ControlFlow::Continue(e)
+            }
+            begun => ControlFlow::Break(begun),
+        }
+    }
+}
+
+impl RetriedWork for SessionOpening<'_> {
+    type Output = Result<(ConfirmedSession, Manifest)>;
+
+    fn urgency(&self) -> Urgency {
+        Urgency::Busy
+    }
+
+    async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<Self::Output, Error> {
+        let connected = match self.deadline {
+            Some(deadline) => driver.connect_until(deadline, || Urgency::Busy).await,
+            None => Ok(driver.connect(|| Urgency::Busy).await),
+        };
+        let outcome = self.attempt_on(connected).await;
+        if matches!(outcome, ControlFlow::Break(Ok(_))) {
+            driver.note_success();
+        }
+        outcome
     }
 }
 

@@ -21,6 +21,7 @@ use crate::transfer::receiver::reconnect::{ReattachFailure, ReconnectConfig, Rec
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::broken;
 use crate::{
+    background::with_background,
     code::Code,
     crypto::Opener,
     disk::{ConflictPolicy, GroupHash, HashProgress, Plan, Sink},
@@ -242,13 +243,11 @@ impl CompletionNotice {
             let message = "the sender has not heard yet that everything is here".to_owned();
             let hint = Some("Ctrl-C ends without telling it".to_owned());
             events.report(Event::Warning { kind: "goodbye", message, hint }).await;
-            std::future::pending().await
         };
+        let leaving = with_background(leave(out, incoming, opener), explaining);
         tokio::select! {
-            () = leave(out, incoming, opener) => {}
+            () = with_background(leaving, keeper.report_events(events)) => {}
             () = interrupt => {}
-            never = explaining => never,
-            never = keeper.tell(events) => never,
         }
         keeper.close().await;
     }
@@ -280,9 +279,8 @@ async fn download(
         Pipeline { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
     let received = tokio::select! {
-        received = receiving => received,
+        received = with_background(receiving, keeper.report_events(events)) => received,
         () = interrupt => Err(interrupted()),
-        never = keeper.tell(events) => never,
     };
     // Giving names takes a moment, and is not stopped half way.
     let named = match received {

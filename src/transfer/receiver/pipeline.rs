@@ -16,6 +16,7 @@ use crate::transfer::session::{RECORD, RecordBuilder, SessionReader, SessionWrit
 use crate::transfer::timeouts::PROGRESS_INTERVAL;
 use crate::transfer::user_errors::{broken, cut};
 use crate::{
+    background::with_background,
     error::{Error, Result},
     event::Event,
     net::{PooledBuffer, StreamError},
@@ -53,8 +54,8 @@ impl Pipeline<'_> {
         let granted = watch::Sender::new(self.window.granted());
         let ended = OnceLock::new();
         let draining = async {
+            // What has arrived is unpacked first: it may hold the reason, or be all.
             let _ = ended.set(drain(&mut incoming, records_tx, granted.subscribe()).await);
-            std::future::pending().await // what has arrived is unpacked first: it may hold the reason, or be all
         };
         let unpacking = async {
             for record in request {
@@ -62,10 +63,7 @@ impl Pipeline<'_> {
             }
             self.unpack(unpacker, records, &granted, &ended).await
         };
-        let unpacker = tokio::select! {
-            never = draining => never,
-            unpacked = unpacking => unpacked?,
-        };
+        let unpacker = with_background(unpacking, draining).await?;
         self.events.report(Event::Progress { bytes: unpacker.bytes(), total: self.total }).await;
         Ok(ReceivedContent { incoming, unpacker })
     }

@@ -1,6 +1,7 @@
 //! The receiver's side of a session that outlives its stream: watches the line, and brings another stream.
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -9,11 +10,11 @@ use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::timeout,
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::RetryDriver;
+use crate::transfer::backoff::{LastConnection, Outage, RetriedWork, RetryDeadline, RetryDriver, Urgency};
 use crate::transfer::receiver::resumption_store::ResumptionStore;
 use crate::transfer::relay_request::{RequestError, ask};
 use crate::transfer::session::resumable_stream::ResumableStream;
@@ -79,9 +80,9 @@ impl Reconnector {
         let (events, happened) = Events::channel();
         let verdict = Arc::new(OnceLock::new());
         let (stop, stopped) = oneshot::channel();
-        let tries = RetryDriver::new(back.dialer.clone(), events, true);
-        let until = Instant::now();
-        let mut keeping = ReconnectTask { session, back, tries, until, received: 0, number: 0, connected: None };
+        let retry = RetryDriver::new(back.dialer.clone(), events, Urgency::Busy);
+        let deadline = RetryDeadline::after(Duration::ZERO);
+        let mut keeping = ReconnectTask { session, back, retry, deadline, received: 0, number: 0, connected: None };
         let to_set = Arc::clone(&verdict);
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -104,12 +105,11 @@ impl Reconnector {
         self.connected = Some(connected);
     }
 
-    /// Reports what happens to the line, for as long as this is polled.
-    pub(crate) async fn tell<T>(&mut self, events: &Events) -> T {
+    /// Forwards the events of the reconnect task to `events` until the task ends.
+    pub(crate) async fn report_events(&mut self, events: &Events) {
         while let Some(event) = self.happened.recv().await {
             events.report(event).await;
         }
-        std::future::pending().await
     }
 
     /// Why no other stream could be brought, where that is so.
@@ -130,9 +130,9 @@ impl Reconnector {
 struct ReconnectTask {
     session: ReattachContext,
     back: ReconnectConfig,
-    tries: RetryDriver,
-    /// Until when it is tried.
-    until: Instant,
+    retry: RetryDriver,
+    /// When this outage has lasted for too long.
+    deadline: RetryDeadline,
     /// What was here at the last outage.
     received: u64,
     /// Of the last question.
@@ -168,46 +168,74 @@ impl ReconnectTask {
 
     async fn come_back(&mut self, why: &StreamError) -> Result<(), ReattachFailure> {
         let retry_for = self.back.retry_for;
-        let mut reason = cut(why);
+        let reason = cut(why);
         if retry_for.is_zero() {
             return Err(ReattachFailure::Failed(reason));
         }
         let received = self.session.carrier.received();
-        let has_brought = received > std::mem::replace(&mut self.received, received);
-        // A relay that lets everybody in and cuts at once is not tried for ever.
-        if self.tries.begin(has_brought).await {
-            self.until = Instant::now() + retry_for;
-        }
-        let until = self.until;
-        let trying = async {
-            let mut is_dead = matches!(why, StreamError::Lost(_));
-            loop {
-                self.tries.next(&reason);
-                if is_dead {
-                    self.session.connection.close();
-                    let connected = self.tries.connect(reason.clone(), || true).await;
-                    self.session.connection = connected.connection.clone();
-                    self.connected = Some(connected);
-                }
-                match self.attach_or_hear_nothing().await {
-                    Ok(()) => {
-                        self.tries.succeeded();
-                        return Ok(());
-                    }
-                    Err(AttachError::For(verdict)) => return Err(verdict),
-                    Err(AttachError::Again(e)) => reason = e,
-                }
-                is_dead = self.session.connection.is_closed();
-                self.tries.wait().await;
-            }
+        let last_connection = match received > std::mem::replace(&mut self.received, received) {
+            true => LastConnection::MadeProgress,
+            false => LastConnection::MadeNoProgress,
         };
-        match timeout_at(until, trying).await {
-            Ok(tried) => tried,
-            Err(_) => Err(ReattachFailure::Failed(self.tries.in_vain(retry_for))),
+        // The deadline moves only after progress: a relay that accepts each connection and cuts it at once is not tried
+        // for ever.
+        if self.retry.begin_outage(last_connection).await == Outage::New {
+            self.deadline = RetryDeadline::after(retry_for);
+        }
+        let is_dead = matches!(why, StreamError::Lost(_));
+        let mut reattachment = Reattachment {
+            session: &mut self.session,
+            number: &mut self.number,
+            connected: &mut self.connected,
+            is_dead,
+        };
+        match self.retry.run_until(self.deadline, reason, &mut reattachment).await {
+            Ok(outcome) => outcome,
+            Err(timeout) => Err(ReattachFailure::Failed(timeout)),
         }
     }
+}
 
-    /// [`ReconnectTask::attach`]; a connection that is silent is closed.
+/// The attempts to reattach a session in one outage.
+struct Reattachment<'a> {
+    session: &'a mut ReattachContext,
+    number: &'a mut u64,
+    connected: &'a mut Option<RelayConnection>,
+    /// Whether the connection to the relay is of no use any more.
+    is_dead: bool,
+}
+
+impl RetriedWork for Reattachment<'_> {
+    type Output = Result<(), ReattachFailure>;
+
+    fn urgency(&self) -> Urgency {
+        Urgency::Busy
+    }
+
+    /// Makes one attempt, over a new connection if the old one is dead.
+    async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<Self::Output, Error> {
+        if self.is_dead {
+            self.session.connection.close();
+            let connected = driver.connect(|| Urgency::Busy).await;
+            self.session.connection = connected.connection.clone();
+            *self.connected = Some(connected);
+        }
+        match self.attach_or_hear_nothing().await {
+            Ok(()) => {
+                driver.note_success();
+                ControlFlow::Break(Ok(()))
+            }
+            Err(AttachError::For(verdict)) => ControlFlow::Break(Err(verdict)),
+            Err(AttachError::Again(e)) => {
+                self.is_dead = self.session.connection.is_closed();
+                ControlFlow::Continue(e)
+            }
+        }
+    }
+}
+
+impl Reattachment<'_> {
+    /// [`Reattachment::attach`]; a connection that is silent is closed.
     async fn attach_or_hear_nothing(&mut self) -> Result<(), AttachError> {
         let connection = self.session.connection.clone();
         tokio::select! {
@@ -222,13 +250,13 @@ impl ReconnectTask {
     /// Asks the sender to go on, over the connection that there is.
     async fn attach(&mut self) -> Result<(), AttachError> {
         let ReattachContext { slot, carrier, attaching, connection, pass } = &self.session;
-        self.number += 1;
+        *self.number += 1;
         let received = carrier.received();
         let question = AttachRequest {
             id: attaching.id(),
-            number: self.number,
+            number: *self.number,
             received,
-            tag: attaching.question(self.number, received),
+            tag: attaching.question(*self.number, received),
         };
         let mut bytes = Vec::new();
         frame::encode(&question, &mut bytes).map_err(|e| AttachError::Again(cut(&e.into())))?;

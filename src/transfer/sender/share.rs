@@ -1,6 +1,7 @@
 //! A share: what a code stands for, and the sender that answers for it.
 
 use std::{
+    ops::ControlFlow,
     path::PathBuf,
     sync::{
         Arc, MutexGuard,
@@ -16,7 +17,7 @@ use tokio::{
 };
 
 use crate::transfer::Events;
-use crate::transfer::backoff::RetryDriver;
+use crate::transfer::backoff::{LastConnection, RetriedWork, RetryDriver, Urgency};
 use crate::transfer::handshake::guess_budget::GuessBudget;
 use crate::transfer::sender::admission;
 use crate::transfer::sender::download_limit::{DownloadLimit, DownloadPermit};
@@ -192,7 +193,7 @@ impl Share {
 
     /// Answers receivers over one connection after another, until the share closes and nobody is left.
     async fn answer_all(self: &Arc<Self>, place: &mut AtRelay, back: &ReregisterConfig, running: &mut JoinSet<()>) {
-        let mut tries = RetryDriver::new(back.dialer.clone(), self.events.clone(), false);
+        let mut tries = RetryDriver::new(back.dialer.clone(), self.events.clone(), Urgency::Idle);
         while let Some(lost) = self.answer(&place.registration.connection, running).await {
             place.registration.connection.close();
             let ticket = place.registration.ticket().to_vec();
@@ -246,29 +247,10 @@ impl Share {
         ticket: Vec<u8>,
         lost: ConnectionLost,
     ) -> AtRelay {
-        let mut reason = cut(&lost.into());
-        let is_busy = || !self.sessions.is_empty();
-        tries.set_busy(is_busy());
-        tries.begin(false).await;
-        loop {
-            tries.next(&reason);
-            let connected = tries.connect(reason, is_busy).await;
-            let ticket = Some(ticket.clone()).filter(|ticket| !ticket.is_empty());
-            match Registration::request(connected.connection.clone(), back.token.clone(), ticket).await {
-                Ok(registration) => {
-                    self.take_slot(registration.slot());
-                    tries.succeeded();
-                    let (code, key) = self.code();
-                    for event in (back.on_registered)(&code, &key, registration.ticket()) {
-                        self.events.report(event).await;
-                    }
-                    return AtRelay { registration, connected: Some(connected) };
-                }
-                Err(e) => reason = e,
-            }
-            tries.set_busy(is_busy());
-            tries.wait().await;
-        }
+        let mut reregistration = Reregistration { share: self, config: back, ticket };
+        tries.set_urgency(reregistration.urgency());
+        tries.begin_outage(LastConnection::MadeNoProgress).await;
+        tries.run(cut(&lost.into()), &mut reregistration).await
     }
 
     /// The relay has given this slot. Another one than before makes another code: the old one may lead to somebody else.
@@ -446,4 +428,37 @@ impl Share {
 
 async fn finish(running: &mut JoinSet<()>) {
     while running.join_next().await.is_some() {}
+}
+
+/// The attempts to register a share again after its connection to the relay was lost.
+struct Reregistration<'a> {
+    share: &'a Share,
+    config: &'a ReregisterConfig,
+    ticket: Vec<u8>,
+}
+
+impl RetriedWork for Reregistration<'_> {
+    type Output = AtRelay;
+
+    fn urgency(&self) -> Urgency {
+        if self.share.sessions.is_empty() { Urgency::Idle } else { Urgency::Busy }
+    }
+
+    async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<AtRelay, Error> {
+        let connected = driver.connect(|| self.urgency()).await;
+        let ticket = Some(self.ticket.clone()).filter(|ticket| !ticket.is_empty());
+        let Self { share, config, .. } = self;
+        match Registration::request(connected.connection.clone(), config.token.clone(), ticket).await {
+            Ok(registration) => {
+                share.take_slot(registration.slot());
+                driver.note_success();
+                let (code, key) = share.code();
+                for event in (config.on_registered)(&code, &key, registration.ticket()) {
+                    share.events.report(event).await;
+                }
+                ControlFlow::Break(AtRelay { registration, connected: Some(connected) })
+            }
+            Err(e) => ControlFlow::Continue(e),
+        }
+    }
 }

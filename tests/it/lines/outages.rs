@@ -150,7 +150,7 @@ fn at_random() {
             let receive = async |way| loop {
                 match world.receive(way, &sharing.code).await {
                     Err(e)
-                        if matches!(e.kind(), Kind::NotFound | Kind::Network) && !e.message().contains("in vain") => {}
+                        if matches!(e.kind(), Kind::NotFound | Kind::Network) && !e.message().contains("gave up") => {}
                     ended => return ended,
                 }
             };
