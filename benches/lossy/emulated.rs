@@ -19,7 +19,7 @@ use tokio::{net::UdpSocket, task::spawn_blocking};
 use crate::{
     Result,
     process::{Process, qshare},
-    vnet::{Line, Network, Scratch, Socket, World, mbit, really, virtually},
+    vnet::{LinkConfig, Network, Scenario, ScratchDir, VirtualSocket, mbit, run_in_real_time, run_in_virtual_time},
 };
 
 const RATE: u64 = 100;
@@ -32,10 +32,10 @@ pub(super) fn run() -> Result<()> {
     );
     println!("loss a leg | least s | virtual s | real s | apart");
     for loss in [0.0, 0.005, 0.025, 0.05] {
-        let line = Line::new(mbit(RATE), LEG).loss(loss);
-        let least = BYTES as f64 / line.limit();
+        let line = LinkConfig::new(mbit(RATE), LEG).loss(loss);
+        let least = BYTES as f64 / line.max_goodput();
         let computed = computed(&line);
-        let real = really(1, async |network| measured(&network, &line).await)?;
+        let real = run_in_real_time(1, async |network| measured(&network, &line).await)?;
         println!(
             "{:>8.1} % | {least:>7.2} | {computed:>9.2} | {real:>6.2} | {:>+4.1} %",
             loss * 100.0,
@@ -46,18 +46,18 @@ pub(super) fn run() -> Result<()> {
 }
 
 /// Seconds in virtual time.
-fn computed(line: &Line) -> f64 {
-    virtually(1, async |network: Network| {
-        let world = World::new(&network, RelayConfig::default());
-        let file = world.scratch.file("file", BYTES);
-        let sharing = world.share(&network.way(line), from_ref(&file)).await.unwrap();
-        world.receive(&network.way(line), &sharing.code).await.unwrap().took.as_secs_f64()
+fn computed(line: &LinkConfig) -> f64 {
+    run_in_virtual_time(1, async |network: Network| {
+        let scenario = Scenario::new(&network, RelayConfig::default());
+        let file = scenario.scratch.file("file", BYTES);
+        let sharing = scenario.share(&network.path(line), from_ref(&file)).await.unwrap();
+        scenario.download(&network.path(line), &sharing.code).await.unwrap().duration.as_secs_f64()
     })
 }
 
 /// Seconds from the start of the receiver to its end.
-async fn measured(network: &Network, line: &Line) -> Result<f64> {
-    let scratch = Scratch::new();
+async fn measured(network: &Network, line: &LinkConfig) -> Result<f64> {
+    let scratch = ScratchDir::new();
     let file = scratch.file("file", BYTES);
     let relay = Process::start("relay", qshare(&scratch.path(""), "relay").args(["relay", "--listen", "127.0.0.1:0"]))?;
     let (_, listening) = relay.event("relay_listening")?;
@@ -75,7 +75,7 @@ async fn measured(network: &Network, line: &Line) -> Result<f64> {
     }
 }
 
-fn transfer(scratch: &Scratch, file: &Path, [up, down]: &[String; 2]) -> Result<f64> {
+fn transfer(scratch: &ScratchDir, file: &Path, [up, down]: &[String; 2]) -> Result<f64> {
     let (home, out) = (scratch.path(""), scratch.folder("out"));
     let sender = Process::start("sender", qshare(&home, "sender").args(["send", "--once", "--relay", up]).arg(file))?;
     let (_, sharing) = sender.event("sharing")?;
@@ -90,9 +90,13 @@ fn transfer(scratch: &Scratch, file: &Path, [up, down]: &[String; 2]) -> Result<
 
 /// A door on this machine behind which the line to `far` begins.
 /// It carries while the future runs.
-async fn emulate(network: &Network, line: &Line, far: SocketAddr) -> Result<(SocketAddr, impl Future<Output = ()>)> {
+async fn emulate(
+    network: &Network,
+    line: &LinkConfig,
+    far: SocketAddr,
+) -> Result<(SocketAddr, impl Future<Output = ()>)> {
     let (near, beyond) = (network.host(), network.host());
-    network.route(&near, &beyond, &network.way(line));
+    network.connect(&near, &beyond, &network.path(line));
     let (here, there) = (near.bind(1), beyond.bind(1));
     let door = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let exit = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -118,7 +122,7 @@ async fn emulate(network: &Network, line: &Line, far: SocketAddr) -> Result<(Soc
     Ok((addr, carrying))
 }
 
-async fn into(from: &UdpSocket, to: &Socket, destination: SocketAddr, seen: impl Fn(SocketAddr)) {
+async fn into(from: &UdpSocket, to: &VirtualSocket, destination: SocketAddr, seen: impl Fn(SocketAddr)) {
     let mut packet = vec![0; 65_536];
     loop {
         let Ok((length, source)) = from.recv_from(&mut packet).await else { continue };
@@ -128,7 +132,7 @@ async fn into(from: &UdpSocket, to: &Socket, destination: SocketAddr, seen: impl
     }
 }
 
-async fn out_of(from: &Socket, to: impl AsyncFn(&[u8])) {
+async fn out_of(from: &VirtualSocket, to: impl AsyncFn(&[u8])) {
     let mut packet = vec![0; 65_536];
     loop {
         let mut meta = [RecvMeta::default()];

@@ -6,7 +6,7 @@ use qshare::net::CongestionControl::{self, Auto, Cubic};
 
 use crate::{
     all,
-    vnet::{Bare, Line, Network, mbit, virtually},
+    vnet::{LinkConfig, Network, QuicPair, mbit, run_in_virtual_time},
 };
 
 /// What is counted.
@@ -43,9 +43,9 @@ pub(super) fn run() {
 }
 
 fn together((rate, rtt, queue): (u64, u64, f64), first: CongestionControl, second: CongestionControl) -> f64 {
-    virtually(1, async |network: Network| {
-        let line = Line::new(mbit(rate), Duration::from_millis(rtt));
+    run_in_virtual_time(1, async |network: Network| {
+        let line = LinkConfig::new(mbit(rate), Duration::from_millis(rtt));
         let length = (line.queue as f64 * queue) as u64;
-        Bare::share(&network, &line.queue(length), [first, second], COUNTED).await
+        QuicPair::bandwidth_share(&network, &line.queue(length), [first, second], COUNTED).await
     })
 }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Result, all, picture,
-    vnet::{EFFICIENCY, Line, Network, World, mbit, virtually},
+    vnet::{LinkConfig, Network, STREAM_EFFICIENCY, Scenario, mbit, run_in_virtual_time},
 };
 
 const RATES: [u64; 3] = [10, 100, 300];
@@ -119,34 +119,37 @@ fn content(rate: u64, round_trip: u64) -> u64 {
 }
 
 fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: CongestionControl) -> Option<Outcome> {
-    virtually(1, async |network: Network| {
-        let clean = Line::new(mbit(rate), Duration::from_millis(round_trip) / 2);
+    run_in_virtual_time(1, async |network: Network| {
+        let clean = LinkConfig::new(mbit(rate), Duration::from_millis(round_trip) / 2);
         let lossy = match loss.burst {
             Some(length) => clean.bursts(loss.share, length),
             None => clean.loss(loss.share),
         };
-        let world =
-            World::tuned(&network, RelayConfig::default(), TransportOptions { congestion, send_rate_limit: None });
-        let file = world.scratch.file("file", content(rate, round_trip) as usize);
+        let scenario = Scenario::with_transport(
+            &network,
+            RelayConfig::default(),
+            TransportOptions { congestion, send_rate_limit: None },
+        );
+        let file = scenario.scratch.file("file", content(rate, round_trip) as usize);
         // Both directions of a leg lose alike.
-        let (up, down) = (network.way(&lossy), network.way(&lossy));
-        let limit = lossy.limit();
+        let (up, down) = (network.path(&lossy), network.path(&lossy));
+        let limit = lossy.max_goodput();
         let longest = content(rate, round_trip) as f64 / limit * PATIENCE;
-        let sharing = world.share(&up, from_ref(&file)).await.ok()?;
-        let legs = [&up.there[0], &down.back[0]];
+        let sharing = scenario.share(&up, from_ref(&file)).await.ok()?;
+        let legs = [&up.forward[0], &down.reverse[0]];
         let queues = Counter::new(([0.0; 2], 0.0));
         let watching = async {
             loop {
                 sleep(SAMPLE).await;
                 let (mut sums, samples) = queues.get();
                 for (sum, leg) in sums.iter_mut().zip(legs) {
-                    *sum += leg.queued() as f64 / mbit(rate) as f64;
+                    *sum += leg.queued_bytes() as f64 / mbit(rate) as f64;
                 }
                 queues.set((sums, samples + 1.0));
             }
         };
         let received = tokio::select! {
-            received = timeout(Duration::from_secs_f64(longest), world.receive(&down, &sharing.code)) => received,
+            received = timeout(Duration::from_secs_f64(longest), scenario.download(&down, &sharing.code)) => received,
             () = watching => unreachable!(),
         };
         let received = received.ok()?.ok()?;
@@ -157,7 +160,7 @@ fn transfer(rate: u64, round_trip: u64, loss: Loss, congestion: CongestionContro
         Some(Outcome {
             steady: received.steady_goodput() / 8.0 / limit,
             whole: received.goodput() / 8.0 / limit,
-            sent: offered * EFFICIENCY * lossy.kept() / content,
+            sent: offered * STREAM_EFFICIENCY * lossy.delivery_ratio() / content,
             round_trip: 1.0 + queue / (round_trip as f64 / 2e3),
         })
     })

@@ -9,7 +9,7 @@
 //! - [`questions`]: what is asked at a terminal, and receivers that never answer.
 //! - [`faults`]: processes killed or interrupted in the middle of a transfer.
 //! - [`resume`]: downloads that were cut and are started again.
-//! - [`chaos`]: processes killed and lines cut at random, until the file has arrived.
+//! - [`chaos`]: processes killed and network cut at random, until the file has arrived.
 //! - [`kept`]: senders that are started again, and `qshare shares`.
 //! - [`changes`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
@@ -17,7 +17,7 @@
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: a hostile relay between a real sender and a real receiver.
 //! - [`hostile_sender`], [`hostile_receiver`], [`hostile_client`]: hostile peers of a real receiver, sender and relay.
-//! - [`lines`]: the network in memory, and whole transfers over bad lines in virtual time: times, memory, fairness.
+//! - [`network`]: the network in memory, and whole transfers over bad lines in virtual time: times, memory, fairness.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
 //! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit. [`vnet`]
@@ -39,8 +39,8 @@ mod hostile_receiver;
 mod hostile_sender;
 mod kept;
 mod layers;
-mod lines;
 mod many;
+mod network;
 mod output;
 mod questions;
 mod resume;

@@ -16,72 +16,72 @@ use tokio::{
 
 use super::network::Network;
 
-/// In virtual time, a packet that arrives within such a step is delivered at its end. Shorter steps cost more: each is
-/// a round of all that waits for packets. A whole number of them makes a [`TICK`].
+/// The step of virtual time. A packet that arrives within a step is delivered at its end. Shorter steps cost more,
+/// because each one runs all tasks that wait for packets. A [`TICK`] is a whole number of steps.
 pub(crate) const STEP: Duration = Duration::from_micros(50);
 
-/// The time between two moments at which tokio's timers can fire.
+/// The resolution of tokio's timers.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What takes longer, in virtual time, will never end.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// A test that takes longer, in virtual time, waits for an event that never happens.
+const MAX_VIRTUAL_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What takes longer on the real clock has hung.
-const LONGEST_REAL: Duration = Duration::from_secs(60);
+/// A test that takes longer on the real clock hangs.
+const MAX_REAL_TIME: Duration = Duration::from_secs(60);
 
-/// Runs `work` in virtual time, on a network with this seed.
+/// Runs `work` in virtual time on a network with this seed.
 ///
 /// # Panics
-/// Where `work` panics or takes more than a day of virtual time, that is, waits for something that never happens.
-pub(crate) fn virtually<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
-    let idle = Arc::new(Idle::default());
-    let parked = Arc::clone(&idle);
+/// If `work` panics, or waits for something that never happens: that is, takes more than a day of virtual time.
+pub(crate) fn run_in_virtual_time<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
+    let idle = Arc::new(IdleDetector::default());
+    let detector = Arc::clone(&idle);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .on_thread_park(move || parked.notice())
-        .max_blocking_threads(1) // see `RateLimiter::settle`
+        .on_thread_park(move || detector.notify())
+        .max_blocking_threads(1) // see `TimeDriver::settle`
         .build()
         .unwrap();
     runtime.block_on(async {
-        let network = Network::start(seed, RateLimiter::Virtual { idle, spawned: None });
-        timeout(LONGEST, work(network)).await.expect("nothing will happen any more")
+        let network = Network::start(seed, TimeDriver::Virtual { idle, spawned: None });
+        timeout(MAX_VIRTUAL_TIME, work(network)).await.expect("the test waits for an event that never happens")
     })
 }
 
-/// Runs `work` on the real clock, on a network with this seed.
+/// Runs `work` on the real clock on a network with this seed.
 ///
 /// # Panics
-/// Where `work` panics or takes more than a minute.
-pub(crate) fn really<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
+/// If `work` panics or takes more than a minute.
+pub(crate) fn run_in_real_time<T>(seed: u64, work: impl AsyncFnOnce(Network) -> T) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let network = Network::start(seed, RateLimiter::Real);
-        timeout(LONGEST_REAL, work(network)).await.expect("it takes too long")
+        let network = Network::start(seed, TimeDriver::Real);
+        timeout(MAX_REAL_TIME, work(network)).await.expect("the test hangs")
     })
 }
 
-/// How a network waits for what happens next.
-pub(super) enum RateLimiter {
-    /// Until the clock says so.
+/// The way in which a network waits for its next action.
+pub(super) enum TimeDriver {
+    /// Waits for the clock.
     Real,
-    /// Until nobody else has anything to do; then it moves the clock.
+    /// Waits until the runtime is idle, then advances the clock.
     Virtual {
-        /// Tells when that is.
-        idle: Arc<Idle>,
-        /// How many tasks had been spawned when no blocking thread had anything to do.
+        /// Notices when the runtime is idle.
+        idle: Arc<IdleDetector>,
+        /// The number of tasks that had been spawned when the blocking thread was last known to be idle.
         spawned: Option<u64>,
     },
 }
 
-impl RateLimiter {
-    /// Waits until the time of what happens next, or until that may have changed. `began` is the time from which `next`
-    /// counts.
-    pub(super) async fn wait(&mut self, began: Instant, next: impl Fn() -> Option<Duration>, changed: &Notify) {
+impl TimeDriver {
+    /// Waits until the time of the next action, or until `rescheduled` is notified. `next` counts from `began`.
+    pub(super) async fn wait(&mut self, began: Instant, next: impl Fn() -> Option<Duration>, rescheduled: &Notify) {
         let until = match self {
             Self::Real => next(),
             Self::Virtual { .. } => {
-                // tokio's own clock goes by whole ticks. Between two of them it is moved here, always up to the next.
+                // tokio's paused clock advances by whole ticks. Between ticks this code advances it, up to the next
+                // tick.
                 let now = began.elapsed();
                 let tick = floor(now, TICK) + TICK;
                 let is_soon = |next: Option<Duration>| next.is_some_and(|at| at < tick);
@@ -97,7 +97,7 @@ impl RateLimiter {
                 next().map(|at| floor(at, TICK))
             }
         };
-        let moved = async {
+        let reached = async {
             match until {
                 Some(at) => sleep_until(began + at).await,
                 None => std::future::pending().await,
@@ -105,28 +105,29 @@ impl RateLimiter {
         };
         tokio::select! {
             biased;
-            () = moved => {}
-            () = changed.notified() => {}
+            () = reached => {}
+            () = rescheduled.notified() => {}
         }
     }
 
-    /// Waits until nobody has anything to do any more: no task, and no blocking thread.
+    /// Waits until the runtime is idle: no task is ready, and no blocking job runs.
     ///
-    /// tokio holds its own clock still while a blocking thread works, but not one that is moved by hand. There is one
-    /// such thread and it works in order, so that a job of ours is done only when all before it are. Whether there can
-    /// be any is told by whether anything was spawned since it was last known that there are none.
+    /// tokio does not advance its own paused clock while a blocking job runs, but a call of `advance` does not wait for
+    /// one. There is one blocking thread, which runs its jobs in order, so that all earlier jobs are done once a job of
+    /// this function is. If no task was spawned since the thread was last known to be idle, there is no job to wait
+    /// for.
     async fn settle(&mut self) {
-        /// Others in this process spawn too, so that this is not always certain. Then it costs a few rounds more; it
-        /// is given up where it costs too many.
-        const ROUNDS: usize = 1000;
+        /// Other tests of this process spawn tasks too, so that the check may find new tasks although there are none
+        /// here. That costs further rounds, and this bounds them.
+        const MAX_ROUNDS: usize = 1000;
         let Self::Virtual { idle, spawned } = self else { return };
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             idle.wait().await;
-            let before = spawned.replace(spawned_by_others());
+            let before = spawned.replace(tasks_spawned_elsewhere());
             if before == *spawned {
                 return;
             }
-            let _ = last_job().await;
+            let _ = spawn_last_job().await;
         }
     }
 }
@@ -135,51 +136,52 @@ fn floor(time: Duration, step: Duration) -> Duration {
     Duration::from_nanos((time.as_nanos() / step.as_nanos() * step.as_nanos()) as u64)
 }
 
-/// Tells when the runtime has nothing to do.
+/// Notices when the runtime is idle.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<Option<Waker>>);
+pub(super) struct IdleDetector(Mutex<Option<Waker>>);
 
-impl Idle {
-    /// The thread is about to park. Whoever is woken here is polled before it does.
-    fn notice(&self) {
-        if let Some(waker) = self.waiting().take() {
+impl IdleDetector {
+    /// Wakes the waiting task when the runtime thread is about to park. The runtime polls that task before it parks.
+    fn notify(&self) {
+        if let Some(waker) = self.waker().take() {
             waker.wake();
         }
     }
 
     async fn wait(&self) {
-        let mut waits = false;
+        let mut registered = false;
         poll_fn(|cx| {
-            let mut waiting = self.waiting();
-            if waits && waiting.is_none() {
+            let mut waker = self.waker();
+            if registered && waker.is_none() {
                 return Poll::Ready(());
             }
-            waits = true;
-            *waiting = Some(cx.waker().clone());
+            registered = true;
+            *waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How many tasks of this module have been spawned in this process.
-static OURS: Mutex<u64> = Mutex::new(0);
+/// The number of tasks that this module has spawned in this process.
+static OWN_TASKS: Mutex<u64> = Mutex::new(0);
 
-/// How many tasks of others have been spawned in this process, blocking ones too: tokio numbers all of them.
-fn spawned_by_others() -> u64 {
-    let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+/// Returns the number of tasks that the rest of this process has spawned, blocking jobs included. tokio numbers all
+/// tasks consecutively.
+fn tasks_spawned_elsewhere() -> u64 {
+    let mut ours = OWN_TASKS.lock().unwrap_or_else(PoisonError::into_inner);
     *ours += 1;
-    let number: u64 = tokio::spawn(async {}).id().to_string().parse().expect("a number");
+    let number: u64 = tokio::spawn(async {}).id().to_string().parse().expect("task ids are numbers");
     number.wrapping_sub(*ours)
 }
 
-/// A job that is done when all before it are.
-fn last_job() -> JoinHandle<()> {
-    let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+/// Spawns a blocking job, which ends after all earlier ones.
+fn spawn_last_job() -> JoinHandle<()> {
+    let mut ours = OWN_TASKS.lock().unwrap_or_else(PoisonError::into_inner);
     *ours += 1;
     spawn_blocking(|| ())
 }

@@ -1,4 +1,4 @@
-//! A machine on the network.
+//! A host on the network.
 
 use std::{
     collections::HashMap,
@@ -8,93 +8,94 @@ use std::{
 };
 
 use super::{
-    network::Inner,
-    pipe::Tally,
-    socket::{Inbox, Socket},
+    network::SharedNetwork,
+    socket::{Inbox, VirtualSocket},
+    tally::Tally,
 };
 
-/// The first port that is given out where none is asked for (RFC 6335 section 6).
-const FIRST_FREE: u16 = 49_152;
+/// The first ephemeral port (RFC 6335 section 6).
+const FIRST_EPHEMERAL_PORT: u16 = 49_152;
 
-/// What a socket holds until it is read: what the program asks the kernel for.
+/// Bytes of payload that a socket holds until they are read: what the program asks the kernel for.
 const RECEIVE_BUFFER: u64 = 4 * 1024 * 1024;
 
-/// A handle to a machine on the network.
+/// A handle to a host.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
-    pub(super) network: Arc<Inner>,
+    pub(super) network: Arc<SharedNetwork>,
     pub(super) ip: IpAddr,
 }
 
-/// A machine itself.
+/// The state of a host.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(super) struct HostState {
     pub(super) paused: bool,
     pub(super) inboxes: HashMap<u16, Inbox>,
-    /// Who waits until it is no longer paused.
+    /// Tasks that wait for the end of the pause.
     pub(super) writers: Vec<Waker>,
     receive_buffer: u64,
     next_port: u16,
     overflowed: Tally,
 }
 
-impl Default for Machine {
+impl Default for HostState {
     fn default() -> Self {
         Self {
             paused: false,
             inboxes: HashMap::new(),
             writers: Vec::new(),
             receive_buffer: RECEIVE_BUFFER,
-            next_port: FIRST_FREE,
+            next_port: FIRST_EPHEMERAL_PORT,
             overflowed: Tally::default(),
         }
     }
 }
 
 impl Host {
-    /// Its address.
+    /// Returns the address.
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip
     }
 
-    /// Opens a socket; 0 takes a port that is free. Closed when dropped.
+    /// Opens a socket, which closes when dropped. Port 0 selects a free port.
     ///
     /// # Panics
-    /// Where the port is taken.
-    pub(crate) fn bind(&self, port: u16) -> Arc<Socket> {
-        let (port, alive) = self.network.now(|state, _| {
-            let machine = state.machine(self.ip);
-            let port = if port == 0 { machine.free_port() } else { port };
-            let inbox = Inbox::new(machine.receive_buffer);
+    /// If the port is taken.
+    pub(crate) fn bind(&self, port: u16) -> Arc<VirtualSocket> {
+        let (port, alive) = self.network.access(|state, _| {
+            let host = state.host(self.ip);
+            let port = if port == 0 { host.free_port() } else { port };
+            let inbox = Inbox::new(host.receive_buffer);
             let alive = Arc::clone(&inbox.alive);
-            assert!(machine.inboxes.insert(port, inbox).is_none(), "{}:{port} is taken", self.ip);
+            assert!(host.inboxes.insert(port, inbox).is_none(), "{}:{port} is taken", self.ip);
             (port, alive)
         });
-        Arc::new(Socket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port), alive))
+        Arc::new(VirtualSocket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port), alive))
     }
 
-    /// The process behind this port is killed: nothing more goes out or in there, whatever still runs, and the port is free.
+    /// Kills the process behind this port: its socket sends and receives nothing more, although its tasks still run, and
+    /// the port becomes free.
     pub(crate) fn kill(&self, port: u16) {
-        self.network.now(|state, _| {
-            let machine = state.machine(self.ip);
-            if let Some(inbox) = machine.inboxes.get(&port) {
+        self.network.access(|state, _| {
+            let host = state.host(self.ip);
+            if let Some(inbox) = host.inboxes.get(&port) {
                 inbox.alive.store(false, Ordering::Relaxed);
             }
-            machine.close(port);
+            host.close(port);
         });
     }
 
-    /// Bytes of payload that each of the sockets opened from now on holds until it is read; more is dropped.
+    /// Sets the bytes of payload that each socket opened from now on holds until they are read. More is dropped.
     pub(crate) fn set_receive_buffer(&self, bytes: u64) {
-        self.network.now(|state, _| state.machine(self.ip).receive_buffer = bytes);
+        self.network.access(|state, _| state.host(self.ip).receive_buffer = bytes);
     }
 
-    /// What its sockets dropped because nobody read them in time.
+    /// Returns the packets that its sockets dropped because their receive buffers were full.
     pub(crate) fn overflowed(&self) -> Tally {
-        self.network.now(|state, _| {
-            let machine = state.machine(self.ip);
-            let mut all = machine.overflowed;
-            for inbox in machine.inboxes.values() {
+        self.network.access(|state, _| {
+            let host = state.host(self.ip);
+            let mut all = host.overflowed;
+            for inbox in host.inboxes.values() {
                 all.packets += inbox.overflowed.packets;
                 all.bytes += inbox.overflowed.bytes;
             }
@@ -102,26 +103,27 @@ impl Host {
         })
     }
 
-    /// Stands still, as with SIGSTOP: nothing is sent, nothing is taken, and what arrives stays in the sockets as long
-    /// as there is room. Timers of whatever runs there go on, though: a process that was stopped sees all of them at
-    /// once when it goes on.
+    /// Stops the host as SIGSTOP stops a process: it sends and reads nothing, and packets wait in the receive buffers as
+    /// long as there is room. Unlike with SIGSTOP, timers still fire; a stopped process sees all of them at once when it
+    /// continues.
     pub(crate) fn pause(&self) {
-        self.network.now(|state, _| state.machine(self.ip).paused = true);
+        self.network.access(|state, _| state.host(self.ip).paused = true);
     }
 
-    /// Goes on.
+    /// Ends a pause.
     pub(crate) fn resume(&self) {
-        self.network.now(|state, _| {
-            let machine = state.machine(self.ip);
-            machine.paused = false;
-            let mut woken: Vec<_> = machine.inboxes.values_mut().filter_map(|inbox| inbox.reader.take()).collect();
-            woken.append(&mut machine.writers);
+        self.network.access(|state, _| {
+            let host = state.host(self.ip);
+            host.paused = false;
+            let mut woken: Vec<_> = host.inboxes.values_mut().filter_map(|inbox| inbox.reader.take()).collect();
+            woken.append(&mut host.writers);
             state.wake.append(&mut woken);
         });
     }
 }
 
-impl Machine {
+impl HostState {
+    /// Closes the socket of this port.
     pub(super) fn close(&mut self, port: u16) {
         if let Some(inbox) = self.inboxes.remove(&port) {
             self.overflowed.packets += inbox.overflowed.packets;

@@ -1,4 +1,4 @@
-//! Hosts, the routes between them, and what happens next.
+//! The network: its hosts, the links between them, and the schedule of what happens next.
 
 use std::{
     cmp::Ordering,
@@ -13,254 +13,260 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    clock::RateLimiter,
-    fate::Chance,
-    host::{Host, Machine},
-    line::Line,
-    pipe::{Leaving, Pipe, Tally, Works},
+    clock::TimeDriver,
+    host::{Host, HostState},
+    impairments::Impairments,
+    link::{EmulatedLink, LinkState, Transmission},
+    link_config::LinkConfig,
+    network_path::NetworkPath,
     socket::Packet,
-    way::Way,
+    tally::Tally,
 };
 
-/// A network. A handle: clones are the same one.
+/// A handle to a network. Clones refer to the same network.
 #[derive(Debug, Clone)]
-pub(crate) struct Network(Arc<Inner>);
+pub(crate) struct Network(Arc<SharedNetwork>);
 
 impl Network {
-    /// An empty network, and a task that keeps it going.
-    pub(super) fn start(seed: u64, pace: RateLimiter) -> Self {
-        let inner = Arc::new(Inner { began: Instant::now(), seed, state: Mutex::default(), changed: Notify::new() });
-        tokio::spawn(drive(Arc::clone(&inner), pace));
-        Self(inner)
+    /// Creates an empty network and spawns the task that drives it.
+    pub(super) fn start(seed: u64, driver: TimeDriver) -> Self {
+        let shared = Arc::new(SharedNetwork {
+            began: Instant::now(),
+            seed,
+            state: Mutex::default(),
+            rescheduled: Notify::new(),
+        });
+        tokio::spawn(drive(Arc::clone(&shared), driver));
+        Self(shared)
     }
 
-    /// What all its chance comes from.
+    /// Returns the seed of all random numbers.
     pub(crate) fn seed(&self) -> u64 {
         self.0.seed
     }
 
-    /// A new host, with the next address of 10.0.0.0/8.
+    /// Adds a host with the next address of 10.0.0.0/8.
     pub(crate) fn host(&self) -> Host {
-        let number = self.0.now(|state, _| state.hosts.len() as u32 + 1);
+        let number = self.0.access(|state, _| state.hosts.len() as u32 + 1);
         self.host_at(Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + number))
     }
 
-    /// A new host with this address.
+    /// Adds a host with this address.
     pub(crate) fn host_at(&self, ip: impl Into<IpAddr>) -> Host {
         let ip = ip.into();
-        let before = self.0.now(|state, _| state.hosts.insert(ip, Machine::default()));
-        assert!(before.is_none(), "there is a host {ip} already");
+        let before = self.0.access(|state, _| state.hosts.insert(ip, HostState::default()));
+        assert!(before.is_none(), "the address {ip} is taken");
         Host { network: Arc::clone(&self.0), ip }
     }
 
-    /// A new pipe. Its chance depends on the network's seed and on how many pipes were there before.
-    pub(crate) fn pipe(&self, line: &Line) -> Pipe {
-        let number = self.0.now(|state, _| {
-            let number = state.pipes.len();
-            state.pipes.push(Works::new(line.clone(), Chance::new(self.0.seed, number)));
+    /// Adds a link. Its random numbers depend on the network's seed and on the number of links before it.
+    pub(crate) fn link(&self, config: &LinkConfig) -> EmulatedLink {
+        let number = self.0.access(|state, _| {
+            let number = state.links.len();
+            state.links.push(LinkState::new(config.clone(), Impairments::new(self.0.seed, number)));
             number
         });
-        Pipe { network: Arc::clone(&self.0), number }
+        EmulatedLink { network: Arc::clone(&self.0), number }
     }
 
-    /// Two new pipes, one for each direction.
-    pub(crate) fn way(&self, line: &Line) -> Way {
-        Way { there: vec![self.pipe(line)], back: vec![self.pipe(line)] }
+    /// Adds a path of two new links, one for each direction.
+    pub(crate) fn path(&self, config: &LinkConfig) -> NetworkPath {
+        NetworkPath { forward: vec![self.link(config)], reverse: vec![self.link(config)] }
     }
 
-    /// From `a` to `b` packets take this way from now on, and its other direction from `b` to `a`.
-    pub(crate) fn route(&self, a: &Host, b: &Host, way: &Way) {
-        self.0.now(|state, _| {
-            for (from, to, pipes) in [(a, b, &way.there), (b, a, &way.back)] {
-                let numbers: Arc<[usize]> = pipes.iter().map(|pipe| pipe.number).collect();
+    /// Routes packets from `a` to `b` over `path.forward` from now on, and those from `b` to `a` over `path.reverse`.
+    pub(crate) fn connect(&self, a: &Host, b: &Host, path: &NetworkPath) {
+        self.0.access(|state, _| {
+            for (from, to, links) in [(a, b, &path.forward), (b, a, &path.reverse)] {
+                let numbers: Arc<[usize]> = links.iter().map(|link| link.number).collect();
                 state.routes.insert((from.ip, to.ip), numbers);
             }
         });
     }
 
-    /// Packets that nobody was there for: no route, no host, or no socket.
-    pub(crate) fn strays(&self) -> Tally {
-        self.0.now(|state, _| state.strays)
+    /// Returns the number of packets without a destination: no route, no host, or no socket.
+    pub(crate) fn undeliverable(&self) -> Tally {
+        self.0.access(|state, _| state.undeliverable)
     }
 }
 
-/// Lets happen what is to happen, each in its time.
-async fn drive(network: Arc<Inner>, mut pace: RateLimiter) {
+/// Carries out each scheduled action in its time.
+async fn drive(network: Arc<SharedNetwork>, mut driver: TimeDriver) {
     loop {
-        network.now(|_, _| ());
-        pace.wait(network.began, || network.next(), &network.changed).await;
+        network.access(|_, _| ());
+        driver.wait(network.began, || network.next(), &network.rescheduled).await;
     }
 }
 
-/// What all handles share.
-pub(super) struct Inner {
+/// The state that all handles share.
+pub(super) struct SharedNetwork {
     began: Instant,
     seed: u64,
-    state: Mutex<State>,
-    /// Something will happen sooner than was known.
-    changed: Notify,
+    state: Mutex<NetworkState>,
+    /// Notified when an action is scheduled before all others.
+    rescheduled: Notify,
 }
 
-impl Inner {
-    /// Looks at the network as it is now, or changes it. The time is that since its beginning.
-    pub(super) fn now<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
+impl SharedNetwork {
+    /// Carries out all actions that are due, then calls `access` with the state and the time since the beginning.
+    pub(super) fn access<T>(&self, access: impl FnOnce(&mut NetworkState, Duration) -> T) -> T {
         let now = self.began.elapsed();
-        let (outcome, wake, sooner) = {
+        let (result, wake, sooner) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let before = state.next();
             state.catch_up(now);
-            let outcome = look(&mut state, now);
+            let result = access(&mut state, now);
             let sooner = state.next().is_some_and(|at| before.is_none_or(|before| at < before));
-            (outcome, std::mem::take(&mut state.wake), sooner)
+            (result, std::mem::take(&mut state.wake), sooner)
         };
         wake.into_iter().for_each(Waker::wake);
         if sooner {
-            self.changed.notify_one();
+            self.rescheduled.notify_one();
         }
-        outcome
+        result
     }
 
-    /// When something happens next.
+    /// Returns the time of the next action.
     fn next(&self) -> Option<Duration> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for SharedNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").finish_non_exhaustive()
     }
 }
 
-/// The network itself. Times are those since its beginning.
+/// The state of the network. All times count from its beginning.
 #[derive(Default)]
-pub(super) struct State {
-    pub(super) pipes: Vec<Works>,
-    hosts: HashMap<IpAddr, Machine>,
-    /// The pipes from one host to another.
+pub(super) struct NetworkState {
+    pub(super) links: Vec<LinkState>,
+    hosts: HashMap<IpAddr, HostState>,
+    /// The links from one host to another.
     routes: HashMap<(IpAddr, IpAddr), Arc<[usize]>>,
-    events: BinaryHeap<Event>,
-    planned: u64,
-    pub(super) strays: Tally,
-    /// To be woken when nobody looks any more.
+    schedule: BinaryHeap<ScheduledAction>,
+    scheduled: u64,
+    pub(super) undeliverable: Tally,
+    /// Tasks to wake once the lock is released.
     pub(super) wake: Vec<Waker>,
 }
 
-/// What is to happen at a time.
-pub(super) enum What {
-    /// The first packet in the queue of a pipe has been sent, if the plan still holds.
-    Leave(usize, u64),
-    /// A packet arrives at the end of a pipe.
+/// An action of the schedule.
+pub(super) enum Action {
+    /// The transmission of the first packet in the queue of a link ends, if this schedule of it is still valid.
+    Transmit(usize, u64),
+    /// A packet arrives at the end of a link.
     Arrive(usize, Packet),
-    /// A pipe changes.
-    Change(usize, Box<dyn FnOnce(&mut Line) + Send>),
+    /// The configuration of a link changes.
+    Change(usize, Box<dyn FnOnce(&mut LinkConfig) + Send>),
 }
 
-struct Event {
+struct ScheduledAction {
     at: Duration,
-    /// What was planned first happens first.
+    /// Of actions at the same time, the one that was scheduled first comes first.
     number: u64,
-    what: What,
+    action: Action,
 }
 
-impl State {
-    /// The host with this address.
-    pub(super) fn machine(&mut self, ip: IpAddr) -> &mut Machine {
-        self.hosts.get_mut(&ip).expect("a host is never removed")
+impl NetworkState {
+    /// Returns the host with this address.
+    pub(super) fn host(&mut self, ip: IpAddr) -> &mut HostState {
+        self.hosts.get_mut(&ip).expect("hosts are never removed")
     }
 
-    /// The pipes from one host to another: none within a host. `None` where there is no way.
+    /// Returns the links from one host to another: none within a host, `None` without a route.
     pub(super) fn route(&self, from: IpAddr, to: IpAddr) -> Option<Arc<[usize]>> {
         if from == to { Some(Arc::default()) } else { self.routes.get(&(from, to)).cloned() }
     }
 
-    /// Plans something.
-    pub(super) fn plan(&mut self, at: Duration, what: What) {
-        self.planned += 1;
-        self.events.push(Event { at, number: self.planned, what });
+    /// Adds an action to the schedule.
+    pub(super) fn schedule(&mut self, at: Duration, action: Action) {
+        self.scheduled += 1;
+        self.schedule.push(ScheduledAction { at, number: self.scheduled, action });
     }
 
-    /// Changes a pipe.
-    pub(super) fn change(&mut self, pipe: usize, now: Duration, change: impl FnOnce(&mut Line)) {
-        let leaving = self.pipes[pipe].change(now, change);
-        self.plan_leaving(pipe, leaving);
+    /// Changes the configuration of a link.
+    pub(super) fn change_link(&mut self, link: usize, now: Duration, change: impl FnOnce(&mut LinkConfig)) {
+        let transmission = self.links[link].change(now, change);
+        self.schedule_transmission(link, transmission);
     }
 
-    /// Hands a packet to the next pipe on its way, or to the socket at its end.
+    /// Hands a packet to the next link of its route, or to the socket at the end.
     pub(super) fn forward(&mut self, packet: Packet, now: Duration) {
-        match packet.route.get(packet.passed) {
-            Some(&pipe) => {
-                let leaving = self.pipes[pipe].offer(packet, now);
-                self.plan_leaving(pipe, leaving);
+        match packet.route.get(packet.hops) {
+            Some(&link) => {
+                let transmission = self.links[link].offer(packet, now);
+                self.schedule_transmission(link, transmission);
             }
             None => self.deliver(packet),
         }
     }
 
     fn deliver(&mut self, packet: Packet) {
-        let machine = self.hosts.get_mut(&packet.to.ip());
-        let paused = machine.as_ref().is_some_and(|machine| machine.paused);
-        match machine.and_then(|machine| machine.inboxes.get_mut(&packet.to.port())) {
+        let host = self.hosts.get_mut(&packet.to.ip());
+        let paused = host.as_ref().is_some_and(|host| host.paused);
+        match host.and_then(|host| host.inboxes.get_mut(&packet.to.port())) {
             Some(inbox) => {
                 inbox.push(packet);
                 if !paused {
                     self.wake.extend(inbox.reader.take());
                 }
             }
-            None => self.strays.add(packet.size()),
+            None => self.undeliverable.add(packet.size()),
         }
     }
 
     fn next(&self) -> Option<Duration> {
-        self.events.peek().map(|event| event.at)
+        self.schedule.peek().map(|action| action.at)
     }
 
-    /// Lets everything happen up to now, in its order and each at its own time.
+    /// Carries out all actions up to `now` in their order, each with its own time.
     fn catch_up(&mut self, now: Duration) {
         while self.next().is_some_and(|at| at <= now) {
-            let Some(Event { at, what, .. }) = self.events.pop() else { return };
-            match what {
-                What::Leave(pipe, plan) => {
-                    let (left, next) = self.pipes[pipe].leave(plan, at);
-                    if let Some((packet, arrivals)) = left {
-                        arrivals.into_iter().for_each(|at| self.plan(at, What::Arrive(pipe, packet.clone())));
+            let Some(ScheduledAction { at, action, .. }) = self.schedule.pop() else { return };
+            match action {
+                Action::Transmit(link, schedule) => {
+                    let (transmitted, next) = self.links[link].end_transmission(schedule, at);
+                    if let Some((packet, arrivals)) = transmitted {
+                        arrivals.into_iter().for_each(|at| self.schedule(at, Action::Arrive(link, packet.clone())));
                     }
-                    self.plan_leaving(pipe, next);
+                    self.schedule_transmission(link, next);
                 }
-                What::Arrive(pipe, mut packet) => {
-                    self.pipes[pipe].counters.delivered.add(packet.size());
-                    packet.passed += 1;
+                Action::Arrive(link, mut packet) => {
+                    self.links[link].counters.delivered.add(packet.size());
+                    packet.hops += 1;
                     self.forward(packet, at);
                 }
-                What::Change(pipe, change) => self.change(pipe, at, change),
+                Action::Change(link, change) => self.change_link(link, at, change),
             }
         }
     }
 
-    fn plan_leaving(&mut self, pipe: usize, leaving: Leaving) {
-        if let Some((at, plan)) = leaving {
-            self.plan(at, What::Leave(pipe, plan));
+    fn schedule_transmission(&mut self, link: usize, transmission: Transmission) {
+        if let Some((at, schedule)) = transmission {
+            self.schedule(at, Action::Transmit(link, schedule));
         }
     }
 }
 
-impl Ord for Event {
-    /// The greatest is the next.
+impl Ord for ScheduledAction {
+    /// Orders by time, the earliest greatest, because [`BinaryHeap`] pops the greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }
 }
 
-impl PartialOrd for Event {
+impl PartialOrd for ScheduledAction {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Event {
+impl PartialEq for ScheduledAction {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Event {}
+impl Eq for ScheduledAction {}

@@ -1,7 +1,7 @@
-//! A socket that quinn takes for UDP.
+//! A socket that quinn uses in place of a UDP socket.
 //!
-//! Sending never blocks, unless the host stands still: the bottleneck is a pipe, and its queue drops. A kernel would
-//! hold a sender back only where the bottleneck is the machine's own link.
+//! Sending blocks only while the host is paused: the bottleneck is a link, whose queue drops packets. A kernel would
+//! block a sender only if the host's own network interface were the bottleneck.
 
 use std::{
     collections::VecDeque,
@@ -22,31 +22,31 @@ use quinn::{
     udp::{EcnCodepoint, RecvMeta, Transmit},
 };
 
-use super::{line::HEADERS, network::Inner, pipe::Tally};
+use super::{link_config::IP_UDP_HEADERS, network::SharedNetwork, tally::Tally};
 
-/// Datagrams that quinn may hand over at once, as many as it ever does: the kernel's segmentation offload takes more.
+/// The number of datagrams per send. It is quinn's maximum; the kernel's segmentation offload takes more.
 const SEGMENTS: usize = 10;
 
-/// A datagram on its way.
+/// A datagram on the network.
 #[derive(Debug, Clone)]
 pub(super) struct Packet {
     pub(super) payload: Bytes,
     pub(super) from: SocketAddr,
     pub(super) to: SocketAddr,
     pub(super) ecn: Option<EcnCodepoint>,
-    /// The pipes on its way, and how many of them it has behind it.
+    /// The links of its route, and the number of them that it has passed.
     pub(super) route: Arc<[usize]>,
-    pub(super) passed: usize,
+    pub(super) hops: usize,
 }
 
 impl Packet {
-    /// Its bytes on the line.
+    /// Returns its size on a link.
     pub(super) fn size(&self) -> u64 {
-        self.payload.len() as u64 + HEADERS
+        self.payload.len() as u64 + IP_UDP_HEADERS
     }
 }
 
-/// What has arrived at a socket and was not read.
+/// The packets that have arrived at a socket and wait to be read.
 pub(super) struct Inbox {
     packets: VecDeque<Packet>,
     held: u64,
@@ -85,17 +85,17 @@ impl fmt::Debug for Inbox {
     }
 }
 
-/// A socket of a host. Closed when dropped.
+/// A socket of a host. It closes when dropped.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    network: Arc<Inner>,
+pub(crate) struct VirtualSocket {
+    network: Arc<SharedNetwork>,
     addr: SocketAddr,
-    /// That of its process was not killed: see [`super::Host::kill`].
+    /// Cleared by [`super::Host::kill`].
     alive: Arc<AtomicBool>,
 }
 
-impl Socket {
-    pub(super) fn new(network: Arc<Inner>, addr: SocketAddr, alive: Arc<AtomicBool>) -> Self {
+impl VirtualSocket {
+    pub(super) fn new(network: Arc<SharedNetwork>, addr: SocketAddr, alive: Arc<AtomicBool>) -> Self {
         Self { network, addr, alive }
     }
 
@@ -103,21 +103,21 @@ impl Socket {
         self.alive.load(Ordering::Relaxed)
     }
 
-    /// Its address.
+    /// Returns the address.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-impl Drop for Socket {
+impl Drop for VirtualSocket {
     fn drop(&mut self) {
         if self.is_alive() {
-            self.network.now(|state, _| state.machine(self.addr.ip()).close(self.addr.port()));
+            self.network.access(|state, _| state.host(self.addr.ip()).close(self.addr.port()));
         }
     }
 }
 
-impl AsyncUdpSocket for Socket {
+impl AsyncUdpSocket for VirtualSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Box::pin(Writable(self))
     }
@@ -125,11 +125,11 @@ impl AsyncUdpSocket for Socket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let whole = Bytes::copy_from_slice(transmit.contents);
         let segment = transmit.segment_size.unwrap_or(whole.len()).max(1);
-        self.network.now(|state, now| {
+        self.network.access(|state, now| {
             if !self.is_alive() {
                 return Ok(());
             }
-            if state.machine(self.addr.ip()).paused {
+            if state.host(self.addr.ip()).paused {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let route = state.route(self.addr.ip(), transmit.destination.ip());
@@ -140,11 +140,11 @@ impl AsyncUdpSocket for Socket {
                     to: transmit.destination,
                     ecn: transmit.ecn,
                     route: route.clone().unwrap_or_default(),
-                    passed: 0,
+                    hops: 0,
                 };
                 match route {
                     Some(_) => state.forward(packet, now),
-                    None => state.strays.add(packet.size()),
+                    None => state.undeliverable.add(packet.size()),
                 }
             }
             Ok(())
@@ -160,10 +160,10 @@ impl AsyncUdpSocket for Socket {
         if !self.is_alive() {
             return Poll::Pending;
         }
-        self.network.now(|state, _| {
-            let machine = state.machine(self.addr.ip());
-            let paused = machine.paused;
-            let inbox = machine.inboxes.get_mut(&self.addr.port()).expect("open while it lives");
+        self.network.access(|state, _| {
+            let host = state.host(self.addr.ip());
+            let paused = host.paused;
+            let inbox = host.inboxes.get_mut(&self.addr.port()).expect("a live socket has an inbox");
             let mut count = 0;
             for (buf, meta) in bufs.iter_mut().zip(meta) {
                 let Some(packet) = (if paused { None } else { inbox.pop() }) else { break };
@@ -193,19 +193,19 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-/// Waits until a socket can send: until its host does not stand still.
+/// Waits until the pause of a socket's host ends.
 #[derive(Debug)]
-struct Writable(Arc<Socket>);
+struct Writable(Arc<VirtualSocket>);
 
 impl UdpPoller for Writable {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.network.now(|state, _| {
-            let machine = state.machine(self.0.addr.ip());
-            if !machine.paused {
+        self.0.network.access(|state, _| {
+            let host = state.host(self.0.addr.ip());
+            if !host.paused {
                 return Poll::Ready(Ok(()));
             }
-            if !machine.writers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                machine.writers.push(cx.waker().clone());
+            if !host.writers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                host.writers.push(cx.waker().clone());
             }
             Poll::Pending
         })

@@ -1,20 +1,20 @@
-//! A controller of congestion that does not control.
+//! A congestion controller with a constant window.
 
 use std::{any::Any, sync::Arc, time::Instant};
 
 use quinn::congestion::{Controller, ControllerFactory};
 
-/// A window of so many bytes, whatever is lost: it keeps as much on its way as the other limits let it.
+/// A congestion window of this many bytes that ignores loss. Only the other limits bound the bytes in flight.
 #[derive(Debug, Clone)]
-pub(crate) struct Fixed(pub(crate) u64);
+pub(crate) struct FixedWindow(pub(crate) u64);
 
-impl ControllerFactory for Fixed {
+impl ControllerFactory for FixedWindow {
     fn build(self: Arc<Self>, _: Instant, _: u16) -> Box<dyn Controller> {
         self.clone_box()
     }
 }
 
-impl Controller for Fixed {
+impl Controller for FixedWindow {
     fn on_congestion_event(&mut self, _: Instant, _: Instant, _: bool, _: u64) {}
 
     fn on_mtu_update(&mut self, _: u16) {}

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::memory::all;
-use crate::vnet::{Line, Sharing, Way, World, mbit, virtually};
+use crate::vnet::{LinkConfig, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -25,7 +25,7 @@ enum Leg {
 }
 
 impl Leg {
-    fn of<'a>(self, up: &'a Way, down: &'a Way) -> Vec<&'a Way> {
+    fn of<'a>(self, up: &'a NetworkPath, down: &'a NetworkPath) -> Vec<&'a NetworkPath> {
         match self {
             Self::Sender => vec![up],
             Self::Receiver => vec![down],
@@ -34,7 +34,7 @@ impl Leg {
     }
 }
 
-fn failures(sharing: &Sharing) -> usize {
+fn failures(sharing: &ShareTask) -> usize {
     sharing.events().iter().filter(|event| matches!(event, Event::DownloadFailed { .. })).count()
 }
 
@@ -42,33 +42,33 @@ fn failures(sharing: &Sharing) -> usize {
 fn a_line_that_dies_for_minutes_costs_only_that_time() {
     for leg in [Leg::Sender, Leg::Receiver, Leg::Both] {
         for dead in [8 * SECOND, 20 * SECOND, 60 * SECOND, 300 * SECOND] {
-            virtually(1, async |network| {
-                let world = World::new(&network, RelayConfig::default());
-                let line = Line::new(mbit(100), 25 * MS);
-                let file = world.scratch.file("file", SIZE);
-                let (up, down) = (network.way(&line), network.way(&line));
-                let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+            run_in_virtual_time(1, async |network| {
+                let scenario = Scenario::new(&network, RelayConfig::default());
+                let config = LinkConfig::new(mbit(100), 25 * MS);
+                let file = scenario.scratch.file("file", SIZE);
+                let (up, down) = (network.path(&config), network.path(&config));
+                let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
                 let cutting = async {
                     sleep(800 * MS).await;
-                    let sent = up.there[0].counters().offered.bytes;
-                    leg.of(&up, &down).iter().for_each(|way| way.cut());
+                    let sent = up.forward[0].counters().offered.bytes;
+                    leg.of(&up, &down).iter().for_each(|path| path.cut());
                     sleep(dead).await;
-                    leg.of(&up, &down).iter().for_each(|way| way.heal());
+                    leg.of(&up, &down).iter().for_each(|path| path.restore());
                     (Instant::now(), sent)
                 };
-                let (received, (healed, _)) = join!(world.receive(&down, &sharing.code), cutting);
+                let (received, (healed, _)) = join!(scenario.download(&down, &sharing.code), cutting);
                 let received = received.unwrap();
-                assert!(received.holds(&file));
+                assert!(received.contains_copy_of(&file));
                 let progress = received.progress();
                 let before = progress.iter().filter(|(at, _)| *at < healed).map(|(_, bytes)| *bytes).max().unwrap();
                 let flows = progress.iter().find(|(at, bytes)| *at > healed && *bytes > before).unwrap().0;
-                let sent = up.there[0].counters().offered.bytes as f64 / SIZE as f64;
-                println!("{leg:?} {dead:?}: flows {:?} after the line is back, {sent:.2} sent", flows - healed);
+                let sent = up.forward[0].counters().offered.bytes as f64 / SIZE as f64;
+                println!("{leg:?} {dead:?}: flows {:?} after the config is back, {sent:.2} sent", flows - healed);
                 assert!(flows - healed <= 3 * SECOND, "{leg:?}, {dead:?}: {:?}", flows - healed);
                 assert!(sent < 1.6, "{leg:?}, {dead:?}: {sent}");
                 assert_eq!(failures(&sharing), 0, "{leg:?}, {dead:?}");
                 sharing.stop().await.unwrap();
-                world.stop().await;
+                scenario.stop().await;
             });
         }
     }
@@ -78,33 +78,33 @@ fn a_line_that_dies_for_minutes_costs_only_that_time() {
 #[test]
 fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
     for away in [Duration::ZERO, 2 * SECOND, 60 * SECOND] {
-        virtually(1, async |network| {
-            let world = World::new(&network, RelayConfig::default());
-            let line = Line::new(mbit(100), 25 * MS);
-            let file = world.scratch.file("file", SIZE);
-            let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
-            let ways = [(); 3].map(|()| network.way(&line));
+        run_in_virtual_time(1, async |network| {
+            let scenario = Scenario::new(&network, RelayConfig::default());
+            let config = LinkConfig::new(mbit(100), 25 * MS);
+            let file = scenario.scratch.file("file", SIZE);
+            let sharing = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+            let paths = [(); 3].map(|()| network.path(&config));
             let killing = async {
                 sleep(1500 * MS).await;
-                world.kill_relay();
+                scenario.kill_relay();
                 sleep(away).await;
-                world.start_relay();
+                scenario.restart_relay();
                 Instant::now()
             };
-            let receiving = all(ways.iter().map(|way| world.receive(way, &sharing.code)));
+            let receiving = all(paths.iter().map(|path| scenario.download(path, &sharing.code)));
             let (received, back) = join!(receiving, killing);
             for received in received {
                 let received = received.unwrap();
-                assert!(received.holds(&file));
+                assert!(received.contains_copy_of(&file));
                 let flows = received.progress().iter().find(|(at, _)| *at > back + 100 * MS).unwrap().0;
                 println!("{away:?}: flows {:?} after the relay is back", flows - back);
                 assert!(flows - back <= 3 * SECOND, "{away:?}: {:?}", flows - back);
             }
             assert_eq!(failures(&sharing), 0);
-            let late = world.receive(&network.way(&line), &sharing.code).await.unwrap();
-            assert!(late.holds(&file), "the code is as good as before");
+            let late = scenario.download(&network.path(&config), &sharing.code).await.unwrap();
+            assert!(late.contains_copy_of(&file), "the code is as good as before");
             sharing.stop().await.unwrap();
-            world.stop().await;
+            scenario.stop().await;
         });
     }
 }
@@ -115,15 +115,16 @@ fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
 fn at_random() {
     let seeds = std::env::var("CHAOS_SEEDS").map_or(12, |text| text.parse().unwrap());
     for seed in 0..seeds {
-        virtually(seed, async |network| {
+        run_in_virtual_time(seed, async |network| {
             let mut random = StdRng::seed_from_u64(seed);
-            let world = World::new(&network, RelayConfig::default());
+            let scenario = Scenario::new(&network, RelayConfig::default());
             let rate = random.random_range(5..200);
-            let line = Line::new(mbit(rate), random.random_range(1..100) * MS).loss(random.random_range(0.0..0.03));
-            let file = world.scratch.file("file", SIZE / 2);
-            let up = network.way(&line);
-            let sharing = world.share(&up, from_ref(&file)).await.unwrap();
-            let ways = [(); 2].map(|()| network.way(&line));
+            let config =
+                LinkConfig::new(mbit(rate), random.random_range(1..100) * MS).loss(random.random_range(0.0..0.03));
+            let file = scenario.scratch.file("file", SIZE / 2);
+            let up = network.path(&config);
+            let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
+            let paths = [(); 2].map(|()| network.path(&config));
             let mut faults = Vec::new();
             let breaking = async {
                 for _ in 0..random.random_range(1..8) {
@@ -133,37 +134,37 @@ fn at_random() {
                     faults.push((what, outage));
                     match what {
                         0 => {
-                            world.kill_relay();
+                            scenario.kill_relay();
                             sleep(outage).await;
-                            world.start_relay();
+                            scenario.restart_relay();
                         }
                         leg => {
-                            let leg = [&up, &ways[0], &ways[1]][leg - 1];
+                            let leg = [&up, &paths[0], &paths[1]][leg - 1];
                             leg.cut();
                             sleep(outage).await;
-                            leg.heal();
+                            leg.restore();
                         }
                     }
                 }
             };
             // Who comes while the sender is away is told so, and its user tries again.
-            let receive = async |way| loop {
-                match world.receive(way, &sharing.code).await {
+            let receive = async |path| loop {
+                match scenario.download(path, &sharing.code).await {
                     Err(e)
                         if matches!(e.kind(), Kind::NotFound | Kind::Network) && !e.message().contains("gave up") => {}
                     ended => return ended,
                 }
             };
-            let (received, ()) = join!(all(ways.iter().map(receive)), breaking);
+            let (received, ()) = join!(all(paths.iter().map(receive)), breaking);
             for received in received {
                 let received = received.unwrap_or_else(|e| panic!("seed {seed}, {rate} Mbit/s, {faults:?}: {e}"));
-                assert!(received.holds(&file), "seed {seed}: {faults:?}");
+                assert!(received.contains_copy_of(&file), "seed {seed}: {faults:?}");
             }
             assert_eq!(failures(&sharing), 0, "seed {seed}: {faults:?}");
             // A receiver that has everything does not wait for ever until the sender knows.
             let stopped = sharing.stop().await;
             assert!(stopped.is_ok() || faults.len() > 1, "seed {seed}: {faults:?}");
-            world.stop().await;
+            scenario.stop().await;
         });
     }
 }

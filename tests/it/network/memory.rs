@@ -1,4 +1,4 @@
-//! What bounds memory on the way from one sender to many receivers, and that none of them disturbs another: slow ones,
+//! What bounds memory on the path from one sender to many receivers, and that none of them disturbs another: slow ones,
 //! ones that stop, ones that never say how much they want, and lines that tear holes into what arrives.
 
 use std::{
@@ -37,7 +37,10 @@ use tokio::{
 
 use crate::{
     hostile::evil::bytes_of,
-    vnet::{Bare, Fixed, Host, Line, Network, Pipe, Scratch, Sharing, Way, World, mbit, virtually},
+    vnet::{
+        EmulatedLink, FixedWindow, Host, LinkConfig, Network, NetworkPath, QuicPair, Scenario, ScratchDir, ShareTask,
+        mbit, run_in_virtual_time,
+    },
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -53,15 +56,16 @@ const fn bound(bridge_bytes: u64) -> usize {
 }
 
 /// A line with a queue that never overflows: what is in it is bounded by something else.
-fn deep(rate: u64, round_trip: Duration) -> Line {
-    Line::new(rate, round_trip).queue(u64::MAX)
+fn deep(rate: u64, round_trip: Duration) -> LinkConfig {
+    LinkConfig::new(rate, round_trip).queue(u64::MAX)
 }
 
 /// A relay that may hold so much, and its count.
-fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (World, MemoryBudget) {
+fn relay(network: &Network, bridge_bytes: u64, most: u64) -> (Scenario, MemoryBudget) {
     let memory = MemoryBudget::new(most as usize);
-    let world = World::new(network, RelayConfig { bridge_bytes, memory: memory.clone(), ..RelayConfig::default() });
-    (world, memory)
+    let scenario =
+        Scenario::new(network, RelayConfig { bridge_bytes, memory: memory.clone(), ..RelayConfig::default() });
+    (scenario, memory)
 }
 
 /// Waits for all of them, which begin in this order.
@@ -80,7 +84,7 @@ pub(super) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output 
 }
 
 /// How a sender's downloads failed, in the order in which they did.
-fn failures(sharing: &Sharing) -> Vec<(u64, Kind, String)> {
+fn failures(sharing: &ShareTask) -> Vec<(u64, Kind, String)> {
     let failed = |event| match event {
         Event::DownloadFailed { download, kind, error } => Some((download.download, kind, error)),
         _ => None,
@@ -119,27 +123,27 @@ const FIRST_LEG: Duration = Duration::from_millis(10);
 /// sent and none of them had got yet.
 fn some_of_twenty(which: impl Fn(usize) -> bool, memory: &MemoryBudget) -> (Vec<f64>, u64) {
     const SIZE: usize = 6_000_000;
-    virtually(1, async |network| {
-        let world = World::new(&network, RelayConfig { memory: memory.clone(), ..RelayConfig::default() });
-        let file = world.scratch.file("file", SIZE);
-        let up = network.way(&deep(mbit(2500), FIRST_LEG));
-        let sharing = world.share(&up, from_ref(&file)).await.unwrap();
-        // Whoever receives has the same pipes and the same address, so that chance is the same too.
-        let ways = TWENTY.map(|(rate, round_trip, lost)| {
-            network.way(&deep(mbit(rate), MS * round_trip).loss(f64::from(lost) / 1e6))
+    run_in_virtual_time(1, async |network| {
+        let scenario = Scenario::new(&network, RelayConfig { memory: memory.clone(), ..RelayConfig::default() });
+        let file = scenario.scratch.file("file", SIZE);
+        let up = network.path(&deep(mbit(2500), FIRST_LEG));
+        let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
+        // Whoever receives has the same links and the same address, so that chance is the same too.
+        let paths = TWENTY.map(|(rate, round_trip, lost)| {
+            network.path(&deep(mbit(rate), MS * round_trip).loss(f64::from(lost) / 1e6))
         });
         let receive = async |number: usize| {
             if !which(number) {
                 network.host();
                 return None;
             }
-            let received = world.receive(&ways[number], &sharing.code).await.unwrap();
-            assert!(received.holds(&file));
+            let received = scenario.download(&paths[number], &sharing.code).await.unwrap();
+            assert!(received.contains_copy_of(&file));
             Some(received.goodput())
         };
-        let goodputs = beside(&up, &ways, all((0..TWENTY.len()).map(receive))).await;
+        let goodputs = beside(&up, &paths, all((0..TWENTY.len()).map(receive))).await;
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
         (goodputs.0.into_iter().flatten().collect(), goodputs.1)
     })
 }
@@ -166,7 +170,7 @@ fn twenty_receivers_are_each_as_fast_as_alone() {
         INITIAL_CREDIT.max((2.0 * mbit(rate) as f64 * round_trip.as_secs_f64()) as u64)
     };
     let all_granted: u64 = TWENTY.into_iter().map(granted).sum();
-    println!("granted in all: {all_granted}, at most on the way: {on_the_way}");
+    println!("granted in all: {all_granted}, at most on the path: {on_the_way}");
     assert!(on_the_way <= 2 * all_granted, "{on_the_way}");
     assert!(accounting.peak as u64 <= 2 * all_granted, "{accounting:?}");
     assert!(accounting.largest <= bound(RelayConfig::default().bridge_bytes), "{accounting:?}");
@@ -175,13 +179,13 @@ fn twenty_receivers_are_each_as_fast_as_alone() {
 
 /// While `work` goes on, the most bytes that had come over the first leg and not yet over the second: headers included,
 /// of which both have about the same.
-async fn beside<T>(up: &Way, downs: &[Way], work: impl Future<Output = T>) -> (T, u64) {
-    let passed = |pipe: &Pipe| pipe.counters().delivered.bytes;
+async fn beside<T>(up: &NetworkPath, downs: &[NetworkPath], work: impl Future<Output = T>) -> (T, u64) {
+    let passed = |link: &EmulatedLink| link.counters().delivered.bytes;
     let most = Cell::new(0);
     let looking = async {
         loop {
-            let given: u64 = downs.iter().map(|down| passed(&down.back[0])).sum();
-            most.set(most.get().max(passed(&up.there[0]).saturating_sub(given)));
+            let given: u64 = downs.iter().map(|down| passed(&down.reverse[0])).sum();
+            most.set(most.get().max(passed(&up.forward[0]).saturating_sub(given)));
             sleep(MS).await;
         }
     };
@@ -193,69 +197,71 @@ async fn beside<T>(up: &Way, downs: &[Way], work: impl Future<Output = T>) -> (T
 
 #[test]
 fn a_receiver_that_barely_reads_keeps_the_first_window() {
-    virtually(1, async |network| {
-        let (world, memory) = relay(&network, 16 * MIB, 1024 * MIB);
-        let file = world.scratch.file("file", 2_000_000);
-        let up = network.way(&deep(mbit(1000), FIRST_LEG));
-        let down = network.way(&deep(mbit(1) / 2, 50 * MS));
-        let sharing = world.share(&up, from_ref(&file)).await.unwrap();
-        let (received, most) = beside(&up, from_ref(&down), world.receive(&down, &sharing.code)).await;
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay(&network, 16 * MIB, 1024 * MIB);
+        let file = scenario.scratch.file("file", 2_000_000);
+        let up = network.path(&deep(mbit(1000), FIRST_LEG));
+        let down = network.path(&deep(mbit(1) / 2, 50 * MS));
+        let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
+        let (received, most) = beside(&up, from_ref(&down), scenario.download(&down, &sharing.code)).await;
         let received = received.unwrap();
-        assert!(received.holds(&file));
-        println!("{:?}, at most {most} bytes on the way", memory.usage());
+        assert!(received.contains_copy_of(&file));
+        println!("{:?}, at most {most} bytes on the path", memory.usage());
         assert!(most <= 2 * INITIAL_CREDIT, "{most}");
         assert!(memory.usage().largest as u64 <= 2 * INITIAL_CREDIT, "{:?}", memory.usage());
         assert!(received.goodput() > 0.9 * 0.5e6, "{}", received.goodput());
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
     });
 }
 
 #[test]
 fn a_receiver_that_stops_leaves_no_more_than_its_window() {
-    virtually(1, async |network| {
-        let (world, memory) = relay(&network, 16 * MIB, 1024 * MIB);
-        let file = world.scratch.file("file", 15_000_000);
-        let up = network.way(&deep(mbit(1000), FIRST_LEG));
-        let down = network.way(&deep(mbit(100), 30 * MS));
-        let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay(&network, 16 * MIB, 1024 * MIB);
+        let file = scenario.scratch.file("file", 15_000_000);
+        let up = network.path(&deep(mbit(1000), FIRST_LEG));
+        let down = network.path(&deep(mbit(100), 30 * MS));
+        let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
         let stopping = async {
             sleep(700 * MS).await;
-            world.receivers()[0].pause();
-            sleep(4 * SECOND).await; // in which nobody takes the line for dead
+            scenario.receiver_hosts()[0].pause();
+            sleep(4 * SECOND).await; // in which nobody takes the config for dead
             let accounting = memory.usage();
-            world.receivers()[0].resume();
+            scenario.receiver_hosts()[0].resume();
             accounting
         };
-        let receiving = async { join!(world.receive(&down, &sharing.code), stopping) };
+        let receiving = async { join!(scenario.download(&down, &sharing.code), stopping) };
         let ((received, accounting), most) = beside(&up, from_ref(&down), receiving).await;
-        assert!(received.unwrap().holds(&file));
+        assert!(received.unwrap().contains_copy_of(&file));
         // Twice what is drained in a round trip, which is a quarter longer while the sender probes.
         let window = (2.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
-        println!("{accounting:?}, at most {most} bytes on the way, window {window}");
+        println!("{accounting:?}, at most {most} bytes on the path, window {window}");
         // And twice that while a larger window is tried.
         assert!(most <= 4 * window, "{most}");
         assert!(accounting.held as u64 <= 4 * window, "{accounting:?}");
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
     });
 }
 
 /// Three receivers download at 100 Mbit/s each, beside `other`: how long each takes, and what the relay held.
-fn three_beside(other: impl AsyncFnOnce(&Network, &World, &Sharing, &MemoryBudget)) -> (Vec<Duration>, MemoryUsage) {
-    virtually(1, async |network| {
-        let (world, memory) = relay(&network, 16 * MIB, 1024 * MIB);
-        let file = world.scratch.file("file", 25_000_000);
-        let sharing = world.share(&network.way(&deep(mbit(1000), FIRST_LEG)), from_ref(&file)).await.unwrap();
-        let ways = [(); 3].map(|()| network.way(&deep(mbit(100), 30 * MS)));
-        let receive = async |way| {
-            let received = world.receive(way, &sharing.code).await.unwrap();
-            assert!(received.holds(&file));
-            received.took
+fn three_beside(
+    other: impl AsyncFnOnce(&Network, &Scenario, &ShareTask, &MemoryBudget),
+) -> (Vec<Duration>, MemoryUsage) {
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay(&network, 16 * MIB, 1024 * MIB);
+        let file = scenario.scratch.file("file", 25_000_000);
+        let sharing = scenario.share(&network.path(&deep(mbit(1000), FIRST_LEG)), from_ref(&file)).await.unwrap();
+        let paths = [(); 3].map(|()| network.path(&deep(mbit(100), 30 * MS)));
+        let receive = async |path| {
+            let received = scenario.download(path, &sharing.code).await.unwrap();
+            assert!(received.contains_copy_of(&file));
+            received.duration
         };
-        let (times, ()) = join!(all(ways.iter().map(receive)), other(&network, &world, &sharing, &memory));
+        let (times, ()) = join!(all(paths.iter().map(receive)), other(&network, &scenario, &sharing, &memory));
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
         let accounting = memory.usage();
         println!("{times:?}, {accounting:?}");
         assert_eq!((accounting.held, accounting.directions, accounting.evicted), (0, 0, 0));
@@ -289,11 +295,11 @@ async fn most_held(memory: &MemoryBudget, time: Duration) -> usize {
 
 #[test]
 fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
-    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &MemoryBudget| {
-        let way = network.way(&deep(mbit(100), 30 * MS));
+    let other = async |network: &Network, scenario: &Scenario, sharing: &ShareTask, memory: &MemoryBudget| {
+        let path = network.path(&deep(mbit(100), 30 * MS));
         let stopping = async {
             sleep(500 * MS).await;
-            let stopped = world.receivers()[3].clone();
+            let stopped = scenario.receiver_hosts()[3].clone();
             stopped.pause();
             println!("stopped beside three: {:?}", memory.usage());
             sleep(9 * SECOND).await;
@@ -304,7 +310,7 @@ fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
             sleep(6 * SECOND).await; // silent for more than twelve seconds
             let accounting = memory.usage();
             println!("fifteen seconds later: {accounting:?}");
-            assert_eq!((accounting.directions, accounting.held), (0, 0), "the line is dead");
+            assert_eq!((accounting.directions, accounting.held), (0, 0), "the config is dead");
             assert!(failures(sharing).is_empty(), "it may come back");
             assert_eq!(most_held(memory, HOUR).await, 0);
             let failures = failures(sharing);
@@ -312,7 +318,7 @@ fn a_receiver_that_stops_for_an_hour_disturbs_nobody() {
             assert!(matches!(&failures[..], [(_, Kind::Network, _)]), "{failures:?}");
             stopped.resume();
         };
-        let (ended, ()) = join!(world.receive(&way, &sharing.code), stopping);
+        let (ended, ()) = join!(scenario.download(&path, &sharing.code), stopping);
         let ended = ended.err().unwrap();
         println!("the receiver says {ended}");
         assert_eq!(ended.kind(), Kind::Network);
@@ -329,15 +335,15 @@ struct Crook {
 }
 
 impl Crook {
-    async fn new(world: &World, host: &Host, code: &Code) -> Self {
-        let line = world.connect(host).await.unwrap();
-        let (mut send, mut recv) = line.connection.open_stream().await.unwrap();
+    async fn new(scenario: &Scenario, host: &Host, code: &Code) -> Self {
+        let config = scenario.connect_to_relay(host).await.unwrap();
+        let (mut send, mut recv) = config.connection.open_stream().await.unwrap();
         let initiator = Initiator::new(code).unwrap();
         send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
         send.write(initiator.hello().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
         let session = initiator.finish(send, recv).await.unwrap();
-        let mut crook = Self { session, _line: line };
+        let mut crook = Self { session, _line: config };
         crook.say(&FileRequest { wanted: vec![(0, 1)] }).await;
         crook
     }
@@ -367,15 +373,15 @@ impl Crook {
 
 #[test]
 fn a_receiver_that_never_grants_credit_disturbs_nobody() {
-    let other = async |network: &Network, world: &World, sharing: &Sharing, memory: &MemoryBudget| {
-        let way = network.way(&deep(mbit(100), 30 * MS));
-        let host = world.host_beyond(&way);
-        let crook = Crook::new(world, &host, &sharing.code).await;
+    let other = async |network: &Network, scenario: &Scenario, sharing: &ShareTask, memory: &MemoryBudget| {
+        let path = network.path(&deep(mbit(100), 30 * MS));
+        let host = scenario.add_host(&path);
+        let crook = Crook::new(scenario, &host, &sharing.code).await;
         sleep(10 * SECOND).await;
         println!("beside it all are through: {:?}", memory.usage());
         assert_eq!(memory.usage().directions, 2);
         let most = most_held(memory, HOUR).await;
-        let got = way.back[0].counters().delivered.bytes;
+        let got = path.reverse[0].counters().delivered.bytes;
         println!("an hour later: {:?}, at most {most}; {got} bytes got to it", memory.usage());
         assert!(most as u64 <= INITIAL_CREDIT, "{most}");
         let failed = failures(sharing);
@@ -390,14 +396,14 @@ fn a_receiver_that_never_grants_credit_disturbs_nobody() {
 }
 
 /// How a line tears holes into what arrives.
-fn torn(rate: u64) -> [(&'static str, Line); 5] {
-    let line = || deep(rate, 100 * MS);
+fn torn(rate: u64) -> [(&'static str, LinkConfig); 5] {
+    let config = || deep(rate, 100 * MS);
     [
-        ("30 % lost", line().loss(0.3)),
-        ("every second packet late", line().reordering(0.5, 30 * MS)),
-        ("all of it", line().loss(0.2).bursts(0.1, 2.0).reordering(0.5, 30 * MS).duplication(0.1)),
-        ("lost in bursts", line().bursts(0.2, 3.0)),
-        ("10 % twice, 10 % lost", line().loss(0.1).duplication(0.1)),
+        ("30 % lost", config().loss(0.3)),
+        ("every second packet late", config().reordering(0.5, 30 * MS)),
+        ("all of it", config().loss(0.2).bursts(0.1, 2.0).reordering(0.5, 30 * MS).duplication(0.1)),
+        ("lost in bursts", config().bursts(0.2, 3.0)),
+        ("10 % twice, 10 % lost", config().loss(0.1).duplication(0.1)),
     ]
 }
 
@@ -412,12 +418,12 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Reads with the program's own code. Gives what waited for something before it at most, and how long it took.
-    async fn read(&self, network: &Network, line: &Line) -> Result<(usize, Duration), StreamError> {
-        let bare = self.connect(network, line).await;
+    async fn read(&self, network: &Network, config: &LinkConfig) -> Result<(usize, Duration), StreamError> {
+        let pair = self.connect(network, config).await;
         let began = Instant::now();
         let (read, most) = (watch::Sender::new(0), Cell::new(0));
         let reading = async {
-            let mut half = RecvHalf::from(bare.incoming.accept_uni().await.unwrap());
+            let mut half = RecvHalf::from(pair.server.accept_uni().await.unwrap());
             half.set_reorder_window(self.credit as usize);
             let mut stalls = self.stalls.iter();
             let mut stall = stalls.next();
@@ -438,16 +444,16 @@ impl Stream<'_> {
         };
         tokio::select! {
             read = reading => read.map(|()| (most.get(), began.elapsed())),
-            never = self.write(&bare, &read) => never,
+            never = self.write(&pair, &read) => never,
         }
     }
 
     /// Lets quinn put it into order.
-    async fn read_in_order(&self, network: &Network, line: &Line) -> Result<(), quinn::ReadError> {
-        let bare = self.connect(network, line).await;
+    async fn read_in_order(&self, network: &Network, config: &LinkConfig) -> Result<(), quinn::ReadError> {
+        let pair = self.connect(network, config).await;
         let read = watch::Sender::new(0);
         let reading = async {
-            let mut stream = bare.incoming.accept_uni().await.unwrap();
+            let mut stream = pair.server.accept_uni().await.unwrap();
             while let Some(chunk) = stream.read_chunk(usize::MAX, true).await? {
                 read.send_replace(chunk.offset + chunk.bytes.len() as u64);
             }
@@ -455,31 +461,31 @@ impl Stream<'_> {
         };
         tokio::select! {
             read = reading => read,
-            never = self.write(&bare, &read) => never,
+            never = self.write(&pair, &read) => never,
         }
     }
 
     /// Whole while the two ends greet each other, torn there and whole back from then on.
-    async fn connect(&self, network: &Network, line: &Line) -> Bare {
+    async fn connect(&self, network: &Network, config: &LinkConfig) -> QuicPair {
         const WINDOW: u32 = 32 * MIB as u32;
-        let config = || {
+        let transport = || {
             let mut config = TransportConfig::default();
             config
                 .stream_receive_window(WINDOW.into())
                 .receive_window(WINDOW.into())
                 .send_window(WINDOW.into())
                 .keep_alive_interval(Some(3 * SECOND))
-                .congestion_controller_factory(Arc::new(Fixed(8 * MIB)));
+                .congestion_controller_factory(Arc::new(FixedWindow(8 * MIB)));
             config
         };
-        let way = network.way(&deep(line.rate.unwrap(), 2 * line.delay));
-        let bare = Bare::connect(network, &way, config(), config()).await;
-        way.there[0].change(|now| *now = line.clone());
-        bare
+        let path = network.path(&deep(config.rate.unwrap(), 2 * config.delay));
+        let pair = QuicPair::connect(network, &path, transport(), transport()).await;
+        path.forward[0].change(|now| *now = config.clone());
+        pair
     }
 
-    async fn write<T>(&self, bare: &Bare, read: &watch::Sender<u64>) -> T {
-        let mut stream = bare.out.open_uni().await.unwrap();
+    async fn write<T>(&self, pair: &QuicPair, read: &watch::Sender<u64>) -> T {
+        let mut stream = pair.client.open_uni().await.unwrap();
         let (mut at, length) = (0, self.content.len() as u64);
         while at < length {
             let limit = |read: u64| {
@@ -500,17 +506,17 @@ impl Stream<'_> {
 
 /// So many random bytes.
 fn content(size: u64) -> Bytes {
-    std::fs::read(Scratch::new().file("content", size as usize)).unwrap().into()
+    std::fs::read(ScratchDir::new().file("content", size as usize)).unwrap().into()
 }
 
 #[test]
 fn gaps_do_not_end_a_connection() {
     let content = content(24 * MIB);
     let stream = Stream { content: &content, credit: 8 * MIB, stalls: &[] };
-    for (number, (what, line)) in torn(mbit(300)).into_iter().enumerate() {
-        let (most, took) = virtually(1, async |network| stream.read(&network, &line).await).unwrap();
+    for (number, (what, config)) in torn(mbit(300)).into_iter().enumerate() {
+        let (most, took) = run_in_virtual_time(1, async |network| stream.read(&network, &config).await).unwrap();
         println!("{what}: {took:?}, {most} bytes waited at most");
-        let ended = virtually(1, async |network| stream.read_in_order(&network, &line).await);
+        let ended = run_in_virtual_time(1, async |network| stream.read_in_order(&network, &config).await);
         println!("{what}, read in order: {ended:?}");
         // The first three make more gaps than quinn allows who waits for what is before them.
         if number < 3 {
@@ -527,11 +533,11 @@ fn a_reader_that_stalls_may_leave_what_makes_too_few_gaps() {
     lines.push(("whole", deep(mbit(300), 100 * MS)));
     for credit in [256 * KIB, 2 * MIB, 4 * MIB, 16 * MIB] {
         let content = content.slice(..(2 * credit + MIB) as usize);
-        for (number, (what, line)) in lines.iter().enumerate() {
+        for (number, (what, config)) in lines.iter().enumerate() {
             // Before the first read quinn keeps it in order, and from then on as it comes.
             for stall in [0, MIB / 2] {
                 let stream = Stream { content: &content, credit, stalls: &[stall] };
-                let read = virtually(1, async |network| stream.read(&network, line).await);
+                let read = run_in_virtual_time(1, async |network| stream.read(&network, config).await);
                 println!("{} KiB unread at {stall}, {what}: {read:?}", credit / KIB);
                 // A gap takes a packet that is there and one that is not: 1,024 of them at least 2.4 MB.
                 assert!(read.is_ok() || credit > 2 * MIB, "{read:?}");
@@ -545,34 +551,34 @@ fn a_reader_that_stalls_may_leave_what_makes_too_few_gaps() {
 fn a_transfer_survives_a_line_that_is_torn_for_a_while() {
     const SIZE: usize = 60_000_000;
     let whole = deep(mbit(600), 100 * MS);
-    for (what, line) in torn(mbit(600)).into_iter().take(3) {
-        virtually(1, async |network| {
-            let (world, memory) = relay(&network, 16 * MIB, 1024 * MIB);
-            let file = world.scratch.file("file", SIZE);
-            let (up, down) = (network.way(&whole), network.way(&whole));
-            let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+    for (what, config) in torn(mbit(600)).into_iter().take(3) {
+        run_in_virtual_time(1, async |network| {
+            let (scenario, memory) = relay(&network, 16 * MIB, 1024 * MIB);
+            let file = scenario.scratch.file("file", SIZE);
+            let (up, down) = (network.path(&whole), network.path(&whole));
+            let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
             let tearing = async {
-                // When everything is on its way that the line lets be.
-                while down.back[0].counters().delivered.bytes < SIZE as u64 / 3 {
+                // When everything is on its path that the line lets be.
+                while down.reverse[0].counters().delivered.bytes < SIZE as u64 / 3 {
                     sleep(MS).await;
                 }
-                let before = down.back[0].counters().delivered.bytes;
-                for pipe in [&up.there[0], &down.back[0]] {
-                    pipe.change(|now| *now = line.clone());
+                let before = down.reverse[0].counters().delivered.bytes;
+                for link in [&up.forward[0], &down.reverse[0]] {
+                    link.change(|now| *now = config.clone());
                 }
                 sleep(SECOND).await;
-                for pipe in [&up.there[0], &down.back[0]] {
-                    pipe.change(|now| *now = whole.clone());
+                for link in [&up.forward[0], &down.reverse[0]] {
+                    link.change(|now| *now = whole.clone());
                 }
                 before
             };
-            let (received, before) = join!(world.receive(&down, &sharing.code), tearing);
+            let (received, before) = join!(scenario.download(&down, &sharing.code), tearing);
             let received = received.unwrap();
-            println!("{what}: torn after {before} bytes, {:?}, {:?}", received.took, memory.usage());
-            assert!(received.holds(&file));
+            println!("{what}: torn after {before} bytes, {:?}, {:?}", received.duration, memory.usage());
+            assert!(received.contains_copy_of(&file));
             assert!(memory.usage().largest <= bound(16 * MIB), "{:?}", memory.usage());
             sharing.stop().await.unwrap();
-            world.stop().await;
+            scenario.stop().await;
         });
     }
 }
@@ -593,15 +599,15 @@ enum Granted {
 /// A download at 1 Gbit/s over two legs with these round trips: bits a second of the last third.
 async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f64 {
     const SIZE: u64 = 240_000_000;
-    let (world, memory) = relay(&network, 32 * MIB, 1024 * MIB);
-    let file = world.scratch.file("file", SIZE as usize);
-    let [up, down] = legs.map(|round_trip| network.way(&deep(mbit(1000), round_trip)));
-    let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+    let (scenario, memory) = relay(&network, 32 * MIB, 1024 * MIB);
+    let file = scenario.scratch.file("file", SIZE as usize);
+    let [up, down] = legs.map(|round_trip| network.path(&deep(mbit(1000), round_trip)));
+    let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
     let receiving = async {
         if granted == Granted::AsDrained {
-            assert!(world.receive(&down, &sharing.code).await.unwrap().holds(&file));
+            assert!(scenario.download(&down, &sharing.code).await.unwrap().contains_copy_of(&file));
         } else {
-            let mut crook = Crook::new(&world, &world.host_beyond(&down), &sharing.code).await;
+            let mut crook = Crook::new(&scenario, &scenario.add_host(&down), &sharing.code).await;
             crook.session.incoming.expect(32 * MIB);
             let mut received = 0;
             while received < SIZE {
@@ -612,7 +618,7 @@ async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f6
         }
     };
     let arriving = async {
-        let arrived = || down.back[0].counters().delivered.bytes;
+        let arrived = || down.reverse[0].counters().delivered.bytes;
         let (mut before, mut quarters, mut thirds) = (0, Vec::new(), Vec::new());
         while thirds.len() < 3 {
             for _ in 0..250 {
@@ -638,10 +644,10 @@ async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f6
         memory.usage()
     );
     println!("Mbit/s in each quarter of a second: {quarters:?}");
-    println!("queues: {} and {}", up.there[0].counters().highest_queue, down.back[0].counters().highest_queue);
+    println!("queues: {} and {}", up.forward[0].counters().longest_queue, down.reverse[0].counters().longest_queue);
     assert!(memory.usage().largest <= bound(32 * MIB), "{:?}", memory.usage());
     let _ = sharing.stop().await; // who takes credit without end does not say that it is done
-    world.stop().await;
+    scenario.stop().await;
     steady
 }
 
@@ -649,7 +655,7 @@ async fn far_away(network: Network, legs: [Duration; 2], granted: Granted) -> f6
 fn credit_fills_a_long_fast_line() {
     let legs = [100 * MS; 2];
     for granted in [Granted::Endless, Granted::AsDrained] {
-        let steady = virtually(1, async |network| far_away(network, legs, granted).await);
+        let steady = run_in_virtual_time(1, async |network| far_away(network, legs, granted).await);
         assert!(steady > 0.95e9, "{granted:?}: {steady}");
     }
 }
@@ -659,7 +665,7 @@ fn credit_fills_a_long_fast_line() {
 fn credit_fills_one_long_leg() {
     for legs in [[200, 1], [1, 200]] {
         let legs = legs.map(|ms| MS * ms);
-        let steady = virtually(1, async |network| far_away(network, legs, Granted::AsDrained).await);
+        let steady = run_in_virtual_time(1, async |network| far_away(network, legs, Granted::AsDrained).await);
         let allowed = 1e9f64.min(WINDOW as f64 * 8.0 / 0.2);
         assert!(steady > 0.85 * allowed, "{steady} instead of {allowed}");
     }
@@ -669,22 +675,22 @@ fn credit_fills_one_long_leg() {
 fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
     const MOST: usize = 20 * MIB as usize;
     const SIZE: usize = 48_000_000;
-    virtually(1, async |network| {
-        let (world, memory) = relay(&network, 32 * MIB, MOST as u64);
-        let file = world.scratch.file("file", SIZE);
-        let up = network.way(&deep(mbit(1000), FIRST_LEG));
-        let sharing = world.share(&up, from_ref(&file)).await.unwrap();
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay(&network, 32 * MIB, MOST as u64);
+        let file = scenario.scratch.file("file", SIZE);
+        let up = network.path(&deep(mbit(1000), FIRST_LEG));
+        let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
         let mut stalled = Vec::new();
         for _ in 0..3 {
-            let host = world.host_beyond(&network.way(&deep(mbit(100), 20 * MS)));
-            stalled.push((Crook::new(&world, &host, &sharing.code).await, host));
+            let host = scenario.add_host(&network.path(&deep(mbit(100), 20 * MS)));
+            stalled.push((Crook::new(&scenario, &host, &sharing.code).await, host));
         }
         for (crook, host) in &mut stalled {
             crook.say(&Credit { limit: u64::MAX, received: 0 }).await;
             sleep(40 * MS).await;
             host.pause();
         }
-        let way = network.way(&deep(mbit(200), 20 * MS));
+        let path = network.path(&deep(mbit(200), 20 * MS));
         let watching = async {
             let mut evicted = 0;
             loop {
@@ -697,11 +703,11 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
             }
         };
         let healthy = tokio::select! {
-            healthy = world.receive(&way, &sharing.code) => healthy.unwrap(),
+            healthy = scenario.download(&path, &sharing.code) => healthy.unwrap(),
             () = watching => unreachable!(),
         };
-        assert!(healthy.holds(&file));
-        println!("{:?}: {:?}", healthy.took, memory.usage());
+        assert!(healthy.contains_copy_of(&file));
+        println!("{:?}: {:?}", healthy.duration, memory.usage());
         let failed = failures(&sharing);
         println!("the sender says {failed:?}");
         assert_eq!(failed[0].0, 1, "the one that was stuck first goes first");
@@ -713,18 +719,18 @@ fn a_relay_short_of_memory_gives_up_who_is_stuck_longest() {
         assert_eq!(ended, SessionError::Line(StreamError::Aborted(EVICTED)));
         drop(stalled);
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
     });
 }
 
 #[test]
 fn a_receiver_is_told_that_the_relay_is_short_of_memory() {
-    virtually(1, async |network| {
-        let (world, memory) = relay(&network, 32 * MIB, 100);
-        let file = world.scratch.file("file", 1000);
-        let line = deep(mbit(100), 20 * MS);
-        let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
-        let ended = world.receive(&network.way(&line), &sharing.code).await.err().unwrap();
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay(&network, 32 * MIB, 100);
+        let file = scenario.scratch.file("file", 1000);
+        let config = deep(mbit(100), 20 * MS);
+        let sharing = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+        let ended = scenario.download(&network.path(&config), &sharing.code).await.err().unwrap();
         println!("{ended}, {:?}", memory.usage());
         assert_eq!(ended.kind(), Kind::Network);
         assert!(ended.message().contains("short of memory"), "{ended}");
@@ -732,6 +738,6 @@ fn a_receiver_is_told_that_the_relay_is_short_of_memory() {
         assert!(failed.iter().all(|(_, _, error)| error.contains("short of memory")), "{failed:?}");
         assert!(memory.usage().evicted > 0);
         sharing.stop().await.unwrap();
-        world.stop().await;
+        scenario.stop().await;
     });
 }

@@ -1,4 +1,4 @@
-//! Files for a scenario, in memory where the system has a place for that.
+//! A temporary folder for the files of a scenario, in memory where the system allows it.
 
 use std::{
     fs,
@@ -8,32 +8,32 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
 
-/// Where Linux keeps files in memory.
+/// The folder in which Linux keeps files in memory.
 const MEMORY: &str = "/dev/shm";
 
 /// A folder that is removed when dropped.
 #[derive(Debug)]
-pub(crate) struct Scratch(TempDir);
+pub(crate) struct ScratchDir(TempDir);
 
-impl Scratch {
-    /// An empty folder.
+impl ScratchDir {
+    /// Creates an empty folder.
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir()).unwrap())
     }
 
-    /// A path in it.
+    /// Returns the path of `name` in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// A folder in it.
+    /// Creates a folder in it.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(&path).unwrap();
         path
     }
 
-    /// A file of so many random bytes, the same for the same name and size.
+    /// Creates a file of `size` random bytes, which depend only on the name and the size.
     pub(crate) fn file(&self, name: &str, size: usize) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).unwrap();

@@ -13,11 +13,14 @@ use quinn::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::vnet::{HEADERS, Host, Line, Network, Pipe, STEP, Socket, Tally, Way, mbit, virtually};
+use crate::vnet::{
+    EmulatedLink, Host, IP_UDP_HEADERS, LinkConfig, Network, NetworkPath, STEP, Tally, VirtualSocket, mbit,
+    run_in_virtual_time,
+};
 
 /// With its headers a packet of 1,250 bytes, which takes 1 ms at 10 Mbit/s.
 const PAYLOAD: usize = 1222;
-const PACKET: u64 = PAYLOAD as u64 + HEADERS;
+const PACKET: u64 = PAYLOAD as u64 + IP_UDP_HEADERS;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -25,20 +28,20 @@ const MS: Duration = Duration::from_millis(1);
 struct Probe {
     from: Host,
     to: Host,
-    out: Arc<Socket>,
-    incoming: Arc<Socket>,
-    pipe: Pipe,
+    out: Arc<VirtualSocket>,
+    incoming: Arc<VirtualSocket>,
+    link: EmulatedLink,
     began: Instant,
 }
 
 impl Probe {
-    fn new(network: &Network, line: &Line) -> Self {
-        let way = network.way(line);
+    fn new(network: &Network, config: &LinkConfig) -> Self {
+        let path = network.path(config);
         let (from, to) = (network.host(), network.host());
-        network.route(&from, &to, &way);
+        network.connect(&from, &to, &path);
         to.set_receive_buffer(u64::MAX);
         let (out, incoming) = (from.bind(0), to.bind(7));
-        Self { from, to, out, incoming, pipe: way.there[0].clone(), began: Instant::now() }
+        Self { from, to, out, incoming, link: path.forward[0].clone(), began: Instant::now() }
     }
 
     /// Sends the packets with these numbers at once.
@@ -70,13 +73,13 @@ fn packet(number: u32, length: usize) -> Vec<u8> {
     payload
 }
 
-fn send(from: &Socket, to: &Socket, payload: &[u8]) -> io::Result<()> {
+fn send(from: &VirtualSocket, to: &VirtualSocket, payload: &[u8]) -> io::Result<()> {
     transmit(from, to, payload, None, None)
 }
 
 fn transmit(
-    from: &Socket,
-    to: &Socket,
+    from: &VirtualSocket,
+    to: &VirtualSocket,
     contents: &[u8],
     segment_size: Option<usize>,
     ecn: Option<EcnCodepoint>,
@@ -84,7 +87,7 @@ fn transmit(
     from.try_send(&Transmit { destination: to.addr(), ecn, contents, segment_size, src_ip: None })
 }
 
-async fn receive(socket: &Socket) -> (Vec<u8>, RecvMeta) {
+async fn receive(socket: &VirtualSocket) -> (Vec<u8>, RecvMeta) {
     let mut buffer = vec![0; 10_000];
     let mut meta = [RecvMeta::default()];
     poll_fn(|cx| socket.poll_recv(cx, &mut [IoSliceMut::new(&mut buffer)], &mut meta)).await.unwrap();
@@ -103,8 +106,8 @@ fn on_time(seen: Duration, due: Duration) -> bool {
 
 #[test]
 fn the_rate_and_the_delay_are_exact() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::from_micros(40_360)).queue(u64::MAX));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::new(mbit(10), Duration::from_micros(40_360)).queue(u64::MAX));
         probe.send(0..500);
         let arrivals = probe.arrivals().await;
         assert_eq!(arrivals.len(), 500);
@@ -112,20 +115,20 @@ fn the_rate_and_the_delay_are_exact() {
             let due = MS * (number + 1) + Duration::from_micros(20_180);
             assert!(on_time(at, due), "{number}: {at:?} instead of {due:?}");
         }
-        assert_eq!(probe.pipe.counters().delivered, tally(500));
+        assert_eq!(probe.link.counters().delivered, tally(500));
     });
 }
 
 #[test]
 fn the_rate_is_shared_by_all_that_take_the_pipe() {
-    virtually(1, async |network| {
-        let bottleneck = network.way(&Line::new(mbit(10), Duration::ZERO).queue(u64::MAX));
+    run_in_virtual_time(1, async |network| {
+        let bottleneck = network.path(&LinkConfig::new(mbit(10), Duration::ZERO).queue(u64::MAX));
         let server = network.host();
         let incoming = server.bind(7);
         for _ in 0..2 {
             let host = network.host();
-            let last_mile = network.way(&Line::new(mbit(100), 2 * MS).queue(u64::MAX));
-            network.route(&host, &server, &last_mile.then(&bottleneck));
+            let last_mile = network.path(&LinkConfig::new(mbit(100), 2 * MS).queue(u64::MAX));
+            network.connect(&host, &server, &last_mile.then(&bottleneck));
             let out = host.bind(0);
             (0..100).for_each(|i| send(&out, &incoming, &packet(i, PAYLOAD)).unwrap());
         }
@@ -133,23 +136,23 @@ fn the_rate_is_shared_by_all_that_take_the_pipe() {
         for _ in 0..200 {
             receive(&incoming).await;
         }
-        // 0.1 ms on the faster pipe and 1 ms of its delay, before the first of 200 gets to the slower.
+        // 0.1 ms on the faster link and 1 ms of its delay, before the first of 200 gets to the slower.
         let due = Duration::from_micros(1_100) + 200 * MS;
         assert!(on_time(began.elapsed(), due), "{:?}", began.elapsed());
-        assert_eq!(bottleneck.there[0].counters().offered, tally(200));
+        assert_eq!(bottleneck.forward[0].counters().offered, tally(200));
     });
 }
 
 #[test]
 fn a_share_of_packets_is_lost() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::ideal().loss(0.05));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::ideal().loss(0.05));
         for batch in 0..20 {
             probe.send(batch * 1000..(batch + 1) * 1000);
             sleep(MS).await;
         }
         let arrived = probe.numbers().await.len() as u64;
-        let counters = probe.pipe.counters();
+        let counters = probe.link.counters();
         assert_eq!((counters.offered, counters.delivered), (tally(20_000), tally(arrived)));
         assert_eq!(counters.lost, tally(20_000 - arrived));
         // The standard deviation is 31.
@@ -159,12 +162,12 @@ fn a_share_of_packets_is_lost() {
 
 #[test]
 fn bursts_have_their_share_and_their_length() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::ideal().bursts(0.02, 5.0));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::ideal().bursts(0.02, 5.0));
         let mut arrived = Vec::new();
         for batch in 0..100 {
             probe.send(batch * 1000..(batch + 1) * 1000);
-            while arrived.len() as u64 + probe.pipe.counters().lost.packets < u64::from(batch + 1) * 1000 {
+            while arrived.len() as u64 + probe.link.counters().lost.packets < u64::from(batch + 1) * 1000 {
                 let (payload, _) = receive(&probe.incoming).await;
                 arrived.push(u32::from_be_bytes(payload[..4].try_into().unwrap()));
             }
@@ -180,22 +183,22 @@ fn bursts_have_their_share_and_their_length() {
 
 #[test]
 fn a_full_queue_drops_what_comes_last() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::ZERO).queue(10 * PACKET));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::new(mbit(10), Duration::ZERO).queue(10 * PACKET));
         probe.send(0..30);
         sleep(3 * MS).await;
         probe.send(100..110);
         assert_eq!(probe.numbers().await, (0..10).chain(100..103).collect::<Vec<_>>());
-        let counters = probe.pipe.counters();
-        assert_eq!((counters.overflowed, counters.highest_queue), (tally(27), 10 * PACKET));
+        let counters = probe.link.counters();
+        assert_eq!((counters.overflowed, counters.longest_queue), (tally(27), 10 * PACKET));
         assert_eq!(counters.dropped(), tally(27));
     });
 }
 
 #[test]
 fn a_policer_lets_a_burst_pass_and_then_its_rate() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::ideal().policer(mbit(10), 10 * PACKET));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::ideal().policer(mbit(10), 10 * PACKET));
         probe.send(0..30);
         for i in 1..=100 {
             sleep(MS).await;
@@ -204,15 +207,15 @@ fn a_policer_lets_a_burst_pass_and_then_its_rate() {
         let numbers = probe.numbers().await;
         assert_eq!(numbers.iter().filter(|n| **n < 1000).count(), 10);
         assert_eq!(numbers.iter().filter(|n| **n >= 1000).count(), 100);
-        assert_eq!(probe.pipe.counters().policed, tally(20 + 100));
+        assert_eq!(probe.link.counters().policed, tally(20 + 100));
     });
 }
 
 #[test]
 fn jitter_spreads_and_keeps_the_order() {
-    virtually(1, async |network| {
-        let line = Line { delay: 10 * MS, ..Line::ideal() }.jitter(10 * MS);
-        let probe = Probe::new(&network, &line);
+    run_in_virtual_time(1, async |network| {
+        let config = LinkConfig { delay: 10 * MS, ..LinkConfig::ideal() }.jitter(10 * MS);
+        let probe = Probe::new(&network, &config);
         let (mut least, mut most, mut last) = (Duration::MAX, Duration::ZERO, None);
         let sending = async {
             for i in 0..200 {
@@ -237,9 +240,9 @@ fn jitter_spreads_and_keeps_the_order() {
 
 #[test]
 fn a_share_of_packets_is_overtaken() {
-    virtually(1, async |network| {
-        let line = Line::new(mbit(10), 10 * MS).queue(u64::MAX).reordering(0.1, Duration::from_micros(3_500));
-        let probe = Probe::new(&network, &line);
+    run_in_virtual_time(1, async |network| {
+        let config = LinkConfig::new(mbit(10), 10 * MS).queue(u64::MAX).reordering(0.1, Duration::from_micros(3_500));
+        let probe = Probe::new(&network, &config);
         probe.send(0..2000);
         let arrivals = probe.arrivals().await;
         let (late, prompt): (Vec<_>, Vec<_>) = arrivals.iter().partition(|(n, at)| *at > MS * (n + 1) + 6 * MS);
@@ -252,22 +255,22 @@ fn a_share_of_packets_is_overtaken() {
 
 #[test]
 fn a_share_of_packets_arrives_twice() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::ideal().duplication(0.2));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::ideal().duplication(0.2));
         probe.send(0..2000);
         let numbers = probe.numbers().await;
         let twice = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64;
         assert!(twice.abs_diff(400) < 90, "{twice}"); // the standard deviation is 18
         assert_eq!(numbers.len() as u64, 2000 + twice);
-        let counters = probe.pipe.counters();
+        let counters = probe.link.counters();
         assert_eq!((counters.duplicated, counters.delivered), (tally(twice), tally(2000 + twice)));
     });
 }
 
 #[test]
 fn segments_are_packets_and_long_ones_are_dropped() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::ideal().mtu(1500));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::ideal().mtu(1500));
         let (out, incoming) = (&probe.out, &probe.incoming);
         assert_eq!((out.max_transmit_segments(), out.max_receive_segments(), out.may_fragment()), (10, 1, false));
         send(out, incoming, &packet(0, 1472)).unwrap();
@@ -281,30 +284,34 @@ fn segments_are_packets_and_long_ones_are_dropped() {
             lengths.push(payload.len());
         }
         assert_eq!(lengths, [1472, 1000, 1000, 500]);
-        assert_eq!(probe.pipe.counters().too_long, Tally { packets: 1, bytes: 1501 });
+        assert_eq!(probe.link.counters().too_long, Tally { packets: 1, bytes: 1501 });
     });
 }
 
 #[test]
 fn a_cut_lets_pass_only_what_is_on_its_way() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::new(mbit(10), 100 * MS).queue(u64::MAX));
-        probe.pipe.cut_after(Duration::from_micros(4_500), 100 * MS);
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::new(mbit(10), 100 * MS).queue(u64::MAX));
+        probe.link.cut_after(Duration::from_micros(4_500), 100 * MS);
         probe.send(0..10);
         sleep(50 * MS).await;
         probe.send(100..110);
         sleep(60 * MS).await;
         probe.send(200..210);
         assert_eq!(probe.numbers().await, (0..4).chain(200..210).collect::<Vec<_>>());
-        assert_eq!(probe.pipe.counters().cut, tally(6 + 10));
+        assert_eq!(probe.link.counters().cut, tally(6 + 10));
     });
 }
 
 #[test]
 fn a_paused_host_takes_and_sends_nothing() {
-    virtually(1, async |network| {
+    run_in_virtual_time(1, async |network| {
         let (a, b) = (network.host(), network.host());
-        network.route(&a, &b, &Way { there: vec![network.pipe(&Line::ideal())], back: Vec::new() });
+        network.connect(
+            &a,
+            &b,
+            &NetworkPath { forward: vec![network.link(&LinkConfig::ideal())], reverse: Vec::new() },
+        );
         b.set_receive_buffer(3 * PAYLOAD as u64);
         let (out, incoming) = (a.bind(0), b.bind(7));
         b.pause();
@@ -335,13 +342,13 @@ fn a_paused_host_takes_and_sends_nothing() {
 
 #[test]
 fn a_line_changes_while_packets_are_on_it() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::new(mbit(10), Duration::ZERO).queue(u64::MAX));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::new(mbit(10), Duration::ZERO).queue(u64::MAX));
         // Half of the third packet has been sent: the other half takes ten times as long.
-        probe.pipe.change_after(Duration::from_micros(2_500), |line| line.rate = Some(mbit(1)));
-        probe.pipe.change_after(Duration::from_micros(27_600), |line| {
-            line.rate = Some(mbit(100));
-            line.delay = 50 * MS;
+        probe.link.change_after(Duration::from_micros(2_500), |config| config.rate = Some(mbit(1)));
+        probe.link.change_after(Duration::from_micros(27_600), |config| {
+            config.rate = Some(mbit(100));
+            config.delay = 50 * MS;
         });
         probe.send(0..6);
         let due = [1_000, 2_000, 7_500, 17_500, 27_500, 27_600 + 99 + 50_000].map(Duration::from_micros);
@@ -355,8 +362,8 @@ fn a_line_changes_while_packets_are_on_it() {
 
 #[test]
 fn a_packet_without_a_way_is_a_stray() {
-    virtually(1, async |network| {
-        let probe = Probe::new(&network, &Line::new(mbit(10), MS));
+    run_in_virtual_time(1, async |network| {
+        let probe = Probe::new(&network, &LinkConfig::new(mbit(10), MS));
         let nowhere = network.host().bind(7);
         send(&probe.out, &nowhere, &packet(0, PAYLOAD)).unwrap();
         let closed = probe.to.bind(8);
@@ -366,17 +373,17 @@ fn a_packet_without_a_way_is_a_stray() {
         send(&probe.out, &here, &packet(2, PAYLOAD)).unwrap();
         assert_eq!(receive(&here).await.0.len(), PAYLOAD);
         assert!(probe.numbers().await.is_empty());
-        assert_eq!(network.strays(), tally(2));
+        assert_eq!(network.undeliverable(), tally(2));
     });
 }
 
 #[test]
 fn the_same_seed_gives_the_same_fates() {
-    let line = || Line::ideal().loss(0.1).bursts(0.05, 3.0).duplication(0.1).reordering(0.1, 2 * MS).jitter(MS);
-    let run = |seed: u64, line: Line, other: Line| {
-        virtually(seed, async |network| {
+    let config = || LinkConfig::ideal().loss(0.1).bursts(0.05, 3.0).duplication(0.1).reordering(0.1, 2 * MS).jitter(MS);
+    let run = |seed: u64, config: LinkConfig, other: LinkConfig| {
+        run_in_virtual_time(seed, async |network| {
             let others = Probe::new(&network, &other);
-            let probe = Probe::new(&network, &line);
+            let probe = Probe::new(&network, &config);
             for i in 0..500 {
                 probe.send([i]);
                 others.send([i]);
@@ -385,15 +392,15 @@ fn the_same_seed_gives_the_same_fates() {
             probe.arrivals().await
         })
     };
-    let first = run(1, line(), Line::ideal());
-    assert_eq!(run(1, line(), Line::ideal()), first);
-    assert_eq!(run(1, line(), line()), first, "one pipe's chance depends on another's");
-    assert_ne!(run(2, line(), Line::ideal()), first);
+    let first = run(1, config(), LinkConfig::ideal());
+    assert_eq!(run(1, config(), LinkConfig::ideal()), first);
+    assert_eq!(run(1, config(), config()), first, "one link's chance depends on another's");
+    assert_ne!(run(2, config(), LinkConfig::ideal()), first);
     let numbers = |arrivals: &[(u32, Duration)]| {
         let mut numbers: Vec<_> = arrivals.iter().map(|(number, _)| *number).collect();
         numbers.sort_unstable();
         numbers
     };
-    let plain = run(1, Line { jitter: Duration::ZERO, reordering: None, ..line() }, Line::ideal());
+    let plain = run(1, LinkConfig { jitter: Duration::ZERO, reordering: None, ..config() }, LinkConfig::ideal());
     assert_eq!(numbers(&plain), numbers(&first), "who is lost depends on who is late");
 }

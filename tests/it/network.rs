@@ -1,7 +1,7 @@
 //! The network in memory, and whole transfers over bad lines.
 //!
 //! - [`outages`]: lines that are dead for longer than a connection lives.
-//! - [`pipes`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
+//! - [`links`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
 //! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
 //! - [`congestion`]: what our own congestion control makes of a line, alone and beside others.
 //! - [`memory`]: what bounds memory on the way, and that nobody disturbs anybody.
@@ -14,7 +14,7 @@
 mod clocks;
 mod congestion;
 mod endings;
+mod links;
 mod memory;
 mod outages;
-mod pipes;
 mod transfers;

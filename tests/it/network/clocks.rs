@@ -8,7 +8,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::vnet::{Bare, Counters, Line, Moved, Network, STEP, mbit, really, virtually};
+use crate::vnet::{
+    BulkTransfer, LinkConfig, LinkCounters, Network, QuicPair, STEP, mbit, run_in_real_time, run_in_virtual_time,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -20,21 +22,21 @@ fn wide() -> TransportConfig {
     config
 }
 
-/// Moves bytes over a line that is the same in both directions; gives what the pipe there did too.
-async fn moves(network: &Network, line: &Line, bytes: u64) -> (Moved, Counters) {
-    let way = network.way(line);
-    let bare = Bare::connect(network, &way, wide(), wide()).await;
-    let moved = bare.send(bytes).await;
-    (moved, way.there[0].counters())
+/// Moves bytes over a line that is the same in both directions; gives what the link there did too.
+async fn moves(network: &Network, config: &LinkConfig, bytes: u64) -> (BulkTransfer, LinkCounters) {
+    let path = network.path(config);
+    let pair = QuicPair::connect(network, &path, wide(), wide()).await;
+    let moved = pair.transfer(bytes).await;
+    (moved, path.forward[0].counters())
 }
 
 #[test]
 fn the_clock_waits_for_blocking_work() {
-    virtually(1, async |network| {
+    run_in_virtual_time(1, async |network| {
         // Packets in every step keep the clock going between its ticks.
-        let line = Line::new(mbit(100), 5 * MS);
+        let config = LinkConfig::new(mbit(100), 5 * MS);
         let traffic = network.clone();
-        let moving = spawn(async move { moves(&traffic, &line, 2_000_000).await });
+        let moving = spawn(async move { moves(&traffic, &config, 2_000_000).await });
         for i in 0..50 {
             sleep(Duration::from_micros(1_730)).await;
             let began = Instant::now();
@@ -51,16 +53,16 @@ fn the_clock_waits_for_blocking_work() {
 #[test]
 #[should_panic(expected = "nothing will happen any more")]
 fn what_never_happens_is_noticed() {
-    virtually(1, async |_| std::future::pending::<()>().await);
+    run_in_virtual_time(1, async |_| std::future::pending::<()>().await);
 }
 
 #[test]
 fn a_bare_transfer_repeats_to_the_packet() {
-    let line = Line::new(mbit(50), 20 * MS).loss(0.005).jitter(MS).duplication(0.01);
+    let config = LinkConfig::new(mbit(50), 20 * MS).loss(0.005).jitter(MS).duplication(0.01);
     let run = |seed| {
-        virtually(seed, async |network| {
-            let (moved, counters) = moves(&network, &line, 1_000_000).await;
-            (moved.time, moved.stats.path.lost_packets, counters)
+        run_in_virtual_time(seed, async |network| {
+            let (moved, counters) = moves(&network, &config, 1_000_000).await;
+            (moved.duration, moved.stats.path.lost_packets, counters)
         })
     };
     let first = run(1);
@@ -70,9 +72,9 @@ fn a_bare_transfer_repeats_to_the_packet() {
 
 #[test]
 fn a_round_trip_is_as_long_as_the_line() {
-    virtually(1, async |network| {
-        let line = Line::new(mbit(1000), Duration::from_micros(2_300));
-        let (moved, _) = moves(&network, &line, 10_000).await;
+    run_in_virtual_time(1, async |network| {
+        let config = LinkConfig::new(mbit(1000), Duration::from_micros(2_300));
+        let (moved, _) = moves(&network, &config, 10_000).await;
         let least = moved.stats.path.min_rtt;
         assert!(least >= Duration::from_micros(2_300), "{least:?}");
         assert!(least < Duration::from_micros(2_320) + 2 * STEP, "{least:?}");
@@ -80,31 +82,31 @@ fn a_round_trip_is_as_long_as_the_line() {
 }
 
 /// The same transfer on both clocks: how long it took on each.
-fn on_both_clocks(line: &Line, bytes: u64) -> [Duration; 2] {
+fn on_both_clocks(config: &LinkConfig, bytes: u64) -> [Duration; 2] {
     let work = async |network: Network| {
-        let (moved, counters) = moves(&network, line, bytes).await;
-        println!("{:?} {counters:?}", moved.time);
-        moved.time
+        let (moved, counters) = moves(&network, config, bytes).await;
+        println!("{:?} {counters:?}", moved.duration);
+        moved.duration
     };
-    [virtually(1, work), really(1, work)]
+    [run_in_virtual_time(1, work), run_in_real_time(1, work)]
 }
 
 #[test]
 fn the_real_clock_is_not_faster() {
     // However busy the machine is: the line takes half a second for this.
-    let [in_virtual, in_real] = on_both_clocks(&Line::new(mbit(4), 40 * MS).queue(u64::MAX), 250_000);
+    let [in_virtual, in_real] = on_both_clocks(&LinkConfig::new(mbit(4), 40 * MS).queue(u64::MAX), 250_000);
     assert!(in_real > in_virtual.mul_f64(0.95), "{in_real:?} instead of {in_virtual:?}");
 }
 
 #[test]
 #[ignore = "needs an idle machine: cargo test --release --test it both_clocks_agree -- --ignored --nocapture"]
 fn both_clocks_agree() {
-    for (line, bytes) in [
-        (Line::new(mbit(20), 40 * MS), 2_000_000),
-        (Line::new(mbit(100), 40 * MS), 5_000_000),
-        (Line::new(mbit(20), 40 * MS).loss(0.01), 1_000_000),
+    for (config, bytes) in [
+        (LinkConfig::new(mbit(20), 40 * MS), 2_000_000),
+        (LinkConfig::new(mbit(100), 40 * MS), 5_000_000),
+        (LinkConfig::new(mbit(20), 40 * MS).loss(0.01), 1_000_000),
     ] {
-        let [in_virtual, in_real] = on_both_clocks(&line, bytes);
+        let [in_virtual, in_real] = on_both_clocks(&config, bytes);
         let ratio = in_real.as_secs_f64() / in_virtual.as_secs_f64();
         assert!((0.8..1.25).contains(&ratio), "{in_real:?} instead of {in_virtual:?}");
     }

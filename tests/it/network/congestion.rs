@@ -9,7 +9,9 @@ use qshare::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::vnet::{Bare, EFFICIENCY, Line, Network, Pipe, Way, World, mbit, virtually};
+use crate::vnet::{
+    EmulatedLink, LinkConfig, Network, NetworkPath, QuicPair, STREAM_EFFICIENCY, Scenario, mbit, run_in_virtual_time,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,47 +31,47 @@ struct Seen {
 
 /// A stream without end on a line of its own.
 struct Flow {
-    bare: Bare,
-    pipe: Pipe,
+    pair: QuicPair,
+    link: EmulatedLink,
 }
 
 impl Flow {
-    async fn new(network: &Network, line: &Line) -> Self {
-        let back = Line { policer: None, loss: 0.0, bursts: None, reordering: None, ..line.clone() };
+    async fn new(network: &Network, config: &LinkConfig) -> Self {
+        let back = LinkConfig { policer: None, loss: 0.0, bursts: None, reordering: None, ..config.clone() };
         Self::on(
             network,
-            &Way { there: vec![network.pipe(line)], back: vec![network.pipe(&back)] },
+            &NetworkPath { forward: vec![network.link(config)], reverse: vec![network.link(&back)] },
             CongestionControl::Auto,
         )
         .await
     }
 
-    async fn on(network: &Network, way: &Way, congestion: CongestionControl) -> Self {
-        let bare = Bare::controlled(network, way, congestion).await;
-        Self { bare, pipe: way.there[0].clone() }
+    async fn on(network: &Network, path: &NetworkPath, congestion: CongestionControl) -> Self {
+        let pair = QuicPair::connect_with(network, path, congestion).await;
+        Self { pair, link: path.forward[0].clone() }
     }
 
     /// Runs beside `watching`, which says what was seen.
     async fn run<T>(&self, watching: impl Future<Output = T>) -> T {
-        self.bare.run(watching).await
+        self.pair.send_while(watching).await
     }
 
     /// What comes of the next so much time.
     async fn next(&self, time: Duration) -> Seen {
-        let (arrived, before) = (self.bare.arrived(), self.pipe.counters());
+        let (arrived, before) = (self.pair.received_bytes(), self.link.counters());
         let (began, mut sum, mut samples) = (Instant::now(), Duration::ZERO, 0);
         while began.elapsed() < time {
             sleep(10 * MS).await;
-            sum += self.bare.out.stats().path.rtt;
+            sum += self.pair.client.stats().path.rtt;
             samples += 1;
         }
-        let (arrived, counters) = ((self.bare.arrived() - arrived) as f64, self.pipe.counters());
+        let (arrived, counters) = ((self.pair.received_bytes() - arrived) as f64, self.link.counters());
         let offered = counters.offered.bytes - before.offered.bytes;
-        let dropped = |c: &crate::vnet::Counters| c.overflowed.packets + c.policed.packets;
-        let line = self.pipe.line();
+        let dropped = |c: &crate::vnet::LinkCounters| c.overflowed.packets + c.policed.packets;
+        let config = self.link.config();
         Seen {
-            goodput: arrived / (line.limit() * time.as_secs_f64()),
-            sent: offered as f64 * EFFICIENCY * line.kept() / arrived,
+            goodput: arrived / (config.max_goodput() * time.as_secs_f64()),
+            sent: offered as f64 * STREAM_EFFICIENCY * config.delivery_ratio() / arrived,
             overflow: (dropped(&counters) - dropped(&before)) as f64
                 / (counters.offered.packets - before.offered.packets) as f64,
             round_trip: sum / samples,
@@ -78,15 +80,15 @@ impl Flow {
 }
 
 /// A line with a queue of so many bandwidth-delay products.
-fn with_queue(rate: u64, round_trip: Duration, products: f64) -> Line {
+fn with_queue(rate: u64, round_trip: Duration, products: f64) -> LinkConfig {
     let product = mbit(rate) as f64 * round_trip.as_secs_f64();
-    Line::new(mbit(rate), round_trip).queue((product * products) as u64)
+    LinkConfig::new(mbit(rate), round_trip).queue((product * products) as u64)
 }
 
 /// What a stream comes to from the beginning, and what in the second half.
-fn alone(line: &Line, time: Duration) -> [Seen; 2] {
-    virtually(1, async |network| {
-        let flow = Flow::new(&network, line).await;
+fn alone(config: &LinkConfig, time: Duration) -> [Seen; 2] {
+    run_in_virtual_time(1, async |network| {
+        let flow = Flow::new(&network, config).await;
         flow.run(async { [flow.next(time / 2).await, flow.next(time / 2).await] }).await
     })
 }
@@ -95,7 +97,7 @@ fn alone(line: &Line, time: Duration) -> [Seen; 2] {
 fn loss_does_not_slow_a_line_down() {
     for (rate, round_trip, time) in [(10, 10, 40), (10, 200, 40), (100, 50, 10), (300, 10, 6)] {
         for (loss, least) in [(0.0, 0.97), (0.001, 0.97), (0.01, 0.97), (0.05, 0.97), (0.1, 0.96)] {
-            let [first, steady] = alone(&Line::new(mbit(rate), round_trip * MS).loss(loss), time * SECOND);
+            let [first, steady] = alone(&LinkConfig::new(mbit(rate), round_trip * MS).loss(loss), time * SECOND);
             println!("{rate} Mbit/s, {round_trip} ms, {:.1} % lost: {steady:?}", loss * 100.0);
             assert!(steady.goodput >= least, "{rate} Mbit/s, {round_trip} ms, {loss} lost: {steady:?}");
             assert!(loss > 0.0 || first.overflow <= 0.01 && steady.overflow <= 0.01, "{first:?}, {steady:?}");
@@ -106,15 +108,15 @@ fn loss_does_not_slow_a_line_down() {
 #[test]
 fn a_long_line_is_full_within_ten_round_trips() {
     for loss in [0.0, 0.02, 0.1] {
-        virtually(1, async |network| {
-            let line = Line::new(mbit(300), 200 * MS).loss(loss);
-            let flow = Flow::new(&network, &line).await;
+        run_in_virtual_time(1, async |network| {
+            let config = LinkConfig::new(mbit(300), 200 * MS).loss(loss);
+            let flow = Flow::new(&network, &config).await;
             flow.run(async {
                 flow.next(10 * 200 * MS).await;
                 // What arrives in a round trip was sent in the one before.
-                let (before, overflowed) = (flow.pipe.counters().delivered.bytes, flow.pipe.counters().overflowed);
+                let (before, overflowed) = (flow.link.counters().delivered.bytes, flow.link.counters().overflowed);
                 sleep(200 * MS).await;
-                let rate = (flow.pipe.counters().delivered.bytes - before) as f64 / 0.2;
+                let rate = (flow.link.counters().delivered.bytes - before) as f64 / 0.2;
                 println!("{loss} lost: {:.1} Mbit/s after 10 round trips, {overflowed:?}", rate * 8e-6);
                 assert!(rate >= 0.9 * mbit(300) as f64 * (1.0 - loss), "{loss} lost: {rate}");
                 assert_eq!(overflowed.packets, 0);
@@ -128,15 +130,15 @@ fn a_long_line_is_full_within_ten_round_trips() {
 fn bursts_jitter_and_reordering_are_no_congestion() {
     for (rate, round_trip) in [(100, 50), (300, 50)] {
         for (share, length) in [(0.01, 4.0), (0.01, 12.0), (0.03, 4.0), (0.03, 12.0)] {
-            let line = Line::new(mbit(rate), round_trip * MS).bursts(share, length);
-            let worse = line.clone().jitter(5 * MS).reordering(0.01, 5 * MS);
-            for line in [line, worse] {
-                let [_, steady] = alone(&line, 10 * SECOND);
+            let config = LinkConfig::new(mbit(rate), round_trip * MS).bursts(share, length);
+            let worse = config.clone().jitter(5 * MS).reordering(0.01, 5 * MS);
+            for config in [config, worse] {
+                let [_, steady] = alone(&config, 10 * SECOND);
                 println!(
                     "{rate} Mbit/s, {round_trip} ms, {share} in bursts of {length}, {:?}: {steady:?}",
-                    line.jitter
+                    config.jitter
                 );
-                assert!(steady.goodput >= 0.93, "{line:?}: {steady:?}");
+                assert!(steady.goodput >= 0.93, "{config:?}: {steady:?}");
             }
         }
     }
@@ -144,10 +146,13 @@ fn bursts_jitter_and_reordering_are_no_congestion() {
 
 #[test]
 fn acknowledgements_may_be_lost() {
-    virtually(1, async |network| {
-        let line = Line::new(mbit(100), 50 * MS).loss(0.01);
-        let way = Way { there: vec![network.pipe(&line)], back: vec![network.pipe(&line.clone().loss(0.3))] };
-        let flow = Flow::on(&network, &way, CongestionControl::Auto).await;
+    run_in_virtual_time(1, async |network| {
+        let config = LinkConfig::new(mbit(100), 50 * MS).loss(0.01);
+        let path = NetworkPath {
+            forward: vec![network.link(&config)],
+            reverse: vec![network.link(&config.clone().loss(0.3))],
+        };
+        let flow = Flow::on(&network, &path, CongestionControl::Auto).await;
         let steady = flow.run(async { (flow.next(5 * SECOND).await, flow.next(5 * SECOND).await).1 }).await;
         println!("{steady:?}");
         assert!(steady.goodput >= 0.95, "{steady:?}");
@@ -164,8 +169,8 @@ fn short_queues_and_policers_are_not_flooded() {
     }
     for (rate, policed, round_trip, burst) in [(300, 50, 50, 100_000), (300, 50, 50, 1_000_000), (100, 20, 50, 100_000)]
     {
-        let line = Line::new(mbit(rate), round_trip * MS).policer(mbit(policed), burst);
-        let [first, steady] = alone(&line, 30 * SECOND);
+        let config = LinkConfig::new(mbit(rate), round_trip * MS).policer(mbit(policed), burst);
+        let [first, steady] = alone(&config, 30 * SECOND);
         println!("{policed} of {rate} Mbit/s pass, {burst} bytes at once: {first:?}, {steady:?}");
         assert!(steady.goodput >= 0.9 && first.goodput >= 0.9, "{first:?}, {steady:?}");
         assert!(steady.sent <= 1.1, "{steady:?}");
@@ -186,8 +191,8 @@ fn no_queue_stands() {
 fn short_lines_are_filled() {
     for (rate, round_trip) in [(100, 300), (1000, 300), (1000, 1000)] {
         // With the queue of a switch.
-        let line = Line::new(mbit(rate), Duration::from_micros(round_trip)).queue(128 * 1024);
-        let [_, steady] = alone(&line, 3 * SECOND);
+        let config = LinkConfig::new(mbit(rate), Duration::from_micros(round_trip)).queue(128 * 1024);
+        let [_, steady] = alone(&config, 3 * SECOND);
         println!("{rate} Mbit/s, {round_trip} us: {steady:?}");
         assert!(steady.goodput >= 0.95, "{steady:?}");
         assert!(steady.overflow <= 0.05, "{steady:?}");
@@ -195,12 +200,12 @@ fn short_lines_are_filled() {
 }
 
 /// What comes of each second after a line has changed.
-fn changed(line: &Line, seconds: usize, change: fn(&mut Line)) -> Vec<Seen> {
-    virtually(1, async |network| {
-        let flow = Flow::new(&network, line).await;
+fn changed(config: &LinkConfig, seconds: usize, change: fn(&mut LinkConfig)) -> Vec<Seen> {
+    run_in_virtual_time(1, async |network| {
+        let flow = Flow::new(&network, config).await;
         flow.run(async {
             flow.next(5 * SECOND).await;
-            flow.pipe.change(change);
+            flow.link.change(change);
             let mut seen = Vec::new();
             for _ in 0..seconds {
                 seen.push(flow.next(SECOND).await);
@@ -214,45 +219,45 @@ fn changed(line: &Line, seconds: usize, change: fn(&mut Line)) -> Vec<Seen> {
 
 #[test]
 fn a_rate_that_changes_is_found() {
-    let line = Line::new(mbit(100), 50 * MS);
-    let halved = changed(&line, 4, |line| line.rate = Some(mbit(50)));
+    let config = LinkConfig::new(mbit(100), 50 * MS);
+    let halved = changed(&config, 4, |config| config.rate = Some(mbit(50)));
     assert!(halved[1..].iter().all(|seen| seen.goodput >= 0.95), "{halved:?}");
     assert!(halved[2..].iter().all(|seen| seen.round_trip <= 70 * MS), "{halved:?}");
-    let doubled = changed(&line, 4, |line| line.rate = Some(mbit(200)));
+    let doubled = changed(&config, 4, |config| config.rate = Some(mbit(200)));
     assert!(doubled[2..].iter().all(|seen| seen.goodput >= 0.9), "{doubled:?}");
-    let tenfold = changed(&Line::new(mbit(20), 50 * MS), 4, |line| line.rate = Some(mbit(200)));
+    let tenfold = changed(&LinkConfig::new(mbit(20), 50 * MS), 4, |config| config.rate = Some(mbit(200)));
     assert!(tenfold[2..].iter().all(|seen| seen.goodput >= 0.9), "{tenfold:?}");
 }
 
 #[test]
 fn loss_that_begins_and_ends_is_followed() {
-    let line = Line::new(mbit(100), 50 * MS);
-    let begins = changed(&line, 6, |line| line.loss = 0.05);
+    let config = LinkConfig::new(mbit(100), 50 * MS);
+    let begins = changed(&config, 6, |config| config.loss = 0.05);
     assert!(begins[3..].iter().all(|seen| seen.goodput >= 0.95), "{begins:?}");
-    let ends = changed(&line.loss(0.05), 4, |line| line.loss = 0.0);
+    let ends = changed(&config.loss(0.05), 4, |config| config.loss = 0.0);
     assert!(ends[1..].iter().all(|seen| seen.goodput >= 0.95 && seen.overflow <= 0.01), "{ends:?}");
 }
 
 #[test]
 fn a_route_that_becomes_longer_for_good_is_believed() {
-    // Half of the way becomes longer: 50 ms become 100.
-    let longer = changed(&Line::new(mbit(100), 50 * MS), 6, |line| line.delay += 50 * MS);
+    // Half of the path becomes longer: 50 ms become 100.
+    let longer = changed(&LinkConfig::new(mbit(100), 50 * MS), 6, |config| config.delay += 50 * MS);
     assert!(longer[3..].iter().all(|seen| seen.goodput >= 0.9), "{longer:?}");
-    let far_longer = changed(&Line::new(mbit(100), 20 * MS), 14, |line| line.delay += 180 * MS);
+    let far_longer = changed(&LinkConfig::new(mbit(100), 20 * MS), 14, |config| config.delay += 180 * MS);
     assert!(far_longer[10..].iter().all(|seen| seen.goodput >= 0.9), "{far_longer:?}");
-    let shorter = changed(&Line::new(mbit(100), 100 * MS), 4, |line| line.delay = Duration::ZERO);
+    let shorter = changed(&LinkConfig::new(mbit(100), 100 * MS), 4, |config| config.delay = Duration::ZERO);
     assert!(shorter[1..].iter().all(|seen| seen.goodput >= 0.93), "{shorter:?}");
 }
 
 #[test]
 fn a_sender_with_little_to_send_does_not_forget_the_line() {
-    virtually(1, async |network| {
-        let flow = Flow::new(&network, &Line::new(mbit(100), 50 * MS)).await;
+    run_in_virtual_time(1, async |network| {
+        let flow = Flow::new(&network, &LinkConfig::new(mbit(100), 50 * MS)).await;
         let chunk = Bytes::from(vec![7; 100_000]);
         // Eight Mbit/s for a while, as from a slow disk, and then all that goes.
-        let mut slow = flow.bare.out.open_uni().await.unwrap();
+        let mut slow = flow.pair.client.open_uni().await.unwrap();
         let reading = async {
-            let mut stream = flow.bare.incoming.accept_uni().await.unwrap();
+            let mut stream = flow.pair.server.accept_uni().await.unwrap();
             while stream.read_chunk(usize::MAX, false).await.unwrap().is_some() {}
         };
         let writing = async {
@@ -263,7 +268,7 @@ fn a_sender_with_little_to_send_does_not_forget_the_line() {
             slow.finish().unwrap();
         };
         tokio::join!(reading, writing);
-        assert_eq!(flow.pipe.counters().overflowed.packets, 0);
+        assert_eq!(flow.link.counters().overflowed.packets, 0);
         let seen = flow.run(async { [flow.next(SECOND).await, flow.next(SECOND).await] }).await;
         println!("{seen:?}");
         assert!(seen[0].goodput >= 0.7 && seen[1].goodput >= 0.95, "{seen:?}");
@@ -273,31 +278,31 @@ fn a_sender_with_little_to_send_does_not_forget_the_line() {
 
 #[test]
 fn a_start_after_a_pause_is_at_full_speed_without_a_flood() {
-    virtually(1, async |network| {
+    run_in_virtual_time(1, async |network| {
         let flow = Flow::new(&network, &with_queue(100, 50 * MS, 0.5)).await;
-        flow.bare.send(20_000_000).await;
+        flow.pair.transfer(20_000_000).await;
         sleep(20 * SECOND).await;
-        let before = flow.pipe.counters().overflowed.packets;
-        let moved = flow.bare.send(20_000_000).await;
+        let before = flow.link.counters().overflowed.packets;
+        let moved = flow.pair.transfer(20_000_000).await;
         println!("{moved:?}");
-        assert!(moved.goodput() / 8.0 >= 0.93 * flow.pipe.line().limit(), "{moved:?}");
-        assert!(flow.pipe.counters().overflowed.packets - before <= 130, "1 % of it");
+        assert!(moved.goodput() / 8.0 >= 0.93 * flow.link.config().max_goodput(), "{moved:?}");
+        assert!(flow.link.counters().overflowed.packets - before <= 130, "1 % of it");
     });
 }
 
 #[test]
 fn another_network_under_a_running_stream_is_found_out() {
-    virtually(1, async |network| {
-        let flow = Flow::new(&network, &Line::new(mbit(100), 20 * MS)).await;
-        let other = network.way(&Line::new(mbit(40), 80 * MS).loss(0.01));
+    run_in_virtual_time(1, async |network| {
+        let flow = Flow::new(&network, &LinkConfig::new(mbit(100), 20 * MS)).await;
+        let other = network.path(&LinkConfig::new(mbit(40), 80 * MS).loss(0.01));
         flow.run(async {
             flow.next(3 * SECOND).await;
-            flow.bare.migrate(&network, &other);
+            flow.pair.migrate(&network, &other);
             sleep(5 * SECOND).await;
-            let before = flow.bare.arrived();
+            let before = flow.pair.received_bytes();
             sleep(5 * SECOND).await;
-            let goodput = (flow.bare.arrived() - before) as f64 / 5.0 / other.there[0].line().limit();
-            println!("{goodput:.3} of the other line");
+            let goodput = (flow.pair.received_bytes() - before) as f64 / 5.0 / other.forward[0].config().max_goodput();
+            println!("{goodput:.3} of the other config");
             assert!(goodput >= 0.9, "{goodput}");
         })
         .await;
@@ -305,16 +310,18 @@ fn another_network_under_a_running_stream_is_found_out() {
 }
 
 /// The share of the first of two streams.
-fn share(line: &Line, first: CongestionControl, second: CongestionControl) -> f64 {
-    virtually(1, async |network| Bare::share(&network, line, [first, second], 40 * SECOND).await)
+fn share(config: &LinkConfig, first: CongestionControl, second: CongestionControl) -> f64 {
+    run_in_virtual_time(1, async |network| {
+        QuicPair::bandwidth_share(&network, config, [first, second], 40 * SECOND).await
+    })
 }
 
 #[test]
 fn beside_cubic_each_keeps_its_part() {
     for products in [0.5, 1.0, 2.0] {
-        let line = with_queue(50, 20 * MS, products);
-        let first = share(&line, CongestionControl::Auto, CongestionControl::Cubic);
-        let second = 1.0 - share(&line, CongestionControl::Cubic, CongestionControl::Auto);
+        let config = with_queue(50, 20 * MS, products);
+        let first = share(&config, CongestionControl::Auto, CongestionControl::Cubic);
+        let second = 1.0 - share(&config, CongestionControl::Cubic, CongestionControl::Auto);
         println!("{products} products: ours gets {first:.3} where it is first, {second:.3} where it is second");
         assert!((0.25..0.75).contains(&first) && (0.25..0.75).contains(&second), "{products}: {first} {second}");
     }
@@ -332,17 +339,18 @@ fn two_of_ours_share_evenly() {
 
 #[test]
 fn a_slow_second_leg_builds_no_queue_in_the_relay() {
-    virtually(1, async |network| {
+    run_in_virtual_time(1, async |network| {
         let memory = MemoryBudget::new(1 << 30);
         let config = RelayConfig { memory: memory.clone(), ..RelayConfig::default() };
-        let world = World::new(&network, config);
-        let file = world.scratch.file("file", 20_000_000);
-        let slow = Line::new(mbit(20), 100 * MS).loss(0.01);
-        let sharing = world.share(&network.way(&Line::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
-        let received = world.receive(&network.way(&slow), &sharing.code).await.unwrap();
-        assert!(received.holds(&file));
+        let scenario = Scenario::new(&network, config);
+        let file = scenario.scratch.file("file", 20_000_000);
+        let slow = LinkConfig::new(mbit(20), 100 * MS).loss(0.01);
+        let sharing =
+            scenario.share(&network.path(&LinkConfig::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
+        let received = scenario.download(&network.path(&slow), &sharing.code).await.unwrap();
+        assert!(received.contains_copy_of(&file));
         let MemoryUsage { largest, .. } = memory.usage();
-        let share = received.steady_goodput() / 8.0 / slow.limit();
+        let share = received.steady_goodput() / 8.0 / slow.max_goodput();
         println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
         assert!(share >= 0.95, "{share}");
         // Less than a second of the line: bytes wait there for packets that are sent again, and come in heaps.
@@ -352,22 +360,22 @@ fn a_slow_second_leg_builds_no_queue_in_the_relay() {
 
 #[test]
 fn no_line_ends_a_transfer() {
-    let line = || Line::new(mbit(50), 50 * MS);
-    for (what, line) in [
-        ("bursts as long as all that is on the way", Line::new(mbit(10), 10 * MS).bursts(0.03, 12.0)),
-        ("30 % lost", line().loss(0.3)),
-        ("bursts", line().bursts(0.05, 12.0)),
-        ("every second packet late", line().reordering(0.5, 20 * MS)),
-        ("a tenth twice", line().duplication(0.1).loss(0.1)),
-        ("all of it", line().loss(0.1).bursts(0.02, 4.0).reordering(0.2, 20 * MS).duplication(0.05).jitter(10 * MS)),
+    let config = || LinkConfig::new(mbit(50), 50 * MS);
+    for (what, config) in [
+        ("bursts as long as all that is on the path", LinkConfig::new(mbit(10), 10 * MS).bursts(0.03, 12.0)),
+        ("30 % lost", config().loss(0.3)),
+        ("bursts", config().bursts(0.05, 12.0)),
+        ("every second packet late", config().reordering(0.5, 20 * MS)),
+        ("a tenth twice", config().duplication(0.1).loss(0.1)),
+        ("all of it", config().loss(0.1).bursts(0.02, 4.0).reordering(0.2, 20 * MS).duplication(0.05).jitter(10 * MS)),
     ] {
-        virtually(1, async |network| {
-            let world = World::new(&network, RelayConfig::default());
-            let file = world.scratch.file("file", 5_000_000);
-            let sharing = world.share(&network.way(&line), from_ref(&file)).await.unwrap();
-            let received = world.receive(&network.way(&line), &sharing.code).await.unwrap();
-            assert!(received.holds(&file));
-            println!("{what}: {:.3} of what the line carries", received.goodput() / 8.0 / line.limit());
+        run_in_virtual_time(1, async |network| {
+            let scenario = Scenario::new(&network, RelayConfig::default());
+            let file = scenario.scratch.file("file", 5_000_000);
+            let sharing = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+            let received = scenario.download(&network.path(&config), &sharing.code).await.unwrap();
+            assert!(received.contains_copy_of(&file));
+            println!("{what}: {:.3} of what the config carries", received.goodput() / 8.0 / config.max_goodput());
         });
     }
 }
@@ -375,21 +383,23 @@ fn no_line_ends_a_transfer() {
 #[test]
 fn limits_leave_room() {
     const LIMIT: u64 = 500_000;
-    virtually(1, async |network| {
+    run_in_virtual_time(1, async |network| {
         let limit = NonZeroU64::new(LIMIT);
-        let line = Line::new(mbit(100), 20 * MS);
-        let up = World::tuned(
+        let config = LinkConfig::new(mbit(100), 20 * MS);
+        let scenario = Scenario::with_transport(
             &network,
             RelayConfig::default(),
             TransportOptions { send_rate_limit: limit, ..TransportOptions::default() },
         );
-        let file = up.scratch.file("file", 5_000_000);
-        let sharing = up.share(&network.way(&line), from_ref(&file)).await.unwrap();
-        let ways = [network.way(&line), network.way(&line)];
+        let file = scenario.scratch.file("file", 5_000_000);
+        let sharing = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+        let paths = [network.path(&config), network.path(&config)];
         let began = Instant::now();
-        let both = async { tokio::join!(up.receive(&ways[0], &sharing.code), up.receive(&ways[1], &sharing.code)) };
+        let both = async {
+            tokio::join!(scenario.download(&paths[0], &sharing.code), scenario.download(&paths[1], &sharing.code))
+        };
         let (a, b) = timeout(60 * SECOND, both).await.unwrap();
-        assert!(a.unwrap().holds(&file) && b.unwrap().holds(&file));
+        assert!(a.unwrap().contains_copy_of(&file) && b.unwrap().contains_copy_of(&file));
         let rate = 10e6 / began.elapsed().as_secs_f64();
         println!("two receivers together {rate:.0} bytes a second");
         assert!((0.9..1.01).contains(&(rate / LIMIT as f64)), "{rate}");

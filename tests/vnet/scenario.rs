@@ -1,0 +1,281 @@
+//! The real relay, a real sender and real receivers on a network.
+
+use std::{
+    cell::RefCell,
+    future::pending,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use qshare::{
+    code::{Code, Pin, RelayAddr, Secret},
+    error::Result,
+    event::{Event, Finished},
+    manifest::ShareId,
+    net::{self, Dialer, RelayIdentity, TransportOptions, TrustPolicy, endpoint::RelayConnection},
+    relay::{self, SlotJournal, TicketKey},
+    state::StateDir,
+    transfer::{
+        ConflictPolicy, GuessBudget, ReconnectConfig, Registration, ReregisterConfig, Share, ShareSettings, Source,
+        SystemClock, offer,
+    },
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+
+use super::{
+    event_log::EventLog, host::Host, network::Network, network_path::NetworkPath, scratch_dir::ScratchDir,
+    share_task::ShareTask, socket::VirtualSocket,
+};
+
+/// The port of the relay.
+const PORT: u16 = 4433;
+
+/// How long a receiver retries after it has lost its connection.
+const RETRY_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// A network with a relay, and files to send.
+pub(crate) struct Scenario {
+    /// The network.
+    pub(crate) network: Network,
+    /// The files, removed with the scenario.
+    pub(crate) scratch: ScratchDir,
+    /// The relay's host.
+    pub(crate) relay_host: Host,
+    addr: RelayAddr,
+    pin: Pin,
+    config: relay::RelayConfig,
+    relay: RefCell<Option<RelayTask>>,
+    receiver_hosts: RefCell<Vec<Host>>,
+    transport: TransportOptions,
+}
+
+/// A running relay, and the channel that stops it.
+struct RelayTask {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Scenario {
+    /// Starts a relay on a new host.
+    pub(crate) fn new(network: &Network, config: relay::RelayConfig) -> Self {
+        Self::with_transport(network, config, TransportOptions::default())
+    }
+
+    /// Starts a relay on a new host, with this transport for the connections of all peers.
+    pub(crate) fn with_transport(network: &Network, config: relay::RelayConfig, transport: TransportOptions) -> Self {
+        let scratch = ScratchDir::new();
+        let state = StateDir::open(scratch.path("relay")).unwrap();
+        let identity = RelayIdentity::load_or_create(&state).unwrap();
+        let relay_host = network.host();
+        let addr = RelayAddr::from(SocketAddr::new(relay_host.ip(), PORT));
+        let ticket_key = TicketKey::new(identity.derive("tickets"));
+        let config = relay::RelayConfig { ticket_key, journal: Some(SlotJournal::new(state)), ..config };
+        let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, &config, transport)));
+        let network = network.clone();
+        let (pin, receiver_hosts) = (identity.pin(), RefCell::default());
+        Self { network, scratch, relay_host, addr, pin, config, relay, receiver_hosts, transport }
+    }
+
+    /// Kills the relay. No peer receives a notice.
+    pub(crate) fn kill_relay(&self) {
+        self.relay_host.kill(PORT);
+    }
+
+    /// Starts the relay again after it was killed, with the same state folder.
+    pub(crate) fn restart_relay(&self) {
+        let identity = RelayIdentity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
+        let relay = spawn_relay(&self.network, &self.relay_host, &identity, &self.config, self.transport);
+        *self.relay.borrow_mut() = Some(relay);
+    }
+
+    /// Shares files from a new host, which is connected to the relay by `path`.
+    ///
+    /// # Errors
+    /// Those of a sender until its share is registered.
+    pub(crate) async fn share(&self, path: &NetworkPath, paths: &[PathBuf]) -> Result<ShareTask> {
+        let settings = ShareSettings { paths: paths.to_vec(), ..ShareSettings::default() };
+        self.share_with_settings(path, settings).await
+    }
+
+    /// Shares from a new host, which is connected to the relay by `path`.
+    ///
+    /// # Errors
+    /// As [`Scenario::share`].
+    pub(crate) async fn share_with_settings(&self, path: &NetworkPath, settings: ShareSettings) -> Result<ShareTask> {
+        let host = self.add_host(path);
+        let paths = settings.paths.clone();
+        let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
+        let relay = self.connect_to_relay(&host).await?;
+        let registration = Registration::request(relay.connection.clone(), None, None).await?;
+        let secret = Secret::random(5)?;
+        let budget = GuessBudget::open(None, secret.length(), Arc::new(SystemClock))?;
+        let code = Code::new(registration.slot(), secret);
+        let (events, log) = EventLog::record();
+        let share = Share::new(settings, source, code.clone(), budget, events);
+        let (stop, stopped) = oneshot::channel();
+        let reregister =
+            ReregisterConfig { dialer: self.dialer(&host), token: None, on_registered: Box::new(|_, _, _| Vec::new()) };
+        let task = tokio::spawn(async move {
+            let outcome = share.run(registration, reregister, async { drop(stopped.await) }).await;
+            relay.close().await;
+            outcome
+        });
+        Ok(ShareTask { host, code, log, stop, task })
+    }
+
+    /// Downloads to a new host, which is connected to the relay by `path`.
+    ///
+    /// # Errors
+    /// Those of a receiver.
+    pub(crate) async fn download(&self, path: &NetworkPath, code: &Code) -> Result<CompletedDownload> {
+        let host = self.add_host(path);
+        self.receiver_hosts.borrow_mut().push(host.clone());
+        let folder = self.scratch.folder(&format!("received/{}", host.ip()));
+        let began = Instant::now();
+        let connected_after = Arc::new(OnceLock::new());
+        let (events, log) = EventLog::record();
+        let (dialer, first_connection) = (self.dialer(&host), Arc::clone(&connected_after));
+        let dialer = Dialer::from_fn(move || {
+            let (dialer, first_connection) = (dialer.clone(), Arc::clone(&first_connection));
+            async move {
+                let connection = dialer.dial().await?;
+                first_connection.get_or_init(|| began.elapsed());
+                Ok(connection)
+            }
+        });
+        let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, resumptions: None };
+        let offer = offer::connect(code, reconnect, &events, pending()).await?;
+        let offered_after = began.elapsed();
+        let planned = offer.plan(Some(folder.clone()), ConflictPolicy::Refuse).await?;
+        let finished = planned.accept(&events, pending()).await?;
+        let duration = began.elapsed();
+        let connected_after = *connected_after.get().unwrap();
+        Ok(CompletedDownload { host, folder, connected_after, offered_after, duration, finished, log })
+    }
+
+    /// Returns the hosts of all receivers so far, in the order in which they started.
+    pub(crate) fn receiver_hosts(&self) -> Vec<Host> {
+        self.receiver_hosts.borrow().clone()
+    }
+
+    /// Ends the scenario with a graceful stop of the relay.
+    pub(crate) async fn stop(self) {
+        self.stop_relay().await;
+    }
+
+    /// Stops the relay gracefully: it closes all connections.
+    pub(crate) async fn stop_relay(&self) {
+        let relay = self.relay.borrow_mut().take();
+        let RelayTask { stop, task } = relay.unwrap();
+        stop.send(()).expect("the relay has ended already");
+        task.await.unwrap().unwrap();
+    }
+
+    /// Adds a host that is connected to the relay by `path`.
+    pub(crate) fn add_host(&self, path: &NetworkPath) -> Host {
+        let host = self.network.host();
+        self.network.connect(&host, &self.relay_host, path);
+        host
+    }
+
+    /// Connects a host to the relay.
+    ///
+    /// # Errors
+    /// Those of a client.
+    pub(crate) async fn connect_to_relay(&self, host: &Host) -> Result<RelayConnection> {
+        self.dialer(host).dial().await
+    }
+
+    /// Creates a dialer that connects a host to the relay, from a new port for each connection.
+    fn dialer(&self, host: &Host) -> Dialer {
+        let (addr, trust, transport) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.transport);
+        let (network, host) = (self.network.clone(), host.clone());
+        Dialer::from_fn(move || {
+            let (socket, addr) = (seeded_socket(&network, host.bind(0)), addr.clone());
+            async move { net::connect_over(socket, std::slice::from_ref(&addr), trust, transport).await }
+        })
+    }
+}
+
+/// Spawns a relay on a host.
+fn spawn_relay(
+    network: &Network,
+    host: &Host,
+    identity: &RelayIdentity,
+    config: &relay::RelayConfig,
+    transport: TransportOptions,
+) -> RelayTask {
+    let listener = net::listen_on(seeded_socket(network, host.bind(PORT)), identity, transport).unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let config = config.clone();
+    let task = tokio::spawn(relay::serve(listener, config, async {
+        let _ = stopped.await; // a dropped sender stops the relay too
+    }));
+    RelayTask { stop, task }
+}
+
+/// Returns a socket for which QUIC's random numbers depend only on the network's seed and on the address.
+fn seeded_socket(network: &Network, socket: Arc<VirtualSocket>) -> net::Socket {
+    let text = format!("{} {}", network.seed(), socket.addr());
+    net::Socket::in_memory(socket, *blake3::hash(text.as_bytes()).as_bytes())
+}
+
+/// A complete download. Its times count from the moment at which the receiver began to connect.
+pub(crate) struct CompletedDownload {
+    /// The receiver's host.
+    pub(crate) host: Host,
+    /// The folder with the downloaded files.
+    pub(crate) folder: PathBuf,
+    /// When the receiver was connected to the relay.
+    pub(crate) connected_after: Duration,
+    /// When the receiver had the offer.
+    pub(crate) offered_after: Duration,
+    /// When all files were saved and the sender had acknowledged that.
+    pub(crate) duration: Duration,
+    /// The receiver's own summary. Its `seconds` count from the acceptance.
+    pub(crate) finished: Finished,
+    log: EventLog,
+}
+
+impl CompletedDownload {
+    /// Returns the goodput from the acceptance to the end, in bits per second.
+    pub(crate) fn goodput(&self) -> f64 {
+        self.finished.bytes as f64 * 8.0 / self.finished.seconds
+    }
+
+    /// Returns the goodput between the middle of the download and its last tenth, in bits per second. It leaves out the
+    /// start-up, and the end at which the receiver waits for the retransmission of the last lost packets.
+    pub(crate) fn steady_goodput(&self) -> f64 {
+        let mut progress = self.progress().into_iter();
+        let mut first_at_least = |wanted| progress.find(|(_, bytes)| *bytes >= wanted).unwrap();
+        let (began, before) = first_at_least(self.finished.bytes / 2);
+        let (ended, after) = first_at_least(self.finished.bytes / 10 * 9);
+        (after - before) as f64 * 8.0 / (ended - began).as_secs_f64()
+    }
+
+    /// Returns the progress events: their times and the number of bytes received.
+    pub(crate) fn progress(&self) -> Vec<(Instant, u64)> {
+        let bytes = |event| match event {
+            Event::Progress { bytes, .. } => Some(bytes),
+            _ => None,
+        };
+        self.log.timed_events().into_iter().filter_map(|(at, event)| Some((at, bytes(event)?))).collect()
+    }
+
+    /// Returns the receiver's events.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.log.events()
+    }
+
+    /// Returns whether the downloaded copy of this file equals the original.
+    pub(crate) fn contains_copy_of(&self, original: &Path) -> bool {
+        let copy = self.folder.join(original.file_name().unwrap());
+        std::fs::read(copy).is_ok_and(|copy| copy == std::fs::read(original).unwrap())
+    }
+}
