@@ -9,7 +9,7 @@ use std::{env, fs, path::PathBuf, thread::sleep, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::Signal;
 
-use crate::support::{Cable, Process, Relay, Sender, Tree, World, names, noise};
+use crate::support::{Process, Relay, Sender, Tree, UdpProxy, World, names, noise};
 
 /// Bytes of content for each fault: so that there is always something left to be done.
 const BYTES_A_FAULT: u64 = 20_000_000;
@@ -26,7 +26,7 @@ struct Scene {
     sender: Option<Sender>,
     receiver: Option<Process>,
     /// Of the sender and of the receiver.
-    cables: [Cable; 2],
+    proxies: [UdpProxy; 2],
     /// What both take the relay for.
     specs: [String; 2],
     code: String,
@@ -42,15 +42,15 @@ impl Scene {
             fs::write(shared.join(format!("small/{i}")), format!("content {i}")).unwrap();
         }
         let relay = world.relay();
-        let cables = [(); 2].map(|()| Cable::to(relay.addr.parse().unwrap()));
-        let specs = [0, 1].map(|i: usize| format!("{}#{}", cables[i].addr(), relay.pin));
+        let proxies = [(); 2].map(|()| UdpProxy::to(relay.addr.parse().unwrap()));
+        let specs = [0, 1].map(|i: usize| format!("{}#{}", proxies[i].addr(), relay.pin));
         let mut scene = Self {
             world,
             shared,
             relay: Some(relay),
             sender: None,
             receiver: None,
-            cables,
+            proxies,
             specs,
             code: String::new(),
         };
@@ -122,16 +122,16 @@ fn whatever_is_killed_or_cut_the_file_arrives() {
             1 => scene.kill_sender(),
             2 => scene.kill_relay(outage / 4),
             3 | 4 => {
-                scene.cables[what - 3].cut();
+                scene.proxies[what - 3].block();
                 sleep(outage);
-                scene.cables[what - 3].mend();
+                scene.proxies[what - 3].unblock();
             }
             5 => {
-                scene.cables.iter().for_each(Cable::cut);
+                scene.proxies.iter().for_each(UdpProxy::block);
                 sleep(outage / 2);
-                scene.cables.iter().for_each(Cable::mend);
+                scene.proxies.iter().for_each(UdpProxy::unblock);
             }
-            _ => scene.cables[usize::from(random.random::<bool>())].lead_another_way(),
+            _ => scene.proxies[usize::from(random.random::<bool>())].rebind(),
         }
     }
     while !is_over && scene.moves(1_000) {}
@@ -147,7 +147,7 @@ fn an_address_that_changes_is_not_noticed() {
     let mut scene = Scene::new(5);
     for _ in 0..3 {
         assert!(scene.moves(3));
-        scene.cables[1].lead_another_way();
+        scene.proxies[1].rebind();
     }
     while scene.moves(1_000) {}
     let ended = scene.receiver.take().unwrap().end().expect(0);

@@ -1,17 +1,17 @@
 //! The tests of the whole program. Where a new one belongs:
 //!
 //! - [`roundtrip`]: what arrives is what was sent: contents, names, permissions, times, links, by every way.
-//! - [`ways`]: the ways from a sender to a receiver: codes, links, relays and where they are configured.
-//! - [`many`]: several receivers of one sender, at once and one after another, and where a share ends.
-//! - [`exits`]: every exit code and `kind` that scripts rely on, and what the message names.
-//! - [`clashes`]: what stands at the target already, `--out`, and the space that is left.
-//! - [`guesses`]: wrong codes and the budget.
-//! - [`questions`]: what is asked at a terminal, and receivers that never answer.
-//! - [`faults`]: processes killed or interrupted in the middle of a transfer.
+//! - [`rendezvous`]: the ways from a sender to a receiver: codes, links, relays and where they are configured.
+//! - [`several_receivers`]: several receivers of one sender, at once and one after another, and where a share ends.
+//! - [`exit_codes`]: every exit code and `kind` that scripts rely on, and what the message names.
+//! - [`conflicts`]: what stands at the target already, `--out`, and the space that is left.
+//! - [`wrong_codes`]: wrong codes and the budget.
+//! - [`prompts`]: what is asked at a terminal, and receivers that never answer.
+//! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
 //! - [`resume`]: downloads that were cut and are started again.
 //! - [`chaos`]: processes killed and network cut at random, until the file has arrived.
-//! - [`kept`]: senders that are started again, and `qshare shares`.
-//! - [`changes`]: files that change while they are sent.
+//! - [`interrupted_shares`]: senders that are started again, and `qshare shares`.
+//! - [`changing_sources`]: files that change while they are sent.
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
 //! - [`layers`]: who imports whom, and what must not stand in the sources at all.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
@@ -27,26 +27,26 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-mod changes;
+mod changing_sources;
 mod chaos;
-mod clashes;
-mod exits;
-mod faults;
-mod guesses;
+mod conflicts;
+mod exit_codes;
 mod hostile;
 mod hostile_client;
 mod hostile_receiver;
 mod hostile_sender;
-mod kept;
+mod interrupted_shares;
+mod interruptions;
 mod layers;
-mod many;
 mod network;
 mod output;
-mod questions;
+mod prompts;
+mod rendezvous;
 mod resume;
 mod roundtrip;
 mod session;
+mod several_receivers;
 mod support;
 #[path = "../vnet/mod.rs"]
 mod vnet;
-mod ways;
+mod wrong_codes;

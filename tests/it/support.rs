@@ -1,9 +1,9 @@
 //! Real relays, senders and receivers, each test's in an environment of its own.
 
-mod cable;
 mod files;
 mod process;
 mod terminal;
+mod udp_proxy;
 
 use std::{
     ffi::OsStr,
@@ -16,10 +16,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub(crate) use self::{
-    cable::Cable,
     files::{Tree, assert_only_staged, hash, names, noise, sparse},
     process::{Outcome, Process, peak_memory},
     terminal::Keyboard,
+    udp_proxy::UdpProxy,
 };
 
 /// A file this large can be caught in the middle: it takes far longer than a test takes to notice its beginning.

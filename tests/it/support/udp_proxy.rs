@@ -19,7 +19,7 @@ const LONGEST: usize = 65_535;
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// Forwards datagrams to one address, and what comes back to whom it is for. Gone when dropped.
-pub(crate) struct Cable {
+pub(crate) struct UdpProxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -33,7 +33,7 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-impl Cable {
+impl UdpProxy {
     /// A line to this address.
     pub(crate) fn to(far: SocketAddr) -> Self {
         let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -52,23 +52,23 @@ impl Cable {
     }
 
     /// Nothing passes any more.
-    pub(crate) fn cut(&self) {
+    pub(crate) fn block(&self) {
         self.shared.is_cut.store(true, Ordering::Relaxed);
     }
 
     /// What was cut is whole again.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn unblock(&self) {
         self.shared.is_cut.store(false, Ordering::Relaxed);
     }
 
     /// From here on everybody has another address, as behind a NAT that has forgotten them or in another network. What is
     /// on its way to the old one is lost.
-    pub(crate) fn lead_another_way(&self) {
+    pub(crate) fn rebind(&self) {
         self.shared.upstream.lock().unwrap().clear();
     }
 }
 
-impl Drop for Cable {
+impl Drop for UdpProxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
     }
