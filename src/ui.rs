@@ -1,8 +1,8 @@
 //! What people and scripts see: one sink for every [`Event`].
 //!
 //! ```text
-//! Event ─┬─ Style::Json  ─ json ──────────────────────────▶ standard output, one object a line
-//!        └─ Style::Human ─ human ─┬─ render (pure text) ──▶ results: standard output; messages: standard error
+//! Event ─┬─ OutputFormat::Json  ─ json ──────────────────────────▶ standard output, one object a line
+//!        └─ OutputFormat::Human ─ human ─┬─ render (pure text) ──▶ results: standard output; messages: standard error
 //!                                 └─ bars ────────────────▶ standard error, where it is a terminal
 //! ```
 //!
@@ -27,7 +27,7 @@ use crate::event::{Event, OfferSummary};
 
 /// For whom events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub enum OutputFormat {
     /// A person.
     Human,
     /// A script: one JSON object a line.
@@ -36,9 +36,9 @@ pub enum Style {
 
 /// How events are shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct UiOptions {
     /// For whom.
-    pub style: Style,
+    pub format: OutputFormat,
     /// Only results on standard output and errors on standard error.
     pub quiet: bool,
     /// Whether the user allows colors (`--no-color`, `NO_COLOR`); they still appear only at a terminal.
@@ -62,10 +62,10 @@ enum Output {
 
 impl Ui {
     /// A sink over the standard streams of this process.
-    pub fn new(options: Options) -> Self {
-        let sink = match options.style {
-            Style::Human => Output::Human(Box::new(Human::new(options))),
-            Style::Json => Output::Json,
+    pub fn new(options: UiOptions) -> Self {
+        let sink = match options.format {
+            OutputFormat::Human => Output::Human(Box::new(Human::new(options))),
+            OutputFormat::Json => Output::Json,
         };
         Self { sink, quiet: options.quiet }
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         Some(text) => text,
         None => ask_code(console).await?,
     };
-    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: None };
+    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
     let from = From::resolve(&text, args.relay, transport, args.retry_for)?;
     let (list, out, yes) = (args.list, args.out, args.yes);
     let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost

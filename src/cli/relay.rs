@@ -16,7 +16,7 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         None => config::state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
-    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: None };
+    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();

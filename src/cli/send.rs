@@ -105,7 +105,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
     let source = scan(settings.paths.clone(), settings.name.clone(), held.share()).await?;
     warn_skipped(&source, events).await;
     held.set_name(source.manifest().name());
-    let transport = TransportOptions { congestion: args.line.congestion, send_rate_limit: args.limit_up };
+    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: args.limit_up };
     let way = Way::open(&state, relay, held.port(), transport, events).await?;
     held.set_pin(way.pin());
     if let Some(embedded) = &way.embedded {

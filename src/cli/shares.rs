@@ -27,8 +27,8 @@ pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
                 forget(&state, &store, share, console).await?;
             }
         }
-        Some(SharesCommand::Forget { which, .. }) => {
-            let meant = which.iter().map(|words| the_one(&kept, words)).collect::<Result<Vec<_>>>()?;
+        Some(SharesCommand::Forget { shares, .. }) => {
+            let meant = shares.iter().map(|words| the_one(&kept, words)).collect::<Result<Vec<_>>>()?;
             for share in meant {
                 forget(&state, &store, share, console).await?;
             }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use console::{Term, is_dumb};
 
 use super::{
-    Options,
+    UiOptions,
     bars::Bars,
     render::{Appearance, Lines, Renderer, Stream},
 };
@@ -19,7 +19,7 @@ pub(super) struct Human {
 }
 
 impl Human {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: UiOptions) -> Self {
         let look = look(options);
         let bars = look.bars.then(Bars::new);
         Self { renderer: Renderer::new(look), bars }
@@ -50,7 +50,7 @@ impl Human {
     }
 }
 
-fn look(options: Options) -> Appearance {
+fn look(options: UiOptions) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let colors =
         |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();

@@ -1,0 +1,32 @@
+//! The options of every command.
+
+use clap::ArgAction;
+
+use super::values::is_set;
+use crate::ui::{OutputFormat, Ui, UiOptions};
+
+/// The options of every command.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct GlobalArgs {
+    /// Print events as JSON, one object per line, and never ask
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only results and errors
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Print a log; repeat for more detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Print without colors
+    #[arg(long, global = true, env = "NO_COLOR", hide_env_values = true, value_parser = is_set)]
+    pub no_color: bool,
+}
+
+impl GlobalArgs {
+    /// Creates the user interface that these options ask for; `qr` comes from the command.
+    pub fn ui(&self, qr: bool) -> Ui {
+        let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
+        Ui::new(UiOptions { format, quiet: self.quiet, color: !self.no_color, qr })
+    }
+}

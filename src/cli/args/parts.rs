@@ -1,0 +1,24 @@
+//! The arguments of `qshare parts`.
+
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+An interrupted download leaves a folder .qshare-….part beside its target. To resume it, run the same recv command again.
+
+Examples:
+  # List interrupted downloads in this folder
+  qshare parts
+  # Remove them from another folder
+  qshare parts --clear ~/in";
+
+/// The arguments of `qshare parts`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PartsArgs {
+    /// Folder to look in [default: the current folder]
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Remove the interrupted downloads, except running ones
+    #[arg(long)]
+    pub clear: bool,
+}

@@ -1,0 +1,68 @@
+//! The arguments of `qshare recv`.
+
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+
+use super::{
+    connection::{self, ConnectionArgs},
+    values::{duration_or_zero, rate},
+};
+use crate::code::RelaySpec;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Ask, then download into the current folder
+  qshare recv XKY9-7HQ2ME
+  # Show what is offered, download nothing
+  qshare recv --list XKY9-7HQ2ME
+  # Use a link; quote it
+  qshare recv \"qshare://HOST/XKY9-7HQ2ME\"
+  # Keep the code out of the process list
+  QSHARE_CODE=XKY9-7HQ2ME qshare recv
+
+An interrupted download leaves a folder .qshare-….part beside its target. Run the same command again to resume, even \
+after a restart of this machine, the sender or the relay. See also qshare parts --help.";
+
+/// The arguments of `qshare recv`. They contain the code, so the type has no `Debug` form.
+#[derive(Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RecvArgs {
+    /// Code or link from the sender; asks for it if missing
+    #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true)]
+    pub code: Option<String>,
+    /// Look for the code at this relay, HOST[:PORT][#PIN]; a link names its own
+    #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
+    pub relay: Option<RelaySpec>,
+    /// Save in this folder, or under this file name [default: the current folder]
+    #[arg(long, value_name = "DIR|FILE")]
+    pub out: Option<PathBuf>,
+    /// Download without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Replace files that exist [default: refuse to download]
+    #[arg(long, conflicts_with_all = ["rename", "skip"])]
+    pub overwrite: bool,
+    /// Save under a new name if a file exists
+    #[arg(long, conflicts_with = "skip")]
+    pub rename: bool,
+    /// Skip files that exist
+    #[arg(long)]
+    pub skip: bool,
+    /// List everything that is offered, download nothing
+    #[arg(long)]
+    pub list: bool,
+    /// Once a download runs, try to reconnect for this long, such as 90s or 1h; 0 fails at once
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10m",
+        value_parser = duration_or_zero,
+        help_heading = connection::HEADING
+    )]
+    pub retry_for: Duration,
+    /// Receive at most this much per second, such as 500kB or 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = connection::HEADING)]
+    pub limit_down: Option<NonZeroU64>,
+    /// The options of the connection.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}

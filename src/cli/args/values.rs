@@ -1,0 +1,52 @@
+//! Parsers of option values.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::error::{Error, Kind};
+
+/// Parses `NO_COLOR`: any value except the empty one sets it (<https://no-color.org>). clap passes `true` for the flag.
+pub(super) fn is_set(value: &str) -> Result<bool, Error> {
+    Ok(!value.is_empty())
+}
+
+/// Parses a duration above zero.
+pub(super) fn duration(text: &str) -> Result<Duration, Error> {
+    match duration_or_zero(text)? {
+        Duration::ZERO => Err(invalid_duration("must be longer than zero")),
+        duration => Ok(duration),
+    }
+}
+
+/// Parses a duration, which may be zero.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, Error> {
+    humantime::parse_duration(text).map_err(|e| invalid_duration(&e.to_string()))
+}
+
+fn invalid_duration(reason: &str) -> Error {
+    Error::new(Kind::Usage, format!("invalid duration: {reason}")).hint("write it as 90s, 30min, 2h or 1day")
+}
+
+/// Parses a number of bytes per second, in any unit.
+pub(super) fn rate(text: &str) -> Result<NonZeroU64, Error> {
+    let bytes = text.parse::<bytesize::ByteSize>().map_err(|e| e.to_string());
+    bytes.and_then(|bytes| NonZeroU64::new(bytes.as_u64()).ok_or_else(|| "must be more than zero".to_owned())).map_err(
+        |reason| Error::new(Kind::Usage, format!("invalid rate: {reason}")).hint("write it as 500kB, 2MB or 1.5MiB"),
+    )
+}
+
+/// Parses the number of secret characters of a code.
+pub(super) fn code_length() -> impl TypedValueParser<Value = usize> {
+    PossibleValuesParser::new(["5", "8", "12", "16", "20"]).try_map(|text| text.parse::<usize>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_is_set_by_any_value_but_the_empty_one() {
+        assert_eq!((is_set(""), is_set("0")), (Ok(false), Ok(true)));
+    }
+}
