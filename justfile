@@ -1,0 +1,37 @@
+# Long runs and shortcuts; needs https://just.systems. Every recipe is one command that also works without just.
+
+# List the recipes.
+default:
+    @just --list
+
+# Run everything that a change must pass.
+ci:
+    .ci/run
+
+# Run the test suite.
+test *ARGS:
+    cargo test {{ARGS}}
+
+# Kill real processes and cut real connections at random FAULTS times.
+chaos FAULTS="40":
+    CHAOS_FAULTS={{FAULTS}} cargo test --release --test it chaos -- --nocapture
+
+# Cut connections at random in virtual time, for SEEDS different seeds.
+outages SEEDS="500":
+    CHAOS_SEEDS={{SEEDS}} cargo test --release --test it outages::at_random -- --nocapture
+
+# Resume a sparse file of GIB GiB and print the memory that both ends use.
+resume-huge GIB="20":
+    RESUME_GIB={{GIB}} cargo test --release --test it a_huge_file -- --nocapture
+
+# Run one scenario on the virtual and on the real clock; needs an idle machine.
+clocks:
+    cargo test --release --test it both_clocks_agree -- --ignored --nocapture
+
+# Time whole transfers.
+bench:
+    cargo bench --bench transfer
+
+# Print the import graph.
+graph:
+    cargo test --test it layers -- --nocapture
