@@ -1,23 +1,34 @@
-//! The relay: it matches slots and bridges streams, and learns nothing else.
+//! The relay: gives slots to senders and bridges the streams of receivers to them.
 //!
-//! It knows slots, sizes and timing. Names, bytes and the secret half of a code never reach it in a form that it could
-//! read, and nothing in this module can import what could.
+//! A relay learns slots, sizes and timing. It never receives names, content or the secret half of a code in a form that
+//! it could read; a test checks that this module imports nothing that could read them.
 //!
-//! It keeps two things over a restart: a key, by which it knows the tickets of its senders again, and the list of the
-//! slots that it has issued. A sender whose connection is lost, for whatever reason, takes its slot back with its ticket.
+//! ```text
+//!  server ─▶ request_handler ─▶ registry         a sender registers a slot and holds it by a lease
+//!  (accept)  (first frame of    tickets          a sender reclaims its slot; a receiver proves an earlier bridge
+//!             each stream)      bridge           a receiver's stream is forwarded to the sender and back
+//!                                 ├ block_queue    bytes that wait in one direction of a bridge
+//!                                 └ memory_budget  bounds what all bridges hold together
+//! ```
+//!
+//! Two things survive a restart: the [`TicketKey`], which verifies the tickets of earlier processes, and the
+//! [`SlotJournal`], which lists the slots that must not be given to other senders.
 
-mod blocks;
+mod block_queue;
 mod bridge;
 mod client;
-mod journal;
-mod memory;
+mod config;
+mod memory_budget;
 mod registry;
+mod request_handler;
 mod server;
+mod slot_journal;
 mod tickets;
 
 pub use self::{
-    journal::SlotJournal,
-    memory::{MemoryBudget, MemoryUsage},
-    server::{RelayConfig, serve},
+    config::RelayConfig,
+    memory_budget::{MemoryBudget, MemoryUsage},
+    server::serve,
+    slot_journal::SlotJournal,
     tickets::TicketKey,
 };

@@ -1,133 +1,139 @@
-//! A bridge: what comes in on one stream goes out on another, and an end of one becomes the same end of the other.
+//! A bridge forwards the bytes, the finish, the reset and the stop of one stream to another, in both directions.
 //!
-//! Both sides are always drained into a buffer of the bridge's own (QUIC's flow control alone cannot hold a sender back
-//! without gaps in its receive buffer, and more than 1,024 of them make quinn close the connection). How much may be on
-//! its way is agreed between the two ends by their own credit; a bridge that holds more than its bound is reset.
+//! Each direction always reads what has arrived, into a bounded queue of its own. QUIC's flow control is not enough to
+//! hold a sender back: it leaves gaps in the receive buffer, and quinn closes a connection with more than 1,024 of
+//! them. The credit of the two ends bounds what is in flight; a bridge that holds more than its limit is reset.
 
 use bytes::Bytes;
 
 use super::{
-    blocks::Blocks,
-    memory::{Account, MemoryBudget},
+    block_queue::BlockQueue,
+    memory_budget::{MemoryAccount, MemoryBudget, WriteProgress},
 };
 use crate::{
     net::{BufferPool, ConnectionLost, RecvHalf, SendHalf, StreamError},
     wire::reset_code::{EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST},
 };
 
-/// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and for what
-/// waits out of order the cost of its pieces.
+/// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and the overhead
+/// of chunks that arrive out of order.
 fn slack(bound: usize) -> usize {
     1024 * 1024 + bound / 8
 }
 
-/// One side of a bridge.
-pub(super) type Side = (SendHalf, RecvHalf);
+/// One side of a bridge: a stream of the relay to one end.
+pub(super) type BridgeSide = (SendHalf, RecvHalf);
 
-/// Forwards between two sides until both directions have ended. Each direction holds at most `bound` bytes and a little
-/// more (a megabyte and an eighth), and has an account in `memory`.
-pub(super) async fn run(a: Side, b: Side, bound: u64, memory: &MemoryBudget) {
+/// Forwards between two sides until both directions have ended. Each direction may hold `bound` bytes and [`slack`],
+/// and has an account in `budget`.
+pub(super) async fn run(a: BridgeSide, b: BridgeSide, bound: u64, budget: &MemoryBudget) {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-    let mut there = Direction::new(a.1, b.0, bound, memory);
-    let mut back = Direction::new(b.1, a.0, bound, memory);
-    let ended = tokio::try_join!(there.forward(), back.forward());
-    if let Err(GivenUp(why)) = ended {
-        there.give_up(why);
-        back.give_up(why);
+    let mut a_to_b = BridgeDirection::new(a.1, b.0, bound, budget);
+    let mut b_to_a = BridgeDirection::new(b.1, a.0, bound, budget);
+    let ended = tokio::try_join!(a_to_b.forward(), b_to_a.forward());
+    if let Err(BridgeReset(code)) = ended {
+        a_to_b.reset(code);
+        b_to_a.reset(code);
     }
 }
 
-/// The bridge must go, for this reason.
+/// Both directions of the bridge must be reset with this code.
 #[derive(Debug)]
-struct GivenUp(u32);
+struct BridgeReset(u32);
 
-struct Direction {
+struct BridgeDirection {
     from: RecvHalf,
     to: SendHalf,
-    /// More than this it must not hold.
-    most: usize,
-    account: Account,
+    /// The most bytes of memory that it may hold.
+    limit: usize,
+    account: MemoryAccount,
     /// What has arrived in order and is not being written yet.
-    arrived: Blocks,
-    /// What is being written.
-    leaving: Bytes,
-    /// Everything is written, the finish included.
+    queue: BlockQueue,
+    /// The block that is being written.
+    writing: Bytes,
+    /// Whether everything is written, the finish included.
     is_finished: bool,
 }
 
-impl Direction {
-    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, memory: &MemoryBudget) -> Self {
+impl BridgeDirection {
+    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, budget: &MemoryBudget) -> Self {
         from.set_reorder_window(bound);
-        let most = bound.saturating_add(slack(bound));
-        let (account, arrived) = (memory.open(), Blocks::new(memory.stock()));
-        Self { from, to, most, account, arrived, leaving: Bytes::new(), is_finished: false }
+        Self {
+            from,
+            to,
+            limit: bound.saturating_add(slack(bound)),
+            account: budget.open_account(),
+            queue: BlockQueue::new(budget.pool()),
+            writing: Bytes::new(),
+            is_finished: false,
+        }
     }
 
-    /// Runs, and holds nothing once it is over: the other direction may go on for long.
-    async fn forward(&mut self) -> Result<(), GivenUp> {
-        let ended = self.run().await;
-        self.arrived = Blocks::new(BufferPool::default());
-        self.leaving = Bytes::new();
+    /// Forwards until this direction ends, then frees its memory at once: the other direction may run for much longer.
+    async fn forward(&mut self) -> Result<(), BridgeReset> {
+        let ended = self.copy().await;
+        self.queue = BlockQueue::new(BufferPool::default());
+        self.writing = Bytes::new();
         self.from.discard_buffered();
-        self.account.set(0, true);
+        self.account.update(0, WriteProgress::Written);
         if self.is_finished {
-            self.to.wait_until_delivered().await; // until then, the bridge is there
+            self.to.wait_until_delivered().await; // the bridge counts as open until then
         }
         ended
     }
 
-    async fn run(&mut self) -> Result<(), GivenUp> {
+    async fn copy(&mut self) -> Result<(), BridgeReset> {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
-        let mut open = true;
+        let mut source_is_open = true;
         loop {
-            if self.leaving.is_empty() {
-                self.leaving = self.arrived.pop().unwrap_or_default();
+            if self.writing.is_empty() {
+                self.writing = self.queue.pop().unwrap_or_default();
             }
-            if !open && self.leaving.is_empty() {
+            if !source_is_open && self.writing.is_empty() {
                 self.to.finish();
                 self.is_finished = true;
                 return Ok(());
             }
-            let mut moved = false;
+            let mut progress = WriteProgress::Blocked;
             tokio::select! {
-                why = &mut stopped => {
-                    self.from.stop(code_of(&why));
+                e = &mut stopped => {
+                    self.from.stop(forwarded_code(&e));
                     return Ok(());
                 }
-                () = self.account.evicted() => return Err(GivenUp(EVICTED)),
-                written = self.to.write_some(&mut self.leaving), if !self.leaving.is_empty() => {
+                () = self.account.evicted() => return Err(BridgeReset(EVICTED)),
+                written = self.to.write_some(&mut self.writing), if !self.writing.is_empty() => {
                     if let Err(e) = written {
-                        self.from.stop(code_of(&e));
+                        self.from.stop(forwarded_code(&e));
                         return Ok(());
                     }
-                    moved = true;
+                    progress = WriteProgress::Written;
                 }
-                read = self.from.read_available(|chunk| self.arrived.push(chunk)), if open => match read {
-                    Ok(more) => open = more,
-                    Err(StreamError::TooFarAhead) => return Err(GivenUp(OVERRUN)),
+                read = self.from.read_available(|chunk| self.queue.push(chunk)), if source_is_open => match read {
+                    Ok(more) => source_is_open = more,
+                    Err(StreamError::TooFarAhead) => return Err(BridgeReset(OVERRUN)),
                     Err(e) => {
-                        self.to.reset(code_of(&e));
+                        self.to.reset(forwarded_code(&e));
                         return Ok(());
                     }
                 },
             }
-            let held = self.arrived.held() + self.leaving.len() + self.from.reorder_memory();
-            self.account.set(held, moved);
-            if held > self.most {
-                return Err(GivenUp(OVERRUN));
+            let held = self.queue.memory() + self.writing.len() + self.from.reorder_memory();
+            self.account.update(held, progress);
+            if held > self.limit {
+                return Err(BridgeReset(OVERRUN));
             }
         }
     }
 
-    fn give_up(&mut self, why: u32) {
-        self.from.stop(why);
-        self.to.reset(why);
+    fn reset(&mut self, code: u32) {
+        self.from.stop(code);
+        self.to.reset(code);
     }
 }
 
-/// The code that the other side gets to see.
-fn code_of(e: &StreamError) -> u32 {
+/// Returns the code with which the other side's stream is reset or stopped.
+fn forwarded_code(e: &StreamError) -> u32 {
     match e {
         StreamError::Aborted(code) => *code,
         StreamError::TooFarAhead => OVERRUN,
@@ -139,31 +145,32 @@ fn code_of(e: &StreamError) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::duplex;
+    use crate::net::transport::duplex;
 
     const MIB: usize = 1024 * 1024;
 
-    /// A bridge between two ends in memory.
-    fn bridged(bound: u64) -> (Side, Side, tokio::task::JoinHandle<()>) {
-        let ([a, near], [far, b]) = (duplex(), duplex());
-        (a, b, tokio::spawn(async move { run(near, far, bound, &MemoryBudget::new(usize::MAX)).await }))
+    /// Starts a bridge between two ends in memory, with an unlimited budget.
+    fn bridged(bound: u64) -> (BridgeSide, BridgeSide, tokio::task::JoinHandle<()>) {
+        let ([a, relay_a], [relay_b, b]) = (duplex(), duplex());
+        let bridge = tokio::spawn(async move { run(relay_a, relay_b, bound, &MemoryBudget::new(usize::MAX)).await });
+        (a, b, bridge)
     }
 
     #[tokio::test]
-    async fn bytes_and_the_finish_pass() {
+    async fn bytes_and_the_finish_are_forwarded() {
         let (mut a, mut b, bridge) = bridged(100);
         a.0.write("hello".into()).await.unwrap();
         a.0.finish();
-        let mut all = Vec::new();
-        while b.1.read_available(|chunk| all.extend_from_slice(chunk)).await.unwrap() {}
-        assert_eq!(all, b"hello");
+        let mut received = Vec::new();
+        while b.1.read_available(|chunk| received.extend_from_slice(chunk)).await.unwrap() {}
+        assert_eq!(received, b"hello");
         b.0.finish();
         assert_eq!(a.1.read().await.unwrap(), None);
         bridge.await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_reset_and_a_stop_pass_with_their_code() {
+    async fn resets_and_stops_are_forwarded_with_their_code() {
         let (mut a, mut b, _) = bridged(100);
         a.0.reset(77);
         assert_eq!(b.1.read().await.unwrap_err(), StreamError::Aborted(77));
@@ -172,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_the_bound_resets_the_bridge() {
+    async fn a_bridge_above_its_bound_is_reset() {
         let (mut a, b, bridge) = bridged(100);
         let chunk = Bytes::from(vec![0; MIB]);
         while a.0.write(chunk.clone()).await.is_ok() {}
@@ -181,19 +188,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_relay_that_is_short_of_memory_gives_up_what_is_stuck() {
-        let memory = MemoryBudget::new(3 * MIB / 2);
-        let ([mut stuck, near], [far, _b]) = (duplex(), duplex());
-        let also = memory.clone();
-        let bridge = tokio::spawn(async move { run(near, far, u64::MAX, &also).await });
+    async fn a_blocked_bridge_is_evicted_when_the_budget_is_exceeded() {
+        let budget = MemoryBudget::new(3 * MIB / 2);
+        let ([mut blocked, relay_a], [relay_b, _b]) = (duplex(), duplex());
+        let shared = budget.clone();
+        let bridge = tokio::spawn(async move { run(relay_a, relay_b, u64::MAX, &shared).await });
         let chunk = Bytes::from(vec![0; MIB / 64]);
-        while memory.usage().held < MIB {
-            stuck.0.write(chunk.clone()).await.unwrap();
+        while budget.usage().held < MIB {
+            blocked.0.write(chunk.clone()).await.unwrap();
         }
-        memory.open().set(MIB, true);
+        budget.open_account().update(MIB, WriteProgress::Written);
         bridge.await.unwrap();
-        assert_eq!(memory.usage().held, 0);
-        assert_eq!(memory.usage().evicted, 1);
-        assert_eq!(stuck.1.read().await, Err(StreamError::Aborted(EVICTED)));
+        assert_eq!(budget.usage().held, 0);
+        assert_eq!(budget.usage().evicted, 1);
+        assert_eq!(blocked.1.read().await, Err(StreamError::Aborted(EVICTED)));
     }
 }

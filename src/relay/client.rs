@@ -1,30 +1,28 @@
-//! A client, and whether it still has something to wait for.
+//! A connected client, and whether anything still uses its connection.
 
 use std::sync::Arc;
 
 use crate::net::Connection;
 
-/// A client's connection. Each clone stands for something that goes on over it: a stream of its own, a slot, or a bridge
-/// to it, which may outlive its slot.
+/// A client's connection. Each clone is one use of it: a stream that is being served, a registered slot, or a bridge
+/// to the client, which may outlive the slot.
 #[derive(Clone)]
 pub(super) struct Client {
     connection: Connection,
-    going_on: Arc<()>,
+    uses: Arc<()>,
 }
 
 impl Client {
-    /// A client that just came.
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, going_on: Arc::default() }
+        Self { connection, uses: Arc::default() }
     }
 
-    /// Its connection.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Whether nothing goes on: this is the only one left.
+    /// Whether this is the only clone: no stream, slot or bridge uses the connection.
     pub(super) fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.going_on) == 1
+        Arc::strong_count(&self.uses) == 1
     }
 }

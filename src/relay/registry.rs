@@ -1,4 +1,4 @@
-//! Who shares under which slot.
+//! The registry of slots: which sender has which slot, and which freed slots are reserved for their owner.
 
 use std::{
     collections::HashMap,
@@ -10,125 +10,94 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     client::Client,
-    tickets::{Owner, TICKET_LIFE},
+    tickets::{SlotOwner, TICKET_LIFETIME},
 };
-use crate::code::Slot;
-use crate::sync::Mutex;
+use crate::{code::Slot, sync::Mutex};
 
 /// The senders of a relay by slot. A handle: clones share one registry.
 #[derive(Clone)]
 pub(super) struct Registry {
     slots: Arc<Mutex<Slots>>,
-    most: usize,
-    /// Told when slots are given out or freed.
+    max_senders: usize,
+    /// Notified when a slot is issued or freed.
     changed: Arc<Notify>,
 }
 
-#[derive(Default)]
-struct Slots {
-    taken: HashMap<Slot, Taken>,
-    resting: HashMap<Slot, Resting>,
-    leases: u64,
-}
-
-/// A slot with a sender.
-struct Taken {
-    sender: Client,
-    owner: Owner,
-    /// The number of its lease.
-    lease: u64,
-}
-
-/// A slot whose sender is gone: nobody but its owner gets it.
-struct Resting {
-    until: Instant,
-    /// Whose it was; not known of one from before a restart.
-    owner: Option<Owner>,
-    /// Whether its sender ended it, and was not merely lost.
-    ended: bool,
-}
-
-/// What a relay knows of a slot.
+/// What a receiver may learn about a slot.
 pub(super) enum Lookup {
-    /// A sender is there, and whose it is.
-    Sender(Client, Owner),
-    /// The sender that the receiver was with before has ended its share.
-    Ended,
-    /// The sender that the receiver was with before is away.
-    Away,
+    /// The sender that has the slot, and the slot's owner.
+    Found(Client, SlotOwner),
+    /// The sender that the receiver was bridged to has ended its share.
+    ShareEnded,
+    /// The sender that the receiver was bridged to is disconnected; it may reconnect.
+    SenderAway,
     /// Nothing that this receiver may know.
-    Nothing,
+    Unknown,
 }
 
 impl Registry {
-    /// A registry for at most `most` senders. The slots `issued` before a restart rest, each for so long.
-    pub(super) fn new(most: usize, issued: Vec<(Slot, Duration)>) -> Self {
+    /// Creates a registry for at most `max_senders` senders. The slots that an earlier process has `issued` stay
+    /// reserved, each for its remaining time.
+    pub(super) fn new(max_senders: usize, issued: Vec<(Slot, Duration)>) -> Self {
         let now = Instant::now();
-        let rest = |(slot, time)| (slot, Resting { until: now + time, owner: None, ended: false });
-        let slots = Slots { resting: issued.into_iter().map(rest).collect(), ..Slots::default() };
-        Self { slots: Arc::new(Mutex::new(slots)), most, changed: Arc::default() }
+        let reserve = |(slot, time)| (slot, ReservedSlot { until: now + time, owner: None, share_ended: false });
+        let slots = Slots { reserved: issued.into_iter().map(reserve).collect(), ..Slots::default() };
+        Self { slots: Arc::new(Mutex::new(slots)), max_senders, changed: Arc::default() }
     }
 
-    /// Gives a sender a slot, for as long as the [`Lease`] lives: the one that it has a ticket for, else a random free
-    /// one; `None` when all are taken.
-    pub(super) fn register(&self, sender: Client, ticket: Option<(Slot, Owner)>) -> Option<Lease> {
-        /// With at most half of all slots taken, this many tries fail once in 2⁶⁴ times.
-        const TRIES: usize = 64;
+    /// Gives a sender a slot for as long as the [`SlotLease`] lives: the one that it claims with a ticket, otherwise a
+    /// random free one. Returns `None` if all slots are taken.
+    ///
+    /// A claim replaces the older connection of the same owner, which is closed: a sender claims its slot only when it
+    /// considers that connection dead.
+    pub(super) fn register(&self, sender: Client, claim: Option<(Slot, SlotOwner)>) -> Option<SlotLease> {
         let mut slots = self.lock();
-        let claimed = ticket.filter(|(slot, owner)| slots.may_claim(*slot, *owner));
-        if claimed.is_none() && slots.taken.len() >= self.most {
+        let claim = claim.filter(|(slot, owner)| slots.may_claim(*slot, *owner));
+        if claim.is_none() && slots.taken.len() >= self.max_senders {
             return None;
         }
-        let (slot, owner) = match claimed {
-            Some(claimed) => claimed,
-            None => {
-                let now = Instant::now();
-                if slots.resting.len() > Slot::COUNT as usize / 4 {
-                    slots.resting.retain(|_, rest| rest.until > now);
-                }
-                let free = |slot: &Slot| {
-                    !slots.taken.contains_key(slot) && slots.resting.get(slot).is_none_or(|rest| rest.until <= now)
-                };
-                let random = || Slot::from_number(rand::random_range(0..Slot::COUNT));
-                ((0..TRIES).map(|_| random()).find(free)?, Owner::new())
-            }
+        let (slot, owner) = match claim {
+            Some(claim) => claim,
+            None => (slots.pick_free()?, SlotOwner::random()),
         };
         slots.leases += 1;
         let lease = slots.leases;
-        slots.resting.remove(&slot);
-        if let Some(older) = slots.taken.insert(slot, Taken { sender, owner, lease }) {
-            older.sender.connection().close(); // it is dead, or its sender would not be here
+        slots.reserved.remove(&slot);
+        if let Some(older) = slots.taken.insert(slot, TakenSlot { sender, owner, lease }) {
+            older.sender.connection().close();
         }
         self.changed.notify_one();
-        Some(Lease { slot, owner, number: lease, ended: false, registry: self.clone() })
+        Some(SlotLease { slot, owner, id: lease, share_ended: false, registry: self.clone() })
     }
 
-    /// What a receiver may know of a slot, with whom it was there before.
-    pub(super) fn find(&self, slot: Slot, before: Option<Owner>) -> Lookup {
+    /// Looks up the sender of a slot for a receiver. `known_owner` is the owner that the receiver was bridged to
+    /// before, as its pass proves. A receiver without a pass learns only whether a sender has the slot.
+    pub(super) fn look_up(&self, slot: Slot, known_owner: Option<SlotOwner>) -> Lookup {
         let slots = self.lock();
-        let (taken, resting) = (slots.taken.get(&slot), slots.resting.get(&slot));
-        match (taken, before) {
-            (Some(taken), None) => Lookup::Sender(taken.sender.clone(), taken.owner),
-            (Some(taken), Some(before)) if taken.owner == before => Lookup::Sender(taken.sender.clone(), taken.owner),
-            (Some(_), Some(_)) => Lookup::Ended,
-            (None, None) => Lookup::Nothing,
-            (None, Some(before)) => match resting {
-                Some(rest) if rest.ended || rest.owner.is_some_and(|owner| owner != before) => Lookup::Ended,
-                _ => Lookup::Away,
+        match (slots.taken.get(&slot), known_owner) {
+            (Some(taken), None) => Lookup::Found(taken.sender.clone(), taken.owner),
+            (Some(taken), Some(known)) if taken.owner == known => Lookup::Found(taken.sender.clone(), taken.owner),
+            (Some(_), Some(_)) => Lookup::ShareEnded,
+            (None, None) => Lookup::Unknown,
+            (None, Some(known)) => match slots.reserved.get(&slot) {
+                Some(reserved) if reserved.share_ended || reserved.owner.is_some_and(|owner| owner != known) => {
+                    Lookup::ShareEnded
+                }
+                _ => Lookup::SenderAway,
             },
         }
     }
 
-    /// All slots that nobody else may get, each with how long it is to rest from now on.
-    pub(super) fn issued(&self) -> Vec<(Slot, Duration)> {
+    /// Returns the slots that must not be given to other senders, each with the time for which it stays reserved.
+    pub(super) fn issued_slots(&self) -> Vec<(Slot, Duration)> {
         let (slots, now) = (self.lock(), Instant::now());
-        let resting = slots.resting.iter().map(|(slot, rest)| (*slot, rest.until.saturating_duration_since(now)));
-        let taken = slots.taken.keys().map(|slot| (*slot, TICKET_LIFE));
-        taken.chain(resting.filter(|(_, rest)| !rest.is_zero())).collect()
+        let taken = slots.taken.keys().map(|slot| (*slot, TICKET_LIFETIME));
+        let reserved = slots.reserved.iter().map(|(slot, r)| (*slot, r.until.saturating_duration_since(now)));
+        taken.chain(reserved.filter(|(_, time)| !time.is_zero())).collect()
     }
 
-    /// Waits until a slot was given out or freed, since the last time.
-    pub(super) async fn changed(&self) {
+    /// Waits until a slot has been issued or freed since the last call.
+    pub(super) async fn wait_for_change(&self) {
         self.changed.notified().await;
     }
 
@@ -137,51 +106,89 @@ impl Registry {
     }
 }
 
-impl Slots {
-    /// Whether a slot is still its owner's, who has a ticket for it.
-    fn may_claim(&self, slot: Slot, owner: Owner) -> bool {
-        match (self.taken.get(&slot), self.resting.get(&slot)) {
-            (Some(taken), _) => taken.owner == owner,
-            (None, Some(rest)) => rest.owner.is_none_or(|resting| resting == owner),
-            (None, None) => true,
-        }
-    }
-}
-
-/// A slot that is taken until this is dropped.
-pub(super) struct Lease {
+/// A sender's hold on its slot. When it is dropped, the slot is freed and reserved for its owner.
+pub(super) struct SlotLease {
     slot: Slot,
-    owner: Owner,
-    number: u64,
-    ended: bool,
+    owner: SlotOwner,
+    id: u64,
+    share_ended: bool,
     registry: Registry,
 }
 
-impl Lease {
-    /// The slot.
+impl SlotLease {
     pub(super) fn slot(&self) -> Slot {
         self.slot
     }
 
-    /// Whose it is.
-    pub(super) fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> SlotOwner {
         self.owner
     }
 
-    /// The sender gives the slot back.
-    pub(super) fn end(mut self) {
-        self.ended = true;
+    /// Frees the slot because the sender has ended its share. Receivers with a pass learn of it.
+    pub(super) fn end_share(mut self) {
+        self.share_ended = true;
     }
 }
 
-impl Drop for Lease {
+impl Drop for SlotLease {
     fn drop(&mut self) {
         let mut slots = self.registry.lock();
-        if slots.taken.get(&self.slot).is_some_and(|taken| taken.lease == self.number) {
+        if slots.taken.get(&self.slot).is_some_and(|taken| taken.lease == self.id) {
             slots.taken.remove(&self.slot);
-            let until = Instant::now() + TICKET_LIFE;
-            slots.resting.insert(self.slot, Resting { until, owner: Some(self.owner), ended: self.ended });
+            let until = Instant::now() + TICKET_LIFETIME;
+            let reserved = ReservedSlot { until, owner: Some(self.owner), share_ended: self.share_ended };
+            slots.reserved.insert(self.slot, reserved);
             self.registry.changed.notify_one();
         }
+    }
+}
+
+#[derive(Default)]
+struct Slots {
+    taken: HashMap<Slot, TakenSlot>,
+    reserved: HashMap<Slot, ReservedSlot>,
+    /// How many leases were given; the number of the last one.
+    leases: u64,
+}
+
+/// A slot that a connected sender has.
+struct TakenSlot {
+    sender: Client,
+    owner: SlotOwner,
+    /// The number of its lease.
+    lease: u64,
+}
+
+/// A freed slot. Only its owner may have it until the given time.
+struct ReservedSlot {
+    until: Instant,
+    /// `None` if the slot was issued by an earlier process: the journal holds no owners.
+    owner: Option<SlotOwner>,
+    /// Whether the sender has ended its share; otherwise it was disconnected.
+    share_ended: bool,
+}
+
+impl Slots {
+    /// Whether `owner`, who has a ticket for the slot, may take it.
+    fn may_claim(&self, slot: Slot, owner: SlotOwner) -> bool {
+        match (self.taken.get(&slot), self.reserved.get(&slot)) {
+            (Some(taken), _) => taken.owner == owner,
+            (None, Some(reserved)) => reserved.owner.is_none_or(|reserved| reserved == owner),
+            (None, None) => true,
+        }
+    }
+
+    /// Returns a random slot that is neither taken nor reserved; `None` if the attempts are used up.
+    fn pick_free(&mut self) -> Option<Slot> {
+        /// While at most half of all slots are taken, all of these attempts fail with a probability of 2⁻⁶⁴.
+        const ATTEMPTS: usize = 64;
+        let now = Instant::now();
+        if self.reserved.len() > Slot::COUNT as usize / 4 {
+            self.reserved.retain(|_, reserved| reserved.until > now);
+        }
+        let is_free = |slot: &Slot| {
+            !self.taken.contains_key(slot) && self.reserved.get(slot).is_none_or(|reserved| reserved.until <= now)
+        };
+        (0..ATTEMPTS).map(|_| Slot::from_number(rand::random_range(0..Slot::COUNT))).find(is_free)
     }
 }

@@ -1,12 +1,12 @@
-//! What a relay gives to its clients so that they find each other again: it keeps none of it, and knows its own.
+//! Tickets, with which a sender reclaims its slot, and passes, with which a receiver proves an earlier bridge.
 //!
-//! A sender gets a *ticket*, with which it takes its slot back after a lost connection or a restart of the relay. A
-//! receiver gets a *pass*, which tells the relay that it has been with this sender before: only whoever shows one learns
-//! more of a slot than whether a sender is there. Both are authenticated by a key that the relay keeps
-//! (BLAKE3 keyed; its hashes compare in constant time).
+//! A sender presents its *ticket* after a lost connection or a restart of the relay. A receiver presents its *pass*
+//! when it reconnects. Only the bearer of a pass learns more about a slot than whether a sender has it: that the share
+//! has ended, or that the sender is disconnected. The relay stores neither tickets nor passes; it authenticates both
+//! by a key (keyed BLAKE3, whose hashes compare in constant time).
 //!
 //! ```text
-//! ticket: | 1 | slot, 4 | owner, 16 | issued, 8 | MAC, 32 |        pass: | owner, 16 | MAC, 32 |
+//! ticket: | version, 1 | slot, 4 | owner, 16 | issued, 8 | MAC, 32 |        pass: | owner, 16 | MAC, 32 |
 //! ```
 
 use std::time::Duration;
@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::code::Slot;
 
-/// How long a ticket is good, from its last use on. A freed slot rests for as long, so that nobody else has it.
-pub(super) const TICKET_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a ticket is valid after it was issued; every registration issues a new one. A freed slot stays reserved for
+/// as long.
+pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const VERSION: u8 = 1;
 const MAC: usize = blake3::OUT_LEN;
@@ -24,33 +25,34 @@ const OWNER: usize = 16;
 const SLOT: usize = 4;
 const ISSUED: usize = 8;
 
-/// Whose a slot is: a random number that is in the ticket.
+/// The owner of a slot: a random number, which the ticket holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Owner([u8; OWNER]);
+pub(super) struct SlotOwner([u8; OWNER]);
 
-impl Owner {
-    /// Of a sender that has no ticket.
-    pub(super) fn new() -> Self {
+impl SlotOwner {
+    /// Creates the owner for a sender without a ticket.
+    pub(super) fn random() -> Self {
         Self(rand::random())
     }
 }
 
-/// Issues tickets and passes, and knows them again.
+/// The key that authenticates tickets and passes.
 #[derive(Clone)]
 pub struct TicketKey(Zeroizing<[u8; 32]>);
 
 impl TicketKey {
-    /// With a key that outlives the process.
+    /// Uses a stored key: tickets remain valid across restarts.
     pub fn new(key: Zeroizing<[u8; 32]>) -> Self {
         Self(key)
     }
 
-    /// With a key that does not.
+    /// Creates a key for this process only.
     pub fn random() -> Self {
         Self(Zeroizing::new(rand::random()))
     }
 
-    pub(super) fn ticket(&self, slot: Slot, owner: Owner, now: u64) -> Vec<u8> {
+    /// Issues a ticket for a slot; `now` is the Unix time in seconds.
+    pub(super) fn issue_ticket(&self, slot: Slot, owner: SlotOwner, now: u64) -> Vec<u8> {
         let mut ticket = vec![VERSION];
         ticket.extend_from_slice(slot.as_str().as_bytes());
         ticket.extend_from_slice(&owner.0);
@@ -60,37 +62,38 @@ impl TicketKey {
         ticket
     }
 
-    /// Whose slot a ticket is for, where it is one of ours and not too old.
-    pub(super) fn check(&self, ticket: &[u8], now: u64) -> Option<(Slot, Owner)> {
-        let (said, mac) = ticket.split_last_chunk::<MAC>()?;
-        if said.len() != 1 + SLOT + OWNER + ISSUED || self.mac(b"ticket", said) != *mac {
+    /// Returns slot and owner of a ticket, or `None` if this key did not issue it or it has expired.
+    pub(super) fn verify_ticket(&self, ticket: &[u8], now: u64) -> Option<(Slot, SlotOwner)> {
+        let (body, mac) = ticket.split_last_chunk::<MAC>()?;
+        if body.len() != 1 + SLOT + OWNER + ISSUED || self.mac(b"ticket", body) != *mac {
             return None;
         }
-        let (version, rest) = said.split_first()?;
+        let (version, rest) = body.split_first()?;
         let (slot, rest) = rest.split_first_chunk::<SLOT>()?;
         let (owner, issued) = rest.split_first_chunk::<OWNER>()?;
         let issued = u64::from_be_bytes(issued.try_into().ok()?);
-        let is_good = *version == VERSION && now.saturating_sub(issued) <= TICKET_LIFE.as_secs();
-        is_good.then(|| Slot::try_from(*slot).ok()).flatten().map(|slot| (slot, Owner(*owner)))
+        let is_valid = *version == VERSION && now.saturating_sub(issued) <= TICKET_LIFETIME.as_secs();
+        is_valid.then(|| Slot::try_from(*slot).ok()).flatten().map(|slot| (slot, SlotOwner(*owner)))
     }
 
-    pub(super) fn pass(&self, slot: Slot, owner: Owner) -> Vec<u8> {
+    /// Issues a pass to a receiver that is bridged to the owner of a slot.
+    pub(super) fn issue_pass(&self, slot: Slot, owner: SlotOwner) -> Vec<u8> {
         [&owner.0[..], self.pass_mac(slot, owner).as_bytes()].concat()
     }
 
-    /// With whom the bearer of a pass was at this slot.
-    pub(super) fn check_pass(&self, slot: Slot, pass: &[u8]) -> Option<Owner> {
+    /// Returns the owner that the bearer of a pass was bridged to at this slot, or `None` if the pass is not valid.
+    pub(super) fn verify_pass(&self, slot: Slot, pass: &[u8]) -> Option<SlotOwner> {
         let (owner, mac) = pass.split_first_chunk::<OWNER>()?;
         let mac: [u8; MAC] = mac.try_into().ok()?;
-        (self.pass_mac(slot, Owner(*owner)) == mac).then_some(Owner(*owner))
+        (self.pass_mac(slot, SlotOwner(*owner)) == mac).then_some(SlotOwner(*owner))
     }
 
-    fn pass_mac(&self, slot: Slot, owner: Owner) -> blake3::Hash {
+    fn pass_mac(&self, slot: Slot, owner: SlotOwner) -> blake3::Hash {
         self.mac(b"pass", &[slot.as_str().as_bytes(), &owner.0].concat())
     }
 
-    fn mac(&self, label: &[u8], said: &[u8]) -> blake3::Hash {
-        blake3::Hasher::new_keyed(&self.0).update(label).update(said).finalize()
+    fn mac(&self, label: &[u8], body: &[u8]) -> blake3::Hash {
+        blake3::Hasher::new_keyed(&self.0).update(label).update(body).finalize()
     }
 }
 
@@ -103,40 +106,40 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     #[test]
-    fn a_ticket_is_known_again_until_it_is_too_old() {
-        let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(77), Owner::new());
-        let ticket = tickets.ticket(slot, owner, NOW);
-        let life = TICKET_LIFE.as_secs();
-        for (now, good) in [(NOW, true), (NOW - 5, true), (NOW + life, true), (NOW + life + 1, false)] {
-            assert_eq!(tickets.check(&ticket, now), good.then_some((slot, owner)), "{now}");
+    fn a_ticket_is_valid_until_it_expires() {
+        let (key, slot, owner) = (TicketKey::random(), Slot::from_number(77), SlotOwner::random());
+        let ticket = key.issue_ticket(slot, owner, NOW);
+        let lifetime = TICKET_LIFETIME.as_secs();
+        for (now, is_valid) in [(NOW, true), (NOW - 5, true), (NOW + lifetime, true), (NOW + lifetime + 1, false)] {
+            assert_eq!(key.verify_ticket(&ticket, now), is_valid.then_some((slot, owner)), "{now}");
         }
-        assert_eq!(TicketKey::random().check(&ticket, NOW), None, "of another relay");
-        assert_eq!(tickets.check_pass(slot, &ticket), None);
+        assert_eq!(TicketKey::random().verify_ticket(&ticket, NOW), None, "a ticket of another relay");
+        assert_eq!(key.verify_pass(slot, &ticket), None);
     }
 
     #[test]
-    fn a_pass_is_good_for_its_slot_only() {
-        let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(77), Owner::new());
-        let pass = tickets.pass(slot, owner);
-        assert_eq!(tickets.check_pass(slot, &pass), Some(owner));
-        assert_eq!(tickets.check_pass(Slot::from_number(78), &pass), None);
-        assert_eq!(TicketKey::random().check_pass(slot, &pass), None);
-        assert_eq!(tickets.check(&pass, NOW), None);
+    fn a_pass_is_valid_only_for_its_slot() {
+        let (key, slot, owner) = (TicketKey::random(), Slot::from_number(77), SlotOwner::random());
+        let pass = key.issue_pass(slot, owner);
+        assert_eq!(key.verify_pass(slot, &pass), Some(owner));
+        assert_eq!(key.verify_pass(Slot::from_number(78), &pass), None);
+        assert_eq!(TicketKey::random().verify_pass(slot, &pass), None);
+        assert_eq!(key.verify_ticket(&pass, NOW), None);
     }
 
     proptest! {
         #[test]
-        fn no_other_bytes_are_one(bytes in proptest::collection::vec(any::<u8>(), 0..100), bit: u16) {
-            let (tickets, slot, owner) = (TicketKey::random(), Slot::from_number(1), Owner::new());
-            prop_assert_eq!(tickets.check(&bytes, NOW), None);
-            prop_assert_eq!(tickets.check_pass(slot, &bytes), None);
-            let (mut ticket, mut pass) = (tickets.ticket(slot, owner, NOW), tickets.pass(slot, owner));
+        fn altered_and_arbitrary_bytes_are_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..100), bit: u16) {
+            let (key, slot, owner) = (TicketKey::random(), Slot::from_number(1), SlotOwner::random());
+            prop_assert_eq!(key.verify_ticket(&bytes, NOW), None);
+            prop_assert_eq!(key.verify_pass(slot, &bytes), None);
+            let (mut ticket, mut pass) = (key.issue_ticket(slot, owner, NOW), key.issue_pass(slot, owner));
             for bytes in [&mut ticket, &mut pass] {
                 let bit = usize::from(bit) % (bytes.len() * 8);
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
-            prop_assert_eq!(tickets.check(&ticket, NOW), None);
-            prop_assert_eq!(tickets.check_pass(slot, &pass), None);
+            prop_assert_eq!(key.verify_ticket(&ticket, NOW), None);
+            prop_assert_eq!(key.verify_pass(slot, &pass), None);
         }
     }
 }

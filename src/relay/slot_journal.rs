@@ -1,4 +1,4 @@
-//! The slots that were issued, kept for the next process: it must not give one of them to somebody else.
+//! The file of issued slots, so that a restarted relay does not give the slot of one sender to another.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use crate::{
 
 const FILE: &str = "slots";
 
-/// A slot and the second from which on it is free.
+/// Bytes of an entry: a slot, and the Unix time in seconds until which it is reserved.
 const ENTRY: usize = 4 + 8;
 
-/// All slots that there are.
-const LONGEST: u64 = Slot::COUNT as u64 * ENTRY as u64;
+/// The longest file: an entry for every slot.
+const MAX_FILE: u64 = Slot::COUNT as u64 * ENTRY as u64;
 
-/// A file in the relay's state folder.
+/// The file of issued slots in the relay's state folder.
 #[derive(Debug, Clone)]
 pub struct SlotJournal(StateDir);
 
 impl SlotJournal {
-    /// In this folder.
+    /// Uses the file in `dir`, which need not exist yet.
     pub fn new(dir: StateDir) -> Self {
         Self(dir)
     }
 
-    /// The slots that are not free yet, each with how long it is to rest.
+    /// Reads the slots that are still reserved, each with its remaining time.
     ///
     /// # Errors
-    /// [`Kind::Disk`] where the file cannot be read or is damaged.
+    /// [`Kind::Disk`] if the file cannot be read or is damaged.
     pub(super) fn read(&self) -> Result<Vec<(Slot, Duration)>> {
-        let bytes = self.0.read(FILE, LONGEST)?.unwrap_or_default();
+        let bytes = self.0.read(FILE, MAX_FILE)?.unwrap_or_default();
         let now = unix_time();
         let mut issued = Vec::new();
         let (entries, rest) = bytes.as_chunks::<ENTRY>();
@@ -46,23 +46,23 @@ impl SlotJournal {
         if rest.is_empty() { Ok(issued) } else { Err(self.damaged()) }
     }
 
-    /// Replaces what the file says.
+    /// Replaces the file by the slots `issued`, each with the time for which it is reserved from now on.
     ///
     /// # Errors
-    /// [`Kind::Disk`].
+    /// [`Kind::Disk`] if the file cannot be written.
     pub(super) fn write(&self, issued: &[(Slot, Duration)]) -> Result<()> {
         let now = unix_time();
         let mut bytes = Vec::with_capacity(issued.len() * ENTRY);
-        for (slot, rest) in issued {
+        for (slot, reserved) in issued {
             bytes.extend_from_slice(slot.as_str().as_bytes());
-            bytes.extend_from_slice(&(now + rest.as_secs()).to_be_bytes());
+            bytes.extend_from_slice(&(now + reserved.as_secs()).to_be_bytes());
         }
         self.0.write(FILE, &bytes)
     }
 
     fn damaged(&self) -> Error {
         Error::new(Kind::Disk, format!("{} is damaged", self.0.path(FILE).display()))
-            .hint("remove it; codes that are still in use may then be given to others")
+            .hint("remove the file; the relay may then give codes that are still in use to other senders")
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_issued_is_known_to_the_next_process() {
+    fn the_next_process_reads_the_issued_slots() {
         let home = tempfile::tempdir().unwrap();
         let journal = SlotJournal::new(StateDir::open(home.path()).unwrap());
         assert_eq!(journal.read().unwrap(), []);

@@ -1,0 +1,43 @@
+//! The limits of a relay, its access token and its persistent state.
+
+use std::time::Duration;
+
+use super::{memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::TicketKey};
+
+/// The configuration of a relay.
+#[derive(Clone)]
+pub struct RelayConfig {
+    /// The most bytes that a bridge holds in each direction.
+    pub bridge_bytes: u64,
+    /// Bounds what all bridges hold together. Above it, the bridges that have been blocked longest are reset.
+    pub memory: MemoryBudget,
+    /// The most registered senders at a time.
+    pub max_senders: usize,
+    /// The most connections at a time.
+    pub max_connections: usize,
+    /// The access token that a sender must show to get a slot; `None` lets every sender register.
+    pub register_token: Option<Vec<u8>>,
+    /// Authenticates tickets and passes.
+    pub ticket_key: TicketKey,
+    /// Records issued slots for the next process; `None` if nothing outlives this one.
+    pub journal: Option<SlotJournal>,
+    /// How long a shutdown waits until the open bridges have delivered what they hold.
+    pub drain_timeout: Duration,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        /// Thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the relay.
+        const MEMORY: usize = 1024 * 1024 * 1024;
+        Self {
+            bridge_bytes: 32 * 1024 * 1024,
+            memory: MemoryBudget::new(MEMORY),
+            max_senders: 10_000,
+            max_connections: 20_000,
+            register_token: None,
+            ticket_key: TicketKey::random(),
+            journal: None,
+            drain_timeout: Duration::ZERO,
+        }
+    }
+}
