@@ -23,7 +23,8 @@ pub use self::{
         resumption_store::ResumptionStore,
     },
     sender::{
-        registration::{OnRegistered, Registration, ReregisterConfig},
+        registration::Registration,
+        reregister::{OnRegistered, ReregisterConfig},
         share::{Share, ShareSettings},
     },
 };

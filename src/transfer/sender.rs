@@ -1,10 +1,34 @@
 //! The sender's half of a transfer: a share, and the downloads that it serves.
+//!
+//! A download passes these modules in order:
+//!
+//! 1. [`accept_loop`] accepts a stream from the relay, and [`reregister`] restores a lost [`registration`].
+//! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream.
+//! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
+//!    [`goodbye`]. [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
+//!
+//! All of them work on one [`share`], which holds the [`credentials`], the [`latest_scan`] and the [`capacity`].
 
+mod accept_loop;
 mod admission;
+mod capacity;
+mod credentials;
 mod download;
+mod download_error;
 mod download_limit;
+mod expiry;
 mod file_reader;
+mod goodbye;
+mod latest_scan;
+mod messages;
+mod offer;
 mod progress;
+mod record_sender;
 pub(crate) mod registration;
+mod requested_files;
+pub(crate) mod reregister;
 mod session_table;
 pub(crate) mod share;
+mod share_end;
+#[cfg(test)]
+mod tests;

@@ -1,124 +1,150 @@
-//! The door of a share: who comes in, at what price, and who is sent away.
+//! Admission: which of the streams that the relay opens are served.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use crate::transfer::handshake::{
-    HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away,
-};
-use crate::transfer::sender::download::{Download, label};
-use crate::transfer::sender::share::Share;
-use crate::transfer::session::RecordBuilder;
-use crate::transfer::session::manifest_codec::ManifestEncoder;
-use crate::transfer::timeouts::REPLY;
+use super::{download::Download, offer::PreparedOffer, progress::receiver_label, share::Share};
 use crate::{
-    error::Error,
+    crypto::Resumption,
+    error::{Error, Result},
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
+    transfer::{
+        handshake::{
+            Established, HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away,
+        },
+        session::RecordBuilder,
+        timeouts::REPLY,
+    },
     wire::{
         Message,
-        peer::{AlertReason, AttachRequest, Hello, HelloMode, ResumptionGrant},
+        peer::{AlertReason, AttachRequest, Hello, HelloMode},
         relay::IncomingDownload,
         reset_code::ENDED,
     },
 };
 
-/// A receiver takes itself for accepted as soon as the sender has proved itself. Where the share ends just then, the
-/// receiver's own proof may arrive this much later: who gives it is told of the end. So long is also waited for the first
-/// words of who comes when the share is about to end.
-const LATE: Duration = Duration::from_secs(1);
+/// Grace period for handshakes in flight when the share closes. A receiver counts itself as accepted as soon as it has
+/// verified the sender's tag, and its own tag may arrive this much later. A receiver that is confirmed within this time
+/// learns that the share has ended.
+const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
-/// Answers a stream that the relay opened, to its end. Whatever goes wrong stays in here.
-pub(crate) async fn open(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
+/// Serves a stream that the relay opened until the stream ends. Reports failures itself.
+pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(REPLY, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
         _ => return,
     }
     let first = tokio::select! {
         first = first_frame(&mut recv) => first,
-        () = async { share.closing().await; sleep(LATE).await } => return send.reset(ENDED),
+        () = closing_grace(&share) => return send.reset(ENDED),
     };
     match first {
-        Ok(first) if first.frame().kind == AttachRequest::TYPE => attach(&share, &first, (send, recv)).await,
-        Ok(first) if share.is_closing() && !has_to_finish(&share, &first) => send.reset(ENDED),
-        Ok(first) => greet(share, number, &first, (send, recv)).await,
+        Ok(first) if first.frame().kind == AttachRequest::TYPE => reattach(&share, &first, (send, recv)).await,
+        Ok(first) if share.is_closing() && !may_finish(&share, &first) => send.reset(ENDED),
+        Ok(first) => serve_receiver(share, number, &first, (send, recv)).await,
         Err(Some(alert)) => drop(refuse(send, alert, 0).await),
         Err(None) => {}
     }
 }
 
-/// Whether it is a receiver that was started again, and has a download here that may finish although the share has ended.
-fn has_to_finish(share: &Share, first: &OwnedFrame) -> bool {
-    matches!(first.frame().decode(), Ok(Hello { mode: HelloMode::Resume(receiver), .. }) if share.sessions().is_of(&receiver))
+/// Waits until the share is closing and [`CLOSING_GRACE`] has passed.
+async fn closing_grace(share: &Share) {
+    share.wait_until_closing().await;
+    sleep(CLOSING_GRACE).await;
 }
 
-/// Goes on with an older session over this stream.
-async fn attach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
-    let refused = match first.frame().decode() {
-        Ok(question) => share.sessions().attach(&question, stream).await,
+/// Whether the frame is the hello of a resuming receiver whose download may finish although the share is closing.
+fn may_finish(share: &Share, first: &OwnedFrame) -> bool {
+    match first.frame().decode() {
+        Ok(Hello { mode: HelloMode::Resume(receiver), .. }) => share.sessions().has_receiver(&receiver),
+        _ => false,
+    }
+}
+
+/// Moves an existing session to this stream.
+async fn reattach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
+    let attached = match first.frame().decode() {
+        Ok(request) => share.sessions().attach(&request, stream).await,
         Err(_) => Err(stream.0),
     };
-    if let Err(send) = refused {
+    if let Err(send) = attached {
         refuse(send, AlertReason::UnknownSession, 0).await;
     }
 }
 
-/// A receiver says hello: what comes of it is a session, if it can prove itself.
-async fn greet(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
+/// Runs the handshake with a receiver, and its download if it authenticates itself.
+async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
     let Ok(Hello { mode, .. }) = first.frame().decode() else {
         refuse(send, AlertReason::Malformed, 0).await;
         return;
     };
-    let Some(stranger) = share.stranger() else { return turn_away(send).await };
-    let (code, key) = share.code();
-    let id = share.id();
-    let receiver = match mode {
-        HelloMode::Resume(receiver) => key.resumption(id.as_bytes(), receiver),
-        HelloMode::Code => key.welcome(id.as_bytes()),
+    let Some(permit) = share.capacity().try_acquire_unauthenticated() else {
+        return turn_away(send).await;
     };
-    let offer = share.source().await.map(|source| (ManifestEncoder::new(Arc::clone(source.manifest())), source));
-    let (early, offer) = match offer {
-        Ok((mut outline, source)) => {
-            let welcome = ResumptionGrant { id: receiver.id, key: *receiver.key };
-            (outline.first(&welcome).unwrap_or_default(), Ok((outline, source)))
-        }
-        Err(e) => {
-            // What it says of paths here is not for others.
-            let message = format!("receiver {number} gets nothing: {}", e.message());
-            share.events().report(Event::warning("source", message, &e)).await;
-            (RecordBuilder::new(), Err(Error::new(e.kind(), "what is shared is gone or cannot be read")))
-        }
+    let credentials = share.credentials();
+    let resumption = match mode {
+        HelloMode::Resume(receiver) => credentials.key.resumption(share.id().as_bytes(), receiver),
+        HelloMode::Code => credentials.key.welcome(share.id().as_bytes()),
     };
-    debug!("receiver {number} says hello");
-    let late = if share.is_closing() { Duration::MAX } else { LATE }; // who comes now has a download that may finish
-    let returning = ResumptionContext { resumption: &receiver, unproved: share.unproved() };
-    let doors = ResponderContext { code: &code, budget: share.budget(), returning: Some(returning) };
+    let (early, offer) = match PreparedOffer::new(&share).await {
+        Ok(mut offer) => (offer.first_record(&resumption), Ok(offer)),
+        Err(e) => (RecordBuilder::new(), Err(report_unreadable(&share, number, &e).await)),
+    };
+    debug!("receiver {number} sent its hello");
+    let context = ResponderContext {
+        code: &credentials.code,
+        budget: share.guess_budget(),
+        returning: Some(ResumptionContext { resumption: &resumption, unproved: share.capacity().resuming() }),
+    };
+    // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
+    let is_closing = share.is_closing();
     let outcome = tokio::select! {
-        outcome = answer(Aes::detect(), &doors, early, first, (send, recv)) => outcome,
-        () = async { share.closing().await; sleep(late).await } => return,
+        outcome = answer(Aes::detect(), &context, early, first, (send, recv)) => outcome,
+        () = closing_grace(&share), if !is_closing => return,
     };
-    drop(stranger);
+    drop(permit);
     match outcome {
-        Ok(session) => {
-            let serving = Download::new(share, number, session.carrier.clone());
-            serving.run(session, receiver.id, offer).await;
-        }
-        Err(HandshakeFailure::Unproved) => {
-            let guesses_left = share.budget().left();
-            share.events().report(Event::WrongCode { download: number, peer: label(number), guesses_left }).await;
-            share.check_retired();
-        }
-        Err(HandshakeFailure::Retired) => share.check_retired(),
-        Err(HandshakeFailure::Disk(e)) => {
-            let message = format!("a receiver was turned away: {e}");
-            share.events().report(Event::warning("state", message, &e)).await;
-        }
-        Err(HandshakeFailure::Broken) => {}
+        Ok(session) => start_download(share, number, session, &resumption, offer).await,
+        Err(failure) => report_failure(&share, number, failure).await,
     }
 }
 
-#[cfg(test)]
-mod tests;
+async fn start_download(
+    share: Arc<Share>,
+    number: u64,
+    session: Established,
+    resumption: &Resumption,
+    offer: Result<PreparedOffer>,
+) {
+    Download::new(share, number, session.carrier.clone()).run(session, resumption.id, offer).await;
+}
+
+/// Reports to the user that the shared files cannot be read, and returns the error for the receiver, which must not
+/// learn paths of this machine.
+async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
+    let message = format!("cannot serve receiver {number}: {}", e.message());
+    share.events().report(Event::warning("source", message, e)).await;
+    Error::new(e.kind(), "the shared files are missing or unreadable")
+}
+
+/// Reports a failed handshake.
+async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
+    match failure {
+        HandshakeFailure::Unproved => {
+            let guesses_left = share.guess_budget().left();
+            let peer = receiver_label(number);
+            share.events().report(Event::WrongCode { download: number, peer, guesses_left }).await;
+            share.check_code_retired();
+        }
+        HandshakeFailure::Retired => share.check_code_retired(),
+        HandshakeFailure::Disk(e) => {
+            let message = format!("cannot admit receiver {number}: {e}");
+            share.events().report(Event::warning("state", message, &e)).await;
+        }
+        HandshakeFailure::Broken => {}
+    }
+}

@@ -1,78 +1,79 @@
-//! The downloads that a share allows: which are taken, and which are done.
+//! The number of downloads that a share allows: how many run, and how many are complete.
 
 use tokio::sync::watch;
 
 /// A handle; clones share one count.
 #[derive(Debug, Clone)]
 pub(crate) struct DownloadLimit {
-    count: watch::Sender<Count>,
-    most: Option<u64>,
+    count: watch::Sender<DownloadCount>,
+    max: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Count {
+struct DownloadCount {
     running: u64,
-    done: u64,
+    complete: u64,
 }
 
 impl DownloadLimit {
-    /// Places for `most` complete downloads; `None` for any number.
-    pub(crate) fn new(most: Option<u64>) -> Self {
-        Self { count: watch::Sender::new(Count::default()), most }
+    /// Allows `max` complete downloads; `None` allows any number.
+    pub(super) fn new(max: Option<u64>) -> Self {
+        Self { count: watch::Sender::new(DownloadCount::default()), max }
     }
 
-    /// Takes a place; `None` when all are running or done.
-    pub(crate) fn take(&self) -> Option<DownloadPermit> {
-        let taken = self.count.send_if_modified(|count| {
-            let free = self.most.is_none_or(|most| count.running + count.done < most);
-            count.running += u64::from(free);
-            free
+    /// Takes a permit; returns `None` when running and complete downloads reach the limit.
+    pub(super) fn try_acquire(&self) -> Option<DownloadPermit> {
+        let acquired = self.count.send_if_modified(|count| {
+            let is_free = self.max.is_none_or(|max| count.running + count.complete < max);
+            count.running += u64::from(is_free);
+            is_free
         });
-        taken.then(|| DownloadPermit { places: self.clone(), finished: false })
+        acquired.then(|| DownloadPermit { limit: self.clone(), is_complete: false })
     }
 
-    /// Takes the next place that is given back.
-    pub(crate) async fn next_free(&self) -> DownloadPermit {
+    /// Waits for a permit. Never completes when all downloads are complete.
+    pub(super) async fn acquire(&self) -> DownloadPermit {
         let mut count = self.count.subscribe();
         loop {
-            if let Some(place) = self.take() {
-                return place;
+            if let Some(permit) = self.try_acquire() {
+                return permit;
             }
-            let _ = count.changed().await; // the channel lives in this handle
+            let _ = count.changed().await; // cannot fail: `self` owns the sender
         }
     }
 
-    /// Downloads that run.
-    pub(crate) fn running(&self) -> u64 {
+    /// Returns the number of running downloads.
+    pub(super) fn running(&self) -> u64 {
         self.count.borrow().running
     }
 
-    /// Completes when every download that is allowed is done.
-    pub(crate) async fn all_done(&self) {
-        let all = |count: &Count| self.most.is_some_and(|most| count.done >= most);
-        let _ = self.count.subscribe().wait_for(all).await; // the channel lives in this handle
+    /// Waits until as many downloads as allowed are complete, and returns their number.
+    pub(super) async fn wait_until_reached(&self) -> u64 {
+        let Some(max) = self.max else { return std::future::pending().await };
+        let _ = self.count.subscribe().wait_for(|count| count.complete >= max).await; // cannot fail: `self` owns the sender
+        max
     }
 }
 
-/// One of the downloads, taken until this is released or dropped.
+/// A permit for one download. Dropping it frees the permit for another download.
 #[derive(Debug)]
 pub(crate) struct DownloadPermit {
-    places: DownloadLimit,
-    finished: bool,
+    limit: DownloadLimit,
+    is_complete: bool,
 }
 
 impl DownloadPermit {
-    /// Gives the place back, or books it as done.
-    pub(crate) fn release(mut self, finished: bool) {
-        self.finished = finished;
+    /// Counts the download as complete, which uses up the permit.
+    pub(super) fn complete(mut self) {
+        self.is_complete = true;
     }
 }
 
 impl Drop for DownloadPermit {
     fn drop(&mut self) {
-        self.places.count.send_modify(|count| {
+        self.limit.count.send_modify(|count| {
             count.running -= 1;
-            count.done += u64::from(self.finished);
+            count.complete += u64::from(self.is_complete);
         });
     }
 }

@@ -1,56 +1,164 @@
-//! What a sender has sent of one download, and what of it has arrived.
+//! The progress of one download: what was sent, what was acknowledged, and the events about both.
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::transfer::sender::download_limit::DownloadPermit;
-use crate::transfer::timeouts::PROGRESS_INTERVAL;
+use super::download_limit::DownloadPermit;
+use crate::{
+    error::Error,
+    event::{DownloadStatus, Event, Route},
+    net::StreamError,
+    sync::Mutex,
+    transfer::{events::Events, timeouts::PROGRESS_INTERVAL, user_errors::cut},
+};
 
-/// What was sent and what of it has arrived.
-#[derive(Default)]
-pub(crate) struct SendProgress {
-    /// Offset behind the last record.
-    pub(crate) sealed: u64,
-    /// Records on their way: the offset behind each, and the content sent up to it.
-    on_the_way: VecDeque<(u64, u64)>,
-    /// Bytes of content sent.
-    pub(crate) sent: u64,
-    /// Bytes of content acknowledged.
-    pub(crate) acknowledged: u64,
-    /// How much of what the receiver says was acknowledged to it.
-    pub(crate) told: u64,
-    reported: Option<Instant>,
-    pub(crate) begun: Option<AcceptedDownload>,
+/// Returns the label of a receiver in events.
+pub(super) fn receiver_label(number: u64) -> String {
+    format!("receiver {number}")
 }
 
-/// A download that was accepted.
-pub(crate) struct AcceptedDownload {
-    pub(crate) at: Instant,
-    pub(crate) total: Option<u64>,
-    pub(crate) place: DownloadPermit,
+/// Counts what is sent and acknowledged, and reports it.
+pub(super) struct SendProgress {
+    /// The number of the receiver.
+    number: u64,
+    events: Events,
+    counters: Mutex<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    /// Offset in the sealed stream behind the last record sent.
+    sealed: u64,
+    /// Records that are not acknowledged.
+    in_flight: VecDeque<RecordInFlight>,
+    /// Content bytes sent.
+    sent: u64,
+    /// Content bytes acknowledged. Starts with the bytes that the receiver has staged.
+    acknowledged: u64,
+    last_report: Option<Instant>,
+    /// Set once the receiver has accepted.
+    accepted: Option<AcceptedDownload>,
+}
+
+struct RecordInFlight {
+    /// Offset in the sealed stream behind the record.
+    end: u64,
+    /// Content bytes sent up to the end of the record.
+    content: u64,
+}
+
+struct AcceptedDownload {
+    start: Instant,
+    /// Content bytes in all, where known.
+    total: Option<u64>,
+    permit: DownloadPermit,
 }
 
 impl SendProgress {
-    /// Notes a record with so many bytes of content, up to an offset.
-    pub(crate) fn note(&mut self, end: u64, content: u64) {
-        self.sealed = end;
-        self.sent += content;
-        self.on_the_way.push_back((end, self.sent));
+    /// Starts at zero. Nothing is reported before [`accept`](Self::accept).
+    pub(super) fn new(number: u64, events: Events) -> Self {
+        Self { number, events, counters: Mutex::default() }
     }
 
-    /// Takes an acknowledgement; `true` when it is time to report.
-    pub(crate) fn acknowledge(&mut self, received: u64) -> bool {
-        while let Some((end, content)) = self.on_the_way.front()
-            && *end <= received
-        {
-            self.acknowledged = *content;
-            self.on_the_way.pop_front();
-        }
-        let due = self.reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
-        if due {
-            self.reported = Some(Instant::now());
-        }
-        due
+    /// Returns the offset in the sealed stream behind the last record sent.
+    pub(super) fn sealed(&self) -> u64 {
+        self.counters.lock().sealed
     }
+
+    /// Sets the offset behind the records that the handshake has sent.
+    pub(super) fn set_sealed(&self, end: u64) {
+        self.counters.lock().sealed = end;
+    }
+
+    /// Counts a record that ends at offset `end` and holds `content` bytes of content.
+    pub(super) fn count_sent(&self, end: u64, content: u64) {
+        let mut counters = self.counters.lock();
+        counters.sealed = end;
+        counters.sent += content;
+        let content = counters.sent;
+        counters.in_flight.push_back(RecordInFlight { end, content });
+    }
+
+    /// Counts everything up to the offset `received` as acknowledged. Reports that at most once per
+    /// [`PROGRESS_INTERVAL`].
+    pub(super) fn acknowledge(&self, received: u64) {
+        let mut counters = self.counters.lock();
+        while let Some(&RecordInFlight { end, content }) = counters.in_flight.front()
+            && end <= received
+        {
+            counters.acknowledged = content;
+            counters.in_flight.pop_front();
+        }
+        if counters.last_report.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
+            counters.last_report = Some(Instant::now());
+            self.mention(&counters, Event::DownloadProgress);
+        }
+    }
+
+    /// Starts the download, of which the receiver has `staged` bytes of `total`.
+    pub(super) async fn accept(&self, permit: DownloadPermit, staged: u64, total: Option<u64>) {
+        {
+            let mut counters = self.counters.lock();
+            counters.accepted = Some(AcceptedDownload { start: Instant::now(), total, permit });
+            counters.acknowledged = staged; // the first acknowledgement corrects it if some groups differ
+        }
+        self.events.report(Event::DownloadStarted(status(self.number, staged, total))).await;
+    }
+
+    /// Whether the receiver has accepted.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.counters.lock().accepted.is_some()
+    }
+
+    /// Reports that the session waits for another stream because of `error`.
+    pub(super) fn report_waiting(&self, error: &StreamError) {
+        if !is_connection_lost(error) {
+            let reason = cut(error).message().to_owned();
+            self.mention(&self.counters.lock(), |download| Event::DownloadWaiting { download, reason });
+        }
+    }
+
+    /// Reports that the session has another stream after `error`.
+    pub(super) fn report_resumed(&self, error: &StreamError) {
+        if !is_connection_lost(error) {
+            self.mention(&self.counters.lock(), Event::DownloadResumed);
+        }
+    }
+
+    /// Reports the end of the download if it was accepted, and then releases its permit.
+    pub(super) async fn finish(self, result: Result<(), Error>) {
+        let Counters { sent, acknowledged, accepted, .. } = self.counters.into_inner();
+        let Some(AcceptedDownload { start, total, permit }) = accepted else { return };
+        match result {
+            Ok(()) => {
+                let download = status(self.number, sent, total);
+                let seconds = start.elapsed().as_secs_f64();
+                self.events.report(Event::DownloadFinished { download, seconds }).await;
+                permit.complete();
+            }
+            Err(e) => {
+                let download = status(self.number, acknowledged, total);
+                let (error, kind) = (e.message().to_owned(), e.kind());
+                self.events.report(Event::DownloadFailed { download, error, kind }).await;
+                drop(permit);
+            }
+        }
+    }
+
+    /// Reports an event that the next one supersedes, if the download was accepted.
+    fn mention(&self, counters: &Counters, event: impl FnOnce(DownloadStatus) -> Event) {
+        if let Some(accepted) = &counters.accepted {
+            self.events.mention(event(status(self.number, counters.acknowledged, accepted.total)));
+        }
+    }
+}
+
+fn status(number: u64, bytes: u64, total: Option<u64>) -> DownloadStatus {
+    DownloadStatus { download: number, peer: receiver_label(number), path: Route::Relay, bytes, total }
+}
+
+/// Whether the connection of the whole share is lost. This is reported once for the share and not for each download.
+fn is_connection_lost(error: &StreamError) -> bool {
+    matches!(error, StreamError::Lost(_))
 }

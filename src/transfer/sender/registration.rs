@@ -1,66 +1,49 @@
-//! A sender's place at its relay, and how it gets it back.
+//! The registration of a share at its relay.
 
 use tokio::time::timeout;
 
-use crate::transfer::relay_request::ask;
-use crate::transfer::timeouts::SHARE_CLOSE;
 use crate::{
-    code::{Code, Slot},
-    crypto::ShareKey,
+    code::Slot,
     error::Result,
-    event::Event,
-    net::{Connection, Dialer, RecvHalf, SendHalf},
+    net::{Connection, RecvHalf, SendHalf},
+    transfer::{relay_request::ask, timeouts::SHARE_CLOSE},
     wire::relay::{RegisterReply, RegisterRequest},
 };
 
-/// A slot at a relay, held by the stream that asked for it.
+/// A slot at a relay. The relay frees the slot when the stream of the registration ends.
 pub struct Registration {
     pub(crate) connection: Connection,
     send: SendHalf,
-    /// Kept open: the relay frees the slot when it ends.
     recv: RecvHalf,
     slot: Slot,
     ticket: Vec<u8>,
 }
 
 impl Registration {
-    /// Asks a relay for a slot, with a ticket for that of an earlier registration.
+    /// Requests a slot from the relay. A ticket of an earlier registration claims the slot of that registration.
     ///
     /// # Errors
-    /// [`Kind::Refused`](crate::error::Kind::Refused) where the relay says no, [`Kind::Network`](crate::error::Kind::Network)
-    /// where it does not answer.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the relay refuses;
+    /// [`Kind::Network`](crate::error::Kind::Network) if it does not answer.
     pub async fn request(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
-        let (send, recv, RegisterReply { slot, ticket, .. }) =
-            ask(&connection, &RegisterRequest { token, ticket }, &[]).await?;
+        let request = RegisterRequest { token, ticket };
+        let (send, recv, RegisterReply { slot, ticket, .. }) = ask(&connection, &request, &[]).await?;
         Ok(Self { connection, send, recv, slot, ticket })
     }
 
-    /// The slot.
+    /// Returns the slot.
     pub fn slot(&self) -> Slot {
         self.slot
     }
 
-    /// What takes the slot back; empty where the relay gives no such thing.
+    /// Returns the ticket that claims the slot after a reconnect; empty if the relay issues no tickets.
     pub fn ticket(&self) -> &[u8] {
         &self.ticket
     }
 
-    /// Gives the slot back: receivers that come back are told that the share has ended. What runs goes on.
+    /// Releases the slot. From then on the relay tells receivers that the share has ended; running downloads continue.
     pub async fn release(&mut self) {
         self.send.finish();
-        let _ = timeout(SHARE_CLOSE, self.recv.read()).await;
+        let _ = timeout(SHARE_CLOSE, self.recv.read()).await; // a relay that does not confirm frees the slot later
     }
-}
-
-/// Hears of a code, of the key that belongs to it, and of a ticket, and says what to report.
-pub type OnRegistered = Box<dyn Fn(&Code, &ShareKey, &[u8]) -> Vec<Event> + Send + Sync>;
-
-/// How a share comes back to its relay.
-pub struct ReregisterConfig {
-    /// Makes a connection to it.
-    pub dialer: Dialer,
-    /// What the relay asks for before it gives a slot.
-    pub token: Option<Vec<u8>>,
-    /// Hears of each registration, with the code that is good from then on and the ticket, and says what to report.
-    pub on_registered: OnRegistered,
 }

@@ -1,9 +1,9 @@
-//! The proved sessions of a share, while their processes live: each outlives its streams.
+//! The table of a share's live sessions, in which receivers find their session to reattach to it.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,169 +14,179 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::transfer::handshake::Established;
-use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::{
     crypto::AttachKey,
     net::{ConnectionLost, RecvHalf, SendHalf, StreamError},
     sync::Mutex,
+    transfer::{handshake::Established, session::resumable_stream::ResumableStream},
     wire::peer::{AttachReply, AttachRequest},
 };
 
 /// How long a session waits for another stream.
-const OUTLIVES: Duration = Duration::from_secs(10 * 60);
+const REATTACH_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// A session that has waited for so long gives way to a receiver who is there.
-const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
+/// A session that has waited this long for another stream may be evicted for a connected receiver.
+const EVICT_AFTER: Duration = Duration::from_secs(10);
 
-/// All of them, by what they are called.
+/// The live sessions, by the id in an [`AttachRequest`].
 #[derive(Default)]
 pub(crate) struct SessionTable(Mutex<HashMap<[u8; 16], Arc<LiveSession>>>);
 
-/// One of them.
 struct LiveSession {
-    carrier: ResumableStream,
-    attaching: AttachKey,
-    /// The highest number of a question that was answered.
-    number: Mutex<u64>,
-    broken_since: Mutex<Option<Instant>>,
-    /// Another receiver wants its place, until it has a stream again.
-    gives_way: watch::Sender<bool>,
-    /// Whether it has one of the downloads that the share allows.
-    has_place: AtomicBool,
-    /// What its receiver comes back with is called.
+    stream: ResumableStream,
+    attach_key: AttachKey,
+    /// The highest number of an accepted [`AttachRequest`].
+    last_request: Mutex<u64>,
+    disconnected_since: Mutex<Option<Instant>>,
+    /// Set while another session needs the permit of this one. Reset when the session has a stream again.
+    is_evicted: watch::Sender<bool>,
+    holds_download: AtomicBool,
+    /// The id of the receiver's resumption grant.
     receiver: [u8; 16],
 }
 
+/// Which sessions may be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EvictionScope {
+    All,
+    /// Only sessions that hold a download permit.
+    WithDownload,
+}
+
 impl SessionTable {
-    /// Takes a session in, until what this gives is dropped. It outlives its stream where its receiver comes back.
-    /// The receiver is called this; an older session of the same one is over.
-    pub(crate) fn enter(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> SessionEntry {
+    /// Adds an authenticated session. The older sessions of the same receiver are ended.
+    pub(super) fn insert(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> SessionEntry {
         if session.returns {
             session.carrier.outlive();
         }
         let live = Arc::new(LiveSession {
-            carrier: session.carrier.clone(),
-            attaching: session.attaching.clone(),
-            number: Mutex::new(0),
-            broken_since: Mutex::new(None),
-            gives_way: watch::Sender::new(false),
-            has_place: AtomicBool::new(false),
+            stream: session.carrier.clone(),
+            attach_key: session.attaching.clone(),
+            last_request: Mutex::new(0),
+            disconnected_since: Mutex::new(None),
+            is_evicted: watch::Sender::new(false),
+            holds_download: AtomicBool::new(false),
             receiver,
         });
-        for older in self.lock().values().filter(|older| older.receiver == receiver) {
-            older.carrier.breaks(StreamError::Lost(ConnectionLost::ClosedLocally));
-            older.gives_way.send_replace(true);
+        let mut sessions = self.0.lock();
+        for older in sessions.values().filter(|older| older.receiver == receiver) {
+            older.stream.breaks(StreamError::Lost(ConnectionLost::ClosedLocally));
+            older.is_evicted.send_replace(true);
         }
-        self.lock().insert(live.attaching.id(), Arc::clone(&live));
-        SessionEntry { sessions: Arc::clone(self), live }
+        sessions.insert(live.attach_key.id(), Arc::clone(&live));
+        SessionEntry { table: Arc::clone(self), session: live }
     }
 
-    /// Goes on with a session over this stream; gives the stream back where there is no such session, or it is not its
-    /// receiver who asks.
-    pub(crate) async fn attach(
+    /// Moves a session to another stream.
+    ///
+    /// # Errors
+    /// Returns the stream if there is no such session, or the request is not valid for it.
+    pub(super) async fn attach(
         &self,
-        question: &AttachRequest,
+        request: &AttachRequest,
         (mut send, recv): (SendHalf, RecvHalf),
     ) -> Result<(), SendHalf> {
-        let live = self.lock().get(&question.id).cloned();
-        let Some((live, answer)) = live.and_then(|live| live.answer(question).map(|answer| (live, answer))) else {
+        let session = self.0.lock().get(&request.id).cloned();
+        let Some((session, reply)) = session.and_then(|s| s.accept_request(request).map(|reply| (s, reply))) else {
             return Err(send);
         };
-        if send.send_message(&answer).await.is_ok() {
-            let number = live.lock_number();
-            if *number == question.number {
-                let _ = live.carrier.attach(send, recv, question.received, answer.received); // it was possible just now
+        if send.send_message(&reply).await.is_ok() {
+            let last_request = session.last_request.lock();
+            if *last_request == request.number {
+                // Fails only if the receiver has acknowledged more than it requests. `accept_request` has checked the rest.
+                let _ = session.stream.attach(send, recv, request.received, reply.received);
             }
         }
         Ok(())
     }
 
-    /// Ends the session that has waited longest for another stream, one with a place where a place is wanted; `false` where
-    /// none has for long.
-    pub(crate) fn make_room(&self, of_a_place: bool) -> bool {
-        let sessions = self.lock();
-        let counts = |live: &&Arc<LiveSession>| !of_a_place || live.has_place.load(Ordering::Relaxed);
-        let waiting = sessions.values().filter(counts);
-        let waiting = waiting.filter_map(|live| live.broken_since().map(|since| (since, live)));
-        let longest = waiting.min_by_key(|(since, _)| *since).filter(|(since, _)| since.elapsed() >= GIVES_WAY_AFTER);
-        longest.map(|(_, live)| live.gives_way.send_replace(true)).is_some()
+    /// Evicts the session that has waited longest for another stream. Returns `false` if none has waited for
+    /// [`EVICT_AFTER`].
+    pub(super) fn evict(&self, scope: EvictionScope) -> bool {
+        let sessions = self.0.lock();
+        let is_in_scope =
+            |session: &&Arc<LiveSession>| scope == EvictionScope::All || session.holds_download.load(Ordering::Relaxed);
+        let waiting = sessions.values().filter(is_in_scope);
+        let waiting = waiting.filter_map(|session| session.disconnected_since().map(|since| (since, session)));
+        match waiting.min_by_key(|(since, _)| *since) {
+            Some((since, session)) if since.elapsed() >= EVICT_AFTER => {
+                session.is_evicted.send_replace(true);
+                true
+            }
+            _ => false,
+        }
     }
 
-    /// Whether there is one of the receiver that is called this.
-    pub(crate) fn is_of(&self, receiver: &[u8; 16]) -> bool {
-        self.lock().values().any(|live| live.receiver == *receiver)
+    /// Whether a session of the receiver with this id exists.
+    pub(super) fn has_receiver(&self, receiver: &[u8; 16]) -> bool {
+        self.0.lock().values().any(|session| session.receiver == *receiver)
     }
 
-    /// Whether there is any.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<LiveSession>>> {
-        self.0.lock()
+    /// Whether no session exists.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
     }
 }
 
 impl LiveSession {
-    /// The answer to a question that is the receiver's, new, and possible.
-    fn answer(&self, question: &AttachRequest) -> Option<AttachReply> {
-        self.attaching.verify_question(question.number, question.received, &question.tag).ok()?;
-        let mut number = self.lock_number();
-        if question.number <= *number || !self.carrier.is_possible(question.received) {
+    /// Returns the reply to a request that is authentic and new, and whose offset is possible.
+    fn accept_request(&self, request: &AttachRequest) -> Option<AttachReply> {
+        self.attach_key.verify_question(request.number, request.received, &request.tag).ok()?;
+        let mut last_request = self.last_request.lock();
+        if request.number <= *last_request || !self.stream.is_possible(request.received) {
             return None;
         }
-        *number = question.number;
-        let received = self.carrier.received();
-        Some(AttachReply { received, tag: self.attaching.answer(&question.tag, received) })
+        *last_request = request.number;
+        let received = self.stream.received();
+        Some(AttachReply { received, tag: self.attach_key.answer(&request.tag, received) })
     }
 
-    fn lock_number(&self) -> MutexGuard<'_, u64> {
-        self.number.lock()
+    fn disconnected_since(&self) -> Option<Instant> {
+        *self.disconnected_since.lock()
     }
 
-    fn broken_since(&self) -> Option<Instant> {
-        *self.broken_since.lock()
-    }
-
-    fn set_broken(&self, since: Option<Instant>) {
-        *self.broken_since.lock() = since;
+    fn set_disconnected(&self, since: Option<Instant>) {
+        *self.disconnected_since.lock() = since;
     }
 }
 
-/// A session that is in.
-pub(crate) struct SessionEntry {
-    sessions: Arc<SessionTable>,
-    live: Arc<LiveSession>,
+/// The place of a session in the table. Dropping it removes the session.
+pub(super) struct SessionEntry {
+    table: Arc<SessionTable>,
+    session: Arc<LiveSession>,
 }
 
 impl SessionEntry {
-    /// The session has one of the downloads that the share allows.
-    pub(crate) fn has_place(&self) {
-        self.live.has_place.store(true, Ordering::Relaxed);
+    /// Records that the session holds a download permit.
+    pub(super) fn mark_downloading(&self) {
+        self.session.holds_download.store(true, Ordering::Relaxed);
     }
 
-    /// Completes when the session has waited for another stream for too long, with the reason why it must; tells each
-    /// time when it begins to wait, and when that is over.
-    pub(crate) async fn abandoned(&self, waits: impl Fn(&StreamError), is_back: impl Fn(&StreamError)) -> StreamError {
+    /// Waits until the session is evicted or has waited too long for another stream, and returns why it lost its stream.
+    /// Calls `on_waiting` and `on_reattached` each time a wait begins and ends.
+    pub(super) async fn wait_until_abandoned(
+        &self,
+        on_waiting: impl Fn(&StreamError),
+        on_reattached: impl Fn(&StreamError),
+    ) -> StreamError {
+        let session = &self.session;
         loop {
-            let why = self.live.carrier.broken().await;
-            if self.live.carrier.is_over() {
-                return std::future::pending().await; // who reads has the reason
+            let lost = session.stream.broken().await;
+            if session.stream.is_over() {
+                return std::future::pending().await; // the reading side reports the reason
             }
-            waits(&why);
-            self.live.set_broken(Some(Instant::now()));
-            let mut given_way = self.live.gives_way.subscribe();
-            let gives_way = async { drop(given_way.wait_for(|gives_way| *gives_way).await) }; // its sender lives in here
+            on_waiting(&lost);
+            session.set_disconnected(Some(Instant::now()));
+            let mut is_evicted = session.is_evicted.subscribe();
             tokio::select! {
                 biased;
-                () = self.live.carrier.mended() => {
-                    self.live.set_broken(None);
-                    self.live.gives_way.send_replace(false);
-                    is_back(&why);
+                () = session.stream.mended() => {
+                    session.set_disconnected(None);
+                    session.is_evicted.send_replace(false);
+                    on_reattached(&lost);
                 }
-                () = gives_way => return why,
-                () = sleep(OUTLIVES) => return why,
+                _ = is_evicted.wait_for(|is_evicted| *is_evicted) => return lost,
+                () = sleep(REATTACH_WITHIN) => return lost,
             }
         }
     }
@@ -184,6 +194,6 @@ impl SessionEntry {
 
 impl Drop for SessionEntry {
     fn drop(&mut self) {
-        self.sessions.lock().remove(&self.live.attaching.id());
+        self.table.0.lock().remove(&self.session.attach_key.id());
     }
 }

@@ -386,7 +386,7 @@ fn a_receiver_that_never_grants_credit_disturbs_nobody() {
         assert!(most as u64 <= INITIAL_CREDIT, "{most}");
         let failed = failures(sharing);
         assert_eq!(failed.len(), 1, "its place is given to others");
-        assert_eq!((failed[0].1, &failed[0].2[..]), (Kind::Network, "the receiver takes nothing any more"));
+        assert_eq!((failed[0].1, &failed[0].2[..]), (Kind::Network, "the receiver stopped accepting data"));
         drop(crook);
         sleep(SECOND).await;
         assert_eq!(memory.usage().directions, 0);

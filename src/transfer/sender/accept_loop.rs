@@ -1,0 +1,149 @@
+//! The accept loop of a share: it serves the streams that the relay opens, over one connection after another.
+
+use std::sync::Arc;
+
+use tokio::{task::JoinSet, time::timeout};
+
+use super::{
+    admission::serve_stream,
+    registration::Registration,
+    reregister::{ActiveRegistration, ReregisterConfig, reregister},
+    share::Share,
+};
+use crate::{
+    background::with_background,
+    error::Result,
+    event::StopReason,
+    net::{Connection, ConnectionLost, RelayConnection, StreamError},
+    transfer::{
+        backoff::{RetryDriver, Urgency},
+        timeouts::{LEG_SILENT, SHARE_CLOSE},
+    },
+    wire::reset_code::ENDED,
+};
+
+impl Share {
+    /// Serves receivers until the share ends. When the connection to the relay is lost, the share registers again.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes while a download runs;
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the code was guessed wrongly too often.
+    pub async fn run(
+        self: &Arc<Self>,
+        registration: Registration,
+        config: ReregisterConfig,
+        interrupt: impl Future<Output = ()>,
+    ) -> Result<StopReason> {
+        tokio::pin!(interrupt);
+        let mut accept_loop = AcceptLoop {
+            share: self,
+            config: &config,
+            active: ActiveRegistration { registration, connection: None },
+            streams: JoinSet::new(),
+        };
+        let mut end = tokio::select! {
+            () = accept_loop.run() => self.interrupted(), // unreachable: the share is not closing yet
+            end = self.wait_for_end() => end,
+            () = &mut interrupt => self.interrupted(),
+        };
+        self.begin_closing();
+        if end.lets_downloads_finish() {
+            self.set_ended();
+            // The slot is not released yet: a receiver that loses its connection needs it to reattach.
+            tokio::select! {
+                () = accept_loop.run() => {}
+                () = &mut interrupt => {
+                    if self.capacity().downloads().running() > 0 {
+                        end = self.interrupted();
+                    }
+                }
+            }
+        }
+        self.begin_ending();
+        accept_loop.shut_down().await;
+        end.into_result()
+    }
+}
+
+struct AcceptLoop<'a> {
+    share: &'a Arc<Share>,
+    config: &'a ReregisterConfig,
+    active: ActiveRegistration,
+    /// The streams that are being served.
+    streams: JoinSet<()>,
+}
+
+impl AcceptLoop<'_> {
+    /// Serves streams over one connection after another. Returns when the share is closing and no stream is left.
+    async fn run(&mut self) {
+        let mut retry = RetryDriver::new(self.config.dialer.clone(), self.share.events().clone(), Urgency::Idle);
+        while let Some(lost) = self.serve_connection().await {
+            self.active.registration.connection.close();
+            let ticket = self.active.registration.ticket().to_vec();
+            let drained = async {
+                self.share.wait_until_closing().await;
+                join_all(&mut self.streams).await;
+            };
+            tokio::select! {
+                active = reregister(self.share, self.config, &mut retry, ticket, lost) => self.active = active,
+                () = drained => return,
+            }
+        }
+    }
+
+    /// Serves each stream that the relay opens on the present connection. Returns when the connection is lost, or with
+    /// `None` when the share is closing and no stream is left.
+    async fn serve_connection(&mut self) -> Option<ConnectionLost> {
+        let connection = &self.active.registration.connection;
+        let silent = wait_until_silent(connection, self.share);
+        tokio::pin!(silent);
+        while !(self.share.is_closing() && self.streams.is_empty()) {
+            let stream = tokio::select! {
+                stream = connection.accept_stream() => stream,
+                Some(_) = self.streams.join_next() => continue,
+                lost = &mut silent => return Some(lost),
+            };
+            match stream {
+                Ok(stream) => {
+                    let receiver = self.share.next_receiver();
+                    self.streams.spawn(serve_stream(Arc::clone(self.share), receiver, stream));
+                }
+                Err(StreamError::Lost(lost)) => return Some(lost),
+                Err(_) => return Some(ConnectionLost::TimedOut), // unreachable: accepting fails only with the connection
+            }
+        }
+        None
+    }
+
+    /// Releases the slot, waits for the end of all streams, and closes the connection.
+    async fn shut_down(mut self) {
+        let ActiveRegistration { mut registration, connection } = self.active;
+        let accepting = registration.connection.clone();
+        let refuse_streams = async {
+            // The relay may open streams until it learns of the end.
+            while let Ok((mut send, _)) = accepting.accept_stream().await {
+                send.reset(ENDED);
+            }
+        };
+        let end = async { tokio::join!(registration.release(), timeout(SHARE_CLOSE, join_all(&mut self.streams))) };
+        let _ = with_background(end, refuse_streams).await; // both have a time limit
+        if let Some(connection) = connection {
+            RelayConnection::close(connection).await;
+        }
+    }
+}
+
+/// Waits until the relay has been silent for [`LEG_SILENT`] while a session exists. Without a session only a closed
+/// connection counts, because an idle share needs no fast reconnect.
+async fn wait_until_silent(connection: &Connection, share: &Share) -> ConnectionLost {
+    loop {
+        let lost = connection.wait_until_silent(LEG_SILENT).await;
+        if connection.is_closed() || !share.sessions().is_empty() {
+            return lost;
+        }
+    }
+}
+
+async fn join_all(streams: &mut JoinSet<()>) {
+    while streams.join_next().await.is_some() {}
+}

@@ -1,0 +1,94 @@
+//! How a download ends, and the errors that the users at both ends see.
+
+use crate::{
+    error::{Error, Kind},
+    net::StreamError,
+    text::visible,
+    transfer::{session::SessionError, user_errors::cut},
+    wire::{
+        Message, WireError,
+        peer::{Done, DownloadOutcome, FailureReason, FileRequest},
+    },
+};
+
+/// How a download ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DownloadEnd {
+    /// The receiver has everything.
+    Complete,
+    /// The receiver only listed the share, or its user declined.
+    NotAccepted,
+}
+
+/// Why a download failed.
+#[derive(Debug)]
+pub(super) enum DownloadError {
+    /// A failure at this end, which the receiver is told.
+    Local(FailureReason, Error),
+    /// A failure that the receiver reported, or of the connection to it.
+    Remote(Error),
+}
+
+impl DownloadError {
+    /// The receiver did not act in time, for which the sender's user gets the error `message`.
+    pub(super) fn stalled(message: &str) -> Self {
+        Self::Local(FailureReason::ReceiverTimeout, Error::new(Kind::Network, message))
+    }
+
+    /// The receiver sent a request, or data that belongs to one, at the wrong time.
+    pub(super) fn unexpected_request() -> Self {
+        WireError::Unexpected(FileRequest::TYPE).into()
+    }
+
+    /// Converts a [`Done`] that reports a failure.
+    pub(super) fn reported(done: &Done) -> Self {
+        let (kind, what) = match done.outcome {
+            DownloadOutcome::Disk => (Kind::Disk, "the receiver could not write"),
+            DownloadOutcome::Corrupt => (Kind::Corrupt, "the received content did not match its hash"),
+            DownloadOutcome::Interrupted | DownloadOutcome::Declined => {
+                (Kind::Refused, "the receiver stopped the download")
+            }
+            DownloadOutcome::Ok | DownloadOutcome::Listed | DownloadOutcome::Failed => {
+                (Kind::Transfer, "the receiver failed")
+            }
+        };
+        // The message of an interrupted receiver addresses its own user.
+        Self::Remote(if done.message.is_empty() || done.outcome == DownloadOutcome::Interrupted {
+            Error::new(kind, what)
+        } else {
+            Error::new(kind, format!("{what}: {}", visible(&done.message)))
+        })
+    }
+
+    /// Converts to the error that the sender's user sees.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Local(_, e) | Self::Remote(e) => e,
+        }
+    }
+}
+
+impl From<SessionError> for DownloadError {
+    fn from(e: SessionError) -> Self {
+        match e {
+            SessionError::Line(e) => Self::Remote(cut(&e)),
+            SessionError::Tampered(_) => Self::Remote(Error::new(Kind::WrongCode, "the session was tampered with")),
+            SessionError::Protocol(e) => Self::Local(
+                FailureReason::Protocol,
+                Error::new(Kind::Transfer, format!("the receiver violated the protocol: {e}")),
+            ),
+        }
+    }
+}
+
+impl From<StreamError> for DownloadError {
+    fn from(e: StreamError) -> Self {
+        SessionError::Line(e).into()
+    }
+}
+
+impl From<WireError> for DownloadError {
+    fn from(e: WireError) -> Self {
+        SessionError::Protocol(e).into()
+    }
+}

@@ -1,0 +1,94 @@
+//! The goodbye: the last record of a session, and the wait for its delivery.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::download_error::{DownloadEnd, DownloadError};
+use crate::{
+    crypto::Opener,
+    net::StreamError,
+    transfer::{
+        session::{RecordBuilder, SessionReader, SessionWriter, resumable_stream::ResumableStream},
+        user_errors::told,
+    },
+    wire::{
+        peer::{DoneAck, Failure, FailureReason},
+        reset_code::{CANCELLED, ENDED, PEER_CLOSED},
+    },
+};
+
+/// How long the last record may take to arrive behind the data in flight.
+const DELIVER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the last record may take to arrive when the share ends. After that the data in flight is discarded.
+const DELIVER_AT_SHARE_END: Duration = Duration::from_millis(1_500);
+
+/// How long a receiver that has left may take to reconnect for the reason of a failure.
+const RECONNECT_GRACE: Duration = Duration::from_secs(5);
+
+/// The last record of a session and the terms of its delivery.
+pub(super) struct Goodbye {
+    last_record: RecordBuilder,
+    deliver_within: Duration,
+    /// The code with which the stream is reset if the record does not arrive in time.
+    reset_code: u32,
+    reconnect_grace: Duration,
+}
+
+impl Goodbye {
+    /// Returns the goodbye for a download that ended with `result`; `None` if the receiver cannot be told anything.
+    pub(super) fn new(result: &Result<DownloadEnd, DownloadError>, stream: &ResumableStream) -> Option<Self> {
+        let (last_record, reconnect_grace) = match result {
+            Ok(_) => (RecordBuilder::of(&DoneAck {}), Duration::ZERO),
+            Err(DownloadError::Remote(_)) => return None,
+            Err(DownloadError::Local(..)) if stream.is_broken() => return None,
+            Err(DownloadError::Local(reason, e)) => {
+                (RecordBuilder::of(&Failure { reason: *reason, message: told(e) }), RECONNECT_GRACE)
+            }
+        };
+        let (deliver_within, reset_code) = match result {
+            Err(DownloadError::Local(FailureReason::ShareEnded, _)) => (DELIVER_AT_SHARE_END, ENDED),
+            _ => (DELIVER_WITHIN, CANCELLED),
+        };
+        Some(Self { last_record: last_record.ok()?, deliver_within, reset_code, reconnect_grace })
+    }
+
+    /// Sends the last record and waits until it is delivered or the receiver has left. Resets the stream if it is not
+    /// delivered in time.
+    pub(super) async fn deliver(
+        self,
+        writer: SessionWriter,
+        reader: &mut SessionReader,
+        opener: &mut Opener,
+        stream: &ResumableStream,
+    ) {
+        let Ok(mut closing) = writer.end(self.last_record) else { return };
+        let delivery = async {
+            // A receiver learns of a failure behind the data in flight, and then ends its own direction. Reading must go
+            // on until then: to stop it earlier would take away the stream that carries the failure.
+            let drain = async { while let Ok(Some(_)) = reader.opened(opener).await {} };
+            closing.meanwhile(drain).await;
+            closing.delivered().await;
+        };
+        let is_settled = tokio::select! {
+            delivered = timeout(self.deliver_within, delivery) => delivered.is_ok(),
+            () = receiver_left(stream, self.reconnect_grace) => true,
+        };
+        if !is_settled {
+            closing.abandon(self.reset_code);
+        }
+    }
+}
+
+/// Waits until the receiver has closed its stream and has not opened another within `reconnect_grace`.
+async fn receiver_left(stream: &ResumableStream, reconnect_grace: Duration) {
+    loop {
+        if matches!(stream.broken().await, StreamError::Aborted(PEER_CLOSED | CANCELLED))
+            && timeout(reconnect_grace, stream.mended()).await.is_err()
+        {
+            return;
+        }
+        stream.mended().await;
+    }
+}

@@ -1,0 +1,73 @@
+//! Sends the records of a download as far as the receiver's credit allows.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{download_error::DownloadError, progress::SendProgress};
+use crate::{
+    transfer::session::{RecordBuilder, SessionWriter, credit::SendCredit, resumable_stream::ResumableStream},
+    wire::peer::Ack,
+};
+
+/// A receiver that grants no credit for this long, or does not confirm that it has everything, is abandoned, because
+/// other receivers may wait for its download permit. The time is long because a disk may hang and a user may have to
+/// answer a question.
+pub(super) const RECEIVER_STALLED: Duration = Duration::from_secs(10 * 60);
+
+/// The receiver stores what it has sent until it is acknowledged. An [`Ack`] leaves with the next record when this many
+/// bytes are not acknowledged.
+const ACK_AFTER: u64 = 16 * 1024;
+
+/// Sends records.
+pub(super) struct RecordSender<'a> {
+    pub(super) writer: &'a mut SessionWriter,
+    pub(super) stream: &'a ResumableStream,
+    pub(super) credit: &'a SendCredit,
+    pub(super) progress: &'a SendProgress,
+    /// Sealed bytes that all sessions of the share store until they are acknowledged.
+    pub(super) unacknowledged: &'a AtomicU64,
+    /// Offset in the receiver's sealed stream that was acknowledged last.
+    pub(super) acknowledged: u64,
+}
+
+impl RecordSender<'_> {
+    /// Sends a record with `content` bytes of content, once the receiver has granted credit for it.
+    ///
+    /// # Errors
+    /// [`DownloadError`] if the receiver grants none within [`RECEIVER_STALLED`], or the session is over.
+    pub(super) async fn send(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
+        if self.stream.received() >= self.acknowledged + ACK_AFTER {
+            self.acknowledge().await?;
+        }
+        self.send_record(record, content).await
+    }
+
+    /// Acknowledges what has arrived from the receiver.
+    ///
+    /// # Errors
+    /// As [`RecordSender::send`].
+    pub(super) async fn acknowledge(&mut self) -> Result<(), DownloadError> {
+        let received = self.stream.received();
+        self.acknowledged = received;
+        self.send_record(RecordBuilder::of(&Ack { received })?, 0).await
+    }
+
+    /// Waits for a future. Meanwhile sends the unacknowledged bytes again over each new stream: see
+    /// [`SessionWriter::meanwhile`].
+    pub(super) async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.writer.meanwhile(future).await
+    }
+
+    async fn send_record(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
+        let end = self.writer.sealed() + record.sealed_length();
+        let credit = self.credit.open_to(end, || self.unacknowledged.load(Ordering::Relaxed));
+        let granted = self.writer.meanwhile(timeout(RECEIVER_STALLED, credit)).await;
+        granted.map_err(|_| DownloadError::stalled("the receiver stopped accepting data"))?;
+        self.progress.count_sent(end, content);
+        Ok(self.writer.send(record).await?)
+    }
+}

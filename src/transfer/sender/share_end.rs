@@ -1,0 +1,54 @@
+//! How a share ends, and the result that the user sees.
+
+use crate::{
+    error::{Error, Kind, Result},
+    event::StopReason,
+    text::count,
+};
+
+/// How a share ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShareEnd {
+    /// As many downloads as the share allows are complete.
+    LimitReached {
+        /// `--max-downloads`; 1 for `--once`.
+        max_downloads: u64,
+    },
+    /// The time given by `--expire` has passed.
+    Expired,
+    /// Too many wrong guesses: the code is no longer valid.
+    CodeRetired,
+    /// The user interrupted the share.
+    Interrupted {
+        /// Downloads that were running.
+        running: u64,
+    },
+}
+
+impl ShareEnd {
+    /// Whether running downloads may finish. Their receivers have already confirmed the code, so this includes a share
+    /// whose code is retired.
+    pub(super) fn lets_downloads_finish(self) -> bool {
+        !matches!(self, Self::Interrupted { .. })
+    }
+
+    /// Converts the end to the result of the command.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] for a retired code, [`Kind::Interrupted`] if downloads were interrupted.
+    pub(super) fn into_result(self) -> Result<StopReason> {
+        match self {
+            Self::LimitReached { max_downloads: 1 } => Ok(StopReason::Once),
+            Self::LimitReached { .. } => Ok(StopReason::MaxDownloads),
+            Self::Expired => Ok(StopReason::Expired),
+            Self::CodeRetired => Err(Error::new(Kind::Refused, "too many wrong guesses; the code is no longer valid")
+                .hint("share again for a new code; --code-length 8 makes guessing impractical")),
+            Self::Interrupted { running: 0 } => Ok(StopReason::Interrupted),
+            Self::Interrupted { running } => {
+                let downloads = count(running, "download");
+                Err(Error::new(Kind::Interrupted, format!("interrupted with {downloads} running"))
+                    .hint("share the same paths again to let the receivers resume with the same code"))
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Tests of the sender, from the stream that the relay opens to the end of the download, over streams in memory.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    admission::serve_stream,
+    record_sender::RECEIVER_STALLED,
+    share::{Share, ShareSettings},
+};
+use crate::{
+    code::{Code, Secret, Slot},
+    crypto::Opener,
+    disk::Source,
+    event::StopReason,
+    manifest::ShareId,
+    net::{RecvHalf, SendHalf, StreamError, duplex},
+    transfer::{
+        events::Events,
+        handshake::{
+            Established, Initiator,
+            guess_budget::{Clock, GuessBudget, SystemClock},
+        },
+        session::{RecordBuilder, SessionReader, SessionWriter},
+    },
+    wire::{
+        Frame, Message, frame,
+        peer::{
+            Alert, AttachReply, AttachRequest, Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason,
+            FileRequest, INITIAL_CREDIT, MAX_EARLY_MANIFEST,
+        },
+        relay::IncomingDownload,
+    },
+};
+
+/// Creates a share of `files` empty files with long names in `home`.
+fn share_of(files: usize, home: &Path) -> Arc<Share> {
+    for n in 0..files {
+        std::fs::write(home.join(format!("{n:0>150}")), "").unwrap();
+    }
+    let settings = ShareSettings { paths: vec![home.to_owned()], ..ShareSettings::default() };
+    share_with(settings, Arc::new(SystemClock))
+}
+
+fn share_with(settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
+    let source = Source::scan(&settings.paths, None, ShareId::random()).unwrap();
+    let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
+    let guess_budget = GuessBudget::open(None, 5, clock).unwrap();
+    Share::new(settings, source, code, guess_budget, Events::channel().0)
+}
+
+/// Opens a stream to the share and sends `hello`. Returns the stream and the task that serves it.
+async fn open_stream(share: &Arc<Share>, number: u64, hello: &[u8]) -> ((SendHalf, RecvHalf), JoinHandle<()>) {
+    let [(mut send, recv), far] = duplex();
+    let serving = tokio::spawn(serve_stream(Arc::clone(share), number, far));
+    let mut bytes = Vec::new();
+    frame::encode(&IncomingDownload {}, &mut bytes).unwrap();
+    bytes.extend_from_slice(hello);
+    send.write(bytes.into()).await.unwrap();
+    ((send, recv), serving)
+}
+
+/// Returns the session of an authenticated receiver, and the task that serves it.
+async fn establish_session(share: &Arc<Share>, number: u64) -> (Established, JoinHandle<()>) {
+    let initiator = Initiator::new(&share.credentials().code).unwrap();
+    let ((send, recv), serving) = open_stream(share, number, initiator.hello()).await;
+    (initiator.finish(send, recv).await.unwrap(), serving)
+}
+
+/// Ends a session that only listed the share, and returns the type of the sender's last frame.
+async fn end_session(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) -> u8 {
+    let done = Done { outcome: DownloadOutcome::Listed, message: String::new() };
+    let mut closing = out.end(RecordBuilder::of(&done).unwrap()).unwrap();
+    closing.delivered().await;
+    let mut last = 0;
+    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+        last = Frame::split(&mut &record[..]).unwrap().kind;
+    }
+    last
+}
+
+/// A manifest of several records is acknowledged as soon as its first record arrives, so the acknowledgement may arrive
+/// together with flight 3. The sender polls its two directions in random order, so the test repeats.
+#[tokio::test]
+async fn credit_may_arrive_together_with_the_confirmation() {
+    let home = tempfile::tempdir().unwrap();
+    let share = share_of(700, home.path());
+    for number in 0..40 {
+        let (session, serving) = establish_session(&share, number).await;
+        let Established { mut out, mut incoming, mut opener, .. } = session;
+        incoming.opened(&mut opener).await.unwrap().unwrap();
+        assert!(incoming.received() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
+        let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
+        out.send(RecordBuilder::of(&credit).unwrap()).await.unwrap();
+        assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE, "session {number}");
+        serving.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_never_confirms_completion_is_abandoned() {
+    let home = tempfile::tempdir().unwrap();
+    let share = share_of(1, home.path());
+    let (session, serving) = establish_session(&share, 1).await;
+    let Established { mut out, mut incoming, mut opener, .. } = session;
+    out.send(RecordBuilder::of(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
+    let requested = Instant::now();
+    let mut failures = Vec::new();
+    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+        let mut rest = &record[..];
+        while !rest.is_empty() {
+            let frame = Frame::split(&mut rest).unwrap();
+            if frame.kind == Failure::TYPE {
+                failures.push(frame.decode::<Failure>().unwrap().reason);
+            }
+        }
+    }
+    assert_eq!(failures, [FailureReason::ReceiverTimeout]);
+    assert!(requested.elapsed() >= RECEIVER_STALLED);
+    serving.await.unwrap();
+}
+
+/// A receiver that can reattach, and its session.
+struct ReattachingReceiver {
+    share: Arc<Share>,
+    session: Established,
+}
+
+impl ReattachingReceiver {
+    async fn new(home: &Path) -> Self {
+        let share = share_of(700, home);
+        let initiator = Initiator::returning(&share.credentials().code).unwrap();
+        let ((send, recv), _) = open_stream(&share, 1, initiator.hello()).await;
+        let mut session = initiator.finish(send, recv).await.unwrap();
+        session.carrier.outlive();
+        session.incoming.opened(&mut session.opener).await.unwrap().unwrap();
+        Self { share, session }
+    }
+
+    /// Creates an authentic request and then applies `change`.
+    fn request(&self, number: u64, received: u64, change: impl FnOnce(&mut AttachRequest)) -> AttachRequest {
+        let key = &self.session.attaching;
+        let tag = key.question(number, received);
+        let mut request = AttachRequest { id: key.id(), number, received, tag };
+        change(&mut request);
+        request
+    }
+
+    /// Sends a request over a new stream. Returns the type of the reply, and the stream.
+    async fn send(&self, request: &AttachRequest) -> (u8, (SendHalf, RecvHalf)) {
+        let [(mut send, mut recv), far] = duplex();
+        tokio::spawn(serve_stream(Arc::clone(&self.share), 2, far));
+        send.send_message(&IncomingDownload {}).await.unwrap();
+        send.send_message(request).await.unwrap();
+        let reply = recv.read_frame(4_096).await.unwrap().frame().kind;
+        (reply, (send, recv))
+    }
+}
+
+#[tokio::test]
+async fn only_the_receiver_of_a_session_can_reattach() {
+    let home = tempfile::tempdir().unwrap();
+    let receiver = ReattachingReceiver::new(home.path()).await;
+    let received = receiver.session.incoming.received();
+    let reply_to = async |request: AttachRequest| receiver.send(&request).await.0;
+    let request = |number, received| receiver.request(number, received, |_| ());
+    assert_eq!(reply_to(receiver.request(1, received, |r| r.tag[3] ^= 1)).await, Alert::TYPE);
+    assert_eq!(reply_to(receiver.request(1, received, |r| r.number = 2)).await, Alert::TYPE);
+    assert_eq!(reply_to(receiver.request(1, received, |r| r.received -= 1)).await, Alert::TYPE);
+    assert_eq!(reply_to(receiver.request(1, received, |r| r.id[0] ^= 1)).await, Alert::TYPE);
+    assert_eq!(reply_to(request(1, u64::MAX)).await, Alert::TYPE, "an offset that was never sent");
+    assert_eq!(reply_to(request(0, received)).await, Alert::TYPE, "numbers start at 1");
+    let (reply, stream) = receiver.send(&request(5, received)).await;
+    assert_eq!(reply, AttachReply::TYPE);
+    for number in [1, 4, 5] {
+        assert_eq!(reply_to(request(number, received)).await, Alert::TYPE, "replay of request {number}");
+    }
+    // The session continues over the stream of the accepted request.
+    receiver.session.carrier.breaks(StreamError::EndedEarly);
+    receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
+    let Established { out, incoming, opener, .. } = receiver.session;
+    assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE);
+}
+
+/// After a restart of the sender all receivers resume at the same time.
+#[tokio::test]
+async fn forty_receivers_resume_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let share = share_of(3, home.path());
+    let credentials = share.credentials();
+    let mut streams = Vec::new();
+    for number in 0..40 {
+        let resumption = credentials.key.welcome(share.id().as_bytes());
+        let initiator = Initiator::resuming(credentials.code.slot(), &resumption, true).unwrap();
+        let ((send, recv), _) = open_stream(&share, number, initiator.hello()).await;
+        streams.push((initiator, send, recv));
+    }
+    for (initiator, send, recv) in streams {
+        initiator.finish(send, recv).await.unwrap();
+    }
+}
+
+/// An attacker who knows only the slot must not be able to end the session of an authenticated receiver.
+#[tokio::test(start_paused = true)]
+async fn unauthenticated_peers_evict_no_session() {
+    let home = tempfile::tempdir().unwrap();
+    let receiver = ReattachingReceiver::new(home.path()).await;
+    let request = receiver.request(1, receiver.session.incoming.received(), |_| ());
+    let (reply, stream) = receiver.send(&request).await;
+    assert_eq!(reply, AttachReply::TYPE);
+    drop(stream); // the receiver loses its connection
+    sleep(Duration::from_secs(11)).await;
+    let slot = receiver.share.credentials().code.slot();
+    let mut streams = Vec::new();
+    for number in 10..310 {
+        let wrong = Code::new(slot, Secret::random(5).unwrap());
+        streams.push(open_stream(&receiver.share, number, Initiator::new(&wrong).unwrap().hello()).await.0);
+    }
+    sleep(Duration::from_secs(3)).await;
+    let request = receiver.request(2, receiver.session.incoming.received(), |_| ());
+    assert_eq!(receiver.send(&request).await.0, AttachReply::TYPE);
+}
+
+/// A wall clock that the test sets.
+struct ManualClock(AtomicU64);
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The monotonic clock stops while the machine sleeps; the wall clock does not.
+#[tokio::test(start_paused = true)]
+async fn a_share_expires_while_the_machine_sleeps() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock(AtomicU64::new(1_000)));
+    let paths = vec![home.path().to_owned()];
+    let settings = ShareSettings { paths, expire: Some(Duration::from_secs(7_200)), ..ShareSettings::default() };
+    let share = share_with(settings, clock.clone());
+    let start = Instant::now();
+    let sleeping = async {
+        sleep(Duration::from_secs(100)).await;
+        clock.0.store(8_000_000, Ordering::Relaxed);
+    };
+    let (end, ()) = tokio::join!(share.wait_for_end(), sleeping);
+    assert_eq!(end.into_result().unwrap(), StopReason::Expired);
+    assert!(start.elapsed() < Duration::from_secs(200), "{:?}", start.elapsed());
+}
