@@ -208,7 +208,7 @@ impl RetryDriver {
     pub(crate) fn note_success(&mut self) {
         self.last_success = Some(Instant::now());
         if self.attempts > 0 {
-            self.events.mention(Event::Reconnected { attempt: self.attempts });
+            self.events.try_report(Event::Reconnected { attempt: self.attempts });
         }
     }
 
@@ -228,7 +228,7 @@ impl RetryDriver {
         self.attempts += 1;
         self.reason = reason.clone();
         let reason = reason.message().to_owned();
-        self.events.mention(Event::Reconnecting { attempt: self.attempts, reason });
+        self.events.try_report(Event::Reconnecting { attempt: self.attempts, reason });
     }
 
     fn timeout_error(&self, deadline: RetryDeadline) -> Error {

@@ -13,18 +13,18 @@ pub struct Events(mpsc::Sender<Event>);
 impl Events {
     /// Creates a channel for 256 events and returns both ends.
     pub fn channel() -> (Self, mpsc::Receiver<Event>) {
-        const EVENTS: usize = 256;
-        let (tx, rx) = mpsc::channel(EVENTS);
+        const CAPACITY: usize = 256;
+        let (tx, rx) = mpsc::channel(CAPACITY);
         (Self(tx), rx)
     }
 
-    /// Reports an event that must not be lost; waits while the channel is full.
+    /// Reports an event that must not be lost. Waits while the channel is full.
     pub async fn report(&self, event: Event) {
         let _ = self.0.send(event).await; // without a reader the event is not needed
     }
 
-    /// Reports an event that the next one supersedes, such as progress; drops it while the channel is full.
-    pub fn mention(&self, event: Event) {
+    /// Reports an event that the next one supersedes, such as progress. Drops the event if the channel is full.
+    pub fn try_report(&self, event: Event) {
         let _ = self.0.try_send(event);
     }
 }

@@ -1,68 +1,79 @@
-//! The first words of a stream to a relay, and its answer.
+//! A request to a relay: it opens a stream, sends one message and reads the reply.
 
 use tokio::time::timeout;
 
-use crate::transfer::timeouts::REPLY;
-use crate::transfer::user_errors::{cut, rejected_by_relay};
 use crate::{
     error::{Error, Kind},
     net::{Connection, RecvHalf, SendHalf, StreamError},
+    transfer::{
+        timeouts::REPLY,
+        user_errors::{explain_rejection, explain_stream_error},
+    },
     wire::{
         Message, WireError, frame,
         relay::{MAX_BODY, RejectReason, Rejected},
     },
 };
 
-/// How a relay did not do what it was asked for.
-#[derive(Debug)]
-pub(crate) enum RequestError {
-    /// It said no.
-    Rejected(RejectReason),
-    /// There was no answer that makes sense.
-    Failed(Error),
-}
-
-impl From<RequestError> for Error {
-    fn from(refused: RequestError) -> Self {
-        match refused {
-            RequestError::Rejected(reason) => rejected_by_relay(reason),
-            RequestError::Failed(e) => e,
-        }
-    }
-}
-
-impl From<Error> for RequestError {
-    fn from(e: Error) -> Self {
-        Self::Failed(e)
-    }
-}
-
-/// Opens a stream, says `question` and at once what is to stand `behind` it, and takes the relay's answer.
+/// Sends `request` on a new stream, with `payload` right behind it, and reads the relay's reply.
+///
+/// Returns the stream as well. The payload is for the peer to which the relay bridges the stream.
 ///
 /// # Errors
 /// [`RequestError`].
-pub(crate) async fn ask<Q: Message, A: Message>(
+pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
     connection: &Connection,
-    question: &Q,
-    behind: &[u8],
-) -> Result<(SendHalf, RecvHalf, A), RequestError> {
-    let asking = async {
+    request: &Request,
+    payload: &[u8],
+) -> Result<(SendHalf, RecvHalf, Reply), RequestError> {
+    let exchange = async {
         let (mut send, mut recv) = connection.open_stream().await?;
         let mut bytes = Vec::new();
-        frame::encode(question, &mut bytes)?;
-        bytes.extend_from_slice(behind);
+        frame::encode(request, &mut bytes)?;
+        bytes.extend_from_slice(payload);
         send.write(bytes.into()).await?;
-        let answer = recv.read_frame(MAX_BODY).await?;
-        Ok::<_, StreamError>((send, recv, answer))
+        let reply = recv.read_frame(MAX_BODY).await?;
+        Ok::<_, StreamError>((send, recv, reply))
     };
-    let silent =
-        || Error::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay").transient();
-    let asked = timeout(REPLY, asking).await.map_err(|_| silent())?;
-    let (send, recv, answer) = asked.map_err(|e| cut(&e))?;
-    let answer = answer.frame();
-    let nonsense = |e: WireError| cut(&e.into());
-    if answer.kind == Rejected::TYPE {
-        return Err(RequestError::Rejected(answer.decode::<Rejected>().map_err(nonsense)?.reason));
+    let (send, recv, reply) = timeout(REPLY, exchange).await.map_err(|_| RequestError::NoReply)??;
+    let reply = reply.frame();
+    if reply.kind == Rejected::TYPE {
+        return Err(RequestError::Rejected(reply.decode::<Rejected>()?.reason));
     }
-    Ok((send, recv, answer.decode().map_err(nonsense)?))
+    Ok((send, recv, reply.decode()?))
+}
+
+/// Why a relay did not do what a request asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestError {
+    /// The relay rejected the request.
+    Rejected(RejectReason),
+    /// The relay did not reply in time.
+    NoReply,
+    /// The stream failed, or the reply was malformed.
+    Stream(StreamError),
+}
+
+impl From<StreamError> for RequestError {
+    fn from(e: StreamError) -> Self {
+        Self::Stream(e)
+    }
+}
+
+impl From<WireError> for RequestError {
+    fn from(e: WireError) -> Self {
+        Self::Stream(e.into())
+    }
+}
+
+impl From<RequestError> for Error {
+    fn from(e: RequestError) -> Self {
+        match e {
+            RequestError::Rejected(reason) => explain_rejection(reason),
+            RequestError::NoReply => Self::new(Kind::Network, "the relay does not answer")
+                .hint("try again, or use another relay")
+                .transient(),
+            RequestError::Stream(e) => explain_stream_error(&e),
+        }
+    }
 }

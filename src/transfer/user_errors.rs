@@ -1,10 +1,10 @@
-//! What goes wrong between the ends, told as what it means to the person at this one.
+//! Turns failures of the protocol into [`Error`]s: what they mean to the user at this end, and what to do next.
 
-use crate::transfer::session::SessionError;
 use crate::{
     error::{Error, Kind},
     net::{ConnectionLost, StreamError},
-    text::visible,
+    text::{count, visible},
+    transfer::session::SessionError,
     wire::{
         WireError,
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
@@ -13,149 +13,24 @@ use crate::{
     },
 };
 
-/// A sender that was stopped in the middle or killed keeps its code, one that has ended on purpose does not.
-const IF_SHARED_AGAIN: &str = "if it is shared again, try the same command; else ask for a new code";
+/// A sender that was interrupted or killed keeps its code. A share that ended deliberately does not.
+const HINT_IF_SHARED_AGAIN: &str = "if it is shared again, run the same command again; otherwise ask for a new code";
 
-/// Why the sender gives no session, as it says itself: a hint, since anybody between the ends can say it.
-pub(crate) fn alerted(alert: &Alert) -> Error {
-    match alert.reason {
-        AlertReason::Version => other_version(),
-        AlertReason::Suite => Error::new(Kind::Transfer, "the two ends have no encryption in common")
-            .hint("use the same version of qshare at both ends"),
-        AlertReason::GuessBudgetSpent => {
-            let e = Error::new(Kind::Refused, "the sender refuses: this code was tried wrongly too often");
-            match alert.retry_after {
-                0 => e.hint("ask the sender for a new code"),
-                seconds => e.hint(format!("try again in {}, or ask for a new code", in_words(seconds))),
-            }
-        }
-        AlertReason::Busy => Error::new(Kind::Refused, "the sender serves as many receivers as it can")
-            .hint("try again in a minute")
-            .transient(),
-        AlertReason::SenderError => Error::new(Kind::Refused, "the sender cannot serve anybody now; it says why there")
-            .hint("ask whoever shares, then try again")
-            .transient(),
-        AlertReason::Malformed | AlertReason::UnknownSession => wrong_code(),
-    }
-}
+const HINT_SAME_VERSION: &str = "install the same version of qshare on both machines";
 
-fn in_words(seconds: u32) -> String {
-    if seconds < 90 {
-        crate::text::count(seconds.into(), "second")
-    } else {
-        crate::text::count(seconds.div_ceil(60).into(), "minute")
-    }
-}
+const HINT_CHECK_NETWORK: &str = "check the network, then run the same command again";
 
-/// The two ends do not understand each other.
-pub(crate) fn other_version() -> Error {
-    Error::new(Kind::Transfer, "the sender speaks another version of the protocol")
-        .hint("use the same version of qshare at both ends")
-}
-
-/// A tag that does not fit, or what no sender says before it.
-pub(crate) fn wrong_code() -> Error {
-    Error::new(Kind::WrongCode, "the code is wrong, or something between the two ends tampered with the session")
-        .hint("compare the code with what the sender shows; each try spends one of the sender's few guesses")
-}
-
-/// The sender does not take what it once gave to come back with. Final: the code is not tried instead.
-pub(crate) fn forgotten() -> Error {
-    Error::new(Kind::WrongCode, "the sender does not know this download any more, or something in between tampered")
-        .hint("ask the sender for a new code; what is here already is kept, and counts")
-}
-
-/// No answer in time.
-pub(crate) fn silent() -> Error {
-    Error::new(Kind::Network, "the sender does not answer")
-        .hint("ask whether it is still online, then try again")
-        .transient()
-}
-
-/// A cut before the sender has proved anything: mostly a sender that is gone.
-pub(crate) fn early_cut(e: StreamError) -> Error {
-    match e {
-        StreamError::Aborted(PEER_LOST | PEER_CLOSED) => gone().transient(),
-        StreamError::Aborted(ENDED) => gone(),
-        StreamError::Wire(_) | StreamError::EndedEarly => wrong_code(),
-        e => cut(&e),
-    }
-}
-
-fn gone() -> Error {
-    Error::new(Kind::NotFound, "the sender is gone").hint(IF_SHARED_AGAIN)
-}
-
-/// A cut, told as what it means.
-pub(crate) fn cut(e: &StreamError) -> Error {
-    let what = match e {
-        StreamError::Aborted(PEER_LOST) => "the other side's line to the relay is dead",
-        StreamError::Aborted(PEER_CLOSED) => "the other side has left the relay",
-        StreamError::Aborted(EVICTED) => "the relay is short of memory, and this transfer took it longest",
-        StreamError::Aborted(OVERRUN) | StreamError::TooFarAhead => {
-            "more was sent than the relay or the receiver can hold"
-        }
-        StreamError::Aborted(ENDED) => return gone(),
-        StreamError::Aborted(_) | StreamError::EndedEarly => "the transfer was cut",
-        StreamError::Lost(ConnectionLost::TimedOut) => "the line to the relay is dead",
-        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => "the relay ended the connection",
-        StreamError::Lost(_) => "the connection to the relay failed",
-        StreamError::Wire(_) => "what came over the line makes no sense",
-    };
-    Error::new(Kind::Network, what).hint("check the network and start again").transient()
-}
-
-/// A session that ended before it was complete, told as what it means to the receiver.
-pub(crate) fn broken(e: &SessionError) -> Error {
-    match e {
-        SessionError::Line(e) => cut(e),
-        SessionError::Tampered(_) => {
-            Error::new(Kind::WrongCode, "something between the two ends tampered with the transfer")
-                .hint("nothing of it was kept; try another relay or another network")
-        }
-        SessionError::Protocol(e) => Error::new(Kind::Transfer, format!("the sender broke the protocol: {e}"))
-            .hint("use the same version of qshare at both ends"),
-    }
-}
-
-/// What the sender, which has proved itself, says about its failure.
-pub(crate) fn failed(failure: &Failure) -> Error {
-    let said = visible(&failure.message);
-    match failure.reason {
-        FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot go on: {said}"))
-            .hint("start again to get the present state"),
-        FailureReason::DownloadLimitReached => Error::new(Kind::Refused, format!("the sender refused: {said}"))
-            .hint("if a running download fails, its place is free again: try later"),
-        FailureReason::ShareEnded => {
-            Error::new(Kind::NotFound, format!("the sender is gone: {said}")).hint(IF_SHARED_AGAIN)
-        }
-        FailureReason::Protocol => Error::new(Kind::Transfer, format!("the sender could not understand: {said}"))
-            .hint("use the same version of qshare at both ends"),
-        FailureReason::ReceiverTimeout => {
-            Error::new(Kind::Network, format!("the sender waited no longer: {said}")).hint("start again")
-        }
-    }
-}
-
-/// The sender has credit and does not use it.
-pub(crate) fn stalled() -> Error {
-    Error::new(Kind::Network, "nothing arrives from the sender any more")
-        .hint("check the network and start again")
-        .transient()
-}
-
-/// A relay's refusal as a user sees it.
-pub(crate) fn rejected_by_relay(reason: RejectReason) -> Error {
+/// Explains a relay's rejection.
+pub(crate) fn explain_rejection(reason: RejectReason) -> Error {
     match reason {
-        RejectReason::NotFound => Error::new(Kind::NotFound, "the relay knows no such code").hint(
-            "ask whether it is shared now, and compare the first four characters; who lost their line may be back soon",
-        ),
+        RejectReason::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
+            .hint("check the first four characters; if the sender was disconnected, try again shortly"),
         RejectReason::Token => {
-            Error::new(Kind::Refused, "the relay asks for an access token").hint("ask whoever runs the relay for one")
+            Error::new(Kind::Refused, "the relay requires an access token").hint("ask the relay's operator for a token")
         }
-        RejectReason::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(IF_SHARED_AGAIN),
+        RejectReason::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(HINT_IF_SHARED_AGAIN),
         RejectReason::Away => {
-            Error::new(Kind::NotFound, "the sender is not back yet").hint("try again in a moment").transient()
+            Error::new(Kind::NotFound, "the sender has not reconnected yet").hint("try again shortly").transient()
         }
         RejectReason::Full => Error::new(Kind::Refused, "the relay is full")
             .hint("try again in a minute, or use another relay")
@@ -163,12 +38,134 @@ pub(crate) fn rejected_by_relay(reason: RejectReason) -> Error {
     }
 }
 
-/// An error as the other end is told.
-pub(crate) fn told(e: &Error) -> String {
-    e.message().chars().take(MAX_TEXT / 4).collect()
+/// Explains why the sender opens no session. An alert is only a hint: anyone between the two ends can forge one.
+pub(crate) fn explain_alert(alert: &Alert) -> Error {
+    match alert.reason {
+        AlertReason::Version => version_mismatch(),
+        AlertReason::Suite => {
+            Error::new(Kind::Transfer, "the sender supports no common cipher suite").hint(HINT_SAME_VERSION)
+        }
+        AlertReason::GuessBudgetSpent => {
+            let e = Error::new(Kind::Refused, "the sender refuses the code after too many wrong attempts");
+            match alert.retry_after {
+                0 => e.hint("ask the sender for a new code"),
+                seconds => e.hint(format!("try again in {}, or ask for a new code", readable(seconds))),
+            }
+        }
+        AlertReason::Busy => Error::new(Kind::Refused, "the sender is serving too many receivers")
+            .hint("try again in a minute")
+            .transient(),
+        AlertReason::SenderError => Error::new(Kind::Refused, "the sender cannot serve downloads now")
+            .hint("see the error that the sender shows, then try again")
+            .transient(),
+        AlertReason::Malformed | AlertReason::UnknownSession => wrong_code(),
+    }
 }
 
-/// What the other end, which has proved itself, said and what makes no sense.
-pub(crate) fn malformed(e: WireError) -> Error {
-    broken(&e.into())
+fn readable(seconds: u32) -> String {
+    if seconds < 90 { count(seconds.into(), "second") } else { count(seconds.div_ceil(60).into(), "minute") }
+}
+
+/// Returns the error for an unsupported protocol version.
+pub(crate) fn version_mismatch() -> Error {
+    Error::new(Kind::Transfer, "the sender uses an incompatible protocol version").hint(HINT_SAME_VERSION)
+}
+
+/// Returns the error for a wrong confirmation tag, and for anything that no honest sender sends before it.
+pub(crate) fn wrong_code() -> Error {
+    Error::new(Kind::WrongCode, "the code is wrong, or the session was tampered with")
+        .hint("compare the code with the one the sender shows; each attempt uses up one of a few guesses")
+}
+
+/// Returns the error for a resumption that the sender rejects. It is final: the code is not tried instead.
+pub(crate) fn resumption_rejected() -> Error {
+    Error::new(Kind::WrongCode, "the sender no longer knows this download, or the session was tampered with")
+        .hint("ask the sender for a new code; the data downloaded so far is kept and reused")
+}
+
+/// Returns the error for a sender that does not reply in time.
+pub(crate) fn sender_silent() -> Error {
+    Error::new(Kind::Network, "the sender does not answer")
+        .hint("check that the sender is online, then try again")
+        .transient()
+}
+
+/// Explains a stream failure before the sender has confirmed the code. Most often the sender is gone.
+pub(crate) fn explain_early_stream_error(e: StreamError) -> Error {
+    match e {
+        StreamError::Aborted(PEER_LOST | PEER_CLOSED) => sender_gone().transient(),
+        StreamError::Aborted(ENDED) => sender_gone(),
+        StreamError::Wire(_) | StreamError::EndedEarly => wrong_code(),
+        e => explain_stream_error(&e),
+    }
+}
+
+fn sender_gone() -> Error {
+    Error::new(Kind::NotFound, "the sender is gone").hint(HINT_IF_SHARED_AGAIN)
+}
+
+/// Explains a stream failure.
+pub(crate) fn explain_stream_error(e: &StreamError) -> Error {
+    let message = match e {
+        StreamError::Aborted(PEER_LOST) => "the other side lost its connection to the relay",
+        StreamError::Aborted(PEER_CLOSED) => "the other side disconnected from the relay",
+        StreamError::Aborted(EVICTED) => "the relay is short of memory and ended this transfer",
+        StreamError::Aborted(OVERRUN) | StreamError::TooFarAhead => {
+            "more data was in flight than the relay or the receiver can hold"
+        }
+        StreamError::Aborted(ENDED) => return sender_gone(),
+        StreamError::Aborted(_) | StreamError::EndedEarly => "the transfer ended unexpectedly",
+        StreamError::Lost(ConnectionLost::TimedOut) => "lost connection to the relay",
+        StreamError::Lost(ConnectionLost::ClosedByPeer(_)) => "the relay closed the connection",
+        StreamError::Lost(_) => "the connection to the relay failed",
+        StreamError::Wire(_) => "received invalid data",
+    };
+    Error::new(Kind::Network, message).hint(HINT_CHECK_NETWORK).transient()
+}
+
+/// Explains to the receiver why a session ended before it was complete.
+pub(crate) fn explain_session_error(e: &SessionError) -> Error {
+    match e {
+        SessionError::Line(e) => explain_stream_error(e),
+        SessionError::Tampered(_) => Error::new(Kind::WrongCode, "the transfer was tampered with on its way")
+            .hint("the altered data was discarded; try another relay or another network"),
+        SessionError::Protocol(e) => {
+            Error::new(Kind::Transfer, format!("the sender violated the protocol: {e}")).hint(HINT_SAME_VERSION)
+        }
+    }
+}
+
+/// Explains a message that the sender, whose tag was right, should not have sent.
+pub(crate) fn explain_wire_error(e: WireError) -> Error {
+    explain_session_error(&e.into())
+}
+
+/// Explains a failure that the sender reports about itself.
+pub(crate) fn explain_failure(failure: &Failure) -> Error {
+    let detail = visible(&failure.message);
+    match failure.reason {
+        FailureReason::Source => Error::new(Kind::Transfer, format!("the sender cannot continue: {detail}"))
+            .hint("run the command again to download the current files"),
+        FailureReason::DownloadLimitReached => Error::new(Kind::Refused, format!("the sender refused: {detail}"))
+            .hint("try again later: a download that fails does not count"),
+        FailureReason::ShareEnded => {
+            Error::new(Kind::NotFound, format!("the sender is gone: {detail}")).hint(HINT_IF_SHARED_AGAIN)
+        }
+        FailureReason::Protocol => {
+            Error::new(Kind::Transfer, format!("the sender rejected the request: {detail}")).hint(HINT_SAME_VERSION)
+        }
+        FailureReason::ReceiverTimeout => {
+            Error::new(Kind::Network, format!("the sender timed out: {detail}")).hint("run the same command again")
+        }
+    }
+}
+
+/// Returns the error for a sender that has credit and sends nothing.
+pub(crate) fn sender_stalled() -> Error {
+    Error::new(Kind::Network, "the sender stopped sending data").hint(HINT_CHECK_NETWORK).transient()
+}
+
+/// Returns an error's message, short enough for a message to the peer.
+pub(crate) fn message_for_peer(e: &Error) -> String {
+    e.message().chars().take(MAX_TEXT / 4).collect()
 }

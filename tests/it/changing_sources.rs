@@ -146,7 +146,7 @@ fn a_path_that_becomes_a_link_is_not_followed() {
     fs::remove_file(&shared).unwrap();
     std::os::unix::fs::symlink("victim", &shared).unwrap();
     let refused = world.recv(sender.code(), &world.path("in")).via(&relay).run();
-    let told = refused.expect_error(1, "transfer", "cannot go on");
+    let told = refused.expect_error(1, "transfer", "cannot continue");
     assert!(!told.contains(shared.to_str().unwrap()), "no path of the sender is told: {told}");
     let warning = sender.process.wait_for("warning");
     assert!(warning["message"].as_str().unwrap().contains("has become a link"), "{warning}");

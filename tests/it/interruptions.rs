@@ -65,9 +65,9 @@ fn tries_to_come_back(sender: Sender, why: &str) {
 fn a_killed_relay_is_a_dead_line_for_both() {
     let Middle { world, relay, sender, receiver } = Middle::new();
     relay.process.signal(Signal::KILL);
-    receiver.end().expect_error(5, "network", "line to the relay is dead");
+    receiver.end().expect_error(5, "network", "lost connection to the relay");
     assert_only_staged(&world.path("in"), "");
-    tries_to_come_back(sender, "the line to the relay is dead");
+    tries_to_come_back(sender, "lost connection to the relay");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_relay_that_stops_says_so_to_both() {
     relay.stop();
     receiver.end().expect_error(5, "network", "relay");
     assert_only_staged(&world.path("in"), "");
-    tries_to_come_back(sender, "the relay ended the connection");
+    tries_to_come_back(sender, "the relay closed the connection");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_embedded_relay_goes_with_its_sender() {
     receiver.wait_for("progress");
     let code = sender.code().to_owned();
     sender.process.signal(Signal::KILL);
-    receiver.end().expect_error(5, "network", "line to the relay is dead");
+    receiver.end().expect_error(5, "network", "lost connection to the relay");
     assert_only_staged(&world.path("in"), "");
     let late = world.recv(&code, &world.path("in")).run();
     late.expect_error(3, "not_found", "no sender on this machine");

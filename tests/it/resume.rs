@@ -325,7 +325,7 @@ fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
     receiver.wait_for("reconnecting");
     let addr = scene.relay.addr.clone();
     scene.relay = Relay::start(scene.world.qshare(&["relay", "--json", "--listen", &addr]));
-    while receiver.wait_for("reconnecting")["reason"] != "the sender is not back yet" {}
+    while receiver.wait_for("reconnecting")["reason"] != "the sender has not reconnected yet" {}
     scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
     assert_eq!(scene.sender.code(), code);
     let ended = receiver.end().expect(0);

@@ -17,7 +17,9 @@ use crate::transfer::handshake::guess_budget::{Attempt, AttemptRefused, CONFIRM_
 use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::timeouts::REPLY;
-use crate::transfer::user_errors::{alerted, cut, early_cut, other_version, silent, wrong_code};
+use crate::transfer::user_errors::{
+    explain_alert, explain_early_stream_error, explain_stream_error, sender_silent, version_mismatch, wrong_code,
+};
 use crate::{
     code::{Code, Slot},
     crypto::{self, AttachKey, Cipher, Opener, PakeExchange, Password, Resumption, Role, SessionKeys, Transcript},
@@ -134,21 +136,22 @@ impl Initiator {
     /// [`Kind::WrongCode`](crate::error::Kind::WrongCode) for a tag that does not fit and for anything that no sender says; [`Kind::Refused`](crate::error::Kind::Refused) and
     /// [`Kind::Transfer`](crate::error::Kind::Transfer) for an alert; [`Kind::NotFound`](crate::error::Kind::NotFound) and [`Kind::Network`](crate::error::Kind::Network) for a cut.
     pub async fn finish(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
-        let answer = timeout(FLIGHT_2_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| silent())?;
-        let answer = answer.map_err(early_cut)?;
+        let answer = timeout(FLIGHT_2_WITHIN, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| sender_silent())?;
+        let answer = answer.map_err(explain_early_stream_error)?;
         let round_trip = self.began.elapsed();
         if let Ok(alert) = answer.frame().decode::<Alert>() {
-            return Err(alerted(&alert));
+            return Err(explain_alert(&alert));
         }
         let reply: HelloReply = answer.frame().decode().map_err(|_| wrong_code())?;
         let cipher = check_choice(self.aes, &reply)?;
         let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
         let transcript = Transcript::new(self.slot, self.mode, &self.hello, answer.bytes());
         let keys = SessionKeys::derive(&key, transcript, cipher);
-        let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| silent())?;
-        let confirm: Confirm = confirm.map_err(early_cut)?.frame().decode().map_err(|_| wrong_code())?;
+        let confirm = timeout(CONFIRM_WITHIN, recv.read_frame(CONFIRM)).await.map_err(|_| sender_silent())?;
+        let confirm: Confirm =
+            confirm.map_err(explain_early_stream_error)?.frame().decode().map_err(|_| wrong_code())?;
         keys.verify(Role::Sender, &confirm.tag).map_err(|_| wrong_code())?;
-        send.send_message(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| cut(&e))?;
+        send.send_message(&Confirm { tag: keys.receiver_tag() }).await.map_err(|e| explain_stream_error(&e))?;
         let (carrier, attaching) = (ResumableStream::new(), keys.attaching());
         let (sealer, opener) = keys.into_records(Role::Receiver);
         let (out, incoming) = (SessionWriter::new(&carrier, send, sealer), SessionReader::new(&carrier, recv));
@@ -159,7 +162,7 @@ impl Initiator {
 /// The choice must be the best of the suites that both ends have: a downgrade is refused even where the tags would fit.
 fn check_choice(aes: Aes, reply: &HelloReply) -> Result<Cipher> {
     if reply.version != VERSION {
-        return Err(other_version());
+        return Err(version_mismatch());
     }
     match cipher_suite::best(cipher_suite::ours(aes), reply.into()) {
         Some((best, cipher)) if best == reply.exchange.suite => Ok(cipher),

@@ -8,11 +8,11 @@ use tracing::debug;
 use crate::transfer::handshake::{Established, Initiator};
 use crate::transfer::receiver::reconnect::{ReattachContext, ReconnectConfig, Reconnector};
 use crate::transfer::receiver::resumption_store::StoredResumption;
-use crate::transfer::relay_request::ask;
+use crate::transfer::relay_request::send_relay_request;
 use crate::transfer::session::credit::ReceiveWindow;
 use crate::transfer::session::manifest_codec::ManifestDecoder;
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
-use crate::transfer::user_errors::{broken, forgotten, stalled, told};
+use crate::transfer::user_errors::{explain_session_error, message_for_peer, resumption_rejected, sender_stalled};
 use crate::{
     code::Code,
     crypto::{Opener, Resumption},
@@ -52,7 +52,7 @@ impl StallDetector {
     /// [`Kind::Network`]: it was silent for too long.
     pub(crate) fn nothing_came(&mut self, may_send: bool) -> Result<()> {
         if may_send && self.was_silent {
-            return Err(stalled());
+            return Err(sender_stalled());
         }
         self.was_silent = may_send;
         Ok(())
@@ -84,12 +84,13 @@ impl ConfirmedSession {
             None if returns => Initiator::returning(code),
             None => Initiator::new(code),
         };
-        let initiator = initiator.map_err(|e| broken(&e.into()))?;
+        let initiator = initiator.map_err(|e| explain_session_error(&e.into()))?;
         let question = ConnectRequest { slot: code.slot(), token: None, pass: known.map(|known| known.pass.clone()) };
         // Flight 1 does not wait for the relay's answer.
-        let (send, recv, ConnectReply { limits, pass }) = ask(connection, &question, initiator.hello()).await?;
+        let (send, recv, ConnectReply { limits, pass }) =
+            send_relay_request(connection, &question, initiator.hello()).await?;
         let established = match initiator.finish(send, recv).await {
-            Err(e) if e.kind() == Kind::WrongCode && known.is_some() => return Err(forgotten()),
+            Err(e) if e.kind() == Kind::WrongCode && known.is_some() => return Err(resumption_rejected()),
             established => established?,
         };
         let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
@@ -119,7 +120,9 @@ impl ConfirmedSession {
                 continue;
             };
             stall = StallDetector::default();
-            let record = next.map_err(|e| broken(&e))?.ok_or_else(|| broken(&StreamError::EndedEarly.into()))?;
+            let record = next
+                .map_err(|e| explain_session_error(&e))?
+                .ok_or_else(|| explain_session_error(&StreamError::EndedEarly.into()))?;
             if collector.take(&record)? {
                 return collector.finish();
             }
@@ -130,7 +133,7 @@ impl ConfirmedSession {
     /// Grants credit for what was received, if it is time to.
     async fn grant(&mut self) -> Result<()> {
         if let Some(credit) = self.window.drained(self.incoming.received(), Instant::now()) {
-            let record = RecordBuilder::of(&credit).map_err(|e| broken(&e.into()))?;
+            let record = RecordBuilder::of(&credit).map_err(|e| explain_session_error(&e.into()))?;
             let _ = self.out.send(record).await; // where that fails, what is read next says why
         }
         Ok(())
@@ -155,7 +158,7 @@ pub(crate) async fn refuse(out: SessionWriter, keeper: Reconnector, e: Error) ->
         Kind::Interrupted => DownloadOutcome::Interrupted,
         _ => DownloadOutcome::Failed,
     };
-    goodbye(out, keeper, Done { outcome, message: told(&e) }).await;
+    goodbye(out, keeper, Done { outcome, message: message_for_peer(&e) }).await;
     e
 }
 

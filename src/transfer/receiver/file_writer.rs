@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::transfer::session::resumable_stream::ResumableStream;
-use crate::transfer::user_errors::{broken, failed, malformed};
+use crate::transfer::user_errors::{explain_failure, explain_session_error, explain_wire_error};
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
@@ -46,10 +46,10 @@ impl FileWriter {
     /// # Errors
     /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
     pub(crate) fn take(&mut self, mut record: PooledBuffer) -> Result<()> {
-        self.opener.open(&mut record).map_err(|e| broken(&e.into()))?;
+        self.opener.open(&mut record).map_err(|e| explain_session_error(&e.into()))?;
         let mut rest = record::plaintext(&record);
         while !rest.is_empty() {
-            self.frame(&Frame::split(&mut rest).map_err(malformed)?)?;
+            self.frame(&Frame::split(&mut rest).map_err(explain_wire_error)?)?;
         }
         Ok(())
     }
@@ -61,21 +61,21 @@ impl FileWriter {
                 self.bytes += frame.body.len() as u64;
             }
             FileStart::TYPE => {
-                let FileStart { entry, offset } = frame.decode().map_err(malformed)?;
+                let FileStart { entry, offset } = frame.decode().map_err(explain_wire_error)?;
                 self.sink.start_file(entry as usize, offset)?;
                 self.bytes += offset;
             }
             FileEnd::TYPE => {
-                let FileEnd { hash } = frame.decode().map_err(malformed)?;
+                let FileEnd { hash } = frame.decode().map_err(explain_wire_error)?;
                 self.sink.finish_file(&hash)?;
             }
             Ack::TYPE => {
-                let Ack { received } = frame.decode().map_err(malformed)?;
-                self.carrier.acknowledge(received).map_err(malformed)?;
+                let Ack { received } = frame.decode().map_err(explain_wire_error)?;
+                self.carrier.acknowledge(received).map_err(explain_wire_error)?;
             }
-            Failure::TYPE => return Err(failed(&frame.decode().map_err(malformed)?)),
+            Failure::TYPE => return Err(explain_failure(&frame.decode().map_err(explain_wire_error)?)),
             _ if frame.may_be_skipped() => {}
-            other => return Err(malformed(WireError::Unexpected(other))),
+            other => return Err(explain_wire_error(WireError::Unexpected(other))),
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::transfer::receiver::file_writer::FileWriter;
 use crate::transfer::receiver::pipeline::{Pipeline, ReceivedContent};
 use crate::transfer::receiver::reconnect::{ReattachFailure, ReconnectConfig, Reconnector};
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
-use crate::transfer::user_errors::broken;
+use crate::transfer::user_errors::explain_session_error;
 use crate::{
     background::with_background,
     code::Code,
@@ -274,7 +274,7 @@ async fn download(
     let wanted = ranges((0..plan.manifest().entries().len()).filter(|i| plan.wants(*i)));
     let receiving = async {
         let sink = prepare(plan, &mut out, events).await?;
-        let request = asking(&sink.staged_groups(), wanted).map_err(|e| broken(&e.into()))?;
+        let request = asking(&sink.staged_groups(), wanted).map_err(|e| explain_session_error(&e.into()))?;
         let unpacker = FileWriter::new(opener, sink, incoming.carrier());
         Pipeline { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
@@ -326,10 +326,10 @@ async fn prepare(plan: Plan, out: &mut SessionWriter, events: &Events) -> Result
     loop {
         tokio::select! {
             sink = &mut sink => return sink,
-            _ = person.tick(), if standing > 0 => events.mention(Event::Checking { bytes: check.bytes(), total: standing }),
+            _ = person.tick(), if standing > 0 => events.try_report(Event::Checking { bytes: check.bytes(), total: standing }),
             _ = sender.tick() => {
-                let record = RecordBuilder::of(&HashingStaged {}).map_err(|e| broken(&e.into()))?;
-                out.send(record).await.map_err(|e| broken(&e.into()))?;
+                let record = RecordBuilder::of(&HashingStaged {}).map_err(|e| explain_session_error(&e.into()))?;
+                out.send(record).await.map_err(|e| explain_session_error(&e.into()))?;
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::transfer::receiver::offer::off_thread;
 use crate::transfer::session::credit::ReceiveWindow;
 use crate::transfer::session::{RECORD, RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::timeouts::PROGRESS_INTERVAL;
-use crate::transfer::user_errors::{broken, cut};
+use crate::transfer::user_errors::{explain_session_error, explain_stream_error};
 use crate::{
     background::with_background,
     error::{Error, Result},
@@ -78,7 +78,7 @@ impl Pipeline<'_> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
             let Some((first, mut received)) = self.out.meanwhile(records.recv()).await else {
-                return Err(ended.get().cloned().unwrap_or_else(|| cut(&StreamError::EndedEarly)));
+                return Err(ended.get().cloned().unwrap_or_else(|| explain_stream_error(&StreamError::EndedEarly)));
             };
             let mut size = first.len();
             let mut batch = vec![first];
@@ -99,12 +99,12 @@ impl Pipeline<'_> {
             .await?;
             if let Some(credit) = self.window.drained(received, Instant::now()) {
                 granted.send_replace(credit.limit);
-                let record = RecordBuilder::of(&credit).map_err(|e| broken(&e.into()))?;
+                let record = RecordBuilder::of(&credit).map_err(|e| explain_session_error(&e.into()))?;
                 let _ = self.out.send(record).await; // where that fails, what is read next says why
             }
             if reported.elapsed() >= PROGRESS_INTERVAL {
                 reported = Instant::now();
-                self.events.mention(Event::Progress { bytes: unpacker.bytes(), total: self.total });
+                self.events.try_report(Event::Progress { bytes: unpacker.bytes(), total: self.total });
             }
         }
         Ok(unpacker)
@@ -130,14 +130,14 @@ async fn drain(
                 // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
                 let is_over = records.send((record, incoming.received())).is_err();
                 if is_beyond || is_over {
-                    return broken(&WireError::TooLong.into());
+                    return explain_session_error(&WireError::TooLong.into());
                 }
             }
             Ok(Ok(None)) => {
                 carrier.last_word();
-                return cut(&StreamError::EndedEarly);
+                return explain_stream_error(&StreamError::EndedEarly);
             }
-            Ok(Err(e)) => return broken(&e),
+            Ok(Err(e)) => return explain_session_error(&e),
             Err(_) => {
                 let may_send = *granted.borrow() >= incoming.received() + RECORD as u64 && !carrier.is_broken();
                 if let Err(e) = stall.nothing_came(may_send) {

@@ -16,10 +16,10 @@ use tokio::{
 use crate::transfer::Events;
 use crate::transfer::backoff::{LastConnection, Outage, RetriedWork, RetryDeadline, RetryDriver, Urgency};
 use crate::transfer::receiver::resumption_store::ResumptionStore;
-use crate::transfer::relay_request::{RequestError, ask};
+use crate::transfer::relay_request::{RequestError, send_relay_request};
 use crate::transfer::session::resumable_stream::ResumableStream;
 use crate::transfer::timeouts::{LEG_SILENT, REPLY};
-use crate::transfer::user_errors::{cut, silent};
+use crate::transfer::user_errors::{explain_stream_error, sender_silent};
 use crate::{
     code::Slot,
     crypto::AttachKey,
@@ -168,7 +168,7 @@ impl ReconnectTask {
 
     async fn come_back(&mut self, why: &StreamError) -> Result<(), ReattachFailure> {
         let retry_for = self.back.retry_for;
-        let reason = cut(why);
+        let reason = explain_stream_error(why);
         if retry_for.is_zero() {
             return Err(ReattachFailure::Failed(reason));
         }
@@ -242,7 +242,7 @@ impl Reattachment<'_> {
             attached = self.attach() => attached,
             lost = connection.wait_until_silent(LEG_SILENT) => {
                 connection.close(); // a packet over a new one is there before the next of this one
-                Err(AttachError::Again(cut(&lost.into())))
+                Err(AttachError::Again(explain_stream_error(&lost.into())))
             }
         }
     }
@@ -259,19 +259,21 @@ impl Reattachment<'_> {
             tag: attaching.question(*self.number, received),
         };
         let mut bytes = Vec::new();
-        frame::encode(&question, &mut bytes).map_err(|e| AttachError::Again(cut(&e.into())))?;
+        frame::encode(&question, &mut bytes).map_err(|e| AttachError::Again(explain_stream_error(&e.into())))?;
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
-        let asked = ask(connection, &connect, &Bytes::from(bytes)).await;
+        let asked = send_relay_request(connection, &connect, &Bytes::from(bytes)).await;
         let (send, mut recv, ConnectReply { .. }) = asked.map_err(|refused| match refused {
             RequestError::Rejected(RejectReason::Ended) => AttachError::For(ReattachFailure::Failed(refused.into())),
             other => AttachError::Again(other.into()),
         })?;
         let answer = timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await;
-        let answer = answer.map_err(|_| AttachError::Again(silent()))?.map_err(|e| AttachError::Again(cut(&e)))?;
+        let answer = answer
+            .map_err(|_| AttachError::Again(sender_silent()))?
+            .map_err(|e| AttachError::Again(explain_stream_error(&e)))?;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = answer.frame().decode() {
             return Err(AttachError::For(ReattachFailure::Unknown));
         }
-        let nonsense = || AttachError::Again(cut(&StreamError::EndedEarly));
+        let nonsense = || AttachError::Again(explain_stream_error(&StreamError::EndedEarly));
         let answer: AttachReply = answer.frame().decode().map_err(|_| nonsense())?;
         attaching.verify_answer(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
         carrier.attach(send, recv, answer.received, received).map_err(|_| nonsense())

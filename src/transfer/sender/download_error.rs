@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     net::StreamError,
     text::visible,
-    transfer::{session::SessionError, user_errors::cut},
+    transfer::{session::SessionError, user_errors::explain_stream_error},
     wire::{
         Message, WireError,
         peer::{Done, DownloadOutcome, FailureReason, FileRequest},
@@ -71,7 +71,7 @@ impl DownloadError {
 impl From<SessionError> for DownloadError {
     fn from(e: SessionError) -> Self {
         match e {
-            SessionError::Line(e) => Self::Remote(cut(&e)),
+            SessionError::Line(e) => Self::Remote(explain_stream_error(&e)),
             SessionError::Tampered(_) => Self::Remote(Error::new(Kind::WrongCode, "the session was tampered with")),
             SessionError::Protocol(e) => Self::Local(
                 FailureReason::Protocol,

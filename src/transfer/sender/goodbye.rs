@@ -10,7 +10,7 @@ use crate::{
     net::StreamError,
     transfer::{
         session::{RecordBuilder, SessionReader, SessionWriter, resumable_stream::ResumableStream},
-        user_errors::told,
+        user_errors::message_for_peer,
     },
     wire::{
         peer::{DoneAck, Failure, FailureReason},
@@ -44,7 +44,7 @@ impl Goodbye {
             Err(DownloadError::Remote(_)) => return None,
             Err(DownloadError::Local(..)) if stream.is_broken() => return None,
             Err(DownloadError::Local(reason, e)) => {
-                (RecordBuilder::of(&Failure { reason: *reason, message: told(e) }), RECONNECT_GRACE)
+                (RecordBuilder::of(&Failure { reason: *reason, message: message_for_peer(e) }), RECONNECT_GRACE)
             }
         };
         let (deliver_within, reset_code) = match result {

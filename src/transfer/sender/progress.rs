@@ -10,7 +10,7 @@ use crate::{
     event::{DownloadStatus, Event, Route},
     net::StreamError,
     sync::Mutex,
-    transfer::{events::Events, timeouts::PROGRESS_INTERVAL, user_errors::cut},
+    transfer::{events::Events, timeouts::PROGRESS_INTERVAL, user_errors::explain_stream_error},
 };
 
 /// Returns the label of a receiver in events.
@@ -114,7 +114,7 @@ impl SendProgress {
     /// Reports that the session waits for another stream because of `error`.
     pub(super) fn report_waiting(&self, error: &StreamError) {
         if !is_connection_lost(error) {
-            let reason = cut(error).message().to_owned();
+            let reason = explain_stream_error(error).message().to_owned();
             self.mention(&self.counters.lock(), |download| Event::DownloadWaiting { download, reason });
         }
     }
@@ -149,7 +149,7 @@ impl SendProgress {
     /// Reports an event that the next one supersedes, if the download was accepted.
     fn mention(&self, counters: &Counters, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(accepted) = &counters.accepted {
-            self.events.mention(event(status(self.number, counters.acknowledged, accepted.total)));
+            self.events.try_report(event(status(self.number, counters.acknowledged, accepted.total)));
         }
     }
 }

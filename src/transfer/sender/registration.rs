@@ -6,7 +6,7 @@ use crate::{
     code::Slot,
     error::Result,
     net::{Connection, RecvHalf, SendHalf},
-    transfer::{relay_request::ask, timeouts::SHARE_CLOSE},
+    transfer::{relay_request::send_relay_request, timeouts::SHARE_CLOSE},
     wire::relay::{RegisterReply, RegisterRequest},
 };
 
@@ -27,7 +27,7 @@ impl Registration {
     /// [`Kind::Network`](crate::error::Kind::Network) if it does not answer.
     pub async fn request(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
         let request = RegisterRequest { token, ticket };
-        let (send, recv, RegisterReply { slot, ticket, .. }) = ask(&connection, &request, &[]).await?;
+        let (send, recv, RegisterReply { slot, ticket, .. }) = send_relay_request(&connection, &request, &[]).await?;
         Ok(Self { connection, send, recv, slot, ticket })
     }
 

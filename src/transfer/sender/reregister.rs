@@ -11,7 +11,7 @@ use crate::{
     net::{ConnectionLost, Dialer, RelayConnection},
     transfer::{
         backoff::{LastConnection, RetriedWork, RetryDriver, Urgency},
-        user_errors::cut,
+        user_errors::explain_stream_error,
     },
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn reregister(
     let mut reregistration = Reregistration { share, config, ticket };
     retry.set_urgency(reregistration.urgency());
     retry.begin_outage(LastConnection::MadeNoProgress).await;
-    retry.run(cut(&lost.into()), &mut reregistration).await
+    retry.run(explain_stream_error(&lost.into()), &mut reregistration).await
 }
 
 struct Reregistration<'a> {

@@ -10,7 +10,7 @@ use crate::{
     manifest::{Entry, Manifest, ManifestBuilder, ManifestError, RawEntry},
     transfer::{
         session::{RECORD, RecordBuilder},
-        user_errors::{failed, malformed},
+        user_errors::{explain_failure, explain_wire_error},
     },
     wire::{
         Frame, Message, WireError,
@@ -95,26 +95,26 @@ impl ManifestDecoder {
     pub(crate) fn take(&mut self, mut plaintext: &[u8]) -> Result<bool> {
         let before = self.entries();
         while !plaintext.is_empty() {
-            let frame = Frame::split(&mut plaintext).map_err(malformed)?;
+            let frame = Frame::split(&mut plaintext).map_err(explain_wire_error)?;
             match (frame.kind, &mut self.builder) {
                 (ResumptionGrant::TYPE, None) if self.welcome.is_none() => {
-                    self.welcome = Some(frame.decode().map_err(malformed)?);
+                    self.welcome = Some(frame.decode().map_err(explain_wire_error)?);
                 }
                 (ManifestStart::TYPE, empty @ None) => {
-                    let ManifestStart(head) = frame.decode().map_err(malformed)?;
+                    let ManifestStart(head) = frame.decode().map_err(explain_wire_error)?;
                     *empty = Some(ManifestBuilder::new(head).map_err(refused)?);
                 }
                 (ManifestPart::TYPE, Some(builder)) => {
-                    let ManifestPart(part) = frame.decode().map_err(malformed)?;
+                    let ManifestPart(part) = frame.decode().map_err(explain_wire_error)?;
                     for entry in part {
                         entry.parse().and_then(|entry| builder.push(entry)).map_err(refused)?;
                     }
                 }
                 (Failure::TYPE, _) => {
-                    return Err(failed(&frame.decode().map_err(malformed)?));
+                    return Err(explain_failure(&frame.decode().map_err(explain_wire_error)?));
                 }
                 _ if frame.may_be_skipped() => {}
-                (other, _) => return Err(malformed(WireError::Unexpected(other))),
+                (other, _) => return Err(explain_wire_error(WireError::Unexpected(other))),
             }
         }
         let is_full = self.builder.as_ref().is_some_and(ManifestBuilder::is_full);
