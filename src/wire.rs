@@ -1,12 +1,19 @@
-//! What goes over the line: frames, and the messages in them.
+//! The messages on the wire, and the frames that hold them.
 //!
-//! [`frame`] has the shape that all messages share, [`relay`] what a client and a relay say to each other, [`peer`] what
-//! the two ends say to each other through the bridge. RelayLimits stand at the top of each file. All messages are
-//! `postcard` bodies; a field added at the end of a body is ignored by who does not know it.
+//! - [`frame`]: the frame that all messages share.
+//! - [`relay`]: the messages between a client and a relay.
+//! - [`peer`]: the messages between sender and receiver, through the bridge.
+//! - [`reset_code`]: the codes with which streams are reset and stopped.
+//!
+//! A body is encoded by `postcard`. A decoder ignores the bytes behind the fields that it knows, so later versions can
+//! append fields.
 
 pub mod frame;
 pub mod peer;
 pub mod relay;
 pub mod reset_code;
+
+#[cfg(test)]
+mod golden;
 
 pub use self::frame::{Frame, HEADER, Message, WireError};

@@ -1,9 +1,16 @@
-//! What a client and a relay say to each other.
+//! The messages between a client and a relay.
 //!
-//! A client opens a stream and says either [`RegisterRequest`] (a sender; the stream then stays open for as long as it shares)
-//! or [`ConnectRequest`] (a receiver; behind the reply the stream is a bridge to the sender). For each receiver the relay opens
-//! a stream on the sender's connection and says [`IncomingDownload`]; from then on it forwards bytes, and a finish, reset or
-//! stop of one side becomes the same of the other. Nothing here can hold a secret.
+//! | type | message | from | to | purpose |
+//! |---|---|---|---|---|
+//! | 0x01 | [`RegisterRequest`] | sender | relay | asks for a slot; the stream stays open while the sender shares |
+//! | 0x02 | [`ConnectRequest`] | receiver | relay | asks for a bridge to the sender of a slot |
+//! | 0x11 | [`RegisterReply`] | relay | sender | gives the slot |
+//! | 0x12 | [`ConnectReply`] | relay | receiver | the bridge begins behind this frame |
+//! | 0x13 | [`Rejected`] | relay | both | refuses the request; the stream ends behind this frame |
+//! | 0x21 | [`IncomingDownload`] | relay | sender | opens a stream for a receiver; the bridge begins behind it |
+//!
+//! A client opens a stream for each request. In a bridge the relay forwards bytes unchanged, and a finish, reset or
+//! stop of one side becomes the same of the other ([`super::reset_code`]). No message has a field for a secret.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +20,15 @@ use crate::code::Slot;
 /// The longest body of a message between client and relay.
 pub const MAX_BODY: u32 = 4096;
 
-/// The name of the protocol in the TLS handshake (ALPN).
+/// The name of the protocol in the TLS handshake (ALPN, RFC 7301).
 pub const ALPN: &[u8] = b"qshare/1";
 
 /// A sender asks for a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterRequest {
-    /// An access token, where the relay asks for one.
+    /// The access token, if the sender has one for this relay.
     pub token: Option<Vec<u8>>,
-    /// A ticket of an earlier registration, to take that slot back.
+    /// The ticket of an earlier [`RegisterReply`], to reclaim its slot.
     pub ticket: Option<Vec<u8>>,
 }
 
@@ -29,14 +36,14 @@ impl Message for RegisterRequest {
     const TYPE: u8 = 0x01;
 }
 
-/// A receiver asks for the sender behind a slot.
+/// A receiver asks for a bridge to the sender of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectRequest {
     /// The routing half of the code.
     pub slot: Slot,
-    /// An access token, where the relay asks for one.
+    /// The access token, if the receiver has one for this relay.
     pub token: Option<Vec<u8>>,
-    /// That of an earlier [`ConnectReply`], from who comes back after a cut.
+    /// The pass of an earlier [`ConnectReply`], to learn why the sender is not there.
     pub pass: Option<Vec<u8>>,
 }
 
@@ -44,12 +51,12 @@ impl Message for ConnectRequest {
     const TYPE: u8 = 0x02;
 }
 
-/// The relay's answer to [`RegisterRequest`].
+/// The reply to a [`RegisterRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterReply {
-    /// The slot, good for as long as the stream is open.
+    /// The slot, which the sender has for as long as the stream is open.
     pub slot: Slot,
-    /// What takes the slot back after a lost connection; empty where the relay gives none.
+    /// Reclaims the slot after a lost connection; empty if the relay issues no tickets.
     pub ticket: Vec<u8>,
     /// What the relay allows.
     pub limits: RelayLimits,
@@ -59,12 +66,12 @@ impl Message for RegisterReply {
     const TYPE: u8 = 0x11;
 }
 
-/// The relay's answer to [`ConnectRequest`]; the bridge begins behind it.
+/// The reply to a [`ConnectRequest`]. The bridge begins behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectReply {
     /// What the relay allows.
     pub limits: RelayLimits,
-    /// Shows the relay after a cut that this receiver was with this sender before.
+    /// Proves in a later [`ConnectRequest`] that this receiver was bridged to this sender.
     pub pass: Vec<u8>,
 }
 
@@ -72,19 +79,19 @@ impl Message for ConnectReply {
     const TYPE: u8 = 0x12;
 }
 
-/// What a relay allows to one client.
+/// What a relay allows to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayLimits {
-    /// The most bytes that one bridge holds: no more credit than this is of use.
+    /// The most bytes that one bridge holds in each direction. More credit than this is useless.
     pub bridge_bytes: u64,
 }
 
-/// The relay says no; the stream ends behind it.
+/// The relay refuses a request. The stream ends behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
-    /// Why.
+    /// The reason.
     pub reason: RejectReason,
-    /// Seconds after which another try may do better; 0 where none will.
+    /// Seconds after which a retry may succeed; 0 if none will.
     pub retry_after: u32,
 }
 
@@ -92,22 +99,22 @@ impl Message for Rejected {
     const TYPE: u8 = 0x13;
 }
 
-/// Why a relay says no.
+/// Why a relay refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RejectReason {
-    /// No sender has this slot. Free, resting and never used slots look alike.
+    /// No sender has this slot. Free, reserved and never issued slots get the same reply.
     NotFound,
-    /// An access token is missing or wrong.
+    /// The access token is missing or wrong.
     Token,
-    /// No more senders, receivers or slots for now.
+    /// The relay has no slot left, or the sender cannot take another stream now.
     Full,
-    /// To who has a pass: the sender has ended its share.
+    /// Only to a receiver with a pass: the sender has ended its share.
     Ended,
-    /// To who has a pass: the sender is not there; it may come back.
+    /// Only to a receiver with a pass: the sender is disconnected and may reconnect.
     Away,
 }
 
-/// The relay tells a sender, on a stream that it opens, that a receiver is behind it; the bridge begins here.
+/// The relay announces a receiver to the sender, on a stream that the relay opens. The bridge begins behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncomingDownload {}
 
@@ -118,21 +125,21 @@ impl Message for IncomingDownload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::frame::tests::check;
+    use crate::wire::golden::assert_golden;
 
     #[test]
-    fn the_bytes_of_every_message_are_fixed() {
+    fn every_message_has_its_golden_bytes() {
         let slot = Slot::try_from(*b"XKY9").unwrap();
         let limits = RelayLimits { bridge_bytes: 1 << 24 };
-        check(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
-        check(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
-        check(
+        assert_golden(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
+        assert_golden(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
+        assert_golden(
             &RegisterReply { slot, ticket: vec![9], limits },
             "110000000a584b59390109808080 08".replace(' ', "").as_str(),
         );
-        check(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
-        check(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
-        check(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
-        check(&IncomingDownload {}, "2100000000");
+        assert_golden(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
+        assert_golden(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
+        assert_golden(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
+        assert_golden(&IncomingDownload {}, "2100000000");
     }
 }

@@ -4,10 +4,12 @@
 //!
 //! | code | constant | sent by | when |
 //! |---|---|---|---|
-//! | 1 | [`CANCELLED`] | sender, receiver | it abandons the stream: a half is dropped unfinished, or the download ends early |
+//! | 1 | [`CANCELLED`] | sender, receiver | it abandons the stream: a half is dropped unfinished, or a download fails |
 //! | 2 | [`PEER_LOST`] | relay | the connection to the other side of the bridge timed out or failed |
 //! | 3 | [`OVERRUN`] | relay | one direction of the bridge holds more than its limit |
-//! | 4 | [`ENDED`] | sender | its share ends; relay: it shuts down; either: it closes a connection it no longer needs |
+//! | 4 | [`ENDED`] | sender | its share has ended |
+//! | | | relay | it shuts down |
+//! | | | all | they close a connection that they no longer need |
 //! | 5 | [`PROTOCOL_ERROR`] | relay | the first frame of a client's stream, or a frame after it, is invalid |
 //! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
 //! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |

@@ -1,0 +1,180 @@
+//! The sealed messages of a download: the request, the files, the credit, and how it ends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::frame::{MAY_SKIP, Message};
+
+/// The type of a frame whose body is the next bytes of the file that was started last.
+pub const DATA: u8 = 0x48;
+
+/// The type of a frame of zeros, which hides the length of a record's content.
+pub const PAD: u8 = 0x7f | MAY_SKIP;
+
+/// Before the request: the receiver has accepted and is still hashing its staged data. Sent repeatedly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashingStaged {}
+
+impl Message for HashingStaged {
+    const TYPE: u8 = 0x4e;
+}
+
+/// Before the request: the receiver has staged a part of a file. A long list takes several messages. The sender
+/// continues the file at the first group whose content differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedGroups {
+    /// The number of the entry.
+    pub entry: u32,
+    /// BLAKE3 chaining values of groups of 16 MiB, in order from the first. A shorter group is listed only if it is the
+    /// last of the file.
+    pub groups: Vec<[u8; 32]>,
+}
+
+impl Message for StagedGroups {
+    const TYPE: u8 = 0x4b;
+}
+
+/// Flight 4: the receiver requests the files in these ranges of entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRequest {
+    /// Half-open ranges of entry numbers, in order, neither overlapping nor adjacent.
+    pub wanted: Vec<(u32, u32)>,
+}
+
+impl Message for FileRequest {
+    const TYPE: u8 = 0x43;
+}
+
+/// The bytes of a file follow, in frames of type [`DATA`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStart {
+    /// The number of the entry.
+    pub entry: u32,
+    /// The offset in the file at which the bytes begin.
+    pub offset: u64,
+}
+
+impl Message for FileStart {
+    const TYPE: u8 = 0x44;
+}
+
+/// The file is complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEnd {
+    /// The BLAKE3 hash of the whole file.
+    pub hash: [u8; 32],
+}
+
+impl Message for FileEnd {
+    const TYPE: u8 = 0x45;
+}
+
+/// The receiver's credit for the sender, and its acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credit {
+    /// The offset in the sender's sealed bytes up to which it may send. Never decreases.
+    pub limit: u64,
+    /// The offset up to which all of them have arrived in order.
+    pub received: u64,
+}
+
+impl Message for Credit {
+    const TYPE: u8 = 0x46;
+}
+
+/// The sender's acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The offset in the receiver's sealed bytes up to which all of them have arrived in order.
+    pub received: u64,
+}
+
+impl Message for Ack {
+    const TYPE: u8 = 0x4c;
+}
+
+/// Flight 5: the receiver ends the download. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// How the download ended. Only [`DownloadOutcome::Ok`] counts as a download.
+    pub outcome: DownloadOutcome,
+    /// An error message for the user of the sender; empty if there was no error.
+    pub message: String,
+}
+
+impl Message for Done {
+    const TYPE: u8 = 0x47;
+}
+
+/// How a download ended at the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DownloadOutcome {
+    /// Every requested file is verified and has its final name.
+    Ok,
+    /// The receiver only listed the content.
+    Listed,
+    /// The user declined.
+    Declined,
+    /// The receiver could not write: no space, no permission, or names that already exist.
+    Disk,
+    /// Content did not match its hash.
+    Corrupt,
+    /// The user interrupted the receiver.
+    Interrupted,
+    /// Any other error.
+    Failed,
+}
+
+/// The sender acknowledges [`Done`]. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneAck {}
+
+impl Message for DoneAck {
+    const TYPE: u8 = 0x49;
+}
+
+/// The sender cannot continue. Its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The reason.
+    pub reason: FailureReason,
+    /// An error message for the user of the receiver.
+    pub message: String,
+}
+
+impl Message for Failure {
+    const TYPE: u8 = 0x4a;
+}
+
+/// Why a sender cannot continue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureReason {
+    /// A file changed, vanished or cannot be read.
+    Source,
+    /// All downloads that the share allows have been made or are running.
+    DownloadLimitReached,
+    /// The share has ended.
+    ShareEnded,
+    /// The receiver violated the protocol, or requested entries that do not exist.
+    Protocol,
+    /// The receiver sent nothing for too long.
+    ReceiverTimeout,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{golden::assert_golden, peer::limits::INITIAL_CREDIT};
+
+    #[test]
+    fn download_messages_have_their_golden_bytes() {
+        assert_golden(&StagedGroups { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
+        assert_golden(&FileRequest { wanted: vec![(0, 3)] }, "4300000003010003");
+        assert_golden(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
+        assert_golden(&FileEnd { hash: [9; 32] }, &format!("4500000020{}", "09".repeat(32)));
+        assert_golden(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
+        assert_golden(&Done { outcome: DownloadOutcome::Disk, message: "full".into() }, "4700000006030466756c6c");
+        assert_golden(&DoneAck {}, "4900000000");
+        assert_golden(&Ack { received: 300 }, "4c00000002ac02");
+        assert_golden(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");
+    }
+}
