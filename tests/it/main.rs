@@ -15,8 +15,7 @@
 //! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
 //! - [`layers`]: who imports whom, and what must not stand in the sources at all.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
-//! - [`hostile`]: a hostile relay between a real sender and a real receiver.
-//! - [`hostile_sender`], [`hostile_receiver`], [`hostile_client`]: hostile peers of a real receiver, sender and relay.
+//! - [`hostile`]: hostile relays, senders, receivers and clients against real processes.
 //! - [`network`]: the network in memory, and whole transfers over bad lines in virtual time: times, memory, fairness.
 //!
 //! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
@@ -32,9 +31,6 @@ mod chaos;
 mod conflicts;
 mod exit_codes;
 mod hostile;
-mod hostile_client;
-mod hostile_receiver;
-mod hostile_sender;
 mod interrupted_shares;
 mod interruptions;
 mod layers;

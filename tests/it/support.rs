@@ -1,6 +1,7 @@
 //! Real relays, senders and receivers, each test's in an environment of its own.
 
 mod files;
+mod frames;
 mod process;
 mod terminal;
 mod udp_proxy;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::{
     files::{Tree, assert_only_staged, hash, names, noise, sparse},
+    frames::{UnknownFrame, bytes_of},
     process::{Outcome, Process, peak_memory},
     terminal::Keyboard,
     udp_proxy::UdpProxy,

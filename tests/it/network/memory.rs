@@ -36,7 +36,7 @@ use tokio::{
 };
 
 use crate::{
-    hostile::evil::bytes_of,
+    support::bytes_of,
     vnet::{
         EmulatedLink, FixedWindow, Host, LinkConfig, Network, NetworkPath, QuicPair, Scenario, ScratchDir, ShareTask,
         mbit, run_in_virtual_time,

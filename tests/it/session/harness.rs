@@ -15,11 +15,12 @@ use qshare::{
         handshake::{Established, HandshakeFailure, Initiator, respond_on},
         session::RecordBuilder,
     },
-    wire::{Frame, Message, frame::encode, peer::DoneAck},
+    wire::{Frame, Message, peer::DoneAck},
 };
 use tokio::{task::JoinSet, time::sleep};
 
 use super::test_clock::TestClock;
+use crate::support::bytes_of;
 
 pub(super) type Stream = (SendHalf, RecvHalf);
 
@@ -225,13 +226,6 @@ pub(super) fn assert_no_session(outcomes: &HandshakeOutcomes, attacked: ClearFra
     assert!(outcomes.sender.is_err(), "{attacked:?}: {what}: the sender has a session");
     let receiver_has_session = attacked == ClearFrame::ReceiverTag;
     assert_eq!(outcomes.receiver.is_ok(), receiver_has_session, "{attacked:?}: {what}: the receiver has a session");
-}
-
-/// Encodes a message as a frame.
-pub(super) fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(message, &mut bytes).unwrap();
-    bytes
 }
 
 /// Changes the message of a frame.

@@ -14,9 +14,10 @@ use qshare::{
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
+use crate::support::bytes_of;
+
 use super::harness::{
-    ClearFrame, bytes_of, find_frame, first_record, initiate, new_budget, new_code, passive, record_frames,
-    run_handshake,
+    ClearFrame, find_frame, first_record, initiate, new_budget, new_code, passive, record_frames, run_handshake,
 };
 
 #[tokio::test(start_paused = true)]

@@ -43,12 +43,12 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// A machine with a home of its own and folders to send from and to download into.
-pub(crate) struct Stage {
+pub(crate) struct TestMachine {
     root: TempDir,
     downloads: AtomicUsize,
 }
 
-impl Stage {
+impl TestMachine {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for folder in ["home", "shared", "out"] {
@@ -88,30 +88,36 @@ impl Stage {
     }
 
     /// A sender that has its code.
-    pub(crate) async fn sender(&self, relay: SocketAddr, paths: &[&Path], more: &[&str]) -> Sender {
+    pub(crate) async fn sender(&self, relay: SocketAddr, paths: &[&Path], more: &[&str]) -> RunningSender {
         let mut command = self.command();
         command.args(["send", "--json", "--relay", &relay.to_string()]).args(more).args(paths);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut sender = Sender { child, lines, code: String::new() };
+        let mut sender = RunningSender { child, lines, code: String::new() };
         sender.code = sender.event("sharing").await["code"].as_str().unwrap().to_owned();
         sender
     }
 
     /// Runs a sender that is not expected to get far.
-    pub(crate) async fn try_send(&self, relay: SocketAddr, path: &Path) -> Run {
+    pub(crate) async fn try_send(&self, relay: SocketAddr, path: &Path) -> FinishedRun {
         let mut command = self.command();
         command.args(["send", "--json", "--relay", &relay.to_string()]).arg(path);
         run(command, self.target()).await
     }
 
     /// Downloads into a folder of its own.
-    pub(crate) async fn recv(&self, relay: SocketAddr, code: &str) -> Run {
+    pub(crate) async fn recv(&self, relay: SocketAddr, code: &str) -> FinishedRun {
         self.recv_with(relay, code, self.target(), &["--json", "--yes"]).await
     }
 
     /// Downloads into `target`, with these options. The first cut is its end.
-    pub(crate) async fn recv_with(&self, relay: SocketAddr, code: &str, target: PathBuf, options: &[&str]) -> Run {
+    pub(crate) async fn recv_with(
+        &self,
+        relay: SocketAddr,
+        code: &str,
+        target: PathBuf,
+        options: &[&str],
+    ) -> FinishedRun {
         let mut command = self.command();
         command.args(["recv", "--retry-for", "0", "--relay", &relay.to_string(), code, "--out"]);
         command.arg(&target).args(options);
@@ -143,13 +149,13 @@ pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A sender that runs. Killed when dropped.
-pub(crate) struct Sender {
+pub(crate) struct RunningSender {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     code: String,
 }
 
-impl Sender {
+impl RunningSender {
     pub(crate) fn code(&self) -> &str {
         &self.code
     }
@@ -158,7 +164,7 @@ impl Sender {
         Code::parse(&self.code).unwrap().secret().expose().to_vec()
     }
 
-    /// The next event of this name; others on the way to it are dropped.
+    /// The next event of this name; others on the direction to it are dropped.
     pub(crate) async fn event(&mut self, name: &str) -> Value {
         self.first_of(&[name]).await
     }
@@ -184,7 +190,7 @@ impl Sender {
 }
 
 /// A command that has ended.
-pub(crate) struct Run {
+pub(crate) struct FinishedRun {
     pub(crate) exit: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -194,7 +200,7 @@ pub(crate) struct Run {
     pub(crate) peak: Option<u64>,
 }
 
-impl Run {
+impl FinishedRun {
     /// The message of the last line.
     pub(crate) fn message(&self) -> String {
         self.last()["message"].as_str().unwrap_or_default().to_owned()
@@ -239,7 +245,7 @@ impl Run {
     }
 }
 
-async fn run(mut command: Command, target: PathBuf) -> Run {
+async fn run(mut command: Command, target: PathBuf) -> FinishedRun {
     let began = Instant::now();
     let mut child = command.spawn().unwrap();
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -261,7 +267,7 @@ async fn run(mut command: Command, target: PathBuf) -> Run {
         }
     });
     let (status, peak) = ended.await;
-    Run { exit: status.code(), stdout, stderr, target, took: began.elapsed(), peak }
+    FinishedRun { exit: status.code(), stdout, stderr, target, took: began.elapsed(), peak }
 }
 
 /// The most memory, in kB, that a process has had until now; `None` where the system does not tell.

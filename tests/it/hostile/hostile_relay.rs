@@ -15,7 +15,7 @@ use qshare::{
     state::StateDir,
     wire::{
         HEADER, Message,
-        frame::{encode, read_header},
+        frame::read_header,
         relay::{
             ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
             Rejected, RelayLimits,
@@ -23,6 +23,8 @@ use qshare::{
     },
 };
 use tempfile::TempDir;
+
+use crate::support::bytes_of;
 
 /// What an honest relay of today allows.
 pub(crate) const BRIDGE_BYTES: u64 = 16 * 1024 * 1024;
@@ -36,17 +38,17 @@ const TAG: usize = 16;
 
 /// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum StreamDirection {
     ToReceiver,
     ToSender,
 }
 
 /// What becomes of a unit: these bytes go on in its place, and then …
-pub(crate) struct Step(pub(crate) Vec<u8>, pub(crate) Then);
+pub(crate) struct Forwarded(pub(crate) Vec<u8>, pub(crate) Then);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    GoOn,
+    Continue,
     /// The stream ends as if it were complete.
     Finish,
     /// The stream is reset.
@@ -55,23 +57,23 @@ pub(crate) enum Then {
     Die,
 }
 
-/// Direction, number of the unit, its bytes (none at the end of the stream).
-pub(crate) type Tamper = Arc<dyn Fn(Way, usize, Vec<u8>) -> Step + Send + Sync>;
+/// BridgeDirection, number of the unit, its bytes (none at the end of the stream).
+pub(crate) type Tamper = Arc<dyn Fn(StreamDirection, usize, Vec<u8>) -> Forwarded + Send + Sync>;
 
 /// Passes everything on.
-pub(crate) fn honest() -> Tamper {
-    Arc::new(|_, _, bytes| pass(bytes))
+pub(crate) fn no_tampering() -> Tamper {
+    Arc::new(|_, _, bytes| forward(bytes))
 }
 
 /// What goes on as it is; the end of the stream, too.
-pub(crate) fn pass(bytes: Vec<u8>) -> Step {
-    let then = if bytes.is_empty() { Then::Finish } else { Then::GoOn };
-    Step(bytes, then)
+pub(crate) fn forward(bytes: Vec<u8>) -> Forwarded {
+    let then = if bytes.is_empty() { Then::Finish } else { Then::Continue };
+    Forwarded(bytes, then)
 }
 
 /// How the relay answers a request.
 #[derive(Clone)]
-pub(crate) enum Answer {
+pub(crate) enum ReplyPlan {
     /// As it should, with this limit.
     Limit(u64),
     /// With these bytes; then the stream stays open, or is finished.
@@ -79,38 +81,32 @@ pub(crate) enum Answer {
     Silence,
 }
 
-impl Answer {
+impl ReplyPlan {
     pub(crate) fn rejected(reason: RejectReason) -> Self {
         Self::Raw(bytes_of(&Rejected { reason, retry_after: 1 }), Then::Finish)
     }
 }
 
-pub(crate) fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(message, &mut bytes).unwrap();
-    bytes
-}
-
 /// What the relay does with one receiver.
-pub(crate) struct Plan {
-    pub(crate) answer: Answer,
+pub(crate) struct BridgePlan {
+    pub(crate) answer: ReplyPlan,
     /// The sender it is led to instead of the right one.
     pub(crate) to: Option<Slot>,
     pub(crate) tamper: Tamper,
 }
 
-impl Plan {
+impl BridgePlan {
     pub(crate) fn tamper(tamper: Tamper) -> Self {
-        Self { answer: Answer::Limit(BRIDGE_BYTES), to: None, tamper }
+        Self { answer: ReplyPlan::Limit(BRIDGE_BYTES), to: None, tamper }
     }
 
-    pub(crate) fn answer(answer: Answer) -> Self {
-        Self { answer, to: None, tamper: honest() }
+    pub(crate) fn answer(answer: ReplyPlan) -> Self {
+        Self { answer, to: None, tamper: no_tampering() }
     }
 }
 
 /// The relay. It ends with its test, or when it is told to.
-pub(crate) struct Evil {
+pub(crate) struct HostileRelay {
     addr: SocketAddr,
     shared: Arc<Shared>,
     _home: TempDir,
@@ -125,12 +121,12 @@ struct Shared {
 struct State {
     senders: HashMap<Slot, Connection>,
     registered: u32,
-    receivers: VecDeque<Plan>,
-    registrations: VecDeque<Answer>,
+    receivers: VecDeque<BridgePlan>,
+    registrations: VecDeque<ReplyPlan>,
     log: Vec<u8>,
 }
 
-impl Evil {
+impl HostileRelay {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
@@ -151,12 +147,12 @@ impl Evil {
     }
 
     /// What to do with the next receiver that nobody has planned for.
-    pub(crate) fn plan(&self, plan: Plan) {
+    pub(crate) fn plan(&self, plan: BridgePlan) {
         self.shared.lock().receivers.push_back(plan);
     }
 
     /// How to answer the next sender.
-    pub(crate) fn answer_sender(&self, answer: Answer) {
+    pub(crate) fn answer_sender(&self, answer: ReplyPlan) {
         self.shared.lock().registrations.push_back(answer);
     }
 
@@ -200,23 +196,24 @@ async fn request(
     let ConnectRequest { slot, .. } = first.frame().decode()?;
     let (plan, sender) = {
         let mut state = shared.lock();
-        let plan = state.receivers.pop_front().unwrap_or_else(|| Plan::tamper(honest()));
+        let plan = state.receivers.pop_front().unwrap_or_else(|| BridgePlan::tamper(no_tampering()));
         let sender = state.senders.get(&plan.to.unwrap_or(slot)).cloned();
         (plan, sender)
     };
     let Some(sender) = sender else {
-        return answer(&connection, (send, recv), Answer::rejected(RejectReason::NotFound)).await;
+        return answer(&connection, (send, recv), ReplyPlan::rejected(RejectReason::NotFound)).await;
     };
     let limits = match plan.answer {
-        Answer::Limit(bridge_bytes) => RelayLimits { bridge_bytes },
+        ReplyPlan::Limit(bridge_bytes) => RelayLimits { bridge_bytes },
         other => return answer(&connection, (send, recv), other).await,
     };
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
     far.0.write(bytes_of(&IncomingDownload {}).into()).await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
-    let there = Direction { way: Way::ToSender, from: near.1, to: far.0, shared: shared.clone() };
-    let back = Direction { way: Way::ToReceiver, from: far.1, to: near.0, shared };
+    let there =
+        BridgeDirection { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };
+    let back = BridgeDirection { direction: StreamDirection::ToReceiver, from: far.1, to: near.0, shared };
     tokio::join!(there.run(listener.clone(), plan.tamper.clone()), back.run(listener, plan.tamper));
     Ok(())
 }
@@ -247,14 +244,14 @@ async fn register(
 async fn answer(
     connection: &Connection,
     (mut send, _recv): (SendHalf, RecvHalf),
-    answer: Answer,
+    answer: ReplyPlan,
 ) -> Result<(), StreamError> {
-    if let Answer::Raw(bytes, then) = answer {
+    if let ReplyPlan::Raw(bytes, then) = answer {
         send.write(bytes.into()).await?;
         match then {
             Then::Finish => send.finish(),
             Then::Reset => send.reset(3),
-            Then::GoOn | Then::Die => {}
+            Then::Continue | Then::Die => {}
         }
     }
     connection.closed().await;
@@ -262,14 +259,14 @@ async fn answer(
 }
 
 /// One direction of a bridge.
-struct Direction {
-    way: Way,
+struct BridgeDirection {
+    direction: StreamDirection,
     from: RecvHalf,
     to: SendHalf,
     shared: Arc<Shared>,
 }
 
-impl Direction {
+impl BridgeDirection {
     async fn run(mut self, listener: Arc<Listener>, tamper: Tamper) {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
@@ -284,7 +281,7 @@ impl Direction {
             };
             self.shared.log(&bytes);
             let is_end = bytes.is_empty();
-            let Step(bytes, then) = tamper(self.way, number, bytes);
+            let Forwarded(bytes, then) = tamper(self.direction, number, bytes);
             let written = tokio::select! {
                 why = &mut stopped => Err(why),
                 written = self.to.write(bytes.into()) => written,
@@ -293,8 +290,8 @@ impl Direction {
                 return self.from.stop(code_of(&e));
             }
             match then {
-                Then::GoOn if !is_end => continue,
-                Then::GoOn => return std::future::pending().await,
+                Then::Continue if !is_end => continue,
+                Then::Continue => return std::future::pending().await,
                 Then::Finish => self.to.finish(),
                 Then::Reset => self.to.reset(1),
                 Then::Die => listener.close(0),

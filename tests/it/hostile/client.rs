@@ -1,0 +1,6 @@
+//! Hostile clients of a real relay. Each loses its stream or its connection, and affects no other client.
+
+mod bridges;
+mod harness;
+mod requests;
+mod slots;

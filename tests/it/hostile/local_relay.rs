@@ -1,0 +1,35 @@
+//! An honest relay in the process of the test.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use qshare::{
+    net::{self, RelayIdentity, TransportOptions, TrustPolicy},
+    relay::{self, RelayConfig},
+    state::StateDir,
+};
+use tempfile::TempDir;
+
+/// An honest relay in this process. Dropped, it ends with the test.
+pub(crate) struct LocalRelay {
+    addr: SocketAddr,
+    _home: TempDir,
+}
+
+impl LocalRelay {
+    pub(crate) fn start(config: RelayConfig) -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
+        let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, TransportOptions::default()).unwrap();
+        let addr = endpoint.local_addr().unwrap();
+        tokio::spawn(relay::serve(endpoint, config, std::future::pending()));
+        Self { addr, _home: home }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(crate) async fn connect(&self) -> net::RelayConnection {
+        net::connect(&[self.addr.into()], TrustPolicy::AnyKey, TransportOptions::default()).await.unwrap()
+    }
+}
