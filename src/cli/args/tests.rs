@@ -101,8 +101,8 @@ fn global_options_are_accepted_anywhere() {
 #[test]
 fn errors_of_value_parsers_name_the_option_and_keep_the_hint() {
     let error = translate(&bad("qshare send --relay a:b x")).unwrap();
-    assert_eq!(error.message(), "--relay: “a:b” is not the address of a relay");
-    assert_eq!(error.hint_text(), Some("write HOST, HOST:PORT or [IPV6]:PORT"));
+    assert_eq!(error.message(), "--relay: invalid relay address “a:b”");
+    assert_eq!(error.hint_text(), Some("use HOST, HOST:PORT or [IPV6]:PORT"));
     let error = translate(&bad("qshare send --expire soon x")).unwrap();
     assert!(error.message().starts_with("--expire: invalid duration"), "{error}");
 }
