@@ -159,7 +159,7 @@ fn who_comes_back_has_its_place() {
     scene.kill_at(50 * MIB);
     let stranger = World::new();
     let other = stranger.recv(scene.sender.code(), &stranger.path("other")).via(&scene.relay).run();
-    other.expect_error(7, "refused", "taken");
+    other.expect_error(7, "refused", "download limit");
     scene.go_on();
     assert_eq!(Tree::of(&scene.into.join("big")), Tree::of(&big));
     scene.sender.process.end().expect(0);

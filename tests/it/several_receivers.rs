@@ -116,7 +116,7 @@ fn who_comes_while_the_only_place_is_taken_is_refused() {
     let mut sender = world.send(&[&file]).via(&relay).arg("--once").share();
     let first = world.holds(&mut sender, &relay, &world.path("first"));
     let second = world.recv(sender.code(), &world.path("second")).via(&relay).run();
-    second.expect_error(7, "refused", "taken");
+    second.expect_error(7, "refused", "download limit");
     first.signal(Signal::CONT);
     first.end().expect(0);
     let sent = sender.process.end().expect(0);

@@ -82,7 +82,7 @@ impl AcceptLoop<'_> {
             let ticket = self.active.registration.ticket().to_vec();
             let drained = async {
                 self.share.wait_until_closing().await;
-                join_all(&mut self.streams).await;
+                join_streams(&mut self.streams).await;
             };
             tokio::select! {
                 active = reregister(self.share, self.config, &mut retry, ticket, lost) => self.active = active,
@@ -125,7 +125,7 @@ impl AcceptLoop<'_> {
                 send.reset(ENDED);
             }
         };
-        let end = async { tokio::join!(registration.release(), timeout(SHARE_CLOSE, join_all(&mut self.streams))) };
+        let end = async { tokio::join!(registration.release(), timeout(SHARE_CLOSE, join_streams(&mut self.streams))) };
         let _ = with_background(end, refuse_streams).await; // both have a time limit
         if let Some(connection) = connection {
             RelayConnection::close(connection).await;
@@ -134,7 +134,7 @@ impl AcceptLoop<'_> {
 }
 
 /// Waits until the relay has been silent for [`LEG_SILENT`] while a session exists. Without a session only a closed
-/// connection counts, because an idle share needs no fast reconnect.
+/// connection counts as lost.
 async fn wait_until_silent(connection: &Connection, share: &Share) -> ConnectionLost {
     loop {
         let lost = connection.wait_until_silent(LEG_SILENT).await;
@@ -144,6 +144,6 @@ async fn wait_until_silent(connection: &Connection, share: &Share) -> Connection
     }
 }
 
-async fn join_all(streams: &mut JoinSet<()>) {
+async fn join_streams(streams: &mut JoinSet<()>) {
     while streams.join_next().await.is_some() {}
 }

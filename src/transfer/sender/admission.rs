@@ -7,15 +7,12 @@ use tracing::debug;
 
 use super::{download::Download, offer::PreparedOffer, progress::receiver_label, share::Share};
 use crate::{
-    crypto::Resumption,
-    error::{Error, Result},
+    error::Error,
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
     transfer::{
-        handshake::{
-            Established, HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away,
-        },
+        handshake::{HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away},
         session::RecordBuilder,
         timeouts::REPLY,
     },
@@ -108,19 +105,12 @@ async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (sen
     };
     drop(permit);
     match outcome {
-        Ok(session) => start_download(share, number, session, &resumption, offer).await,
+        Ok(session) => {
+            let download = Download::new(share, number, session.carrier.clone());
+            download.run(session, resumption.id, offer).await;
+        }
         Err(failure) => report_failure(&share, number, failure).await,
     }
-}
-
-async fn start_download(
-    share: Arc<Share>,
-    number: u64,
-    session: Established,
-    resumption: &Resumption,
-    offer: Result<PreparedOffer>,
-) {
-    Download::new(share, number, session.carrier.clone()).run(session, resumption.id, offer).await;
 }
 
 /// Reports to the user that the shared files cannot be read, and returns the error for the receiver, which must not

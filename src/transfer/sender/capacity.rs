@@ -43,7 +43,7 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// All permits are free. Sessions in `table` are evicted when permits run out.
+    /// Creates the permits of a share, all of them free. Sessions in `table` may be evicted when permits run out.
     pub(super) fn new(max_downloads: Option<u64>, table: Arc<SessionTable>) -> Self {
         Self {
             downloads: DownloadLimit::new(max_downloads),

@@ -24,7 +24,7 @@ use crate::{
     net::StreamError,
     transfer::{
         handshake::Established,
-        session::{SessionReader, credit::SendCredit, resumable_stream::ResumableStream},
+        session::{SessionReader, SessionWriter, credit::SendCredit, resumable_stream::ResumableStream},
     },
     wire::{
         Frame, Message, WireError,
@@ -67,14 +67,7 @@ impl Download {
             Err(e) => Err(DownloadError::Local(FailureReason::Source, e)),
             Ok(offer) => {
                 let (messages_tx, messages) = message_queue();
-                let sender = RecordSender {
-                    writer: &mut out,
-                    stream: &self.stream,
-                    credit: &self.credit,
-                    progress: &self.progress,
-                    unacknowledged: self.share.unacknowledged(),
-                    acknowledged: 0,
-                };
+                let sender = self.record_sender(&mut out);
                 tokio::select! {
                     biased; // a lost connection may end the share too, and is the better reason
                     error = self.read_messages(&mut incoming, &mut opener, messages_tx) => Err(error),
@@ -95,6 +88,17 @@ impl Download {
         }
         if let Some(goodbye) = goodbye {
             goodbye.deliver(out, &mut incoming, &mut opener, &self.stream).await;
+        }
+    }
+
+    fn record_sender<'a>(&'a self, writer: &'a mut SessionWriter) -> RecordSender<'a> {
+        RecordSender {
+            writer,
+            stream: &self.stream,
+            credit: &self.credit,
+            progress: &self.progress,
+            unacknowledged: self.share.unacknowledged(),
+            acknowledged: 0,
         }
     }
 

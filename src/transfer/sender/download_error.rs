@@ -30,12 +30,12 @@ pub(super) enum DownloadError {
 }
 
 impl DownloadError {
-    /// The receiver did not act in time, for which the sender's user gets the error `message`.
+    /// Returns the error for a receiver that did not act in time.
     pub(super) fn stalled(message: &str) -> Self {
         Self::Local(FailureReason::ReceiverTimeout, Error::new(Kind::Network, message))
     }
 
-    /// The receiver sent a request, or data that belongs to one, at the wrong time.
+    /// Returns the error for a request, or a message that belongs to one, at the wrong time.
     pub(super) fn unexpected_request() -> Self {
         WireError::Unexpected(FileRequest::TYPE).into()
     }

@@ -32,7 +32,7 @@ impl LatestScan {
     /// Returns the latest scan if it is fresh, otherwise scans the paths anew.
     ///
     /// # Errors
-    /// [`Kind::Disk`] and others of [`Source::rescan`] if a path is missing or unreadable.
+    /// Those of [`Source::rescan`], if a path is missing or unreadable.
     pub(super) async fn get(&self) -> Result<Arc<Source>> {
         let mut latest = self.latest.lock().await;
         if Instant::now() < latest.fresh_until {

@@ -87,6 +87,7 @@ async fn send_manifest(manifest: &mut ManifestEncoder, sender: &mut RecordSender
     Ok(())
 }
 
+/// Waits until the receiver requests files or ends the session.
 async fn receive_reply(messages: &mut MessageQueue, source: &Source) -> Result<OfferReply, DownloadError> {
     let mut staged = StagedHashes::default();
     let deadline = Instant::now() + HASH_WITHIN;

@@ -23,11 +23,11 @@ pub(super) struct SendProgress {
     /// The number of the receiver.
     number: u64,
     events: Events,
-    counters: Mutex<Counters>,
+    counters: Mutex<ProgressCounters>,
 }
 
 #[derive(Default)]
-struct Counters {
+struct ProgressCounters {
     /// Offset in the sealed stream behind the last record sent.
     sealed: u64,
     /// Records that are not acknowledged.
@@ -56,7 +56,7 @@ struct AcceptedDownload {
 }
 
 impl SendProgress {
-    /// Starts at zero. Nothing is reported before [`accept`](Self::accept).
+    /// Creates counters that start at zero. Nothing is reported before [`accept`](Self::accept).
     pub(super) fn new(number: u64, events: Events) -> Self {
         Self { number, events, counters: Mutex::default() }
     }
@@ -128,7 +128,7 @@ impl SendProgress {
 
     /// Reports the end of the download if it was accepted, and then releases its permit.
     pub(super) async fn finish(self, result: Result<(), Error>) {
-        let Counters { sent, acknowledged, accepted, .. } = self.counters.into_inner();
+        let ProgressCounters { sent, acknowledged, accepted, .. } = self.counters.into_inner();
         let Some(AcceptedDownload { start, total, permit }) = accepted else { return };
         match result {
             Ok(()) => {
@@ -147,7 +147,7 @@ impl SendProgress {
     }
 
     /// Reports an event that the next one supersedes, if the download was accepted.
-    fn mention(&self, counters: &Counters, event: impl FnOnce(DownloadStatus) -> Event) {
+    fn mention(&self, counters: &ProgressCounters, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(accepted) = &counters.accepted {
             self.events.try_report(event(status(self.number, counters.acknowledged, accepted.total)));
         }

@@ -122,7 +122,7 @@ impl Share {
         }
     }
 
-    /// Returns how a share ends that is interrupted now.
+    /// Returns the end of a share that is interrupted now.
     pub(super) fn interrupted(&self) -> ShareEnd {
         ShareEnd::Interrupted { running: self.capacity.downloads().running() }
     }
@@ -159,7 +159,7 @@ impl Share {
     }
 
     /// Whether the share has ended for good: its download limit is reached, its lifetime has passed or its code is
-    /// retired. No receiver can resume then, even if its last downloads were interrupted.
+    /// retired. The sender cannot resume it then, even if its last downloads were interrupted.
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
     }
