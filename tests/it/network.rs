@@ -14,7 +14,9 @@
 mod clocks;
 mod congestion;
 mod endings;
+mod join_all;
 mod links;
 mod memory;
 mod outages;
 mod transfers;
+mod units;

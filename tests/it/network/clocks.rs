@@ -8,11 +8,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::units::MS;
 use crate::vnet::{
     BulkTransfer, LinkConfig, LinkCounters, Network, QuicPair, STEP, mbit, run_in_real_time, run_in_virtual_time,
 };
-
-const MS: Duration = Duration::from_millis(1);
 
 /// Windows that no line here fills.
 fn wide() -> TransportConfig {

@@ -9,12 +9,10 @@ use qshare::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use super::units::{MS, SECOND};
 use crate::vnet::{
     EmulatedLink, LinkConfig, Network, NetworkPath, QuicPair, STREAM_EFFICIENCY, Scenario, mbit, run_in_virtual_time,
 };
-
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 
 /// What a stream came to in so much time.
 #[derive(Debug, Clone, Copy)]

@@ -13,10 +13,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use super::units::{MS, SECOND};
 use crate::vnet::{LinkConfig, Scenario, ShareTask, mbit, run_in_virtual_time};
-
-const SECOND: Duration = Duration::from_secs(1);
-const MS: Duration = Duration::from_millis(1);
 
 fn once(file: &Path) -> ShareSettings {
     ShareSettings { paths: vec![file.to_owned()], max_downloads: Some(1), ..ShareSettings::default() }

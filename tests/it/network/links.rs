@@ -13,6 +13,7 @@ use quinn::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::units::MS;
 use crate::vnet::{
     EmulatedLink, Host, IP_UDP_HEADERS, LinkConfig, Network, NetworkPath, STEP, Tally, VirtualSocket, mbit,
     run_in_virtual_time,
@@ -21,8 +22,6 @@ use crate::vnet::{
 /// With its headers a packet of 1,250 bytes, which takes 1 ms at 10 Mbit/s.
 const PAYLOAD: usize = 1222;
 const PACKET: u64 = PAYLOAD as u64 + IP_UDP_HEADERS;
-
-const MS: Duration = Duration::from_millis(1);
 
 /// Two hosts, a line from one to the other, and numbered packets on it.
 struct Probe {

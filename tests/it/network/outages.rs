@@ -9,11 +9,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::memory::all;
+use super::{
+    join_all::join_all,
+    units::{MS, SECOND},
+};
 use crate::vnet::{LinkConfig, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MS: Duration = Duration::from_millis(1);
 const SIZE: usize = 20_000_000;
 
 /// Which leg dies.
@@ -91,7 +92,7 @@ fn a_relay_that_is_killed_and_started_again_keeps_every_download() {
                 scenario.restart_relay();
                 Instant::now()
             };
-            let receiving = all(paths.iter().map(|path| scenario.download(path, &sharing.code)));
+            let receiving = join_all(paths.iter().map(|path| scenario.download(path, &sharing.code)));
             let (received, back) = join!(receiving, killing);
             for received in received {
                 let received = received.unwrap();
@@ -155,7 +156,7 @@ fn at_random() {
                     ended => return ended,
                 }
             };
-            let (received, ()) = join!(all(paths.iter().map(receive)), breaking);
+            let (received, ()) = join!(join_all(paths.iter().map(receive)), breaking);
             for received in received {
                 let received = received.unwrap_or_else(|e| panic!("seed {seed}, {rate} Mbit/s, {faults:?}: {e}"));
                 assert!(received.contains_copy_of(&file), "seed {seed}: {faults:?}");

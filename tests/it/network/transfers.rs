@@ -8,9 +8,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::units::MS;
 use crate::vnet::{CompletedDownload, LinkConfig, Network, NetworkPath, Scenario, mbit, run_in_virtual_time};
-
-const MS: Duration = Duration::from_millis(1);
 
 /// One file from one sender to one receiver, each with a path of its own to the relay.
 async fn transfer(network: &Network, size: usize, sender: &NetworkPath, receiver: &NetworkPath) -> CompletedDownload {

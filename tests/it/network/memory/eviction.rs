@@ -1,0 +1,90 @@
+//! Relays that run out of memory.
+
+use std::slice::from_ref;
+
+use qshare::{
+    error::Kind,
+    net::StreamError,
+    transfer::session::SessionError,
+    wire::{peer::Credit, reset_code::EVICTED},
+};
+use tokio::time::sleep;
+
+use super::{
+    super::units::{MIB, MS},
+    harness::{FIRST_LEG, failures, relay_with_budget, unbounded_queue},
+    manual_receiver::ManualReceiver,
+};
+use crate::vnet::{mbit, run_in_virtual_time};
+
+#[test]
+fn a_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
+    const BUDGET: usize = 20 * MIB as usize;
+    const SIZE: usize = 48_000_000;
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay_with_budget(&network, 32 * MIB, BUDGET as u64);
+        let file = scenario.scratch.file("file", SIZE);
+        let up = network.path(&unbounded_queue(mbit(1000), FIRST_LEG));
+        let share = scenario.share(&up, from_ref(&file)).await.unwrap();
+        let mut stalled = Vec::new();
+        for _ in 0..3 {
+            let host = scenario.add_host(&network.path(&unbounded_queue(mbit(100), 20 * MS)));
+            stalled.push((ManualReceiver::request_file(&scenario, &host, &share.code).await, host));
+        }
+        for (receiver, host) in &mut stalled {
+            receiver.send(&Credit { limit: u64::MAX, received: 0 }).await;
+            sleep(40 * MS).await;
+            host.pause();
+        }
+        let healthy_path = network.path(&unbounded_queue(mbit(200), 20 * MS));
+        let printing = async {
+            let mut evicted = 0;
+            loop {
+                sleep(MS).await;
+                let usage = memory.usage();
+                if usage.evicted > evicted {
+                    evicted = usage.evicted;
+                    println!("{usage:?}, the sender's failures: {:?}", failures(&share));
+                }
+            }
+        };
+        let healthy = tokio::select! {
+            healthy = scenario.download(&healthy_path, &share.code) => healthy.unwrap(),
+            () = printing => unreachable!("printing is endless"),
+        };
+        assert!(healthy.contains_copy_of(&file));
+        println!("{:?}: {:?}", healthy.duration, memory.usage());
+        let failures = failures(&share);
+        println!("the sender's failures: {failures:?}");
+        assert_eq!(failures[0].0, 1, "the relay evicts the receiver that stalled first");
+        let usage = memory.usage();
+        assert!(usage.evicted > 0 && usage.peak <= BUDGET + MIB as usize, "{usage:?}");
+        let (receiver, host) = stalled.swap_remove(0);
+        host.resume();
+        let failure = receiver.read_to_failure().await;
+        assert_eq!(failure, SessionError::Line(StreamError::Aborted(EVICTED)));
+        drop(stalled);
+        share.stop().await.unwrap();
+        scenario.stop().await;
+    });
+}
+
+#[test]
+fn an_evicted_receiver_reports_that_the_relay_is_short_of_memory() {
+    run_in_virtual_time(1, async |network| {
+        let (scenario, memory) = relay_with_budget(&network, 32 * MIB, 100);
+        let file = scenario.scratch.file("file", 1000);
+        let config = unbounded_queue(mbit(100), 20 * MS);
+        let share = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+        let failure = scenario.download(&network.path(&config), &share.code).await.err().unwrap();
+        println!("{failure}, {:?}", memory.usage());
+        assert_eq!(failure.kind(), Kind::Network);
+        assert!(failure.message().contains("short of memory"), "{failure}");
+        let failures = failures(&share);
+        println!("the sender's failures: {failures:?}");
+        assert!(failures.iter().all(|(_, _, error)| error.contains("short of memory")), "{failures:?}");
+        assert!(memory.usage().evicted > 0);
+        share.stop().await.unwrap();
+        scenario.stop().await;
+    });
+}

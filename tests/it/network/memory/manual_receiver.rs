@@ -1,0 +1,65 @@
+//! A receiver whose test decides what it reads and which credit it grants.
+
+use qshare::{
+    code::Code,
+    net::RelayConnection,
+    transfer::{
+        handshake::{Established, Initiator},
+        session::{RecordBuilder, SessionError},
+    },
+    wire::{
+        Message,
+        peer::FileRequest,
+        relay::{ConnectReply, ConnectRequest},
+    },
+};
+
+use crate::{
+    support::bytes_of,
+    vnet::{Host, Scenario},
+};
+
+/// A receiver that has requested the only file, and reads only when the test says so.
+pub(super) struct ManualReceiver {
+    pub(super) session: Established,
+    _connection: RelayConnection,
+}
+
+impl ManualReceiver {
+    /// Connects, completes the handshake and requests the file.
+    pub(super) async fn request_file(scenario: &Scenario, host: &Host, code: &Code) -> Self {
+        let relay = scenario.connect_to_relay(host).await.unwrap();
+        let (mut send, mut recv) = relay.connection.open_stream().await.unwrap();
+        let initiator = Initiator::new(code).unwrap();
+        send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
+        send.write(initiator.hello().clone()).await.unwrap();
+        recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
+        let session = initiator.finish(send, recv).await.unwrap();
+        let mut receiver = Self { session, _connection: relay };
+        receiver.send(&FileRequest { wanted: vec![(0, 1)] }).await;
+        receiver
+    }
+
+    /// Sends a message.
+    pub(super) async fn send<M: Message>(&mut self, message: &M) {
+        self.session.out.send(RecordBuilder::of(message).unwrap()).await.unwrap();
+    }
+
+    /// Reads until `offset` bytes of the stream have arrived.
+    pub(super) async fn read_to(&mut self, offset: u64) {
+        while self.session.incoming.received() < offset {
+            self.session.incoming.opened(&mut self.session.opener).await.unwrap().unwrap();
+        }
+    }
+
+    /// Reads until the session fails.
+    pub(super) async fn read_to_failure(mut self) -> SessionError {
+        loop {
+            match self.session.incoming.opened(&mut self.session.opener).await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the session ended without a failure"),
+                Err(e) => return e,
+            }
+        }
+    }
+}
