@@ -1,79 +1,99 @@
-//! The file system at both ends: what is shared, and where a download goes.
+//! The file system at both ends: the files that a sender shares, and the folder that a download goes to.
+//!
+//! Everything here blocks. Asynchronous callers run it on a thread for blocking work.
+//!
+//! # The sender: from the disk to the stream
 //!
 //! ```text
-//! paths ─▶ Source ─▶ Manifest ─▶ (wire) ─▶ Manifest ─▶ Plan ─▶ Sink ─▶ final names
-//!             └─ SourceFile: bytes, then their BLAKE3 ───────────┘
+//! paths ─▶ SharedRoot ─▶ Scan ─▶ Source (manifest, fingerprints) ─▶ SourceFile ─▶ SharedRead ─▶ stream
 //! ```
 //!
-//! A [`Source`] is the scan of the sender's paths; a [`SourceFile`] reads one file of it and notices when it is no longer
-//! the one that was scanned, and downloads that read the same file at the same time read and hash it once ([`SharedReads`]). A [`Plan`] checks everything that can be checked before the first byte: names that the target
-//! cannot hold, names that stand there already, free space. A [`Sink`] writes into a staging folder beside the final
-//! names, verifies, and gives names at the very end. What it leaves there when it is dropped before, or killed, the next one
-//! of the same share goes on with: complete files, and whole groups of 16 MiB ([`GroupHash`]) that the sender finds equal;
-//! and it knows what has its name already.
+//! A [`Source`] is the result of one scan: the manifest, and a fingerprint of every entry (device, inode, size, mtime and
+//! ctime). [`Source::open`] gives a [`SourceFile`], which reads one file for one download. It compares the fingerprint
+//! before the first and after the last byte, so a file that changes is never sent as if it had not. Downloads that read
+//! the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The BLAKE3 hash of a file
+//! is computed while it is read, and follows its content on the stream.
 //!
-//! Below a handle nothing is ever opened through a link, at either end: neither a tree that changes while it is read
-//! nor one that changes while it is written can lead out of its top folder.
+//! # The receiver: from the stream to the final name
 //!
-//! Every call blocks; asynchronous callers move it to a thread for blocking work.
+//! ```text
+//!                     exists at the target?
+//! manifest ─▶ Plan ◀── Target, names, conflicts, space
+//!              │
+//!              ▼
+//! stream ─▶ Sink ─▶ IncomingFile ─▶ staging folder ─▶ Publisher ─▶ final names
+//! ```
+//!
+//! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names, no
+//! target exists that the [`ConflictPolicy`] does not allow for, and there is enough space. A [`Sink`] writes the blocks of
+//! one file after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file
+//! gets its final name before every file is verified. Then the publisher moves each top-level entry to its final name with
+//! one rename, which never replaces anything that the policy does not allow to replace.
+//!
+//! # Staging and resuming
+//!
+//! The staging folder `.qshare-….part` lies beside the final names, on the same file system; `staging_layout.rs` shows
+//! what is in it. A lock keeps two downloads of the same share apart. When a download ends before it is published, for
+//! whatever reason, the folder stays, and it is the only record that the next download of the share needs:
+//!
+//! - **Content** resumes by groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole groups
+//!   that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender continues
+//!   after the groups that equal its own ([`SourceFile::resume_after`]). Both ends hash at the same time, on all processors.
+//! - **Final names** resume by the journal. It is written before the first rename and identifies each entry by inode and
+//!   birth time. Entries that have their final name already are not downloaded again, and are not conflicts.
+//!
+//! # Links
+//!
+//! A tree that another process changes meanwhile cannot lead anywhere else. The receiver follows no link below the target
+//! folder. The sender follows no link out of a shared folder, and none at all in the place of a path that the user named.
 
-mod beneath;
+mod attributes;
+mod block_cache;
 mod case_collision;
 mod conflict;
+mod conflict_resolver;
+mod disk_usage;
+mod durability;
+mod errors;
 mod fingerprint;
+mod group_hasher;
 mod groups;
 mod hash_progress;
+mod incoming_file;
 mod journal;
-mod naming;
+mod name_check;
+mod numbered_name;
+mod open_options;
 mod plan;
+mod publisher;
+mod read_at;
+mod rename;
+mod rooted_dir;
 mod scan;
+mod scanned_root;
 mod shared_read;
 mod shared_root;
 mod sink;
 mod source;
+mod source_file;
 mod space;
 mod staged_downloads;
 mod staged_files;
 mod staging;
+mod staging_layout;
 mod target;
-
-use std::{fmt, io, path::Path};
+#[cfg(all(test, unix))]
+mod tests;
 
 pub use self::{
     conflict::ConflictPolicy,
-    groups::{GROUP_SIZE, GroupHash, count as group_count},
+    groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
     plan::Plan,
     scan::SkippedPath,
     shared_read::SharedReads,
     sink::Sink,
-    source::{Source, SourceFile},
+    source::Source,
+    source_file::SourceFile,
     staged_downloads::StagedDownload,
 };
-use crate::{
-    error::{Error, Kind},
-    text::visible,
-};
-
-/// A step that the disk refused. `what` is the step ("write"), `subject` what it was done to, fit for a terminal.
-fn refused_by_disk(what: &str, subject: impl fmt::Display, e: &io::Error) -> Error {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match e.kind() {
-        StorageFull | QuotaExceeded => {
-            Error::new(Kind::Disk, format!("cannot {what} “{subject}”: no space left on that disk"))
-                .hint("make space and run the same command again, or choose another disk with --out DIR")
-        }
-        PermissionDenied | ReadOnlyFilesystem => Error::new(Kind::Disk, format!("cannot {what} “{subject}”: {e}"))
-            .hint("choose a folder that you may write to with --out DIR"),
-        _ => Error::new(Kind::Disk, format!("cannot {what} “{subject}”: {e}"))
-            .hint("look at that folder and its disk, or choose another with --out DIR"),
-    }
-}
-
-/// A path of this machine, fit for a terminal.
-fn shown(path: &Path) -> String {
-    visible(&path.to_string_lossy())
-}
-
-#[cfg(all(test, unix))]
-mod tests;

@@ -1,4 +1,4 @@
-//! Hashing what is on the disk already may take long: how far it is, and whether anybody still waits for it.
+//! Progress and cancellation of hashing that may take long.
 
 use std::{
     io,
@@ -8,38 +8,38 @@ use std::{
     },
 };
 
-/// One such work. A handle: clones share it.
+/// Counts the bytes that are hashed, and cancels the hashing. A handle: clones share the state.
 #[derive(Debug, Clone, Default)]
-pub struct HashProgress(Arc<Inner>);
+pub struct HashProgress(Arc<HashProgressState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct HashProgressState {
     bytes: AtomicU64,
-    given_up: AtomicBool,
+    cancelled: AtomicBool,
 }
 
-/// Somebody waits for it; dropped, nobody does.
+/// Cancels the hashing when it is dropped.
 #[derive(Debug)]
 pub struct CancelOnDrop(HashProgress);
 
 impl HashProgress {
-    /// Waits for it: it ends soon after this is dropped.
+    /// Returns a guard for the task that needs the hashes: the hashing fails soon after the guard is dropped.
     pub fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
     }
 
-    /// How many bytes are hashed.
+    /// Returns the number of bytes that are hashed.
     pub fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// So many more are.
+    /// Counts `bytes` more.
     ///
     /// # Errors
-    /// Where nobody waits any more.
-    pub(super) fn pass(&self, bytes: usize) -> io::Result<()> {
-        if self.0.given_up.load(Ordering::Relaxed) {
-            return Err(io::Error::other("nobody waits for it any more"));
+    /// If the hashing is cancelled.
+    pub(super) fn add(&self, bytes: usize) -> io::Result<()> {
+        if self.0.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("cancelled"));
         }
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(())
@@ -48,6 +48,6 @@ impl HashProgress {
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.0.given_up.store(true, Ordering::Relaxed);
+        self.0.0.cancelled.store(true, Ordering::Relaxed);
     }
 }

@@ -1,8 +1,11 @@
-//! The journal of the names that a download gives at its end, for whoever goes on with one that was stopped between two
-//! of them.
+//! The journal of the renames that publish a download.
 //!
-//! It is written to the staging folder before the first name is given. What stands under one of its names is known by the
-//! number of its inode and the time at which that was made: a rename changes neither, and another file has not both.
+//! A download is published by one rename for each top-level entry, or for each entry of a merged folder. Before the first
+//! of them, all of them are recorded in the staging folder. If the process is interrupted between two renames, the next
+//! download of the share reads the journal, finds out which entries are already published, and neither reports them as
+//! conflicts nor downloads them again.
+//!
+//! A published entry is identified by inode and birth time. A rename changes neither of them, and no other file has both.
 
 use std::{
     collections::HashMap,
@@ -10,51 +13,51 @@ use std::{
     io::{self, Read as _, Write as _},
 };
 
-use cap_std::fs::{Dir, Metadata, OpenOptions};
+use cap_std::fs::{Dir, Metadata};
 use serde::{Deserialize, Serialize};
 
-use super::beneath::{Beneath, reading};
+use super::{
+    durability::Durability,
+    open_options,
+    rooted_dir::RootedDir,
+    staging_layout::{JOURNAL, JOURNAL_TEMP, open_staging_folder},
+};
 use crate::manifest::{MAX_ENTRIES, Manifest, RawEntry};
 
-/// The journal in a staging folder.
-pub(super) const JOURNAL: &str = "names";
-
-/// The same while it is written.
-pub(super) const UNFINISHED: &str = "names.new";
-
-/// A longer one is none: a name is at most 255 bytes long, and few differ from those of the manifest.
-const LONGEST: u64 = 64 * MAX_ENTRIES;
+/// The largest journal in bytes. A name has at most 255 bytes, and few names differ from the manifest's.
+const MAX_BYTES: u64 = 64 * MAX_ENTRIES;
 
 #[derive(Serialize, Deserialize)]
-struct NameJournal {
-    /// Of the manifest that the numbers of the entries refer to.
+struct RenameJournal {
+    /// The digest of the manifest that the entry numbers refer to.
     manifest: [u8; 32],
-    names: Vec<GivenName>,
+    renames: Vec<RenameRecord>,
 }
 
-/// An entry that gets a name, or has it.
+/// An entry that is published, or is about to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct GivenName {
+pub(super) struct RenameRecord {
     entry: u32,
-    /// Where it is not that of the manifest, as the system encodes it.
+    /// The final name in the system's encoding, if it is not the manifest's.
     name: Option<Vec<u8>>,
     identity: FileIdentity,
 }
 
-/// What stays the same when something is renamed.
+/// What does not change when a file or folder is renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileIdentity {
     inode: u64,
-    /// Seconds and nanoseconds since 1970.
-    made: (u64, u32),
+    /// The birth time in seconds and nanoseconds since 1970.
+    created: (u64, u32),
 }
 
 impl FileIdentity {
-    /// Of something on the disk; nothing on systems and file systems that do not tell.
+    /// Returns the identity of a file or folder; `None` if the system or the file system has no birth time.
     #[cfg(unix)]
     pub(super) fn of(meta: &Metadata) -> Option<Self> {
-        let made = meta.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(Self { inode: cap_std::fs::MetadataExt::ino(meta), made: (made.as_secs(), made.subsec_nanos()) })
+        let created = meta.created().ok()?.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
+        let inode = cap_std::fs::MetadataExt::ino(meta);
+        Some(Self { inode, created: (created.as_secs(), created.subsec_nanos()) })
     }
 
     #[cfg(not(unix))]
@@ -63,17 +66,17 @@ impl FileIdentity {
     }
 }
 
-impl GivenName {
-    /// Entry `entry`, called `own_name` in the manifest, is or will be `name`.
-    pub(super) fn new(entry: usize, own_name: &str, name: &OsStr, identity: FileIdentity) -> Self {
-        let name = (name != OsStr::new(own_name)).then(|| name.as_encoded_bytes().to_vec());
+impl RenameRecord {
+    /// Records that entry number `entry`, which the manifest calls `manifest_name`, is published as `final_name`.
+    pub(super) fn new(entry: usize, manifest_name: &str, final_name: &OsStr, identity: FileIdentity) -> Self {
+        let name = (final_name != OsStr::new(manifest_name)).then(|| final_name.as_encoded_bytes().to_vec());
         Self { entry: entry as u32, name, identity }
     }
 
-    /// The name, of an entry that is called `own_name` in the manifest.
-    pub(super) fn name(&self, own_name: &str) -> OsString {
+    /// Returns the final name of the entry, which the manifest calls `manifest_name`.
+    pub(super) fn final_name(&self, manifest_name: &str) -> OsString {
         match &self.name {
-            None => own_name.into(),
+            None => manifest_name.into(),
             #[cfg(unix)]
             Some(bytes) => std::os::unix::ffi::OsStringExt::from_vec(bytes.clone()),
             #[cfg(not(unix))]
@@ -82,47 +85,54 @@ impl GivenName {
     }
 }
 
-/// Writes the journal of a download to its staging folder; on return it is on the disk, where that is asked for.
-pub(super) fn write(staging: &Dir, manifest: &Manifest, names: Vec<GivenName>, sync: bool) -> io::Result<()> {
-    let journal = NameJournal { manifest: digest(manifest)?, names };
+/// Writes the journal to a staging folder. It is on the disk on return, unless `durability` is [`Durability::Deferred`].
+pub(super) fn write(
+    staging: &Dir,
+    manifest: &Manifest,
+    renames: Vec<RenameRecord>,
+    durability: Durability,
+) -> io::Result<()> {
+    let journal = RenameJournal { manifest: digest(manifest)?, renames };
     let bytes = postcard::to_stdvec(&journal).map_err(io::Error::other)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match staging.remove_file(UNFINISHED) {
+    match staging.remove_file(JOURNAL_TEMP) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mut file = staging.open_with(UNFINISHED, &options)?;
+    let mut file = staging.open_with(JOURNAL_TEMP, &open_options::for_creating(0o600))?;
     file.write_all(&bytes)?;
-    if sync {
+    if durability == Durability::Synced {
         file.sync_all()?;
     }
-    staging.rename(UNFINISHED, staging, JOURNAL)
+    staging.rename(JOURNAL_TEMP, staging, JOURNAL)
 }
 
-/// The entries of this download that have their names already in `target`, by a journal that was left in `staging`. One that
-/// is damaged, or of another state of the share, is not believed.
-pub(super) fn read(staging: &Dir, target: Dir, manifest: &Manifest) -> HashMap<usize, GivenName> {
-    let Ok(Some(journal)) = load(staging, manifest) else { return HashMap::new() };
-    let mut target = Beneath::new(target);
-    let mut stands = |named: &GivenName| {
-        let path = &manifest.entries().get(named.entry as usize)?.path;
-        let meta = target.parent(path).and_then(|dir| dir.symlink_metadata(named.name(path.name()))).ok()?;
-        (FileIdentity::of(&meta) == Some(named.identity)).then_some(named.entry as usize)
+/// Finds the entries of `manifest` that an interrupted download has already published in `base`, by their index. A journal
+/// that is damaged, or belongs to another version of the share, is ignored.
+pub(super) fn find_published(base: &Dir, manifest: &Manifest) -> HashMap<usize, RenameRecord> {
+    let read = || {
+        let journal = read_journal(&open_staging_folder(base, manifest.share())?, manifest)?;
+        Ok::<_, io::Error>((journal, base.try_clone()?))
     };
-    journal.names.into_iter().filter_map(|named| Some((stands(&named)?, named))).collect()
+    let Ok((Some(journal), base)) = read() else { return HashMap::new() };
+    let mut base = RootedDir::new(base);
+    let mut index_if_published = |record: &RenameRecord| {
+        let path = &manifest.entries().get(record.entry as usize)?.path;
+        let dir = base.parent_of(path).ok()?;
+        let meta = dir.symlink_metadata(record.final_name(path.name())).ok()?;
+        (FileIdentity::of(&meta) == Some(record.identity)).then_some(record.entry as usize)
+    };
+    journal.renames.into_iter().filter_map(|record| Some((index_if_published(&record)?, record))).collect()
 }
 
-fn load(staging: &Dir, manifest: &Manifest) -> io::Result<Option<NameJournal>> {
+/// Reads the journal in a staging folder; `None` if it belongs to another manifest.
+fn read_journal(staging: &Dir, manifest: &Manifest) -> io::Result<Option<RenameJournal>> {
     let mut bytes = Vec::new();
-    staging.open_with(JOURNAL, &reading())?.take(LONGEST).read_to_end(&mut bytes)?;
-    let journal: NameJournal = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+    staging.open_with(JOURNAL, &open_options::for_reading())?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    let journal: RenameJournal = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
     Ok((journal.manifest == digest(manifest)?).then_some(journal))
 }
 
-/// Tells one state of a share from another.
+/// Returns a hash that identifies a version of a share.
 fn digest(manifest: &Manifest) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
     for entry in manifest.entries() {

@@ -1,59 +1,57 @@
-//! Files that are being read, each once, however many downloads read it at the same time.
+//! Files that several downloads read at the same time: each is read and hashed once.
 //!
-//! Downloads that have the same file open share its handle, its hash and the last pieces that were read: whoever is
-//! ahead reads and hashes, the others find the bytes in memory while they are close behind, and read for themselves
-//! where they are not. Nothing is kept of a file that nobody reads.
+//! Downloads that have the same version of a file open share its handle, its hasher and a cache of the blocks that were
+//! read last. The download that is ahead reads from the disk and hashes. The others find the bytes in the cache while
+//! they are close behind it, and read from the disk if they are not. Nothing stays in memory of a file that no download
+//! has open.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fs, io,
-    sync::{
-        Arc, MutexGuard, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak},
 };
 
 use super::{
+    block_cache::{BlockCache, CacheBudget},
     fingerprint::Fingerprint,
-    groups::{self, GROUP_SIZE, GroupHash, GroupHasher},
+    group_hasher::GroupHasher,
+    groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::HashProgress,
+    read_at::read_at,
 };
-use crate::manifest::SafePath;
-use crate::sync::Mutex;
+use crate::{manifest::SafePath, sync::Mutex};
 
-/// What is kept of one file for whoever is behind: some twenty records.
-const KEPT: usize = 4 * 1024 * 1024;
-
-/// What is kept of all files.
-const KEPT_IN_ALL: usize = 16 * 1024 * 1024;
-
-/// The files that are being read. A handle: clones share them.
+/// The files of a share that are being read. A handle: clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct SharedReads(Arc<Shared>);
+pub struct SharedReads(Arc<OpenReads>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    open: Mutex<HashMap<(SafePath, Fingerprint), Weak<SharedRead>>>,
-    kept: AtomicUsize,
+struct OpenReads {
+    by_version: Mutex<HashMap<FileVersion, Weak<SharedRead>>>,
+    budget: CacheBudget,
 }
 
+/// A path in the share, and the version of the file there.
+type FileVersion = (SafePath, Fingerprint);
+
 impl SharedReads {
-    /// What others read under this path with this stamp, or `file`, which was just opened there.
-    pub(super) fn join(&self, path: &SafePath, stamp: Fingerprint, file: fs::File) -> Arc<SharedRead> {
-        let key = (path.clone(), stamp);
-        let mut open = lock(&self.0.open);
-        if let Some(reading) = open.get(&key).and_then(Weak::upgrade) {
-            return reading;
+    /// Returns the read of this version of `path` that other downloads have open, or starts one of `file`, which the caller
+    /// has just opened.
+    pub(super) fn join(&self, path: &SafePath, fingerprint: Fingerprint, file: fs::File) -> Arc<SharedRead> {
+        let version = (path.clone(), fingerprint);
+        let mut open = self.0.by_version.lock();
+        if let Some(read) = open.get(&version).and_then(Weak::upgrade) {
+            return read;
         }
-        let reading = Arc::new(SharedRead {
+        let read = Arc::new(SharedRead {
             file,
-            key: key.clone(),
-            all: Arc::clone(&self.0),
-            hashing: Mutex::default(),
-            pieces: Mutex::default(),
+            version: version.clone(),
+            reads: Arc::clone(&self.0),
+            hash_state: Mutex::default(),
+            cache: Mutex::new(BlockCache::new(self.0.budget.clone())),
         });
-        open.insert(key, Arc::downgrade(&reading));
-        reading
+        open.insert(version, Arc::downgrade(&read));
+        read
     }
 }
 
@@ -61,159 +59,107 @@ impl SharedReads {
 #[derive(Debug)]
 pub(super) struct SharedRead {
     file: fs::File,
-    key: (SafePath, Fingerprint),
-    all: Arc<Shared>,
-    hashing: Mutex<Hashing>,
-    pieces: Mutex<Pieces>,
+    version: FileVersion,
+    reads: Arc<OpenReads>,
+    hash_state: Mutex<HashState>,
+    cache: Mutex<BlockCache>,
 }
 
 #[derive(Debug, Default)]
-struct Hashing {
+struct HashState {
     hasher: GroupHasher,
-    /// Everything before this offset is hashed. It is never behind any of those who read.
-    done: u64,
-}
-
-/// The last pieces that were read, in order, without one behind another.
-#[derive(Debug, Default)]
-struct Pieces {
-    pieces: VecDeque<(u64, Arc<[u8]>)>,
-    bytes: usize,
+    /// Everything before this offset is hashed. No download is ahead of it.
+    hashed: u64,
 }
 
 impl SharedRead {
-    /// The file itself.
+    /// Returns the file.
     pub(super) fn file(&self) -> &fs::File {
         &self.file
     }
 
-    /// Reads some bytes at `offset`; 0 at the end of the file.
+    /// Reads bytes at `offset`, from the cache or the disk; returns 0 at the end of the file.
     pub(super) fn read_at(self: &Arc<Self>, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if let Some((start, piece)) = lock(&self.pieces).at(offset) {
-            let piece = &piece[(offset - start) as usize..];
-            let length = piece.len().min(buf.len());
-            buf[..length].copy_from_slice(&piece[..length]);
+        let cached = self.cache.lock().find(offset);
+        if let Some((start, block)) = cached {
+            let block = &block[(offset - start) as usize..];
+            let length = block.len().min(buf.len());
+            buf[..length].copy_from_slice(&block[..length]);
             return Ok(length);
         }
-        let read = read_at(&self.file, offset, buf)?;
+        let length = read_at(&self.file, offset, buf)?;
         if Arc::strong_count(self) > 1 {
-            self.keep(offset, &buf[..read]);
+            self.cache.lock().push(offset, &buf[..length]);
         }
-        Ok(read)
+        Ok(length)
     }
 
-    /// Hashes what was read at `offset`, as far as nobody has.
+    /// Hashes `bytes`, which were read at `offset`, except those that another download has hashed.
     pub(super) fn hash(&self, offset: u64, bytes: &[u8]) {
-        let mut hashing = lock(&self.hashing);
+        let mut state = self.hash_state.lock();
         let end = offset + bytes.len() as u64;
-        if hashing.done < end {
-            let new = &bytes[(hashing.done - offset) as usize..];
-            hashing.hasher.update(new);
-            hashing.done = end;
+        if state.hashed < end {
+            let new = &bytes[(state.hashed - offset) as usize..];
+            state.hasher.update(new);
+            state.hashed = end;
         }
     }
 
-    /// How many bytes of `size` are as somebody says who has them in these groups: whole groups, or all of them. They count
-    /// as hashed.
+    /// Compares the groups of the file, which has `size` bytes, with those that a receiver has staged. Returns the length of
+    /// the part that is equal: whole groups, or the whole file. That part counts as hashed.
     ///
     /// # Errors
-    /// What reading says, and where nobody waits any more.
-    pub(super) fn same_as(&self, size: u64, theirs: &[GroupHash], check: &HashProgress) -> io::Result<u64> {
-        /// Groups that are read before they are compared: nothing much is read in vain of a file that differs early.
-        const AT_ONCE: u64 = 16;
-        let wanted = groups::count(size).min(theirs.len() as u64);
-        let (mut hasher, mut same) = (GroupHasher::default(), 0);
-        while same < wanted {
-            let next = wanted.min(same + AT_ONCE);
-            hasher.read(&self.file, size.min(next * GROUP_SIZE), check)?;
-            same = hasher.groups().iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count() as u64;
-            if same < next {
-                hasher.truncate(same as usize);
+    /// Any I/O error, also if `progress` is cancelled.
+    pub(super) fn compare_groups(&self, size: u64, staged: &[GroupHash], progress: &HashProgress) -> io::Result<u64> {
+        /// Groups that are hashed before they are compared: little is read needlessly of a file that differs early.
+        const GROUPS_AT_ONCE: u64 = 16;
+        let wanted = group_count(size).min(staged.len() as u64);
+        let (mut hasher, mut equal) = (GroupHasher::default(), 0);
+        while equal < wanted {
+            let next = wanted.min(equal + GROUPS_AT_ONCE);
+            hasher.read_until(size.min(next * GROUP_SIZE), &self.file, progress)?;
+            equal = hasher.groups().iter().zip(staged).take_while(|(ours, theirs)| ours == theirs).count() as u64;
+            if equal < next {
+                hasher.truncate(equal as usize);
                 break;
             }
         }
-        let bytes = size.min(same * GROUP_SIZE);
-        let mut hashing = lock(&self.hashing);
-        if hashing.done < bytes {
-            *hashing = Hashing { hasher, done: bytes };
+        let bytes = size.min(equal * GROUP_SIZE);
+        let mut state = self.hash_state.lock();
+        if state.hashed < bytes {
+            *state = HashState { hasher, hashed: bytes };
         }
         Ok(bytes)
     }
 
-    /// The BLAKE3 of the whole file, once somebody has read to its end.
-    pub(super) fn hash_of_all(&self) -> [u8; 32] {
-        *lock(&self.hashing).hasher.finalize().as_bytes()
-    }
-
-    fn keep(&self, offset: u64, bytes: &[u8]) {
-        let mut pieces = lock(&self.pieces);
-        if offset < pieces.end() || bytes.is_empty() {
-            return; // somebody who is far behind
-        }
-        if self.all.kept.fetch_add(bytes.len(), Ordering::Relaxed) > KEPT_IN_ALL {
-            self.all.kept.fetch_sub(bytes.len(), Ordering::Relaxed);
-            return;
-        }
-        pieces.pieces.push_back((offset, bytes.into()));
-        pieces.bytes += bytes.len();
-        while pieces.bytes > KEPT
-            && let Some((_, oldest)) = pieces.pieces.pop_front()
-        {
-            pieces.bytes -= oldest.len();
-            self.all.kept.fetch_sub(oldest.len(), Ordering::Relaxed);
-        }
-    }
-}
-
-impl Pieces {
-    fn at(&self, offset: u64) -> Option<(u64, Arc<[u8]>)> {
-        let behind = self.pieces.partition_point(|(start, _)| *start <= offset);
-        let (start, piece) = self.pieces.get(behind.checked_sub(1)?)?;
-        (offset - start < piece.len() as u64).then(|| (*start, Arc::clone(piece)))
-    }
-
-    fn end(&self) -> u64 {
-        self.pieces.back().map_or(0, |(start, piece)| start + piece.len() as u64)
+    /// Returns the BLAKE3 hash of the file, once a download has read it to its end.
+    pub(super) fn file_hash(&self) -> [u8; 32] {
+        *self.hash_state.lock().hasher.finalize().as_bytes()
     }
 }
 
 impl Drop for SharedRead {
     fn drop(&mut self) {
-        let mut open = lock(&self.all.open);
-        // Another one may have been opened since nobody held this one.
-        if open.get(&self.key).is_some_and(|other| other.strong_count() == 0) {
-            open.remove(&self.key);
+        let mut open = self.reads.by_version.lock();
+        // Another read of the same version may have been started since the last reference to this one was dropped.
+        if open.get(&self.version).is_some_and(|other| other.strong_count() == 0) {
+            open.remove(&self.version);
         }
-        self.all.kept.fetch_sub(lock(&self.pieces).bytes, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
-#[cfg(unix)]
-pub(super) fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buf, offset)
-}
-
-#[cfg(windows)]
-pub(super) fn read_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
-    use super::*;
+    use super::{super::block_cache::MAX_FILE_BYTES, *};
 
     const MIB: usize = 1024 * 1024;
 
-    fn reading(readings: &SharedReads, file: &tempfile::NamedTempFile) -> Arc<SharedRead> {
+    fn join(reads: &SharedReads, file: &tempfile::NamedTempFile) -> Arc<SharedRead> {
         let file = file.reopen().unwrap();
-        let stamp = Fingerprint::of(&cap_std::fs::Metadata::from_file(&file).unwrap());
-        readings.join(&SafePath::parse("f").unwrap(), stamp, file)
+        let fingerprint = Fingerprint::of(&cap_std::fs::Metadata::from_file(&file).unwrap());
+        reads.join(&SafePath::parse("f").unwrap(), fingerprint, file)
     }
 
     fn file(content: &[u8]) -> tempfile::NamedTempFile {
@@ -223,49 +169,50 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_close_behind_finds_the_bytes_in_memory() {
-        let (readings, file) = (SharedReads::default(), file(&[1; 3000]));
-        let [ahead, behind] = [reading(&readings, &file), reading(&readings, &file)];
+    fn a_download_close_behind_reads_from_the_cache() {
+        let (reads, file) = (SharedReads::default(), file(&[1; 3000]));
+        let [ahead, behind] = [join(&reads, &file), join(&reads, &file)];
         let mut buf = [0; 2000];
         assert_eq!(ahead.read_at(0, &mut buf).unwrap(), 2000);
         ahead.hash(0, &buf);
-        file.as_file().set_len(0).unwrap(); // what is on the disk cannot be read any more
+        file.as_file().set_len(0).unwrap(); // nothing can be read from the disk any more
         let mut part = [0; 1500];
         assert_eq!(behind.read_at(0, &mut part).unwrap(), 1500);
-        behind.hash(0, &[9; 1500]); // hashed already: what it says does not count
+        behind.hash(0, &[9; 1500]); // already hashed, so ignored
         assert_eq!(behind.read_at(1500, &mut part).unwrap(), 500);
         assert_eq!(part, [1; 1500]);
         assert_eq!(behind.read_at(2000, &mut part).unwrap(), 0);
-        assert_eq!(behind.hash_of_all(), *blake3::hash(&[1; 2000]).as_bytes());
+        assert_eq!(behind.file_hash(), *blake3::hash(&[1; 2000]).as_bytes());
     }
 
     #[test]
-    fn whoever_is_ahead_hashes_for_all() {
-        let (readings, file) = (SharedReads::default(), file(&[]));
-        let [one, two] = [reading(&readings, &file), reading(&readings, &file)];
+    fn each_byte_is_hashed_by_the_first_download_that_reads_it() {
+        let (reads, file) = (SharedReads::default(), file(&[]));
+        let [one, two] = [join(&reads, &file), join(&reads, &file)];
         one.hash(0, b"one ");
         two.hash(0, b"one two");
         one.hash(4, b"two three");
-        assert_eq!(two.hash_of_all(), *blake3::hash(b"one two three").as_bytes());
+        assert_eq!(two.file_hash(), *blake3::hash(b"one two three").as_bytes());
     }
 
     #[test]
-    fn little_is_kept_and_nothing_for_one_alone() {
-        let (readings, file) = (SharedReads::default(), file(&vec![1; 20 * MIB]));
+    fn the_cache_is_bounded_and_unused_by_a_single_download() {
+        let (reads, file) = (SharedReads::default(), file(&vec![1; 20 * MIB]));
+        let used = || reads.0.budget.used();
         let mut buf = vec![0; MIB];
-        let alone = reading(&readings, &file);
-        alone.read_at(0, &mut buf).unwrap();
-        assert_eq!(readings.0.kept.load(Ordering::Relaxed), 0);
-        let other = reading(&readings, &file);
+        let one = join(&reads, &file);
+        one.read_at(0, &mut buf).unwrap();
+        assert_eq!(used(), 0);
+        let other = join(&reads, &file);
         for i in 0..20 {
-            alone.read_at((i * MIB) as u64, &mut buf).unwrap();
-            assert!(readings.0.kept.load(Ordering::Relaxed) <= KEPT);
+            one.read_at((i * MIB) as u64, &mut buf).unwrap();
+            assert!(used() <= MAX_FILE_BYTES);
         }
-        assert_eq!(readings.0.kept.load(Ordering::Relaxed), KEPT);
-        other.read_at(0, &mut buf).unwrap(); // far behind: from the disk, and not kept
-        assert_eq!(lock(&other.pieces).pieces[0].0, (16 * MIB) as u64);
-        drop((alone, other));
-        assert_eq!(readings.0.kept.load(Ordering::Relaxed), 0);
-        assert!(lock(&readings.0.open).is_empty());
+        assert_eq!(used(), MAX_FILE_BYTES);
+        other.read_at(0, &mut buf).unwrap(); // far behind: read from the disk and not cached
+        assert_eq!(other.cache.lock().start(), Some((16 * MIB) as u64));
+        drop((one, other));
+        assert_eq!(used(), 0);
+        assert!(reads.0.by_version.lock().is_empty());
     }
 }

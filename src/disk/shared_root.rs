@@ -1,62 +1,88 @@
-//! The paths that the user named, and where they led then.
+//! The paths that the user shares, and where they led when the share was created.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use cap_std::fs::Dir;
 
-use super::shown;
+use super::errors::{printable, unreadable};
 use crate::error::{Error, Kind, Result};
 
-/// A path that the user named.
+/// A path that the user named on the command line.
 #[derive(Debug, Clone)]
 pub(super) struct SharedRoot {
-    /// As it was typed.
-    pub(super) typed: PathBuf,
-    /// Where it led when it was named. Later scans look there, and follow no link: whoever can write to the folder that holds
-    /// it could make it lead to whatever the user may read.
-    pub(super) real: PathBuf,
+    /// The path as the user typed it.
+    typed: PathBuf,
+    /// The path without links, resolved once. Later scans use it and follow no link: otherwise anyone who can write to its
+    /// parent folder could redirect it to any file that the user can read.
+    real: PathBuf,
 }
 
 impl SharedRoot {
-    /// Follows the links that were named, once.
-    pub(super) fn find(typed: &Path) -> Result<Self> {
-        let real = fs::canonicalize(typed).map_err(|e| unreadable(&shown(typed), &e))?;
+    /// Resolves the links in `typed`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if it does not exist or cannot be read.
+    pub(super) fn resolve(typed: &Path) -> Result<Self> {
+        let real = fs::canonicalize(typed).map_err(|e| unreadable(&printable(typed), &e))?;
         Ok(Self { typed: typed.to_owned(), real })
     }
 
-    /// Whether it is where it was, and no link has come into its place or onto the way to it.
+    /// Returns the path as the user typed it, safe to print on a terminal.
+    pub(super) fn printable(&self) -> String {
+        printable(&self.typed)
+    }
+
+    /// Returns the name to share it under: the last component that the user typed, or the real name of `.` and `..`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for the root folder, which has no name.
+    pub(super) fn name(&self) -> Result<OsString> {
+        match self.typed.file_name().or_else(|| self.real.file_name()) {
+            Some(name) => Ok(name.to_owned()),
+            None => Err(Error::new(Kind::Usage, format!("cannot share {}: it has no name", self.printable()))
+                .hint("share the files and folders in it instead")),
+        }
+    }
+
+    /// Returns the metadata, without following a link.
+    pub(super) fn metadata(&self) -> io::Result<fs::Metadata> {
+        fs::symlink_metadata(&self.real)
+    }
+
+    /// Whether no component of the path has been replaced by a link since it was resolved.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
         Ok(fs::canonicalize(&self.real)? == self.real)
     }
-}
 
-/// Opens a file that the user named, where it really is: a link or a FIFO in its place is neither followed nor waited for.
-pub(super) fn open_named(real: &Path) -> io::Result<fs::File> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        open_real(real, OFlags::NONBLOCK | OFlags::NOCTTY)
+    /// Opens it as a file. A link in its place is not followed, and opening a FIFO does not block.
+    pub(super) fn open_file(&self) -> io::Result<fs::File> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::OFlags;
+            open_without_links(&self.real, OFlags::NONBLOCK | OFlags::NOCTTY)
+        }
+        #[cfg(not(unix))]
+        fs::File::open(&self.real)
     }
-    #[cfg(not(unix))]
-    fs::File::open(real)
-}
 
-/// Opens a folder that the user named, where it really is.
-pub(super) fn open_named_dir(real: &Path) -> io::Result<Dir> {
-    #[cfg(unix)]
-    {
-        Ok(Dir::from_std_file(open_real(real, rustix::fs::OFlags::DIRECTORY)?))
+    /// Opens it as a folder. A link in its place is not followed.
+    pub(super) fn open_dir(&self) -> io::Result<Dir> {
+        #[cfg(unix)]
+        {
+            Ok(Dir::from_std_file(open_without_links(&self.real, rustix::fs::OFlags::DIRECTORY)?))
+        }
+        #[cfg(not(unix))]
+        Dir::open_ambient_dir(&self.real, cap_std::ambient_authority())
     }
-    #[cfg(not(unix))]
-    Dir::open_ambient_dir(real, cap_std::ambient_authority())
 }
 
-/// Opens a path for reading that had no link in it; where the kernel can, also not through one that is there now.
+/// Opens `path` for reading if its last component is not a link. Kernels with `openat2` refuse links in every component.
 #[cfg(unix)]
-fn open_real(real: &Path, flags: rustix::fs::OFlags) -> io::Result<fs::File> {
+fn open_without_links(path: &Path, flags: rustix::fs::OFlags) -> io::Result<fs::File> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     #[cfg(target_os = "linux")]
@@ -65,20 +91,10 @@ fn open_real(real: &Path, flags: rustix::fs::OFlags) -> io::Result<fs::File> {
             fs::{CWD, ResolveFlags, openat2},
             io::Errno,
         };
-        match openat2(CWD, real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-            Err(Errno::NOSYS | Errno::PERM) => {} // not known to this kernel, or to a sandbox
+        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOSYS | Errno::PERM) => {} // unknown to this kernel, or forbidden by a sandbox
             opened => return Ok(opened?.into()),
         }
     }
-    Ok(open(real, flags, Mode::empty())?.into())
-}
-
-/// Something that cannot be shared, as the user knows it.
-pub(super) fn unreadable(known_as: &str, e: &io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{known_as} does not exist")).hint("check the path"),
-        io::ErrorKind::PermissionDenied => Error::new(Kind::Usage, format!("{known_as} cannot be read: {e}"))
-            .hint("change its permissions, or leave it out"),
-        _ => Error::new(Kind::Usage, format!("{known_as} cannot be read: {e}")).hint("leave it out, or try again"),
-    }
+    Ok(open(path, flags, Mode::empty())?.into())
 }

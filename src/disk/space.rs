@@ -1,24 +1,30 @@
-//! Whether a download fits and may be written.
+//! Checks that a download fits and that the target folder is writable.
 
+use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
-use super::{staging, target::Target};
+use super::{disk_usage::DiskUsage, staging_layout::staging_name, target::Target};
 use crate::{
     error::{Error, Kind, Result},
     manifest::ShareId,
     text::bytes,
 };
 
-/// Checks that the target folder may be written to.
+/// Checks that the user can write to the target folder.
+///
+/// # Errors
+/// [`Kind::Disk`] if the permissions or a read-only file system forbid it. Every other obstacle shows when it is written to.
 #[cfg(unix)]
 pub(super) fn check_writable(target: &Target) -> Result<()> {
     use rustix::{
         fs::{Access, AtFlags, accessat},
         io::Errno,
     };
-    match accessat(target.on_its_disk(), ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-        Err(e @ (Errno::ACCESS | Errno::ROFS)) => Err(super::refused_by_disk("write to", target.shown(), &e.into())),
-        _ => Ok(()), // whatever else it may be, writing will tell
+    match accessat(target.existing_folder(), ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+        Err(e @ (Errno::ACCESS | Errno::ROFS)) => {
+            Err(super::errors::disk_error("write to", target.printable(), &e.into()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -27,26 +33,33 @@ pub(super) fn check_writable(_target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `needed` bytes fit. What an earlier download of this share left behind counts as free: it is part
-/// of this one, or will be removed.
+/// Checks that `needed` bytes fit. What an earlier download of this share has staged counts as free: it is used or removed.
+///
+/// # Errors
+/// [`Kind::Disk`] with the needed and the free bytes.
 pub(super) fn check_space(target: &Target, share: ShareId, needed: u64) -> Result<()> {
-    let Some(free) = free_bytes(target.on_its_disk()) else { return Ok(()) };
+    let Some(free) = free_bytes(target.existing_folder()) else { return Ok(()) };
     if needed <= free {
         return Ok(());
     }
-    let free = free.saturating_add(target.folder().map_or(0, |dir| staging::left_behind(dir, share)));
+    let free = free.saturating_add(target.folder().map_or(0, |base| staged_disk_bytes(base, share)));
     if needed <= free {
         return Ok(());
     }
-    let message = format!("{} needed and {} free in {}: not enough space", bytes(needed), bytes(free), target.shown());
-    Err(Error::new(Kind::Disk, message).hint("make space, or choose another disk with --out DIR"))
+    let message = format!("not enough space in {}: {} needed, {} free", target.printable(), bytes(needed), bytes(free));
+    Err(Error::new(Kind::Disk, message).hint("free up space, or choose a folder on another disk with --out DIR"))
 }
 
-/// Bytes that this user may still write to the file system of `dir`; `None` where it does not say.
+/// Returns the disk space in bytes that the staging folder of `share` in `base` takes.
+pub(super) fn staged_disk_bytes(base: &Dir, share: ShareId) -> u64 {
+    base.open_dir_nofollow(staging_name(share)).map_or(0, |staging| DiskUsage::of(&staging).bytes)
+}
+
+/// Returns the bytes that this user can still write to the file system of `dir`; `None` if it does not report that.
 #[cfg(unix)]
 fn free_bytes(dir: &Dir) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(dir).ok()?;
-    // Some network and user-space file systems answer with nothing but zeros.
+    // Some network and user-space file systems report nothing but zeros.
     (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 

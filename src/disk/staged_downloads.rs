@@ -1,12 +1,20 @@
-//! The interrupted downloads in a folder: they are listed and removed by `qshare parts`.
+//! The interrupted downloads in a folder, as `qshare parts` lists and removes them.
 
-use std::{io, path::Path, time::SystemTime};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    time::SystemTime,
+};
 
+use cap_fs_ext::DirExt as _;
 use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
-    refused_by_disk, shown,
-    staging::{self, StagingState},
+    disk_usage::DiskUsage,
+    errors::printable,
+    staging::{self, Removal},
+    staging_layout::{FILES, LOCK, is_staging_name, open_by_name, open_lock},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -26,40 +34,61 @@ pub struct StagedDownload {
 }
 
 impl StagedDownload {
-    /// Finds the staging folders of this user in `folder`, sorted by name. Links and folders whose names only resemble a
-    /// staging folder's are ignored.
+    /// Finds the staging folders of this user in `folder`, sorted by name. Links, and folders whose names are only similar to
+    /// that of a staging folder, are ignored.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be read.
     pub fn find_in(folder: &Path) -> Result<Vec<Self>> {
         let failed = |e: io::Error| {
-            Error::new(Kind::Disk, format!("cannot look into {}: {e}", shown(folder)))
-                .hint("name the folder of a download")
+            Error::new(Kind::Disk, format!("cannot read {}: {e}", printable(folder)))
+                .hint("name the folder that the download was written to")
         };
         let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
         let mut found = Vec::new();
         for entry in base.entries().map_err(failed)? {
             let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
-            if let Some(StagingState { bytes, files, running, modified }) = staging::look(&base, &name) {
-                found.push(Self { name, bytes, files, running, modified });
-            }
+            found.extend(Self::inspect(&base, name));
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
-    /// Removes this staging folder from `folder`. The download can no longer be resumed.
+    /// Inspects `name` in `base`; `None` if it is not a staging folder of this user.
+    fn inspect(base: &Dir, name: String) -> Option<Self> {
+        let folder = is_staging_name(&name).then(|| open_by_name(base, &name).ok()).flatten()?;
+        let is_locked = |lock: File| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let running = match folder.symlink_metadata(LOCK) {
+            Ok(meta) if meta.is_file() => is_locked(open_lock(&folder).ok()?),
+            Ok(_) => return None,
+            Err(_) => false, // its process was killed before it created the lock or after it removed it
+        };
+        let files = folder.open_dir_nofollow(FILES).ok();
+        let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
+        let usage = files.as_ref().map_or(DiskUsage::default(), DiskUsage::of);
+        Some(Self {
+            name,
+            bytes: usage.bytes,
+            files: usage.files,
+            running,
+            modified: modified.map(cap_std::time::SystemTime::into_std),
+        })
+    }
+
+    /// Removes this staging folder from `folder`; after that the download cannot be resumed.
     ///
     /// # Errors
     /// [`Kind::Disk`] if a download is writing to it or the disk refuses.
     pub fn remove(&self, folder: &Path) -> Result<()> {
         let path = folder.join(&self.name);
-        let failed = |e: io::Error| refused_by_disk("remove", path.display(), &e);
-        let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
-        match staging::remove(base, &self.name).map_err(failed)? {
-            true => Ok(()),
-            false => Err(Error::new(Kind::Disk, format!("a recv is writing to {}", path.display()))
-                .hint("wait for it to end, or stop it")),
+        let removed =
+            Dir::open_ambient_dir(folder, ambient_authority()).and_then(|base| staging::remove(base, &self.name));
+        match removed {
+            Ok(Removal::Removed) => Ok(()),
+            Ok(Removal::InUse) => Err(Error::new(Kind::Disk, format!("{} is in use by a download", path.display()))
+                .hint("wait until the download ends, or stop it")),
+            Err(e) => Err(Error::new(Kind::Disk, format!("cannot remove {}: {e}", path.display()))
+                .hint("check its permissions and what it contains")),
         }
     }
 }

@@ -1,133 +1,140 @@
-//! What an earlier download of the same share left in the staging folder.
+//! The files that an interrupted download has left in the staging folder.
 //!
-//! The folder itself is the record: a file that is there in full, or its first groups, is what the receiver says it has.
-//! Nothing else is believed: everything that is no file or folder of this download is removed, and a power cut, or
-//! somebody who changed a file, is found out when the sender compares the hashes of the groups.
+//! The folder itself is the record: the receiver offers the groups of every staged file to the sender, which continues
+//! after the groups that it finds equal. Everything that is not a file or folder of the download is removed. Nothing else
+//! needs to be trusted: if a power cut or another process has changed a file, its groups differ.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io,
-};
+use std::{collections::HashMap, io};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
-    beneath::{Beneath, reading},
-    groups::{GROUP_SIZE, GroupHash, GroupHasher},
+    errors::disk_error,
+    group_hasher::GroupHasher,
+    groups::{GROUP_SIZE, GroupHash},
     hash_progress::HashProgress,
-    journal::GivenName,
-    plan::Plan,
-    refused_by_disk,
-    staging::remove_tree,
+    open_options,
+    rooted_dir::RootedDir,
+    staging_layout::remove_tree,
 };
 use crate::{
     error::Result,
     manifest::{Entry, EntryKind, Manifest, SafePath},
 };
 
-/// What is there of a file: all of it, or some whole groups.
+/// A staged file: whole groups, or all of it.
 #[derive(Debug)]
 pub(super) struct StagedFile {
     /// The hashes of its groups.
     pub(super) groups: Vec<GroupHash>,
-    /// The hash of the file, where all of it is there.
+    /// The hash of the file, if it is complete.
     pub(super) whole: Option<blake3::Hash>,
 }
 
-/// How many bytes of a file of this length count, of one that is to have `size`: all of it or whole groups.
-fn counts(length: u64, size: u64) -> u64 {
-    if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
-}
-
-/// Bytes of the files of a manifest that stand below `files` and may count.
-pub(super) fn standing(files: Dir, manifest: &Manifest) -> u64 {
-    let mut files = Beneath::new(files);
-    let standing = manifest.entries().iter().filter(|entry| entry.is_file()).map(|entry| {
-        let meta = files.parent(&entry.path).and_then(|dir| dir.symlink_metadata(entry.path.name()));
-        meta.ok().filter(is_ours).zip(entry.size()).map_or(0, |(meta, size)| counts(meta.len(), size))
-    });
-    standing.sum()
-}
-
-/// Bytes of the files of a manifest that have their names already, or are in folders that have.
-pub(super) fn named(named: &HashMap<usize, GivenName>, manifest: &Manifest) -> u64 {
-    let mut folders = HashSet::new();
-    let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
-        let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
-        if !named.contains_key(&index) && !parent.is_some_and(|parent| folders.contains(parent)) {
-            return 0;
-        }
-        folders.insert(entry.path.as_str());
-        entry.size().unwrap_or(0)
+/// Returns the bytes of staged files that can be resumed from, judging by their sizes.
+pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
+    let mut files = RootedDir::new(files);
+    let bytes = manifest.entries().iter().filter(|entry| entry.is_file()).map(|entry| {
+        let meta = files.metadata_of(&entry.path).ok().filter(is_own_file);
+        meta.zip(entry.size()).map_or(0, |(meta, size)| usable_bytes(meta.len(), size))
     });
     bytes.sum()
 }
 
-/// Removes from `files` what is no part of the planned download, and hashes what is.
-pub(super) fn find(files: &Dir, plan: &Plan, check: &HashProgress) -> Result<HashMap<usize, StagedFile>> {
-    let entries = plan.manifest().entries();
-    let by_path: HashMap<&str, (usize, &Entry)> = entries
-        .iter()
-        .enumerate()
-        .filter(|(index, entry)| entry.kind == EntryKind::Folder || (entry.is_file() && plan.wants(*index)))
-        .map(|(index, entry)| (entry.path.as_str(), (index, entry)))
-        .collect();
-    let mut found = Vec::new();
-    purge(files, "", &by_path, &mut found).map_err(|e| refused_by_disk("look into", "the staging folder", &e))?;
-    found.sort_unstable();
-    let mut beneath = Beneath::new(files.try_clone().map_err(|e| refused_by_disk("open", "the staging folder", &e))?);
-    let mut parts = HashMap::new();
-    for index in found {
+/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` tells which entries
+/// are downloaded. Returns the staged files by the index of their entry.
+///
+/// # Errors
+/// [`Kind::Disk`](crate::error::Kind::Disk) if the disk refuses or `progress` is cancelled.
+pub(super) fn hash_staged(
+    files: &Dir,
+    manifest: &Manifest,
+    is_wanted: impl Fn(usize) -> bool,
+    progress: &HashProgress,
+) -> Result<HashMap<usize, StagedFile>> {
+    let failed = |e: io::Error| disk_error("read", "the staging folder", &e);
+    let entries = manifest.entries();
+    let mut search = StagedSearch::new(entries, is_wanted);
+    search.visit(files, "").map_err(failed)?;
+    search.found.sort_unstable();
+    let mut files = RootedDir::new(files.try_clone().map_err(failed)?);
+    let mut staged = HashMap::new();
+    for index in search.found {
         let Some(entry) = entries.get(index) else { continue };
-        let part = hash(&mut beneath, &entry.path, entry.size(), check);
-        if let Some(part) = part.map_err(|e| refused_by_disk("read", &entry.path, &e))? {
-            parts.insert(index, part);
+        let file = hash_file(&mut files, &entry.path, entry.size(), progress);
+        if let Some(file) = file.map_err(|e| disk_error("read", &entry.path, &e))? {
+            staged.insert(index, file);
         }
     }
-    Ok(parts)
+    Ok(staged)
 }
 
-/// Removes what does not belong below `dir`, and collects the files that do.
-fn purge(dir: &Dir, above: &str, wanted: &HashMap<&str, (usize, &Entry)>, found: &mut Vec<usize>) -> io::Result<()> {
-    let mut names = Vec::new();
-    for entry in dir.entries()? {
-        names.push(entry?.file_name());
+/// Walks through the staged content.
+struct StagedSearch<'a> {
+    /// The folders and the wanted files of the share, with their indexes.
+    expected: HashMap<&'a str, (usize, &'a Entry)>,
+    /// The indexes of the files that are there.
+    found: Vec<usize>,
+}
+
+impl<'a> StagedSearch<'a> {
+    fn new(entries: &'a [Entry], is_wanted: impl Fn(usize) -> bool) -> Self {
+        let expected = entries.iter().enumerate();
+        let expected = expected
+            .filter(|(index, entry)| entry.kind == EntryKind::Folder || (entry.is_file() && is_wanted(*index)))
+            .map(|(index, entry)| (entry.path.as_str(), (index, entry)))
+            .collect();
+        Self { expected, found: Vec::new() }
     }
-    for name in names {
-        let meta = dir.symlink_metadata(&name)?;
-        let path = name.to_str().map(|name| if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") });
-        match path.as_deref().and_then(|path| wanted.get(path).map(|(index, entry)| (path, *index, *entry))) {
-            Some((path, _, entry)) if entry.kind == EntryKind::Folder && meta.is_dir() => {
-                purge(&dir.open_dir_nofollow(&name)?, path, wanted, found)?;
+
+    /// Removes what is not expected below `dir`, whose path is `above`, and collects the files that are.
+    fn visit(&mut self, dir: &Dir, above: &str) -> io::Result<()> {
+        let names = dir.entries()?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        for name in names {
+            let meta = dir.symlink_metadata(&name)?;
+            let path =
+                name.to_str().map(|name| if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") });
+            let expected = path.and_then(|path| self.expected.get(path.as_str()).map(|known| (path, *known)));
+            match expected {
+                Some((path, (_, entry))) if entry.kind == EntryKind::Folder && meta.is_dir() => {
+                    self.visit(&dir.open_dir_nofollow(&name)?, &path)?;
+                }
+                Some((_, (index, entry))) if entry.is_file() && is_own_file(&meta) => self.found.push(index),
+                _ => remove_tree(dir, &name)?,
             }
-            Some((_, index, entry)) if entry.is_file() && is_ours(&meta) => found.push(index),
-            _ => remove_tree(dir, &name)?,
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Whether it is a file, and has no other name elsewhere.
-fn is_ours(meta: &Metadata) -> bool {
+/// Whether it is a regular file without other hard links: writing to it changes no other file.
+fn is_own_file(meta: &Metadata) -> bool {
     #[cfg(unix)]
-    let alone = cap_std::fs::MetadataExt::nlink(meta) == 1;
+    let has_one_link = cap_std::fs::MetadataExt::nlink(meta) == 1;
     #[cfg(not(unix))]
-    let alone = true;
-    meta.is_file() && alone
+    let has_one_link = true;
+    meta.is_file() && has_one_link
 }
 
-fn hash(
-    files: &mut Beneath,
+/// Returns how many of the `length` staged bytes of a file of `size` bytes can be resumed from: all of them if the file is
+/// complete, else whole groups.
+fn usable_bytes(length: u64, size: u64) -> u64 {
+    if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
+}
+
+/// Hashes the usable part of a staged file; `None` if there is none.
+fn hash_file(
+    files: &mut RootedDir,
     path: &SafePath,
     size: Option<u64>,
-    check: &HashProgress,
+    progress: &HashProgress,
 ) -> io::Result<Option<StagedFile>> {
-    let file = files.parent(path)?.open_with(path.name(), &reading())?.into_std();
+    let file = files.parent_of(path)?.open_with(path.name(), &open_options::for_reading())?.into_std();
     let Some(size) = size else { return Ok(None) };
-    let bytes = counts(file.metadata()?.len(), size);
+    let bytes = usable_bytes(file.metadata()?.len(), size);
     let mut hasher = GroupHasher::default();
-    hasher.read(&file, bytes, check)?;
+    hasher.read_until(bytes, &file, progress)?;
     let whole = (bytes == size).then(|| hasher.finalize());
     Ok((bytes > 0).then(|| StagedFile { groups: hasher.groups(), whole }))
 }

@@ -1,149 +1,95 @@
-//! The folder that a running download writes into.
+//! A staging folder that this process has locked.
 
 use std::{
-    collections::HashMap,
     fs::{File, TryLockError},
     io,
-    path::Path,
-    time::SystemTime,
 };
 
-use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
-use cap_std::fs::{Dir, DirBuilder, OpenOptions};
+use cap_fs_ext::DirExt as _;
+use cap_std::fs::Dir;
 
 use super::{
-    journal::{self, GivenName, JOURNAL, UNFINISHED},
-    refused_by_disk,
-    target::Made,
+    durability::Durability,
+    errors::disk_error,
+    journal::{self, RenameRecord},
+    staging_layout::{
+        FILES, JOURNAL, JOURNAL_TEMP, LOCK, create_staging_folder, open_by_name, open_lock, remove_tree, staging_name,
+    },
+    target::CreatedFolder,
 };
 use crate::{
     error::{Error, Kind, Result},
     manifest::{Manifest, ShareId},
 };
 
-/// The file in a staging folder that whoever writes there keeps locked.
-const LOCK: &str = "lock";
+/// How often a staging folder that disappears while it is opened is opened again.
+const MAX_RETRIES: u32 = 16;
 
-/// The folder in a staging folder that holds the content.
-const FILES: &str = "files";
-
-/// How often a staging folder that vanishes while it is opened is opened again.
-const MOST_TRIES: u32 = 16;
-
-/// A staging folder that belongs to this process. When this is dropped it is removed, unless it is to be kept.
+/// A locked staging folder. Dropping it removes or keeps the folder, and unlocks it.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(super) struct StagingFolder {
     base: Dir,
     name: String,
     folder: Option<Dir>,
     lock: Option<File>,
-    keep: bool,
-    // Dropped last: the folder that was made to hold the staging folder goes after it.
-    _made: Option<Made>,
+    on_drop: OnDrop,
+    // Dropped last: the folder that was created to hold the staging folder is removed after it.
+    _created: Option<CreatedFolder>,
 }
 
-/// The name of the staging folder of a share.
-pub(super) fn name(share: ShareId) -> String {
-    let id = share.to_string();
-    format!(".qshare-{}.part", id.get(..16).unwrap_or(&id))
+/// What happens to a staging folder when its owner is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDrop {
+    /// It is removed with everything in it.
+    Remove,
+    /// It is kept, so that the download can be resumed.
+    Keep,
 }
 
-/// The content that an earlier download of `share` left in `base`.
-pub(super) fn content(base: &Dir, share: ShareId) -> io::Result<Dir> {
-    base.open_dir_nofollow(name(share))?.open_dir_nofollow(FILES)
+/// The result of [`remove`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// The staging folder is removed.
+    Removed,
+    /// A download is writing to it.
+    InUse,
 }
 
-/// What of `manifest` has its name in `base` already, by an earlier download that was stopped while it gave names.
-pub(super) fn named(base: &Dir, manifest: &Manifest) -> HashMap<usize, GivenName> {
-    let opened = || open_folder(base, &name(manifest.share())).and_then(|folder| Ok((folder, base.try_clone()?)));
-    opened().map_or_else(|_| HashMap::new(), |(folder, base)| journal::read(&folder, base, manifest))
-}
-
-/// Bytes on the disk that an earlier download of `share` left in `base`.
-pub(super) fn left_behind(base: &Dir, share: ShareId) -> u64 {
-    base.open_dir_nofollow(name(share)).map_or(0, |dir| held_below(&dir).0)
-}
-
-/// What a staging folder holds.
-pub(super) struct StagingState {
-    pub(super) bytes: u64,
-    pub(super) files: u64,
-    pub(super) running: bool,
-    pub(super) modified: Option<SystemTime>,
-}
-
-/// Looks at a staging folder of this user; nothing where there is none of this name.
-pub(super) fn look(base: &Dir, name: &str) -> Option<StagingState> {
-    let folder = is_name(name).then(|| open_folder(base, name).ok()).flatten()?;
-    let is_locked = |lock: File| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
-    let running = match folder.symlink_metadata(LOCK) {
-        Ok(meta) if meta.is_file() => is_locked(open_lock(&folder).ok()?),
-        Ok(_) => return None,
-        Err(_) => false, // killed before it was made, or after it was removed
-    };
-    let files = folder.open_dir_nofollow(FILES).ok();
-    let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
-    let (bytes, count) = files.as_ref().map_or((0, 0), held_below);
-    Some(StagingState { bytes, files: count, running, modified: modified.map(cap_std::time::SystemTime::into_std) })
-}
-
-/// Removes a staging folder; `false` where a download is writing there.
-pub(super) fn remove(base: Dir, name: &str) -> io::Result<bool> {
-    let folder = open_folder(&base, name)?;
-    let lock = open_lock(&folder)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(false),
-        Err(TryLockError::Error(e)) => return Err(e),
-    }
-    let again = base.try_clone()?;
-    let staging =
-        Staging { base, name: name.to_owned(), folder: Some(folder), lock: Some(lock), keep: false, _made: None };
-    staging.clear()?;
-    drop(staging);
-    match again.symlink_metadata(name) {
-        Ok(_) => Err(io::Error::other("it holds something that no download has put there")),
-        Err(_) => Ok(true),
-    }
-}
-
-/// Whether it is the name of a staging folder.
-fn is_name(name: &str) -> bool {
-    let id = name.strip_prefix(".qshare-").and_then(|rest| rest.strip_suffix(".part"));
-    id.is_some_and(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()))
-}
-
-impl Staging {
-    /// Makes the staging folder of `share` in `base`, or takes over one that an earlier download left there.
-    /// `shown` is `base`, fit for a terminal.
-    pub(super) fn open(base: Dir, made: Option<Made>, share: ShareId, shown: &str) -> Result<Self> {
-        let name = name(share);
-        let failed = |e: &io::Error| refused_by_disk("make the staging folder", format!("{shown}/{name}"), e);
-        for _ in 0..MOST_TRIES {
-            make_folder(&base, &name).map_err(|e| failed(&e))?;
-            let opened = open_folder(&base, &name).and_then(|folder| Ok((open_lock(&folder)?, folder)));
+impl StagingFolder {
+    /// Locks the staging folder of `share` in `base`, which may be left over from an earlier download; creates it if it does
+    /// not exist. `base_path` is the path of `base`, safe to print on a terminal.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if another process has locked it or the disk refuses.
+    pub(super) fn lock(base: Dir, created: Option<CreatedFolder>, share: ShareId, base_path: &str) -> Result<Self> {
+        let name = staging_name(share);
+        let failed = |e: &io::Error| disk_error("create the staging folder", format!("{base_path}/{name}"), e);
+        for _ in 0..MAX_RETRIES {
+            create_staging_folder(&base, &name).map_err(|e| failed(&e))?;
+            let opened = open_by_name(&base, &name).and_then(|folder| Ok((open_lock(&folder)?, folder)));
             let (lock, folder) = match opened {
                 Ok(opened) => opened,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue, // its owner finished just now
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue, // its owner has just removed it
                 Err(e) => return Err(failed(&e)),
             };
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(busy(shown, &name)),
-                // Some network file systems cannot lock at all, and a download alone there is better than none.
+                Err(TryLockError::WouldBlock) => return Err(in_use(base_path, &name)),
+                // Some network file systems have no locks. A download without a lock is better than none.
                 Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(e)) => return Err(failed(&e)),
             }
             if is_removed(&lock).map_err(|e| failed(&e))? {
                 continue;
             }
-            return Ok(Self { base, name, folder: Some(folder), lock: Some(lock), keep: false, _made: made });
+            let (folder, lock) = (Some(folder), Some(lock));
+            return Ok(Self { base, name, folder, lock, on_drop: OnDrop::Remove, _created: created });
         }
-        Err(busy(shown, &name))
+        Err(in_use(base_path, &name))
     }
 
-    /// The folder for the content, with what is there already.
-    pub(super) fn files(&self) -> io::Result<Dir> {
+    /// Opens the folder for the content, which may be left over from an earlier download; creates it if it does not exist.
+    pub(super) fn open_files(&self) -> io::Result<Dir> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if !folder.symlink_metadata(FILES).is_ok_and(|meta| meta.is_dir()) {
             match folder.remove_file_or_symlink(FILES) {
@@ -155,19 +101,25 @@ impl Staging {
         folder.open_dir_nofollow(FILES)
     }
 
-    /// Writes down what gets its name now, before any of it does; on return that is on the disk, where `sync` says so.
-    pub(super) fn write_journal(&self, manifest: &Manifest, names: Vec<GivenName>, sync: bool) -> io::Result<()> {
-        journal::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, manifest, names, sync)
+    /// Writes the journal, as [`journal::write`].
+    pub(super) fn write_journal(
+        &self,
+        manifest: &Manifest,
+        renames: Vec<RenameRecord>,
+        durability: Durability,
+    ) -> io::Result<()> {
+        journal::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, manifest, renames, durability)
     }
 
-    /// Whether it stays when this is dropped, for a download that goes on with what is there.
-    pub(super) fn keep(&mut self, keep: bool) {
-        self.keep = keep;
+    /// Sets what happens to the folder when this is dropped.
+    pub(super) fn set_on_drop(&mut self, on_drop: OnDrop) {
+        self.on_drop = on_drop;
     }
 
+    /// Removes everything but the lock and the journal.
     fn clear(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        for name in [FILES, UNFINISHED] {
+        for name in [FILES, JOURNAL_TEMP] {
             match remove_tree(folder, name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -177,71 +129,50 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for StagingFolder {
     fn drop(&mut self) {
-        if self.keep {
+        if self.on_drop == OnDrop::Keep {
             return;
         }
-        // What cannot be removed is taken over by the next download of this share.
+        // The next download of this share reuses what cannot be removed.
         let _ = self.clear();
-        // While the lock is still held: whoever waits for this very file sees that it is gone. Windows removes no
-        // file that is open, so there it goes first.
+        // The lock file is removed while it is locked: a process that has opened the same file sees that it is removed.
+        // Windows cannot remove an open file, so there it is closed first.
         #[cfg(windows)]
         drop(self.lock.take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove_file(LOCK);
-            let _ = folder.remove_file(JOURNAL); // last: until then a stop is gone on from
+            let _ = folder.remove_file(JOURNAL); // last: an interruption before this line can still be resumed from
         }
         let _ = self.base.remove_dir(&self.name);
         drop(self.lock.take());
     }
 }
 
-/// Removes a file, a link, or a folder with everything in it.
-pub(super) fn remove_tree(dir: &Dir, name: impl AsRef<Path>) -> io::Result<()> {
-    let name = name.as_ref();
-    if dir.symlink_metadata(name)?.is_dir() { dir.remove_dir_all(name) } else { dir.remove_file_or_symlink(name) }
-}
-
-fn make_folder(base: &Dir, name: &str) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    cap_std::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    #[cfg(not(unix))]
-    builder.recursive(false);
-    match base.create_dir_with(name, &builder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
+/// Removes the staging folder `name` in `base`, unless a download is writing to it.
+///
+/// # Errors
+/// Any I/O error, also if the folder contains something that is not part of a download.
+pub(super) fn remove(base: Dir, name: &str) -> io::Result<Removal> {
+    let folder = open_by_name(&base, name)?;
+    let lock = open_lock(&folder)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Removal::InUse),
+        Err(TryLockError::Error(e)) => return Err(e),
+    }
+    let base_again = base.try_clone()?;
+    let (folder, lock) = (Some(folder), Some(lock));
+    let staging = StagingFolder { base, name: name.to_owned(), folder, lock, on_drop: OnDrop::Remove, _created: None };
+    staging.clear()?;
+    drop(staging);
+    match base_again.symlink_metadata(name) {
+        Ok(_) => Err(io::Error::other("it contains files that are not part of a download")),
+        Err(_) => Ok(Removal::Removed),
     }
 }
 
-/// Opens a staging folder, which must be this user's own: in a folder that others write to, one of them could have made
-/// it to look on.
-fn open_folder(base: &Dir, name: &str) -> io::Result<Dir> {
-    let folder = base.open_dir_nofollow(name)?;
-    #[cfg(unix)]
-    {
-        use cap_std::fs::MetadataExt as _;
-        let meta = folder.dir_metadata()?;
-        if meta.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
-        }
-        if meta.mode() & 0o077 != 0 {
-            rustix::fs::chmodat(&folder, ".", rustix::fs::Mode::RWXU, rustix::fs::AtFlags::empty())?;
-        }
-    }
-    Ok(folder)
-}
-
-fn open_lock(folder: &Dir) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).follow(FollowSymlinks::No).nonblock(true);
-    #[cfg(unix)]
-    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    Ok(folder.open_with(LOCK, &options)?.into_std())
-}
-
-/// Whether the file was removed between its opening and its locking: then the lock guards nothing.
+/// Whether the lock file was removed after it was opened: then the lock protects nothing.
 #[cfg(unix)]
 fn is_removed(lock: &File) -> io::Result<bool> {
     Ok(std::os::unix::fs::MetadataExt::nlink(&lock.metadata()?) == 0)
@@ -252,28 +183,7 @@ fn is_removed(_lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Bytes on the disk, and files.
-fn held_below(dir: &Dir) -> (u64, u64) {
-    let Ok(entries) = dir.entries() else { return (0, 0) };
-    let held = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => dir.open_dir_nofollow(entry.file_name()).map_or((0, 0), |dir| held_below(&dir)),
-        Ok(meta) => (on_disk(&meta), 1),
-        Err(_) => (0, 0),
-    });
-    held.fold((0, 0), |sum: (u64, u64), one| (sum.0.saturating_add(one.0), sum.1 + one.1))
-}
-
-#[cfg(unix)]
-fn on_disk(meta: &cap_std::fs::Metadata) -> u64 {
-    cap_std::fs::MetadataExt::blocks(meta).saturating_mul(512)
-}
-
-#[cfg(not(unix))]
-fn on_disk(meta: &cap_std::fs::Metadata) -> u64 {
-    meta.len()
-}
-
-fn busy(shown: &str, name: &str) -> Error {
-    Error::new(Kind::Disk, format!("another recv of this share is running in {shown}"))
-        .hint(format!("wait for it to end, or choose another folder with --out DIR (it holds {name} locked)"))
+fn in_use(base_path: &str, name: &str) -> Error {
+    Error::new(Kind::Disk, format!("another recv is already downloading this share to {base_path}"))
+        .hint(format!("wait until it ends, or choose another folder with --out DIR ({name} is locked)"))
 }

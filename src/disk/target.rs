@@ -1,4 +1,4 @@
-//! What `--out` means: the folder that will hold the top-level entries, and how its paths are shown.
+//! The folder that a download goes to: the meaning of `--out`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,105 +9,119 @@ use std::{
 use cap_fs_ext::DirExt as _;
 use cap_std::{ambient_authority, fs::Dir};
 
-use super::{refused_by_disk, shown};
+use super::errors::{disk_error, printable};
 use crate::{
     error::{Error, Kind, Result},
     manifest::Manifest,
 };
 
-/// The folder that will hold the top-level entries. It exists, or is made when the download begins.
+/// The folder that will hold the top-level entries. It exists, or is created when the download starts.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The folder as the user typed it; empty for the current one.
+    /// The folder as the user typed it; empty for the current folder.
     typed: PathBuf,
-    /// The folder, or the one above where it is still to be made.
+    /// The folder, or its parent if it does not exist yet.
     dir: Dir,
-    /// Its name in `dir` where it is still to be made.
-    to_make: Option<OsString>,
+    /// The folder's name in `dir` if it does not exist yet.
+    missing_folder: Option<OsString>,
+    /// The name that `--out` gives to the only file of the share.
+    file_name: Option<OsString>,
 }
 
-/// Removes a folder that was made for a download, unless something has come into it.
+/// A folder that was created for a download. When this is dropped, the folder is removed if it is empty.
 #[derive(Debug)]
-pub(super) struct Made {
-    above: Dir,
+pub(super) struct CreatedFolder {
+    parent: Dir,
     name: OsString,
 }
 
 impl Target {
-    /// Finds out where `out` leads. The second part of the result is the name that it gives to the only file.
-    pub(super) fn find(manifest: &Manifest, out: Option<&Path>) -> Result<(Self, Option<OsString>)> {
-        let Some(out) = out else { return Ok((Self::existing(Path::new(""))?, None)) };
-        if fs::metadata(out).is_ok_and(|m| m.is_dir()) {
-            return Ok((Self::existing(out)?, None));
+    /// Finds the folder that `out` means for this share; `None` is the current folder.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if `out` can be neither a folder nor the name of the only file.
+    pub(super) fn resolve(manifest: &Manifest, out: Option<&Path>) -> Result<Self> {
+        let Some(out) = out else { return Self::existing(Path::new("")) };
+        if fs::metadata(out).is_ok_and(|meta| meta.is_dir()) {
+            return Self::existing(out);
         }
-        let Some(name) = out.file_name() else { return Err(no_folder(out)) };
-        let above = out.parent().unwrap_or(Path::new(""));
-        match fs::metadata(or_here(above)) {
+        let Some(name) = out.file_name() else { return Err(no_such_folder(out)) };
+        let parent = out.parent().unwrap_or(Path::new(""));
+        match fs::metadata(or_current(parent)) {
             Ok(meta) if meta.is_dir() => {}
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(refused_by_disk("open", shown(or_here(above)), &e));
+                return Err(disk_error("open", printable(or_current(parent)), &e));
             }
-            _ => return Err(no_folder(above)),
+            _ => return Err(no_such_folder(parent)),
         }
         let is_one_file = matches!(manifest.entries(), [only] if only.is_file());
         if is_one_file && !ends_in_separator(out) {
-            return Ok((Self::existing(above)?, Some(name.to_owned())));
+            return Ok(Self { file_name: Some(name.to_owned()), ..Self::existing(parent)? });
         }
-        if fs::symlink_metadata(above.join(name)).is_ok() {
-            return Err(Error::new(Kind::Disk, format!("{} stands there already and is not a folder", shown(out)))
+        if fs::symlink_metadata(parent.join(name)).is_ok() {
+            return Err(Error::new(Kind::Disk, format!("{} already exists and is not a folder", printable(out)))
                 .hint("choose a folder with --out DIR"));
         }
-        Ok((Self { to_make: Some(name.to_owned()), typed: out.to_owned(), ..Self::existing(above)? }, None))
+        Ok(Self { missing_folder: Some(name.to_owned()), typed: out.to_owned(), ..Self::existing(parent)? })
     }
 
     fn existing(typed: &Path) -> Result<Self> {
-        let dir = Dir::open_ambient_dir(or_here(typed), ambient_authority())
-            .map_err(|e| refused_by_disk("open", shown(or_here(typed)), &e))?;
-        Ok(Self { typed: typed.to_owned(), dir, to_make: None })
+        let dir = Dir::open_ambient_dir(or_current(typed), ambient_authority())
+            .map_err(|e| disk_error("open", printable(or_current(typed)), &e))?;
+        Ok(Self { typed: typed.to_owned(), dir, missing_folder: None, file_name: None })
     }
 
-    /// The folder that will hold the entries, if it exists.
+    /// Returns the folder that will hold the entries, if it exists.
     pub(super) fn folder(&self) -> Option<&Dir> {
-        self.to_make.is_none().then_some(&self.dir)
+        self.missing_folder.is_none().then_some(&self.dir)
     }
 
-    /// A folder that exists on the file system that the entries will be on.
-    pub(super) fn on_its_disk(&self) -> &Dir {
+    /// Returns an existing folder on the file system that the entries will be on: the target folder or its parent.
+    pub(super) fn existing_folder(&self) -> &Dir {
         &self.dir
     }
 
-    /// The folder, fit for a terminal.
-    pub(super) fn shown(&self) -> String {
-        shown(or_here(&self.typed))
+    /// Returns the name that the only file of the share gets, if `--out` names a file.
+    pub(super) fn file_name(&self) -> Option<&OsStr> {
+        self.file_name.as_deref()
     }
 
-    /// A final path as the user would type it.
+    /// Returns the folder's path, safe to print on a terminal.
+    pub(super) fn printable(&self) -> String {
+        printable(or_current(&self.typed))
+    }
+
+    /// Returns the final path of a top-level entry as the user would type it.
     pub(super) fn path_of(&self, name: &OsStr) -> PathBuf {
         self.typed.join(name)
     }
 
-    /// The folder that will hold the entries, made where it is missing.
-    pub(super) fn make(&self) -> Result<(Dir, Option<Made>)> {
-        let failed = |e: io::Error| refused_by_disk("make the folder", self.shown(), &e);
-        let above = self.dir.try_clone().map_err(failed)?;
-        let Some(name) = &self.to_make else { return Ok((above, None)) };
-        let made = match above.create_dir(name) {
-            Ok(()) => Some(Made { above: self.dir.try_clone().map_err(failed)?, name: name.clone() }),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => None, // made since; it is checked by opening it
+    /// Opens the folder that will hold the entries; creates it if it does not exist.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it cannot be created or opened.
+    pub(super) fn create_folder(&self) -> Result<(Dir, Option<CreatedFolder>)> {
+        let failed = |e: io::Error| disk_error("create the folder", self.printable(), &e);
+        let parent = self.dir.try_clone().map_err(failed)?;
+        let Some(name) = &self.missing_folder else { return Ok((parent, None)) };
+        let created = match parent.create_dir(name) {
+            Ok(()) => Some(CreatedFolder { parent: self.dir.try_clone().map_err(failed)?, name: name.clone() }),
+            // Another process has created something; the open below fails if that is not a folder.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => None,
             Err(e) => return Err(failed(e)),
         };
-        Ok((above.open_dir_nofollow(name).map_err(failed)?, made))
+        Ok((parent.open_dir_nofollow(name).map_err(failed)?, created))
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFolder {
     fn drop(&mut self) {
-        // Fails where the folder holds something, and that is meant.
-        let _ = self.above.remove_dir(&self.name);
+        // Fails if the folder is not empty, which is intended.
+        let _ = self.parent.remove_dir(&self.name);
     }
 }
 
-fn or_here(path: &Path) -> &Path {
+fn or_current(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
@@ -115,7 +129,7 @@ fn ends_in_separator(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)))
 }
 
-fn no_folder(path: &Path) -> Error {
-    Error::new(Kind::Disk, format!("there is no folder {}", shown(or_here(path))))
-        .hint("make it first, or choose another with --out DIR")
+fn no_such_folder(path: &Path) -> Error {
+    Error::new(Kind::Disk, format!("the folder {} does not exist", printable(or_current(path))))
+        .hint("create it first, or choose another folder with --out DIR")
 }

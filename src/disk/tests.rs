@@ -1,11 +1,24 @@
-//! Whole ways through this module on real folders. `source`: scanning and reading; `plan`: where things go; `sink`:
-//! writing and naming, round trips.
+//! Tests of this module on real folders: from a scan to the final names.
+//!
+//! - `scan`: which files are shared, and which paths are refused
+//! - `source`: reading files that may change
+//! - `plan`: the target, names and space
+//! - `conflicts`: targets that already exist
+//! - `sink`: writing and publishing
+//! - `staging`: the staging folder, its lock, and other processes that interfere with it
+//! - `resume`: content that an interrupted download has staged
+//! - `journal`: final names that an interrupted download has given
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conflicts;
+mod journal;
 mod plan;
+mod resume;
+mod scan;
 mod sink;
 mod source;
+mod staging;
 
 use std::{
     fs::{self, File, FileTimes},
@@ -17,11 +30,14 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{ConflictPolicy, HashProgress, Plan, Sink, Source};
+use super::{ConflictPolicy, HashProgress, Plan, Sink, Source, staging_layout::staging_name};
 use crate::{
     error::{Error, Result},
     manifest::{ContentCoding, Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
 };
+
+/// The content of the small files that these tests receive.
+const HELLO: &[u8] = b"hello";
 
 /// A folder for one test: `src` to share from, `out` to receive in.
 struct Home(tempfile::TempDir);
@@ -38,9 +54,9 @@ impl Home {
         self.0.path().join(path)
     }
 
-    /// Writes a file, making the folders above it; gives its path.
+    /// Writes a file, creating the folders above it; returns its path.
     fn file(&self, path: &str, content: &str) -> PathBuf {
-        let path = self.folder_of(path);
+        let path = self.create_parent(path);
         fs::write(&path, content).unwrap();
         path
     }
@@ -51,13 +67,13 @@ impl Home {
     }
 
     fn link(&self, target: &str, path: &str) -> PathBuf {
-        let path = self.folder_of(path);
+        let path = self.create_parent(path);
         symlink(target, &path).unwrap();
         path
     }
 
     fn fifo(&self, path: &str) -> PathBuf {
-        let path = self.folder_of(path);
+        let path = self.create_parent(path);
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         path
     }
@@ -66,7 +82,7 @@ impl Home {
         fs::read_to_string(self.at(path)).unwrap()
     }
 
-    /// Everything below a folder, sorted.
+    /// Returns the paths of everything below a folder, sorted.
     fn tree(&self, path: &str) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.at(path), "", &mut found);
@@ -74,7 +90,12 @@ impl Home {
         found
     }
 
-    fn folder_of(&self, path: &str) -> PathBuf {
+    /// Returns the path of the staging folder in `out`.
+    fn staging(&self, manifest: &Manifest) -> PathBuf {
+        self.at("out").join(staging_name(manifest.share()))
+    }
+
+    fn create_parent(&self, path: &str) -> PathBuf {
         let path = self.at(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
@@ -100,14 +121,24 @@ fn paths_of(manifest: &Manifest) -> Vec<&str> {
     manifest.entries().iter().map(|e| e.path.as_str()).collect()
 }
 
-/// The index of an entry.
+/// Returns the index of an entry.
 fn index_of(manifest: &Manifest, path: &str) -> usize {
     manifest.entries().iter().position(|e| e.path.as_str() == path).unwrap()
 }
 
-/// A manifest that no scan made: a folder ends in `/`, a link has `->`, anything else is a file of that many bytes.
-fn made_up(entries: &[(&str, u64)]) -> Arc<Manifest> {
-    let head = ManifestHeader { share: ShareId::random(), name: "made up".into(), entries: entries.len() as u64 };
+/// Reads a file of at most 1,000 bytes.
+fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {
+    let mut file = source.open(index)?;
+    let mut content = vec![0; 1_000];
+    let n = file.read(&mut content)?;
+    content.truncate(n);
+    file.finish()?;
+    Ok(content)
+}
+
+/// Builds a manifest without a scan: `a/` is a folder, `a->b` a link, anything else a file of the given size.
+fn manifest(entries: &[(&str, u64)]) -> Arc<Manifest> {
+    let head = ManifestHeader { share: ShareId::random(), name: "test".into(), entries: entries.len() as u64 };
     let mut builder = ManifestBuilder::new(head).unwrap();
     for (text, size) in entries {
         let (path, kind) = match (text.strip_suffix('/'), text.split_once("->")) {
@@ -121,8 +152,29 @@ fn made_up(entries: &[(&str, u64)]) -> Arc<Manifest> {
     Arc::new(builder.finish().unwrap())
 }
 
-/// Receives every wanted file of `source` into `sink`.
-fn copy(source: &Source, plan: Plan) -> Result<Sink> {
+/// Plans a download to `out`.
+fn plan(home: &Home, manifest: &Arc<Manifest>, policy: ConflictPolicy) -> Result<Plan> {
+    Plan::new(Arc::clone(manifest), Some(&home.at("out")), policy)
+}
+
+/// Starts a download to `out`, or resumes an interrupted one.
+fn start(home: &Home, manifest: &Arc<Manifest>, policy: ConflictPolicy) -> Result<Sink> {
+    Sink::new(plan(home, manifest, policy)?, &HashProgress::default())
+}
+
+fn hash(data: &[u8]) -> [u8; 32] {
+    *blake3::hash(data).as_bytes()
+}
+
+/// Receives a file whose content is [`HELLO`].
+fn receive_hello(sink: &mut Sink, index: usize) -> Result<()> {
+    sink.start_file(index, 0)?;
+    sink.write(HELLO)?;
+    sink.finish_file(&hash(HELLO))
+}
+
+/// Receives every wanted file of `source`.
+fn receive_files(source: &Source, plan: Plan) -> Result<Sink> {
     let wanted: Vec<usize> = (0..source.manifest().entries().len())
         .filter(|i| plan.wants(*i) && source.manifest().entries()[*i].is_file())
         .collect();
@@ -142,11 +194,14 @@ fn copy(source: &Source, plan: Plan) -> Result<Sink> {
     Ok(sink)
 }
 
-fn receive(source: &Source, out: &Path, clash: ConflictPolicy) -> Result<Vec<PathBuf>> {
-    copy(source, Plan::new(source.manifest().clone(), Some(out), clash)?)?.publish()
+/// Receives a whole share into `out`; returns the final paths.
+fn receive(home: &Home, source: &Source, policy: ConflictPolicy) -> Result<Vec<PathBuf>> {
+    receive_files(source, plan(home, source.manifest(), policy)?)?.publish()
 }
 
-fn says(e: &Error, words: &[&str]) {
+/// Asserts that the message of an error contains all `words`.
+#[track_caller]
+fn assert_says(e: &Error, words: &[&str]) {
     for word in words {
         assert!(e.message().contains(word), "“{word}” is not in: {e}");
     }

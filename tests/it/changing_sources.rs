@@ -44,7 +44,11 @@ fn fails_and_recovers(name: &str, change: impl FnOnce(&Path), says: &str) {
 
 #[test]
 fn a_file_that_becomes_shorter() {
-    fails_and_recovers("big", |big| File::options().write(true).open(big).unwrap().set_len(1_000).unwrap(), "shorter");
+    fails_and_recovers(
+        "big",
+        |big| File::options().write(true).open(big).unwrap().set_len(1_000).unwrap(),
+        "truncated",
+    );
 }
 
 #[test]
@@ -64,7 +68,7 @@ fn a_file_that_is_deleted_while_it_is_read() {
 
 #[test]
 fn a_file_that_is_deleted_before_its_turn() {
-    fails_and_recovers("later", |later| fs::remove_file(later).unwrap(), "is gone");
+    fails_and_recovers("later", |later| fs::remove_file(later).unwrap(), "no longer exists");
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn a_path_that_becomes_a_link_is_not_followed() {
     let told = refused.expect_error(1, "transfer", "cannot continue");
     assert!(!told.contains(shared.to_str().unwrap()), "no path of the sender is told: {told}");
     let warning = sender.process.wait_for("warning");
-    assert!(warning["message"].as_str().unwrap().contains("has become a link"), "{warning}");
+    assert!(warning["message"].as_str().unwrap().contains("was replaced by a symbolic link"), "{warning}");
     fs::remove_file(&shared).unwrap();
     fs::write(&shared, "back").unwrap();
     world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);

@@ -55,13 +55,13 @@ fn what_stands_already_is_named_and_stays() {
     for standing in ["in/file.txt", "in2/file.txt/inside"] {
         shared.world.file(standing, "mine");
         let into = standing.split('/').next().unwrap();
-        let told = shared.recv(into, &[]).expect_error(6, "disk", "“file.txt”");
+        let told = shared.recv(into, &[]).expect_error(6, "disk", "file.txt already exists");
         assert!(told.contains("--overwrite") && told.contains("--rename") && told.contains("--skip"), "{told}");
         assert_eq!(shared.read(standing), "mine");
         assert_eq!(shared.names(into), ["file.txt"]);
     }
     std::os::unix::fs::symlink("nowhere", shared.world.folder("in3").join("file.txt")).unwrap();
-    shared.recv("in3", &[]).expect_error(6, "disk", "the link “file.txt”");
+    shared.recv("in3", &[]).expect_error(6, "disk", "file.txt already exists");
     assert!(shared.sender.stop().all("download_started").is_empty(), "nothing was sent");
 }
 

@@ -370,7 +370,7 @@ fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
     all.sort();
     assert_eq!(all, ["0", "1", "2", "3", "4", "9"]);
     assert_eq!(hash(&into.join("9")), hash(&big));
-    recv().run().expect_error(6, "disk", "stands there already");
+    recv().run().expect_error(6, "disk", "already exists");
 }
 
 /// What was executable is so, and nothing else, whatever the part was.

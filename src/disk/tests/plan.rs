@@ -1,27 +1,24 @@
 use super::{
-    super::{
-        case_collision::Folding,
-        plan::check_twins,
-        staging::{left_behind, name},
-    },
+    super::{case_collision::NameFolding, name_check::check_collisions, space::staged_disk_bytes},
     *,
 };
 use crate::error::Kind;
 
-fn plan(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) -> Result<Plan> {
-    Plan::new(made_up(entries), Some(&home.at(out)), clash)
+fn plan_to(home: &Home, entries: &[(&str, u64)], out: &str, policy: ConflictPolicy) -> Result<Plan> {
+    Plan::new(manifest(entries), Some(&home.at(out)), policy)
 }
 
-fn refused(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy, words: &[&str]) {
-    let e = plan(home, entries, out, clash).unwrap_err();
+#[track_caller]
+fn assert_refused(home: &Home, entries: &[(&str, u64)], out: &str, policy: ConflictPolicy, words: &[&str]) {
+    let e = plan_to(home, entries, out, policy).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk, "{e}");
     assert!(e.hint_text().is_some());
-    says(&e, words);
+    assert_says(&e, words);
 }
 
-/// The top-level paths of an empty download, below `home`.
-fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPolicy) -> Vec<String> {
-    let mut sink = Sink::new(plan(home, entries, out, clash).unwrap(), &HashProgress::default()).unwrap();
+/// Downloads empty files to `out`; returns the final top-level paths below `home`.
+fn download_empty(home: &Home, entries: &[(&str, u64)], out: &str, policy: ConflictPolicy) -> Vec<String> {
+    let mut sink = Sink::new(plan_to(home, entries, out, policy).unwrap(), &HashProgress::default()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
         if sink.start_file(index, 0).is_ok() {
             sink.finish_file(blake3::hash(b"").as_bytes()).unwrap();
@@ -34,53 +31,57 @@ fn published(home: &Home, entries: &[(&str, u64)], out: &str, clash: ConflictPol
 #[test]
 fn out_is_a_folder_or_the_name_of_the_only_file() {
     let home = Home::new();
-    assert_eq!(published(&home, &[("f", 0)], "out", ConflictPolicy::Refuse), ["out/f"]);
-    assert_eq!(published(&home, &[("f", 0)], "out/g", ConflictPolicy::Refuse), ["out/g"]);
-    assert_eq!(published(&home, &[("f", 0)], "out/h/", ConflictPolicy::Refuse), ["out/h/f"]);
-    assert_eq!(published(&home, &[("f", 0), ("g", 0)], "out/two", ConflictPolicy::Refuse), ["out/two/f", "out/two/g"]);
-    assert_eq!(published(&home, &[("d/", 0), ("d/f", 0)], "out/new", ConflictPolicy::Refuse), ["out/new/d"]);
+    let download = |entries: &[(&str, u64)], out| download_empty(&home, entries, out, ConflictPolicy::Refuse);
+    assert_eq!(download(&[("f", 0)], "out"), ["out/f"]);
+    assert_eq!(download(&[("f", 0)], "out/g"), ["out/g"]);
+    assert_eq!(download(&[("f", 0)], "out/h/"), ["out/h/f"]);
+    assert_eq!(download(&[("f", 0), ("g", 0)], "out/two"), ["out/two/f", "out/two/g"]);
+    assert_eq!(download(&[("d/", 0), ("d/f", 0)], "out/new"), ["out/new/d"]);
     home.link("new", "out/link");
-    assert_eq!(published(&home, &[("x", 0)], "out/link", ConflictPolicy::Refuse), ["out/link/x"]);
+    assert_eq!(download(&[("x", 0)], "out/link"), ["out/link/x"]);
     assert_eq!(
         home.tree("out"),
         ["f", "g", "h", "h/f", "link", "new", "new/d", "new/d/f", "new/x", "two", "two/f", "two/g"]
     );
-    refused(&home, &[("f", 0)], "out/f/", ConflictPolicy::Overwrite, &["out/f", "no"]);
-    refused(&home, &[("a", 0), ("b", 0)], "out/f", ConflictPolicy::Overwrite, &["out/f", "not a folder"]);
-    refused(&home, &[("f", 0)], "out/missing/name", ConflictPolicy::Refuse, &["no folder", "missing"]);
-    refused(&home, &[("f", 0), ("g", 0)], "missing/deep", ConflictPolicy::Refuse, &["no folder", "missing"]);
-    refused(&home, &[("f", 0)], "out/f/..", ConflictPolicy::Refuse, &["no folder"]);
+    assert_refused(&home, &[("f", 0)], "out/f/", ConflictPolicy::Overwrite, &["out/f", "not a folder"]);
+    assert_refused(&home, &[("a", 0), ("b", 0)], "out/f", ConflictPolicy::Overwrite, &["out/f", "not a folder"]);
+    let missing = ["the folder", "missing", "does not exist"];
+    assert_refused(&home, &[("f", 0)], "out/missing/name", ConflictPolicy::Refuse, &missing);
+    assert_refused(&home, &[("f", 0), ("g", 0)], "missing/deep", ConflictPolicy::Refuse, &missing);
+    assert_refused(&home, &[("f", 0)], "out/f/..", ConflictPolicy::Refuse, &["the folder", "does not exist"]);
 }
 
 #[test]
-fn without_out_it_is_the_current_folder() {
-    let manifest = made_up(&[("a name that nobody has here", 0)]);
+fn without_out_the_target_is_the_current_folder() {
+    let manifest = manifest(&[("a name that does not exist here", 0)]);
     let plan = Plan::new(manifest, None, ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.target().path_of("x".as_ref()), Path::new("x"));
 }
 
 #[test]
-fn refuse_names_what_stands_in_any_form() {
+fn refuse_names_whatever_exists() {
     let home = Home::new();
     home.file("out/file", "");
     home.folder("out/folder");
     home.link("nowhere", "out/dangling");
     home.fifo("out/pipe");
     for name in ["file", "folder", "dangling", "pipe"] {
-        refused(&home, &[(name, 1)], "out", ConflictPolicy::Refuse, &["out/", name, "stands there already"]);
-        refused(&home, &[(&format!("{name}/"), 1)], "out", ConflictPolicy::Refuse, &[name]);
-        refused(&home, &[("ok", 1), (name, 1)], "out", ConflictPolicy::Refuse, &[name]);
+        let message = format!("out/{name} already exists");
+        assert_refused(&home, &[(name, 1)], "out", ConflictPolicy::Refuse, &[&message]);
+        assert_refused(&home, &[(&format!("{name}/"), 1)], "out", ConflictPolicy::Refuse, &[&message]);
+        assert_refused(&home, &[("ok", 1), (name, 1)], "out", ConflictPolicy::Refuse, &[&message]);
     }
     for name in ["file", "dangling", "pipe"] {
-        refused(&home, &[("other", 1)], &format!("out/{name}"), ConflictPolicy::Refuse, &["out/", name]);
+        assert_refused(&home, &[("other", 1)], &format!("out/{name}"), ConflictPolicy::Refuse, &["out/", name]);
     }
-    let e = plan(&home, &[("file", 0)], "out", ConflictPolicy::Refuse).unwrap_err();
-    assert_eq!(e.hint_text(), Some("--overwrite, --rename, --skip, or --out DIR"));
+    let e = plan_to(&home, &[("file", 0)], "out", ConflictPolicy::Refuse).unwrap_err();
+    let hint = "pass --overwrite, --rename or --skip, or choose another folder with --out DIR";
+    assert_eq!(e.hint_text(), Some(hint));
     assert_eq!(home.tree("out"), ["dangling", "file", "folder", "pipe"]);
 }
 
 #[test]
-fn rename_takes_the_first_free_number() {
+fn rename_uses_the_first_free_number() {
     let home = Home::new();
     for name in ["a.txt", "a (1).txt", ".hidden", "tar.tar.gz"] {
         home.file(&format!("out/{name}"), "old");
@@ -89,42 +90,40 @@ fn rename_takes_the_first_free_number() {
     let entries =
         [("a.txt", 0), ("a (2).txt", 0), (".hidden", 0), ("tar.tar.gz", 0), ("d.old/", 0), ("d.old/x", 0), ("new", 0)];
     assert_eq!(
-        published(&home, &entries, "out", ConflictPolicy::Rename),
+        download_empty(&home, &entries, "out", ConflictPolicy::Rename),
         ["out/a (3).txt", "out/a (2).txt", "out/.hidden (1)", "out/tar.tar (1).gz", "out/d.old (1)", "out/new"]
     );
     assert_eq!(home.read("out/a.txt"), "old");
     assert!(home.at("out/d.old (1)/x").exists() && !home.at("out/d.old/x").exists());
-    assert_eq!(published(&home, &[("whatever", 0)], "out/a.txt", ConflictPolicy::Rename), ["out/a (4).txt"]);
+    assert_eq!(download_empty(&home, &[("whatever", 0)], "out/a.txt", ConflictPolicy::Rename), ["out/a (4).txt"]);
     let long = format!("{}.txt", "ü".repeat(125));
     home.file(&format!("out/{long}"), "");
-    let renamed = published(&home, &[(&long, 0)], "out", ConflictPolicy::Rename);
+    let renamed = download_empty(&home, &[(&long, 0)], "out", ConflictPolicy::Rename);
     assert!(renamed[0].ends_with("ü (1).txt"), "{renamed:?}");
 }
 
 #[test]
-fn overwrite_and_skip_do_not_take_a_folder_for_a_file() {
+fn overwrite_and_skip_do_not_replace_folders_with_files_or_files_with_folders() {
     let home = Home::new();
     home.file("out/d/sub/keep", "");
     home.file("out/f", "");
     home.link("d", "out/link");
     home.fifo("out/pipe");
-    for clash in [ConflictPolicy::Overwrite, ConflictPolicy::Skip] {
+    for policy in [ConflictPolicy::Overwrite, ConflictPolicy::Skip] {
         for name in ["f", "link", "pipe"] {
-            refused(&home, &[(&format!("{name}/"), 0)], "out", clash, &[name, "stands in the way of a folder"]);
+            let words = ["cannot replace the", name, "with a folder"];
+            assert_refused(&home, &[(&format!("{name}/"), 0)], "out", policy, &words);
         }
         home.link("/etc", "out/d/etc");
-        refused(&home, &[("d/", 0), ("d/etc/", 0), ("d/etc/x", 0)], "out", clash, &["d/etc", "the link"]);
+        let words = ["cannot replace the link d/etc with a folder"];
+        assert_refused(&home, &[("d/", 0), ("d/etc/", 0), ("d/etc/x", 0)], "out", policy, &words);
         fs::remove_file(home.at("out/d/etc")).unwrap();
     }
-    refused(&home, &[("d", 0)], "out", ConflictPolicy::Overwrite, &["the folder", "stands in the way of a file"]);
-    refused(
-        &home,
-        &[("d/", 0), ("d/sub", 0)],
-        "out",
-        ConflictPolicy::Overwrite,
-        &["d/sub", "stands in the way of a file"],
-    );
-    let plan = plan(&home, &[("d", 5)], "out", ConflictPolicy::Skip).unwrap();
+    let words = ["cannot replace the folder", "out/d with a file"];
+    assert_refused(&home, &[("d", 0)], "out", ConflictPolicy::Overwrite, &words);
+    let words = ["cannot replace the folder d/sub with a file"];
+    assert_refused(&home, &[("d/", 0), ("d/sub", 0)], "out", ConflictPolicy::Overwrite, &words);
+    let plan = plan_to(&home, &[("d", 5)], "out", ConflictPolicy::Skip).unwrap();
     assert_eq!((plan.wants(0), plan.files(), plan.bytes()), (false, 0, Some(0)));
 }
 
@@ -134,78 +133,78 @@ fn skip_wants_only_what_is_missing() {
     home.file("out/d/have", "old");
     home.link("nowhere", "out/top");
     let entries = [("d/", 0), ("d/have", 10), ("d/lack", 20), ("d/e/", 0), ("d/e/f", 30), ("top", 40), ("top2", 50)];
-    let plan = plan(&home, &entries, "out", ConflictPolicy::Skip).unwrap();
+    let plan = plan_to(&home, &entries, "out", ConflictPolicy::Skip).unwrap();
     let wants: Vec<bool> = (0..8).map(|i| plan.wants(i)).collect();
     assert_eq!(wants, [true, false, true, true, true, false, true, false]);
     assert_eq!((plan.files(), plan.bytes()), (3, Some(100)));
 }
 
 #[test]
-fn what_cannot_fit_is_refused_with_both_numbers() {
+fn a_download_that_does_not_fit_is_refused_with_both_sizes() {
     let home = Home::new();
-    refused(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Refuse, &["9.2 EB needed", "free in", "not enough space"]);
-    refused(&home, &[("f", 1 << 63), ("g", 1 << 62)], "out/new", ConflictPolicy::Refuse, &["13.8 EB needed"]);
+    let words = ["not enough space in", "9.2 EB needed", " free"];
+    assert_refused(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Refuse, &words);
+    assert_refused(&home, &[("f", 1 << 63), ("g", 1 << 62)], "out/new", ConflictPolicy::Refuse, &["13.8 EB needed"]);
     home.file("out/f", "");
-    assert!(plan(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Skip).is_ok());
+    assert!(plan_to(&home, &[("f", 1 << 63)], "out", ConflictPolicy::Skip).is_ok());
     assert_eq!(home.tree("out"), ["f"]);
 }
 
 #[test]
-fn names_that_only_other_systems_take_for_one_pass_here() {
+fn names_that_collide_only_on_other_systems_are_accepted() {
     if !cfg!(target_os = "linux") {
-        return; // macOS takes them for one
+        return; // they collide on macOS
     }
     let home = Home::new();
     let entries = [("net/", 0), ("net/xt_CONNMARK.h", 0), ("net/xt_connmark.h", 0), ("\u{e9}", 0), ("e\u{301}", 0)];
-    let paths = published(&home, &entries, "out", ConflictPolicy::Refuse);
+    let paths = download_empty(&home, &entries, "out", ConflictPolicy::Refuse);
     assert_eq!(paths.len(), 3);
     assert_eq!(home.tree("out").len(), 5);
 }
 
 #[test]
-fn names_that_the_target_takes_for_one_are_both_named() {
-    let manifest = made_up(&[("net/", 0), ("net/xt_CONNMARK.h", 0), ("net/xt_connmark.h", 0)]);
-    let folding = Folding { case: true, form: false };
-    let e = check_twins(&manifest, folding, "/mnt").unwrap_err();
+fn the_error_of_a_collision_contains_both_names() {
+    let manifest = manifest(&[("net/", 0), ("net/xt_CONNMARK.h", 0), ("net/xt_connmark.h", 0)]);
+    let e = check_collisions(&manifest, NameFolding { case: true, normalization: false }, "/mnt").unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
-    says(&e, &["“net/xt_CONNMARK.h”", "“net/xt_connmark.h”", "/mnt"]);
-    check_twins(&manifest, Folding { case: false, form: true }, "/mnt").unwrap();
+    assert_says(&e, &["“net/xt_CONNMARK.h”", "“net/xt_connmark.h”", "/mnt"]);
+    check_collisions(&manifest, NameFolding { case: false, normalization: true }, "/mnt").unwrap();
 }
 
 #[test]
-fn what_a_killed_download_left_counts_as_free() {
+fn staged_data_counts_as_free_space() {
     let home = Home::new();
     let share = ShareId::random();
     let dir = cap_std::fs::Dir::open_ambient_dir(home.at("out"), cap_std::ambient_authority()).unwrap();
-    assert_eq!(left_behind(&dir, share), 0);
+    assert_eq!(staged_disk_bytes(&dir, share), 0);
     let content = "x".repeat(100_000);
-    home.file(&format!("out/{}/files/d/f", name(share)), &content);
-    home.file(&format!("out/{}/files/g", name(share)), &content);
-    File::open(home.at("out").join(name(share)).join("files/g")).unwrap().sync_all().unwrap(); // gives it its blocks
-    File::open(home.at("out").join(name(share)).join("files/d/f")).unwrap().sync_all().unwrap();
-    assert!(left_behind(&dir, share) >= 200_000);
+    for path in ["files/d/f", "files/g"] {
+        let file = home.file(&format!("out/{}/{path}", staging_name(share)), &content);
+        File::open(file).unwrap().sync_all().unwrap(); // allocates its blocks
+    }
+    assert!(staged_disk_bytes(&dir, share) >= 200_000);
 }
 
 #[test]
-fn the_name_of_the_staging_folder_is_not_for_shares() {
+fn the_name_of_the_staging_folder_is_reserved() {
     let home = Home::new();
     let share = ShareId::random();
-    let reserved = name(share).to_uppercase();
+    let reserved = staging_name(share).to_uppercase();
     let mut builder = ManifestBuilder::new(ManifestHeader { share, name: "x".into(), entries: 1 }).unwrap();
     let path = SafePath::parse(&reserved).unwrap();
     builder.push(Entry { path, kind: EntryKind::Folder, mode: 0, mtime: None }).unwrap();
-    let e =
-        Plan::new(Arc::new(builder.finish().unwrap()), Some(&home.at("out")), ConflictPolicy::Overwrite).unwrap_err();
+    let manifest = Arc::new(builder.finish().unwrap());
+    let e = plan(&home, &manifest, ConflictPolicy::Overwrite).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
-    says(&e, &["staged"]);
+    assert_says(&e, &["reserved for the staging folder"]);
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused_at_once() {
-    // /proc takes no new files from anybody, root included.
+fn a_folder_that_is_not_writable_is_refused_at_once() {
+    // Not even root can create files in /proc.
     if cfg!(target_os = "linux") {
-        let made = Plan::new(made_up(&[("f", 0)]), Some(Path::new("/proc/self")), ConflictPolicy::Refuse);
-        let made = made.map(|plan| Sink::new(plan, &HashProgress::default()));
-        assert!(matches!(made, Err(_) | Ok(Err(_))));
+        let plan = Plan::new(manifest(&[("f", 0)]), Some(Path::new("/proc/self")), ConflictPolicy::Refuse);
+        let sink = plan.map(|plan| Sink::new(plan, &HashProgress::default()));
+        assert!(matches!(sink, Err(_) | Ok(Err(_))));
     }
 }

@@ -1,14 +1,14 @@
-//! Giving names: renames that never replace anything unasked.
+//! Renames that never replace anything.
 
 use std::{ffi::OsStr, io};
 
 use cap_std::fs::Dir;
 
-/// Moves `name` of `from` to `new_name` of `to`, which must be free.
+/// Moves `name` in `from` to `new_name` in `to`.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] where it is not.
-pub(super) fn rename_to_free(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+/// [`io::ErrorKind::AlreadyExists`] if `new_name` exists, and any other I/O error.
+pub(super) fn rename_without_replacing(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::{
@@ -16,21 +16,21 @@ pub(super) fn rename_to_free(from: &Dir, name: &str, to: &Dir, new_name: &OsStr)
             io::Errno,
         };
         match renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {} // not known to this kernel or this file system
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {} // unknown to this kernel or this file system
             done => return Ok(done?),
         }
     }
-    rename_looking_first(from, name, to, new_name)
+    check_then_rename(from, name, to, new_name)
 }
 
-/// The same on file systems without such a rename. A file gets its second name before it loses the first, which
-/// replaces nothing; for a folder there is only a look before the rename.
-fn rename_looking_first(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+/// The fallback for file systems without such a rename. A file is linked to its new name before its old one is removed,
+/// which replaces nothing. For a folder, the name is checked and then used: another process can create it in between.
+fn check_then_rename(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
     if from.symlink_metadata(name)?.is_file() {
         match from.hard_link(name, to, new_name) {
             Ok(()) => return from.remove_file(name),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
-            Err(_) => {} // no hard links here
+            Err(_) => {} // this file system has no hard links
         }
     }
     match to.symlink_metadata(new_name) {
@@ -47,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_replaced_either_way() {
-        for rename in [rename_to_free, rename_looking_first] {
+    fn neither_the_rename_nor_its_fallback_replaces_anything() {
+        for rename in [rename_without_replacing, check_then_rename] {
             let home = tempfile::tempdir().unwrap();
             let at = |p: &str| home.path().join(p);
             fs::create_dir_all(at("from/folder")).unwrap();

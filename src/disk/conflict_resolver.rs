@@ -1,0 +1,202 @@
+//! Decides what happens to each entry, given what exists at the target.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::{OsStr, OsString},
+    io,
+};
+
+use cap_std::fs::{Dir, Metadata};
+
+use super::{
+    case_collision::NameFolding,
+    conflict::{ConflictOutcome, ConflictPolicy},
+    errors::{disk_error, printable},
+    journal::{self, RenameRecord},
+    numbered_name::numbered,
+    rooted_dir::RootedDir,
+    target::Target,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{Entry, EntryKind, Manifest},
+    text::visible,
+};
+
+/// The number of names that `--rename` tries.
+const MAX_NUMBER: u32 = 9_999;
+
+/// Applies a [`ConflictPolicy`] to every entry of a share.
+pub(super) struct ConflictResolver<'a> {
+    manifest: &'a Manifest,
+    target: &'a Target,
+    policy: ConflictPolicy,
+    /// The target folder, if it exists.
+    existing: Option<RootedDir>,
+    /// Folders of the manifest that exist and are merged.
+    merged: HashSet<&'a str>,
+    /// What an earlier download has already published.
+    published: HashMap<usize, RenameRecord>,
+    /// The folders in `published`, and all folders below them.
+    published_folders: HashSet<&'a str>,
+    /// The folded top-level names of the share, including those that were chosen for renamed entries.
+    taken: HashSet<String>,
+    resolved: ResolvedConflicts,
+}
+
+/// The decisions for all entries of a share.
+#[derive(Debug)]
+pub(super) struct ResolvedConflicts {
+    /// One for each entry.
+    pub(super) outcomes: Vec<ConflictOutcome>,
+    /// The final names that differ from the manifest's, by the index of their top-level entry.
+    pub(super) final_names: HashMap<usize, OsString>,
+}
+
+impl<'a> ConflictResolver<'a> {
+    pub(super) fn new(manifest: &'a Manifest, target: &'a Target, policy: ConflictPolicy) -> Result<Self> {
+        let existing = target.folder().map(Dir::try_clone).transpose();
+        let existing = existing.map_err(|e| disk_error("open", target.printable(), &e))?.map(RootedDir::new);
+        let published = target.folder().map(|base| journal::find_published(base, manifest)).unwrap_or_default();
+        let outcomes = Vec::with_capacity(manifest.entries().len());
+        Ok(Self {
+            manifest,
+            target,
+            policy,
+            existing,
+            merged: HashSet::new(),
+            published,
+            published_folders: HashSet::new(),
+            taken: HashSet::new(),
+            resolved: ResolvedConflicts { outcomes, final_names: HashMap::new() },
+        })
+    }
+
+    /// Decides for every entry.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`], naming the first entry that the policy refuses.
+    pub(super) fn resolve(mut self) -> Result<ResolvedConflicts> {
+        let manifest = self.manifest;
+        if self.policy == ConflictPolicy::Rename {
+            let tops = manifest.entries().iter().filter(|entry| entry.path.depth() == 1);
+            self.taken = tops.map(|entry| NameFolding::ALL.fold(entry.path.as_str())).collect();
+        }
+        for (index, entry) in manifest.entries().iter().enumerate() {
+            let outcome = match entry.path.as_str().rsplit_once('/') {
+                None => self.resolve_top_level(index, entry)?,
+                Some((parent, _)) if self.published_folders.contains(parent) => ConflictOutcome::Published,
+                Some((parent, _)) if self.merged.contains(parent) => self.resolve_in_merged(index, entry)?,
+                Some(_) => ConflictOutcome::WithParent,
+            };
+            match outcome {
+                ConflictOutcome::Merge => drop(self.merged.insert(entry.path.as_str())),
+                ConflictOutcome::Published => drop(self.published_folders.insert(entry.path.as_str())),
+                _ => {}
+            }
+            self.resolved.outcomes.push(outcome);
+        }
+        Ok(self.resolved)
+    }
+
+    fn resolve_top_level(&mut self, index: usize, entry: &Entry) -> Result<ConflictOutcome> {
+        let name = self.target.file_name().unwrap_or(OsStr::new(entry.path.name())).to_owned();
+        if let Some(name) = self.published_name(index, entry, &name) {
+            self.resolved.final_names.insert(index, name);
+            return Ok(ConflictOutcome::Published);
+        }
+        let existing = self.look_up(entry, &name)?;
+        if self.policy == ConflictPolicy::Rename && existing.is_some() {
+            let free = self.find_free_name(entry, &name)?;
+            self.resolved.final_names.insert(index, free);
+            return Ok(ConflictOutcome::New);
+        }
+        let path = printable(&self.target.path_of(&name));
+        let outcome = self.apply_policy(entry, existing.as_ref(), &path)?;
+        if self.target.file_name().is_some() {
+            self.resolved.final_names.insert(index, name);
+        }
+        Ok(outcome)
+    }
+
+    fn resolve_in_merged(&mut self, index: usize, entry: &Entry) -> Result<ConflictOutcome> {
+        let name = OsStr::new(entry.path.name());
+        if self.published_name(index, entry, name).is_some() {
+            return Ok(ConflictOutcome::Published);
+        }
+        let existing = self.look_up(entry, name)?;
+        self.apply_policy(entry, existing.as_ref(), &entry.path.to_string())
+    }
+
+    /// Returns the name under which an entry is already published, if it is the name that it would get now.
+    fn published_name(&self, index: usize, entry: &Entry, name: &OsStr) -> Option<OsString> {
+        let published = self.published.get(&index)?.final_name(entry.path.name());
+        (published == name || self.policy == ConflictPolicy::Rename).then_some(published)
+    }
+
+    /// Returns the metadata of what exists as `name` in the folder of `entry`. That folder exists, or the entry is at the
+    /// top level.
+    fn look_up(&mut self, entry: &Entry, name: &OsStr) -> Result<Option<Metadata>> {
+        let Some(existing) = &mut self.existing else { return Ok(None) };
+        match existing.parent_of(&entry.path).and_then(|dir| dir.symlink_metadata(name)) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(disk_error("read", &entry.path, &e)),
+        }
+    }
+
+    /// Decides for an entry whose final `path` is printable.
+    fn apply_policy(&self, entry: &Entry, existing: Option<&Metadata>, path: &str) -> Result<ConflictOutcome> {
+        let Some(existing) = existing else { return Ok(ConflictOutcome::New) };
+        let is_folder = entry.kind == EntryKind::Folder;
+        match (self.policy, is_folder, existing.is_dir()) {
+            (ConflictPolicy::Refuse | ConflictPolicy::Rename, _, _) => {
+                Err(Error::new(Kind::Disk, format!("{path} already exists"))
+                    .hint("pass --overwrite, --rename or --skip, or choose another folder with --out DIR"))
+            }
+            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, true) => Ok(ConflictOutcome::Merge),
+            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, false)
+            | (ConflictPolicy::Overwrite, false, true) => Err(kinds_differ(entry, existing, path)),
+            (ConflictPolicy::Overwrite, false, false) => Ok(ConflictOutcome::Replace),
+            (ConflictPolicy::Skip, false, _) => Ok(ConflictOutcome::Skip),
+        }
+    }
+
+    /// Returns the first `name (n).ext` that neither exists nor belongs to another entry.
+    fn find_free_name(&mut self, entry: &Entry, name: &OsStr) -> Result<OsString> {
+        for number in 1..=MAX_NUMBER {
+            let candidate = numbered(name, number, entry.kind == EntryKind::Folder);
+            let folded = NameFolding::ALL.fold(&candidate.to_string_lossy());
+            if !self.taken.contains(&folded) && self.look_up(entry, &candidate)?.is_none() {
+                self.taken.insert(folded);
+                return Ok(candidate);
+            }
+        }
+        let name = visible(&name.to_string_lossy());
+        Err(Error::new(Kind::Disk, format!("{name} and {MAX_NUMBER} numbered names like it already exist"))
+            .hint("choose another folder with --out DIR"))
+    }
+}
+
+/// Returns the error for a folder and something else that cannot replace each other.
+fn kinds_differ(entry: &Entry, existing: &Metadata, path: &str) -> Error {
+    let kind = match entry.kind {
+        EntryKind::File { .. } => "file",
+        EntryKind::Folder => "folder",
+        EntryKind::Link { .. } => "link",
+    };
+    let message = format!("cannot replace the {} {path} with a {kind}", kind_of(existing));
+    Error::new(Kind::Disk, message).hint("move it away, pass --rename, or choose another folder with --out DIR")
+}
+
+fn kind_of(meta: &Metadata) -> &'static str {
+    if meta.is_dir() {
+        "folder"
+    } else if meta.is_file() {
+        "file"
+    } else if meta.is_symlink() {
+        "link"
+    } else {
+        "special file"
+    }
+}

@@ -1,0 +1,58 @@
+//! When written data reaches the disk.
+//!
+//! Every file must be on the disk before it gets its final name. Large files are synced one by one. On Linux, small files
+//! are synced together by one `syncfs` before the first rename: waiting for the disk after each of them takes longer than
+//! writing them.
+
+use std::{fs::File, io};
+
+use cap_std::fs::Dir;
+
+/// Files of at least this size are synced one by one, in bytes.
+const MIN_SYNCED_FILE: u64 = 1024 * 1024;
+
+/// Whether data is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// It is on the disk.
+    Synced,
+    /// A power cut can lose it until [`sync_file_system`] is called.
+    Deferred,
+}
+
+/// Syncs a finished file of `length` bytes, or leaves that to [`sync_file_system`].
+pub(super) fn sync_file(file: &File, length: u64) -> io::Result<Durability> {
+    if cfg!(any(target_os = "linux", target_os = "android")) && length < MIN_SYNCED_FILE {
+        return Ok(Durability::Deferred);
+    }
+    file.sync_all()?;
+    Ok(Durability::Synced)
+}
+
+/// Syncs the file system of `dir`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(open_for_sync(dir)?)?)
+}
+
+/// Does nothing: on this system, [`sync_file`] syncs every file.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn sync_file_system(_dir: &Dir) -> io::Result<()> {
+    Ok(())
+}
+
+/// Syncs the names in a folder. Errors are ignored: not every file system supports it, and the files themselves are on the
+/// disk.
+pub(super) fn sync_folder(dir: &Dir) {
+    #[cfg(unix)]
+    let _ = open_for_sync(dir).and_then(rustix::fs::fsync);
+    #[cfg(not(unix))]
+    let _ = dir;
+}
+
+/// Opens a folder again for syncing: the handle of a [`Dir`] may be open for path lookups only (`O_PATH`).
+#[cfg(unix)]
+fn open_for_sync(dir: &Dir) -> rustix::io::Result<rustix::fd::OwnedFd> {
+    use rustix::fs::{Mode, OFlags, openat};
+    openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}

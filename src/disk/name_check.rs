@@ -1,0 +1,53 @@
+//! Checks that the target's file system can hold the names of a share.
+
+use super::{
+    case_collision::{NameFolding, find_collision},
+    errors::disk_error,
+    staging_layout::staging_name,
+    target::Target,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::Manifest,
+};
+
+/// Checks every name by itself and against the others.
+///
+/// # Errors
+/// [`Kind::Disk`], with the name: Windows cannot hold it, the staging folder needs it, or it collides with another one.
+pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
+    if cfg!(windows)
+        && let Some((path, why)) =
+            manifest.entries().iter().find_map(|e| Some((&e.path, e.path.windows_restriction()?)))
+    {
+        return Err(unusable(format!("Windows cannot store “{path}”: {why}")));
+    }
+    let reserved = NameFolding::ALL.fold(&staging_name(manifest.share()));
+    if let Some(entry) = manifest.entries().iter().find(|e| NameFolding::ALL.fold(e.path.top()) == reserved) {
+        return Err(unusable(format!("the name of “{}” is reserved for the staging folder", entry.path)));
+    }
+    if find_collision(manifest.entries(), NameFolding::ALL).is_none() {
+        return Ok(()); // no file system treats two of these names as equal
+    }
+    let folding = NameFolding::probe(target.existing_folder());
+    let folding = folding.map_err(|e| disk_error("write to", target.printable(), &e))?;
+    check_collisions(manifest, folding, &target.printable())
+}
+
+/// Checks that no two names are equal for a file system with this folding. `folder` is printable and on that file system.
+///
+/// # Errors
+/// [`Kind::Disk`], with both names.
+pub(super) fn check_collisions(manifest: &Manifest, folding: NameFolding, folder: &str) -> Result<()> {
+    match find_collision(manifest.entries(), folding) {
+        Some((one, other)) => {
+            Err(unusable(format!("“{one}” and “{other}” are the same name on the file system of {folder}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn unusable(message: String) -> Error {
+    Error::new(Kind::Disk, message)
+        .hint("choose a folder on another file system with --out DIR, or ask the sender to rename it")
+}

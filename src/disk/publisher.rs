@@ -1,0 +1,157 @@
+//! Publishes a complete download: moves its entries from the staging folder to their final names.
+//!
+//! The order makes every step safe to interrupt. Links are created first, because no file may ever be written through one.
+//! The journal and all files reach the disk before the first rename. Each top-level entry is then moved by one rename;
+//! entries of merged folders are moved one by one.
+
+use std::{io, path::PathBuf};
+
+use cap_std::fs::Dir;
+
+use super::{
+    attributes::set_folder_mtime,
+    conflict::ConflictOutcome,
+    durability::{Durability, sync_file_system, sync_folder},
+    errors::{disk_error, printable},
+    journal::{self, FileIdentity, RenameRecord},
+    plan::Plan,
+    rename::rename_without_replacing,
+    rooted_dir::RootedDir,
+    staging::StagingFolder,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{Entry, EntryKind},
+};
+
+/// What is published, and where from and to.
+pub(super) struct Publisher<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) staging: &'a StagingFolder,
+    /// The staged content.
+    pub(super) files: &'a mut RootedDir,
+    /// The target folder.
+    pub(super) base: &'a Dir,
+    /// Whether all files are on the disk.
+    pub(super) durability: Durability,
+}
+
+impl Publisher<'_> {
+    /// Publishes everything. Returns the final top-level paths as the user would type them, without skipped ones.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if the disk refuses, or a final name exists that was free when the download was planned. What is
+    /// published stays published.
+    pub(super) fn publish(mut self) -> Result<Vec<PathBuf>> {
+        self.create_links()?;
+        self.set_folder_times();
+        let renames = self.record_renames()?;
+        let failed = |e: io::Error| disk_error("write to", self.plan.target().printable(), &e);
+        self.staging.write_journal(self.plan.manifest(), renames, self.durability).map_err(failed)?;
+        if self.durability == Durability::Deferred {
+            sync_file_system(self.base).map_err(failed)?;
+        }
+        let target = RootedDir::new(self.base.try_clone().map_err(failed)?);
+        let published = self.rename_all(target)?;
+        sync_folder(self.base);
+        Ok(published)
+    }
+
+    fn create_links(&mut self) -> Result<()> {
+        for (index, entry) in self.plan.manifest().entries().iter().enumerate() {
+            if let EntryKind::Link { target } = &entry.kind
+                && self.plan.wants(index)
+            {
+                self.files
+                    .parent_of(&entry.path)
+                    .and_then(|dir| cap_fs_ext::DirExt::symlink(dir, target, entry.path.name()))
+                    .map_err(|e| disk_error("create the link", &entry.path, &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the modification times of new folders, innermost first: adding an entry to a folder changes its time.
+    fn set_folder_times(&mut self) {
+        for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
+            if entry.kind == EntryKind::Folder
+                && matches!(self.plan.outcome(index), ConflictOutcome::New | ConflictOutcome::WithParent)
+                && let Ok(parent) = self.files.parent_of(&entry.path)
+            {
+                set_folder_mtime(parent, entry);
+            }
+        }
+    }
+
+    /// Returns the journal's content: the renames that follow, and those of an interrupted download.
+    fn record_renames(&mut self) -> Result<Vec<RenameRecord>> {
+        let manifest = self.plan.manifest();
+        let mut renames: Vec<RenameRecord> = journal::find_published(self.base, manifest).into_values().collect();
+        for (index, entry) in manifest.entries().iter().enumerate() {
+            if !is_renamed(self.plan.outcome(index)) {
+                continue;
+            }
+            let path = &entry.path;
+            let meta = self.files.metadata_of(path).map_err(|e| disk_error("find", path, &e))?;
+            let final_name = self.plan.final_name(index, path);
+            let record = |identity| RenameRecord::new(index, path.name(), final_name, identity);
+            renames.extend(FileIdentity::of(&meta).map(record));
+        }
+        Ok(renames)
+    }
+
+    fn rename_all(&mut self, mut target: RootedDir) -> Result<Vec<PathBuf>> {
+        let mut published = Vec::new();
+        for (index, entry) in self.plan.manifest().entries().iter().enumerate() {
+            let outcome = self.plan.outcome(index);
+            if is_renamed(outcome) {
+                self.rename(index, entry, &mut target)?;
+            }
+            if outcome != ConflictOutcome::Skip && entry.path.depth() == 1 {
+                published.push(self.plan.target().path_of(self.plan.final_name(index, &entry.path)));
+            }
+        }
+        Ok(published)
+    }
+
+    /// Moves one entry, with everything below it, to its final name.
+    fn rename(&mut self, index: usize, entry: &Entry, target: &mut RootedDir) -> Result<()> {
+        let path = &entry.path;
+        let from = self.files.parent_of(path).map_err(|e| disk_error("find", path, &e))?;
+        let to = target.parent_of(path).map_err(|e| disk_error("open the folder of", path, &e))?;
+        let final_name = self.plan.final_name(index, path);
+        let meta = from.symlink_metadata(path.name()).map_err(|e| disk_error("find", path, &e))?;
+        let has_its_kind = match entry.kind {
+            EntryKind::File { .. } => meta.is_file(),
+            EntryKind::Folder => meta.is_dir(),
+            EntryKind::Link { .. } => meta.is_symlink(),
+        };
+        if !has_its_kind {
+            let message = format!("“{path}” was replaced in the staging folder by another process");
+            return Err(
+                Error::new(Kind::Disk, message).hint("choose a folder that other users cannot write to with --out DIR")
+            );
+        }
+        let renamed = match self.plan.outcome(index) {
+            ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
+            _ => rename_without_replacing(from, path.name(), to, final_name),
+        };
+        renamed.map_err(|e| {
+            if e.kind() != io::ErrorKind::AlreadyExists {
+                return disk_error("save", path, &e);
+            }
+            let final_path = match path.depth() {
+                1 => printable(&self.plan.target().path_of(final_name)),
+                _ => path.to_string(),
+            };
+            Error::new(Kind::Disk, format!("{final_path} was created while the download was running")).hint(
+                "run the same command again with --overwrite, --rename or --skip, or choose another folder with --out DIR",
+            )
+        })
+    }
+}
+
+/// Whether an entry is moved by a rename of its own.
+fn is_renamed(outcome: ConflictOutcome) -> bool {
+    matches!(outcome, ConflictOutcome::New | ConflictOutcome::Replace)
+}

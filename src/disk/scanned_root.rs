@@ -1,0 +1,58 @@
+//! A top-level entry of a share, and how its files are opened.
+
+use std::{fs, io};
+
+use cap_std::fs::Dir;
+
+use super::{fingerprint::DeviceAndInode, open_options, shared_root::SharedRoot};
+
+/// Where a top-level entry and everything below it is read from.
+#[derive(Debug)]
+pub(super) enum ScannedRoot {
+    /// A file that the user named.
+    File(SharedRoot),
+    /// A folder that the user named.
+    Folder {
+        /// Its path.
+        path: SharedRoot,
+        /// Identifies the folder that was scanned.
+        id: DeviceAndInode,
+        /// A handle to it. Only the first folders of a share keep one, so that a thousand folders do not use up the
+        /// process's file handles.
+        handle: Option<Dir>,
+    },
+}
+
+impl ScannedRoot {
+    /// Returns the path that the user named.
+    pub(super) fn path(&self) -> &SharedRoot {
+        match self {
+            Self::File(path) | Self::Folder { path, .. } => path,
+        }
+    }
+
+    /// Opens the file at `below` in a folder, or the file that the user named if that is `None`.
+    ///
+    /// # Errors
+    /// Any I/O error, and [`io::ErrorKind::NotFound`] if the folder is not the one that was scanned.
+    pub(super) fn open_file(&self, below: Option<&str>) -> io::Result<fs::File> {
+        match (self, below) {
+            (Self::File(path), None) => path.open_file(),
+            (Self::Folder { handle: Some(dir), .. }, Some(below)) => open_below(dir, below),
+            (Self::Folder { path, id, handle: None }, Some(below)) => {
+                let dir = path.open_dir()?;
+                if DeviceAndInode::of(&dir.dir_metadata()?) != *id {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "its folder was replaced"));
+                }
+                open_below(&dir, below)
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// Opens a file below a folder. Links on the path cannot lead out of the folder; the fingerprint of the file shows whether
+/// they led to another file inside it.
+fn open_below(dir: &Dir, path: &str) -> io::Result<fs::File> {
+    Ok(dir.open_with(path, &open_options::for_reading())?.into_std())
+}

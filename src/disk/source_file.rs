@@ -1,0 +1,92 @@
+//! One file of a share while one download reads it.
+
+use std::{io, sync::Arc};
+
+use super::{fingerprint::Fingerprint, groups::GroupHash, hash_progress::HashProgress, shared_read::SharedRead};
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::SafePath,
+};
+
+/// Reads a file from front to back, and checks that it is still the version that was scanned.
+#[derive(Debug)]
+pub struct SourceFile {
+    path: SafePath,
+    fingerprint: Fingerprint,
+    read: Arc<SharedRead>,
+    offset: u64,
+}
+
+impl SourceFile {
+    pub(super) fn new(path: SafePath, fingerprint: Fingerprint, read: Arc<SharedRead>) -> Self {
+        Self { path, fingerprint, read, offset: 0 }
+    }
+
+    /// Skips what the receiver has staged: the whole file, or the groups before the first one that differs from `staged`.
+    /// Returns the offset at which reading continues.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read; or the hashing was cancelled.
+    pub fn resume_after(&mut self, staged: &[GroupHash], progress: &HashProgress) -> Result<u64> {
+        let equal = self.read.compare_groups(self.fingerprint.size(), staged, progress);
+        self.offset = equal.map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => truncated(&self.path),
+            _ => unavailable(&self.path, &e),
+        })?;
+        Ok(self.offset)
+    }
+
+    /// Reads the next bytes. Fills `buf` unless the file ends, and returns 0 only at the end. Never returns more bytes in
+    /// total than the size that was scanned.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let left = usize::try_from(self.fingerprint.size() - self.offset).unwrap_or(usize::MAX);
+        let wanted = buf.len().min(left);
+        let mut filled = 0;
+        while filled < wanted {
+            match self.read.read_at(self.offset + filled as u64, &mut buf[filled..wanted]) {
+                Ok(0) => return Err(truncated(&self.path)),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(unavailable(&self.path, &e)),
+            }
+        }
+        self.read.hash(self.offset, &buf[..filled]);
+        self.offset += filled as u64;
+        Ok(filled)
+    }
+
+    /// Checks, after the last byte, that the file is still as it was scanned. Returns the BLAKE3 hash of its content.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`], naming the file: it changed, or was not read to its end.
+    pub fn finish(self) -> Result<[u8; 32]> {
+        if self.offset != self.fingerprint.size() {
+            return Err(Error::new(Kind::Transfer, format!("“{}” was not read completely", self.path)));
+        }
+        let meta = cap_std::fs::Metadata::from_file(self.read.file()).map_err(|e| unavailable(&self.path, &e))?;
+        if Fingerprint::of(&meta) != self.fingerprint {
+            return Err(changed(&self.path, "changed while it was being sent"));
+        }
+        Ok(self.read.file_hash())
+    }
+}
+
+/// Returns the error for a file that is not the version that was scanned; `how` completes the sentence "“path” …".
+pub(super) fn changed(path: &SafePath, how: &str) -> Error {
+    Error::new(Kind::Transfer, format!("“{path}” {how}")).hint("run the download again to get the current version")
+}
+
+/// Returns the error for a file that can no longer be read.
+pub(super) fn unavailable(path: &SafePath, e: &io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::NotFound => changed(path, "no longer exists"),
+        _ => changed(path, &format!("can no longer be read: {e}")),
+    }
+}
+
+fn truncated(path: &SafePath) -> Error {
+    changed(path, "was truncated while it was being sent")
+}
