@@ -14,7 +14,7 @@
 //! - **The relay is blind.** A [`code::Code`] is a [`code::Slot`], which the relay gives out and routes by, and a
 //!   [`code::Secret`], which nobody but the two ends ever has. Inside the bridge the ends run a password-authenticated
 //!   key exchange and talk in sealed records.
-//! - **The transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::transport`]),
+//! - **The transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::SendHalf`], [`net::RecvHalf`]),
 //!   whatever carries them; tests give it one in memory, or a whole network in memory ([`net::Socket::in_memory`]).
 //! - **Every stream is always read**, as its bytes come and in whatever order, into bounded memory. What bounds it is
 //!   the credit that the two ends give each other, not QUIC's: quinn closes connections over gaps in what nobody reads.

@@ -1,29 +1,56 @@
-//! The line: sockets, TLS, trust in relays, and streams that fail loudly.
+//! QUIC connections to and from a relay: sockets, TLS, trust, streams and congestion control.
 //!
-//! Above this module nobody but the relay knows that the line is QUIC: [`transport`] has connections and stream halves
-//! that a test can also make in memory.
+//! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream is a
+//! [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in tests.
+//! Outside of this module only the relay names QUIC.
 
-mod backlog;
 mod buffer_pool;
 pub mod congestion;
-pub mod endpoint;
+mod connect;
+mod connection;
+mod connection_lost;
+mod dialer;
+mod duplex;
+mod endpoint;
+mod known_relays;
+mod listener;
+mod local_addresses;
+mod memory_stream;
+mod owned_frame;
+mod path_mtu;
 mod reassembly;
-mod route;
-pub mod socket;
+mod recv_half;
+mod relay_connection;
+mod relay_errors;
+mod resolve;
+mod send_buffer;
+mod send_half;
+mod socket;
+mod socket_buffers;
 mod stream_error;
-pub mod tls;
-pub mod transport;
+mod tls;
 mod transport_config;
-pub mod trust;
+mod trust;
 
 pub use self::{
     buffer_pool::{BufferPool, PooledBuffer},
     congestion::CongestionControl,
-    endpoint::{Dialer, Listener, RelayConnection, connect, connect_over, listen, listen_on, local_addresses},
-    socket::{ClampedBuffers, Socket},
-    stream_error::{ConnectionLost, StreamError},
+    connect::{connect, connect_over},
+    connection::Connection,
+    connection_lost::ConnectionLost,
+    dialer::Dialer,
+    duplex::duplex,
+    known_relays::KnownRelays,
+    listener::{Listener, listen, listen_on},
+    local_addresses::local_addresses,
+    owned_frame::OwnedFrame,
+    recv_half::RecvHalf,
+    relay_connection::RelayConnection,
+    send_half::SendHalf,
+    socket::Socket,
+    socket_buffers::ClampedBuffers,
+    stream_error::StreamError,
     tls::RelayIdentity,
-    transport::{Connection, OwnedFrame, RecvHalf, SendHalf, duplex},
     transport_config::TransportOptions,
-    trust::{KnownRelays, TrustPolicy, VerifiedBy, VerifiedRelay},
+    trust::{TrustPolicy, VerifiedBy, VerifiedRelay},
 };

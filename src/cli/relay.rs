@@ -35,5 +35,5 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
 
 /// The tickets of a relay that keeps its identity.
 pub(super) fn ticket_key(identity: &RelayIdentity) -> TicketKey {
-    TicketKey::new(identity.derive("qshare relay 2026 tickets"))
+    TicketKey::new(identity.derive_key("qshare relay 2026 tickets"))
 }

@@ -1,42 +1,43 @@
 //! A pool of reusable buffers.
 //!
-//! A record is 128 KiB, and so is its buffer. Made anew each time, it comes from the system as pages that the kernel has
-//! to clear, which took a tenth of the CPU of both ends of a download.
+//! A record and its buffer have 128 KiB. A new buffer of that size consists of pages that the kernel has to clear, which
+//! took a tenth of the CPU time of both ends of a download.
 
 use std::{
+    mem,
     ops::{Deref, DerefMut},
     sync::Arc,
 };
 
 use crate::sync::Mutex;
 
-/// Idle buffers that are kept: as many as records are on their way on a short line.
-const KEPT: usize = 32;
+/// The most idle buffers that are stored: as many as there are records in flight on a short path.
+const MAX_IDLE: usize = 32;
 
-/// A stock of buffers. A handle: clones share one stock.
+/// A pool of reusable buffers. A handle: clones share one pool.
 #[derive(Debug, Clone, Default)]
 pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// A buffer, which returns when it is dropped. What was in it before may be still there.
+    /// Returns a buffer that goes back to the pool when it is dropped. It may hold bytes of its last use.
     pub fn get(&self) -> PooledBuffer {
         let bytes = self.0.lock().pop().unwrap_or_default();
-        PooledBuffer { bytes, home: Some(self.clone()) }
+        PooledBuffer { bytes, pool: Some(self.clone()) }
     }
 
-    fn give_back(&self, bytes: Vec<u8>) {
-        let mut stock = self.0.lock();
-        if stock.len() < KEPT {
-            stock.push(bytes);
+    fn put(&self, bytes: Vec<u8>) {
+        let mut idle = self.0.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(bytes);
         }
     }
 }
 
-/// Bytes that go back to their stock when they are dropped.
+/// A buffer that goes back to its pool when it is dropped. The default has no pool.
 #[derive(Debug, Default)]
 pub struct PooledBuffer {
     bytes: Vec<u8>,
-    home: Option<BufferPool>,
+    pool: Option<BufferPool>,
 }
 
 impl Deref for PooledBuffer {
@@ -61,8 +62,8 @@ impl AsRef<[u8]> for PooledBuffer {
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            home.give_back(std::mem::take(&mut self.bytes));
+        if let Some(pool) = self.pool.take() {
+            pool.put(mem::take(&mut self.bytes));
         }
     }
 }
@@ -74,26 +75,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_when_its_last_holder_is_gone() {
-        let stock = BufferPool::default();
-        let mut buffer = stock.get();
+    fn a_buffer_returns_when_its_last_handle_is_dropped() {
+        let pool = BufferPool::default();
+        let mut buffer = pool.get();
         buffer.extend_from_slice(b"sealed");
-        let place = buffer.as_ptr();
-        let on_the_line = Bytes::from_owner(buffer);
-        let part = on_the_line.slice(2..);
-        drop(on_the_line);
-        assert!(stock.get().capacity() == 0, "it is still out");
+        let address = buffer.as_ptr();
+        let whole = Bytes::from_owner(buffer);
+        let part = whole.slice(2..);
+        drop(whole);
+        assert_eq!(pool.get().capacity(), 0, "the buffer is still in use");
         assert_eq!(part, "aled");
         drop(part);
-        let held: Vec<PooledBuffer> = (0..3).map(|_| stock.get()).collect();
-        assert!(held.iter().any(|buffer| buffer.as_ptr() == place && buffer.capacity() > 0));
+        let buffers: Vec<PooledBuffer> = (0..3).map(|_| pool.get()).collect();
+        assert!(buffers.iter().any(|buffer| buffer.as_ptr() == address && buffer.capacity() > 0));
     }
 
     #[test]
-    fn few_are_kept() {
-        let stock = BufferPool::default();
-        let out: Vec<PooledBuffer> = (0..3 * KEPT).map(|_| stock.get()).collect();
-        drop(out);
-        assert_eq!(stock.0.lock().len(), KEPT);
+    fn the_number_of_idle_buffers_is_bounded() {
+        let pool = BufferPool::default();
+        let in_use: Vec<PooledBuffer> = (0..3 * MAX_IDLE).map(|_| pool.get()).collect();
+        drop(in_use);
+        assert_eq!(pool.0.lock().len(), MAX_IDLE);
     }
 }

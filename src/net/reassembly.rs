@@ -1,92 +1,91 @@
-//! Putting a stream back into order.
+//! Puts the chunks of a stream back into order.
 //!
-//! quinn closes the whole connection when more than 1,024 gaps are in what a stream has received and nobody has read
-//! (`too many gaps in stream buffer`), which a fast line with loss reaches within a round trip. So streams are read as
-//! they come, in any order, and put into order here. Reading also grants QUIC's credit: what bounds the bytes in here is
-//! the credit of the session, and a limit that cuts whoever does not keep to it.
+//! quinn closes the whole connection when the unread data of a stream has more than 1,024 gaps (`too many gaps in
+//! stream buffer`). A fast path with packet loss reaches that within one round trip. So streams are read as the chunks
+//! arrive, in any order, and are reordered here. Reading also grants QUIC flow-control credit, so QUIC does not bound
+//! the bytes that wait here. The credit of the session does, and a limit ends a stream whose peer exceeds it.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// What a chunk costs beside its bytes: its place in the map, its handle and what the allocator adds.
-const CHUNK_COST: usize = 96;
+/// The memory that a chunk needs besides its bytes: its map entry, its handle and the allocator's overhead.
+const CHUNK_OVERHEAD: usize = 96;
 
-/// The chunks of a stream that arrived before the ones in front of them.
+/// The out-of-order chunks of one stream.
 #[derive(Debug)]
 pub(super) struct Reassembly {
-    /// The offset of the next byte in order.
-    next: u64,
-    /// What lies behind a gap. Chunks are disjoint: quinn takes duplicates out.
-    early: BTreeMap<u64, Bytes>,
-    held: usize,
-    limit: usize,
+    next_offset: u64,
+    /// The chunks behind a gap, by offset. They are disjoint, because quinn removes duplicates.
+    chunks: BTreeMap<u64, Bytes>,
+    memory: usize,
+    memory_limit: usize,
 }
 
 impl Reassembly {
-    /// An empty one for a peer that sends at most `ahead` bytes while one before them is missing.
-    pub(super) fn new(ahead: usize) -> Self {
-        Self { next: 0, early: BTreeMap::new(), held: 0, limit: memory_for(ahead) }
+    /// Creates an empty buffer for a peer that sends at most `window` bytes while an earlier byte is missing.
+    pub(super) fn new(window: usize) -> Self {
+        Self { next_offset: 0, chunks: BTreeMap::new(), memory: 0, memory_limit: memory_limit(window) }
+    }
+
+    /// Changes the window.
+    pub(super) fn set_window(&mut self, window: usize) {
+        self.memory_limit = memory_limit(window);
     }
 
     /// The offset of the next byte in order.
-    pub(super) fn next(&self) -> u64 {
-        self.next
+    pub(super) fn next_offset(&self) -> u64 {
+        self.next_offset
     }
 
-    /// Takes a chunk in; gives it back where it is the next in order.
+    /// The memory that the waiting chunks use, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Stores a chunk. Returns it instead if it is the next in order.
     ///
     /// # Errors
-    /// [`TooFarAhead`] where more would wait in here than allowed.
-    pub(super) fn take(&mut self, offset: u64, chunk: Bytes) -> Result<Option<Bytes>, TooFarAhead> {
-        if offset == self.next {
-            self.next += chunk.len() as u64;
+    /// [`ReorderWindowExceeded`] if too much would wait.
+    pub(super) fn insert(&mut self, offset: u64, chunk: Bytes) -> Result<Option<Bytes>, ReorderWindowExceeded> {
+        if offset == self.next_offset {
+            self.next_offset += chunk.len() as u64;
             return Ok(Some(chunk));
         }
-        self.held += chunk.len() + CHUNK_COST;
-        if self.held > self.limit {
-            return Err(TooFarAhead);
+        self.memory += chunk.len() + CHUNK_OVERHEAD;
+        if self.memory > self.memory_limit {
+            return Err(ReorderWindowExceeded);
         }
-        // A copy: the chunk itself may keep a whole batch of packets in memory.
-        self.early.insert(offset, Bytes::copy_from_slice(&chunk));
+        // A copy, because the chunk itself may keep a whole batch of packets in memory.
+        self.chunks.insert(offset, Bytes::copy_from_slice(&chunk));
         Ok(None)
     }
 
-    /// A chunk that waited and is now the next in order.
-    pub(super) fn ready(&mut self) -> Option<Bytes> {
-        let first = self.early.first_entry().filter(|first| *first.key() == self.next)?;
+    /// Removes and returns a stored chunk that is now the next in order.
+    pub(super) fn pop_ready(&mut self) -> Option<Bytes> {
+        let first = self.chunks.first_entry().filter(|first| *first.key() == self.next_offset)?;
         let chunk = first.remove();
-        self.next += chunk.len() as u64;
-        self.held -= chunk.len() + CHUNK_COST;
+        self.next_offset += chunk.len() as u64;
+        self.memory -= chunk.len() + CHUNK_OVERHEAD;
         Some(chunk)
     }
 
-    /// Drops all that waits.
+    /// Discards all stored chunks.
     pub(super) fn clear(&mut self) {
-        self.early.clear();
-        self.held = 0;
-    }
-
-    /// Bytes of memory that waiting chunks take.
-    pub(super) fn held(&self) -> usize {
-        self.held
-    }
-
-    /// The peer sends at most `ahead` bytes ahead from here on.
-    pub(super) fn expect(&mut self, ahead: usize) {
-        self.limit = memory_for(ahead);
+        self.chunks.clear();
+        self.memory = 0;
     }
 }
 
-/// What `ahead` bytes take at most in chunks as packets bring them: [`CHUNK_COST`] is less than an eighth of what is in
-/// the shortest packet that QUIC fills (1,200 bytes), and some packets are not full.
-fn memory_for(ahead: usize) -> usize {
-    ahead.saturating_add(ahead / 8).saturating_add(64 * 1024)
+/// The memory that `window` bytes need at most, in chunks as packets carry them. [`CHUNK_OVERHEAD`] is less than an
+/// eighth of the shortest full packet of QUIC (1,200 bytes). 64 KiB allow for packets that are not full.
+fn memory_limit(window: usize) -> usize {
+    window.saturating_add(window / 8).saturating_add(64 * 1024)
 }
 
-/// More bytes wait for ones before them than was agreed.
+/// More bytes wait behind a gap than agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooFarAhead;
+pub(super) struct ReorderWindowExceeded;
 
 #[cfg(test)]
 mod tests {
@@ -95,13 +94,13 @@ mod tests {
 
     use super::*;
 
-    /// The chunks of a stream of bytes that tell their place, cut at random.
-    fn chunks(lengths: &[usize]) -> (Vec<u8>, Vec<(u64, Bytes)>) {
+    /// Returns a stream in which each byte depends on its offset, and the stream cut into chunks of these lengths.
+    fn stream(lengths: &[usize]) -> (Vec<u8>, Vec<(u64, Bytes)>) {
         let all: Vec<u8> = (0..lengths.iter().sum::<usize>()).map(|i| (i % 251) as u8).collect();
-        let mut at = 0;
+        let mut end = 0;
         let chunk = |length: &usize| {
-            at += length;
-            ((at - length) as u64, Bytes::copy_from_slice(&all[at - length..at]))
+            end += length;
+            ((end - length) as u64, Bytes::copy_from_slice(&all[end - length..end]))
         };
         let chunks = lengths.iter().map(chunk).collect();
         (all, chunks)
@@ -109,42 +108,45 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_gives_the_stream(lengths in proptest::collection::vec(1usize..50, 1..300), seed: u64) {
-            let (all, mut chunks) = chunks(&lengths);
+        fn chunks_in_any_order_give_the_stream(
+            lengths in proptest::collection::vec(1usize..50, 1..300),
+            seed: u64,
+        ) {
+            let (all, mut chunks) = stream(&lengths);
             chunks.shuffle(&mut StdRng::seed_from_u64(seed));
             let mut reassembly = Reassembly::new(20_000);
             let mut out = Vec::new();
             for (offset, chunk) in chunks {
-                if let Some(chunk) = reassembly.take(offset, chunk).unwrap() {
+                if let Some(chunk) = reassembly.insert(offset, chunk).unwrap() {
                     out.extend_from_slice(&chunk);
                 }
-                while let Some(chunk) = reassembly.ready() {
+                while let Some(chunk) = reassembly.pop_ready() {
                     out.extend_from_slice(&chunk);
                 }
-                let waiting: usize = reassembly.early.values().map(|chunk| chunk.len() + CHUNK_COST).sum();
-                prop_assert_eq!(reassembly.held(), waiting);
+                let stored: usize = reassembly.chunks.values().map(|chunk| chunk.len() + CHUNK_OVERHEAD).sum();
+                prop_assert_eq!(reassembly.memory(), stored);
             }
             prop_assert_eq!(out, all);
-            prop_assert_eq!(reassembly.held(), 0);
+            prop_assert_eq!(reassembly.memory(), 0);
         }
     }
 
     #[test]
-    fn what_waits_is_bounded_however_small_the_chunks_are() {
+    fn memory_is_bounded_even_for_chunks_of_one_byte() {
         let mut reassembly = Reassembly::new(1_000_000);
         let byte = || Bytes::from_static(b"x");
-        let taken = (0..1_000_000).take_while(|i| reassembly.take(1 + 2 * i, byte()).is_ok()).count();
-        assert_eq!(taken, memory_for(1_000_000) / (CHUNK_COST + 1));
-        assert_eq!(reassembly.take(0, byte()), Ok(Some(byte())), "what fills the first gap waits for nothing");
-        assert_eq!(reassembly.take(3_000_000, byte()), Err(TooFarAhead));
+        let stored = (0..1_000_000).take_while(|i| reassembly.insert(1 + 2 * i, byte()).is_ok()).count();
+        assert_eq!(stored, memory_limit(1_000_000) / (CHUNK_OVERHEAD + 1));
+        assert_eq!(reassembly.insert(0, byte()), Ok(Some(byte())), "a chunk that fills the first gap needs no memory");
+        assert_eq!(reassembly.insert(3_000_000, byte()), Err(ReorderWindowExceeded));
     }
 
     #[test]
-    fn a_whole_window_of_packets_may_wait() {
+    fn a_whole_window_of_packets_fits() {
         let mut reassembly = Reassembly::new(16 * 1024 * 1024);
         let packet = Bytes::from(vec![0; 1_100]);
         for i in 1..16 * 1024 * 1024 / 1_100 {
-            assert_eq!(reassembly.take(i * 1_100, packet.clone()), Ok(None));
+            assert_eq!(reassembly.insert(i * 1_100, packet.clone()), Ok(None));
         }
     }
 }

@@ -1,51 +1,53 @@
-//! What both sides of a leg agree on: timeouts, windows, packets; and what whoever runs this may choose.
+//! The QUIC transport parameters of both sides: timeouts, windows, packet sizes; and what the user may choose.
 
 use std::{num::NonZeroU64, time::Duration};
 
 use quinn::VarInt;
 
-use super::{backlog, congestion::CongestionControl, route::ORDINARY_PACKET};
+use super::{congestion::CongestionControl, path_mtu::DEFAULT_UDP_PAYLOAD, send_buffer};
 
-/// What whoever runs this may choose for a line.
+/// What the user may choose about a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TransportOptions {
-    /// Who decides how much is on its way.
+    /// The congestion controller.
     pub congestion: CongestionControl,
-    /// Bytes a second that may leave, all streams of a connection together.
+    /// The limit of the send rate in bytes per second, for all streams of a connection together.
     pub send_rate_limit: Option<NonZeroU64>,
 }
 
-/// What both sides of a leg agree on; `longest` is the longest UDP payload that is worth trying on it.
+/// Creates the transport configuration of a connection whose peer may have `max_peer_streams` streams open.
+/// `max_udp_payload` bounds path MTU discovery.
 pub(super) fn transport_config(
-    streams_from_peer: u32,
-    longest: u16,
+    max_peer_streams: u32,
+    max_udp_payload: u16,
     congestion: CongestionControl,
 ) -> quinn::TransportConfig {
-    /// A leg that is silent for this long is dead.
-    const IDLE: Duration = Duration::from_secs(12);
-    /// Several of these fit into [`IDLE`], so that a lost one does not matter.
+    /// A connection that is silent for this long is dead.
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
+    /// Several keep-alives fit into [`IDLE_TIMEOUT`], so a lost one does no harm.
     const KEEP_ALIVE: Duration = Duration::from_secs(3);
-    /// Every stream is always drained, so that this need only cover a leg's bandwidth-delay product: 1 Gbit/s × 250 ms.
+    /// Every stream is always drained, so the window only has to cover the bandwidth-delay product of a leg:
+    /// 1 Gbit/s × 250 ms.
     const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
-    /// The first window: 32 ordinary packets, with which some senders begin on the Internet; they are paced. Where
-    /// packets are long, it holds seven: with quinn's own 14,720 bytes, one probe for the MTU on its way and room for one
-    /// more packet were all that fitted, and everything else was held back, the close of the connection included.
-    const INITIAL_WINDOW: u64 = 32 * ORDINARY_PACKET as u64;
+    /// 32 ordinary packets, paced, as some senders on the Internet start with. With large packets it holds seven. With
+    /// quinn's default of 14,720 bytes, one MTU probe and one more large packet filled the window, and everything else
+    /// had to wait, even the packet that closes the connection.
+    const INITIAL_WINDOW: u64 = 32 * DEFAULT_UDP_PAYLOAD as u64;
 
     let mut config = quinn::TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(streams_from_peer.into())
+        .max_concurrent_bidi_streams(max_peer_streams.into())
         .max_concurrent_uni_streams(0u32.into())
-        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .stream_receive_window(STREAM_WINDOW.into())
-        // The windows of the streams are the bound; one for all would let slow streams starve the others.
+        // The windows of the streams are the bound. A smaller window for all of them would let slow streams starve others.
         .receive_window(VarInt::MAX)
-        .send_window(backlog::SHORTEST) // which then follows the congestion window
+        .send_window(send_buffer::MIN_SIZE) // follows the congestion window later
         .congestion_controller_factory(congestion.factory(INITIAL_WINDOW))
         .datagram_receive_buffer_size(None);
     let mut discovery = quinn::MtuDiscoveryConfig::default();
-    discovery.upper_bound(longest);
+    discovery.upper_bound(max_udp_payload);
     config.mtu_discovery_config(Some(discovery));
     config
 }

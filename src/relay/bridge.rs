@@ -145,7 +145,7 @@ fn forwarded_code(e: &StreamError) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::transport::duplex;
+    use crate::net::duplex;
 
     const MIB: usize = 1024 * 1024;
 

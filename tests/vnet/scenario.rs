@@ -14,7 +14,7 @@ use qshare::{
     error::Result,
     event::{Event, Finished},
     manifest::ShareId,
-    net::{self, Dialer, RelayIdentity, TransportOptions, TrustPolicy, endpoint::RelayConnection},
+    net::{self, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
@@ -74,7 +74,7 @@ impl Scenario {
         let identity = RelayIdentity::load_or_create(&state).unwrap();
         let relay_host = network.host();
         let addr = RelayAddr::from(SocketAddr::new(relay_host.ip(), PORT));
-        let ticket_key = TicketKey::new(identity.derive("tickets"));
+        let ticket_key = TicketKey::new(identity.derive_key("tickets"));
         let config = relay::RelayConfig { ticket_key, journal: Some(SlotJournal::new(state)), ..config };
         let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, &config, transport)));
         let network = network.clone();

@@ -1,0 +1,181 @@
+//! Connects to a relay by racing its addresses.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn_proto::TransportErrorCode;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::debug;
+
+use super::{
+    connection::Connection,
+    endpoint::{client_endpoint, is_loopback, socket_error},
+    path_mtu::MtuSource,
+    relay_connection::RelayConnection,
+    relay_errors::{relay_unreachable, wrong_relay},
+    resolve::resolve,
+    socket::Socket,
+    tls::{VerificationResult, client_config},
+    transport_config::{TransportOptions, transport_config},
+    trust::{TrustPolicy, VerifiedRelay},
+};
+use crate::{
+    code::RelayAddr,
+    error::{Error, Kind, Result},
+    processor::Aes,
+    text::visible,
+};
+
+/// A relay that has not answered after this time counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The head start of an address over the next one (RFC 8305 section 5 recommends 250 ms).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// The streams that a relay may have open on a sender's connection: downloads at the same time.
+const MAX_RELAY_STREAMS: u32 = 1024;
+
+/// Connects to a relay, at the first of its addresses that answers with the expected identity.
+///
+/// Names are resolved, IPv6 and IPv4 addresses alternate, and each address has a head start over the next (RFC 8305).
+///
+/// # Errors
+/// [`Kind::Network`] after ten seconds at most: no address answered, or the relay is not the expected one.
+pub async fn connect(relays: &[RelayAddr], trust: TrustPolicy, options: TransportOptions) -> Result<RelayConnection> {
+    let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
+        .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
+    connect_over(socket, relays, trust, options).await
+}
+
+/// As [`connect()`], through `socket`.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn connect_over(
+    socket: Socket,
+    relays: &[RelayAddr],
+    trust: TrustPolicy,
+    options: TransportOptions,
+) -> Result<RelayConnection> {
+    let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
+    let connector = Connector { endpoint: client_endpoint(socket)?, mtu_source, trust, options };
+    let winner = timeout(CONNECT_TIMEOUT, connector.race(relays));
+    let (connection, verified, relay) = winner.await.unwrap_or_else(|_| Err(relay_unreachable(relays, NO_ANSWER)))?;
+    debug!("connected to a relay, verified by {:?}", verified.by);
+    let clamped_buffers = clamped.filter(|_| !is_loopback(connection.quic().remote_address()));
+    Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
+}
+
+const NO_ANSWER: &str = "it does not answer";
+
+/// What every connection attempt of a race needs.
+#[derive(Clone)]
+struct Connector {
+    endpoint: quinn::Endpoint,
+    mtu_source: MtuSource,
+    trust: TrustPolicy,
+    options: TransportOptions,
+}
+
+impl Connector {
+    /// Tries all addresses of the relay, each with a head start over the next, and returns the first connection.
+    async fn race(&self, relays: &[RelayAddr]) -> Result<(Connection, VerifiedRelay, RelayAddr)> {
+        let mut attempts = JoinSet::new();
+        for (i, (relay, addr)) in resolve(relays).await?.into_iter().enumerate() {
+            let connector = self.clone();
+            attempts.spawn(async move {
+                sleep(HEAD_START * i as u32).await;
+                connector.try_address(&relay, addr).await.map(|(connection, verified)| (connection, verified, relay))
+            });
+        }
+        let mut first_failure = None;
+        while let Some(done) = attempts.join_next().await {
+            match done {
+                Ok(Ok(winner)) => return Ok(winner),
+                Ok(Err(e)) => first_failure = first_failure.or(Some(e)),
+                Err(_) => {}
+            }
+        }
+        Err(first_failure.unwrap_or_else(|| relay_unreachable(relays, "its name has no address")))
+    }
+
+    async fn try_address(&self, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, VerifiedRelay)> {
+        let (tls, verification) = client_config(self.trust, Aes::detect())?;
+        let crypto = QuicClientConfig::try_from(tls)
+            .map_err(|e| Error::new(Kind::Transfer, format!("cannot configure TLS: {e}")))?;
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        let max_udp_payload = self.mtu_source.max_udp_payload(addr);
+        let transport = transport_config(MAX_RELAY_STREAMS, max_udp_payload, self.options.congestion);
+        config.transport_config(Arc::new(transport));
+        let unreachable = |why: &str| relay_unreachable(std::slice::from_ref(relay), why);
+        let connecting =
+            self.endpoint.connect_with(config, addr, &relay.host).map_err(|e| unreachable(&e.to_string()))?;
+        let connected = connecting.await;
+        let verification = *verification.lock();
+        match (connected, verification) {
+            (Ok(connection), VerificationResult::Verified(verified)) => {
+                Ok((Connection::new(connection, self.options), verified))
+            }
+            (_, VerificationResult::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
+            (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),
+            (Err(e), _) => Err(unreachable(&failure_reason(&e))),
+        }
+    }
+}
+
+fn failure_reason(e: &quinn::ConnectionError) -> String {
+    match e {
+        quinn::ConnectionError::TimedOut => NO_ANSWER.to_owned(),
+        quinn::ConnectionError::VersionMismatch => "it does not support this version of QUIC".to_owned(),
+        quinn::ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            "it accepts no more connections at present".to_owned()
+        }
+        quinn::ConnectionError::ConnectionClosed(_) => "the server at this address is not a qshare relay".to_owned(),
+        e => visible(&e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::{RelayIdentity, listen},
+        state::StateDir,
+    };
+
+    #[tokio::test]
+    async fn a_client_finds_the_expected_relay_among_several_addresses() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        let identity = RelayIdentity::load_or_create(&dir.subfolder("a").unwrap()).unwrap();
+        let other = RelayIdentity::load_or_create(&dir.subfolder("b").unwrap()).unwrap();
+        let (any, options) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), TransportOptions::default());
+        let [right, wrong] = [&identity, &other].map(|identity| listen(any, identity, options).unwrap());
+        let [right_addr, wrong_addr] = [&right, &wrong].map(|l| RelayAddr::from(l.local_addr().unwrap()));
+        for listener in [right, wrong] {
+            tokio::spawn(async move {
+                while let Some(incoming) = listener.accept().await {
+                    if let Ok(connection) = listener.complete_handshake(incoming).await {
+                        tokio::spawn(async move { connection.closed().await });
+                    }
+                }
+            });
+        }
+        let trust = TrustPolicy::Pin(identity.pin());
+        let found = connect(&[wrong_addr.clone(), right_addr.clone()], trust, options).await.unwrap();
+        assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
+        let refused = connect(&[wrong_addr], trust, options).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Network);
+        assert!(refused.message().contains("another key"), "{refused}");
+    }
+}

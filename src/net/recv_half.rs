@@ -1,0 +1,248 @@
+//! The receiving half of a stream.
+//!
+//! It reads chunks from the connection in any order, as they arrive, and reorders them itself; [`super::reassembly`]
+//! gives the reason. A caller must keep reading while more data may arrive, because quinn stores what is not read, with
+//! its gaps. Up to 4 MiB of unread data caused no failure on any path that was measured, and 2.4 MB are safe on every
+//! path (1,024 gaps of two packets each). With 16 MiB, paths that lose a third of their packets closed the connection.
+
+use std::{
+    future::poll_fn,
+    mem,
+    pin::pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use quinn::VarInt;
+
+use super::{
+    memory_stream::MemoryReceiver,
+    owned_frame::OwnedFrame,
+    reassembly::{Reassembly, ReorderWindowExceeded},
+    stream_error::StreamError,
+};
+use crate::wire::{HEADER, WireError, frame::read_header, reset_code::CANCELLED};
+
+/// The reorder window of a stream whose window was not set, and the least that can be set.
+const MIN_REORDER_WINDOW: usize = 512 * 1024;
+
+/// The receiving half of a stream. Stops the stream if it is dropped before the end.
+#[derive(Debug)]
+pub struct RecvHalf {
+    inner: Inner,
+    reassembly: Reassembly,
+    /// In-order bytes that were read from the stream and not yet returned.
+    pending: Bytes,
+    /// Whether the stream was read to its end or stopped.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Quic(quinn::RecvStream),
+    Memory(MemoryReceiver),
+}
+
+impl RecvHalf {
+    fn new(inner: Inner) -> Self {
+        Self { inner, reassembly: Reassembly::new(MIN_REORDER_WINDOW), pending: Bytes::new(), ended: false }
+    }
+
+    /// Allows `window` bytes to wait behind a gap: as many as the peer may send while an earlier byte is missing.
+    pub fn set_reorder_window(&mut self, window: usize) {
+        self.reassembly.set_window(window.max(MIN_REORDER_WINDOW));
+    }
+
+    /// Discards all buffered bytes. The caller does not read from this half any more.
+    pub fn discard_buffered(&mut self) {
+        self.reassembly.clear();
+        self.pending = Bytes::new();
+    }
+
+    /// The memory used by chunks that wait behind a gap, in bytes.
+    pub fn reorder_memory(&self) -> usize {
+        self.reassembly.memory()
+    }
+
+    /// Returns the next bytes as soon as any arrive, or `None` at the finish.
+    ///
+    /// # Errors
+    /// [`StreamError::Aborted`] if the peer reset the stream, [`StreamError::TooFarAhead`] if the
+    /// reorder window is exceeded, [`StreamError::Lost`] if the connection ended.
+    pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+        if !self.pending.is_empty() {
+            return Poll::Ready(Ok(Some(mem::take(&mut self.pending))));
+        }
+        if let Some(chunk) = self.reassembly.pop_ready() {
+            return Poll::Ready(Ok(Some(chunk)));
+        }
+        while !self.ended {
+            let next = ready!(self.poll_chunk(cx));
+            let Ok(Some((offset, chunk))) = next else {
+                self.ended = true;
+                return Poll::Ready(next.map(|_| None));
+            };
+            let in_order = self.reassembly.insert(offset, chunk);
+            if let Some(chunk) = in_order.map_err(|ReorderWindowExceeded| StreamError::TooFarAhead)? {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Returns the next chunk as it arrives, in any order, with its offset in the stream; `None` at the finish.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>, StreamError>> {
+        match &mut self.inner {
+            Inner::Quic(stream) => {
+                let chunk = ready!(pin!(stream.read_chunk(usize::MAX, false)).poll(cx))?;
+                Poll::Ready(Ok(chunk.map(|chunk| (chunk.offset, chunk.bytes))))
+            }
+            Inner::Memory(receiver) => {
+                let chunk = ready!(receiver.poll_read(cx))?;
+                Poll::Ready(Ok(chunk.map(|chunk| (self.reassembly.next_offset(), chunk))))
+            }
+        }
+    }
+
+    /// Passes the bytes that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.
+    ///
+    /// If the future is dropped before it completes, nothing is lost.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::read`].
+    pub async fn read_available(&mut self, mut consume: impl FnMut(&[u8])) -> Result<bool, StreamError> {
+        /// After this many bytes the call returns, so that other tasks can run.
+        const MAX_BYTES_PER_CALL: usize = 512 * 1024;
+        let mut consumed = 0;
+        poll_fn(|cx| {
+            while consumed < MAX_BYTES_PER_CALL {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(Some(chunk))) => {
+                        consumed += chunk.len();
+                        consume(&chunk);
+                    }
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Ready(Ok(None)) | Poll::Pending if consumed > 0 => break,
+                    Poll::Ready(Ok(None)) => return Poll::Ready(Ok(false)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(Ok(true))
+        })
+        .await
+    }
+
+    /// Reads until `buffer` holds `length` bytes.
+    ///
+    /// If the future is dropped before it completes, the bytes that have arrived are in `buffer`.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::read`], and [`StreamError::EndedEarly`] if the stream finishes first.
+    pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), StreamError> {
+        buffer.reserve(length.saturating_sub(buffer.len()));
+        while buffer.len() < length {
+            let mut chunk = self.read().await?.ok_or(StreamError::EndedEarly)?;
+            let missing = length - buffer.len();
+            if chunk.len() > missing {
+                self.pending = chunk.split_off(missing);
+            }
+            buffer.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    /// Discards the next bytes as soon as any arrive, at most `max`, and returns how many.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::fill`].
+    pub async fn skip(&mut self, max: u64) -> Result<u64, StreamError> {
+        let mut chunk = self.read().await?.ok_or(StreamError::EndedEarly)?;
+        let skipped = usize::try_from(max).unwrap_or(usize::MAX).min(chunk.len());
+        self.pending = chunk.split_off(skipped);
+        Ok(skipped as u64)
+    }
+
+    /// Reads the next frame, whose body has at most `max_body` bytes.
+    ///
+    /// # Errors
+    /// As [`RecvHalf::fill`], and [`WireError::TooLong`] for a longer body, of which nothing is read.
+    pub async fn read_frame(&mut self, max_body: u32) -> Result<OwnedFrame, StreamError> {
+        let mut bytes = Vec::with_capacity(HEADER);
+        self.fill(&mut bytes, HEADER).await?;
+        let (_, length) = read_header(bytes[..].try_into().map_err(|_| WireError::Malformed)?);
+        if length > max_body {
+            return Err(WireError::TooLong.into());
+        }
+        self.fill(&mut bytes, HEADER + length as usize).await?;
+        Ok(OwnedFrame::new(bytes.into()))
+    }
+
+    /// Asks the peer to stop sending, with `code`. Has no effect after the end of the stream.
+    pub fn stop(&mut self, code: u32) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        match &mut self.inner {
+            Inner::Quic(stream) => {
+                let _ = stream.stop(VarInt::from_u32(code)); // fails only if the stream is closed already
+            }
+            Inner::Memory(receiver) => receiver.stop(code),
+        }
+    }
+}
+
+impl Drop for RecvHalf {
+    fn drop(&mut self) {
+        self.stop(CANCELLED);
+    }
+}
+
+impl From<quinn::RecvStream> for RecvHalf {
+    fn from(stream: quinn::RecvStream) -> Self {
+        Self::new(Inner::Quic(stream))
+    }
+}
+
+impl From<MemoryReceiver> for RecvHalf {
+    fn from(receiver: MemoryReceiver) -> Self {
+        Self::new(Inner::Memory(receiver))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::duplex,
+        wire::{frame::encode, relay::IncomingDownload},
+    };
+
+    #[tokio::test]
+    async fn a_frame_is_read_from_chunks_of_one_byte() {
+        let [(mut send, _), (_, mut recv)] = duplex();
+        let mut bytes = Vec::new();
+        encode(&IncomingDownload {}, &mut bytes).unwrap();
+        bytes.extend_from_slice(b"rest");
+        for b in bytes {
+            send.write(Bytes::copy_from_slice(&[b])).await.unwrap();
+        }
+        send.finish();
+        recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+        let mut rest = Vec::new();
+        recv.fill(&mut rest, 4).await.unwrap();
+        assert_eq!(rest, b"rest");
+        assert_eq!(recv.fill(&mut rest, 5).await, Err(StreamError::EndedEarly));
+    }
+
+    #[tokio::test]
+    async fn the_length_of_a_frame_is_checked_before_its_body_is_read() {
+        let [(mut send, _), (_, mut recv)] = duplex();
+        send.write(Bytes::from_static(&[1, 0xff, 0xff, 0xff, 0xff])).await.unwrap();
+        assert_eq!(recv.read_frame(100).await.unwrap_err(), StreamError::Wire(WireError::TooLong));
+    }
+}

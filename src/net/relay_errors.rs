@@ -1,0 +1,31 @@
+//! What the user reads when a connection to a relay fails.
+
+use super::tls::Refusal;
+use crate::{
+    code::RelayAddr,
+    error::{Error, Kind},
+};
+
+/// No address of the relay could be reached.
+pub(super) fn relay_unreachable(relays: &[RelayAddr], why: &str) -> Error {
+    let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
+    Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
+        .hint("check the address, that the relay runs, and that no firewall blocks UDP")
+        .transient()
+}
+
+/// The relay did not prove the expected identity.
+pub(super) fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
+    let (what, hint) = match refusal {
+        Refusal::WrongPin => ("has another key than the pin", "ask for a new link; the connection may be intercepted"),
+        Refusal::KeyChanged => (
+            "has another key than at first contact",
+            "ask its operator; if the change is legitimate, pass the new pin: --relay HOST:PORT#PIN",
+        ),
+        Refusal::CertificateLost => (
+            "has no certificate of a public authority any more",
+            "ask its operator; if the change is legitimate, pass its pin: --relay HOST:PORT#PIN",
+        ),
+    };
+    Error::new(Kind::Network, format!("the relay {relay} {what}; nothing was sent")).hint(hint)
+}

@@ -1,0 +1,176 @@
+//! The sending half of a stream.
+//!
+//! quinn's `SendStream` *finishes* when it is dropped, so an error path that only returns would look like a complete
+//! stream to the peer. A [`SendHalf`] that is dropped before [`SendHalf::finish`] resets the stream instead.
+
+use std::{future::pending, slice, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use quinn::VarInt;
+
+use super::{
+    connection_lost::{ConnectionLost, application_code},
+    memory_stream::MemorySender,
+    send_buffer::SendBuffer,
+    stream_error::StreamError,
+};
+use crate::wire::{Message, frame::encode, reset_code::CANCELLED};
+
+/// The sending half of a stream. Resets the stream if it is dropped before [`SendHalf::finish`].
+#[derive(Debug)]
+pub struct SendHalf {
+    inner: Inner,
+    /// Whether the stream was finished or reset.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Quic(quinn::SendStream, Arc<SendBuffer>),
+    Memory(MemorySender),
+}
+
+impl SendHalf {
+    /// Wraps a QUIC stream of the connection that owns `buffer`.
+    pub(super) fn from_quic(stream: quinn::SendStream, buffer: Arc<SendBuffer>) -> Self {
+        Self { inner: Inner::Quic(stream, buffer), ended: false }
+    }
+
+    /// Writes all of `chunk`. Waits while there is no room.
+    ///
+    /// # Errors
+    /// [`StreamError::Aborted`] if the peer stopped the stream, [`StreamError::Lost`] if the connection ended.
+    pub async fn write(&mut self, mut chunk: Bytes) -> Result<(), StreamError> {
+        match &mut self.inner {
+            Inner::Quic(stream, _) => Ok(stream.write_chunk(chunk).await?),
+            Inner::Memory(sender) => sender.write(&mut chunk).await,
+        }
+    }
+
+    /// Writes `message` as a frame.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`], and [`StreamError::Wire`] if the message cannot be encoded.
+    pub async fn send_message<M: Message>(&mut self, message: &M) -> Result<(), StreamError> {
+        let mut bytes = Vec::new();
+        encode(message, &mut bytes)?;
+        self.write(bytes.into()).await
+    }
+
+    /// Writes all of `chunk`. Of all calls on one connection, only one writes at a time, in the order of the calls.
+    ///
+    /// If the future is dropped before it completes, the unwritten bytes are still in `chunk`.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`].
+    pub async fn write_in_turn(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
+        let buffer = match &self.inner {
+            Inner::Quic(_, buffer) => Some(Arc::clone(buffer)),
+            Inner::Memory(_) => None,
+        };
+        let _turn = match &buffer {
+            Some(buffer) => buffer.acquire_turn().await,
+            None => None,
+        };
+        while !chunk.is_empty() {
+            self.write_some(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes as much of `chunk` as there is room for, at least one byte, and removes it from `chunk`.
+    ///
+    /// If the future is dropped before it completes, nothing is lost.
+    ///
+    /// # Errors
+    /// As [`SendHalf::write`].
+    pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
+        let (stream, buffer) = match &mut self.inner {
+            Inner::Quic(stream, buffer) => (stream, buffer),
+            Inner::Memory(sender) => return sender.write(chunk).await,
+        };
+        buffer.follow_congestion_window();
+        match buffer.rate_limiter() {
+            None => {
+                stream.write_chunks(slice::from_mut(chunk)).await?;
+            }
+            Some(limiter) => {
+                let mut piece = chunk.slice(..chunk.len().min(limiter.chunk_size()));
+                limiter.acquire(piece.len()).await;
+                let written = stream.write_chunks(slice::from_mut(&mut piece)).await?;
+                chunk.advance(written.bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the stream as complete. The written bytes may still be in flight: see
+    /// [`SendHalf::wait_until_delivered`].
+    pub fn finish(&mut self) {
+        self.ended = true;
+        match &mut self.inner {
+            Inner::Quic(stream, _) => {
+                let _ = stream.finish(); // fails only if the stream is closed already
+            }
+            Inner::Memory(sender) => sender.finish(),
+        }
+    }
+
+    /// Waits until the peer has acknowledged everything up to the finish, until it stops the stream, or until the
+    /// connection ends. Returns at once for a stream in memory.
+    pub async fn wait_until_delivered(&mut self) {
+        if let Inner::Quic(stream, _) = &mut self.inner {
+            let _ = stream.stopped().await;
+        }
+    }
+
+    /// Completes when the peer stops the stream or the connection ends, and returns which. Stays pending if everything
+    /// was delivered.
+    pub fn stopped(&self) -> impl Future<Output = StreamError> + Send + 'static {
+        let stopped = match &self.inner {
+            Inner::Quic(stream, _) => Ok(stream.stopped()),
+            Inner::Memory(sender) => Err(sender.stopped()),
+        };
+        async move {
+            match stopped {
+                Ok(stopped) => match stopped.await {
+                    Ok(Some(code)) => StreamError::Aborted(application_code(code)),
+                    Ok(None) => pending().await,
+                    Err(quinn::StoppedError::ConnectionLost(e)) => StreamError::Lost(e.into()),
+                    Err(quinn::StoppedError::ZeroRttRejected) => StreamError::Lost(ConnectionLost::ClosedLocally),
+                },
+                Err(stopped) => stopped.await,
+            }
+        }
+    }
+
+    /// Resets the stream with `code`, unless it was finished. The peer learns that the stream is incomplete.
+    pub fn reset(&mut self, code: u32) {
+        if !self.ended {
+            self.reset_even_if_finished(code);
+        }
+    }
+
+    /// Resets the stream with `code`, even if it was finished. Bytes that have not arrived yet are not delivered.
+    pub fn reset_even_if_finished(&mut self, code: u32) {
+        self.ended = true;
+        match &mut self.inner {
+            Inner::Quic(stream, _) => {
+                let _ = stream.reset(VarInt::from_u32(code)); // fails only if the stream is closed already
+            }
+            Inner::Memory(sender) => sender.reset(code),
+        }
+    }
+}
+
+impl Drop for SendHalf {
+    fn drop(&mut self) {
+        self.reset(CANCELLED);
+    }
+}
+
+impl From<MemorySender> for SendHalf {
+    fn from(sender: MemorySender) -> Self {
+        Self { inner: Inner::Memory(sender), ended: false }
+    }
+}

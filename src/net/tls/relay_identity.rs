@@ -1,0 +1,154 @@
+//! The identity of a relay: its certificate, its private key, and a secret that survives restarts.
+
+use std::fmt;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use super::{crypto_provider::crypto_provider, pin::pin_of};
+use crate::{
+    code::Pin,
+    error::{Error, Kind, Result},
+    processor::Aes,
+    state::StateDir,
+    wire::relay::ALPN,
+};
+
+const CERTIFICATE: &str = "relay.crt";
+const KEY: &str = "relay.key";
+const SECRET: &str = "relay.secret";
+
+/// The size limit of the PEM files.
+const MAX_PEM: u64 = 256 * 1024;
+
+/// A relay's certificate chain and private key, and a secret that survives restarts.
+pub struct RelayIdentity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    pin: Pin,
+    secret: Zeroizing<[u8; 32]>,
+}
+
+impl RelayIdentity {
+    /// Reads `relay.crt`, `relay.key` and `relay.secret` from `dir`.
+    ///
+    /// Creates a self-signed certificate if both PEM files are missing; the key file gets mode 0600. Creates the secret
+    /// if it is missing; if it cannot be stored, it lasts until the process ends.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if only one of the PEM files exists, or a file cannot be read, written or parsed.
+    pub fn load_or_create(dir: &StateDir) -> Result<Self> {
+        let invalid = |name: &str, what: &str| {
+            Error::new(Kind::Disk, format!("{} {what}", dir.path(name).display())).hint(
+                "provide both relay.crt and relay.key as PEM, or remove both; the relay then creates a new certificate",
+            )
+        };
+        let (chain, key) = match (dir.read(CERTIFICATE, MAX_PEM)?, dir.read(KEY, MAX_PEM)?) {
+            (Some(chain), Some(key)) => (chain, key),
+            (None, None) => create_certificate(dir)?,
+            (None, Some(_)) => return Err(invalid(CERTIFICATE, "is missing, but its key exists")),
+            (Some(_), None) => return Err(invalid(KEY, "is missing, but its certificate exists")),
+        };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
+            .collect::<Result<_, _>>()
+            .map_err(|_| invalid(CERTIFICATE, "is not a PEM file"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|_| invalid(KEY, "is not a PEM file of a private key"))?;
+        let leaf = chain.first().ok_or_else(|| invalid(CERTIFICATE, "contains no certificate"))?;
+        let pin = pin_of(leaf).map_err(|_| invalid(CERTIFICATE, "contains an invalid certificate"))?;
+        Ok(Self { chain, key, pin, secret: load_or_create_secret(dir)? })
+    }
+
+    /// The pin of the certificate, which clients can verify.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Derives a key for one purpose from the secret.
+    pub fn derive_key(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(purpose, &self.secret[..]))
+    }
+
+    /// Returns the server's configuration of TLS 1.3. The client's order of cipher suites counts, unless AES is slow on
+    /// this processor. So both ends use ChaCha20 if AES is slow at either.
+    pub(in crate::net) fn server_config(&self, aes: Aes) -> Result<rustls::ServerConfig> {
+        let mut config = rustls::ServerConfig::builder_with_provider(crypto_provider(aes))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| unusable_certificate(&e))?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|e| unusable_certificate(&e))?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.max_early_data_size = 0;
+        config.ignore_client_order = aes == Aes::InSoftware;
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for RelayIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayIdentity").field("pin", &self.pin).finish_non_exhaustive()
+    }
+}
+
+/// Creates a self-signed certificate and stores it with its key. Clients verify it by its pin, so its names mean nothing.
+fn create_certificate(dir: &StateDir) -> Result<(Vec<u8>, Vec<u8>)> {
+    let failed = |e: rcgen::Error| Error::new(Kind::Transfer, format!("cannot create a certificate: {e}"));
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let mut params = rcgen::CertificateParams::new(vec!["qshare-relay".to_owned()]).map_err(failed)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "qshare relay");
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    let (certificate, key) = (certificate.pem().into_bytes(), key.serialize_pem().into_bytes());
+    dir.write(KEY, &key)?;
+    dir.write(CERTIFICATE, &certificate)?;
+    Ok((certificate, key))
+}
+
+fn load_or_create_secret(dir: &StateDir) -> Result<Zeroizing<[u8; 32]>> {
+    if let Some(stored) = dir.read(SECRET, 32)? {
+        let stored = Zeroizing::new(stored);
+        return <[u8; 32]>::try_from(&stored[..]).map(Zeroizing::new).map_err(|_| {
+            Error::new(Kind::Disk, format!("{} is damaged", dir.path(SECRET).display()))
+                .hint("remove the file to create a new secret; senders then get new codes")
+        });
+    }
+    let secret = Zeroizing::new(rand::random::<[u8; 32]>());
+    if let Err(e) = dir.write(SECRET, &secret[..]) {
+        warn!("cannot store the relay's secret, so senders get new codes after a restart: {e}");
+    }
+    Ok(secret)
+}
+
+fn unusable_certificate(e: &rustls::Error) -> Error {
+    Error::new(Kind::Disk, format!("cannot use the relay's certificate: {e}"))
+        .hint("remove relay.crt and relay.key; the relay then creates a new certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_created_once_and_keeps_its_pin() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        let created = RelayIdentity::load_or_create(&dir).unwrap();
+        let loaded = RelayIdentity::load_or_create(&dir).unwrap();
+        assert_eq!(created.pin(), loaded.pin());
+        loaded.server_config(Aes::detect()).unwrap();
+        assert!(!format!("{created:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_missing_or_invalid_certificate_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        RelayIdentity::load_or_create(&dir).unwrap();
+        dir.remove(CERTIFICATE);
+        assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+        dir.write(CERTIFICATE, b"nonsense").unwrap();
+        assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
+    }
+}
