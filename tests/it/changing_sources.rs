@@ -10,20 +10,20 @@ use rustix::{
     process::Signal,
 };
 
-use crate::support::{BIG, Tree, World, assert_only_staged, sparse};
+use crate::support::{BIG, FileTree, TestEnv, assert_only_staged, write_sparse_file};
 
 /// Shares `box/big` and `box/later`, changes `name` in the middle of `big`, and checks that the receiver fails, naming
 /// it, and that the next one gets what is there now.
 #[track_caller]
 fn fails_and_recovers(name: &str, change: impl FnOnce(&Path), says: &str) {
-    let world = World::new();
-    let folder = world.folder("box");
-    sparse(&folder.join("big"), BIG);
-    world.file("box/later", "content");
-    let relay = world.relay();
-    let mut sender = world.send(&[&folder]).via(&relay).share();
-    let into = world.path("in");
-    let receiver = world.holds(&mut sender, &relay, &into);
+    let env = TestEnv::new();
+    let folder = env.folder("box");
+    write_sparse_file(&folder.join("big"), BIG);
+    env.file("box/later", "content");
+    let relay = env.relay();
+    let mut sender = env.send(&[&folder]).via(&relay).share();
+    let into = env.path("in");
+    let receiver = env.recv_and_pause(&mut sender, &relay, &into);
     change(&folder.join(name));
     receiver.signal(Signal::CONT);
 
@@ -35,9 +35,9 @@ fn fails_and_recovers(name: &str, change: impl FnOnce(&Path), says: &str) {
     assert!(failed["error"].as_str().unwrap().contains(name), "{failed}");
 
     fs::remove_file(folder.join("big")).unwrap();
-    world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    env.recv(sender.code(), &into).via(&relay).run().expect(0);
     let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
-    let (now, arrived) = (Tree::of(&folder), Tree::of(&into.join("box")));
+    let (now, arrived) = (FileTree::of(&folder), FileTree::of(&into.join("box")));
     let left_out = fs::symlink_metadata(folder.join("later")).is_ok() && !is_file(&folder.join("later"));
     assert_eq!(arrived, if left_out { now.without("later") } else { now });
 }
@@ -106,15 +106,15 @@ fn a_file_that_becomes_a_link_out_of_the_share() {
 
 #[test]
 fn a_new_download_gets_the_present_state() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "one");
-    let sender = world.send(&[&file]).via(&relay).share();
-    world.recv(sender.code(), &world.path("in1")).via(&relay).run().expect(0);
-    assert_eq!(fs::read_to_string(world.path("in1/file")).unwrap(), "one");
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "one");
+    let sender = env.send(&[&file]).via(&relay).share();
+    env.recv(sender.code(), &env.path("in1")).via(&relay).run().expect(0);
+    assert_eq!(fs::read_to_string(env.path("in1/file")).unwrap(), "one");
     fs::write(&file, "two").unwrap();
-    let into = world.path("in2");
-    let recv = || world.recv(sender.code(), &into).via(&relay).run();
+    let into = env.path("in2");
+    let recv = || env.recv(sender.code(), &into).via(&relay).run();
     // A change within seconds of the last scan is noticed when the file is opened.
     let second = recv();
     if second.code != Some(0) {
@@ -127,14 +127,14 @@ fn a_new_download_gets_the_present_state() {
 /// However short ago it was shared.
 #[test]
 fn the_next_receiver_gets_what_is_there() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "0");
-    let sender = world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "0");
+    let sender = env.send(&[&file]).via(&relay).share();
     for n in 1..=5 {
         fs::write(&file, format!("{n}").repeat(n)).unwrap();
-        let into = world.path(&format!("in{n}"));
-        world.recv(sender.code(), &into).via(&relay).run().expect(0);
+        let into = env.path(&format!("in{n}"));
+        env.recv(sender.code(), &into).via(&relay).run().expect(0);
         assert_eq!(fs::read_to_string(into.join("file")).unwrap(), format!("{n}").repeat(n));
     }
 }
@@ -142,19 +142,19 @@ fn the_next_receiver_gets_what_is_there() {
 /// Neither the path that was named nor what is told of it leads to anything else.
 #[test]
 fn a_path_that_becomes_a_link_is_not_followed() {
-    let world = World::new();
-    let relay = world.relay();
-    let shared = world.file("shared", "content");
-    world.file("victim", "secret");
-    let mut sender = world.send(&[&shared]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let shared = env.file("shared", "content");
+    env.file("victim", "secret");
+    let mut sender = env.send(&[&shared]).via(&relay).share();
     fs::remove_file(&shared).unwrap();
     std::os::unix::fs::symlink("victim", &shared).unwrap();
-    let refused = world.recv(sender.code(), &world.path("in")).via(&relay).run();
+    let refused = env.recv(sender.code(), &env.path("in")).via(&relay).run();
     let told = refused.expect_error(1, "transfer", "cannot continue");
     assert!(!told.contains(shared.to_str().unwrap()), "no path of the sender is told: {told}");
     let warning = sender.process.wait_for("warning");
     assert!(warning["message"].as_str().unwrap().contains("was replaced by a symbolic link"), "{warning}");
     fs::remove_file(&shared).unwrap();
     fs::write(&shared, "back").unwrap();
-    world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);
+    env.recv(sender.code(), &env.path("in")).via(&relay).run().expect(0);
 }

@@ -4,26 +4,28 @@
 //! comes again with `CHAOS_SEED`, as far as processes repeat at all.
 #![allow(clippy::print_stdout, reason = "the seed, for whoever must see it again")]
 
-use std::{env, fs, path::PathBuf, thread::sleep, time::Duration};
+use std::{fs, path::PathBuf, thread::sleep, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::Signal;
 
-use crate::support::{Process, Relay, Sender, Tree, UdpProxy, World, names, noise};
+use crate::support::{
+    FileTree, Process, RelayProcess, SenderProcess, TestEnv, UdpProxy, entry_names, write_random_file,
+};
 
 /// Bytes of content for each fault: so that there is always something left to be done.
 const BYTES_A_FAULT: u64 = 20_000_000;
 
 fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Everything that can be killed or cut.
 struct Scene {
-    world: World,
+    env: TestEnv,
     shared: PathBuf,
-    relay: Option<Relay>,
-    sender: Option<Sender>,
+    relay: Option<RelayProcess>,
+    sender: Option<SenderProcess>,
     receiver: Option<Process>,
     /// Of the sender and of the receiver.
     proxies: [UdpProxy; 2],
@@ -34,26 +36,18 @@ struct Scene {
 
 impl Scene {
     fn new(faults: u64) -> Self {
-        let world = World::new();
-        let shared = world.folder("t");
-        noise(&shared.join("big"), faults * BYTES_A_FAULT);
+        let env = TestEnv::new();
+        let shared = env.folder("t");
+        write_random_file(&shared.join("big"), faults * BYTES_A_FAULT);
         fs::create_dir(shared.join("small")).unwrap();
         for i in 0..100 {
             fs::write(shared.join(format!("small/{i}")), format!("content {i}")).unwrap();
         }
-        let relay = world.relay();
+        let relay = env.relay();
         let proxies = [(); 2].map(|()| UdpProxy::to(relay.addr.parse().unwrap()));
         let specs = [0, 1].map(|i: usize| format!("{}#{}", proxies[i].addr(), relay.pin));
-        let mut scene = Self {
-            world,
-            shared,
-            relay: Some(relay),
-            sender: None,
-            receiver: None,
-            proxies,
-            specs,
-            code: String::new(),
-        };
+        let mut scene =
+            Self { env, shared, relay: Some(relay), sender: None, receiver: None, proxies, specs, code: String::new() };
         scene.start_sender();
         scene.code = scene.sender.as_ref().unwrap().code().to_owned();
         scene.start_receiver();
@@ -61,11 +55,11 @@ impl Scene {
     }
 
     fn start_sender(&mut self) {
-        self.sender = Some(self.world.send(&[&self.shared]).args(&["--relay", &self.specs[0]]).share());
+        self.sender = Some(self.env.send(&[&self.shared]).args(&["--relay", &self.specs[0]]).share());
     }
 
     fn start_receiver(&mut self) {
-        let receiver = self.world.recv(&self.code, &self.world.path("in"));
+        let receiver = self.env.recv(&self.code, &self.env.path("in"));
         let options = ["--relay", &self.specs[1], "--limit-down", "25MB", "--retry-for", "2m"];
         self.receiver = Some(receiver.args(&options).start());
     }
@@ -97,7 +91,7 @@ impl Scene {
         relay.process.signal(Signal::KILL);
         relay.process.end();
         sleep(away);
-        self.relay = Some(Relay::start(self.world.qshare(&["relay", "--json", "--listen", &relay.addr])));
+        self.relay = Some(RelayProcess::start(self.env.qshare(&["relay", "--json", "--listen", &relay.addr])));
     }
 }
 
@@ -135,10 +129,10 @@ fn whatever_is_killed_or_cut_the_file_arrives() {
         }
     }
     while !is_over && scene.moves(1_000) {}
-    let into = scene.world.path("in");
+    let into = scene.env.path("in");
     scene.receiver.take().unwrap().end().expect(0);
-    assert_eq!(Tree::of(&into.join("t")), Tree::of(&scene.shared), "seed {seed}");
-    assert_eq!(names(&into), ["t"], "seed {seed}: nothing is left");
+    assert_eq!(FileTree::of(&into.join("t")), FileTree::of(&scene.shared), "seed {seed}");
+    assert_eq!(entry_names(&into), ["t"], "seed {seed}: nothing is left");
 }
 
 /// A connection lives on when an address changes under it: that is QUIC's own business, and nobody reconnects.
@@ -152,5 +146,5 @@ fn an_address_that_changes_is_not_noticed() {
     while scene.moves(1_000) {}
     let ended = scene.receiver.take().unwrap().end().expect(0);
     assert!(ended.all("reconnecting").is_empty(), "{ended}");
-    assert_eq!(Tree::of(&scene.world.path("in/t")), Tree::of(&scene.shared));
+    assert_eq!(FileTree::of(&scene.env.path("in/t")), FileTree::of(&scene.shared));
 }

@@ -15,7 +15,7 @@ use rustix::{
     process::Signal,
 };
 
-use crate::support::{Outcome, World};
+use crate::support::{ProcessOutput, TestEnv};
 
 /// A port that never answers, and whether anything came there.
 struct Silent(UdpSocket);
@@ -43,10 +43,10 @@ fn some_code() -> String {
 
 /// Shares these paths and checks that this is a usage error that names `part`, said before any relay was asked.
 #[track_caller]
-fn refuses_to_share(world: &World, paths: &[&str], part: &str) {
+fn refuses_to_share(env: &TestEnv, paths: &[&str], part: &str) {
     let relay = Silent::new();
     let paths: Vec<&Path> = paths.iter().map(Path::new).collect();
-    let refused = world.send(&paths).args(&["--relay", &relay.addr()]).run();
+    let refused = env.send(&paths).args(&["--relay", &relay.addr()]).run();
     refused.expect_error(2, "usage", part);
     assert_eq!(refused.events().len(), 1, "{refused}");
     assert!(!relay.heard_something());
@@ -54,44 +54,44 @@ fn refuses_to_share(world: &World, paths: &[&str], part: &str) {
 
 #[test]
 fn what_cannot_be_shared_is_named_before_a_code_is_shown() {
-    let world = World::new();
-    world.file("good", "");
-    world.folder("folder");
-    refuses_to_share(&world, &["missing"], "missing");
-    refuses_to_share(&world, &["good", "folder/missing"], "folder/missing");
-    mknodat(CWD, world.path("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    refuses_to_share(&world, &["pipe"], "pipe is neither a file nor a folder");
-    symlink("loop", world.path("loop")).unwrap();
-    refuses_to_share(&world, &["loop"], "loop");
-    world.file("folder/good", "");
-    refuses_to_share(&world, &["good", "folder/good"], "folder/good");
-    refuses_to_share(&world, &["folder", "folder/"], "same name");
-    refuses_to_share(&world, &["/"], "/");
-    world.file("hostile/a\nb\x1b[2J", "");
-    refuses_to_share(&world, &["hostile"], "a\\u{a}b\\u{1b}[2J");
+    let env = TestEnv::new();
+    env.file("good", "");
+    env.folder("folder");
+    refuses_to_share(&env, &["missing"], "missing");
+    refuses_to_share(&env, &["good", "folder/missing"], "folder/missing");
+    mknodat(CWD, env.path("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    refuses_to_share(&env, &["pipe"], "pipe is neither a file nor a folder");
+    symlink("loop", env.path("loop")).unwrap();
+    refuses_to_share(&env, &["loop"], "loop");
+    env.file("folder/good", "");
+    refuses_to_share(&env, &["good", "folder/good"], "folder/good");
+    refuses_to_share(&env, &["folder", "folder/"], "same name");
+    refuses_to_share(&env, &["/"], "/");
+    env.file("hostile/a\nb\x1b[2J", "");
+    refuses_to_share(&env, &["hostile"], "a\\u{a}b\\u{1b}[2J");
 }
 
 #[test]
 fn what_cannot_be_read_is_named_before_a_code_is_shown() {
-    let world = World::new();
-    let secret = world.file("folder/secret", "");
+    let env = TestEnv::new();
+    let secret = env.file("folder/secret", "");
     fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     if File::open(&secret).is_ok() {
         return; // root reads everything
     }
-    refuses_to_share(&world, &["folder/secret"], "secret");
-    refuses_to_share(&world, &["folder"], "secret");
-    let locked = world.folder("locked");
+    refuses_to_share(&env, &["folder/secret"], "secret");
+    refuses_to_share(&env, &["folder"], "secret");
+    let locked = env.folder("locked");
     fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
-    refuses_to_share(&world, &["locked"], "locked");
+    refuses_to_share(&env, &["locked"], "locked");
     fs::set_permissions(&locked, Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
 fn a_typo_in_a_code_is_said_before_anything_is_sent() {
-    let world = World::new();
+    let env = TestEnv::new();
     let relay = Silent::new();
-    let recv = |code: &str| world.recv(code, &world.path("in")).args(&["--relay", &relay.addr()]).run();
+    let recv = |code: &str| env.recv(code, &env.path("in")).args(&["--relay", &relay.addr()]).run();
     let code = some_code();
     let (body, check) = code.split_at(code.len() - 1);
     let typo = format!("{body}{}", if check == "X" { "Y" } else { "X" });
@@ -105,24 +105,24 @@ fn a_typo_in_a_code_is_said_before_anything_is_sent() {
 
 #[test]
 fn an_unknown_slot_is_not_found() {
-    let world = World::new();
-    let relay = world.relay();
-    let unknown = world.recv(&some_code(), &world.path("in")).via(&relay).run();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let unknown = env.recv(&some_code(), &env.path("in")).via(&relay).run();
     unknown.expect_error(3, "not_found", "no such code");
 }
 
 #[test]
 fn a_relay_that_does_not_answer_is_said_within_ten_seconds() {
-    let world = World::new();
+    let env = TestEnv::new();
     let silent = Silent::new();
     let closed = Silent::new().addr();
-    let file = world.file("file", "");
+    let file = env.file("file", "");
     let code = some_code();
     let began = Instant::now();
     let attempts = [silent.addr(), closed].map(|addr| {
         let relay = ["--relay", &addr];
-        let recv = world.recv(&code, &world.path("in")).args(&relay).start();
-        (world.send(&[&file]).args(&relay).start(), recv, addr)
+        let recv = env.recv(&code, &env.path("in")).args(&relay).start();
+        (env.send(&[&file]).args(&relay).start(), recv, addr)
     });
     for (send, recv, addr) in attempts {
         send.end().expect_error(5, "network", &addr);
@@ -134,16 +134,16 @@ fn a_relay_that_does_not_answer_is_said_within_ten_seconds() {
 
 #[test]
 fn a_relay_with_another_key_than_its_pin_is_refused() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "")]).via(&relay).share();
-    let other = World::new().relay();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "")]).via(&relay).share();
+    let other = TestEnv::new().relay();
     let wrong = format!("{}#{}", relay.addr, other.pin);
-    let file = world.path("file");
+    let file = env.path("file");
     for refused in [
-        world.recv(sender.code(), &world.path("in")).args(&["--relay", &wrong]).run(),
-        world.send(&[&file]).args(&["--relay", &wrong]).run(),
-        world.recv(&sender.link().replace(&relay.pin, &other.pin), &world.path("in")).run(),
+        env.recv(sender.code(), &env.path("in")).args(&["--relay", &wrong]).run(),
+        env.send(&[&file]).args(&["--relay", &wrong]).run(),
+        env.recv(&sender.link().replace(&relay.pin, &other.pin), &env.path("in")).run(),
     ] {
         refused.expect_error(5, "network", "another key");
         assert!(refused.all("sharing").is_empty() && refused.all("offer").is_empty());
@@ -153,40 +153,40 @@ fn a_relay_with_another_key_than_its_pin_is_refused() {
 
 #[test]
 fn an_unknown_host_is_a_network_error() {
-    let world = World::new();
-    let unknown = world.send(&[&world.file("file", "")]).args(&["--relay", "no-such-host.invalid"]).run();
+    let env = TestEnv::new();
+    let unknown = env.send(&[&env.file("file", "")]).args(&["--relay", "no-such-host.invalid"]).run();
     unknown.expect_error(5, "network", "no-such-host.invalid");
 }
 
 #[test]
 fn an_idle_sender_ends_well_and_is_gone() {
-    let world = World::new();
-    let relay = world.relay();
+    let env = TestEnv::new();
+    let relay = env.relay();
     for signal in [Signal::INT, Signal::TERM] {
-        let sender = world.send(&[&world.file("file", "")]).via(&relay).share();
+        let sender = env.send(&[&env.file("file", "")]).via(&relay).share();
         let code = sender.code().to_owned();
         sender.process.signal(signal);
         assert_eq!(sender.process.end().expect(0).event("stopped")["reason"], "interrupted");
-        let late = world.recv(&code, &world.path("in")).via(&relay).run();
+        let late = env.recv(&code, &env.path("in")).via(&relay).run();
         late.expect_error(3, "not_found", "no such code");
     }
 }
 
 #[test]
 fn a_share_ends_when_its_time_is_up() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "")]).via(&relay).args(&["--expire", "1s"]).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "")]).via(&relay).args(&["--expire", "1s"]).share();
     let code = sender.code().to_owned();
     assert_eq!(sender.process.end().expect(0).event("stopped")["reason"], "expired");
-    world.recv(&code, &world.path("in")).via(&relay).run().expect_error(3, "not_found", "no such code");
+    env.recv(&code, &env.path("in")).via(&relay).run().expect_error(3, "not_found", "no such code");
 }
 
 #[test]
 fn a_relay_ends_well_on_ctrl_c_and_sigterm() {
-    let world = World::new();
+    let env = TestEnv::new();
     for signal in [Signal::INT, Signal::TERM] {
-        let relay = world.relay();
+        let relay = env.relay();
         relay.process.signal(signal);
         assert_eq!(relay.process.end().expect(0).event("stopped")["reason"], "interrupted");
     }
@@ -194,27 +194,27 @@ fn a_relay_ends_well_on_ctrl_c_and_sigterm() {
 
 #[test]
 fn two_relays_cannot_have_one_port() {
-    let world = World::new();
-    let relay = world.relay();
-    let second = world.qshare(&["relay", "--json", "--listen", &relay.addr]).run();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let second = env.qshare(&["relay", "--json", "--listen", &relay.addr]).run();
     second.expect_error(5, "network", &relay.addr);
 }
 
 #[test]
 fn a_closed_pipe_ends_quietly() {
-    let world = World::new();
-    let relay = world.relay();
+    let env = TestEnv::new();
+    let relay = env.relay();
     for n in 0..3_000 {
-        world.file(&format!("tree/{n}"), "");
+        env.file(&format!("tree/{n}"), "");
     }
-    let sender = world.send(&[&world.path("tree")]).via(&relay).share();
-    let recv = || world.qshare(&["recv", "--list", sender.code()]).via(&relay);
+    let sender = env.send(&[&env.path("tree")]).via(&relay).share();
+    let recv = || env.qshare(&["recv", "--list", sender.code()]).via(&relay);
     for command in [
         recv(),
         recv().arg("--json"),
-        world.qshare(&["relay", "--listen", "127.0.0.1:0"]),
-        world.send(&[&world.path("tree")]).via(&relay),
-        world.qshare(&["--help"]),
+        env.qshare(&["relay", "--listen", "127.0.0.1:0"]),
+        env.send(&[&env.path("tree")]).via(&relay),
+        env.qshare(&["--help"]),
     ] {
         let mut command = command.into_command();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -228,8 +228,8 @@ fn a_closed_pipe_ends_quietly() {
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let world = World::new();
-    let file = world.file("file", "");
+    let env = TestEnv::new();
+    let file = env.file("file", "");
     let file = file.to_str().unwrap();
     let code = some_code();
     let wrong: [&[&str]; 15] = [
@@ -249,12 +249,12 @@ fn wrong_arguments_are_usage_errors() {
         &["relay", "--listen", "nowhere"],
         &[&code],
     ];
-    let starts_json = |outcome: &Outcome| outcome.text().starts_with("{\"event\":\"error\",\"kind\":\"usage\",");
+    let starts_json = |outcome: &ProcessOutput| outcome.text().starts_with("{\"event\":\"error\",\"kind\":\"usage\",");
     for words in wrong {
-        let human = world.qshare(words).run();
+        let human = env.qshare(words).run();
         assert_eq!(human.code, Some(2), "{words:?}: {human}");
         assert!(human.text().is_empty() && human.stderr.contains("error: "), "{words:?}: {human}");
-        let json = world.qshare(words).arg("--json").run();
+        let json = env.qshare(words).arg("--json").run();
         assert_eq!(json.code, Some(2), "{words:?}: {json}");
         assert!(starts_json(&json), "{words:?}: {json}");
         assert_eq!(json.stderr, "", "{words:?}");

@@ -9,105 +9,105 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Process, Relay, Sender, Tree, World, noise};
+use crate::support::{FileTree, Process, RelayProcess, SenderProcess, TestEnv, wait_until, write_random_file};
 
 /// Kills a sender.
-fn kill(sender: Sender) {
+fn kill(sender: SenderProcess) {
     sender.process.signal(Signal::KILL);
     sender.process.end();
 }
 
-fn told(sender: &Sender, field: &str) -> String {
+fn told(sender: &SenderProcess, field: &str) -> String {
     sender.sharing[field].as_str().unwrap().to_owned()
 }
 
 /// What `qshare shares` lists.
-fn listed(world: &World) -> Vec<Value> {
-    world.qshare(&["shares", "--json"]).run().expect(0).event("shares")["shares"].as_array().unwrap().clone()
+fn listed(env: &TestEnv) -> Vec<Value> {
+    env.qshare(&["shares", "--json"]).run().expect(0).event("shares")["shares"].as_array().unwrap().clone()
 }
 
 #[test]
 fn a_sender_that_was_killed_gets_its_code_back() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let share = || world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let share = || env.send(&[&file]).via(&relay).share();
     let first = share();
     let (code, id) = (first.code().to_owned(), told(&first, "share"));
     kill(first);
     let again = share();
     assert_eq!((again.code(), told(&again, "share")), (code.as_str(), id.clone()));
-    world.recv(&code, &world.path("in")).via(&relay).run().expect(0);
+    env.recv(&code, &env.path("in")).via(&relay).run().expect(0);
 
     let beside = share();
     assert!(beside.code() != code && told(&beside, "share") != id, "a second process has a share of its own");
-    world.recv(beside.code(), &world.path("beside")).via(&relay).run().expect(0);
+    env.recv(beside.code(), &env.path("beside")).via(&relay).run().expect(0);
     kill(beside);
     kill(again);
 
-    let renewed = world.send(&[&file]).via(&relay).arg("--new-code").share();
-    let (new, id, kept) = (renewed.code().to_owned(), told(&renewed, "share"), listed(&world));
+    let renewed = env.send(&[&file]).via(&relay).arg("--new-code").share();
+    let (new, id, kept) = (renewed.code().to_owned(), told(&renewed, "share"), listed(&env));
     assert!(kept.iter().any(|share| share["share"] == *id && share["running"] == true), "{kept:?}");
     renewed.stop();
-    assert!(listed(&world).iter().all(|share| share["share"] != *id), "ended on purpose");
+    assert!(listed(&env).iter().all(|share| share["share"] != *id), "ended on purpose");
     let fresh = share();
     assert_ne!(fresh.code(), new);
 }
 
 #[test]
 fn an_embedded_share_gets_its_link_back() {
-    let world = World::new();
-    let file = world.file("file", "content");
-    let first = world.send(&[&file]).share();
+    let env = TestEnv::new();
+    let file = env.file("file", "content");
+    let first = env.send(&[&file]).share();
     let (code, link) = (first.code().to_owned(), told(&first, "link"));
     kill(first);
-    let again = world.send(&[&file]).share();
+    let again = env.send(&[&file]).share();
     assert_eq!((again.code(), told(&again, "link")), (code.as_str(), link));
-    world.recv(&code, &world.path("in")).run().expect(0);
+    env.recv(&code, &env.path("in")).run().expect(0);
 }
 
 #[test]
 fn what_ends_on_purpose_is_forgotten() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let once = world.send(&[&file]).via(&relay).arg("--once").share();
-    assert_eq!(listed(&world).len(), 1);
-    world.recv(once.code(), &world.path("in")).via(&relay).run().expect(0);
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let once = env.send(&[&file]).via(&relay).arg("--once").share();
+    assert_eq!(listed(&env).len(), 1);
+    env.recv(once.code(), &env.path("in")).via(&relay).run().expect(0);
     once.process.end().expect(0);
-    assert!(listed(&world).is_empty());
-    let state = world.state().join("shares");
+    assert!(listed(&env).is_empty());
+    let state = env.state().join("shares");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing is left in {state:?}");
 }
 
 #[test]
 fn ten_shares_do_not_disturb_each_other() {
-    let world = World::new();
-    let relay = world.relay();
-    let files: Vec<PathBuf> = (0..10).map(|i| world.file(&format!("file{i}"), format!("content {i}"))).collect();
-    let share = |file: &PathBuf| world.send(&[file]).via(&relay).share();
-    let senders: Vec<Sender> = files.iter().map(share).collect();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let files: Vec<PathBuf> = (0..10).map(|i| env.file(&format!("file{i}"), format!("content {i}"))).collect();
+    let share = |file: &PathBuf| env.send(&[file]).via(&relay).share();
+    let senders: Vec<SenderProcess> = files.iter().map(share).collect();
     let codes: Vec<String> = senders.iter().map(|sender| sender.code().to_owned()).collect();
     senders.into_iter().for_each(kill);
-    let again: Vec<Sender> = files.iter().rev().map(share).collect();
-    assert!(again.iter().map(Sender::code).eq(codes.iter().rev().map(String::as_str)));
+    let again: Vec<SenderProcess> = files.iter().rev().map(share).collect();
+    assert!(again.iter().map(SenderProcess::code).eq(codes.iter().rev().map(String::as_str)));
     for (i, code) in codes.iter().enumerate() {
-        let into = world.path(&format!("in{i}"));
-        world.recv(code, &into).via(&relay).run().expect(0);
+        let into = env.path(&format!("in{i}"));
+        env.recv(code, &into).via(&relay).run().expect(0);
         assert_eq!(fs::read_to_string(into.join(format!("file{i}"))).unwrap(), format!("content {i}"));
     }
 }
 
 #[test]
 fn what_is_kept_is_listed_and_can_be_forgotten() {
-    let world = World::new();
-    let relay = world.relay();
-    let [one, two] = ["one", "two"].map(|name| world.file(name, name));
-    let share = |file: &Path| world.send(&[file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let [one, two] = ["one", "two"].map(|name| env.file(name, name));
+    let share = |file: &Path| env.send(&[file]).via(&relay).share();
     let (first, second) = (share(&one), share(&two));
     let (code, id) = (second.code().to_owned(), told(&second, "share"));
     kill(first);
-    let shares = |args: &[&str]| world.qshare(&[&["shares"], args].concat()).run();
+    let shares = |args: &[&str]| env.qshare(&[&["shares"], args].concat()).run();
     let human = shares(&[]).expect(0);
     let text = human.text();
     assert!(text.contains(&code) && text.contains("one, kept until") && text.contains("two, shared now"), "{human}");
@@ -121,7 +121,7 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
     kill(second);
     shares(&["forget", &id[..8]]).expect(0);
     shares(&["forget", one.to_str().unwrap()]).expect(0);
-    assert!(listed(&world).is_empty());
+    assert!(listed(&env).is_empty());
     kill(share(&one));
     shares(&["forget", "--all"]).expect(0);
     assert!(shares(&[]).expect(0).stderr.contains("No shares are kept."));
@@ -129,12 +129,12 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
 
 #[test]
 fn what_is_kept_is_private_and_not_believed_when_damaged() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let first = world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let first = env.send(&[&file]).via(&relay).share();
     let code = first.code().to_owned();
-    let folder = world.state().join("shares");
+    let folder = env.state().join("shares");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     for entry in fs::read_dir(&folder).unwrap() {
         let entry = entry.unwrap();
@@ -146,35 +146,35 @@ fn what_is_kept_is_private_and_not_believed_when_damaged() {
     let text = fs::read(&state).unwrap();
     for damage in [&text[..text.len() / 2], b"{}", b""] {
         fs::write(&state, damage).unwrap();
-        assert!(listed(&world).is_empty());
+        assert!(listed(&env).is_empty());
     }
-    let again = world.send(&[&file]).via(&relay).share();
+    let again = env.send(&[&file]).via(&relay).share();
     assert_ne!(again.code(), code);
-    world.recv(again.code(), &world.path("in")).via(&relay).run().expect(0);
+    env.recv(again.code(), &env.path("in")).via(&relay).run().expect(0);
 }
 
 /// A download that is under way: so slow that it can be caught.
-fn slow() -> (World, Relay, Sender, Process) {
-    let world = World::new();
-    let relay = world.relay();
-    let big = world.path("big");
-    noise(&big, 60_000_000);
-    let sender = world.send(&[&big]).via(&relay).share();
-    let receiver = world.recv(sender.code(), &world.path("in")).via(&relay);
+fn slow() -> (TestEnv, RelayProcess, SenderProcess, Process) {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let big = env.path("big");
+    write_random_file(&big, 60_000_000);
+    let sender = env.send(&[&big]).via(&relay).share();
+    let receiver = env.recv(sender.code(), &env.path("in")).via(&relay);
     let mut receiver = receiver.args(&["--limit-down", "30MB"]).start();
     while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < 20_000_000 {}
-    (world, relay, sender, receiver)
+    (env, relay, sender, receiver)
 }
 
 #[test]
 fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
-    let (world, relay, first, mut receiver) = slow();
-    let big = world.path("big");
+    let (env, relay, first, mut receiver) = slow();
+    let big = env.path("big");
     kill(first);
     receiver.wait_for("reconnecting");
-    let second = world.send(&[&big]).via(&relay).share();
+    let second = env.send(&[&big]).via(&relay).share();
     let ended = receiver.end().expect(0);
-    assert_eq!(Tree::of(&world.path("in/big")), Tree::of(&big));
+    assert_eq!(FileTree::of(&env.path("in/big")), FileTree::of(&big));
     assert!(!ended.all("reconnected").is_empty(), "{ended}");
     let mut sender = second.process;
     assert_eq!(sender.wait_for("download_finished")["bytes"], 60_000_000);
@@ -192,32 +192,32 @@ fn a_deliberate_end_is_told_to_who_comes_back() {
 
 #[test]
 fn a_code_is_kept_until_there_is_another_one() {
-    let world = World::new();
-    let relay = world.relay();
+    let env = TestEnv::new();
+    let relay = env.relay();
     let (spec, addr) = (relay.spec(), relay.addr.clone());
-    let file = world.file("file", "content");
-    let share = || world.send(&[&file]).args(&["--relay", &spec]);
+    let file = env.file("file", "content");
+    let share = || env.send(&[&file]).args(&["--relay", &spec]);
     let first = share().share();
     let code = first.code().to_owned();
     kill(first);
     relay.stop();
     share().arg("--new-code").run().expect_error(5, "network", "cannot reach the relay");
-    let relay = Relay::start(world.qshare(&["relay", "--json", "--listen", &addr]));
+    let relay = RelayProcess::start(env.qshare(&["relay", "--json", "--listen", &addr]));
     let longer = share().args(&["--keep", "1week"]).share();
     assert_eq!(longer.code(), code, "a longer life needs no other code");
     kill(longer);
     let other = share().args(&["--code-length", "8"]).share();
     assert_ne!(other.code(), code);
-    world.recv(&code, &world.path("in")).via(&relay).run().expect_error(3, "not_found", "no such code");
+    env.recv(&code, &env.path("in")).via(&relay).run().expect_error(3, "not_found", "no such code");
 }
 
 #[test]
 fn who_waits_for_a_code_that_is_given_up_is_told() {
     for gives_up in [&["shares", "forget", "big"][..], &["send", "--json", "--new-code", "big"]] {
-        let (world, relay, first, mut receiver) = slow();
+        let (env, relay, first, mut receiver) = slow();
         kill(first);
         receiver.wait_for("reconnecting");
-        let giving = world.qshare(gives_up).env("QSHARE_RELAY", relay.spec()).start();
+        let giving = env.qshare(gives_up).env("QSHARE_RELAY", relay.spec()).start();
         receiver.end().expect_error(3, "not_found", "ended its share");
         giving.signal(Signal::INT);
         giving.end().expect(0);
@@ -226,24 +226,22 @@ fn who_waits_for_a_code_that_is_given_up_is_told() {
 
 #[test]
 fn guesses_that_come_back_survive_a_kill() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
     for _ in 0..2 {
-        let sender = world.send(&[&file]).via(&relay).share();
+        let sender = env.send(&[&file]).via(&relay).share();
         let receivers: Vec<_> = (0..5)
             .map(|_| {
-                let stranger = World::new();
+                let stranger = TestEnv::new();
                 let receiver = stranger.recv(sender.code(), &stranger.path("in")).via(&relay).start();
                 (stranger, receiver)
             })
             .collect();
         receivers.into_iter().for_each(|(_stranger, receiver)| drop(receiver.end().expect(0)));
-        let guesses = world.state().join("shares").join(format!("{}.guesses", told(&sender, "share")));
+        let guesses = env.state().join("shares").join(format!("{}.guesses", told(&sender, "share")));
         let is_full = || fs::read_to_string(&guesses).unwrap().contains("\"left\":5");
-        while !is_full() {
-            std::thread::yield_now(); // it is written soon
-        }
+        wait_until("the refunded guesses are saved", is_full);
         kill(sender);
     }
 }

@@ -6,20 +6,20 @@ use qshare::code::Code;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, Relay, World};
+use crate::support::{ProcessOutput, RelayProcess, TestEnv};
 
 #[test]
 fn people_get_results_on_one_stream_and_messages_on_the_other() {
-    let world = World::new();
-    let relay = world.qshare(&["relay", "--listen", "127.0.0.1:0"]).start();
+    let env = TestEnv::new();
+    let relay = env.qshare(&["relay", "--listen", "127.0.0.1:0"]).start();
     let spec = relay.wait_for_lines(1).remove(0);
-    let file = world.file("file", "content");
-    let sender = world.qshare(&["send", "--relay", &spec]).arg(&file).start();
+    let file = env.file("file", "content");
+    let sender = env.qshare(&["send", "--relay", &spec]).arg(&file).start();
     let lines = sender.wait_for_lines(2);
     let code = Code::parse(&lines[0]).unwrap();
     assert!(lines[1].starts_with("qshare://") && lines[1].contains(&lines[0]), "{lines:?}");
-    let into = world.folder("in");
-    let received = world.qshare(&["recv", "--yes", "--relay", &spec, &lines[0]]).dir(&into).run().expect(0);
+    let into = env.folder("in");
+    let received = env.qshare(&["recv", "--yes", "--relay", &spec, &lines[0]]).dir(&into).run().expect(0);
     assert_eq!(received.text(), "file\n");
     assert!(received.stderr.contains("file: 1 file, 7 B") && received.stderr.contains("Saved 1 file"), "{received}");
     sender.wait_for_message("receiver 1: done");
@@ -36,8 +36,8 @@ fn people_get_results_on_one_stream_and_messages_on_the_other() {
 
 #[test]
 fn errors_of_people_have_a_hint_and_no_backtrace() {
-    let world = World::new();
-    let failed = world.qshare(&["send", "missing"]).env("RUST_BACKTRACE", "1").run().expect(2);
+    let env = TestEnv::new();
+    let failed = env.qshare(&["send", "missing"]).env("RUST_BACKTRACE", "1").run().expect(2);
     assert_eq!(failed.text(), "");
     let lines: Vec<_> = failed.stderr.lines().collect();
     assert!(lines.len() <= 2 && lines[0].starts_with("error: ") && lines[0].contains("missing"), "{failed}");
@@ -45,12 +45,12 @@ fn errors_of_people_have_a_hint_and_no_backtrace() {
 
 #[test]
 fn quiet_leaves_results_and_errors() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.qshare(&["send", "--quiet"]).arg(world.file("file", "")).via(&relay).start();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.qshare(&["send", "--quiet"]).arg(env.file("file", "")).via(&relay).start();
     let code = sender.wait_for_lines(2).remove(0);
-    let into = world.folder("in");
-    let recv = || world.qshare(&["recv", "--quiet", "--yes", &code]).via(&relay).dir(&into).run();
+    let into = env.folder("in");
+    let recv = || env.qshare(&["recv", "--quiet", "--yes", &code]).via(&relay).dir(&into).run();
     let received = recv().expect(0);
     assert_eq!((received.text(), received.stderr), ("file\n".to_owned(), String::new()));
     let refused = recv().expect(6);
@@ -69,19 +69,19 @@ fn fields(line: &str) -> Vec<String> {
 
 #[test]
 fn each_event_is_a_line_with_its_fields() {
-    let world = World::new();
-    let relay = world.relay();
-    world.file("box/file", "content");
-    world.file("box/.hidden", "");
-    let sender = world.send(&[&world.path("box")]).via(&relay).args(&["--once", "--expire", "2h"]).share();
-    let list = world.recv(sender.code(), &world.path("in")).via(&relay).arg("--list").run().expect(0);
-    let received = world.recv(sender.code(), &world.path("in")).via(&relay).run().expect(0);
+    let env = TestEnv::new();
+    let relay = env.relay();
+    env.file("box/file", "content");
+    env.file("box/.hidden", "");
+    let sender = env.send(&[&env.path("box")]).via(&relay).args(&["--once", "--expire", "2h"]).share();
+    let list = env.recv(sender.code(), &env.path("in")).via(&relay).arg("--list").run().expect(0);
+    let received = env.recv(sender.code(), &env.path("in")).via(&relay).run().expect(0);
     let (sharing, link) = (sender.sharing.clone(), sender.link().to_owned());
     let sent = sender.process.end().expect(0);
     let relayed = relay.stop();
 
     let download = ["event", "download", "peer", "path", "bytes", "total"];
-    let expected: [(&Outcome, &str, &[&str]); 8] = [
+    let expected: [(&ProcessOutput, &str, &[&str]); 8] = [
         (&relayed, "relay_listening", &["event", "addr", "pin"]),
         (&relayed, "stopped", &["event", "reason"]),
         (
@@ -124,37 +124,37 @@ fn short_socket_buffers_are_told_where_they_matter() {
     let limit = |name| fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse::<u64>().ok();
     let Some(limits) = ["rmem_max", "wmem_max"].into_iter().map(limit).collect::<Option<Vec<_>>>() else { return };
     let expected = usize::from(limits.iter().any(|limit| *limit < WANTED));
-    let told = |outcome: &Outcome| outcome.all("warning").iter().filter(|w| w["kind"] == "socket_buffer").count();
-    let world = World::new();
-    let relay = |addr| Relay::start(world.qshare(&["relay", "--json", "--listen", addr]));
+    let told = |outcome: &ProcessOutput| outcome.all("warning").iter().filter(|w| w["kind"] == "socket_buffer").count();
+    let env = TestEnv::new();
+    let relay = |addr| RelayProcess::start(env.qshare(&["relay", "--json", "--listen", addr]));
     for _ in 0..2 {
         assert_eq!(told(&relay("0.0.0.0:0").stop()), expected, "a relay says it at every start");
     }
     let near = relay("127.0.0.1:0");
-    let file = world.file("file", "content");
-    let sender = world.send(&[&file]).via(&near).share();
-    let received = world.recv(sender.code(), &world.path("in")).via(&near).run().expect(0);
+    let file = env.file("file", "content");
+    let sender = env.send(&[&file]).via(&near).share();
+    let received = env.recv(sender.code(), &env.path("in")).via(&near).run().expect(0);
     for outcome in [received, sender.stop(), near.stop()] {
         assert_eq!(told(&outcome), 0, "a leg within the machine loses nothing: {outcome}");
     }
     for expected in [expected, 0] {
-        let sender = world.send(&[&file]).share();
+        let sender = env.send(&[&file]).share();
         assert_eq!(told(&sender.stop()), expected, "a user hears it once");
     }
 }
 
 #[test]
 fn the_list_shows_everything_and_saves_nothing() {
-    let world = World::new();
-    let relay = world.relay();
-    world.file("box/.hidden/file", "content");
-    std::os::unix::fs::symlink("file", world.path("box/.hidden/link")).unwrap();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    env.file("box/.hidden/file", "content");
+    std::os::unix::fs::symlink("file", env.path("box/.hidden/link")).unwrap();
     for n in 0..1_500 {
-        world.file(&format!("box/many/{n}"), "");
+        env.file(&format!("box/many/{n}"), "");
     }
-    let sender = world.send(&[&world.path("box")]).via(&relay).share();
-    let into = world.folder("in");
-    let listed = world.recv(sender.code(), &into).via(&relay).arg("--list").run().expect(0);
+    let sender = env.send(&[&env.path("box")]).via(&relay).share();
+    let into = env.folder("in");
+    let listed = env.recv(sender.code(), &into).via(&relay).arg("--list").run().expect(0);
     let entries: Vec<Value> =
         listed.all("entries").iter().flat_map(|e| e["entries"].as_array().unwrap().clone()).collect();
     assert_eq!(entries.len(), 1_505);
@@ -163,7 +163,7 @@ fn the_list_shows_everything_and_saves_nothing() {
     assert_eq!((&file["kind"], &file["size"], &file["link"]), (&json!("file"), &json!(7), &Value::Null));
     assert!(file["mode"].is_u64() && file["mtime"].is_i64(), "{file}");
     assert_eq!((&link["kind"], &link["link"]), (&json!("link"), &json!("file")));
-    let human = world.qshare(&["recv", "--list", sender.code()]).via(&relay).dir(&into).run().expect(0);
+    let human = env.qshare(&["recv", "--list", sender.code()]).via(&relay).dir(&into).run().expect(0);
     assert_eq!(human.text().lines().count(), 1_505);
     assert!(human.text().contains(" box/.hidden/link -> file\n"), "{human}");
     assert!(human.stderr.contains("including 1 hidden file"), "{human}");
@@ -172,25 +172,25 @@ fn the_list_shows_everything_and_saves_nothing() {
 
 #[test]
 fn the_secret_is_in_no_log_and_no_file() {
-    let world = World::new();
-    let relay = Relay::start(world.qshare(&["relay", "-vv", "--json", "--listen", "127.0.0.1:0"]));
-    let file = world.file("a-name-of-a-user", "content of a user");
-    let sender = world.send(&[&file]).via(&relay).args(&["-vv", "--code-length", "20"]).share();
+    let env = TestEnv::new();
+    let relay = RelayProcess::start(env.qshare(&["relay", "-vv", "--json", "--listen", "127.0.0.1:0"]));
+    let file = env.file("a-name-of-a-user", "content of a user");
+    let sender = env.send(&[&file]).via(&relay).args(&["-vv", "--code-length", "20"]).share();
     let code = Code::parse(sender.code()).unwrap();
     let secret = String::from_utf8(code.secret().expose().to_vec()).unwrap();
-    let into = world.path("in");
-    let receiver = world.qshare(&["recv", "-vv", "--json", "--yes"]).env("QSHARE_CODE", sender.code());
+    let into = env.path("in");
+    let receiver = env.qshare(&["recv", "-vv", "--json", "--yes"]).env("QSHARE_CODE", sender.code());
     fs::create_dir(&into).unwrap();
     let received = receiver.via(&relay).dir(&into).run().expect(0);
-    let list = world.qshare(&["recv", "-vv", "--list", sender.code()]).via(&relay).run().expect(0);
-    let refused = world.recv(sender.code(), &into).via(&relay).arg("-vv").run().expect(6);
+    let list = env.qshare(&["recv", "-vv", "--list", sender.code()]).via(&relay).run().expect(0);
+    let refused = env.recv(sender.code(), &into).via(&relay).arg("-vv").run().expect(6);
     for folder in ["relay", "resumptions", "running"] {
-        let folder = world.state().join(folder);
+        let folder = env.state().join(folder);
         assert!(!folder.exists() || !holds(&folder, secret.as_bytes()), "a file in {folder:?} holds the secret");
     }
     let sent = sender.stop();
     assert!(
-        !holds(&world.path("home"), secret.as_bytes()),
+        !holds(&env.path("home"), secret.as_bytes()),
         "a file of the state holds the secret of a share that is over"
     );
     let relayed = relay.stop();
@@ -219,14 +219,14 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
 
 #[test]
 fn hostile_names_are_shown_and_never_obeyed() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
     let name = "\x1b[2J\u{202e}gpj.exe\n\x07";
-    let sender = world.qshare(&["send", "--name", name]).arg(&file).via(&relay).start();
+    let sender = env.qshare(&["send", "--name", name]).arg(&file).via(&relay).start();
     let code = sender.wait_for_lines(1).remove(0);
-    let list = world.qshare(&["recv", "--list", &code]).via(&relay).run().expect(0);
-    let json = world.qshare(&["recv", "--list", "--json", &code]).via(&relay).run().expect(0);
+    let list = env.qshare(&["recv", "--list", &code]).via(&relay).run().expect(0);
+    let json = env.qshare(&["recv", "--list", "--json", &code]).via(&relay).run().expect(0);
     assert_eq!(json.event("offer")["name"], name, "a parser gets it as it is");
     sender.signal(Signal::INT);
     let sent = sender.end().expect(0);
@@ -240,15 +240,15 @@ fn hostile_names_are_shown_and_never_obeyed() {
 
 #[test]
 fn help_and_version_are_results() {
-    let world = World::new();
+    let env = TestEnv::new();
     for words in [&["--help"][..], &["--version"], &["send", "--help"], &["recv", "--help"], &["relay", "--help"]] {
-        let shown = world.qshare(words).run().expect(0);
+        let shown = env.qshare(words).run().expect(0);
         assert!(!shown.text().is_empty() && shown.stderr.is_empty(), "{words:?}: {shown}");
         assert!(!shown.text().contains('\x1b'), "{words:?}: {shown}");
     }
-    let version = world.qshare(&["--version"]).run().expect(0);
+    let version = env.qshare(&["--version"]).run().expect(0);
     assert_eq!(version.text(), format!("qshare {}\n", env!("CARGO_PKG_VERSION")));
-    let help = world.qshare(&["--help"]).run().expect(0).text();
+    let help = env.qshare(&["--help"]).run().expect(0).text();
     for promised in ["send", "recv", "relay", "Exit codes:", "130"] {
         assert!(help.contains(promised), "{promised}: {help}");
     }

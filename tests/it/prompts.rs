@@ -4,31 +4,31 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::{Tree, World};
+use crate::support::{FileTree, TestEnv};
 
 #[test]
 fn without_a_terminal_nothing_is_asked() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "content")]).via(&relay).share();
-    let human = world.qshare(&["recv", sender.code()]).via(&relay).run().expect(2);
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    let human = env.qshare(&["recv", sender.code()]).via(&relay).run().expect(2);
     assert!(human.stderr.contains("--yes"), "{human}");
-    let json = world.qshare(&["recv", sender.code(), "--json"]).via(&relay);
+    let json = env.qshare(&["recv", sender.code(), "--json"]).via(&relay);
     json.run().expect_error(2, "usage", "nobody to ask");
-    let (json, _keyboard) = world.qshare(&["recv", sender.code(), "--json"]).via(&relay).start_at_a_terminal();
+    let (json, _keyboard) = env.qshare(&["recv", sender.code(), "--json"]).via(&relay).start_at_a_terminal();
     json.end().expect_error(2, "usage", "nobody to ask");
     assert!(sender.stop().all("download_started").is_empty());
 }
 
 #[test]
 fn yes_downloads_and_anything_else_does_not() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let sender = world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let sender = env.send(&[&file]).via(&relay).share();
     for (n, (answer, code)) in [("y", 0), ("", 0), ("n", 7), ("\u{4}", 7)].into_iter().enumerate() {
-        let into = world.path(&format!("in{n}"));
-        let (receiver, mut keyboard) = world.asks(sender.code(), &relay, &into);
+        let into = env.path(&format!("in{n}"));
+        let (receiver, mut keyboard) = env.recv_until_prompt(sender.code(), &relay, &into);
         match answer {
             "\u{4}" => keyboard.end(),
             answer => keyboard.line(answer),
@@ -36,7 +36,7 @@ fn yes_downloads_and_anything_else_does_not() {
         let ended = receiver.end().expect(code);
         if code == 0 {
             assert_eq!(ended.text(), "file\n");
-            assert_eq!(Tree::of(&into.join("file")), Tree::of(&file));
+            assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
         } else {
             assert!(ended.stderr.contains("error: declined"), "{ended}");
             assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
@@ -47,30 +47,30 @@ fn yes_downloads_and_anything_else_does_not() {
 
 #[test]
 fn the_code_is_asked_for() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let sender = world.send(&[&file]).via(&relay).share();
-    let into = world.folder("in");
-    let (receiver, mut keyboard) = world.qshare(&["recv", "--yes"]).via(&relay).dir(&into).start_at_a_terminal();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let sender = env.send(&[&file]).via(&relay).share();
+    let into = env.folder("in");
+    let (receiver, mut keyboard) = env.qshare(&["recv", "--yes"]).via(&relay).dir(&into).start_at_a_terminal();
     receiver.wait_for_message("Code or link:");
     keyboard.line(sender.code());
     receiver.end().expect(0);
-    assert_eq!(Tree::of(&into.join("file")), Tree::of(&file));
+    assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
 }
 
 #[test]
 fn who_never_answers_disturbs_nobody() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let sender = world.send(&[&file]).via(&relay).arg("--once").share();
-    let (waiting, mut keyboard) = world.asks(sender.code(), &relay, &world.path("waiting"));
-    let (killed, _) = world.asks(sender.code(), &relay, &world.path("killed"));
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let sender = env.send(&[&file]).via(&relay).arg("--once").share();
+    let (waiting, mut keyboard) = env.recv_until_prompt(sender.code(), &relay, &env.path("waiting"));
+    let (killed, _) = env.recv_until_prompt(sender.code(), &relay, &env.path("killed"));
     killed.signal(Signal::KILL);
-    let into = world.path("in");
-    world.recv(sender.code(), &into).via(&relay).run().expect(0);
-    assert_eq!(Tree::of(&into.join("file")), Tree::of(&file));
+    let into = env.path("in");
+    env.recv(sender.code(), &into).via(&relay).run().expect(0);
+    assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
     let sent = sender.process.end().expect(0);
     assert!(sent.all("download_failed").is_empty(), "{sent}");
     keyboard.line("y");
@@ -80,11 +80,11 @@ fn who_never_answers_disturbs_nobody() {
 
 #[test]
 fn ctrl_c_at_the_question_downloads_nothing() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "content")]).via(&relay).share();
-    let into = world.path("in");
-    let (receiver, _keyboard) = world.asks(sender.code(), &relay, &into);
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    let into = env.path("in");
+    let (receiver, _keyboard) = env.recv_until_prompt(sender.code(), &relay, &into);
     receiver.signal(Signal::INT);
     receiver.end().expect(130);
     assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
@@ -93,10 +93,10 @@ fn ctrl_c_at_the_question_downloads_nothing() {
 
 #[test]
 fn a_sender_that_ends_while_the_question_stands_is_gone() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "content")]).via(&relay).share();
-    let (receiver, mut keyboard) = world.asks(sender.code(), &relay, &world.path("in"));
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    let (receiver, mut keyboard) = env.recv_until_prompt(sender.code(), &relay, &env.path("in"));
     sender.stop();
     keyboard.line("y");
     let ended = receiver.end().expect(3);
@@ -105,16 +105,16 @@ fn a_sender_that_ends_while_the_question_stands_is_gone() {
 
 #[test]
 fn the_menu_sends_and_receives() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("a file.txt", "content");
-    let (sender, mut keyboard) = world.qshare(&[]).env("QSHARE_RELAY", relay.spec()).start_at_a_terminal();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("a file.txt", "content");
+    let (sender, mut keyboard) = env.qshare(&[]).env("QSHARE_RELAY", relay.spec()).start_at_a_terminal();
     sender.wait_for_message("1");
     keyboard.line("1");
     keyboard.line(&format!("'{}' ", file.display()));
     let code = sender.wait_for_lines(1).remove(0);
-    let into = world.folder("in");
-    let menu = world.qshare(&[]).env("QSHARE_RELAY", relay.spec()).dir(&into);
+    let into = env.folder("in");
+    let menu = env.qshare(&[]).env("QSHARE_RELAY", relay.spec()).dir(&into);
     let (receiver, mut keys) = menu.start_at_a_terminal();
     receiver.wait_for_message("2");
     keys.line("2");
@@ -122,7 +122,7 @@ fn the_menu_sends_and_receives() {
     receiver.wait_for_message("Download?");
     keys.line("y");
     receiver.end().expect(0);
-    assert_eq!(Tree::of(&into.join("a file.txt")), Tree::of(&file));
+    assert_eq!(FileTree::of(&into.join("a file.txt")), FileTree::of(&file));
     sender.signal(Signal::INT);
     sender.end().expect(0);
 }

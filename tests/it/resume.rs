@@ -12,7 +12,8 @@ use qshare::code::{Code, Secret};
 use rustix::process::Signal;
 
 use crate::support::{
-    Outcome, Process, Qshare, Relay, Sender, Tree, World, assert_only_staged, hash, names, noise, sparse,
+    FileTree, Process, ProcessOutput, QshareCommand, RelayProcess, SenderProcess, TestEnv, assert_only_staged,
+    entry_names, hash_file, peak_memory, write_random_file, write_sparse_file,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -24,31 +25,31 @@ const SIZE: u64 = 100 * MIB + 12_345;
 
 /// A share of a large file and some small ones, and the folder that it is downloaded into.
 struct Scene {
-    world: World,
-    relay: Relay,
-    sender: Sender,
+    env: TestEnv,
+    relay: RelayProcess,
+    sender: SenderProcess,
     into: PathBuf,
 }
 
 impl Scene {
     fn new() -> Self {
-        let world = World::new();
-        let shared = world.folder("t");
+        let env = TestEnv::new();
+        let shared = env.folder("t");
         fs::create_dir_all(shared.join("a/b")).unwrap();
         for i in 0..50 {
             fs::write(shared.join(format!("a/b/{i}")), vec![i; usize::from(i) * 100]).unwrap();
         }
-        noise(&shared.join("big"), SIZE);
+        write_random_file(&shared.join("big"), SIZE);
         fs::write(shared.join("z"), "last").unwrap();
-        let relay = world.relay();
-        let sender = world.send(&[&shared]).via(&relay).share();
-        let into = world.path("in");
-        Self { world, relay, sender, into }
+        let relay = env.relay();
+        let sender = env.send(&[&shared]).via(&relay).share();
+        let into = env.path("in");
+        Self { env, relay, sender, into }
     }
 
     /// Starts a download, so slowly that it can be caught, and waits until so much of it is there.
     fn start(&self, bytes: u64) -> Process {
-        let limited = self.world.recv(self.sender.code(), &self.into).via(&self.relay).args(&["--limit-down", "60MB"]);
+        let limited = self.env.recv(self.sender.code(), &self.into).via(&self.relay).args(&["--limit-down", "60MB"]);
         let mut receiver = limited.start();
         while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < bytes {}
         receiver
@@ -61,13 +62,13 @@ impl Scene {
         receiver.end();
     }
 
-    fn go_on(&self) -> Outcome {
-        self.world.recv(self.sender.code(), &self.into).via(&self.relay).run().expect(0)
+    fn go_on(&self) -> ProcessOutput {
+        self.env.recv(self.sender.code(), &self.into).via(&self.relay).run().expect(0)
     }
 
     /// Checks that everything arrived, and gives the bytes that were there before.
-    fn assert_whole(&self, ended: &Outcome) -> u64 {
-        assert_eq!(Tree::of(&self.into.join("t")), Tree::of(&self.world.path("t")));
+    fn assert_whole(&self, ended: &ProcessOutput) -> u64 {
+        assert_eq!(FileTree::of(&self.into.join("t")), FileTree::of(&self.env.path("t")));
         let names: Vec<_> = fs::read_dir(&self.into).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["t"], "nothing is left");
         let (offer, finished) = (ended.event("offer"), ended.event("finished"));
@@ -126,7 +127,7 @@ fn wrong(code: &str) -> String {
 fn who_comes_back_needs_no_guess() {
     let mut scene = Scene::new();
     scene.kill_at(50 * MIB);
-    let stranger = World::new();
+    let stranger = TestEnv::new();
     let guess = |code: &str| stranger.recv(code, &stranger.path("guesses")).via(&scene.relay).run().code;
     let bad = wrong(scene.sender.code());
     while guess(&bad) != Some(7) {}
@@ -140,9 +141,9 @@ fn who_comes_back_needs_no_guess() {
 fn a_second_download_beside_the_first_is_somebody_else() {
     let scene = Scene::new();
     let first = scene.start(30 * MIB);
-    let other = scene.world.path("other");
-    scene.world.recv(scene.sender.code(), &other).via(&scene.relay).run().expect(0);
-    assert_eq!(Tree::of(&other.join("t")), Tree::of(&scene.world.path("t")));
+    let other = scene.env.path("other");
+    scene.env.recv(scene.sender.code(), &other).via(&scene.relay).run().expect(0);
+    assert_eq!(FileTree::of(&other.join("t")), FileTree::of(&scene.env.path("t")));
     let ended = first.end().expect(0);
     assert!(ended.all("reconnecting").is_empty(), "{ended}");
     scene.assert_whole(&ended);
@@ -150,18 +151,18 @@ fn a_second_download_beside_the_first_is_somebody_else() {
 
 #[test]
 fn who_comes_back_has_its_place() {
-    let world = World::new();
-    let relay = world.relay();
-    let big = world.path("big");
-    noise(&big, SIZE);
-    let sender = world.send(&[&big]).via(&relay).arg("--once").share();
-    let scene = Scene { into: world.path("in"), world, relay, sender };
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let big = env.path("big");
+    write_random_file(&big, SIZE);
+    let sender = env.send(&[&big]).via(&relay).arg("--once").share();
+    let scene = Scene { into: env.path("in"), env, relay, sender };
     scene.kill_at(50 * MIB);
-    let stranger = World::new();
+    let stranger = TestEnv::new();
     let other = stranger.recv(scene.sender.code(), &stranger.path("other")).via(&scene.relay).run();
     other.expect_error(7, "refused", "download limit");
     scene.go_on();
-    assert_eq!(Tree::of(&scene.into.join("big")), Tree::of(&big));
+    assert_eq!(FileTree::of(&scene.into.join("big")), FileTree::of(&big));
     scene.sender.process.end().expect(0);
 }
 
@@ -170,11 +171,11 @@ fn another_process_of_the_sender_knows_who_comes_back() {
     let mut scene = Scene::new();
     scene.kill_at(50 * MIB);
     let bad = wrong(scene.sender.code());
-    let guess = |scene: &Scene| scene.world.recv(&bad, &scene.world.path("guesses")).via(&scene.relay).run().code;
+    let guess = |scene: &Scene| scene.env.recv(&bad, &scene.env.path("guesses")).via(&scene.relay).run().code;
     while guess(&scene) != Some(7) {}
     let code = scene.sender.code().to_owned();
     scene.sender.process.kill();
-    scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
+    scene.sender = scene.env.send(&[&scene.env.path("t")]).via(&scene.relay).share();
     assert_eq!(scene.sender.code(), code);
     assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
     let ended = scene.go_on();
@@ -182,7 +183,7 @@ fn another_process_of_the_sender_knows_who_comes_back() {
 }
 
 /// A command whose files cannot become longer than this, as on a disk that is full.
-fn on_a_full_disk(command: Qshare, bytes: u64) -> Outcome {
+fn on_a_full_disk(command: QshareCommand, bytes: u64) -> ProcessOutput {
     const BLOCK: u64 = 512;
     let (command, mut shell) = (command.into_command(), Command::new("sh"));
     let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / BLOCK);
@@ -197,7 +198,7 @@ fn on_a_full_disk(command: Qshare, bytes: u64) -> Outcome {
 #[test]
 fn a_disk_that_was_full_is_gone_on_with() {
     let scene = Scene::new();
-    let recv = || scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay);
+    let recv = || scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay);
     let full = on_a_full_disk(recv(), 40 * MIB);
     full.expect_error(6, "disk", "“t/big”");
     assert_only_staged(&scene.into, "");
@@ -206,35 +207,28 @@ fn a_disk_that_was_full_is_gone_on_with() {
     assert!((32 * MIB..SIZE).contains(&resumed), "{resumed}");
 }
 
-/// The most memory that a process has had, in bytes.
-fn peak(process: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
 /// `RESUME_GIB=20` for a file of 20 GiB; there are holes in it at both ends.
 #[test]
 fn a_huge_file_is_gone_on_with_in_little_memory() {
     let gib = std::env::var("RESUME_GIB").map_or(2, |text| text.parse().unwrap());
-    let world = World::new();
-    let relay = world.relay();
-    let (big, size) = (world.path("big"), gib * 1024 * MIB);
-    sparse(&big, size);
-    let sender = world.send(&[&big]).via(&relay).share();
-    let scene = Scene { into: world.path("in"), world, relay, sender };
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let (big, size) = (env.path("big"), gib * 1024 * MIB);
+    write_sparse_file(&big, size);
+    let sender = env.send(&[&big]).via(&relay).share();
+    let scene = Scene { into: env.path("in"), env, relay, sender };
     scene.kill_at(40 * MIB);
     cut(&scene.part_folder().join("files/big"), size - 3 * GROUP / 2);
-    let recv = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).start();
+    let recv = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).start();
     let mut most = 0;
     while recv.is_running() {
-        most = most.max(peak(recv.id()).unwrap_or_default());
+        most = most.max(peak_memory(recv.id()).unwrap_or_default());
     }
     let ended = recv.end().expect(0);
     let resumed = ended.event("offer")["resumed_bytes"].as_u64().unwrap();
     assert!(resumed >= size - 2 * GROUP, "{resumed} of {size}");
-    assert_eq!(hash(&scene.into.join("big")), hash(&big));
-    let sending = peak(scene.sender.process.id()).unwrap();
+    assert_eq!(hash_file(&scene.into.join("big")), hash_file(&big));
+    let sending = peak_memory(scene.sender.process.id()).unwrap();
     println!("{gib} GiB: {most} bytes of memory at the receiver, {sending} at the sender");
     assert!(most.max(sending) < 96 * MIB, "{most}, {sending}");
 }
@@ -243,7 +237,7 @@ fn a_huge_file_is_gone_on_with_in_little_memory() {
 fn what_is_left_is_listed_and_can_be_removed() {
     let scene = Scene::new();
     let running = scene.start(30 * MIB);
-    let parts = |args: &[&str]| scene.world.qshare(&[&["parts", "--json"], args].concat()).arg(&scene.into).run();
+    let parts = |args: &[&str]| scene.env.qshare(&[&["parts", "--json"], args].concat()).arg(&scene.into).run();
     let listed = || parts(&[]).expect(0).event("parts")["parts"].as_array().unwrap().clone();
     assert!(matches!(&listed()[..], [part] if part["running"] == true), "{:?}", listed());
     let cleared = parts(&["--clear"]).expect(0);
@@ -301,9 +295,9 @@ fn a_part_that_was_changed_is_not_trusted() {
 fn a_source_that_has_changed_is_gone_on_with_at_the_first_difference() {
     let scene = Scene::new();
     scene.kill_at(50 * MIB);
-    flip(&scene.world.path("t/big"), 20 * MIB);
+    flip(&scene.env.path("t/big"), 20 * MIB);
     // What was scanned just before is not what is there: whoever is offered that is told, and the next gets it as it is.
-    let first = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).run();
+    let first = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).run();
     let ended = if first.all("finished").is_empty() {
         first.expect_error(1, "transfer", "“t/big” has changed");
         scene.go_on()
@@ -321,12 +315,12 @@ fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
     let code = scene.sender.code().to_owned();
     scene.sender.process.kill();
     scene.relay.process.kill();
-    let mut receiver = scene.world.recv(&code, &scene.into).via(&scene.relay).start();
+    let mut receiver = scene.env.recv(&code, &scene.into).via(&scene.relay).start();
     receiver.wait_for("reconnecting");
     let addr = scene.relay.addr.clone();
-    scene.relay = Relay::start(scene.world.qshare(&["relay", "--json", "--listen", &addr]));
+    scene.relay = RelayProcess::start(scene.env.qshare(&["relay", "--json", "--listen", &addr]));
     while receiver.wait_for("reconnecting")["reason"] != "the sender has not reconnected yet" {}
-    scene.sender = scene.world.send(&[&scene.world.path("t")]).via(&scene.relay).share();
+    scene.sender = scene.env.send(&[&scene.env.path("t")]).via(&scene.relay).share();
     assert_eq!(scene.sender.code(), code);
     let ended = receiver.end().expect(0);
     assert!(scene.assert_whole(&ended) >= 32 * MIB);
@@ -338,7 +332,7 @@ fn who_is_not_to_wait_is_told_at_once() {
     let scene = Scene::new();
     scene.kill_at(50 * MIB);
     scene.relay.process.kill();
-    let impatient = scene.world.recv(scene.sender.code(), &scene.into).via(&scene.relay).args(&["--retry-for", "0"]);
+    let impatient = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).args(&["--retry-for", "0"]);
     let ended = impatient.run();
     ended.expect_error(5, "network", "cannot reach the relay");
     assert!(ended.all("reconnecting").is_empty());
@@ -347,15 +341,15 @@ fn who_is_not_to_wait_is_told_at_once() {
 /// What has its name already is not taken for somebody else's.
 #[test]
 fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
-    let world = World::new();
-    let relay = world.relay();
-    let paths: Vec<PathBuf> = (0..5).map(|n| world.file(&format!("from/{n}/f"), format!("content {n}"))).collect();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let paths: Vec<PathBuf> = (0..5).map(|n| env.file(&format!("from/{n}/f"), format!("content {n}"))).collect();
     let folders: Vec<&Path> = paths.iter().map(|path| path.parent().unwrap()).collect();
-    let big = world.path("from/9");
-    noise(&big, 60 * MIB);
-    let sender = world.send(&[&folders[..], &[&big]].concat()).via(&relay).share();
-    let into = world.path("in");
-    let recv = || world.recv(sender.code(), &into).via(&relay);
+    let big = env.path("from/9");
+    write_random_file(&big, 60 * MIB);
+    let sender = env.send(&[&folders[..], &[&big]].concat()).via(&relay).share();
+    let into = env.path("in");
+    let recv = || env.recv(sender.code(), &into).via(&relay);
     let mut slow = recv().args(&["--limit-down", "60MB"]).start();
     slow.wait_for("progress");
     fs::write(into.join("3"), "in the way").unwrap();
@@ -366,10 +360,10 @@ fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
     let (offer, finished) = (ended.event("offer"), ended.event("finished"));
     assert_eq!((&offer["resumed_bytes"], &finished["bytes"]), (&offer["bytes"], &offer["bytes"]));
     assert_eq!(finished["saved"].as_array().unwrap().len(), 6, "{finished}");
-    let mut all = names(&into);
+    let mut all = entry_names(&into);
     all.sort();
     assert_eq!(all, ["0", "1", "2", "3", "4", "9"]);
-    assert_eq!(hash(&into.join("9")), hash(&big));
+    assert_eq!(hash_file(&into.join("9")), hash_file(&big));
     recv().run().expect_error(6, "disk", "already exists");
 }
 
@@ -378,7 +372,7 @@ fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
 fn a_file_gets_the_permissions_that_it_has_now() {
     use std::os::unix::fs::PermissionsExt as _;
     let scene = Scene::new();
-    let big = scene.world.path("t/big");
+    let big = scene.env.path("t/big");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let (plain, executable) = (mode(&big), mode(&big) | (mode(&big) & 0o444) >> 2);
     for (staged, now) in [(plain, executable), (0o4777, plain)] {

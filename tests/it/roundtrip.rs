@@ -9,21 +9,21 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::support::{Tree, World, hash, noise, peak_memory};
+use crate::support::{FileTree, TestEnv, hash_file, peak_memory, write_random_file};
 
 /// What a process may use, however much it transfers.
 const MEMORY: u64 = 64 * 1024 * 1024;
 
 #[test]
 fn small_files_arrive_as_they_were() {
-    let world = World::new();
-    let relay = world.relay();
+    let env = TestEnv::new();
+    let relay = env.relay();
     for content in [&b""[..], b"x"] {
-        let file = world.file("small", content);
-        let sender = world.send(&[&file]).via(&relay).arg("--once").share();
-        let into = world.path(&format!("in{}", content.len()));
-        let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
-        assert_eq!(Tree::of(&into.join("small")), Tree::of(&file));
+        let file = env.file("small", content);
+        let sender = env.send(&[&file]).via(&relay).arg("--once").share();
+        let into = env.path(&format!("in{}", content.len()));
+        let received = env.recv(sender.code(), &into).via(&relay).run().expect(0);
+        assert_eq!(FileTree::of(&into.join("small")), FileTree::of(&file));
         assert_eq!(received.event("finished")["bytes"], content.len());
         let sent = sender.process.end().expect(0);
         assert_eq!(sent.event("stopped")["reason"], "once");
@@ -34,42 +34,42 @@ fn small_files_arrive_as_they_were() {
 #[test]
 fn a_large_file_arrives_in_little_memory() {
     const SIZE: u64 = 300 * 1024 * 1024;
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.path("large");
-    noise(&file, SIZE);
-    let mut sender = world.send(&[&file]).via(&relay).share();
-    let into = world.path("in");
-    let mut receiver = world.recv(sender.code(), &into).via(&relay).start();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.path("large");
+    write_random_file(&file, SIZE);
+    let mut sender = env.send(&[&file]).via(&relay).share();
+    let into = env.path("in");
+    let mut receiver = env.recv(sender.code(), &into).via(&relay).start();
     let mut peak = 0;
     while receiver.wait_for("progress")["bytes"] != SIZE {
-        peak = peak.max(peak_memory(&receiver).unwrap_or_default());
+        peak = peak.max(peak_memory(receiver.id()).unwrap_or_default());
     }
     receiver.end().expect(0);
-    assert_eq!(hash(&into.join("large")), hash(&file));
+    assert_eq!(hash_file(&into.join("large")), hash_file(&file));
     sender.process.wait_for("download_finished");
     assert!(peak < MEMORY, "the receiver took {peak} bytes");
     for (name, process) in [("relay", &relay.process), ("sender", &sender.process)] {
-        let peak = peak_memory(process).unwrap_or_default();
+        let peak = peak_memory(process.id()).unwrap_or_default();
         assert!(peak < MEMORY, "the {name} took {peak} bytes");
     }
 }
 
 #[test]
 fn a_limited_transfer_takes_its_time() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.path("file");
-    noise(&file, 3_000_000);
-    let mut sender = world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.path("file");
+    write_random_file(&file, 3_000_000);
+    let mut sender = env.send(&[&file]).via(&relay).share();
     let taken = |into: &str, limit: &[&str]| {
-        let into = world.path(into);
-        let mut receiver = world.recv(sender.code(), &into).via(&relay);
+        let into = env.path(into);
+        let mut receiver = env.recv(sender.code(), &into).via(&relay);
         for word in limit {
             receiver = receiver.arg(word);
         }
         let received = receiver.run().expect(0);
-        assert_eq!(hash(&into.join("file")), hash(&file));
+        assert_eq!(hash_file(&into.join("file")), hash_file(&file));
         received.event("finished")["seconds"].as_f64().unwrap()
     };
     // The first piece passes at once, and nobody waits after the last.
@@ -77,37 +77,37 @@ fn a_limited_transfer_takes_its_time() {
     assert!(limited >= 1.0, "{limited}");
     taken("cubic", &["--congestion", "cubic"]);
     sender.process.wait_for("download_finished");
-    let sender = world.send(&[&file]).via(&relay).arg("--once").arg("--limit-up").arg("1500 kB").share();
-    let into = world.path("up");
-    let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
-    assert_eq!(hash(&into.join("file")), hash(&file));
+    let sender = env.send(&[&file]).via(&relay).arg("--once").arg("--limit-up").arg("1500 kB").share();
+    let into = env.path("up");
+    let received = env.recv(sender.code(), &into).via(&relay).run().expect(0);
+    assert_eq!(hash_file(&into.join("file")), hash_file(&file));
     let limited = received.event("finished")["seconds"].as_f64().unwrap();
     assert!(limited >= 1.5, "{limited}");
 }
 
 #[test]
 fn a_folder_of_two_thousand_files_arrives_whole() {
-    let world = World::new();
-    let relay = world.relay();
-    let folder = world.folder("tree");
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let folder = env.folder("tree");
     for n in 0..2_000 {
-        let file = world.file(&format!("tree/{}/{}/file {n}.txt", n % 7, n % 31), n.to_string().repeat(n % 50));
+        let file = env.file(&format!("tree/{}/{}/file {n}.txt", n % 7, n % 31), n.to_string().repeat(n % 50));
         if n % 10 == 0 {
             fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
         }
         File::options().write(true).open(&file).unwrap().set_modified(moment(n as u64)).unwrap();
     }
-    world.folder("tree/empty/emptier");
-    world.folder("tree/3/hollow");
-    File::open(world.path("tree/empty")).unwrap().set_modified(moment(5)).unwrap();
-    let sender = world.send(&[&folder]).via(&relay).share();
+    env.folder("tree/empty/emptier");
+    env.folder("tree/3/hollow");
+    File::open(env.path("tree/empty")).unwrap().set_modified(moment(5)).unwrap();
+    let sender = env.send(&[&folder]).via(&relay).share();
     assert_eq!(sender.sharing["files"], 2_000);
-    let into = world.path("in");
-    let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    let into = env.path("in");
+    let received = env.recv(sender.code(), &into).via(&relay).run().expect(0);
     assert_eq!(received.event("finished")["files"], 2_000);
-    let arrived = Tree::of(&into.join("tree"));
+    let arrived = FileTree::of(&into.join("tree"));
     assert!(arrived.len() > 2_000);
-    assert_eq!(arrived, Tree::of(&folder));
+    assert_eq!(arrived, FileTree::of(&folder));
 }
 
 /// A time in the past, with nanoseconds.
@@ -117,7 +117,7 @@ fn moment(n: u64) -> SystemTime {
 
 #[test]
 fn names_of_every_kind_arrive() {
-    let world = World::new();
+    let env = TestEnv::new();
     let mut names = vec![
         "aux.c".to_owned(),
         "xt_connmark.h".into(),
@@ -139,88 +139,88 @@ fn names_of_every_kind_arrive() {
         names.extend(["xt_CONNMARK.h".into(), "caf\u{e9}".into(), "cafe\u{301}".into()]);
     }
     for name in &names {
-        world.file(&format!("names/{name}"), name);
-        world.file(&format!("names/in a folder/{name}/{name}"), name);
+        env.file(&format!("names/{name}"), name);
+        env.file(&format!("names/in a folder/{name}/{name}"), name);
     }
     let deep = (0..60).map(|_| "d").collect::<Vec<_>>().join("/");
-    world.file(&format!("names/{deep}/bottom"), "deep");
-    let folder = world.path("names");
-    let relay = world.relay();
-    let sender = world.send(&[&folder]).via(&relay).share();
-    let into = world.path("in");
-    let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    env.file(&format!("names/{deep}/bottom"), "deep");
+    let folder = env.path("names");
+    let relay = env.relay();
+    let sender = env.send(&[&folder]).via(&relay).share();
+    let into = env.path("in");
+    let received = env.recv(sender.code(), &into).via(&relay).run().expect(0);
     assert_eq!(received.event("finished")["saved"][0], "names");
-    assert_eq!(Tree::of(&into.join("names")), Tree::of(&folder));
+    assert_eq!(FileTree::of(&into.join("names")), FileTree::of(&folder));
 }
 
 #[test]
 fn links_inside_arrive_and_links_out_are_left_out() {
-    let world = World::new();
-    world.file("outside", "secret");
-    world.file("tree/folder/file", "content");
-    let folder = world.path("tree");
+    let env = TestEnv::new();
+    env.file("outside", "secret");
+    env.file("tree/folder/file", "content");
+    let folder = env.path("tree");
     for (target, at) in [("folder/file", "to-file"), ("folder", "to-folder"), ("nowhere", "dangling")] {
         symlink(target, folder.join(at)).unwrap();
     }
     symlink("../to-file", folder.join("folder/up-and-down")).unwrap();
     let left_out = ["out", "absolute", "pipe"];
     symlink("../outside", folder.join("out")).unwrap();
-    symlink(world.path("outside"), folder.join("absolute")).unwrap();
+    symlink(env.path("outside"), folder.join("absolute")).unwrap();
     mknodat(CWD, folder.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    let relay = world.relay();
-    let sender = world.send(&[&folder]).via(&relay).share();
+    let relay = env.relay();
+    let sender = env.send(&[&folder]).via(&relay).share();
     let warnings: Vec<_> = sender.process.events().into_iter().filter(|e| e["event"] == "warning").collect();
     assert_eq!(warnings.len(), left_out.len(), "{warnings:?}");
     for name in left_out {
         let named = |w: &serde_json::Value| w["message"].as_str().unwrap().contains(&format!("tree/{name}”"));
         assert!(warnings.iter().any(|w| w["kind"] == "left_out" && named(w)), "{name}: {warnings:?}");
     }
-    let into = world.path("in");
-    world.recv(sender.code(), &into).via(&relay).run().expect(0);
-    let expected = left_out.iter().fold(Tree::of(&folder), |tree, name| tree.without(name));
-    assert_eq!(Tree::of(&into.join("tree")), expected);
+    let into = env.path("in");
+    env.recv(sender.code(), &into).via(&relay).run().expect(0);
+    let expected = left_out.iter().fold(FileTree::of(&folder), |tree, name| tree.without(name));
+    assert_eq!(FileTree::of(&into.join("tree")), expected);
 }
 
 #[test]
 fn a_link_that_the_user_names_is_followed() {
-    let world = World::new();
-    world.file("real/file", "content");
-    symlink("real", world.path("alias")).unwrap();
-    let relay = world.relay();
-    let sender = world.send(&[&world.path("alias")]).via(&relay).share();
-    let into = world.path("in");
-    world.recv(sender.code(), &into).via(&relay).run().expect(0);
-    assert_eq!(Tree::of(&into.join("alias")), Tree::of(&world.path("real")));
+    let env = TestEnv::new();
+    env.file("real/file", "content");
+    symlink("real", env.path("alias")).unwrap();
+    let relay = env.relay();
+    let sender = env.send(&[&env.path("alias")]).via(&relay).share();
+    let into = env.path("in");
+    env.recv(sender.code(), &into).via(&relay).run().expect(0);
+    assert_eq!(FileTree::of(&into.join("alias")), FileTree::of(&env.path("real")));
 }
 
 #[test]
 fn several_paths_arrive_side_by_side() {
-    let world = World::new();
-    let paths = [world.file("a/one", "1"), world.file("b/two", "2"), world.folder("c/three")];
-    world.file("c/three/four", "4");
-    let relay = world.relay();
-    let sender = world.send(&paths.each_ref().map(|p| p.as_path())).via(&relay).share();
+    let env = TestEnv::new();
+    let paths = [env.file("a/one", "1"), env.file("b/two", "2"), env.folder("c/three")];
+    env.file("c/three/four", "4");
+    let relay = env.relay();
+    let sender = env.send(&paths.each_ref().map(|p| p.as_path())).via(&relay).share();
     assert_eq!(sender.sharing["name"], "one and 2 more");
-    let into = world.path("in");
-    let received = world.recv(sender.code(), &into).via(&relay).run().expect(0);
+    let into = env.path("in");
+    let received = env.recv(sender.code(), &into).via(&relay).run().expect(0);
     assert_eq!(received.event("finished")["saved"], serde_json::json!(["one", "two", "three"]));
     for path in &paths {
-        assert_eq!(Tree::of(&into.join(path.file_name().unwrap())), Tree::of(path));
+        assert_eq!(FileTree::of(&into.join(path.file_name().unwrap())), FileTree::of(path));
     }
 }
 
 #[test]
 fn a_folder_has_its_own_name_however_it_is_written() {
-    let world = World::new();
-    world.file("box/file", "content");
-    world.folder("box/inner");
-    let folder = world.path("box");
-    let relay = world.relay();
+    let env = TestEnv::new();
+    env.file("box/file", "content");
+    env.folder("box/inner");
+    let folder = env.path("box");
+    let relay = env.relay();
     for (n, (path, at)) in [(".", "box"), ("box/", ""), ("./box/.", ""), ("..", "box/inner")].into_iter().enumerate() {
-        let sender = world.send(&[Path::new(path)]).dir(&world.path(at)).via(&relay).share();
+        let sender = env.send(&[Path::new(path)]).dir(&env.path(at)).via(&relay).share();
         assert_eq!(sender.sharing["name"], "box", "{path}");
-        let into = world.path(&format!("in{n}"));
-        world.recv(sender.code(), &into).via(&relay).run().expect(0);
-        assert_eq!(Tree::of(&into.join("box")), Tree::of(&folder), "{path}");
+        let into = env.path(&format!("in{n}"));
+        env.recv(sender.code(), &into).via(&relay).run().expect(0);
+        assert_eq!(FileTree::of(&into.join("box")), FileTree::of(&folder), "{path}");
     }
 }

@@ -4,24 +4,24 @@ use std::{collections::HashSet, fs};
 
 use rustix::process::Signal;
 
-use crate::support::{BIG, Process, Tree, World, noise, sparse};
+use crate::support::{BIG, FileTree, Process, TestEnv, write_random_file, write_sparse_file};
 
 #[test]
 fn twenty_receivers_at_once_get_the_same() {
     const RECEIVERS: usize = 20;
-    let world = World::new();
-    let relay = world.relay();
-    noise(&world.folder("share").join("noise"), 4 * 1024 * 1024);
-    world.file("share/small", "content");
-    let mut sender = world.send(&[&world.path("share")]).via(&relay).share();
-    let into = |n: usize| world.path(&format!("in{n}"));
-    let receivers: Vec<_> = (0..RECEIVERS).map(|n| world.recv(sender.code(), &into(n)).via(&relay).start()).collect();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    write_random_file(&env.folder("share").join("noise"), 4 * 1024 * 1024);
+    env.file("share/small", "content");
+    let mut sender = env.send(&[&env.path("share")]).via(&relay).share();
+    let into = |n: usize| env.path(&format!("in{n}"));
+    let receivers: Vec<_> = (0..RECEIVERS).map(|n| env.recv(sender.code(), &into(n)).via(&relay).start()).collect();
     for receiver in receivers {
         receiver.end().expect(0);
     }
-    let sent = Tree::of(&world.path("share"));
+    let sent = FileTree::of(&env.path("share"));
     for n in 0..RECEIVERS {
-        assert_eq!(Tree::of(&into(n).join("share")), sent);
+        assert_eq!(FileTree::of(&into(n).join("share")), sent);
     }
     for _ in 0..RECEIVERS {
         sender.process.wait_for("download_finished");
@@ -52,14 +52,14 @@ fn udp_sockets(process: &Process) -> usize {
 
 #[test]
 fn one_after_another_each_gets_it() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.file("file", "content");
-    let sender = world.send(&[&file]).via(&relay).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.file("file", "content");
+    let sender = env.send(&[&file]).via(&relay).share();
     for n in 0..7 {
-        let into = world.path(&format!("in{n}"));
-        world.recv(sender.code(), &into).via(&relay).run().expect(0);
-        assert_eq!(Tree::of(&into.join("file")), Tree::of(&file));
+        let into = env.path(&format!("in{n}"));
+        env.recv(sender.code(), &into).via(&relay).run().expect(0);
+        assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
     }
     let sent = sender.stop();
     assert_eq!(sent.all("download_finished").len(), 7, "{sent}");
@@ -68,40 +68,40 @@ fn one_after_another_each_gets_it() {
 
 #[test]
 fn a_share_ends_after_so_many_downloads() {
-    let world = World::new();
-    let relay = world.relay();
-    let sender = world.send(&[&world.file("file", "content")]).via(&relay).args(&["--max-downloads", "2"]).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).args(&["--max-downloads", "2"]).share();
     let code = sender.code().to_owned();
     for n in 0..2 {
-        world.recv(&code, &world.path(&format!("in{n}"))).via(&relay).run().expect(0);
+        env.recv(&code, &env.path(&format!("in{n}"))).via(&relay).run().expect(0);
     }
     let sent = sender.process.end().expect(0);
     assert_eq!(sent.event("stopped")["reason"], "max_downloads");
-    let late = world.recv(&code, &world.path("late")).via(&relay).run();
+    let late = env.recv(&code, &env.path("late")).via(&relay).run();
     late.expect_error(3, "not_found", "no such code");
 }
 
 #[test]
 fn only_a_download_that_is_done_counts() {
-    let world = World::new();
-    let relay = world.relay();
-    let mut sender = world.send(&[&world.file("file", "content")]).via(&relay).arg("--once").share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let mut sender = env.send(&[&env.file("file", "content")]).via(&relay).arg("--once").share();
     let code = sender.code().to_owned();
-    let listed = world.recv(&code, &world.path("list")).via(&relay).arg("--list").run().expect(0);
+    let listed = env.recv(&code, &env.path("list")).via(&relay).arg("--list").run().expect(0);
     assert_eq!(listed.event("entries")["entries"][0]["path"], "file");
 
-    let taken = world.path("taken");
-    world.file("taken/file", "mine");
-    world.recv(&code, &taken).via(&relay).run().expect_error(6, "disk", "file");
+    let taken = env.path("taken");
+    env.file("taken/file", "mine");
+    env.recv(&code, &taken).via(&relay).run().expect_error(6, "disk", "file");
 
-    let (asked, mut keyboard) = world.asks(&code, &relay, &world.path("declined"));
+    let (asked, mut keyboard) = env.recv_until_prompt(&code, &relay, &env.path("declined"));
     keyboard.line("n");
     asked.wait_for_message("declined");
     let declined = asked.end().expect(7);
     assert_eq!(declined.text(), "");
 
     assert!(sender.process.is_running());
-    world.recv(&code, &world.path("in")).via(&relay).run().expect(0);
+    env.recv(&code, &env.path("in")).via(&relay).run().expect(0);
     assert_eq!(sender.process.wait_for("stopped")["reason"], "once");
     let sent = sender.process.end().expect(0);
     assert_eq!(sent.all("download_started").len(), 1, "{sent}");
@@ -109,13 +109,13 @@ fn only_a_download_that_is_done_counts() {
 
 #[test]
 fn who_comes_while_the_only_place_is_taken_is_refused() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.path("big");
-    sparse(&file, BIG);
-    let mut sender = world.send(&[&file]).via(&relay).arg("--once").share();
-    let first = world.holds(&mut sender, &relay, &world.path("first"));
-    let second = world.recv(sender.code(), &world.path("second")).via(&relay).run();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.path("big");
+    write_sparse_file(&file, BIG);
+    let mut sender = env.send(&[&file]).via(&relay).arg("--once").share();
+    let first = env.recv_and_pause(&mut sender, &relay, &env.path("first"));
+    let second = env.recv(sender.code(), &env.path("second")).via(&relay).run();
     second.expect_error(7, "refused", "download limit");
     first.signal(Signal::CONT);
     first.end().expect(0);
@@ -125,14 +125,14 @@ fn who_comes_while_the_only_place_is_taken_is_refused() {
 
 #[test]
 fn a_download_that_runs_when_the_time_is_up_may_finish() {
-    let world = World::new();
-    let relay = world.relay();
-    let file = world.path("big");
-    sparse(&file, BIG);
-    let mut sender = world.send(&[&file]).via(&relay).args(&["--expire", "4s"]).share();
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let file = env.path("big");
+    write_sparse_file(&file, BIG);
+    let mut sender = env.send(&[&file]).via(&relay).args(&["--expire", "4s"]).share();
     assert!(sender.sharing["expires"].is_u64());
-    let first = world.holds(&mut sender, &relay, &world.path("first"));
-    let looks = || world.recv(sender.code(), &world.path("look")).via(&relay).arg("--list").run().code;
+    let first = env.recv_and_pause(&mut sender, &relay, &env.path("first"));
+    let looks = || env.recv(sender.code(), &env.path("look")).via(&relay).arg("--list").run().code;
     let mut looked = looks();
     while matches!(looked, Some(0 | 5)) {
         // Whoever is in the middle of the handshake when the time is up is cut.

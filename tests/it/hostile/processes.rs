@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::assert_only_staged;
+use crate::support::{assert_only_staged, peak_memory};
 
 /// Whatever is waited for happens within this time, on a machine as busy as can be.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -196,7 +196,7 @@ pub(crate) struct FinishedRun {
     pub(crate) stderr: String,
     pub(crate) target: PathBuf,
     pub(crate) took: Duration,
-    /// Kilobytes of memory at the most, where the system tells.
+    /// The most memory that it used, in bytes, if the system reports it.
     pub(crate) peak: Option<u64>,
 }
 
@@ -262,16 +262,10 @@ async fn run(mut command: Command, target: PathBuf) -> FinishedRun {
         loop {
             tokio::select! {
                 ended = &mut reading => return (ended, peak),
-                _ = looks.tick() => peak = peak.max(peak_of(id)),
+                _ = looks.tick() => peak = peak.max(peak_memory(id)),
             }
         }
     });
     let (status, peak) = ended.await;
     FinishedRun { exit: status.code(), stdout, stderr, target, took: began.elapsed(), peak }
-}
-
-/// The most memory, in kB, that a process has had until now; `None` where the system does not tell.
-fn peak_of(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }

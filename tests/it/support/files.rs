@@ -1,4 +1,4 @@
-//! Content to send, and the comparison of what arrived with it.
+//! Files to send, and the comparison of the received files with them.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Everything below a folder, or one file, by its path: two that are equal hold the same.
+/// A file, or a folder with everything below it. Equal trees have equal paths, contents and metadata.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Tree(BTreeMap<PathBuf, Node>);
+pub(crate) struct FileTree(BTreeMap<PathBuf, Node>);
 
 #[derive(PartialEq, Eq, Debug)]
 enum Node {
@@ -21,8 +21,8 @@ enum Node {
     Other,
 }
 
-impl Tree {
-    /// What is at `path`.
+impl FileTree {
+    /// Reads the tree at `path`.
     pub(crate) fn of(path: &Path) -> Self {
         let mut tree = Self(BTreeMap::new());
         tree.add(path, Path::new(""));
@@ -35,7 +35,7 @@ impl Tree {
             Node::Folder { mtime: meta.mtime() }
         } else if meta.is_file() {
             let executable = meta.permissions().mode() & 0o100 != 0;
-            Node::File { hash: hash(at), size: meta.len(), executable, mtime: (meta.mtime(), meta.mtime_nsec()) }
+            Node::File { hash: hash_file(at), size: meta.len(), executable, mtime: (meta.mtime(), meta.mtime_nsec()) }
         } else if meta.is_symlink() {
             Node::Link { target: fs::read_link(at).unwrap() }
         } else {
@@ -50,27 +50,27 @@ impl Tree {
         }
     }
 
-    /// How many things there are, the top included.
+    /// Returns the number of files, folders and links, the top included.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Leaves out what is at this path.
+    /// Removes the entry at this path.
     pub(crate) fn without(mut self, path: &str) -> Self {
         assert!(self.0.remove(Path::new(path)).is_some(), "{path} is not in {self:?}");
         self
     }
 }
 
-/// BLAKE3 of a file.
-pub(crate) fn hash(path: &Path) -> blake3::Hash {
+/// Returns the BLAKE3 hash of a file.
+pub(crate) fn hash_file(path: &Path) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path).unwrap()).unwrap();
     hasher.finalize()
 }
 
-/// A file of `size` bytes that do not repeat and do not compress.
-pub(crate) fn noise(path: &Path, size: u64) {
+/// Writes a file of `size` bytes that neither repeat nor compress.
+pub(crate) fn write_random_file(path: &Path, size: u64) {
     let mut bytes = blake3::Hasher::new().update(b"noise").finalize_xof();
     let mut out = BufWriter::new(File::create(path).unwrap());
     let mut buffer = vec![0; 1 << 20];
@@ -84,20 +84,23 @@ pub(crate) fn noise(path: &Path, size: u64) {
     out.flush().unwrap();
 }
 
-/// A file of `size` zeros that takes no room.
-pub(crate) fn sparse(path: &Path, size: u64) {
+/// Writes a file of `size` zeros that takes no space on disk.
+pub(crate) fn write_sparse_file(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
 }
 
-/// What is in a folder.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+/// Returns the names of the entries of a folder, in order.
+pub(crate) fn entry_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
-/// Nothing has its name: at most a staging folder is there.
+/// Checks that a folder contains at most a staging folder.
 #[track_caller]
 pub(crate) fn assert_only_staged(folder: &Path, what: &str) {
-    let names = if folder.exists() { names(folder) } else { Vec::new() };
+    let names = if folder.exists() { entry_names(folder) } else { Vec::new() };
     let staging = |name: &String| name.starts_with(".qshare-") && name.ends_with(".part");
     assert!(names.len() <= 1 && names.iter().all(staging), "{what}: {names:?}");
 }

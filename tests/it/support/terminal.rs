@@ -1,4 +1,4 @@
-//! A terminal for programs that ask.
+//! A pseudo-terminal for programs that prompt.
 
 use std::{
     fs::File,
@@ -12,23 +12,23 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
-/// What is typed at a terminal.
+/// The keyboard of a terminal.
 pub(crate) struct Keyboard(File);
 
 impl Keyboard {
-    /// Types this and enter.
+    /// Types a line.
     pub(crate) fn line(&mut self, text: &str) {
         writeln!(self.0, "{text}").unwrap();
     }
 
-    /// Ctrl-D: the end of what is typed.
+    /// Types Ctrl-D, the end of the input.
     pub(crate) fn end(&mut self) {
         self.0.write_all(&[4]).unwrap();
     }
 }
 
-/// A new terminal: its keyboard, its screen, and the end that a program gets.
-pub(crate) fn open() -> (Keyboard, File, OwnedFd) {
+/// Opens a terminal. Returns its keyboard, its screen, and the end for the program.
+pub(super) fn open_terminal() -> (Keyboard, File, OwnedFd) {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     fcntl_setfd(near.as_fd(), FdFlags::CLOEXEC).unwrap();
     grantpt(&near).unwrap();

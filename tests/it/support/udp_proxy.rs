@@ -1,4 +1,4 @@
-//! A line between processes that a test can cut, mend, and lead another way.
+//! A UDP proxy between processes, which a test can block and rebind.
 
 use std::{
     collections::HashMap,
@@ -12,57 +12,57 @@ use std::{
     time::Duration,
 };
 
-/// No datagram is longer.
-const LONGEST: usize = 65_535;
+/// The longest datagram.
+const MAX_DATAGRAM: usize = 65_535;
 
-/// Whoever waits for a datagram looks up this often, to see whether it is all over.
-const LOOK_UP: Duration = Duration::from_millis(50);
+/// How often a forwarding thread checks whether the proxy was dropped.
+const SHUTDOWN_CHECK: Duration = Duration::from_millis(50);
 
-/// Forwards datagrams to one address, and what comes back to whom it is for. Gone when dropped.
+/// Forwards datagrams from any client to one server, and the replies to that client. It stops when dropped.
 pub(crate) struct UdpProxy {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ProxyState>,
 }
 
-struct Shared {
-    near: UdpSocket,
-    far: SocketAddr,
-    /// What the far end sees of each of the near ones.
+struct ProxyState {
+    client_side: UdpSocket,
+    server: SocketAddr,
+    /// The socket that the server sees in place of each client.
     upstream: Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>,
-    is_cut: AtomicBool,
-    is_over: AtomicBool,
+    is_blocked: AtomicBool,
+    is_dropped: AtomicBool,
 }
 
 impl UdpProxy {
-    /// A line to this address.
-    pub(crate) fn to(far: SocketAddr) -> Self {
-        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        near.set_read_timeout(Some(LOOK_UP)).unwrap();
-        let addr = near.local_addr().unwrap();
-        let (is_cut, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Arc::new(Shared { near, far, upstream: Mutex::default(), is_cut, is_over });
+    /// Starts a proxy to this server.
+    pub(crate) fn to(server: SocketAddr) -> Self {
+        let client_side = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        client_side.set_read_timeout(Some(SHUTDOWN_CHECK)).unwrap();
+        let addr = client_side.local_addr().unwrap();
+        let (is_blocked, is_dropped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Arc::new(ProxyState { client_side, server, upstream: Mutex::default(), is_blocked, is_dropped });
         let forwarding = Arc::clone(&shared);
-        thread::spawn(move || forwarding.forward());
+        thread::spawn(move || forwarding.forward_to_server());
         Self { addr, shared }
     }
 
-    /// Where it begins.
+    /// Returns the address for clients.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Nothing passes any more.
+    /// Drops every datagram from now on.
     pub(crate) fn block(&self) {
-        self.shared.is_cut.store(true, Ordering::Relaxed);
+        self.shared.is_blocked.store(true, Ordering::Relaxed);
     }
 
-    /// What was cut is whole again.
+    /// Forwards datagrams again.
     pub(crate) fn unblock(&self) {
-        self.shared.is_cut.store(false, Ordering::Relaxed);
+        self.shared.is_blocked.store(false, Ordering::Relaxed);
     }
 
-    /// From here on everybody has another address, as behind a NAT that has forgotten them or in another network. What is
-    /// on its way to the old one is lost.
+    /// Gives every client another address at the server, as a NAT does that has forgotten its mappings. Datagrams to the
+    /// old addresses are lost.
     pub(crate) fn rebind(&self) {
         self.shared.upstream.lock().unwrap().clear();
     }
@@ -70,44 +70,45 @@ impl UdpProxy {
 
 impl Drop for UdpProxy {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.is_dropped.store(true, Ordering::Relaxed);
     }
 }
 
-impl Shared {
-    fn forward(self: Arc<Self>) {
-        let mut buffer = vec![0; LONGEST];
-        while let Some((length, from)) = self.next(&self.near, &mut buffer) {
-            let upstream = self.upstream_of(from);
-            let _ = upstream.send(&buffer[..length]); // where nobody is, a datagram is lost
+impl ProxyState {
+    fn forward_to_server(self: Arc<Self>) {
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        while let Some((length, client)) = self.receive(&self.client_side, &mut buffer) {
+            let upstream = self.upstream_of(client);
+            let _ = upstream.send(&buffer[..length]); // without a server the datagram is lost
         }
     }
 
-    /// The next datagram that gets through; `None` when it is all over.
-    fn next(&self, socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        while !self.is_over.load(Ordering::Relaxed) {
+    /// Receives the next datagram that is not dropped; `None` once the proxy is dropped.
+    fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        while !self.is_dropped.load(Ordering::Relaxed) {
             match socket.recv_from(buffer) {
-                Ok(_) if self.is_cut.load(Ordering::Relaxed) => {}
+                Ok(_) if self.is_blocked.load(Ordering::Relaxed) => {}
                 Ok(received) => return Some(received),
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {} // nobody is there now
-                Err(e) => panic!("the line: {e}"),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {} // the server is not running
+                Err(e) => panic!("the proxy cannot receive: {e}"),
             }
         }
         None
     }
 
-    fn upstream_of(self: &Arc<Self>, near: SocketAddr) -> Arc<UdpSocket> {
+    /// Returns the upstream socket of a client, and creates it with its forwarding thread if there is none.
+    fn upstream_of(self: &Arc<Self>, client: SocketAddr) -> Arc<UdpSocket> {
         let mut all = self.upstream.lock().unwrap();
-        let socket = all.entry(near).or_insert_with(|| {
+        let socket = all.entry(client).or_insert_with(|| {
             let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-            socket.connect(self.far).unwrap();
-            socket.set_read_timeout(Some(LOOK_UP)).unwrap();
-            let (shared, back) = (Arc::clone(self), Arc::clone(&socket));
+            socket.connect(self.server).unwrap();
+            socket.set_read_timeout(Some(SHUTDOWN_CHECK)).unwrap();
+            let (shared, replies) = (Arc::clone(self), Arc::clone(&socket));
             thread::spawn(move || {
-                let mut buffer = vec![0; LONGEST];
-                while let Some((length, _)) = shared.next(&back, &mut buffer) {
-                    let _ = shared.near.send_to(&buffer[..length], near);
+                let mut buffer = vec![0; MAX_DATAGRAM];
+                while let Some((length, _)) = shared.receive(&replies, &mut buffer) {
+                    let _ = shared.client_side.send_to(&buffer[..length], client); // the client may have exited
                 }
             });
             socket

@@ -113,5 +113,5 @@ async fn a_sender_that_ignores_credit_is_cut() {
     let (run, ()) = sender.against(acting).await;
     run.assert_failed(1, "a flood");
     assert!(run.message().contains("protocol"), "{}", run.message());
-    assert!(run.peak.is_none_or(|kilobytes| kilobytes < 100 * 1024), "{:?} kB", run.peak);
+    assert!(run.peak.is_none_or(|bytes| bytes < 100 * 1024 * 1024), "{:?} bytes", run.peak);
 }

@@ -1,0 +1,174 @@
+//! The environment of a test, and command lines in it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{
+    peers::{RelayProcess, SenderProcess},
+    process::Process,
+    process_output::ProcessOutput,
+    terminal::{Keyboard, open_terminal},
+};
+
+/// The size of a file whose transfer takes far longer than a test takes to notice its beginning.
+pub(crate) const BIG: u64 = 512 * 1024 * 1024;
+
+/// A user on a machine: a home folder, and no environment variables from outside. Removed when dropped.
+pub(crate) struct TestEnv {
+    root: TempDir,
+}
+
+impl TestEnv {
+    /// Creates a user who has never run the program.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::create_dir(root.path().join("home")).unwrap();
+        Self { root }
+    }
+
+    /// Returns a path outside the home folder, unless `name` begins with `home`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Creates an empty folder.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// Creates a file.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Returns the state folder of the program.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("home/state/qshare")
+    }
+
+    /// Returns `qshare ARGS…`, without a relay and without JSON unless `args` say so.
+    pub(crate) fn qshare(&self, args: &[&str]) -> QshareCommand {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
+        command.env_clear().current_dir(self.root.path()).stdin(Stdio::null());
+        for inherited in ["PATH", "LLVM_PROFILE_FILE"] {
+            command.envs(std::env::var_os(inherited).map(|value| (inherited, value)));
+        }
+        let home = self.path("home");
+        command.env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
+        command.env("HOME", home).args(args);
+        QshareCommand { name: args.first().unwrap_or(&"qshare").to_string(), command }
+    }
+
+    /// Starts a relay and waits until it listens.
+    pub(crate) fn relay(&self) -> RelayProcess {
+        RelayProcess::start(self.qshare(&["relay", "--json", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// Returns `qshare send --json PATH…`.
+    pub(crate) fn send(&self, paths: &[&Path]) -> QshareCommand {
+        self.qshare(&["send", "--json"]).args(paths)
+    }
+
+    /// Returns `qshare recv --json --yes CODE` in the folder `into`, which is created.
+    pub(crate) fn recv(&self, code: &str, into: &Path) -> QshareCommand {
+        fs::create_dir_all(into).unwrap();
+        self.qshare(&["recv", "--json", "--yes", code]).dir(into)
+    }
+
+    /// Starts a receiver at a terminal and waits until it asks whether to download.
+    pub(crate) fn recv_until_prompt(&self, code: &str, relay: &RelayProcess, into: &Path) -> (Process, Keyboard) {
+        fs::create_dir_all(into).unwrap();
+        let (process, keyboard) = self.qshare(&["recv", code]).via(relay).dir(into).start_at_a_terminal();
+        process.wait_for_message("Download?");
+        (process, keyboard)
+    }
+
+    /// Starts a receiver and stops it with SIGSTOP in the middle of the download. The shared file must be [`BIG`].
+    pub(crate) fn recv_and_pause(&self, sender: &mut SenderProcess, relay: &RelayProcess, into: &Path) -> Process {
+        let mut receiver = self.recv(sender.code(), into).via(relay).start();
+        sender.process.wait_for("download_started");
+        receiver.wait_for("progress");
+        receiver.signal(Signal::STOP);
+        assert!(receiver.is_running(), "the download of {BIG} bytes ended before the test could pause it");
+        receiver
+    }
+}
+
+/// A command line of the program, before it starts.
+pub(crate) struct QshareCommand {
+    name: String,
+    command: Command,
+}
+
+impl QshareCommand {
+    /// Appends an argument.
+    pub(crate) fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args(&[arg])
+    }
+
+    /// Appends arguments.
+    pub(crate) fn args(mut self, args: &[impl AsRef<OsStr>]) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Selects a relay.
+    pub(crate) fn via(self, relay: &RelayProcess) -> Self {
+        self.args(&["--relay", &relay.spec()])
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets the working directory.
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Starts the process.
+    pub(crate) fn start(mut self) -> Process {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        Process::watch(self.name, child, stderr)
+    }
+
+    /// Starts the process with a terminal as standard input and standard error. Standard output is a pipe.
+    pub(crate) fn start_at_a_terminal(mut self) -> (Process, Keyboard) {
+        let (keyboard, screen, end) = open_terminal();
+        self.command.stdin(end.try_clone().unwrap()).stdout(Stdio::piped()).stderr(end).env("TERM", "xterm");
+        let child = self.command.spawn().unwrap();
+        (Process::watch(self.name, child, screen), keyboard)
+    }
+
+    /// Starts a sender and waits until its share is registered.
+    pub(crate) fn share(self) -> SenderProcess {
+        SenderProcess::wait_for_code(self.start())
+    }
+
+    /// Starts the process and waits for its end.
+    pub(crate) fn run(self) -> ProcessOutput {
+        self.start().end()
+    }
+
+    /// Returns the command itself, for a test that needs its streams.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+}
