@@ -11,7 +11,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qshare::{
     code::{Code, Secret, Slot},
     crypto::{
-        Cipher, ExchangeMode, Opener, PakeExchange, Password, RECORD_HEADER, Role, Sealer, SessionKeys, Transcript,
+        Cipher, ExchangeMode, Opener, PakeExchange, Password, RECORD_HEADER, RecordKind, Role, Sealer, SessionKeys,
+        Transcript,
     },
     manifest::{ContentCoding, EntryKind, Mtime, RawEntry, SafePath},
     transfer::session::RecordBuilder,
@@ -53,7 +54,7 @@ fn sealing(c: &mut Criterion) {
             group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
                 b.iter(|| {
                     record.truncate(RECORD_HEADER + size);
-                    sealer.seal(black_box(&mut record), false);
+                    sealer.seal(black_box(&mut record), RecordKind::Data);
                 });
             });
         }
@@ -79,7 +80,7 @@ fn opening(c: &mut Criterion) {
 fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u64) -> Duration {
     let seal = |_| {
         let mut record = vec![7; RECORD_HEADER + size];
-        sealer.seal(&mut record, false);
+        sealer.seal(&mut record, RecordKind::Data);
         record
     };
     let mut sealed: Vec<_> = (0..records).map(seal).collect();
@@ -127,7 +128,7 @@ fn small_files(c: &mut Criterion) {
 fn record_of_small_files() -> (RecordBuilder, u64) {
     let mut record = RecordBuilder::new();
     let mut files = 0;
-    while record.room() > SMALL_FILE + 128 {
+    while record.remaining() > SMALL_FILE + 128 {
         record.push(&FileStart { entry: files, offset: 0 }).unwrap();
         record.push_data(SMALL_FILE, |body| Ok::<_, ()>(body.len())).unwrap();
         record.push(&FileEnd { hash: [7; 32] }).unwrap();
@@ -177,13 +178,13 @@ fn keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
     let transcript = Transcript::new(slot, ExchangeMode::Code, &flight_1, &flight_2);
     let receiver = SessionKeys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone(), cipher);
     let sender = SessionKeys::derive(&sender.finish(&flight_1).unwrap(), transcript, cipher);
-    receiver.verify(Role::Sender, &sender.sender_tag()).unwrap();
-    sender.verify(Role::Receiver, &receiver.receiver_tag()).unwrap();
+    receiver.verify_tag(Role::Sender, &sender.sender_tag()).unwrap();
+    sender.verify_tag(Role::Receiver, &receiver.receiver_tag()).unwrap();
     (sender, receiver)
 }
 
 /// What the sender seals with and the receiver opens with.
 fn session(cipher: Cipher) -> (Sealer, Opener) {
     let (sender, receiver) = keys(&code(), cipher);
-    (sender.into_records(Role::Sender).0, receiver.into_records(Role::Receiver).1)
+    (sender.into_record_layer(Role::Sender).0, receiver.into_record_layer(Role::Receiver).1)
 }

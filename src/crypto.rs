@@ -1,20 +1,29 @@
 //! The cryptography of a session between two ends, without any I/O.
 //!
-//! [`pake`] turns a short secret into a strong key, [`handshake`] binds that key to everything that was said and proves
-//! it to the other end, [`record`] seals what follows, [`attach`] proves that a session goes on over another stream,
-//! [`resume`] is the password of who comes back. Nothing in here knows frames, streams or files, and nothing in a
-//! relay can reach it.
+//! [`pake`] turns a short password into a strong key. [`session_keys`] derives the keys of a session from that key and the
+//! [`transcript`] of the handshake, and proves them to the other end. [`record`] seals everything that follows. [`attach`]
+//! authenticates the move of a session to another stream. [`resume`] makes the credentials of receivers that resume. This
+//! module knows no frames, streams or files, and no code of the relay can reach it.
 
 pub mod attach;
-pub mod handshake;
+mod cipher;
+mod kdf;
 pub mod pake;
 pub mod record;
 pub mod resume;
+pub mod session_keys;
+mod tag;
+pub mod transcript;
 
 pub use self::{
     attach::AttachKey,
-    handshake::{BadTag, SessionKeys, TAG_LENGTH, Transcript},
+    cipher::Cipher,
     pake::{ExchangeMode, PakeError, PakeExchange, Password, Role},
-    record::{Cipher, MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
+    record::{
+        MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, RecordHeader, RecordKind, Sealer, plaintext,
+    },
     resume::{Resumption, ShareKey},
+    session_keys::SessionKeys,
+    tag::{BadTag, ExpectedTag, TAG_LENGTH},
+    transcript::Transcript,
 };

@@ -16,7 +16,10 @@ mod user_errors;
 
 pub use self::{
     events::Events,
-    handshake::guess_budget::{Clock, GuessBudget, SystemClock},
+    handshake::{
+        clock::{Clock, SystemClock},
+        guess_budget::GuessBudget,
+    },
     receiver::{
         offer::{self, PendingOffer, PlannedDownload},
         reconnect::ReconnectConfig,

@@ -133,7 +133,7 @@ async fn prepare(args: SendArgs, events: &Events) -> Result<Ready> {
         old.release().await; // nobody needs to wait for the old code any more
     }
     let _running = way.announce(&state, &code)?;
-    let budget = GuessBudget::open(Some(held.budget()), length, Arc::new(SystemClock))?;
+    let budget = GuessBudget::load(Some(held.budget()), length, Arc::new(SystemClock))?;
     Ok(Ready { settings, source, code, budget, held, way, registration, _running })
 }
 

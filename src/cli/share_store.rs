@@ -287,7 +287,7 @@ impl HeldShare {
 
     /// The key that belongs to the code.
     pub(super) fn key(&self) -> ShareKey {
-        ShareKey::kept(Zeroizing::new(self.record.key))
+        ShareKey::from_bytes(Zeroizing::new(self.record.key))
     }
 
     /// What the relay gave the last time, to have the slot back.

@@ -1,104 +1,99 @@
-//! What proves that a session goes on: it outlives its stream, and the next one begins with this.
+//! Authenticates the requests that move a session to another stream, and the replies.
 //!
-//! Both ends show that they have the session's key, over what they say of their offsets. A question has a number that
-//! only grows, and an answer covers its question: neither can be played again.
+//! Each end proves that it has the session's key, with a tag over the offsets that it reports. A request has a strictly
+//! increasing number, and a reply covers the tag of its request, so neither can be replayed.
 
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
-use super::handshake::{BadTag, TAG_LENGTH, expand};
+use super::{
+    kdf::{Key, expand, label},
+    tag::{BadTag, ExpectedTag, TAG_LENGTH, hmac},
+};
 
-/// The length of what a session is called by.
+/// The length of a session id, in bytes.
 pub const ID_LENGTH: usize = 16;
 
-/// The name of a session and its keys for this one purpose.
+/// The id of a session, and its keys for attach requests and replies.
 #[derive(Clone)]
 pub struct AttachKey {
     id: [u8; ID_LENGTH],
-    receiver: Zeroizing<[u8; 32]>,
-    sender: Zeroizing<[u8; 32]>,
+    receiver: Key,
+    sender: Key,
 }
 
 impl AttachKey {
     pub(super) fn derive(hkdf: &Hkdf<Sha256>) -> Self {
         let mut id = [0; ID_LENGTH];
-        id.copy_from_slice(&expand(hkdf, "qshare/1 attach id")[..ID_LENGTH]);
-        let derive = |label| expand(hkdf, label);
-        Self { id, receiver: derive("qshare/1 attach receiver"), sender: derive("qshare/1 attach sender") }
+        id.copy_from_slice(&expand(hkdf, label::ATTACH_ID)[..ID_LENGTH]);
+        Self { id, receiver: expand(hkdf, label::ATTACH_RECEIVER), sender: expand(hkdf, label::ATTACH_SENDER) }
     }
 
-    /// What the session is called by, in the clear.
+    /// Returns the id of the session, which is sent in the clear.
     pub fn id(&self) -> [u8; ID_LENGTH] {
         self.id
     }
 
-    /// The receiver's proof, with the number of the question and what it has received.
-    pub fn question(&self, number: u64, received: u64) -> [u8; TAG_LENGTH] {
-        self.asked(number, received).finalize().into_bytes().into()
+    /// Returns the receiver's tag over the number of a request and the offset that it has received.
+    pub fn request_tag(&self, number: u64, received: u64) -> [u8; TAG_LENGTH] {
+        self.expected_request(number, received).into_bytes()
     }
 
-    /// The sender's proof, with what it has received.
-    pub fn answer(&self, question: &[u8; TAG_LENGTH], received: u64) -> [u8; TAG_LENGTH] {
-        self.answered(question, received).finalize().into_bytes().into()
+    /// Returns the sender's tag over the tag of a request and the offset that it has received.
+    pub fn reply_tag(&self, request_tag: &[u8; TAG_LENGTH], received: u64) -> [u8; TAG_LENGTH] {
+        self.expected_reply(request_tag, received).into_bytes()
     }
 
-    /// Checks a question in constant time.
+    /// Verifies the tag of a request in constant time.
     ///
     /// # Errors
     /// [`BadTag`].
-    pub fn verify_question(&self, number: u64, received: u64, tag: &[u8]) -> Result<(), BadTag> {
-        self.asked(number, received).verify_slice(tag).map_err(|_| BadTag)
+    pub fn verify_request(&self, number: u64, received: u64, tag: &[u8]) -> Result<(), BadTag> {
+        self.expected_request(number, received).verify(tag)
     }
 
-    /// Checks the answer to a question in constant time.
+    /// Verifies the tag of the reply to a request in constant time.
     ///
     /// # Errors
     /// [`BadTag`].
-    pub fn verify_answer(&self, question: &[u8; TAG_LENGTH], received: u64, tag: &[u8]) -> Result<(), BadTag> {
-        self.answered(question, received).verify_slice(tag).map_err(|_| BadTag)
+    pub fn verify_reply(&self, request_tag: &[u8; TAG_LENGTH], received: u64, tag: &[u8]) -> Result<(), BadTag> {
+        self.expected_reply(request_tag, received).verify(tag)
     }
 
-    fn asked(&self, number: u64, received: u64) -> Hmac<Sha256> {
-        mac(&self.receiver)
-            .chain_update(self.id)
-            .chain_update(number.to_be_bytes())
-            .chain_update(received.to_be_bytes())
+    fn expected_request(&self, number: u64, received: u64) -> ExpectedTag {
+        let mac = hmac(&self.receiver[..]).chain_update(self.id);
+        ExpectedTag::new(mac.chain_update(number.to_be_bytes()).chain_update(received.to_be_bytes()))
     }
 
-    fn answered(&self, question: &[u8; TAG_LENGTH], received: u64) -> Hmac<Sha256> {
-        mac(&self.sender).chain_update(question).chain_update(received.to_be_bytes())
+    fn expected_reply(&self, request_tag: &[u8; TAG_LENGTH], received: u64) -> ExpectedTag {
+        ExpectedTag::new(hmac(&self.sender[..]).chain_update(request_tag).chain_update(received.to_be_bytes()))
     }
-}
-
-fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
-    Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn attaching(seed: u8) -> AttachKey {
+    fn attach_key(seed: u8) -> AttachKey {
         AttachKey::derive(&Hkdf::from_prk(&[seed; 32]).unwrap())
     }
 
     #[test]
-    fn each_end_proves_itself_and_what_it_says() {
-        let [one, other] = [attaching(1), attaching(2)];
-        assert_ne!(one.id(), other.id());
-        let question = one.question(3, 1_000);
-        one.verify_question(3, 1_000, &question).unwrap();
+    fn tags_prove_the_session_the_role_and_the_offsets() {
+        let [key, other] = [attach_key(1), attach_key(2)];
+        assert_ne!(key.id(), other.id());
+        let request = key.request_tag(3, 1_000);
+        key.verify_request(3, 1_000, &request).unwrap();
         for (number, received) in [(4, 1_000), (3, 1_001), (1_000, 3)] {
-            assert_eq!(one.verify_question(number, received, &question), Err(BadTag));
+            assert_eq!(key.verify_request(number, received, &request), Err(BadTag));
         }
-        assert_eq!(other.verify_question(3, 1_000, &question), Err(BadTag));
-        let answer = one.answer(&question, 7);
-        one.verify_answer(&question, 7, &answer).unwrap();
-        assert_eq!(one.verify_answer(&question, 8, &answer), Err(BadTag));
-        assert_eq!(one.verify_answer(&one.question(4, 1_000), 7, &answer), Err(BadTag));
-        assert_eq!(one.verify_question(3, 1_000, &answer), Err(BadTag), "reflected");
-        assert_eq!(one.verify_answer(&question, 7, &question), Err(BadTag), "reflected");
+        assert_eq!(other.verify_request(3, 1_000, &request), Err(BadTag));
+        let reply = key.reply_tag(&request, 7);
+        key.verify_reply(&request, 7, &reply).unwrap();
+        assert_eq!(key.verify_reply(&request, 8, &reply), Err(BadTag));
+        assert_eq!(key.verify_reply(&key.request_tag(4, 1_000), 7, &reply), Err(BadTag));
+        assert_eq!(key.verify_request(3, 1_000, &reply), Err(BadTag), "reflected");
+        assert_eq!(key.verify_reply(&request, 7, &request), Err(BadTag), "reflected");
     }
 }

@@ -1,8 +1,9 @@
 //! The password-authenticated key exchange: SPAKE2 on edwards25519, two-sided (receiver is A, sender is B).
 //!
-//! One run tests one guess at the password, and who listens learns nothing of it. The crate does the exchange; this
-//! wrapper adds what it leaves out: a point must be canonical, of the prime-order group and not the identity
-//! (RFC 9382 section 7 asks for the group check; without it a peer can force a key out of a set of eight).
+//! One exchange tests one guess at the password, and an eavesdropper learns nothing about it. The `spake2` crate implements
+//! the exchange. This wrapper adds a check that the crate lacks: a point must be canonical, in the prime-order group and not
+//! the identity. RFC 9382 section 7 requires the group check; without it, a peer can force the key into a set of eight
+//! values.
 
 use std::fmt;
 
@@ -12,29 +13,29 @@ use zeroize::Zeroizing;
 
 use crate::code::{Secret, Slot};
 
-/// The length of a message: a side byte and a compressed point.
+/// The length of a message in bytes: one byte for the side, and a compressed point.
 pub const MESSAGE_LENGTH: usize = 33;
 
-/// Which end of the exchange this is.
+/// The end of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Side A; speaks first.
+    /// Side A, which sends the first flight.
     Receiver,
     /// Side B.
     Sender,
 }
 
-/// What the password is. Each mode has identities of its own, so that a message of one is worthless in the other.
+/// The kind of password. Each mode has its own identities, so a message of one mode is useless in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeMode {
-    /// The secret half of a code; each try is a guess.
+    /// The secret of a code, which can be guessed.
     Code,
-    /// What the sender gave a receiver to come back with.
+    /// The resumption key that the sender has granted to a receiver.
     Resume,
 }
 
 impl ExchangeMode {
-    /// The mode's name in identities and transcripts.
+    /// Returns the mode's name in identities and transcripts.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Code => "code",
@@ -43,28 +44,28 @@ impl ExchangeMode {
     }
 }
 
-/// What both ends must know. Wiped when dropped.
+/// The secret that both ends must know. It is wiped when it is dropped.
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
     }
 }
 
 impl From<&Secret> for Password {
     fn from(secret: &Secret) -> Self {
-        Self::of(secret.expose())
+        Self::from_bytes(secret.expose())
     }
 }
 
-/// One end of one exchange, its message sent and the other's awaited. It can be finished once.
+/// One end of an exchange that has made its message and awaits the other end's. It can be finished once.
 pub struct PakeExchange {
     state: Spake2<Ed25519Group>,
 }
 
 impl PakeExchange {
-    /// Begins an exchange; the message goes to the other end.
+    /// Starts an exchange, and returns the message for the other end.
     pub fn start(role: Role, password: &Password, slot: Slot, mode: ExchangeMode) -> (Self, Vec<u8>) {
         let identity = |side: &str| Identity::new(format!("qshare/1 {} {side} {slot}", mode.label()).as_bytes());
         let (receiver, sender) = (identity("receiver"), identity("sender"));
@@ -76,11 +77,11 @@ impl PakeExchange {
         (Self { state }, message)
     }
 
-    /// Takes the other end's message and gives the key, equal at both ends if both had the same password.
+    /// Returns the key, which is equal at both ends if both have the same password. `message` comes from the other end.
     ///
     /// # Errors
-    /// [`PakeError`] for a message that no honest end sends: a wrong length or side, or a point that is not canonical,
-    /// not torsion-free, or the identity.
+    /// [`PakeError`] for a message that no honest end sends: a wrong length or side, or a point that is not canonical, not
+    /// torsion-free, or the identity.
     pub fn finish(self, message: &[u8]) -> Result<PakeKey, PakeError> {
         check_point(message)?;
         self.state.finish(message).map(|key| PakeKey(Zeroizing::new(key))).map_err(|_| PakeError)
@@ -97,8 +98,14 @@ fn check_point(message: &[u8]) -> Result<(), PakeError> {
     Ok(())
 }
 
-/// The outcome of an exchange, not yet proved to be equal at both ends.
-pub struct PakeKey(pub(super) Zeroizing<Vec<u8>>);
+/// The key of an exchange, not yet proved to be equal at both ends.
+pub struct PakeKey(Zeroizing<Vec<u8>>);
+
+impl PakeKey {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for PakeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_secrets_agree_and_others_do_not() {
+    fn only_equal_secrets_and_slots_agree() {
         let (one, two) = (Secret::random(8).unwrap(), Secret::random(8).unwrap());
         let agree = |a: (&Secret, u32), b: (&Secret, u32)| {
             let (receiver, first) = start(Role::Receiver, a.0, a.1);
@@ -148,7 +155,7 @@ mod tests {
         let honest_point = CompressedEdwardsY::from_slice(&honest[1..]).unwrap().decompress().unwrap();
         let mut hostile: Vec<[u8; 32]> = EIGHT_TORSION.iter().map(|p| p.compress().to_bytes()).collect();
         hostile.extend(EIGHT_TORSION[1..].iter().map(|p| (honest_point + p).compress().to_bytes()));
-        hostile.push([0xff; 32]); // y is above the field's prime
+        hostile.push([0xff; 32]); // y exceeds the field's prime
         let mut one_plus_p = [0xff; 32]; // the identity's y, not reduced
         (one_plus_p[0], one_plus_p[31]) = (0xee, 0x7f);
         hostile.push(one_plus_p);

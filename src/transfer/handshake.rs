@@ -1,8 +1,29 @@
-//! The first three flights: from a stream to a session that both ends have proved.
+//! The handshake: three flights that turn a stream into a session that both ends have confirmed.
+//!
+//! The receiver sends flight 1 ([`Initiator`]). The sender checks it, charges an attempt to its guess budget and answers
+//! with flight 2 ([`Responder`]). The receiver's tag is flight 3. Until the tags are checked, anything that arrives may
+//! come from an attacker: an [`Alert`](crate::wire::peer::Alert) is only a hint, and bytes that do not parse count as a
+//! wrong tag.
 
+mod alert;
 mod cipher_suite;
-mod flights;
+pub mod clock;
+mod confirm;
+mod credential;
+mod established;
+mod flight_1;
 pub mod guess_budget;
+mod initiator;
+mod responder;
 
-pub use self::flights::{Established, HandshakeFailure, Initiator, respond, respond_on};
-pub(crate) use self::flights::{ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away};
+pub(crate) use self::{
+    alert::{BUSY_RETRY, send_alert},
+    flight_1::{FirstFrameError, read_first_frame},
+    responder::ResumptionAdmission,
+};
+pub use self::{
+    credential::Credential,
+    established::Established,
+    initiator::{Initiator, InitiatorOptions},
+    responder::{HandshakeFailure, Responder},
+};

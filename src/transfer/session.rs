@@ -1,35 +1,26 @@
-//! The sealed stream of a confirmed session: records of whole frames, counted in both directions.
+//! The sealed stream of a confirmed session.
+//!
+//! A [`SessionWriter`] seals records of whole frames, and a [`SessionReader`] receives them. Both use a
+//! [`ResumableStream`](resumable_stream::ResumableStream), which outlives any single QUIC stream: it counts the bytes of
+//! both directions and keeps those that are not acknowledged. [`ReceiveWindow`](receive_window::ReceiveWindow) and
+//! [`SendCredit`](send_credit::SendCredit) bound how many bytes are in flight.
 
-pub mod credit;
-pub(crate) mod manifest_codec;
+mod error;
+pub(crate) mod manifest_decoder;
+pub(crate) mod manifest_encoder;
 mod reader;
+pub mod receive_window;
 mod record;
 pub mod resumable_stream;
+mod retransmit_buffer;
+pub mod send_credit;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use self::{
+    error::SessionError,
     reader::{OpenedRecord, SessionReader},
-    record::RecordBuilder,
+    record::{MAX_RECORD, RecordBuilder},
     writer::{ClosingWriter, SessionWriter},
 };
-use crate::{crypto::OpenError, net::StreamError, wire::WireError};
-
-/// The longest sealed record that is sent. Two of them fit into the first credit, so that one can be sealed while the
-/// other is on its way.
-pub const RECORD: usize = 128 * 1024;
-
-/// Why a session ended before it was complete.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// The line was cut.
-    #[error(transparent)]
-    Line(#[from] StreamError),
-    /// A record does not open: somebody changed it, or dropped, repeated or moved one.
-    #[error(transparent)]
-    Tampered(#[from] OpenError),
-    /// The other end, which has proved itself, said something that makes no sense.
-    #[error("the other side broke the protocol: {0}")]
-    Protocol(#[from] WireError),
-}

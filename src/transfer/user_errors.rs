@@ -126,7 +126,7 @@ pub(crate) fn explain_stream_error(e: &StreamError) -> Error {
 /// Explains to the receiver why a session ended before it was complete.
 pub(crate) fn explain_session_error(e: &SessionError) -> Error {
     match e {
-        SessionError::Line(e) => explain_stream_error(e),
+        SessionError::Stream(e) => explain_stream_error(e),
         SessionError::Tampered(_) => Error::new(Kind::WrongCode, "the transfer was tampered with on its way")
             .hint("the altered data was discarded; try another relay or another network"),
         SessionError::Protocol(e) => {

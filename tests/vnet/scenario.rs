@@ -114,7 +114,7 @@ impl Scenario {
         let relay = self.connect_to_relay(&host).await?;
         let registration = Registration::request(relay.connection.clone(), None, None).await?;
         let secret = Secret::random(5)?;
-        let budget = GuessBudget::open(None, secret.length(), Arc::new(SystemClock))?;
+        let budget = GuessBudget::load(None, secret.length(), Arc::new(SystemClock))?;
         let code = Code::new(registration.slot(), secret);
         let (events, log) = EventLog::record();
         let share = Share::new(settings, source, code.clone(), budget, events);

@@ -1,16 +1,18 @@
-//! The guess budget: how often somebody may try a code.
+//! The guess budget: how many unconfirmed handshakes a share allows.
 //!
-//! One run of the key exchange tests one guess, so the sender counts. A guess is charged before flight 2 leaves and
-//! given back when the receiver proves that it knew the code; what is not given back is lost. The bucket holds five and
-//! gains one every ten minutes. It is written to disk before a guess goes out, so that no restart refills it, and its
-//! clock is injected.
+//! One key exchange tests one guess at the code, so the sender charges one attempt for it. The responder charges the
+//! attempt before flight 2 leaves, and refunds it when the receiver's tag proves that it knows the code. An attempt that
+//! is not refunded is lost.
+//!
+//! The budget is a token bucket: it holds five attempts and regains one every ten minutes. It is saved before flight 2
+//! leaves, so a restart of the sender does not refill it. The clock is injected.
 
 use std::{
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -19,165 +21,152 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::clock::Clock;
 use crate::{
     error::{Error, Kind, Result},
     state::StateDir,
     sync::Mutex,
 };
 
-/// Guesses that may be out or lost at once.
+/// How many attempts may be outstanding or lost at once.
 pub const BURST: u32 = 5;
 
-/// The time after which one lost guess comes back.
-pub const REFILL: Duration = Duration::from_secs(600);
+/// The time in which the budget regains one attempt.
+pub const REFILL_INTERVAL: Duration = Duration::from_secs(600);
 
-/// A guess is given back within this time or not at all.
-pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+/// How long a receiver may take to confirm. A later confirmation refunds nothing.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a receiver waits for others who have not proved themselves yet.
-pub(crate) const WAIT: Duration = Duration::from_secs(30);
+/// How long a receiver waits for other receivers to confirm when the budget is empty.
+pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A share with a short secret gives up its code after this many lost guesses: 150 of 31⁵ is a chance of 1 in 190,000.
-const MOST_LOST: u32 = 150;
+/// A share with a short secret retires its code after this many lost attempts: 150 guesses out of 31⁵ succeed with a
+/// probability of 1 in 190,000.
+const MAX_LOST: u32 = 150;
 
-/// From this length on, lost guesses do not matter.
+/// Codes with a secret of this length or more never retire.
 const LONG_SECRET: usize = 8;
 
-/// A budget file is a few numbers.
-const LONGEST_FILE: u64 = 4096;
+/// The largest budget file, in bytes. It contains a few numbers.
+const MAX_FILE: u64 = 4096;
 
-/// The time of day, in milliseconds since 1970.
-pub trait Clock: Send + Sync {
-    /// Now.
-    fn now_ms(&self) -> u64;
-}
-
-/// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ms(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
-    }
-}
-
-/// A share's budget. A handle: clones share one bucket.
+/// The guess budget of a share. Clones share one bucket.
 #[derive(Clone)]
 pub struct GuessBudget(Arc<Inner>);
 
 struct Inner {
     bucket: Mutex<Bucket>,
-    returned: Notify,
+    /// Notified when an outstanding attempt is refunded or lost.
+    settled: Notify,
     clock: Arc<dyn Clock>,
+    /// The file that stores the bucket, if any.
     file: Option<(StateDir, String)>,
+    /// Held during a write, so that no older state replaces a newer one.
     writing: tokio::sync::Mutex<()>,
-    /// It will be written anyway.
-    to_write: AtomicBool,
-    retires: bool,
+    /// A write is already pending.
+    is_write_pending: AtomicBool,
+    /// Whether the code retires after [`MAX_LOST`] lost attempts.
+    can_retire: bool,
 }
 
-/// What is kept of a budget.
+/// The token bucket. The file stores all fields but `outstanding`, so after a crash the outstanding attempts count as
+/// charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Bucket {
-    /// Guesses left.
-    left: u32,
-    /// Since when the next one has been growing back, in milliseconds since 1970.
-    since_ms: u64,
-    /// Guesses lost over the life of the code.
+    /// Attempts that can be charged now.
+    #[serde(rename = "left")]
+    available: u32,
+    /// The start of the current refill interval, in milliseconds since 1970.
+    #[serde(rename = "since_ms")]
+    refill_start_ms: u64,
+    /// Attempts lost during the life of the code.
     lost: u32,
-    /// Guesses that wait for their confirmation.
+    /// Attempts that await confirmation.
     #[serde(skip)]
-    out: u32,
+    outstanding: u32,
 }
 
-/// Why there is no guess.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttemptRefused {
-    /// All are lost; the next comes back after this time.
-    Spent(Duration),
-    /// The code was tried too often and is good no more.
+/// The result of one try to charge an attempt.
+enum Charged {
+    Yes,
+    /// The bucket is empty; it regains an attempt in `refill_in`. If others are outstanding, one may be refunded earlier.
+    Empty {
+        has_outstanding: bool,
+        refill_in: Duration,
+    },
     Retired,
-    /// The budget cannot be written down.
-    Disk(Error),
 }
 
 impl GuessBudget {
-    /// The budget kept in `file` of the state folder, or a full one, for a secret of `secret_length` characters.
+    /// Loads the budget that `file` in the state folder stores; without a stored budget, starts with a full one.
+    /// `secret_length` is the length of the code's secret in characters.
     ///
     /// # Errors
-    /// [`Kind::Disk`] where the file cannot be read or is damaged: a budget is never refilled by accident.
-    pub fn open(file: Option<(StateDir, String)>, secret_length: usize, clock: Arc<dyn Clock>) -> Result<Self> {
-        let fresh = Bucket { left: BURST, since_ms: clock.now_ms(), lost: 0, out: 0 };
-        let kept = match &file {
-            Some((dir, name)) => dir.read(name, LONGEST_FILE)?,
+    /// [`Kind::Disk`] if the file cannot be read or is damaged. A damaged file never refills the budget.
+    pub fn load(file: Option<(StateDir, String)>, secret_length: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+        let stored = match &file {
+            Some((dir, name)) => dir.read(name, MAX_FILE)?,
             None => None,
         };
-        let bucket = match kept {
+        let bucket = match stored {
             Some(text) => serde_json::from_slice(&text).map_err(|_| {
-                Error::new(Kind::Disk, "what was kept of the guesses at this code is damaged")
-                    .hint("share with --new-code")
+                Error::new(Kind::Disk, "the stored guess budget of this code is damaged").hint("share with --new-code")
             })?,
-            None => fresh,
+            None => Bucket { available: BURST, refill_start_ms: clock.now_ms(), lost: 0, outstanding: 0 },
         };
         Ok(Self(Arc::new(Inner {
             bucket: Mutex::new(bucket),
-            returned: Notify::new(),
+            settled: Notify::new(),
             clock,
             file,
             writing: tokio::sync::Mutex::default(),
-            to_write: AtomicBool::new(false),
-            retires: secret_length < LONG_SECRET,
+            is_write_pending: AtomicBool::new(false),
+            can_retire: secret_length < LONG_SECRET,
         })))
     }
 
-    /// Takes a guess and writes that down. While guesses are out for confirmation this waits for one of them.
+    /// Charges an attempt and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while the budget is empty and attempts are
+    /// outstanding.
     ///
     /// # Errors
     /// [`AttemptRefused`].
-    pub async fn take(&self) -> Result<Attempt, AttemptRefused> {
-        let deadline = Instant::now() + WAIT;
+    pub async fn charge(&self) -> Result<Attempt, AttemptRefused> {
+        let deadline = Instant::now() + QUEUE_TIMEOUT;
         loop {
-            let returned = self.0.returned.notified();
-            tokio::pin!(returned);
-            returned.as_mut().enable();
-            let wait = {
-                let mut bucket = self.0.lock();
-                bucket.refill(self.0.clock.now_ms());
-                if self.0.retires && bucket.lost >= MOST_LOST {
-                    return Err(AttemptRefused::Retired);
+            // Registered before the try, so that no notification is missed between the two.
+            let settled = self.0.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            match self.0.try_charge() {
+                Charged::Yes => break,
+                Charged::Retired => return Err(AttemptRefused::Retired),
+                Charged::Empty { has_outstanding, refill_in } => {
+                    if !has_outstanding || timeout_at(deadline, settled).await.is_err() {
+                        return Err(AttemptRefused::Spent(refill_in));
+                    }
                 }
-                if bucket.left > 0 {
-                    bucket.charge(self.0.clock.now_ms());
-                    break;
-                }
-                (bucket.out > 0, bucket.next_in(self.0.clock.now_ms()))
-            };
-            let (others_out, next_in) = wait;
-            if !others_out || timeout_at(deadline, returned).await.is_err() {
-                return Err(AttemptRefused::Spent(next_in));
             }
         }
-        let guess = Attempt { budget: self.clone(), taken: Instant::now(), settled: false };
-        self.0.write().await.map_err(AttemptRefused::Disk)?;
-        Ok(guess)
+        let attempt = Attempt { budget: self.clone(), charged_at: Instant::now(), is_settled: false };
+        self.0.save().await.map_err(AttemptRefused::Disk)?;
+        Ok(attempt)
     }
 
-    /// The time of day by the clock of this share, in milliseconds since 1970.
+    /// Returns the time of day by the clock of this budget, in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
     }
 
-    /// Guesses left at this moment.
-    pub fn left(&self) -> u32 {
+    /// Returns the number of attempts that can be charged now.
+    pub fn remaining(&self) -> u32 {
         let mut bucket = self.0.lock();
         bucket.refill(self.0.clock.now_ms());
-        bucket.left
+        bucket.available
     }
 
-    /// Whether the code was tried too often to be good any more.
+    /// Returns whether the code has lost so many attempts that it is retired.
     pub fn is_retired(&self) -> bool {
-        self.0.retires && self.0.lock().lost >= MOST_LOST
+        self.0.is_retired(&self.0.lock())
     }
 }
 
@@ -186,20 +175,38 @@ impl Inner {
         self.bucket.lock()
     }
 
-    /// Brings the bucket to the disk when there is time: a guess that came back would be lost if the process were killed.
-    fn write_soon(self: &Arc<Self>) {
-        if self.file.is_none() || self.to_write.swap(true, Ordering::AcqRel) {
+    fn is_retired(&self, bucket: &Bucket) -> bool {
+        self.can_retire && bucket.lost >= MAX_LOST
+    }
+
+    fn try_charge(&self) -> Charged {
+        let mut bucket = self.lock();
+        let now_ms = self.clock.now_ms();
+        bucket.refill(now_ms);
+        if self.is_retired(&bucket) {
+            return Charged::Retired;
+        }
+        if bucket.available == 0 {
+            return Charged::Empty { has_outstanding: bucket.outstanding > 0, refill_in: bucket.refill_in(now_ms) };
+        }
+        bucket.charge(now_ms);
+        Charged::Yes
+    }
+
+    /// Saves the bucket in the background. The refund would be lost if the process were killed before.
+    fn save_soon(self: &Arc<Self>) {
+        if self.file.is_none() || self.is_write_pending.swap(true, Ordering::AcqRel) {
             return;
         }
         let inner = Arc::clone(self);
-        tokio::spawn(async move { inner.write().await });
+        tokio::spawn(async move { inner.save().await });
     }
 
-    /// Brings the bucket to the disk as it is now. One write at a time, so that no older state replaces a newer one.
-    async fn write(&self) -> Result<()> {
+    /// Writes the current bucket to the file and waits until it is on the disk.
+    async fn save(&self) -> Result<()> {
         let Some((dir, name)) = self.file.clone() else { return Ok(()) };
-        let _one_at_a_time = self.writing.lock().await;
-        self.to_write.store(false, Ordering::Release);
+        let _writing = self.writing.lock().await;
+        self.is_write_pending.store(false, Ordering::Release);
         let text = serde_json::to_vec(&*self.lock()).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         tokio::task::spawn_blocking(move || dir.write(&name, &text))
             .await
@@ -208,69 +215,89 @@ impl Inner {
 }
 
 impl Bucket {
-    /// Adds what has grown back. A clock that jumps forward fills at most the burst; one that jumps back gives nothing.
+    /// Adds the attempts that have been regained. A clock that jumps forward fills the bucket at most; a clock that jumps
+    /// back adds nothing.
     fn refill(&mut self, now_ms: u64) {
-        let step = REFILL.as_millis() as u64;
-        if self.left + self.out >= BURST || now_ms < self.since_ms {
-            self.since_ms = now_ms;
+        let interval = REFILL_INTERVAL.as_millis() as u64;
+        if self.available + self.outstanding >= BURST || now_ms < self.refill_start_ms {
+            self.refill_start_ms = now_ms;
             return;
         }
-        let grown = (now_ms - self.since_ms) / step;
-        let missing = u64::from(BURST - self.left - self.out);
-        self.left += grown.min(missing) as u32;
-        self.since_ms = if grown >= missing { now_ms } else { self.since_ms + grown * step };
+        let regained = (now_ms - self.refill_start_ms) / interval;
+        let missing = u64::from(BURST - self.available - self.outstanding);
+        self.available += regained.min(missing) as u32;
+        self.refill_start_ms = if regained >= missing { now_ms } else { self.refill_start_ms + regained * interval };
     }
 
     fn charge(&mut self, now_ms: u64) {
-        if self.left + self.out == BURST {
-            self.since_ms = now_ms;
+        if self.available + self.outstanding == BURST {
+            self.refill_start_ms = now_ms;
         }
-        self.left -= 1;
-        self.out += 1;
+        self.available -= 1;
+        self.outstanding += 1;
     }
 
-    fn next_in(&self, now_ms: u64) -> Duration {
-        REFILL.saturating_sub(Duration::from_millis(now_ms.saturating_sub(self.since_ms)))
+    fn refill_in(&self, now_ms: u64) -> Duration {
+        REFILL_INTERVAL.saturating_sub(Duration::from_millis(now_ms.saturating_sub(self.refill_start_ms)))
     }
 }
 
-/// A guess that is out. Dropped without [`Attempt::give_back`], it is lost.
+/// An outstanding attempt. It is lost if it is dropped without [`Attempt::refund`].
 pub struct Attempt {
     budget: GuessBudget,
-    taken: Instant,
-    settled: bool,
+    charged_at: Instant,
+    is_settled: bool,
+}
+
+/// How an outstanding attempt ends.
+#[derive(Clone, Copy)]
+enum Settlement {
+    Refunded,
+    Lost,
 }
 
 impl Attempt {
-    /// The receiver has proved that it knew the code: the guess comes back, once, if it is in time.
-    pub fn give_back(mut self) {
-        if self.taken.elapsed() <= CONFIRM_WITHIN {
-            self.settle(false);
-            self.budget.0.write_soon();
+    /// Refunds the attempt, because the receiver has proved that it knows the code. After [`CONFIRM_TIMEOUT`] the attempt
+    /// is lost instead.
+    pub fn refund(mut self) {
+        if self.charged_at.elapsed() <= CONFIRM_TIMEOUT {
+            self.settle(Settlement::Refunded);
+            self.budget.0.save_soon();
         }
     }
 
-    fn settle(&mut self, lost: bool) {
-        if std::mem::replace(&mut self.settled, true) {
+    /// Settles the attempt, once.
+    fn settle(&mut self, settlement: Settlement) {
+        if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
         {
             let mut bucket = self.budget.0.lock();
-            bucket.out -= 1;
-            if lost {
-                bucket.lost += 1;
-            } else {
-                bucket.left = (bucket.left + 1).min(BURST);
+            bucket.outstanding -= 1;
+            match settlement {
+                Settlement::Refunded => bucket.available = (bucket.available + 1).min(BURST),
+                Settlement::Lost => bucket.lost += 1,
             }
         }
-        self.budget.0.returned.notify_waiters();
+        self.budget.0.settled.notify_waiters();
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.settle(true);
+        self.settle(Settlement::Lost);
     }
+}
+
+/// Why no attempt was charged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptRefused {
+    /// The budget is empty; it regains an attempt after this time.
+    Spent(Duration),
+    /// The code has lost too many attempts and is retired.
+    Retired,
+    /// The budget cannot be saved.
+    Disk(Error),
 }
 
 #[cfg(test)]
@@ -283,7 +310,7 @@ mod tests {
     struct TestClock(AtomicU64);
 
     impl TestClock {
-        fn pass(&self, time: Duration) {
+        fn advance(&self, time: Duration) {
             self.0.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
         }
     }
@@ -294,102 +321,102 @@ mod tests {
         }
     }
 
-    fn budget(length: usize) -> (GuessBudget, Arc<TestClock>) {
+    fn budget(secret_length: usize) -> (GuessBudget, Arc<TestClock>) {
         let clock = Arc::new(TestClock(AtomicU64::new(1_000_000_000)));
-        (GuessBudget::open(None, length, clock.clone()).unwrap(), clock)
+        (GuessBudget::load(None, secret_length, clock.clone()).unwrap(), clock)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn five_guesses_and_one_more_every_ten_minutes() {
+    async fn the_budget_allows_five_attempts_and_one_more_every_ten_minutes() {
         let (budget, clock) = budget(5);
         for _ in 0..BURST {
-            drop(budget.take().await.unwrap());
+            drop(budget.charge().await.unwrap());
         }
-        assert_eq!(budget.take().await.err(), Some(AttemptRefused::Spent(REFILL)));
-        clock.pass(REFILL / 2);
-        assert_eq!(budget.take().await.err(), Some(AttemptRefused::Spent(REFILL / 2)));
-        clock.pass(REFILL / 2);
-        drop(budget.take().await.unwrap());
-        assert!(budget.take().await.is_err());
-        clock.pass(Duration::from_secs(86_400 * 365));
-        assert_eq!(budget.left(), BURST, "a jump of the clock fills the burst and no more");
+        assert_eq!(budget.charge().await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
+        clock.advance(REFILL_INTERVAL / 2);
+        assert_eq!(budget.charge().await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL / 2)));
+        clock.advance(REFILL_INTERVAL / 2);
+        drop(budget.charge().await.unwrap());
+        assert!(budget.charge().await.is_err());
+        clock.advance(Duration::from_secs(86_400 * 365));
+        assert_eq!(budget.remaining(), BURST, "a jump of the clock fills the bucket at most");
         clock.0.store(5, Ordering::Relaxed);
-        assert_eq!(budget.left(), BURST);
+        assert_eq!(budget.remaining(), BURST);
         for _ in 0..BURST {
-            drop(budget.take().await.unwrap());
+            drop(budget.charge().await.unwrap());
         }
         clock.0.store(1, Ordering::Relaxed);
-        assert!(budget.take().await.is_err(), "a clock that goes back gives nothing");
+        assert!(budget.charge().await.is_err(), "a clock that jumps back adds nothing");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn honest_receivers_wait_for_each_other() {
+    async fn receivers_wait_until_others_have_confirmed() {
         let (budget, _) = budget(5);
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let budget = budget.clone();
                 tokio::spawn(async move {
-                    let guess = budget.take().await.unwrap();
+                    let attempt = budget.charge().await.unwrap();
                     tokio::time::sleep(Duration::from_secs(2)).await;
-                    guess.give_back();
+                    attempt.refund();
                 })
             })
             .collect();
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(budget.left(), BURST);
+        assert_eq!(budget.remaining(), BURST);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parallel_guesses_never_exceed_the_budget() {
+    async fn parallel_attempts_never_exceed_the_budget() {
         let (budget, _) = budget(5);
         let tasks: Vec<_> = (0..100)
             .map(|_| {
                 let budget = budget.clone();
-                tokio::spawn(async move { budget.take().await.map(drop).is_ok() })
+                tokio::spawn(async move { budget.charge().await.map(drop).is_ok() })
             })
             .collect();
-        let mut taken = 0;
+        let mut charged = 0;
         for task in tasks {
-            taken += u32::from(task.await.unwrap());
+            charged += u32::from(task.await.unwrap());
         }
-        assert_eq!(taken, BURST);
+        assert_eq!(charged, BURST);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_confirmation_gives_nothing_back() {
+    async fn a_late_confirmation_refunds_nothing() {
         let (budget, _) = budget(5);
-        let guess = budget.take().await.unwrap();
-        tokio::time::advance(CONFIRM_WITHIN + Duration::from_millis(1)).await;
-        guess.give_back();
-        assert_eq!(budget.left(), BURST - 1);
+        let attempt = budget.charge().await.unwrap();
+        tokio::time::advance(CONFIRM_TIMEOUT + Duration::from_millis(1)).await;
+        attempt.refund();
+        assert_eq!(budget.remaining(), BURST - 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_short_code_retires_and_a_long_one_does_not() {
-        for (length, retires) in [(5, true), (8, false)] {
-            let (budget, clock) = budget(length);
-            for _ in 0..MOST_LOST {
-                clock.pass(REFILL);
-                drop(budget.take().await.unwrap());
+    async fn short_codes_retire_and_long_codes_do_not() {
+        for (secret_length, retires) in [(5, true), (8, false)] {
+            let (budget, clock) = budget(secret_length);
+            for _ in 0..MAX_LOST {
+                clock.advance(REFILL_INTERVAL);
+                drop(budget.charge().await.unwrap());
             }
-            clock.pass(REFILL);
-            assert_eq!(budget.take().await.err() == Some(AttemptRefused::Retired), retires);
+            clock.advance(REFILL_INTERVAL);
+            assert_eq!(budget.charge().await.err() == Some(AttemptRefused::Retired), retires);
         }
     }
 
     #[tokio::test]
-    async fn a_restart_does_not_refill() {
+    async fn a_restart_does_not_refill_the_budget() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
         let clock = Arc::new(TestClock(AtomicU64::new(77)));
-        let open = || GuessBudget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).unwrap();
-        let budget = open();
-        let out: Vec<_> = [budget.take().await.unwrap(), budget.take().await.unwrap()].into();
-        std::mem::forget(out); // the process is killed while two guesses are out
-        assert_eq!(open().left(), BURST - 2);
+        let load = || GuessBudget::load(Some((dir.clone(), "b".into())), 5, clock.clone());
+        let budget = load().unwrap();
+        let outstanding: Vec<_> = [budget.charge().await.unwrap(), budget.charge().await.unwrap()].into();
+        std::mem::forget(outstanding); // as if the process were killed
+        assert_eq!(load().unwrap().remaining(), BURST - 2);
         std::fs::write(home.path().join("b"), "?").unwrap();
-        assert!(GuessBudget::open(Some((dir.clone(), "b".into())), 5, clock.clone()).is_err());
+        assert!(load().is_err());
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use crate::transfer::handshake::{Established, Initiator};
+use crate::transfer::handshake::{Credential, Established, Initiator, InitiatorOptions};
 use crate::transfer::receiver::reconnect::{ReattachContext, ReconnectConfig, Reconnector};
 use crate::transfer::receiver::resumption_store::StoredResumption;
 use crate::transfer::relay_request::send_relay_request;
-use crate::transfer::session::credit::ReceiveWindow;
-use crate::transfer::session::manifest_codec::ManifestDecoder;
+use crate::transfer::session::manifest_decoder::ManifestDecoder;
+use crate::transfer::session::receive_window::ReceiveWindow;
 use crate::transfer::session::{RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::user_errors::{explain_session_error, message_for_peer, resumption_rejected, sender_stalled};
 use crate::{
@@ -78,25 +78,32 @@ impl ConfirmedSession {
         back: &ReconnectConfig,
         known: Option<&StoredResumption>,
     ) -> Result<(Self, Manifest)> {
-        let returns = !back.retry_for.is_zero();
-        let initiator = match known {
-            Some(known) => Initiator::resuming(code.slot(), &known.resumption, returns),
-            None if returns => Initiator::returning(code),
-            None => Initiator::new(code),
+        let credential = match known {
+            Some(known) => Credential::Resumption { slot: code.slot(), resumption: &known.resumption },
+            None => Credential::Code(code),
         };
-        let initiator = initiator.map_err(|e| explain_session_error(&e.into()))?;
+        let options = InitiatorOptions { can_reattach: !back.retry_for.is_zero(), ..InitiatorOptions::default() };
+        let initiator = Initiator::new(credential, options).map_err(|e| explain_session_error(&e.into()))?;
         let question = ConnectRequest { slot: code.slot(), token: None, pass: known.map(|known| known.pass.clone()) };
         // Flight 1 does not wait for the relay's answer.
         let (send, recv, ConnectReply { limits, pass }) =
-            send_relay_request(connection, &question, initiator.hello()).await?;
-        let established = match initiator.finish(send, recv).await {
+            send_relay_request(connection, &question, initiator.flight_1()).await?;
+        let established = match initiator.complete(send, recv).await {
             Err(e) if e.kind() == Kind::WrongCode && known.is_some() => return Err(resumption_rejected()),
             established => established?,
         };
-        let Established { out, mut incoming, opener, carrier, attaching, round_trip, .. } = established;
+        let Established {
+            writer: out,
+            reader: mut incoming,
+            opener,
+            stream: carrier,
+            attach_key: attaching,
+            round_trip,
+            ..
+        } = established;
         debug!("the session is proved after {round_trip:?}");
         let window = ReceiveWindow::new(limits.bridge_bytes, round_trip, Instant::now());
-        incoming.expect(window.most());
+        incoming.set_reorder_window(window.max_size());
         let connection = connection.clone();
         let session = ReattachContext { slot: code.slot(), carrier, attaching, connection, pass: pass.clone() };
         let keeper = Reconnector::new(session, back.clone());
@@ -112,9 +119,9 @@ impl ConfirmedSession {
 
     async fn manifest(&mut self) -> Result<(Manifest, Option<Resumption>)> {
         let (mut collector, mut stall) = (ManifestDecoder::default(), StallDetector::default());
-        let carrier = self.incoming.carrier();
+        let carrier = self.incoming.stream();
         loop {
-            let next = self.out.meanwhile(self.incoming.opened(&mut self.opener));
+            let next = self.out.flush_while(self.incoming.read_record(&mut self.opener));
             let Ok(next) = timeout(StallDetector::STEP, next).await else {
                 stall.nothing_came(!carrier.is_broken())?;
                 continue;
@@ -123,7 +130,7 @@ impl ConfirmedSession {
             let record = next
                 .map_err(|e| explain_session_error(&e))?
                 .ok_or_else(|| explain_session_error(&StreamError::EndedEarly.into()))?;
-            if collector.take(&record)? {
+            if collector.push_record(&record)? {
                 return collector.finish();
             }
             self.grant().await?;
@@ -132,8 +139,8 @@ impl ConfirmedSession {
 
     /// Grants credit for what was received, if it is time to.
     async fn grant(&mut self) -> Result<()> {
-        if let Some(credit) = self.window.drained(self.incoming.received(), Instant::now()) {
-            let record = RecordBuilder::of(&credit).map_err(|e| explain_session_error(&e.into()))?;
+        if let Some(credit) = self.window.note_drained(self.incoming.received_bytes(), Instant::now()) {
+            let record = RecordBuilder::from_message(&credit).map_err(|e| explain_session_error(&e.into()))?;
             let _ = self.out.send(record).await; // where that fails, what is read next says why
         }
         Ok(())
@@ -164,9 +171,9 @@ pub(crate) async fn refuse(out: SessionWriter, keeper: Reconnector, e: Error) ->
 
 async fn goodbye(out: SessionWriter, keeper: Reconnector, done: Done) {
     let saying = async {
-        let Ok(record) = RecordBuilder::of(&done) else { return };
-        if let Ok(mut leaving) = out.end(record) {
-            leaving.delivered().await;
+        let Ok(record) = RecordBuilder::from_message(&done) else { return };
+        if let Ok(mut leaving) = out.close(record) {
+            leaving.deliver().await;
         }
     };
     let _ = timeout(REFUSAL_WITHIN, saying).await;
@@ -176,14 +183,15 @@ async fn goodbye(out: SessionWriter, keeper: Reconnector, done: Done) {
 /// Flight 5: everything is verified and named. The sender's acknowledgement is awaited for a moment only, and a little
 /// longer where the line has died just now.
 pub(crate) async fn leave(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) {
-    let carrier = incoming.carrier();
+    let carrier = incoming.stream();
     let leaving = async {
-        let Ok(record) = RecordBuilder::of(&Done { outcome: DownloadOutcome::Ok, message: String::new() }) else {
+        let Ok(record) = RecordBuilder::from_message(&Done { outcome: DownloadOutcome::Ok, message: String::new() })
+        else {
             return;
         };
-        let Ok(mut leaving) = out.end(record) else { return };
-        let acknowledged = async { while let Ok(Some(_)) = incoming.opened(&mut opener).await {} };
-        leaving.meanwhile(acknowledged).await;
+        let Ok(mut leaving) = out.close(record) else { return };
+        let acknowledged = async { while let Ok(Some(_)) = incoming.read_record(&mut opener).await {} };
+        leaving.flush_while(acknowledged).await;
     };
     tokio::pin!(leaving);
     let began = Instant::now();

@@ -275,7 +275,7 @@ async fn download(
     let receiving = async {
         let sink = prepare(plan, &mut out, events).await?;
         let request = asking(&sink.staged_groups(), wanted).map_err(|e| explain_session_error(&e.into()))?;
-        let unpacker = FileWriter::new(opener, sink, incoming.carrier());
+        let unpacker = FileWriter::new(opener, sink, incoming.stream());
         Pipeline { out: &mut out, window, pace, events, total }.run(request, incoming, unpacker).await
     };
     let received = tokio::select! {
@@ -328,7 +328,7 @@ async fn prepare(plan: Plan, out: &mut SessionWriter, events: &Events) -> Result
             sink = &mut sink => return sink,
             _ = person.tick(), if standing > 0 => events.try_report(Event::Checking { bytes: check.bytes(), total: standing }),
             _ = sender.tick() => {
-                let record = RecordBuilder::of(&HashingStaged {}).map_err(|e| explain_session_error(&e.into()))?;
+                let record = RecordBuilder::from_message(&HashingStaged {}).map_err(|e| explain_session_error(&e.into()))?;
                 out.send(record).await.map_err(|e| explain_session_error(&e.into()))?;
             }
         }
@@ -354,7 +354,7 @@ fn asking(have: &[(usize, Vec<GroupHash>)], wanted: Vec<(u32, u32)>) -> Result<V
     let mut records = vec![RecordBuilder::new()];
     for (entry, groups) in have {
         for groups in groups.chunks(MAX_GROUPS) {
-            if records.last().is_none_or(|record| record.room() < ROOM) {
+            if records.last().is_none_or(|record| record.remaining() < ROOM) {
                 records.push(RecordBuilder::new());
             }
             if let Some(record) = records.last_mut() {
@@ -362,7 +362,7 @@ fn asking(have: &[(usize, Vec<GroupHash>)], wanted: Vec<(u32, u32)>) -> Result<V
             }
         }
     }
-    records.push(RecordBuilder::of(&FileRequest { wanted })?);
+    records.push(RecordBuilder::from_message(&FileRequest { wanted })?);
     records.retain(|record| !record.is_empty());
     Ok(records)
 }

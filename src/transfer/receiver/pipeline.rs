@@ -11,8 +11,8 @@ use crate::transfer::Events;
 use crate::transfer::receiver::confirmed_session::StallDetector;
 use crate::transfer::receiver::file_writer::FileWriter;
 use crate::transfer::receiver::offer::off_thread;
-use crate::transfer::session::credit::ReceiveWindow;
-use crate::transfer::session::{RECORD, RecordBuilder, SessionReader, SessionWriter};
+use crate::transfer::session::receive_window::ReceiveWindow;
+use crate::transfer::session::{MAX_RECORD, RecordBuilder, SessionReader, SessionWriter};
 use crate::transfer::timeouts::PROGRESS_INTERVAL;
 use crate::transfer::user_errors::{explain_session_error, explain_stream_error};
 use crate::{
@@ -77,7 +77,7 @@ impl Pipeline<'_> {
     ) -> Result<FileWriter> {
         let mut reported = Instant::now();
         while !unpacker.is_complete() {
-            let Some((first, mut received)) = self.out.meanwhile(records.recv()).await else {
+            let Some((first, mut received)) = self.out.flush_while(records.recv()).await else {
                 return Err(ended.get().cloned().unwrap_or_else(|| explain_stream_error(&StreamError::EndedEarly)));
             };
             let mut size = first.len();
@@ -97,9 +97,9 @@ impl Pipeline<'_> {
                 Ok(unpacker)
             })
             .await?;
-            if let Some(credit) = self.window.drained(received, Instant::now()) {
+            if let Some(credit) = self.window.note_drained(received, Instant::now()) {
                 granted.send_replace(credit.limit);
-                let record = RecordBuilder::of(&credit).map_err(|e| explain_session_error(&e.into()))?;
+                let record = RecordBuilder::from_message(&credit).map_err(|e| explain_session_error(&e.into()))?;
                 let _ = self.out.send(record).await; // where that fails, what is read next says why
             }
             if reported.elapsed() >= PROGRESS_INTERVAL {
@@ -120,26 +120,27 @@ async fn drain(
     granted: watch::Receiver<u64>,
 ) -> Error {
     let mut stall = StallDetector::default();
-    let carrier = incoming.carrier();
+    let carrier = incoming.stream();
     loop {
         // Cut off in the middle of a record, the read begins where it stopped.
-        match timeout(StallDetector::STEP, incoming.sealed()).await {
+        match timeout(StallDetector::STEP, incoming.read_sealed()).await {
             Ok(Ok(Some(record))) => {
                 stall = StallDetector::default();
-                let is_beyond = incoming.received() > *granted.borrow() + LAST_RECORD_SLACK;
+                let is_beyond = incoming.received_bytes() > *granted.borrow() + LAST_RECORD_SLACK;
                 // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
-                let is_over = records.send((record, incoming.received())).is_err();
+                let is_over = records.send((record, incoming.received_bytes())).is_err();
                 if is_beyond || is_over {
                     return explain_session_error(&WireError::TooLong.into());
                 }
             }
             Ok(Ok(None)) => {
-                carrier.last_word();
+                carrier.disable_reattach();
                 return explain_stream_error(&StreamError::EndedEarly);
             }
             Ok(Err(e)) => return explain_session_error(&e),
             Err(_) => {
-                let may_send = *granted.borrow() >= incoming.received() + RECORD as u64 && !carrier.is_broken();
+                let may_send =
+                    *granted.borrow() >= incoming.received_bytes() + MAX_RECORD as u64 && !carrier.is_broken();
                 if let Err(e) = stall.nothing_came(may_send) {
                     return e;
                 }

@@ -76,7 +76,7 @@ pub(crate) struct Reconnector {
 impl Reconnector {
     /// Begins to.
     pub(crate) fn new(session: ReattachContext, back: ReconnectConfig) -> Self {
-        session.carrier.outlive();
+        session.carrier.enable_reattach();
         let (events, happened) = Events::channel();
         let verdict = Arc::new(OnceLock::new());
         let (stop, stopped) = oneshot::channel();
@@ -88,8 +88,8 @@ impl Reconnector {
             tokio::select! {
                 failed = keeping.run() => {
                     let _ = to_set.set(failed);
-                    let why = keeping.session.carrier.broken().await;
-                    keeping.session.carrier.give_up(why);
+                    let why = keeping.session.carrier.wait_until_broken().await;
+                    keeping.session.carrier.close(why);
                 }
                 _ = stopped => {}
             }
@@ -154,10 +154,10 @@ impl ReconnectTask {
     async fn run(&mut self) -> ReattachFailure {
         loop {
             let why = tokio::select! {
-                why = self.session.carrier.broken() => why,
+                why = self.session.carrier.wait_until_broken() => why,
                 lost = self.session.connection.wait_until_silent(LEG_SILENT) => {
-                    self.session.carrier.breaks(lost.into());
-                    self.session.carrier.broken().await
+                    self.session.carrier.mark_broken(lost.into());
+                    self.session.carrier.wait_until_broken().await
                 }
             };
             if let Err(failed) = self.come_back(&why).await {
@@ -172,7 +172,7 @@ impl ReconnectTask {
         if retry_for.is_zero() {
             return Err(ReattachFailure::Failed(reason));
         }
-        let received = self.session.carrier.received();
+        let received = self.session.carrier.received_bytes();
         let last_connection = match received > std::mem::replace(&mut self.received, received) {
             true => LastConnection::MadeProgress,
             false => LastConnection::MadeNoProgress,
@@ -251,12 +251,12 @@ impl Reattachment<'_> {
     async fn attach(&mut self) -> Result<(), AttachError> {
         let ReattachContext { slot, carrier, attaching, connection, pass } = &self.session;
         *self.number += 1;
-        let received = carrier.received();
+        let received = carrier.received_bytes();
         let question = AttachRequest {
             id: attaching.id(),
             number: *self.number,
             received,
-            tag: attaching.question(*self.number, received),
+            tag: attaching.request_tag(*self.number, received),
         };
         let mut bytes = Vec::new();
         frame::encode(&question, &mut bytes).map_err(|e| AttachError::Again(explain_stream_error(&e.into())))?;
@@ -275,7 +275,7 @@ impl Reattachment<'_> {
         }
         let nonsense = || AttachError::Again(explain_stream_error(&StreamError::EndedEarly));
         let answer: AttachReply = answer.frame().decode().map_err(|_| nonsense())?;
-        attaching.verify_answer(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
+        attaching.verify_reply(&question.tag, answer.received, &answer.tag).map_err(|_| nonsense())?;
         carrier.attach(send, recv, answer.received, received).map_err(|_| nonsense())
     }
 }

@@ -118,7 +118,7 @@ mod tests {
         let kept = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
         let (one, beside, other) = (code(1), code(1), code(2));
-        let known = |n| StoredResumption { resumption: ShareKey::random().welcome(&[n]), pass: vec![n] };
+        let known = |n| StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] };
         let [first, second] = [1, 2].map(known);
         drop((kept.keep(&one, first.clone()).unwrap(), kept.keep(&beside, second.clone()).unwrap()));
         let claim = kept.claim(&one).unwrap();

@@ -10,9 +10,10 @@ use crate::{
     error::Error,
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf},
-    processor::Aes,
     transfer::{
-        handshake::{HandshakeFailure, ResponderContext, ResumptionContext, answer, first_frame, refuse, turn_away},
+        handshake::{
+            BUSY_RETRY, FirstFrameError, HandshakeFailure, Responder, ResumptionAdmission, read_first_frame, send_alert,
+        },
         session::RecordBuilder,
         timeouts::REPLY,
     },
@@ -36,15 +37,15 @@ pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut 
         _ => return,
     }
     let first = tokio::select! {
-        first = first_frame(&mut recv) => first,
+        first = read_first_frame(&mut recv) => first,
         () = closing_grace(&share) => return send.reset(ENDED),
     };
     match first {
         Ok(first) if first.frame().kind == AttachRequest::TYPE => reattach(&share, &first, (send, recv)).await,
         Ok(first) if share.is_closing() && !may_finish(&share, &first) => send.reset(ENDED),
         Ok(first) => serve_receiver(share, number, &first, (send, recv)).await,
-        Err(Some(alert)) => drop(refuse(send, alert, 0).await),
-        Err(None) => {}
+        Err(FirstFrameError::Malformed) => send_alert(send, AlertReason::Malformed, None).await,
+        Err(FirstFrameError::Lost) => {}
     }
 }
 
@@ -69,44 +70,41 @@ async fn reattach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf
         Err(_) => Err(stream.0),
     };
     if let Err(send) = attached {
-        refuse(send, AlertReason::UnknownSession, 0).await;
+        send_alert(send, AlertReason::UnknownSession, None).await;
     }
 }
 
 /// Runs the handshake with a receiver, and its download if it authenticates itself.
 async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
     let Ok(Hello { mode, .. }) = first.frame().decode() else {
-        refuse(send, AlertReason::Malformed, 0).await;
+        send_alert(send, AlertReason::Malformed, None).await;
         return;
     };
     let Some(permit) = share.capacity().try_acquire_unauthenticated() else {
-        return turn_away(send).await;
+        return send_alert(send, AlertReason::Busy, Some(BUSY_RETRY)).await;
     };
     let credentials = share.credentials();
     let resumption = match mode {
-        HelloMode::Resume(receiver) => credentials.key.resumption(share.id().as_bytes(), receiver),
-        HelloMode::Code => credentials.key.welcome(share.id().as_bytes()),
+        HelloMode::Resume(receiver) => credentials.key.derive_resumption(share.id().as_bytes(), receiver),
+        HelloMode::Code => credentials.key.issue_resumption(share.id().as_bytes()),
     };
     let (early, offer) = match PreparedOffer::new(&share).await {
         Ok(mut offer) => (offer.first_record(&resumption), Ok(offer)),
         Err(e) => (RecordBuilder::new(), Err(report_unreadable(&share, number, &e).await)),
     };
     debug!("receiver {number} sent its hello");
-    let context = ResponderContext {
-        code: &credentials.code,
-        budget: share.guess_budget(),
-        returning: Some(ResumptionContext { resumption: &resumption, unproved: share.capacity().resuming() }),
-    };
+    let responder = Responder::new(&credentials.code, share.guess_budget())
+        .with_resumption(ResumptionAdmission { expected: &resumption, permits: share.capacity().resuming() });
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
     let is_closing = share.is_closing();
     let outcome = tokio::select! {
-        outcome = answer(Aes::detect(), &context, early, first, (send, recv)) => outcome,
+        outcome = responder.respond(first, early, (send, recv)) => outcome,
         () = closing_grace(&share), if !is_closing => return,
     };
     drop(permit);
     match outcome {
         Ok(session) => {
-            let download = Download::new(share, number, session.carrier.clone());
+            let download = Download::new(share, number, session.stream.clone());
             download.run(session, resumption.id, offer).await;
         }
         Err(failure) => report_failure(&share, number, failure).await,
@@ -124,8 +122,8 @@ async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
 /// Reports a failed handshake.
 async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
     match failure {
-        HandshakeFailure::Unproved => {
-            let guesses_left = share.guess_budget().left();
+        HandshakeFailure::Unconfirmed => {
+            let guesses_left = share.guess_budget().remaining();
             let peer = receiver_label(number);
             share.events().report(Event::WrongCode { download: number, peer, guesses_left }).await;
             share.check_code_retired();
@@ -135,6 +133,6 @@ async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
             let message = format!("cannot admit receiver {number}: {e}");
             share.events().report(Event::warning("state", message, &e)).await;
         }
-        HandshakeFailure::Broken => {}
+        HandshakeFailure::NotCharged => {}
     }
 }

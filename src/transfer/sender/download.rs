@@ -24,7 +24,7 @@ use crate::{
     net::StreamError,
     transfer::{
         handshake::Established,
-        session::{SessionReader, SessionWriter, credit::SendCredit, resumable_stream::ResumableStream},
+        session::{SessionReader, SessionWriter, resumable_stream::ResumableStream, send_credit::SendCredit},
     },
     wire::{
         Frame, Message, WireError,
@@ -57,10 +57,10 @@ impl Download {
     /// Serves the download to its end. `receiver` is the id of the receiver's resumption grant.
     pub(super) async fn run(self, session: Established, receiver: [u8; 16], offer: Result<PreparedOffer>) {
         let entry = self.share.sessions().insert(&session, receiver);
-        let Established { mut out, mut incoming, mut opener, resumed, .. } = session;
-        let origin = if resumed.is_some() { SessionOrigin::Resumption } else { SessionOrigin::Code };
-        self.stream.count_in(self.share.unacknowledged());
-        self.progress.set_sealed(out.sealed()); // the receiver may acknowledge flight 2 before anything else is sent
+        let Established { writer: mut out, reader: mut incoming, mut opener, resumption_id, .. } = session;
+        let origin = if resumption_id.is_some() { SessionOrigin::Resumption } else { SessionOrigin::Code };
+        self.stream.count_unacknowledged_in(self.share.unacknowledged());
+        self.progress.set_sealed(out.sealed_bytes()); // the receiver may acknowledge flight 2 before anything else is sent
         let permit = self.share.capacity().acquire_session(origin).await;
         let result = match offer {
             _ if permit.is_none() => Err(too_many_sessions()),
@@ -121,7 +121,7 @@ impl Download {
             early = messages.next() => early,
             sent = self.send_files(&mut sender, offer.source, files) => {
                 sent?;
-                let reply = sender.meanwhile(timeout(RECEIVER_STALLED, messages.next())).await;
+                let reply = sender.flush_while(timeout(RECEIVER_STALLED, messages.next())).await;
                 reply.map_err(|_| DownloadError::stalled("the receiver did not confirm that it has everything"))?
             }
         };
@@ -152,7 +152,7 @@ impl Download {
         let (_reader, mut records) = FileReader::spawn(source, files, self.share.buffers());
         loop {
             // The reader may hash staged data for long before it has a record.
-            match sender.meanwhile(timeout(KEEP_ALIVE, records.recv())).await {
+            match sender.flush_while(timeout(KEEP_ALIVE, records.recv())).await {
                 Ok(Some(Ok(record))) => sender.send(record.record, record.content).await?,
                 Ok(Some(Err(e))) => {
                     self.share.scan().invalidate().await;
@@ -173,7 +173,7 @@ impl Download {
         messages: mpsc::Sender<ReceiverMessage>,
     ) -> DownloadError {
         loop {
-            let handled = match incoming.opened(opener).await {
+            let handled = match incoming.read_record(opener).await {
                 Ok(Some(record)) => self.handle_record(&record, &messages).await,
                 Ok(None) => std::future::pending().await,
                 Err(e) => return e.into(),
@@ -203,7 +203,7 @@ impl Download {
 
     fn apply_credit(&self, credit: Credit) -> Result<(), WireError> {
         let received = credit.received;
-        self.credit.grant(credit, self.progress.sealed()).map_err(|_| WireError::Malformed)?;
+        self.credit.update(credit, self.progress.sealed()).map_err(|_| WireError::Malformed)?;
         self.stream.acknowledge(received)?;
         self.progress.acknowledge(received);
         Ok(())
@@ -218,11 +218,11 @@ impl Download {
     async fn wait_until_unreachable(&self) -> StreamError {
         self.share.wait_until_closing().await;
         loop {
-            let lost = self.stream.broken().await;
-            if self.stream.is_over() {
+            let lost = self.stream.wait_until_broken().await;
+            if self.stream.is_closed() {
                 return std::future::pending().await; // the reading side reports the reason
             }
-            if timeout(REATTACH_WHILE_CLOSING, self.stream.mended()).await.is_err() {
+            if timeout(REATTACH_WHILE_CLOSING, self.stream.wait_until_reattached()).await.is_err() {
                 return lost;
             }
         }

@@ -71,7 +71,7 @@ impl DownloadError {
 impl From<SessionError> for DownloadError {
     fn from(e: SessionError) -> Self {
         match e {
-            SessionError::Line(e) => Self::Remote(explain_stream_error(&e)),
+            SessionError::Stream(e) => Self::Remote(explain_stream_error(&e)),
             SessionError::Tampered(_) => Self::Remote(Error::new(Kind::WrongCode, "the session was tampered with")),
             SessionError::Protocol(e) => Self::Local(
                 FailureReason::Protocol,
@@ -83,7 +83,7 @@ impl From<SessionError> for DownloadError {
 
 impl From<StreamError> for DownloadError {
     fn from(e: StreamError) -> Self {
-        SessionError::Line(e).into()
+        SessionError::Stream(e).into()
     }
 }
 

@@ -102,9 +102,9 @@ impl ReadTask {
 
     /// Fills a record with as many files, or as much of one file, as it holds. Returns `None` after the last file.
     fn fill_record(&mut self) -> Result<Option<ContentRecord>> {
-        let mut record = RecordBuilder::within(self.buffers.get());
+        let mut record = RecordBuilder::with_buffer(self.buffers.get());
         let mut content = 0;
-        while record.room() > 2 * FRAME_SPACE {
+        while record.remaining() > 2 * FRAME_SPACE {
             let Some(file) = &mut self.current else {
                 let Some(entry) = self.files.next() else { break };
                 let offset = self.open_file(entry)?;
@@ -112,7 +112,7 @@ impl ReadTask {
                 content += offset;
                 continue;
             };
-            let limit = content_limit(record.room() - FRAME_SPACE);
+            let limit = content_limit(record.remaining() - FRAME_SPACE);
             let read = record.push_data(limit, |buffer| file.read(buffer))?;
             content += read as u64;
             if read == limit {

@@ -40,12 +40,13 @@ impl Goodbye {
     /// Returns the goodbye for a download that ended with `result`; `None` if the receiver cannot be told anything.
     pub(super) fn new(result: &Result<DownloadEnd, DownloadError>, stream: &ResumableStream) -> Option<Self> {
         let (last_record, reconnect_grace) = match result {
-            Ok(_) => (RecordBuilder::of(&DoneAck {}), Duration::ZERO),
+            Ok(_) => (RecordBuilder::from_message(&DoneAck {}), Duration::ZERO),
             Err(DownloadError::Remote(_)) => return None,
             Err(DownloadError::Local(..)) if stream.is_broken() => return None,
-            Err(DownloadError::Local(reason, e)) => {
-                (RecordBuilder::of(&Failure { reason: *reason, message: message_for_peer(e) }), RECONNECT_GRACE)
-            }
+            Err(DownloadError::Local(reason, e)) => (
+                RecordBuilder::from_message(&Failure { reason: *reason, message: message_for_peer(e) }),
+                RECONNECT_GRACE,
+            ),
         };
         let (deliver_within, reset_code) = match result {
             Err(DownloadError::Local(FailureReason::ShareEnded, _)) => (DELIVER_AT_SHARE_END, ENDED),
@@ -63,20 +64,20 @@ impl Goodbye {
         opener: &mut Opener,
         stream: &ResumableStream,
     ) {
-        let Ok(mut closing) = writer.end(self.last_record) else { return };
+        let Ok(mut closing) = writer.close(self.last_record) else { return };
         let delivery = async {
             // A receiver learns of a failure behind the data in flight, and then ends its own direction. Reading must go
             // on until then: to stop it earlier would take away the stream that carries the failure.
-            let drain = async { while let Ok(Some(_)) = reader.opened(opener).await {} };
-            closing.meanwhile(drain).await;
-            closing.delivered().await;
+            let drain = async { while let Ok(Some(_)) = reader.read_record(opener).await {} };
+            closing.flush_while(drain).await;
+            closing.deliver().await;
         };
         let is_settled = tokio::select! {
             delivered = timeout(self.deliver_within, delivery) => delivered.is_ok(),
             () = receiver_left(stream, self.reconnect_grace) => true,
         };
         if !is_settled {
-            closing.abandon(self.reset_code);
+            closing.reset(self.reset_code);
         }
     }
 }
@@ -84,11 +85,11 @@ impl Goodbye {
 /// Waits until the receiver has closed its stream and has not opened another within `reconnect_grace`.
 async fn receiver_left(stream: &ResumableStream, reconnect_grace: Duration) {
     loop {
-        if matches!(stream.broken().await, StreamError::Aborted(PEER_CLOSED | CANCELLED))
-            && timeout(reconnect_grace, stream.mended()).await.is_err()
+        if matches!(stream.wait_until_broken().await, StreamError::Aborted(PEER_CLOSED | CANCELLED))
+            && timeout(reconnect_grace, stream.wait_until_reattached()).await.is_err()
         {
             return;
         }
-        stream.mended().await;
+        stream.wait_until_reattached().await;
     }
 }

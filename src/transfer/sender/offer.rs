@@ -15,7 +15,7 @@ use crate::{
     crypto::Resumption,
     disk::Source,
     error::{Error, Kind, Result},
-    transfer::session::{RecordBuilder, manifest_codec::ManifestEncoder},
+    transfer::session::{RecordBuilder, manifest_encoder::ManifestEncoder},
     wire::peer::{Done, FailureReason, ResumptionGrant},
 };
 
@@ -53,7 +53,7 @@ impl PreparedOffer {
     /// Encodes the first record, which leaves with flight 2.
     pub(super) fn first_record(&mut self, resumption: &Resumption) -> RecordBuilder {
         let grant = ResumptionGrant { id: resumption.id, key: *resumption.key };
-        self.manifest.first(&grant).unwrap_or_default()
+        self.manifest.first_record(&grant).unwrap_or_default()
     }
 
     /// Sends the rest of the manifest and waits for the receiver's reply (flight 4).
@@ -75,7 +75,7 @@ impl PreparedOffer {
                 _ => Err(DownloadError::unexpected_request()),
             },
         }
-        sender.meanwhile(receive_reply(messages, &self.source)).await
+        sender.flush_while(receive_reply(messages, &self.source)).await
     }
 }
 

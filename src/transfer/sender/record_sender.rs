@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{download_error::DownloadError, progress::SendProgress};
 use crate::{
-    transfer::session::{RecordBuilder, SessionWriter, credit::SendCredit, resumable_stream::ResumableStream},
+    transfer::session::{RecordBuilder, SessionWriter, resumable_stream::ResumableStream, send_credit::SendCredit},
     wire::peer::Ack,
 };
 
@@ -40,7 +40,7 @@ impl RecordSender<'_> {
     /// # Errors
     /// [`DownloadError`] if the receiver grants none within [`RECEIVER_STALLED`], or the session is over.
     pub(super) async fn send(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
-        if self.stream.received() >= self.acknowledged + ACK_AFTER {
+        if self.stream.received_bytes() >= self.acknowledged + ACK_AFTER {
             self.acknowledge().await?;
         }
         self.send_record(record, content).await
@@ -51,21 +51,21 @@ impl RecordSender<'_> {
     /// # Errors
     /// As [`RecordSender::send`].
     pub(super) async fn acknowledge(&mut self) -> Result<(), DownloadError> {
-        let received = self.stream.received();
+        let received = self.stream.received_bytes();
         self.acknowledged = received;
-        self.send_record(RecordBuilder::of(&Ack { received })?, 0).await
+        self.send_record(RecordBuilder::from_message(&Ack { received })?, 0).await
     }
 
     /// Waits for a future. Meanwhile sends the unacknowledged bytes again over each new stream: see
-    /// [`SessionWriter::meanwhile`].
-    pub(super) async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> T {
-        self.writer.meanwhile(future).await
+    /// [`SessionWriter::flush_while`].
+    pub(super) async fn flush_while<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.writer.flush_while(future).await
     }
 
     async fn send_record(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
-        let end = self.writer.sealed() + record.sealed_length();
-        let credit = self.credit.open_to(end, || self.unacknowledged.load(Ordering::Relaxed));
-        let granted = self.writer.meanwhile(timeout(RECEIVER_STALLED, credit)).await;
+        let end = self.writer.sealed_bytes() + record.sealed_length();
+        let credit = self.credit.wait_until_sendable(end, || self.unacknowledged.load(Ordering::Relaxed));
+        let granted = self.writer.flush_while(timeout(RECEIVER_STALLED, credit)).await;
         granted.map_err(|_| DownloadError::stalled("the receiver stopped accepting data"))?;
         self.progress.count_sent(end, content);
         Ok(self.writer.send(record).await?)

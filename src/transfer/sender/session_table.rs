@@ -56,12 +56,12 @@ pub(super) enum EvictionScope {
 impl SessionTable {
     /// Adds an authenticated session. The older sessions of the same receiver are ended.
     pub(super) fn insert(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> SessionEntry {
-        if session.returns {
-            session.carrier.outlive();
+        if session.can_reattach {
+            session.stream.enable_reattach();
         }
         let live = Arc::new(LiveSession {
-            stream: session.carrier.clone(),
-            attach_key: session.attaching.clone(),
+            stream: session.stream.clone(),
+            attach_key: session.attach_key.clone(),
             last_request: Mutex::new(0),
             disconnected_since: Mutex::new(None),
             is_evicted: watch::Sender::new(false),
@@ -70,7 +70,7 @@ impl SessionTable {
         });
         let mut sessions = self.0.lock();
         for older in sessions.values().filter(|older| older.receiver == receiver) {
-            older.stream.breaks(StreamError::Lost(ConnectionLost::ClosedLocally));
+            older.stream.mark_broken(StreamError::Lost(ConnectionLost::ClosedLocally));
             older.is_evicted.send_replace(true);
         }
         sessions.insert(live.attach_key.id(), Arc::clone(&live));
@@ -131,14 +131,14 @@ impl SessionTable {
 impl LiveSession {
     /// Returns the reply to a request that is authentic and new, and whose offset is possible.
     fn accept_request(&self, request: &AttachRequest) -> Option<AttachReply> {
-        self.attach_key.verify_question(request.number, request.received, &request.tag).ok()?;
+        self.attach_key.verify_request(request.number, request.received, &request.tag).ok()?;
         let mut last_request = self.last_request.lock();
-        if request.number <= *last_request || !self.stream.is_possible(request.received) {
+        if request.number <= *last_request || !self.stream.can_resend_from(request.received) {
             return None;
         }
         *last_request = request.number;
-        let received = self.stream.received();
-        Some(AttachReply { received, tag: self.attach_key.answer(&request.tag, received) })
+        let received = self.stream.received_bytes();
+        Some(AttachReply { received, tag: self.attach_key.reply_tag(&request.tag, received) })
     }
 
     fn disconnected_since(&self) -> Option<Instant> {
@@ -171,8 +171,8 @@ impl SessionEntry {
     ) -> StreamError {
         let session = &self.session;
         loop {
-            let lost = session.stream.broken().await;
-            if session.stream.is_over() {
+            let lost = session.stream.wait_until_broken().await;
+            if session.stream.is_closed() {
                 return std::future::pending().await; // the reading side reports the reason
             }
             on_waiting(&lost);
@@ -180,7 +180,7 @@ impl SessionEntry {
             let mut is_evicted = session.is_evicted.subscribe();
             tokio::select! {
                 biased;
-                () = session.stream.mended() => {
+                () = session.stream.wait_until_reattached() => {
                     session.set_disconnected(None);
                     session.is_evicted.send_replace(false);
                     on_reattached(&lost);

@@ -29,8 +29,9 @@ use crate::{
     transfer::{
         events::Events,
         handshake::{
-            Established, Initiator,
-            guess_budget::{Clock, GuessBudget, SystemClock},
+            Credential, Established, Initiator, InitiatorOptions,
+            clock::{Clock, SystemClock},
+            guess_budget::GuessBudget,
         },
         session::{RecordBuilder, SessionReader, SessionWriter},
     },
@@ -56,7 +57,7 @@ fn share_of(files: usize, home: &Path) -> Arc<Share> {
 fn share_with(settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
     let source = Source::scan(&settings.paths, None, ShareId::random()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
-    let guess_budget = GuessBudget::open(None, 5, clock).unwrap();
+    let guess_budget = GuessBudget::load(None, 5, clock).unwrap();
     Share::new(settings, source, code, guess_budget, Events::channel().0)
 }
 
@@ -73,18 +74,18 @@ async fn open_stream(share: &Arc<Share>, number: u64, hello: &[u8]) -> ((SendHal
 
 /// Returns the session of an authenticated receiver, and the task that serves it.
 async fn establish_session(share: &Arc<Share>, number: u64) -> (Established, JoinHandle<()>) {
-    let initiator = Initiator::new(&share.credentials().code).unwrap();
-    let ((send, recv), serving) = open_stream(share, number, initiator.hello()).await;
-    (initiator.finish(send, recv).await.unwrap(), serving)
+    let initiator = Initiator::new(Credential::Code(&share.credentials().code), InitiatorOptions::default()).unwrap();
+    let ((send, recv), serving) = open_stream(share, number, initiator.flight_1()).await;
+    (initiator.complete(send, recv).await.unwrap(), serving)
 }
 
 /// Ends a session that only listed the share, and returns the type of the sender's last frame.
 async fn end_session(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) -> u8 {
     let done = Done { outcome: DownloadOutcome::Listed, message: String::new() };
-    let mut closing = out.end(RecordBuilder::of(&done).unwrap()).unwrap();
-    closing.delivered().await;
+    let mut closing = out.close(RecordBuilder::from_message(&done).unwrap()).unwrap();
+    closing.deliver().await;
     let mut last = 0;
-    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+    while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
         last = Frame::split(&mut &record[..]).unwrap().kind;
     }
     last
@@ -98,11 +99,11 @@ async fn credit_may_arrive_together_with_the_confirmation() {
     let share = share_of(700, home.path());
     for number in 0..40 {
         let (session, serving) = establish_session(&share, number).await;
-        let Established { mut out, mut incoming, mut opener, .. } = session;
-        incoming.opened(&mut opener).await.unwrap().unwrap();
-        assert!(incoming.received() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
-        let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received() };
-        out.send(RecordBuilder::of(&credit).unwrap()).await.unwrap();
+        let Established { writer: mut out, reader: mut incoming, mut opener, .. } = session;
+        incoming.read_record(&mut opener).await.unwrap().unwrap();
+        assert!(incoming.received_bytes() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
+        let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received_bytes() };
+        out.send(RecordBuilder::from_message(&credit).unwrap()).await.unwrap();
         assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE, "session {number}");
         serving.await.unwrap();
     }
@@ -113,11 +114,11 @@ async fn a_receiver_that_never_confirms_completion_is_abandoned() {
     let home = tempfile::tempdir().unwrap();
     let share = share_of(1, home.path());
     let (session, serving) = establish_session(&share, 1).await;
-    let Established { mut out, mut incoming, mut opener, .. } = session;
-    out.send(RecordBuilder::of(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
+    let Established { writer: mut out, reader: mut incoming, mut opener, .. } = session;
+    out.send(RecordBuilder::from_message(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
     let requested = Instant::now();
     let mut failures = Vec::new();
-    while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+    while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
         let mut rest = &record[..];
         while !rest.is_empty() {
             let frame = Frame::split(&mut rest).unwrap();
@@ -140,18 +141,22 @@ struct ReattachingReceiver {
 impl ReattachingReceiver {
     async fn new(home: &Path) -> Self {
         let share = share_of(700, home);
-        let initiator = Initiator::returning(&share.credentials().code).unwrap();
-        let ((send, recv), _) = open_stream(&share, 1, initiator.hello()).await;
-        let mut session = initiator.finish(send, recv).await.unwrap();
-        session.carrier.outlive();
-        session.incoming.opened(&mut session.opener).await.unwrap().unwrap();
+        let initiator = Initiator::new(
+            Credential::Code(&share.credentials().code),
+            InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() },
+        )
+        .unwrap();
+        let ((send, recv), _) = open_stream(&share, 1, initiator.flight_1()).await;
+        let mut session = initiator.complete(send, recv).await.unwrap();
+        session.stream.enable_reattach();
+        session.reader.read_record(&mut session.opener).await.unwrap().unwrap();
         Self { share, session }
     }
 
     /// Creates an authentic request and then applies `change`.
     fn request(&self, number: u64, received: u64, change: impl FnOnce(&mut AttachRequest)) -> AttachRequest {
-        let key = &self.session.attaching;
-        let tag = key.question(number, received);
+        let key = &self.session.attach_key;
+        let tag = key.request_tag(number, received);
         let mut request = AttachRequest { id: key.id(), number, received, tag };
         change(&mut request);
         request
@@ -172,7 +177,7 @@ impl ReattachingReceiver {
 async fn only_the_receiver_of_a_session_can_reattach() {
     let home = tempfile::tempdir().unwrap();
     let receiver = ReattachingReceiver::new(home.path()).await;
-    let received = receiver.session.incoming.received();
+    let received = receiver.session.reader.received_bytes();
     let reply_to = async |request: AttachRequest| receiver.send(&request).await.0;
     let request = |number, received| receiver.request(number, received, |_| ());
     assert_eq!(reply_to(receiver.request(1, received, |r| r.tag[3] ^= 1)).await, Alert::TYPE);
@@ -187,9 +192,9 @@ async fn only_the_receiver_of_a_session_can_reattach() {
         assert_eq!(reply_to(request(number, received)).await, Alert::TYPE, "replay of request {number}");
     }
     // The session continues over the stream of the accepted request.
-    receiver.session.carrier.breaks(StreamError::EndedEarly);
-    receiver.session.carrier.attach(stream.0, stream.1, 0, received).unwrap();
-    let Established { out, incoming, opener, .. } = receiver.session;
+    receiver.session.stream.mark_broken(StreamError::EndedEarly);
+    receiver.session.stream.attach(stream.0, stream.1, 0, received).unwrap();
+    let Established { writer: out, reader: incoming, opener, .. } = receiver.session;
     assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE);
 }
 
@@ -201,13 +206,17 @@ async fn forty_receivers_resume_at_once() {
     let credentials = share.credentials();
     let mut streams = Vec::new();
     for number in 0..40 {
-        let resumption = credentials.key.welcome(share.id().as_bytes());
-        let initiator = Initiator::resuming(credentials.code.slot(), &resumption, true).unwrap();
-        let ((send, recv), _) = open_stream(&share, number, initiator.hello()).await;
+        let resumption = credentials.key.issue_resumption(share.id().as_bytes());
+        let initiator = Initiator::new(
+            Credential::Resumption { slot: credentials.code.slot(), resumption: &resumption },
+            InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() },
+        )
+        .unwrap();
+        let ((send, recv), _) = open_stream(&share, number, initiator.flight_1()).await;
         streams.push((initiator, send, recv));
     }
     for (initiator, send, recv) in streams {
-        initiator.finish(send, recv).await.unwrap();
+        initiator.complete(send, recv).await.unwrap();
     }
 }
 
@@ -216,7 +225,7 @@ async fn forty_receivers_resume_at_once() {
 async fn unauthenticated_peers_evict_no_session() {
     let home = tempfile::tempdir().unwrap();
     let receiver = ReattachingReceiver::new(home.path()).await;
-    let request = receiver.request(1, receiver.session.incoming.received(), |_| ());
+    let request = receiver.request(1, receiver.session.reader.received_bytes(), |_| ());
     let (reply, stream) = receiver.send(&request).await;
     assert_eq!(reply, AttachReply::TYPE);
     drop(stream); // the receiver loses its connection
@@ -225,10 +234,18 @@ async fn unauthenticated_peers_evict_no_session() {
     let mut streams = Vec::new();
     for number in 10..310 {
         let wrong = Code::new(slot, Secret::random(5).unwrap());
-        streams.push(open_stream(&receiver.share, number, Initiator::new(&wrong).unwrap().hello()).await.0);
+        streams.push(
+            open_stream(
+                &receiver.share,
+                number,
+                Initiator::new(Credential::Code(&wrong), InitiatorOptions::default()).unwrap().flight_1(),
+            )
+            .await
+            .0,
+        );
     }
     sleep(Duration::from_secs(3)).await;
-    let request = receiver.request(2, receiver.session.incoming.received(), |_| ());
+    let request = receiver.request(2, receiver.session.reader.received_bytes(), |_| ());
     assert_eq!(receiver.send(&request).await.0, AttachReply::TYPE);
 }
 

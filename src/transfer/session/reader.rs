@@ -1,181 +1,177 @@
-//! The sealed bytes from the other end, over one stream after another.
+//! Receives sealed records, from one stream after another.
 
 use std::ops::Deref;
 
-use super::SessionError;
+use super::{
+    error::SessionError,
+    resumable_stream::{FIRST_STREAM, NewHalf, ResumableStream},
+};
 use crate::{
-    crypto::{OpenError, Opener, RECORD_HEADER, record},
+    crypto::{OpenError, Opener, RECORD_HEADER, RecordHeader, RecordKind, plaintext},
     net::{BufferPool, PooledBuffer, RecvHalf, StreamError},
-    transfer::session::resumable_stream::{FIRST, Fresh, ResumableStream},
 };
 
-/// The sealed bytes from the other end.
+/// Receives the sealed records of the other end.
 pub struct SessionReader {
-    carrier: ResumableStream,
+    stream: ResumableStream,
     half: Option<RecvHalf>,
-    /// Which stream `half` is of, or was.
-    stream: u64,
-    /// Bytes that come once more.
-    again: u64,
-    credit: usize,
+    /// The number of the stream that `half` belongs to, or belonged to.
+    number: u64,
+    /// Bytes that arrive on this stream a second time.
+    repeated: u64,
+    reorder_window: usize,
     buffers: BufferPool,
-    /// What has arrived of the next record.
+    /// The part of the next record that has arrived.
     arriving: PooledBuffer,
+    /// Bytes of the records returned so far.
     received: u64,
-    /// What calls itself the last record was handed out; the stream's finish is awaited.
-    last: bool,
+    /// A record that claims to be the last was returned; the end of the stream is awaited.
+    last_returned: bool,
     ended: bool,
 }
 
 impl SessionReader {
-    /// Takes records off `half`, and off whatever `carrier` has after it.
-    pub fn new(carrier: &ResumableStream, half: RecvHalf) -> Self {
+    /// Reads from `half`, and then from the streams that replace it in `stream`.
+    pub fn new(stream: &ResumableStream, half: RecvHalf) -> Self {
         let buffers = BufferPool::default();
         Self {
-            carrier: carrier.clone(),
+            stream: stream.clone(),
             half: Some(half),
-            stream: FIRST,
-            again: 0,
-            credit: 0,
+            number: FIRST_STREAM,
+            repeated: 0,
+            reorder_window: 0,
             arriving: buffers.get(),
             buffers,
             received: 0,
-            last: false,
+            last_returned: false,
             ended: false,
         }
     }
 
-    /// Lets the other end send at most `credit` bytes ahead of what has arrived in order.
-    pub fn expect(&mut self, credit: u64) {
-        self.credit = usize::try_from(credit).unwrap_or(usize::MAX);
+    /// Lets the other end send at most `bytes` bytes ahead of what has arrived in order.
+    pub fn set_reorder_window(&mut self, bytes: u64) {
+        self.reorder_window = usize::try_from(bytes).unwrap_or(usize::MAX);
         if let Some(half) = &mut self.half {
-            half.set_reorder_window(self.credit);
+            half.set_reorder_window(self.reorder_window);
         }
     }
 
-    /// The next sealed record; `None` once the last record and the stream's finish are both here. Nothing is lost where
-    /// the future is dropped before it completes. A record that calls itself the last is handed out before the finish
-    /// is here: opening it tells whether that is true, and somebody who changed it must not make this wait.
+    /// Returns the next sealed record; `None` once the last record and the end of the stream have arrived. If the future is
+    /// dropped before it completes, nothing is lost.
+    ///
+    /// A record that claims to be the last is returned before the end of the stream arrives. Opening it shows whether the
+    /// claim is true, and an attacker that has changed it cannot make the reader wait.
     ///
     /// # Errors
-    /// [`SessionError::Line`] for a cut (a finish without a last record is one), [`SessionError::Tampered`] for a header
-    /// that no record has and for bytes behind the last record.
-    pub async fn sealed(&mut self) -> Result<Option<PooledBuffer>, SessionError> {
+    /// [`SessionError::Stream`] if the stream fails or ends without a last record; [`SessionError::Tampered`] for an invalid
+    /// record header and for bytes behind the last record.
+    pub async fn read_sealed(&mut self) -> Result<Option<PooledBuffer>, SessionError> {
         if self.ended {
             return Ok(None);
         }
-        if self.last {
-            self.finish().await?;
+        if self.last_returned {
+            self.read_end().await?;
             return Ok(None);
         }
         self.fill(RECORD_HEADER).await?;
-        let header = record::RecordHeader::parse(&self.arriving)?;
+        let header = RecordHeader::parse(&self.arriving)?;
         self.fill(RECORD_HEADER + header.body_length()).await?;
-        self.last = header.is_last();
+        self.last_returned = header.kind() == RecordKind::Last;
         self.received += self.arriving.len() as u64;
         let mut next = self.buffers.get();
         next.clear();
         Ok(Some(std::mem::replace(&mut self.arriving, next)))
     }
 
-    /// The next record, opened. The last one is given only when the stream has finished behind it.
+    /// Returns the next record, opened; `None` after the last one. The last record is returned only when the end of the stream
+    /// has arrived behind it.
     ///
     /// # Errors
-    /// As [`SessionReader::sealed`], and [`SessionError::Tampered`] where it does not open.
-    pub async fn opened(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
-        let Some(mut bytes) = self.sealed().await? else { return Ok(None) };
+    /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
+    pub async fn read_record(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
+        let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;
-        if self.last {
-            self.sealed().await?;
+        if self.last_returned {
+            self.read_sealed().await?;
         }
         Ok(Some(OpenedRecord(bytes)))
     }
 
-    /// Bytes of sealed records received so far.
-    pub fn received(&self) -> u64 {
+    /// Returns the number of bytes of the sealed records received so far.
+    pub fn received_bytes(&self) -> u64 {
         self.received
     }
 
-    /// What carries it.
-    pub fn carrier(&self) -> ResumableStream {
-        self.carrier.clone()
+    /// Returns the stream that the records arrive on.
+    pub fn stream(&self) -> ResumableStream {
+        self.stream.clone()
     }
 
-    /// Fills the next record up to this length, from one stream after another.
+    /// Reads until `length` bytes of the next record have arrived.
     async fn fill(&mut self, length: usize) -> Result<(), SessionError> {
         while self.arriving.len() < length {
-            let carrier = self.carrier.clone();
-            let stream = self.next_stream().await?;
-            let (half, arriving, again) = (&mut self.half, &mut self.arriving, &mut self.again);
-            let Some(half) = half else { continue };
-            let reading = async {
-                skip(half, again).await?;
-                half.fill(arriving, length).await
-            };
-            let read = tokio::select! {
-                biased;
-                read = reading => Some(read),
-                () = carrier.replaced(stream) => None,
-            };
-            self.carrier.note_received(self.received + self.arriving.len() as u64);
-            if !matches!(read, Some(Ok(()))) {
-                self.leave(stream, read.and_then(Result::err))?;
-            }
+            self.read_from_stream(async |half, arriving| half.fill(arriving, length).await).await?;
         }
         Ok(())
     }
 
-    /// Waits for the finish behind the last record.
-    async fn finish(&mut self) -> Result<(), SessionError> {
+    /// Reads the end of the stream behind the last record.
+    async fn read_end(&mut self) -> Result<(), SessionError> {
         while !self.ended {
-            let carrier = self.carrier.clone();
-            let stream = self.next_stream().await?;
-            let (half, again) = (&mut self.half, &mut self.again);
-            let Some(half) = half else { continue };
-            let reading = async {
-                skip(half, again).await?;
-                half.read().await
-            };
-            let read = tokio::select! {
-                biased;
-                read = reading => Some(read),
-                () = carrier.replaced(stream) => None,
-            };
-            match read {
-                Some(Ok(Some(_))) => return Err(OpenError.into()),
-                Some(Ok(None)) => self.ended = true,
-                Some(Err(why)) => self.leave(stream, Some(why))?,
-                None => self.leave(stream, None)?,
+            match self.read_from_stream(async |half, _| half.read().await).await? {
+                Some(Some(_)) => return Err(OpenError.into()),
+                Some(None) => self.ended = true,
+                None => {}
             }
         }
         Ok(())
     }
 
-    /// Reads no more from a stream, which has failed or has another after it.
-    fn leave(&mut self, stream: u64, failed: Option<StreamError>) -> Result<(), SessionError> {
-        self.half = None;
-        match failed {
-            Some(why) => Ok(self.carrier.failed(stream, why)?),
-            None => Ok(()),
+    /// Calls `read` on the current stream, behind the bytes that arrive a second time. Returns `None` if the stream has failed
+    /// or was replaced meanwhile; the next call uses the stream that replaces it.
+    async fn read_from_stream<T>(
+        &mut self,
+        read: impl AsyncFnOnce(&mut RecvHalf, &mut PooledBuffer) -> Result<T, StreamError>,
+    ) -> Result<Option<T>, SessionError> {
+        self.ensure_half().await?;
+        let Some(half) = &mut self.half else { return Ok(None) };
+        let reading = async {
+            skip(half, &mut self.repeated).await?;
+            read(half, &mut self.arriving).await
+        };
+        let result = tokio::select! {
+            biased;
+            result = reading => Some(result),
+            () = self.stream.wait_until_replaced(self.number) => None,
+        };
+        self.stream.set_received_bytes(self.received + self.arriving.len() as u64);
+        match result {
+            Some(Ok(value)) => return Ok(Some(value)),
+            Some(Err(why)) => {
+                self.half = None;
+                self.stream.report_failure(self.number, why)?;
+            }
+            None => self.half = None,
         }
+        Ok(None)
     }
 
-    /// Sees to it that there is a stream to read from, and gives its number.
-    async fn next_stream(&mut self) -> Result<u64, SessionError> {
+    /// Waits for the next stream if the current one has failed.
+    async fn ensure_half(&mut self) -> Result<(), SessionError> {
         if self.half.is_none() {
-            let Fresh { mut half, stream, from } = self.carrier.next_recv(self.stream).await?;
-            half.set_reorder_window(self.credit);
-            self.again = (self.received + self.arriving.len() as u64).saturating_sub(from);
-            (self.half, self.stream) = (Some(half), stream);
+            let NewHalf { mut half, number, offset } = self.stream.next_recv(self.number).await?;
+            half.set_reorder_window(self.reorder_window);
+            self.repeated = (self.received + self.arriving.len() as u64).saturating_sub(offset);
+            (self.half, self.number) = (Some(half), number);
         }
-        Ok(self.stream)
+        Ok(())
     }
 }
 
-/// Reads over what comes once more.
-async fn skip(half: &mut RecvHalf, again: &mut u64) -> Result<(), StreamError> {
-    while *again > 0 {
-        *again -= half.skip(*again).await?;
+/// Reads and discards `repeated` bytes.
+async fn skip(half: &mut RecvHalf, repeated: &mut u64) -> Result<(), StreamError> {
+    while *repeated > 0 {
+        *repeated -= half.skip(*repeated).await?;
     }
     Ok(())
 }
@@ -188,6 +184,6 @@ impl Deref for OpenedRecord {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        record::plaintext(&self.0)
+        plaintext(&self.0)
     }
 }

@@ -1,11 +1,10 @@
-//! A record before it is sealed.
+//! Builds a record before it is sealed.
 
 use bytes::Bytes;
 
 use crate::{
-    crypto::{MAX_PLAINTEXT, RECORD_HEADER, RECORD_OVERHEAD, Sealer},
+    crypto::{MAX_PLAINTEXT, RECORD_HEADER, RECORD_OVERHEAD, RecordKind, Sealer},
     net::PooledBuffer,
-    transfer::session::RECORD,
     wire::{
         HEADER, Message, WireError,
         frame::{self, header},
@@ -13,35 +12,40 @@ use crate::{
     },
 };
 
-/// A record that is being filled with frames. None of them is cut.
+/// The longest sealed record that is sent, in bytes. The initial credit covers two of them, so that one can be sealed while
+/// the other is in flight.
+pub const MAX_RECORD: usize = 128 * 1024;
+
+/// A record that is being filled with whole frames.
 #[derive(Debug)]
 pub struct RecordBuilder {
-    /// Room for the header and then the plaintext up to `end`. What lies behind it is whatever the buffer held before.
+    /// Room for the header, then the plaintext up to `end`. The bytes behind `end` are left over from an earlier use of the
+    /// buffer.
     bytes: PooledBuffer,
     end: usize,
-    /// A message before it has its place.
+    /// Encodes a message before its length is known to fit.
     scratch: Vec<u8>,
 }
 
 impl RecordBuilder {
-    /// An empty record for a message or two.
+    /// Creates an empty record for one or two messages.
     pub fn new() -> Self {
-        Self::within(PooledBuffer::default())
+        Self::with_buffer(PooledBuffer::default())
     }
 
-    /// An empty record in a buffer with room for [`RECORD`] bytes.
-    pub fn within(mut bytes: PooledBuffer) -> Self {
+    /// Creates an empty record in `bytes`, whose content is ignored and whose capacity is reused.
+    pub fn with_buffer(mut bytes: PooledBuffer) -> Self {
         if bytes.len() < RECORD_HEADER {
             bytes.resize(RECORD_HEADER, 0);
         }
         Self { bytes, end: RECORD_HEADER, scratch: Vec::new() }
     }
 
-    /// A record with one message.
+    /// Creates a record with one message.
     ///
     /// # Errors
-    /// [`WireError`] where it does not fit.
-    pub fn of<M: Message>(message: &M) -> Result<Self, WireError> {
+    /// [`WireError`] if the message does not fit.
+    pub fn from_message<M: Message>(message: &M) -> Result<Self, WireError> {
         let mut record = Self::new();
         record.push(message)?;
         Ok(record)
@@ -50,12 +54,12 @@ impl RecordBuilder {
     /// Appends a message.
     ///
     /// # Errors
-    /// [`WireError::TooLong`] where it does not fit.
+    /// [`WireError::TooLong`] if the message does not fit.
     pub fn push<M: Message>(&mut self, message: &M) -> Result<(), WireError> {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         frame::encode(message, &mut scratch)?;
-        if self.plaintext() + scratch.len() > MAX_PLAINTEXT {
+        if self.plaintext_length() + scratch.len() > MAX_PLAINTEXT {
             return Err(WireError::TooLong);
         }
         self.grow(scratch.len()).copy_from_slice(&scratch);
@@ -63,14 +67,19 @@ impl RecordBuilder {
         Ok(())
     }
 
-    /// Appends a frame of file content: at most `most` bytes, as many as `fill` gives. Without any, no frame.
+    /// Appends a frame of file content. `fill` writes up to `max_length` bytes into its argument and returns how many; if it
+    /// writes none, no frame is appended.
     ///
     /// # Errors
     /// Those of `fill`.
-    pub fn push_data<E>(&mut self, most: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+    pub fn push_data<E>(
+        &mut self,
+        max_length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
         let start = self.end;
-        let frame = self.grow(HEADER + most);
-        let filled = fill(&mut frame[HEADER..])?.min(most);
+        let frame = self.grow(HEADER + max_length);
+        let filled = fill(&mut frame[HEADER..])?.min(max_length);
         if filled == 0 {
             self.end = start;
         } else {
@@ -80,39 +89,45 @@ impl RecordBuilder {
         Ok(filled)
     }
 
-    /// Fills up with zeros, so that the plaintext is the next power of two long and tells little about its content.
+    /// Appends a frame of zeros so that the length of the plaintext is the next power of two, which hides its exact length.
     pub fn pad(&mut self) {
-        let zeros = (self.plaintext() + HEADER).next_power_of_two() - self.plaintext() - HEADER;
+        let zeros = (self.plaintext_length() + HEADER).next_power_of_two() - self.plaintext_length() - HEADER;
         let frame = self.grow(HEADER + zeros);
         frame.fill(0);
         frame[..HEADER].copy_from_slice(&header(PAD, zeros as u32));
     }
 
-    /// How many bytes of body a further frame may have, so that the sealed record is at most [`RECORD`] bytes long.
-    pub fn room(&self) -> usize {
-        (RECORD - RECORD_OVERHEAD).saturating_sub(self.plaintext() + HEADER)
+    /// Returns the longest body that another frame may have, so that the sealed record is at most [`MAX_RECORD`] bytes long.
+    pub fn remaining(&self) -> usize {
+        (MAX_RECORD - RECORD_OVERHEAD).saturating_sub(self.plaintext_length() + HEADER)
     }
 
-    /// Whether nothing was put in.
+    /// Returns whether the record contains no frame.
     pub fn is_empty(&self) -> bool {
-        self.plaintext() == 0
+        self.plaintext_length() == 0
     }
 
-    /// How long the record will be when it is sealed.
+    /// Returns the length of the record after it is sealed.
     pub fn sealed_length(&self) -> u64 {
-        (self.plaintext() + RECORD_OVERHEAD) as u64
+        (self.plaintext_length() + RECORD_OVERHEAD) as u64
     }
 
-    /// The frames that are in it.
+    /// Returns the frames appended so far.
     pub fn frames(&self) -> &[u8] {
         &self.bytes[RECORD_HEADER..self.end]
     }
 
-    pub(super) fn plaintext(&self) -> usize {
+    pub(super) fn plaintext_length(&self) -> usize {
         self.end - RECORD_HEADER
     }
 
-    /// Room for `length` bytes more.
+    pub(super) fn seal(mut self, sealer: &mut Sealer, kind: RecordKind) -> Bytes {
+        self.bytes.truncate(self.end);
+        sealer.seal(&mut self.bytes, kind);
+        Bytes::from_owner(self.bytes)
+    }
+
+    /// Extends the plaintext by `length` bytes of any content and returns them.
     fn grow(&mut self, length: usize) -> &mut [u8] {
         let start = self.end;
         self.end += length;
@@ -120,12 +135,6 @@ impl RecordBuilder {
             self.bytes.resize(self.end, 0);
         }
         &mut self.bytes[start..self.end]
-    }
-
-    pub(super) fn seal(mut self, sealer: &mut Sealer, last: bool) -> Bytes {
-        self.bytes.truncate(self.end);
-        sealer.seal(&mut self.bytes, last);
-        Bytes::from_owner(self.bytes)
     }
 }
 

@@ -1,25 +1,22 @@
-//! What carries a session: one stream after another.
+//! The byte stream under a session, which outlives any single QUIC stream.
 //!
-//! A session outlives its stream. Each direction counts its sealed bytes and keeps those that the other end has not
-//! acknowledged, so that after a cut the very same bytes go out again over the next stream, from where the other end
-//! says that it is: nothing is sealed twice, nothing is hashed again. A line that was dead, a relay that started again
-//! and another network are all one thing here: the stream ended ([`ResumableStream::broken`]), and somebody brings another
-//! ([`ResumableStream::attach`]).
+//! Each direction counts its sealed bytes and keeps those that the other end has not acknowledged. When a stream fails
+//! ([`ResumableStream::wait_until_broken`]), its owner attaches another one ([`ResumableStream::attach`]), and the same bytes
+//! are sent again from the offset that the other end reports. Nothing is sealed or hashed twice. A dead connection, a
+//! restarted relay and a change of networks are the same event here: the stream ended.
 //!
-//! Until [`ResumableStream::outlive`] is called, the end of the stream is the end of the session: a session that nobody has
-//! proved is not kept for anybody.
+//! Until [`ResumableStream::enable_reattach`] is called, the end of the stream is the end of the session: a session that is
+//! not confirmed is not kept.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, MutexGuard,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::retransmit_buffer::RetransmitBuffer;
 use crate::{
     net::{RecvHalf, SendHalf, StreamError},
     sync::Mutex,
@@ -30,129 +27,75 @@ use crate::{
 };
 
 /// The number of the first stream.
-pub(crate) const FIRST: u64 = 1;
+pub(super) const FIRST_STREAM: u64 = 1;
 
-/// The most that is kept: twice the longest credit, and far more than a receiver has to say.
-const MOST_KEPT: u64 = 64 * 1024 * 1024;
-
-/// The stream of the moment, for both directions of a session and for who replaces it. A handle: clones share one.
+/// The current stream of a session, shared by both directions and by the task that reattaches. Clones share one.
 #[derive(Clone)]
 pub struct ResumableStream(Arc<Inner>);
 
 struct Inner {
-    now: watch::Sender<Now>,
-    /// The halves of the newest stream, until each direction takes its own.
-    fresh: Mutex<FreshStream>,
-    kept: Mutex<RetransmitBuffer>,
-    /// Bytes that have arrived here in order.
+    state: watch::Sender<StreamState>,
+    /// The halves of the current stream, until each direction takes its own.
+    new_halves: Mutex<NewHalves>,
+    retransmit: Mutex<RetransmitBuffer>,
+    /// The offset below which all bytes of the other end have arrived.
     received: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
-struct Now {
-    /// How many streams there were.
-    stream: u64,
-    /// Why the stream of the moment is no good any more.
+struct StreamState {
+    /// The number of the current stream; the first is [`FIRST_STREAM`].
+    number: u64,
+    /// Why the current stream is broken, if it is.
     broken: Option<StreamError>,
-    outlives: bool,
-    /// Why there will be no other stream.
-    over: Option<StreamError>,
+    /// Whether the session waits for another stream when one breaks.
+    can_reattach: bool,
+    /// Why no other stream will be attached, if that is so.
+    closed: Option<StreamError>,
 }
 
-/// Half of a stream that nobody has used yet.
-pub(crate) struct Fresh<H> {
-    pub(crate) half: H,
-    /// Which stream it is of.
-    pub(crate) stream: u64,
-    /// The offset in the sealed bytes at which it begins.
-    pub(crate) from: u64,
+/// One half of an attached stream.
+pub(super) struct NewHalf<H> {
+    pub(super) half: H,
+    /// The number of its stream.
+    pub(super) number: u64,
+    /// The offset of the first byte on it.
+    pub(super) offset: u64,
 }
 
-/// Both halves of one, until each is taken.
 #[derive(Default)]
-struct FreshStream {
-    send: Option<Fresh<SendHalf>>,
-    recv: Option<Fresh<RecvHalf>>,
-}
-
-/// Sealed bytes that the other end has not acknowledged.
-struct RetransmitBuffer {
-    /// Records, each with the offset at which it begins.
-    records: VecDeque<(u64, Bytes)>,
-    /// The offset behind the last one.
-    end: u64,
-    acknowledged: u64,
-    /// The offset behind the last one that has gone to the stream of the moment: the other end is to get everything before
-    /// that from this stream, though it may have some of it.
-    taken: u64,
-    /// The number of that stream.
-    stream: u64,
-    /// What all sessions of a share keep, where this one counts.
-    in_all: Option<Arc<AtomicU64>>,
-}
-
-impl RetransmitBuffer {
-    /// Nothing yet, for the first stream.
-    fn new() -> Self {
-        Self { records: VecDeque::new(), end: 0, acknowledged: 0, taken: 0, stream: FIRST, in_all: None }
-    }
-
-    /// Lets go of what is acknowledged and not to be sent over this stream once more.
-    fn release(&mut self) {
-        let free = self.acknowledged.min(self.taken);
-        while let Some((at, record)) = self.records.front()
-            && at + record.len() as u64 <= free
-        {
-            self.uncount(record.len());
-            self.records.pop_front();
-        }
-    }
-
-    /// Bytes that are kept.
-    fn bytes(&self) -> usize {
-        self.records.iter().map(|(_, record)| record.len()).sum()
-    }
-
-    fn count(&self, length: usize) {
-        if let Some(in_all) = &self.in_all {
-            in_all.fetch_add(length as u64, Ordering::Relaxed);
-        }
-    }
-
-    fn uncount(&self, length: usize) {
-        if let Some(in_all) = &self.in_all {
-            in_all.fetch_sub(length as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for RetransmitBuffer {
-    fn drop(&mut self) {
-        self.uncount(self.bytes());
-    }
+struct NewHalves {
+    send: Option<NewHalf<SendHalf>>,
+    recv: Option<NewHalf<RecvHalf>>,
 }
 
 impl ResumableStream {
-    /// Of a session that begins on a stream whose halves both directions have.
+    /// Creates the state of a session whose reader and writer have the halves of the first stream.
     pub fn new() -> Self {
+        let state = StreamState { number: FIRST_STREAM, broken: None, can_reattach: false, closed: None };
         Self(Arc::new(Inner {
-            now: watch::Sender::new(Now { stream: FIRST, broken: None, outlives: false, over: None }),
-            fresh: Mutex::default(),
-            kept: Mutex::new(RetransmitBuffer::new()),
+            state: watch::Sender::new(state),
+            new_halves: Mutex::default(),
+            retransmit: Mutex::new(RetransmitBuffer::new(FIRST_STREAM)),
             received: AtomicU64::new(0),
         }))
     }
 
-    /// From here on the session waits for another stream where one ends.
-    pub fn outlive(&self) {
-        self.0.now.send_modify(|now| now.outlives = true);
+    /// Makes the session wait for another stream when one breaks.
+    pub fn enable_reattach(&self) {
+        self.0.state.send_modify(|state| state.can_reattach = true);
     }
 
-    /// Goes on over another stream: the other end has `their_received` of our bytes in order, and was told that
-    /// `our_received` of its own are here.
+    /// Makes the end of the current stream the end of the session: the other end has sent its last record.
+    pub(crate) fn disable_reattach(&self) {
+        self.0.state.send_modify(|state| state.can_reattach = false);
+    }
+
+    /// Replaces the current stream. The other end has received our bytes below `their_received`, and was told that its bytes
+    /// below `our_received` have arrived.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] where it claims what was never sent, or less than it has acknowledged.
+    /// [`WireError::Malformed`] if `their_received` is beyond what was sealed or below what was acknowledged.
     pub fn attach(
         &self,
         send: SendHalf,
@@ -160,204 +103,175 @@ impl ResumableStream {
         their_received: u64,
         our_received: u64,
     ) -> Result<(), WireError> {
-        if !self.is_possible(their_received) {
+        if !self.can_resend_from(their_received) {
             return Err(WireError::Malformed);
         }
         self.acknowledge(their_received)?;
-        {
-            let mut kept = self.lock_kept();
-            kept.taken = their_received;
-            kept.stream = self.0.now.borrow().stream + 1;
-        }
-        let mut fresh = self.lock_fresh();
-        self.0.now.send_modify(|now| {
-            now.stream += 1;
-            now.broken = None;
-            let stream = now.stream;
-            fresh.send = Some(Fresh { half: send, stream, from: their_received });
-            fresh.recv = Some(Fresh { half: recv, stream, from: our_received });
+        let number = self.0.state.borrow().number + 1;
+        self.lock_retransmit().switch_stream(number, their_received);
+        let mut new_halves = self.0.new_halves.lock();
+        self.0.state.send_modify(|state| {
+            state.number += 1;
+            state.broken = None;
+            let number = state.number;
+            new_halves.send = Some(NewHalf { half: send, number, offset: their_received });
+            new_halves.recv = Some(NewHalf { half: recv, number, offset: our_received });
         });
         Ok(())
     }
 
-    /// Whether the other end can have so much of our bytes.
-    pub fn is_possible(&self, received: u64) -> bool {
-        let kept = self.lock_kept();
-        (kept.acknowledged..=kept.end).contains(&received)
+    /// Returns whether the other end can have received exactly our bytes below this offset.
+    pub fn can_resend_from(&self, received: u64) -> bool {
+        self.lock_retransmit().can_resend_from(received)
     }
 
-    /// The other end has our bytes up to this offset: they are not needed any more.
+    /// Records that the other end has received our bytes below this offset; they are released.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] where they were never sealed.
+    /// [`WireError::Malformed`] if they were never sealed.
     pub fn acknowledge(&self, received: u64) -> Result<(), WireError> {
-        let mut kept = self.lock_kept();
-        if received > kept.end {
-            return Err(WireError::Malformed);
-        }
-        kept.acknowledged = kept.acknowledged.max(received);
-        kept.release();
-        Ok(())
+        self.lock_retransmit().acknowledge(received)
     }
 
-    /// What this session keeps counts there from now on.
-    pub(crate) fn count_in(&self, in_all: &Arc<AtomicU64>) {
-        let mut kept = self.lock_kept();
-        kept.in_all = Some(Arc::clone(in_all));
-        kept.count(kept.bytes());
+    /// Counts the unacknowledged bytes of this session in `share_total` from now on.
+    pub(crate) fn count_unacknowledged_in(&self, share_total: &Arc<AtomicU64>) {
+        self.lock_retransmit().count_in(share_total);
     }
 
-    /// Bytes that have arrived here in order.
-    pub fn received(&self) -> u64 {
+    /// Returns the offset below which all bytes of the other end have arrived.
+    pub fn received_bytes(&self) -> u64 {
         self.0.received.load(Ordering::Acquire)
     }
 
-    /// Waits until the stream is no good any more, and says why.
-    pub async fn broken(&self) -> StreamError {
-        let mut now = self.0.now.subscribe();
-        match now.wait_for(|now| now.broken.is_some()).await {
-            Ok(now) => now.broken.clone().unwrap_or(StreamError::EndedEarly),
-            Err(_) => StreamError::EndedEarly, // the channel lives in here
+    /// Waits until the current stream is broken, and returns the reason.
+    pub async fn wait_until_broken(&self) -> StreamError {
+        let mut states = self.0.state.subscribe();
+        match states.wait_for(|state| state.broken.is_some()).await {
+            Ok(state) => state.broken.clone().unwrap_or(StreamError::EndedEarly),
+            Err(_) => StreamError::EndedEarly, // cannot happen: `self` holds the sender
         }
     }
 
-    /// Waits until there is a good stream again.
-    pub async fn mended(&self) {
-        let _ = self.0.now.subscribe().wait_for(|now| now.broken.is_none()).await;
+    /// Waits until the current stream is not broken.
+    pub async fn wait_until_reattached(&self) {
+        let _ = self.0.state.subscribe().wait_for(|state| state.broken.is_none()).await;
     }
 
-    /// Whether a stream is awaited.
+    /// Returns whether the current stream is broken.
     pub fn is_broken(&self) -> bool {
-        self.0.now.borrow().broken.is_some()
+        self.0.state.borrow().broken.is_some()
     }
 
-    /// Whether there will be no other stream.
-    pub fn is_over(&self) -> bool {
-        self.0.now.borrow().over.is_some()
+    /// Returns whether no other stream will be attached.
+    pub fn is_closed(&self) -> bool {
+        self.0.state.borrow().closed.is_some()
     }
 
-    /// Somebody who knows says that the stream is no good any more.
-    pub fn breaks(&self, why: StreamError) {
-        self.break_if(why, |_| true);
+    /// Marks the current stream as broken.
+    pub fn mark_broken(&self, why: StreamError) {
+        self.mark_broken_if(why, |_| true);
     }
 
-    /// No other stream comes, and this one is no good any more: who uses it or waits for one fails.
-    pub fn give_up(&self, why: StreamError) {
-        self.0.now.send_modify(|now| {
-            now.broken.get_or_insert_with(|| why.clone());
-            now.over.get_or_insert(why);
+    /// Ends the session: marks the current stream as broken and attaches no other. Its reader and writer fail.
+    pub fn close(&self, why: StreamError) {
+        self.0.state.send_modify(|state| {
+            state.broken.get_or_insert_with(|| why.clone());
+            state.closed.get_or_insert(why);
         });
     }
 
-    /// The other end has said its last word: the end of this stream is the end of the session.
-    pub(crate) fn last_word(&self) {
-        self.0.now.send_modify(|now| now.outlives = false);
-    }
-
-    fn break_if(&self, why: StreamError, condition: impl Fn(&Now) -> bool) {
-        self.0.now.send_if_modified(|now| {
-            let breaks = now.broken.is_none() && now.over.is_none() && condition(now);
-            if breaks {
-                if !now.outlives {
-                    now.over = Some(why.clone());
-                }
-                now.broken = Some(why);
-            }
-            breaks
-        });
-    }
-
-    /// A half of this stream has failed: gives the reason back where no other stream can help.
-    pub(crate) fn failed(&self, stream: u64, why: StreamError) -> Result<(), StreamError> {
-        if !can_be_mended(&why) {
+    /// Reports that a half of stream `number` has failed.
+    ///
+    /// # Errors
+    /// The reason why the session has ended, if no other stream can replace this one.
+    pub(super) fn report_failure(&self, number: u64, why: StreamError) -> Result<(), StreamError> {
+        if !is_recoverable(&why) {
             return Err(why);
         }
-        self.break_if(why, |now| now.stream == stream);
-        match &self.0.now.borrow().over {
+        self.mark_broken_if(why, |state| state.number == number);
+        match &self.0.state.borrow().closed {
             Some(why) => Err(why.clone()),
             None => Ok(()),
         }
     }
 
-    /// Completes when this stream is no longer the one to use.
-    pub(crate) async fn replaced(&self, stream: u64) {
-        let gone = |now: &Now| now.stream != stream || now.broken.is_some() || now.over.is_some();
-        let _ = self.0.now.subscribe().wait_for(gone).await;
+    /// Waits until stream `number` is broken or replaced.
+    pub(super) async fn wait_until_replaced(&self, number: u64) {
+        let is_replaced =
+            |state: &StreamState| state.number != number || state.broken.is_some() || state.closed.is_some();
+        let _ = self.0.state.subscribe().wait_for(is_replaced).await;
     }
 
-    /// The sending half of a stream after this one.
-    pub(crate) async fn next_send(&self, stream: u64) -> Result<Fresh<SendHalf>, StreamError> {
-        self.next(stream, |fresh| fresh.send.take()).await
+    /// Waits for the sending half of a stream after `number`.
+    pub(super) async fn next_send(&self, number: u64) -> Result<NewHalf<SendHalf>, StreamError> {
+        self.next_half(number, |halves| halves.send.take()).await
     }
 
-    /// The receiving half of a stream after this one.
-    pub(crate) async fn next_recv(&self, stream: u64) -> Result<Fresh<RecvHalf>, StreamError> {
-        self.next(stream, |fresh| fresh.recv.take()).await
+    /// Waits for the receiving half of a stream after `number`.
+    pub(super) async fn next_recv(&self, number: u64) -> Result<NewHalf<RecvHalf>, StreamError> {
+        self.next_half(number, |halves| halves.recv.take()).await
     }
 
-    async fn next<H>(
+    /// Keeps a sealed record until the other end acknowledges it.
+    ///
+    /// # Errors
+    /// [`StreamError::TooFarAhead`] if the other end acknowledges too little.
+    pub(super) fn push_record(&self, record: Bytes) -> Result<(), StreamError> {
+        self.lock_retransmit().push(record)
+    }
+
+    /// Returns the sealed bytes from offset `from` to the end of their record, to be written to stream `number`; no bytes if
+    /// all have been written.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] if the other end acknowledged them before they were sent.
+    pub(super) fn read_sealed(&self, number: u64, from: u64) -> Result<Bytes, WireError> {
+        self.lock_retransmit().read(number, from)
+    }
+
+    pub(super) fn set_received_bytes(&self, received: u64) {
+        self.0.received.store(received, Ordering::Release);
+    }
+
+    async fn next_half<H>(
         &self,
-        stream: u64,
-        take: impl Fn(&mut FreshStream) -> Option<Fresh<H>>,
-    ) -> Result<Fresh<H>, StreamError> {
-        let mut now = self.0.now.subscribe();
-        let mut seen = stream;
+        number: u64,
+        take: impl Fn(&mut NewHalves) -> Option<NewHalf<H>>,
+    ) -> Result<NewHalf<H>, StreamError> {
+        let mut states = self.0.state.subscribe();
+        let mut seen = number;
         loop {
-            let over = match now.wait_for(|now| now.over.is_some() || now.stream > seen).await {
-                Ok(now) => {
-                    seen = now.stream;
-                    now.over.clone()
+            let closed = match states.wait_for(|state| state.closed.is_some() || state.number > seen).await {
+                Ok(state) => {
+                    seen = state.number;
+                    state.closed.clone()
                 }
-                Err(_) => Some(StreamError::EndedEarly), // the channel lives in here
+                Err(_) => Some(StreamError::EndedEarly), // cannot happen: `self` holds the sender
             };
-            if let Some(fresh) = take(&mut self.lock_fresh()) {
-                return Ok(fresh);
+            if let Some(new) = take(&mut self.0.new_halves.lock()) {
+                return Ok(new);
             }
-            if let Some(why) = over {
+            if let Some(why) = closed {
                 return Err(why);
             }
         }
     }
 
-    /// Keeps a record until it is acknowledged.
-    ///
-    /// # Errors
-    /// [`StreamError::TooFarAhead`] where the other end acknowledges nothing.
-    pub(crate) fn keep(&self, record: Bytes) -> Result<(), StreamError> {
-        let mut kept = self.lock_kept();
-        let at = kept.end;
-        kept.end += record.len() as u64;
-        kept.count(record.len());
-        kept.records.push_back((at, record));
-        if kept.end - kept.acknowledged > MOST_KEPT { Err(StreamError::TooFarAhead) } else { Ok(()) }
+    fn mark_broken_if(&self, why: StreamError, condition: impl Fn(&StreamState) -> bool) {
+        self.0.state.send_if_modified(|state| {
+            let breaks = state.broken.is_none() && state.closed.is_none() && condition(state);
+            if breaks {
+                if !state.can_reattach {
+                    state.closed = Some(why.clone());
+                }
+                state.broken = Some(why);
+            }
+            breaks
+        });
     }
 
-    /// What is kept from this offset on, to the end of its record, for this stream; nothing at the end.
-    pub(crate) fn kept(&self, stream: u64, from: u64) -> Result<Bytes, WireError> {
-        let mut kept = self.lock_kept();
-        let index = kept.records.partition_point(|(at, record)| at + record.len() as u64 <= from);
-        let next = match kept.records.get(index) {
-            _ if from == kept.end => Bytes::new(),
-            Some((at, record)) if *at <= from => record.slice((from - at) as usize..),
-            _ => return Err(WireError::Malformed), // acknowledged before it was sent
-        };
-        if kept.stream == stream {
-            kept.taken = kept.taken.max(from + next.len() as u64);
-            kept.release();
-        }
-        Ok(next)
-    }
-
-    pub(crate) fn note_received(&self, received: u64) {
-        self.0.received.store(received, Ordering::Release);
-    }
-
-    fn lock_fresh(&self) -> MutexGuard<'_, FreshStream> {
-        self.0.fresh.lock()
-    }
-
-    fn lock_kept(&self) -> MutexGuard<'_, RetransmitBuffer> {
-        self.0.kept.lock()
+    fn lock_retransmit(&self) -> MutexGuard<'_, RetransmitBuffer> {
+        self.0.retransmit.lock()
     }
 }
 
@@ -367,8 +281,8 @@ impl Default for ResumableStream {
     }
 }
 
-/// Whether another stream may do better: not where the other end does not keep to the protocol, or has ended its share.
-fn can_be_mended(why: &StreamError) -> bool {
+/// Returns whether another stream may succeed: not if the other end has violated the protocol or ended its share.
+fn is_recoverable(why: &StreamError) -> bool {
     match why {
         StreamError::Lost(_) | StreamError::EndedEarly => true,
         StreamError::Aborted(code) => !matches!(*code, PROTOCOL_ERROR | ENDED),

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     code::{Secret, Slot},
-    crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
-    net::{BufferPool, duplex},
-    transfer::session::resumable_stream::{FIRST, ResumableStream},
+    crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, RecordKind, Role, SessionKeys, Transcript},
+    net::{BufferPool, StreamError, duplex},
+    transfer::session::resumable_stream::{FIRST_STREAM, ResumableStream},
     wire::{
         Frame,
         peer::{DoneAck, PAD},
@@ -25,7 +25,7 @@ fn a_padded_record_hides_its_length() {
             })
             .unwrap();
         record.pad();
-        assert!(record.plaintext().is_power_of_two(), "{length}");
+        assert!(record.plaintext_length().is_power_of_two(), "{length}");
         let mut rest = record.frames();
         let mut last = 0;
         while !rest.is_empty() {
@@ -38,10 +38,10 @@ fn a_padded_record_hides_its_length() {
 #[test]
 fn a_full_record_has_the_agreed_length() {
     let mut record = RecordBuilder::new();
-    let room = record.room();
+    let room = record.remaining();
     record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
-    assert_eq!(record.sealed_length(), RECORD as u64);
-    assert_eq!(record.room(), 0);
+    assert_eq!(record.sealed_length(), MAX_RECORD as u64);
+    assert_eq!(record.remaining(), 0);
 }
 
 /// Both ends of a session over one stream after another.
@@ -65,18 +65,18 @@ impl Pair {
         };
         let [receiver, sender] = keys();
         let pair = Self { ends: [ResumableStream::new(), ResumableStream::new()] };
-        pair.ends.iter().for_each(ResumableStream::outlive);
-        let out = SessionWriter::new(&pair.ends[0], send, sender.into_records(Role::Sender).0);
+        pair.ends.iter().for_each(ResumableStream::enable_reattach);
+        let out = SessionWriter::new(&pair.ends[0], send, sender.into_record_layer(Role::Sender).0);
         let incoming = SessionReader::new(&pair.ends[1], recv);
-        (pair, out, incoming, receiver.into_records(Role::Receiver).1)
+        (pair, out, incoming, receiver.into_record_layer(Role::Receiver).1)
     }
 
     /// The stream breaks, wherever it is, and another one comes; acknowledged may be less than has arrived.
     fn replace(&self, behind: u64) {
         let [(send, back), (other, recv)] = duplex();
-        let received = self.ends[1].received();
+        let received = self.ends[1].received_bytes();
         let told = received.saturating_sub(behind);
-        self.ends.iter().for_each(|end| end.breaks(StreamError::EndedEarly));
+        self.ends.iter().for_each(|end| end.mark_broken(StreamError::EndedEarly));
         if self.ends[0].attach(send, back, told, 0).is_ok() {
             self.ends[1].attach(other, recv, 0, told).unwrap();
         }
@@ -99,8 +99,8 @@ proptest! {
                     record.push_data(*length, |b| { b.fill(n as u8); Ok::<_, ()>(b.len()) }).unwrap();
                     out.send(record).await.unwrap();
                 }
-                let mut leaving = out.end(RecordBuilder::of(&DoneAck {}).unwrap()).unwrap();
-                leaving.meanwhile(std::future::pending::<()>()).await;
+                let mut leaving = out.close(RecordBuilder::from_message(&DoneAck {}).unwrap()).unwrap();
+                leaving.flush_while(std::future::pending::<()>()).await;
             };
             let cutting = async {
                 for (yields, behind) in &cuts {
@@ -113,7 +113,7 @@ proptest! {
             };
             let receiving = async {
                 let mut records = Vec::new();
-                while let Some(record) = incoming.opened(&mut opener).await.unwrap() {
+                while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
                     records.push(record.to_vec());
                 }
                 records
@@ -138,68 +138,68 @@ proptest! {
 async fn what_comes_once_more_before_the_finish_is_read_over() {
     let (pair, mut out, mut incoming, mut opener) = Pair::new();
     let sending = async {
-        out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
-        out.seal(RecordBuilder::of(&DoneAck {}).unwrap(), true).unwrap(); // without the finish
+        out.send(RecordBuilder::from_message(&DoneAck {}).unwrap()).await.unwrap();
+        out.seal(RecordBuilder::from_message(&DoneAck {}).unwrap(), RecordKind::Last).unwrap(); // without the finish
         out.flush().await.unwrap();
     };
     sending.await;
-    incoming.opened(&mut opener).await.unwrap().unwrap();
-    let opening = incoming.opened(&mut opener);
+    incoming.read_record(&mut opener).await.unwrap().unwrap();
+    let opening = incoming.read_record(&mut opener);
     let replacing = async {
         tokio::task::yield_now().await; // the last record is here now
         pair.replace(10);
         out.ended = true;
-        out.meanwhile(std::future::pending::<()>()).await;
+        out.flush_while(std::future::pending::<()>()).await;
     };
     let opened = tokio::select! {
         opened = opening => opened,
         () = replacing => unreachable!(),
     };
     assert!(opened.unwrap().is_some());
-    assert!(incoming.opened(&mut opener).await.unwrap().is_none());
+    assert!(incoming.read_record(&mut opener).await.unwrap().is_none());
 }
 
 /// Of what the other end has and has acknowledged, the stream of the moment may have to bring some once more.
 #[test]
 fn what_is_acknowledged_stays_until_it_is_sent_again() {
-    let carrier = ResumableStream::new();
-    carrier.keep(Bytes::from_static(b"01234")).unwrap();
-    carrier.keep(Bytes::from_static(b"56789")).unwrap();
-    carrier.kept(FIRST, 0).unwrap();
-    carrier.kept(FIRST, 5).unwrap();
+    let stream = ResumableStream::new();
+    stream.push_record(Bytes::from_static(b"01234")).unwrap();
+    stream.push_record(Bytes::from_static(b"56789")).unwrap();
+    stream.read_sealed(FIRST_STREAM, 0).unwrap();
+    stream.read_sealed(FIRST_STREAM, 5).unwrap();
     let [one, _] = duplex();
-    carrier.attach(one.0, one.1, 3, 0).unwrap();
-    carrier.acknowledge(10).unwrap();
-    assert_eq!(carrier.kept(FIRST + 1, 3).unwrap(), "34");
-    assert_eq!(carrier.kept(FIRST + 1, 5).unwrap(), "56789");
-    assert!(carrier.kept(FIRST + 1, 3).is_err(), "gone");
+    stream.attach(one.0, one.1, 3, 0).unwrap();
+    stream.acknowledge(10).unwrap();
+    assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 3).unwrap(), "34");
+    assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 5).unwrap(), "56789");
+    assert!(stream.read_sealed(FIRST_STREAM + 1, 3).is_err(), "gone");
 }
 
 #[test]
 fn what_was_never_sent_cannot_be_acknowledged() {
-    let carrier = ResumableStream::new();
-    carrier.keep(Bytes::from_static(b"0123456789")).unwrap();
-    carrier.kept(FIRST, 0).unwrap();
-    assert!(carrier.acknowledge(11).is_err());
-    carrier.acknowledge(4).unwrap();
-    assert_eq!(carrier.kept(FIRST, 4).unwrap(), "456789");
-    carrier.acknowledge(10).unwrap();
-    assert!(carrier.kept(FIRST, 10).unwrap().is_empty());
-    assert!(carrier.kept(FIRST, 9).is_err(), "gone");
+    let stream = ResumableStream::new();
+    stream.push_record(Bytes::from_static(b"0123456789")).unwrap();
+    stream.read_sealed(FIRST_STREAM, 0).unwrap();
+    assert!(stream.acknowledge(11).is_err());
+    stream.acknowledge(4).unwrap();
+    assert_eq!(stream.read_sealed(FIRST_STREAM, 4).unwrap(), "456789");
+    stream.acknowledge(10).unwrap();
+    assert!(stream.read_sealed(FIRST_STREAM, 10).unwrap().is_empty());
+    assert!(stream.read_sealed(FIRST_STREAM, 9).is_err(), "gone");
     let [one, _] = duplex();
-    assert!(carrier.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
+    assert!(stream.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
     let [one, _] = duplex();
-    assert!(carrier.attach(one.0, one.1, 11, 0).is_err(), "more than was sent");
+    assert!(stream.attach(one.0, one.1, 11, 0).is_err(), "more than was sent");
     let megabyte = Bytes::from(vec![0; 1024 * 1024]);
-    let kept = (0..1_000).take_while(|_| carrier.keep(megabyte.clone()).is_ok()).count();
+    let kept = (0..1_000).take_while(|_| stream.push_record(megabyte.clone()).is_ok()).count();
     assert_eq!(kept, 64, "who acknowledges nothing is not waited for");
 }
 
 #[test]
 fn nothing_of_what_a_buffer_held_before_is_in_a_record() {
     let stock = BufferPool::default();
-    stock.get().resize(RECORD, 0xee);
-    let mut record = RecordBuilder::within(stock.get());
+    stock.get().resize(MAX_RECORD, 0xee);
+    let mut record = RecordBuilder::with_buffer(stock.get());
     assert!(record.is_empty());
     record.push(&DoneAck {}).unwrap();
     let ten = |body: &mut [u8]| {

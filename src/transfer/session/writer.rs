@@ -1,96 +1,115 @@
-//! The sealed bytes to the other end, over one stream after another.
+//! Seals records and sends them, over one stream after another.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::record::RecordBuilder;
+use super::{
+    record::RecordBuilder,
+    resumable_stream::{FIRST_STREAM, NewHalf, ResumableStream},
+};
 use crate::{
-    crypto::Sealer,
+    crypto::{RecordKind, Sealer},
     net::{SendHalf, StreamError},
-    transfer::session::resumable_stream::{FIRST, Fresh, ResumableStream},
 };
 
-/// The sealed bytes to the other end.
+/// Seals records and sends them to the other end.
 pub struct SessionWriter {
-    carrier: ResumableStream,
+    stream: ResumableStream,
     half: Option<SendHalf>,
-    /// Which stream `half` is of, or was.
-    stream: u64,
+    /// The number of the stream that `half` belongs to, or belonged to.
+    number: u64,
     sealer: Sealer,
-    /// What of a kept record is not written to this stream yet.
-    leaving: Bytes,
-    /// The offset behind `leaving`.
-    reached: u64,
+    /// The rest of a sealed record that is being written to this stream.
+    unwritten: Bytes,
+    /// The offset behind `unwritten`.
+    offset: u64,
+    /// The offset behind the last sealed record.
     sealed: u64,
+    /// Whether the last record is sealed.
     pub(super) ended: bool,
 }
 
 impl SessionWriter {
-    /// Seals what goes out on `half`, and on whatever `carrier` has after it.
-    pub fn new(carrier: &ResumableStream, half: SendHalf, sealer: Sealer) -> Self {
+    /// Writes to `half`, and then to the streams that replace it in `stream`.
+    pub fn new(stream: &ResumableStream, half: SendHalf, sealer: Sealer) -> Self {
         Self {
-            carrier: carrier.clone(),
+            stream: stream.clone(),
             half: Some(half),
-            stream: FIRST,
+            number: FIRST_STREAM,
             sealer,
-            leaving: Bytes::new(),
-            reached: 0,
+            unwritten: Bytes::new(),
+            offset: 0,
             sealed: 0,
             ended: false,
         }
     }
 
-    /// Seals a record and sends it. Where the future is dropped before it completes, the rest of the record stays here
-    /// and goes out before the next one.
+    /// Seals a record and sends it. If the future is dropped before it completes, the rest of the record is sent before the
+    /// next one.
     ///
     /// # Errors
-    /// [`StreamError`] where the stream has failed and there will be no other.
+    /// [`StreamError`] if the stream has failed and no other replaces it.
     pub async fn send(&mut self, record: RecordBuilder) -> Result<(), StreamError> {
         self.flush().await?;
-        self.seal(record, false)?;
+        self.seal(record, RecordKind::Data)?;
         self.flush().await
     }
 
-    /// Seals the last record. It goes out, and the stream's finish behind it, while what this gives is waited for.
+    /// Seals the last record. The returned writer sends it, and the end of the stream behind it.
     ///
     /// # Errors
-    /// [`StreamError::TooFarAhead`] where the other end acknowledges nothing.
-    pub fn end(mut self, last: RecordBuilder) -> Result<ClosingWriter, StreamError> {
-        self.seal(last, true)?;
+    /// [`StreamError::TooFarAhead`] if the other end acknowledges too little.
+    pub fn close(mut self, last: RecordBuilder) -> Result<ClosingWriter, StreamError> {
+        self.seal(last, RecordKind::Last)?;
         self.ended = true;
         Ok(ClosingWriter(self))
     }
 
-    /// Bytes of records sealed so far: the offset of the next record.
-    pub fn sealed(&self) -> u64 {
+    /// Returns the number of bytes sealed so far, which is the offset of the next record.
+    pub fn sealed_bytes(&self) -> u64 {
         self.sealed
     }
 
-    pub(super) fn seal(&mut self, record: RecordBuilder, last: bool) -> Result<(), StreamError> {
-        let record = record.seal(&mut self.sealer, last);
-        self.sealed += record.len() as u64;
-        self.carrier.keep(record)
+    /// Waits for `future`. Meanwhile, whenever another stream replaces the current one, sends the unacknowledged bytes again.
+    pub async fn flush_while<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let flushing = async {
+            while self.flush().await.is_ok() {
+                self.stream.wait_until_replaced(self.number).await;
+                self.half = None;
+            }
+            std::future::pending().await // the reader reports the reason
+        };
+        tokio::select! {
+            biased;
+            output = future => output,
+            never = flushing => never,
+        }
     }
 
-    /// Writes what is kept and not written yet, to one stream after another.
+    pub(super) fn seal(&mut self, record: RecordBuilder, kind: RecordKind) -> Result<(), StreamError> {
+        let record = record.seal(&mut self.sealer, kind);
+        self.sealed += record.len() as u64;
+        self.stream.push_record(record)
+    }
+
+    /// Writes all sealed bytes that the current stream lacks, and waits for other streams if it fails. Finishes the stream
+    /// behind the last record.
     pub(super) async fn flush(&mut self) -> Result<(), StreamError> {
-        /// Who stops a stream says why on its other half, which may arrive this much later.
-        const REASON: Duration = Duration::from_secs(2);
         loop {
             let Some(half) = &mut self.half else {
-                let Fresh { half, stream, from } = self.carrier.next_send(self.stream).await?;
-                (self.half, self.stream) = (Some(half), stream);
-                (self.leaving, self.reached) = (Bytes::new(), from);
+                let NewHalf { half, number, offset } = self.stream.next_send(self.number).await?;
+                (self.half, self.number) = (Some(half), number);
+                (self.unwritten, self.offset) = (Bytes::new(), offset);
                 continue;
             };
-            if self.leaving.is_empty() {
-                self.leaving =
-                    self.carrier.kept(self.stream, self.reached).inspect_err(|e| self.carrier.give_up((*e).into()))?;
-                self.reached += self.leaving.len() as u64;
+            if self.unwritten.is_empty() {
+                let read = self.stream.read_sealed(self.number, self.offset);
+                self.unwritten = read.inspect_err(|e| self.stream.close((*e).into()))?;
+                self.offset += self.unwritten.len() as u64;
             }
-            if self.leaving.is_empty() {
+            if self.unwritten.is_empty() {
                 if self.ended {
                     half.finish();
                 }
@@ -98,66 +117,56 @@ impl SessionWriter {
             }
             let written = tokio::select! {
                 biased;
-                written = half.write_in_turn(&mut self.leaving) => written,
-                () = self.carrier.replaced(self.stream) => {
+                written = half.write_in_turn(&mut self.unwritten) => written,
+                () = self.stream.wait_until_replaced(self.number) => {
                     self.half = None;
                     continue;
                 }
             };
             if let Err(why) = written {
-                let _ = timeout(REASON, self.carrier.replaced(self.stream)).await;
-                self.half = None;
-                self.carrier.failed(self.stream, why)?;
+                self.leave_stream(why).await?;
             }
         }
     }
 
-    /// Does something that may take long, and meanwhile sends again what a stream took with it when it broke, as soon as
-    /// there is another.
-    pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
-        let tending = async {
-            while self.flush().await.is_ok() {
-                self.carrier.replaced(self.stream).await;
-                self.half = None;
-            }
-            std::future::pending().await // who reads has the reason
-        };
-        tokio::select! {
-            biased;
-            done = doing => done,
-            never = tending => never,
-        }
+    /// Leaves a stream on which a write has failed.
+    async fn leave_stream(&mut self, why: StreamError) -> Result<(), StreamError> {
+        /// A peer that stops this half gives its reason on the other half, which may arrive this much later.
+        const REASON_TIMEOUT: Duration = Duration::from_secs(2);
+        let _ = timeout(REASON_TIMEOUT, self.stream.wait_until_replaced(self.number)).await;
+        self.half = None;
+        self.stream.report_failure(self.number, why)
     }
 
-    /// Waits until all of it, the end included, has arrived at whatever is at the other end of the stream.
-    async fn delivered(&mut self) {
+    /// Writes everything, and waits until the peer of the current stream has acknowledged all of it, the end included.
+    async fn deliver(&mut self) {
         while self.flush().await.is_ok() {
             let Some(half) = &mut self.half else { continue };
             tokio::select! {
                 () = half.wait_until_delivered() => return,
-                () = self.carrier.replaced(self.stream) => self.half = None,
+                () = self.stream.wait_until_replaced(self.number) => self.half = None,
             }
         }
     }
 }
 
-/// The last record is sealed: nothing comes behind it.
+/// A writer whose last record is sealed.
 pub struct ClosingWriter(SessionWriter);
 
 impl ClosingWriter {
-    /// As [`SessionWriter::meanwhile`].
-    pub async fn meanwhile<T>(&mut self, doing: impl Future<Output = T>) -> T {
-        self.0.meanwhile(doing).await
+    /// See [`SessionWriter::flush_while`].
+    pub async fn flush_while<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.0.flush_while(future).await
     }
 
-    /// Writes everything, and waits until it has arrived at whatever is at the other end of the stream, or that wants no
-    /// more of it.
-    pub async fn delivered(&mut self) {
-        self.0.delivered().await;
+    /// Writes everything, and waits until the next hop has acknowledged it or wants no more of it.
+    pub async fn deliver(&mut self) {
+        self.0.deliver().await;
     }
 
-    /// Gives up what is still on its way: whoever carries it learns `why`, and passes that on before what it holds.
-    pub fn abandon(mut self, why: u32) {
+    /// Resets the stream with code `why`, even if it is finished. The next hop learns `why` before it delivers the bytes that
+    /// it still holds.
+    pub fn reset(mut self, why: u32) {
         if let Some(half) = &mut self.0.half {
             half.reset_even_if_finished(why);
         }

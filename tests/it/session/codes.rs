@@ -5,7 +5,7 @@ use qshare::{
     error::Kind,
     net::duplex,
     transfer::{
-        handshake::{HandshakeFailure, guess_budget::BURST, respond},
+        handshake::{HandshakeFailure, Responder, guess_budget::BURST},
         session::RecordBuilder,
     },
     wire::peer::DoneAck,
@@ -21,11 +21,11 @@ async fn the_right_code_gives_a_session_that_carries_records() {
     let (budget, _) = new_budget();
     let outcomes = run_handshake(&code, &code, &budget, passive()).await;
     let (mut receiver, mut sender) = (outcomes.receiver.unwrap(), outcomes.sender.unwrap());
-    let first = receiver.incoming.opened(&mut receiver.opener).await.unwrap().unwrap();
+    let first = receiver.reader.read_record(&mut receiver.opener).await.unwrap().unwrap();
     assert_eq!(&first[..], first_record().frames());
-    receiver.out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
-    sender.incoming.opened(&mut sender.opener).await.unwrap().unwrap();
-    assert_eq!(budget.left(), BURST, "the right code costs no guess");
+    receiver.writer.send(RecordBuilder::from_message(&DoneAck {}).unwrap()).await.unwrap();
+    sender.reader.read_record(&mut sender.opener).await.unwrap().unwrap();
+    assert_eq!(budget.remaining(), BURST, "the right code costs no guess");
 }
 
 #[tokio::test(start_paused = true)]
@@ -35,14 +35,14 @@ async fn a_wrong_code_costs_a_guess_and_the_receiver_reports_it() {
     for lost in 1..=BURST {
         let outcomes = run_handshake(&wrong_code(&code), &code, &budget, passive()).await;
         assert_eq!(outcomes.receiver.err().unwrap().kind(), Kind::WrongCode);
-        assert_eq!(outcomes.sender.err().unwrap(), HandshakeFailure::Unproved);
-        assert_eq!(budget.left(), BURST - lost);
+        assert_eq!(outcomes.sender.err().unwrap(), HandshakeFailure::Unconfirmed);
+        assert_eq!(budget.remaining(), BURST - lost);
     }
     let outcomes = run_handshake(&code, &code, &budget, passive()).await;
     let refused = outcomes.receiver.err().unwrap();
     assert_eq!(refused.kind(), Kind::Refused);
     assert!(refused.hint_text().unwrap().contains("10 minutes"), "{refused:?}");
-    assert_eq!(outcomes.sender.err().unwrap(), HandshakeFailure::Broken);
+    assert_eq!(outcomes.sender.err().unwrap(), HandshakeFailure::NotCharged);
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,9 +64,9 @@ async fn two_receivers_or_two_senders_have_no_session_with_each_other() {
     let (budget, _) = new_budget();
     let [a, b] = duplex();
     let (one, other) = tokio::join!(
-        respond(&code, &budget, first_record(), a.0, a.1),
-        respond(&code, &budget, first_record(), b.0, b.1)
+        Responder::new(&code, &budget).accept(first_record(), a),
+        Responder::new(&code, &budget).accept(first_record(), b)
     );
-    assert_eq!((one.err(), other.err()), (Some(HandshakeFailure::Broken), Some(HandshakeFailure::Broken)));
-    assert_eq!(budget.left(), BURST, "no guess was made");
+    assert_eq!((one.err(), other.err()), (Some(HandshakeFailure::NotCharged), Some(HandshakeFailure::NotCharged)));
+    assert_eq!(budget.remaining(), BURST, "no guess was made");
 }

@@ -12,7 +12,7 @@ use qshare::{
     processor::Aes,
     transfer::{
         GuessBudget,
-        handshake::{Established, HandshakeFailure, Initiator, respond_on},
+        handshake::{Credential, Established, HandshakeFailure, Initiator, InitiatorOptions, Responder},
         session::RecordBuilder,
     },
     wire::{Frame, Message, peer::DoneAck},
@@ -61,7 +61,7 @@ pub(super) enum Tampering {
 
 pub(super) fn new_budget() -> (GuessBudget, Arc<TestClock>) {
     let clock = Arc::new(TestClock::at_ms(1_000_000_000));
-    (GuessBudget::open(None, 5, clock.clone()).unwrap(), clock)
+    (GuessBudget::load(None, 5, clock.clone()).unwrap(), clock)
 }
 
 pub(super) fn new_code() -> Code {
@@ -80,7 +80,7 @@ pub(super) fn wrong_code(right: &Code) -> Code {
 
 /// Returns the record that the sender sends with flight 2.
 pub(super) fn first_record() -> RecordBuilder {
-    RecordBuilder::of(&DoneAck {}).unwrap()
+    RecordBuilder::from_message(&DoneAck {}).unwrap()
 }
 
 /// Runs the receiver's side of a handshake.
@@ -90,9 +90,10 @@ pub(super) async fn initiate(code: &Code, stream: Stream) -> Result<Established,
 
 /// Runs the receiver's side of a handshake on a processor with or without AES.
 pub(super) async fn initiate_on(aes: Aes, code: &Code, (mut send, recv): Stream) -> Result<Established, Error> {
-    let initiator = Initiator::on(aes, code).unwrap();
-    let _ = send.write(initiator.hello().clone()).await; // a failure shows in `finish` too
-    initiator.finish(send, recv).await
+    let initiator =
+        Initiator::new(Credential::Code(code), InitiatorOptions { aes, ..InitiatorOptions::default() }).unwrap();
+    let _ = send.write(initiator.flight_1().clone()).await; // a failure shows in `finish` too
+    initiator.complete(send, recv).await
 }
 
 /// Runs a handshake between a receiver and a sender, each with its own code.
@@ -121,7 +122,7 @@ pub(super) async fn run_handshake_on(
     });
     let (receiver, sender) = tokio::join!(
         initiate_on(aes[0], codes[0], receiver),
-        respond_on(aes[1], codes[1], budget, first_record(), sender)
+        Responder::new(codes[1], budget).with_aes(aes[1]).accept(first_record(), sender)
     );
     HandshakeOutcomes { receiver, sender, _forwarding }
 }

@@ -9,7 +9,7 @@ use qshare::{
     net::duplex,
     processor::Aes,
     transfer::{
-        handshake::{guess_budget::BURST, respond_on},
+        handshake::{Responder, guess_budget::BURST},
         session::RecordBuilder,
     },
     wire::{
@@ -103,10 +103,10 @@ async fn the_cipher_is_aes_if_both_processors_have_it_and_chacha20_otherwise() {
         let outcomes = run_handshake_on(processors, [&code; 2], &new_budget().0, observe).await;
         let (mut receiver, mut sender) = (outcomes.receiver.unwrap(), outcomes.sender.unwrap());
         assert_eq!(*chosen.lock().unwrap(), [expected_suite(processors)], "{processors:?}");
-        let first = receiver.incoming.opened(&mut receiver.opener).await.unwrap().unwrap();
+        let first = receiver.reader.read_record(&mut receiver.opener).await.unwrap().unwrap();
         assert_eq!(&first[..], first_record().frames());
-        receiver.out.send(RecordBuilder::of(&DoneAck {}).unwrap()).await.unwrap();
-        sender.incoming.opened(&mut sender.opener).await.unwrap().unwrap();
+        receiver.writer.send(RecordBuilder::from_message(&DoneAck {}).unwrap()).await.unwrap();
+        sender.reader.read_record(&mut sender.opener).await.unwrap().unwrap();
     }
 }
 
@@ -219,8 +219,8 @@ async fn receive_with_hello(
         SessionKeys::derive(&key, transcript, cipher)
     };
     let confirm: Confirm = recv.read_frame(4096).await.unwrap().frame().decode().unwrap();
-    keys(Cipher::Aes256Gcm).verify(Role::Sender, &confirm.tag).unwrap();
-    let opener = |cipher| -> Opener { keys(cipher).into_records(Role::Receiver).1 };
+    keys(Cipher::Aes256Gcm).verify_tag(Role::Sender, &confirm.tag).unwrap();
+    let opener = |cipher| -> Opener { keys(cipher).into_record_layer(Role::Receiver).1 };
     let tag = keys(Cipher::Aes256Gcm).receiver_tag();
     send.write(bytes_of(&Confirm { tag }).into()).await.unwrap();
     let record = recv.read().await.unwrap().unwrap();
@@ -253,10 +253,10 @@ async fn a_sender_serves_newer_receivers_with_a_common_suite_and_refuses_others_
     for (n, (change, expected)) in cases.into_iter().enumerate() {
         let (budget, _) = new_budget();
         let [near, far] = duplex();
-        let sender = respond_on(Aes::InHardware, &code, &budget, first_record(), far);
+        let sender = Responder::new(&code, &budget).with_aes(Aes::InHardware).accept(first_record(), far);
         let (receiver, sender) = tokio::join!(receive_with_hello(&code, change, near), sender);
         assert_eq!(receiver.map_err(|alert| alert.reason), expected, "case {n}");
         assert_eq!(sender.is_ok(), expected.is_ok(), "case {n}");
-        assert_eq!(budget.left(), BURST, "case {n}");
+        assert_eq!(budget.remaining(), BURST, "case {n}");
     }
 }

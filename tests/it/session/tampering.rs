@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use qshare::{
     error::Kind,
     net::duplex,
-    transfer::handshake::{HandshakeFailure, respond},
+    transfer::handshake::{HandshakeFailure, Responder},
     wire::{
         Frame, HEADER,
         peer::{Alert, AlertReason, Hello, HelloReply},
@@ -147,10 +147,10 @@ async fn replayed_frames_prevent_a_session() {
     let [mut replayer, sender] = duplex();
     replayer.0.write(find_frame(&recorded, ClearFrame::Hello).into()).await.unwrap();
     replayer.0.write(find_frame(&recorded, ClearFrame::ReceiverTag).into()).await.unwrap();
-    let left = budget.left();
-    let refused = respond(&code, &budget, first_record(), sender.0, sender.1).await.err();
-    assert_eq!(refused, Some(HandshakeFailure::Unproved), "a replayed receiver");
-    assert_eq!(budget.left(), left - 1, "a replay costs a guess");
+    let left = budget.remaining();
+    let refused = Responder::new(&code, &budget).accept(first_record(), sender).await.err();
+    assert_eq!(refused, Some(HandshakeFailure::Unconfirmed), "a replayed receiver");
+    assert_eq!(budget.remaining(), left - 1, "a replay costs a guess");
 }
 
 /// An alert in the clear only ends the handshake, whatever it contains.

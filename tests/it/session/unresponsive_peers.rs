@@ -6,7 +6,7 @@ use bytes::Bytes;
 use qshare::{
     error::Kind,
     net::duplex,
-    transfer::handshake::{HandshakeFailure, guess_budget::BURST, respond},
+    transfer::handshake::{HandshakeFailure, Responder, guess_budget::BURST},
     wire::{
         Frame,
         peer::{Alert, AlertReason, DoneAck, Hello},
@@ -45,11 +45,11 @@ async fn a_malformed_flight_1_costs_no_guess() {
         let (budget, _) = new_budget();
         let [mut near, far] = duplex();
         near.0.write(Bytes::from(flight.clone())).await.unwrap();
-        let refused = respond(&code, &budget, first_record(), far.0, far.1).await.err();
-        assert_eq!(refused, Some(HandshakeFailure::Broken), "{flight:x?}");
+        let refused = Responder::new(&code, &budget).accept(first_record(), far).await.err();
+        assert_eq!(refused, Some(HandshakeFailure::NotCharged), "{flight:x?}");
         let alert: Alert = near.1.read_frame(4096).await.unwrap().frame().decode().unwrap();
         assert_eq!(alert.reason, AlertReason::Malformed, "{flight:x?}");
-        assert_eq!(budget.left(), BURST);
+        assert_eq!(budget.remaining(), BURST);
     }
 }
 
@@ -57,9 +57,9 @@ async fn a_malformed_flight_1_costs_no_guess() {
 async fn a_silent_receiver_times_out_and_costs_no_guess() {
     let (code, (budget, _)) = (new_code(), new_budget());
     let [_near, far] = duplex();
-    let responding = timeout(Duration::from_secs(11), respond(&code, &budget, first_record(), far.0, far.1));
-    assert_eq!(responding.await.unwrap().err(), Some(HandshakeFailure::Broken));
-    assert_eq!(budget.left(), BURST);
+    let responding = timeout(Duration::from_secs(11), Responder::new(&code, &budget).accept(first_record(), far));
+    assert_eq!(responding.await.unwrap().err(), Some(HandshakeFailure::NotCharged));
+    assert_eq!(budget.remaining(), BURST);
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +80,7 @@ async fn two_hundred_silent_streams_do_not_block_an_honest_receiver() {
         silent.spawn(async move {
             let [near, far] = duplex();
             open.add_permits(1);
-            let failure = respond(&code, &budget, first_record(), far.0, far.1).await.err();
+            let failure = Responder::new(&code, &budget).accept(first_record(), far).await.err();
             drop(near);
             failure
         });
@@ -90,6 +90,6 @@ async fn two_hundred_silent_streams_do_not_block_an_honest_receiver() {
     assert!(outcomes.receiver.is_ok() && outcomes.sender.is_ok());
     assert_eq!(silent.len(), 200);
     while let Some(failure) = silent.join_next().await {
-        assert_eq!(failure.unwrap(), Some(HandshakeFailure::Broken));
+        assert_eq!(failure.unwrap(), Some(HandshakeFailure::NotCharged));
     }
 }

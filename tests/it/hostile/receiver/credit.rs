@@ -4,7 +4,7 @@ use qshare::{
     net::StreamError,
     transfer::{
         handshake::Established,
-        session::{RECORD, RecordBuilder, SessionError},
+        session::{MAX_RECORD, RecordBuilder, SessionError},
     },
     wire::peer::{Credit, DownloadOutcome, FailureReason, INITIAL_CREDIT},
 };
@@ -41,18 +41,19 @@ async fn no_credit_no_content() {
     let mut receiver = test.receiver().await;
     receiver.say(&wanted(&[(0, 2)])).await;
     receiver.hear_content().await;
-    let HostileReceiver { session: Established { out, mut incoming, mut opener, .. }, _connection } = receiver;
-    while incoming.received() + RECORD as u64 <= INITIAL_CREDIT {
-        within("the rest of the window", incoming.opened(&mut opener)).await.unwrap().unwrap();
+    let HostileReceiver { session: Established { writer: out, reader: mut incoming, mut opener, .. }, _connection } =
+        receiver;
+    while incoming.received_bytes() + MAX_RECORD as u64 <= INITIAL_CREDIT {
+        within("the rest of the window", incoming.read_record(&mut opener)).await.unwrap().unwrap();
     }
-    assert!(incoming.received() <= INITIAL_CREDIT);
+    assert!(incoming.received_bytes() <= INITIAL_CREDIT);
     tokio::select! {
-        _ = incoming.opened(&mut opener) => panic!("more than the window came"),
+        _ = incoming.read_record(&mut opener) => panic!("more than the window came"),
         () = test.assert_alive() => {} // a whole download beside it
     }
-    out.end(RecordBuilder::of(&done(DownloadOutcome::Failed)).unwrap()).unwrap().delivered().await;
-    let ended = within("the end", incoming.opened(&mut opener)).await.err();
-    assert!(matches!(ended, Some(SessionError::Line(StreamError::Aborted(_)))), "{ended:?}");
+    out.close(RecordBuilder::from_message(&done(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
+    let ended = within("the end", incoming.read_record(&mut opener)).await.err();
+    assert!(matches!(ended, Some(SessionError::Stream(StreamError::Aborted(_)))), "{ended:?}");
     test.sender.event("download_failed").await;
     test.assert_alive().await;
 }
@@ -67,13 +68,13 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     receiver.say(&wanted(&[(0, 2)])).await;
     let last = async {
         let session = &mut receiver.session;
-        while session.incoming.received() < 400_000 {
-            session.incoming.opened(&mut session.opener).await.unwrap().unwrap();
+        while session.reader.received_bytes() < 400_000 {
+            session.reader.read_record(&mut session.opener).await.unwrap().unwrap();
         }
     };
     within("the content", last).await;
-    let HostileReceiver { session: Established { out, incoming, opener, .. }, _connection } = receiver;
-    out.end(RecordBuilder::of(&done(DownloadOutcome::Ok)).unwrap()).unwrap().delivered().await;
+    let HostileReceiver { session: Established { writer: out, reader: incoming, opener, .. }, _connection } = receiver;
+    out.close(RecordBuilder::from_message(&done(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
     let heard = hear(incoming, opener).await.unwrap();
     assert!(heard.acknowledged);
     let finished = test.sender.event("download_finished").await;

@@ -8,7 +8,7 @@ use qshare::{
     net::{RecvHalf, RelayConnection, SendHalf},
     relay::RelayConfig,
     transfer::{
-        handshake::{Established, Initiator},
+        handshake::{Credential, Established, Initiator, InitiatorOptions},
         session::{RecordBuilder, SessionError, SessionReader},
     },
     wire::{
@@ -66,10 +66,10 @@ impl ReceiverTest {
     pub(super) async fn connect(&self, code: &Code) -> (RelayConnection, StartedHandshake) {
         let connection = self.relay.connect().await;
         let (mut send, mut recv) = connection.connection.open_stream().await.unwrap();
-        let initiator = Initiator::new(code).unwrap();
+        let initiator = Initiator::new(Credential::Code(code), InitiatorOptions::default()).unwrap();
         let request = bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None });
         send.write(request.into()).await.unwrap();
-        send.write(initiator.hello().clone()).await.unwrap();
+        send.write(initiator.flight_1().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
         (connection, StartedHandshake { initiator, send, recv })
     }
@@ -90,7 +90,7 @@ pub(super) struct StartedHandshake {
 
 impl StartedHandshake {
     pub(super) async fn finish(self) -> qshare::error::Result<Established> {
-        within("flight 2", self.initiator.finish(self.send, self.recv)).await
+        within("flight 2", self.initiator.complete(self.send, self.recv)).await
     }
 }
 
@@ -104,19 +104,19 @@ pub(super) struct SenderMessages {
 
 impl HostileReceiver {
     pub(super) async fn say<M: Message>(&mut self, message: &M) {
-        let _ = self.session.out.send(RecordBuilder::of(message).unwrap()).await;
+        let _ = self.session.writer.send(RecordBuilder::from_message(message).unwrap()).await;
     }
 
     /// Everything that the sender says, to the end.
     pub(super) async fn hear(self) -> Result<SenderMessages, SessionError> {
-        let Self { session: Established { out: _out, incoming, opener, .. }, _connection } = self;
+        let Self { session: Established { writer: _out, reader: incoming, opener, .. }, _connection } = self;
         hear(incoming, opener).await
     }
 
     /// Reads until the first content has come.
     pub(super) async fn hear_content(&mut self) {
         loop {
-            let record = self.session.incoming.opened(&mut self.session.opener).await.unwrap().unwrap();
+            let record = self.session.reader.read_record(&mut self.session.opener).await.unwrap().unwrap();
             if Frame::split(&mut &record[..]).unwrap().kind == FileStart::TYPE {
                 return;
             }
@@ -126,8 +126,8 @@ impl HostileReceiver {
 
 pub(super) async fn hear(mut incoming: SessionReader, mut opener: Opener) -> Result<SenderMessages, SessionError> {
     let mut heard = SenderMessages::default();
-    while let Some(record) = within("a record", incoming.opened(&mut opener)).await? {
-        heard.bytes = incoming.received();
+    while let Some(record) = within("a record", incoming.read_record(&mut opener)).await? {
+        heard.bytes = incoming.received_bytes();
         let mut rest = &record[..];
         while !rest.is_empty() {
             let frame = Frame::split(&mut rest).unwrap();

@@ -59,13 +59,13 @@ async fn a_receiver_that_vanishes_gives_its_place_back() {
         let mut second = test.receiver().await;
         second.say(&wanted(&[(0, 2)])).await;
         assert_eq!(second.hear().await.unwrap().failure.unwrap().reason, FailureReason::DownloadLimitReached);
-        let HostileReceiver { session: Established { mut out, incoming, .. }, _connection } = receiver;
+        let HostileReceiver { session: Established { writer: mut out, reader: incoming, .. }, _connection } = receiver;
         match goodbye {
             0 => _connection.connection.close(),
             1 => drop(out),
             _ => {
                 drop(incoming); // asks the sender to stop
-                let _ = out.send(RecordBuilder::of(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
+                let _ = out.send(RecordBuilder::from_message(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
             }
         }
         test.sender.event("download_failed").await;

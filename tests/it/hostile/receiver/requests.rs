@@ -77,7 +77,7 @@ async fn what_is_said_out_of_turn_ends_the_session() {
         let mut receiver = test.receiver().await;
         let mut record = RecordBuilder::new();
         fill(&mut record);
-        receiver.session.out.send(record).await.unwrap();
+        receiver.session.writer.send(record).await.unwrap();
         let heard = receiver.hear().await.unwrap();
         let failure = heard.failure.unwrap_or_else(|| panic!("{what} passes"));
         assert_eq!(failure.reason, FailureReason::Protocol, "{what}");

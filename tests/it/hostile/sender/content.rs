@@ -24,8 +24,8 @@ async fn lies_about_content_are_seen() {
             r.push(&FileEnd { hash }).unwrap();
         })
     };
-    let start = |entry, offset| RecordBuilder::of(&FileStart { entry, offset }).unwrap();
-    let end = || RecordBuilder::of(&FileEnd { hash: [0; 32] }).unwrap();
+    let start = |entry, offset| RecordBuilder::from_message(&FileStart { entry, offset }).unwrap();
+    let end = || RecordBuilder::from_message(&FileEnd { hash: [0; 32] }).unwrap();
     let two = || vec![file("a", 5), file("b", 5)];
     for (what, exit, entries, records) in [
         ("more than announced", 1, one(), vec![content(0, b"123456")]),
@@ -45,7 +45,7 @@ async fn lies_about_content_are_seen() {
         ("the end twice", 1, two(), vec![content(0, b"12345"), end()]),
         ("content behind the end", 1, two(), vec![content(0, b"12345"), record(|r| data(r, b"1"))]),
         ("another manifest", 1, one(), vec![offer(vec![file("b", 1)])]),
-        ("a frame that nobody knows", 1, one(), vec![RecordBuilder::of(&UnknownFrame::<0x6f>(1)).unwrap()]),
+        ("a frame that nobody knows", 1, one(), vec![RecordBuilder::from_message(&UnknownFrame::<0x6f>(1)).unwrap()]),
     ] {
         sender.deliver(entries, records).await.assert_failed(exit, what);
     }
@@ -54,7 +54,7 @@ async fn lies_about_content_are_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_unknown_and_may_be_skipped_is() {
     let sender = HostileSender::new().await;
-    let unknown = || RecordBuilder::of(&UnknownFrame::<0xef>(1)).unwrap();
+    let unknown = || RecordBuilder::from_message(&UnknownFrame::<0xef>(1)).unwrap();
     let run = sender.deliver(vec![file("a", 5)], vec![unknown(), content(0, b"12345"), unknown()]).await;
     run.assert_saved("a", b"12345", "unknown frames");
 }
@@ -68,7 +68,7 @@ async fn a_file_that_was_not_asked_for_is_refused() {
     let acting = async {
         let mut session = sender.meet(offer(vec![file("a", 5), file("b", 5)])).await;
         requested(&mut session).await;
-        session.out.send(content(0, b"12345")).await.unwrap();
+        session.writer.send(content(0, b"12345")).await.unwrap();
         goodbye(session).await;
     };
     let options = ["--json", "--yes", "--skip"];
@@ -102,10 +102,10 @@ async fn a_sender_that_ignores_credit_is_cut() {
         let mut session = sender.meet(early).await;
         requested(&mut session).await;
         let piece = noise(3, 200_000);
-        let mut next = RecordBuilder::of(&FileStart { entry: 0, offset: 0 }).unwrap();
+        let mut next = RecordBuilder::from_message(&FileStart { entry: 0, offset: 0 }).unwrap();
         loop {
             data(&mut next, &piece);
-            if session.out.send(std::mem::take(&mut next)).await.is_err() {
+            if session.writer.send(std::mem::take(&mut next)).await.is_err() {
                 return;
             }
         }

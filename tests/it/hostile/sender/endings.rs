@@ -15,7 +15,7 @@ async fn a_goodbye_that_never_comes_is_not_waited_for() {
     let acting = async {
         let mut session = sender.meet(offer(vec![file("a", 5)])).await;
         requested(&mut session).await;
-        session.out.send(content(0, b"12345")).await.unwrap();
+        session.writer.send(content(0, b"12345")).await.unwrap();
         while said(&mut session).await.is_some_and(|said| !matches!(said, ReceiverMessage::Done(_))) {}
         session // held open, and silent
     };
@@ -37,7 +37,7 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
                 if !early {
                     requested(&mut session).await;
                 }
-                session.out.end(RecordBuilder::of(&failure).unwrap()).unwrap().delivered().await;
+                session.writer.close(RecordBuilder::from_message(&failure).unwrap()).unwrap().deliver().await;
             };
             let target = sender.machine.target();
             let downloading = sender.machine.recv_with(sender.relay.addr(), code.as_str(), target, options);
@@ -55,7 +55,7 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_before_the_end_is_a_cut() {
     let sender = HostileSender::new().await;
-    let harmless = || RecordBuilder::of(&UnknownFrame::<0xef>(1)).unwrap();
+    let harmless = || RecordBuilder::from_message(&UnknownFrame::<0xef>(1)).unwrap();
     for (what, in_manifest, with_finish) in [
         ("the last record in the manifest", true, true),
         ("the last record and a reset in the manifest", true, false),
@@ -69,11 +69,11 @@ async fn an_end_before_the_end_is_a_cut() {
                 requested(&mut session).await;
             }
             if with_finish {
-                session.out.end(harmless()).unwrap().delivered().await;
+                session.writer.close(harmless()).unwrap().deliver().await;
             } else {
-                drop(session.out); // resets what was written
+                drop(session.writer); // resets what was written
             }
-            while let Ok(Some(_)) = session.incoming.opened(&mut session.opener).await {}
+            while let Ok(Some(_)) = session.reader.read_record(&mut session.opener).await {}
         };
         let (run, ()) = sender.against(acting).await;
         run.assert_failed(5, what);
@@ -88,7 +88,7 @@ async fn a_failure_is_final_though_the_stream_stays_open() {
         let mut session = sender.meet(offer(vec![file("a", 5)])).await;
         requested(&mut session).await;
         let failure = Failure { reason: FailureReason::DownloadLimitReached, message: "full".into() };
-        session.out.send(RecordBuilder::of(&failure).unwrap()).await.unwrap();
+        session.writer.send(RecordBuilder::from_message(&failure).unwrap()).await.unwrap();
         while said(&mut session).await.is_some() {}
     };
     let (run, ()) = sender.against(acting).await;

@@ -9,7 +9,7 @@ use qshare::{
     relay::RelayConfig,
     transfer::{
         GuessBudget, Registration, SystemClock,
-        handshake::{Established, respond},
+        handshake::{Established, Responder},
         session::RecordBuilder,
     },
     wire::{
@@ -48,8 +48,11 @@ impl HostileSender {
     pub(super) async fn meet(&self, early: RecordBuilder) -> Established {
         let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
         recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
-        let budget = GuessBudget::open(None, 5, Arc::new(SystemClock)).unwrap();
-        respond(&self.code, &budget, early, send, recv).await.unwrap_or_else(|e| panic!("no session: {e:?}"))
+        let budget = GuessBudget::load(None, 5, Arc::new(SystemClock)).unwrap();
+        Responder::new(&self.code, &budget)
+            .accept(early, (send, recv))
+            .await
+            .unwrap_or_else(|e| panic!("no session: {e:?}"))
     }
 
     /// A receiver downloads while this sender does as it likes.
@@ -82,7 +85,7 @@ impl HostileSender {
             let mut session = self.meet(offer(entries)).await;
             requested(&mut session).await;
             for record in records {
-                let _ = session.out.send(record).await; // the receiver may be gone already
+                let _ = session.writer.send(record).await; // the receiver may be gone already
             }
             goodbye(session).await;
         })
@@ -95,8 +98,8 @@ impl HostileSender {
 pub(super) async fn goodbye(mut session: Established) {
     while let Some(said) = said(&mut session).await {
         if matches!(said, ReceiverMessage::Done(_)) {
-            if let Ok(mut leaving) = session.out.end(RecordBuilder::of(&DoneAck {}).unwrap()) {
-                leaving.delivered().await;
+            if let Ok(mut leaving) = session.writer.close(RecordBuilder::from_message(&DoneAck {}).unwrap()) {
+                leaving.deliver().await;
             }
             return;
         }
@@ -111,7 +114,7 @@ pub(super) enum ReceiverMessage {
 
 /// What the receiver says next; `None` where it is gone.
 pub(super) async fn said(session: &mut Established) -> Option<ReceiverMessage> {
-    let record = within("the receiver", session.incoming.opened(&mut session.opener)).await.ok()??;
+    let record = within("the receiver", session.reader.read_record(&mut session.opener)).await.ok()??;
     let frame = Frame::split(&mut &record[..]).unwrap();
     Some(match frame.kind {
         FileRequest::TYPE => ReceiverMessage::Request,
@@ -148,14 +151,14 @@ pub(super) fn offer(entries: Vec<RawEntry>) -> RecordBuilder {
 
 /// Announces `count` entries and lists `entries`.
 pub(super) fn offer_of(count: u64, entries: Vec<RawEntry>) -> RecordBuilder {
-    let mut record = RecordBuilder::of(&head(count)).unwrap();
+    let mut record = RecordBuilder::from_message(&head(count)).unwrap();
     record.push(&ManifestPart(entries)).unwrap();
     record
 }
 
 /// A file in one record.
 pub(super) fn content(entry: u32, bytes: &[u8]) -> RecordBuilder {
-    let mut record = RecordBuilder::of(&FileStart { entry, offset: 0 }).unwrap();
+    let mut record = RecordBuilder::from_message(&FileStart { entry, offset: 0 }).unwrap();
     data(&mut record, bytes);
     record.push(&FileEnd { hash: *blake3::hash(bytes).as_bytes() }).unwrap();
     record

@@ -62,7 +62,8 @@ async fn manifests_that_no_honest_sender_makes_are_refused() {
     let sender = HostileSender::new().await;
     let named = |name: String| {
         let mut record =
-            RecordBuilder::of(&ManifestStart(ManifestHeader { share: ShareId::random(), name, entries: 1 })).unwrap();
+            RecordBuilder::from_message(&ManifestStart(ManifestHeader { share: ShareId::random(), name, entries: 1 }))
+                .unwrap();
         record.push(&ManifestPart(vec![file("a", 1)])).unwrap();
         record
     };
@@ -89,9 +90,9 @@ async fn manifests_that_no_honest_sender_makes_are_refused() {
         ("a name without end", 1, named("n".repeat(256))),
         ("no text", 1, no_text),
         ("two heads", 1, twice),
-        ("entries before the head", 1, RecordBuilder::of(&ManifestPart(vec![file("a", 1)])).unwrap()),
+        ("entries before the head", 1, RecordBuilder::from_message(&ManifestPart(vec![file("a", 1)])).unwrap()),
         ("content before the manifest", 1, content(0, b"x")),
-        ("a frame that nobody knows", 1, RecordBuilder::of(&UnknownFrame::<0x6f>(1)).unwrap()),
+        ("a frame that nobody knows", 1, RecordBuilder::from_message(&UnknownFrame::<0x6f>(1)).unwrap()),
         ("8 EiB", 6, offer(vec![file("a", 1 << 63)])),
         ("a link out", 6, offer(vec![folder("d"), link("d/l", "../../etc/passwd")])),
         ("a link to the root", 6, offer(vec![folder("d"), link("d/l", "/etc/passwd")])),
@@ -111,13 +112,13 @@ async fn a_manifest_that_never_ends_is_refused() {
     let sender = HostileSender::new().await;
     let paddings: [(&str, Make); 3] = [
         ("nothing", RecordBuilder::new),
-        ("parts without entries", || RecordBuilder::of(&ManifestPart(vec![])).unwrap()),
-        ("frames to skip", || RecordBuilder::of(&UnknownFrame::<0xef>(7)).unwrap()),
+        ("parts without entries", || RecordBuilder::from_message(&ManifestPart(vec![])).unwrap()),
+        ("frames to skip", || RecordBuilder::from_message(&UnknownFrame::<0xef>(7)).unwrap()),
     ];
     for (what, padding) in paddings {
         let flood = async {
             let mut session = sender.meet(offer_of(2, vec![file("a", 1)])).await;
-            while session.out.send(padding()).await.is_ok() {}
+            while session.writer.send(padding()).await.is_ok() {}
         };
         let (run, ()) = sender.against(flood).await;
         run.assert_failed(1, what);
@@ -128,7 +129,7 @@ async fn a_manifest_that_never_ends_is_refused() {
 async fn names_in_an_offer_are_shown_harmlessly() {
     let sender = HostileSender::new().await;
     let head = ManifestHeader { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1 };
-    let mut early = RecordBuilder::of(&ManifestStart(head)).unwrap();
+    let mut early = RecordBuilder::from_message(&ManifestStart(head)).unwrap();
     early.push(&ManifestPart(vec![file("a", 5)])).unwrap();
     let code = sender.code.reveal();
     let acting = async { goodbye(sender.meet(early).await).await };

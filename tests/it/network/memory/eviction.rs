@@ -62,7 +62,7 @@ fn a_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
         let (receiver, host) = stalled.swap_remove(0);
         host.resume();
         let failure = receiver.read_to_failure().await;
-        assert_eq!(failure, SessionError::Line(StreamError::Aborted(EVICTED)));
+        assert_eq!(failure, SessionError::Stream(StreamError::Aborted(EVICTED)));
         drop(stalled);
         share.stop().await.unwrap();
         scenario.stop().await;

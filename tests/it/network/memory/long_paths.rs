@@ -46,12 +46,12 @@ async fn download_over_legs(network: Network, legs: [Duration; 2], policy: Credi
             CreditPolicy::Unlimited => {
                 let host = scenario.add_host(&down);
                 let mut receiver = ManualReceiver::request_file(&scenario, &host, &share.code).await;
-                receiver.session.incoming.expect(32 * MIB);
+                receiver.session.reader.set_reorder_window(32 * MIB);
                 let mut received = 0;
                 while received < SIZE {
                     receiver.send(&Credit { limit: u64::MAX, received }).await;
                     receiver.read_to(SIZE.min(received + MIB)).await;
-                    received = receiver.session.incoming.received();
+                    received = receiver.session.reader.received_bytes();
                 }
             }
         }

@@ -4,7 +4,7 @@ use qshare::{
     code::Code,
     net::RelayConnection,
     transfer::{
-        handshake::{Established, Initiator},
+        handshake::{Credential, Established, Initiator, InitiatorOptions},
         session::{RecordBuilder, SessionError},
     },
     wire::{
@@ -30,11 +30,11 @@ impl ManualReceiver {
     pub(super) async fn request_file(scenario: &Scenario, host: &Host, code: &Code) -> Self {
         let relay = scenario.connect_to_relay(host).await.unwrap();
         let (mut send, mut recv) = relay.connection.open_stream().await.unwrap();
-        let initiator = Initiator::new(code).unwrap();
+        let initiator = Initiator::new(Credential::Code(code), InitiatorOptions::default()).unwrap();
         send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
-        send.write(initiator.hello().clone()).await.unwrap();
+        send.write(initiator.flight_1().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
-        let session = initiator.finish(send, recv).await.unwrap();
+        let session = initiator.complete(send, recv).await.unwrap();
         let mut receiver = Self { session, _connection: relay };
         receiver.send(&FileRequest { wanted: vec![(0, 1)] }).await;
         receiver
@@ -42,20 +42,20 @@ impl ManualReceiver {
 
     /// Sends a message.
     pub(super) async fn send<M: Message>(&mut self, message: &M) {
-        self.session.out.send(RecordBuilder::of(message).unwrap()).await.unwrap();
+        self.session.writer.send(RecordBuilder::from_message(message).unwrap()).await.unwrap();
     }
 
     /// Reads until `offset` bytes of the stream have arrived.
     pub(super) async fn read_to(&mut self, offset: u64) {
-        while self.session.incoming.received() < offset {
-            self.session.incoming.opened(&mut self.session.opener).await.unwrap().unwrap();
+        while self.session.reader.received_bytes() < offset {
+            self.session.reader.read_record(&mut self.session.opener).await.unwrap().unwrap();
         }
     }
 
     /// Reads until the session fails.
     pub(super) async fn read_to_failure(mut self) -> SessionError {
         loop {
-            match self.session.incoming.opened(&mut self.session.opener).await {
+            match self.session.reader.read_record(&mut self.session.opener).await {
                 Ok(Some(_)) => {}
                 Ok(None) => panic!("the session ended without a failure"),
                 Err(e) => return e,

@@ -1,0 +1,25 @@
+//! Alerts: the sender's refusals, in the clear.
+
+use std::time::Duration;
+
+use crate::{
+    net::SendHalf,
+    wire::peer::{Alert, AlertReason},
+};
+
+/// When a receiver that was refused as [`AlertReason::Busy`] should retry.
+pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(60);
+
+/// Sends an alert and finishes the stream. `retry_after` is the earliest time at which a retry may succeed; `None` if no
+/// retry can.
+pub(crate) async fn send_alert(mut send: SendHalf, reason: AlertReason, retry_after: Option<Duration>) {
+    let retry_after = retry_after.map_or(0, whole_seconds);
+    if send.send_message(&Alert { reason, retry_after }).await.is_ok() {
+        send.finish();
+    }
+}
+
+/// Rounds up to whole seconds, at least 1: on the wire 0 means that no retry can succeed.
+fn whole_seconds(wait: Duration) -> u32 {
+    wait.as_millis().div_ceil(1000).max(1) as u32
+}

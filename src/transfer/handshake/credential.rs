@@ -1,0 +1,59 @@
+//! The secret that both ends of a handshake must know.
+
+use crate::{
+    code::{Code, Slot},
+    crypto::{ExchangeMode, Password, Resumption},
+    wire::peer::HelloMode,
+};
+
+/// The secret that both ends of a handshake must know.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// A code. Each handshake with it costs the sender one attempt of its guess budget.
+    Code(&'a Code),
+    /// Credentials that the sender granted to this receiver in an earlier session.
+    Resumption {
+        /// The sender's slot.
+        slot: Slot,
+        /// The receiver's id and key.
+        resumption: &'a Resumption,
+    },
+}
+
+impl Credential<'_> {
+    pub(super) fn slot(&self) -> Slot {
+        match self {
+            Self::Code(code) => code.slot(),
+            Self::Resumption { slot, .. } => *slot,
+        }
+    }
+
+    pub(super) fn password(&self) -> Password {
+        match self {
+            Self::Code(code) => code.secret().into(),
+            Self::Resumption { resumption, .. } => (*resumption).into(),
+        }
+    }
+
+    pub(super) fn exchange_mode(&self) -> ExchangeMode {
+        match self {
+            Self::Code(_) => ExchangeMode::Code,
+            Self::Resumption { .. } => ExchangeMode::Resume,
+        }
+    }
+
+    pub(super) fn hello_mode(&self) -> HelloMode {
+        match self.resumption_id() {
+            None => HelloMode::Code,
+            Some(id) => HelloMode::Resume(id),
+        }
+    }
+
+    /// Returns the receiver's id if this is a resumption.
+    pub(super) fn resumption_id(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Code(_) => None,
+            Self::Resumption { resumption, .. } => Some(resumption.id),
+        }
+    }
+}

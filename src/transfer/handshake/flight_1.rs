@@ -1,0 +1,69 @@
+//! Flight 1 as the sender checks it.
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::cipher_suite;
+use crate::{
+    crypto::Cipher,
+    net::{OwnedFrame, RecvHalf, StreamError},
+    processor::Aes,
+    transfer::timeouts::REPLY,
+    wire::peer::{AlertReason, CAN_REATTACH, Hello, HelloMode, MAX_CLEAR_BODY, VERSION},
+};
+
+/// A valid flight 1, and the cipher suite that it leads to.
+pub(super) struct Flight1 {
+    /// The exact bytes, for the transcript.
+    pub(super) bytes: Bytes,
+    pub(super) suite: u16,
+    pub(super) cipher: Cipher,
+    /// The receiver's PAKE message.
+    pub(super) pake_message: Vec<u8>,
+    pub(super) mode: HelloMode,
+    pub(super) can_reattach: bool,
+}
+
+impl Flight1 {
+    /// Parses a [`Hello`] and negotiates the cipher suite.
+    ///
+    /// # Errors
+    /// The reason to send to the receiver.
+    pub(super) fn parse(aes: Aes, first: &OwnedFrame) -> Result<Self, AlertReason> {
+        let hello: Hello = first.frame().decode().map_err(|_| AlertReason::Malformed)?;
+        if hello.version != VERSION {
+            return Err(AlertReason::Version);
+        }
+        let (suite, cipher) = cipher_suite::best(cipher_suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
+        let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
+        Ok(Self {
+            bytes: first.bytes().clone(),
+            suite,
+            cipher,
+            pake_message: exchange.message,
+            mode: hello.mode,
+            can_reattach: hello.capabilities & CAN_REATTACH != 0,
+        })
+    }
+}
+
+/// Reads the first frame of a new stream: a [`Hello`] or an [`AttachRequest`](crate::wire::peer::AttachRequest).
+///
+/// # Errors
+/// [`FirstFrameError::Malformed`] also if nothing arrives within [`REPLY`].
+pub(crate) async fn read_first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, FirstFrameError> {
+    match timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await {
+        Ok(Ok(frame)) => Ok(frame),
+        Ok(Err(StreamError::Wire(_))) | Err(_) => Err(FirstFrameError::Malformed),
+        Ok(Err(_)) => Err(FirstFrameError::Lost),
+    }
+}
+
+/// Why a stream has no first frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstFrameError {
+    /// The receiver sent no valid frame in time; an alert can tell it so.
+    Malformed,
+    /// The stream has failed; no alert can reach the receiver.
+    Lost,
+}

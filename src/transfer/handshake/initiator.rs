@@ -1,0 +1,143 @@
+//! The receiver's end of the handshake: sends flight 1, checks flight 2 and sends flight 3.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    cipher_suite, confirm::read_confirm, credential::Credential, established::Established,
+    guess_budget::CONFIRM_TIMEOUT,
+};
+use crate::{
+    code::Slot,
+    crypto::{Cipher, ExchangeMode, PakeExchange, Role, SessionKeys, Transcript},
+    error::Result,
+    net::{OwnedFrame, RecvHalf, SendHalf},
+    processor::Aes,
+    transfer::{
+        session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
+        user_errors::{
+            explain_alert, explain_early_stream_error, explain_stream_error, sender_silent, version_mismatch,
+            wrong_code,
+        },
+    },
+    wire::{
+        WireError, frame,
+        peer::{Alert, CAN_REATTACH, Confirm, Hello, HelloReply, MAX_CLEAR_BODY, PakeMessage, SUITES, VERSION},
+    },
+};
+
+/// How long the receiver waits for flight 2. The sender may hold it back for 30 s while other receivers confirm their
+/// attempts.
+const FLIGHT_2_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// The receiver's end of a handshake whose flight 1 is made and not yet answered.
+pub struct Initiator {
+    exchange: PakeExchange,
+    slot: Slot,
+    exchange_mode: ExchangeMode,
+    options: InitiatorOptions,
+    flight_1: Bytes,
+    started: Instant,
+}
+
+/// What the receiver announces besides its credential.
+#[derive(Debug, Clone, Copy)]
+pub struct InitiatorOptions {
+    /// How this processor does AES, which decides the preferred cipher.
+    pub aes: Aes,
+    /// Whether this receiver reattaches after its stream has failed.
+    pub can_reattach: bool,
+}
+
+impl Default for InitiatorOptions {
+    /// This machine's processor; the receiver does not reattach.
+    fn default() -> Self {
+        Self { aes: Aes::detect(), can_reattach: false }
+    }
+}
+
+impl Initiator {
+    /// Makes flight 1.
+    ///
+    /// # Errors
+    /// [`WireError`] if flight 1 cannot be encoded, which does not happen with the messages of this version.
+    pub fn new(credential: Credential<'_>, options: InitiatorOptions) -> Result<Self, WireError> {
+        let (slot, exchange_mode) = (credential.slot(), credential.exchange_mode());
+        let (exchange, message) = PakeExchange::start(Role::Receiver, &credential.password(), slot, exchange_mode);
+        // The suites differ only in what follows the PAKE, so one PAKE message serves all of them.
+        let pake_message = |suite| PakeMessage { suite, message: message.clone() };
+        let reattach = if options.can_reattach { CAN_REATTACH } else { 0 };
+        let hello = Hello {
+            version: VERSION,
+            suites: SUITES.to_vec(),
+            capabilities: cipher_suite::capabilities(options.aes) | reattach,
+            random: rand::random(),
+            mode: credential.hello_mode(),
+            exchanges: SUITES.map(pake_message).to_vec(),
+        };
+        let mut bytes = Vec::new();
+        frame::encode(&hello, &mut bytes)?;
+        Ok(Self { exchange, slot, exchange_mode, options, flight_1: bytes.into(), started: Instant::now() })
+    }
+
+    /// Returns the bytes of flight 1, to be sent at once.
+    pub fn flight_1(&self) -> &Bytes {
+        &self.flight_1
+    }
+
+    /// Reads flight 2, checks the sender's tag and sends flight 3.
+    ///
+    /// # Errors
+    /// - [`Kind::WrongCode`](crate::error::Kind::WrongCode) for a wrong tag and for anything that no honest sender sends
+    /// - [`Kind::Refused`](crate::error::Kind::Refused) or [`Kind::Transfer`](crate::error::Kind::Transfer) for an alert
+    /// - [`Kind::NotFound`](crate::error::Kind::NotFound) or [`Kind::Network`](crate::error::Kind::Network) if the stream
+    ///   fails or the sender does not answer
+    pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
+        let flight_2 = timeout(FLIGHT_2_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| sender_silent())?;
+        let flight_2 = flight_2.map_err(explain_early_stream_error)?;
+        let (round_trip, can_reattach) = (self.started.elapsed(), self.options.can_reattach);
+        let keys = self.derive_keys(&flight_2)?;
+        let confirm = timeout(CONFIRM_TIMEOUT, read_confirm(&mut recv)).await.map_err(|_| sender_silent())?;
+        keys.verify_tag(Role::Sender, &confirm.map_err(explain_early_stream_error)?.tag).map_err(|_| wrong_code())?;
+        let flight_3 = Confirm { tag: keys.receiver_tag() };
+        send.send_message(&flight_3).await.map_err(|e| explain_stream_error(&e))?;
+        let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
+        let (sealer, opener) = keys.into_record_layer(Role::Receiver);
+        Ok(Established {
+            writer: SessionWriter::new(&stream, send, sealer),
+            reader: SessionReader::new(&stream, recv),
+            opener,
+            stream,
+            attach_key,
+            can_reattach,
+            resumption_id: None,
+            round_trip,
+        })
+    }
+
+    /// Checks flight 2 up to the sender's tag and derives the session's keys.
+    fn derive_keys(self, flight_2: &OwnedFrame) -> Result<SessionKeys> {
+        if let Ok(alert) = flight_2.frame().decode::<Alert>() {
+            return Err(explain_alert(&alert));
+        }
+        let reply: HelloReply = flight_2.frame().decode().map_err(|_| wrong_code())?;
+        let cipher = check_suite(self.options.aes, &reply)?;
+        let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
+        let transcript = Transcript::new(self.slot, self.exchange_mode, &self.flight_1, flight_2.bytes());
+        Ok(SessionKeys::derive(&key, transcript, cipher))
+    }
+}
+
+/// Refuses a reply whose suite is not the best one that both ends have. Any other choice is a downgrade, even if the tags
+/// would match.
+fn check_suite(aes: Aes, reply: &HelloReply) -> Result<Cipher> {
+    if reply.version != VERSION {
+        return Err(version_mismatch());
+    }
+    match cipher_suite::best(cipher_suite::ours(aes), reply.into()) {
+        Some((best, cipher)) if best == reply.exchange.suite => Ok(cipher),
+        _ => Err(wrong_code()),
+    }
+}
