@@ -1,79 +1,80 @@
-//! Paths from the other side that cannot leave the target folder.
+//! A relative path that cannot leave the folder it is opened beneath.
 
 use std::{borrow::Borrow, fmt};
 
+use super::windows_name;
 use crate::text::{is_bidi_control, visible};
 
-/// The longest component in bytes: what common file systems hold.
-const LONGEST_COMPONENT: usize = 255;
+/// The longest component in bytes, as on common file systems.
+const MAX_COMPONENT: usize = 255;
 
-/// The longest path in bytes: below Linux's PATH_MAX, so that it can be opened in one call.
-const LONGEST_PATH: usize = 4_000;
+/// The longest path in bytes. It is less than Linux's PATH_MAX, so that one call can open it.
+const MAX_PATH: usize = 4_000;
 
-/// The deepest nesting.
-const DEEPEST: usize = 64;
+/// The most components.
+const MAX_DEPTH: usize = 64;
 
 /// A relative path of one or more plain components joined by `/`.
 ///
-/// What [`SafePath::parse`] lets pass cannot name anything outside the folder it is opened beneath, and can be printed
-/// without touching a terminal. Names that only some systems cannot hold pass here and are checked against the real
-/// target by [`SafePath::windows_restriction`].
+/// A path that [`SafePath::parse`] accepts cannot name anything outside the folder it is opened beneath, and has no
+/// characters that control a terminal. Names that only some systems cannot store are accepted; see
+/// [`SafePath::windows_restriction`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafePath(Box<str>);
 
 impl SafePath {
-    /// Checks a path. Nothing is ever repaired.
+    /// Parses a path. It is accepted as it is or rejected, never repaired.
     ///
     /// # Errors
-    /// A [`PathError`] that names the rule it breaks.
+    /// A [`PathError`]: the rule that the path breaks.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
         }
-        if text.len() > LONGEST_PATH {
+        if text.len() > MAX_PATH {
             return Err(PathError::TooLong);
         }
         if text.starts_with('/') || text.starts_with("\\\\") || has_drive(text) {
             return Err(PathError::Absolute);
         }
-        if text.split('/').count() > DEEPEST {
+        if text.split('/').count() > MAX_DEPTH {
             return Err(PathError::TooDeep);
         }
         text.split('/').try_for_each(check_component)?;
         Ok(Self(text.into()))
     }
 
-    /// The path with `/` between its components.
+    /// Returns the path with `/` between its components.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its components, first to last.
+    /// Returns the components, first to last.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/')
     }
 
-    /// How many components it has.
+    /// Returns the number of components.
     pub fn depth(&self) -> usize {
         self.components().count()
     }
 
-    /// The first component: the top-level entry it belongs to.
+    /// Returns the first component: the name of the top-level entry that the path belongs to.
     pub fn top(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(top, _)| top)
     }
 
-    /// The last component.
+    /// Returns the last component.
     pub fn name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
     }
 
-    /// The path without its last component.
+    /// Returns the path without its last component; `None` if there is no other.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.into()))
     }
 
-    /// This path with `name` below it.
+    /// Returns this path with `name` appended as a component.
     ///
     /// # Errors
     /// As [`SafePath::parse`].
@@ -81,14 +82,13 @@ impl SafePath {
         Self::parse(&format!("{self}/{name}"))
     }
 
-    /// Why Windows could not hold this path, where it could not: device names with any extension, trailing dots and
-    /// blanks, and the characters its file systems keep for themselves.
+    /// Returns why Windows cannot store a file at this path, if it cannot.
     pub fn windows_restriction(&self) -> Option<&'static str> {
-        self.components().find_map(windows_trouble)
+        self.components().find_map(windows_name::restriction)
     }
 }
 
-/// Whether `text` begins with a drive (`C:\`, `C:/`).
+/// Whether `text` begins with a Windows drive (`C:\`, `C:/`).
 pub(super) fn has_drive(text: &str) -> bool {
     matches!(text.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic())
 }
@@ -99,31 +99,13 @@ fn check_component(name: &str) -> Result<(), PathError> {
         "." | ".." => return Err(PathError::Dots),
         _ => {}
     }
-    if name.len() > LONGEST_COMPONENT {
+    if name.len() > MAX_COMPONENT {
         return Err(PathError::TooLong);
     }
     match name.chars().find(|c| c.is_control() || is_bidi_control(*c)) {
         Some(c) => Err(PathError::Character(c)),
         None => Ok(()),
     }
-}
-
-fn windows_trouble(name: &str) -> Option<&'static str> {
-    if name.ends_with(['.', ' ']) {
-        return Some("it ends with a dot or a blank");
-    }
-    if name.contains([':', '\\', '<', '>', '"', '|', '?', '*']) {
-        return Some("it has a character that is reserved there");
-    }
-    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
-    let is_device = match stem.as_str() {
-        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
-        _ => match stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")) {
-            Some(n) => matches!(n, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"),
-            None => false,
-        },
-    };
-    is_device.then_some("it is the name of a device there")
 }
 
 impl Borrow<str> for SafePath {
@@ -147,25 +129,25 @@ impl fmt::Debug for SafePath {
 /// The rule that a path breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// No path at all.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// Two separators in a row, or one at the end.
+    /// There are two separators in a row, or one at the end.
     #[error("it has an empty component")]
     EmptyComponent,
-    /// A component that is `.` or `..`.
-    #[error("it has “.” or “..” as a component")]
+    /// A component is `.` or `..`.
+    #[error("it has a component “.” or “..”")]
     Dots,
     /// It begins with `/`, `\\` or a drive.
     #[error("it is absolute")]
     Absolute,
-    /// A component of more than 255 bytes, or more than 4,000 in all.
+    /// A component has more than 255 bytes, or the path more than 4,000.
     #[error("it is too long")]
     TooLong,
-    /// More than 64 components.
-    #[error("it is nested too deep")]
+    /// It has more than 64 components.
+    #[error("it is nested too deeply")]
     TooDeep,
-    /// A control character, an escape or a bidi control.
+    /// It has a control character or a bidirectional control.
     #[error("it has the character {}", .0.escape_unicode())]
     Character(char),
 }
@@ -177,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_are_refused() {
+    fn hostile_paths_are_rejected() {
         for (bad, why) in [
             ("../x", PathError::Dots),
             ("a/../../b", PathError::Dots),
@@ -205,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn honest_names_pass() {
+    fn unusual_but_harmless_paths_are_accepted() {
         for good in [
             "linux/drivers/gpu/drm/nouveau/nvkm/subdev/i2c/aux.c",
             "net/netfilter/xt_CONNMARK.h",
@@ -224,18 +206,18 @@ mod tests {
     }
 
     #[test]
-    fn what_windows_cannot_hold_is_known() {
-        let trouble = |p: &str| SafePath::parse(p).unwrap().windows_restriction().is_some();
+    fn names_that_windows_cannot_store_are_recognized() {
+        let is_restricted = |p: &str| SafePath::parse(p).unwrap().windows_restriction().is_some();
         for bad in ["a/aux.c", "NUL", "com1.txt", "LPT9", "a.", "b ", "12:30.png", "a\\b", "what?", "CON .txt"] {
-            assert!(trouble(bad), "{bad}");
+            assert!(is_restricted(bad), "{bad}");
         }
         for good in ["auxiliary.c", "com10", "a/b.txt", "console"] {
-            assert!(!trouble(good), "{good}");
+            assert!(!is_restricted(good), "{good}");
         }
     }
 
     #[test]
-    fn the_parts_of_a_path() {
+    fn a_path_splits_into_its_parts() {
         let path = SafePath::parse("a/b/c.txt").unwrap();
         assert_eq!((path.top(), path.name(), path.depth()), ("a", "c.txt", 3));
         assert_eq!(path.parent().unwrap().as_str(), "a/b");
@@ -243,9 +225,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever passes is relative, has only normal components and survives a round trip.
+        /// An accepted path is relative, has only normal components and is unchanged.
         #[test]
-        fn what_passes_is_safe(text in "[a./\\\\:C\\PC\\x00-\\x1f]{0,40}") {
+        fn accepted_paths_are_relative_and_normal(text in "[a./\\\\:C\\PC\\x00-\\x1f]{0,40}") {
             if let Ok(path) = SafePath::parse(&text) {
                 prop_assert_eq!(path.as_str(), &text);
                 let as_path = std::path::Path::new(path.as_str());

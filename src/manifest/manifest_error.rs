@@ -1,0 +1,41 @@
+//! Why a manifest is refused.
+
+use super::{
+    limits::{MAX_ENTRIES, MAX_TEXT},
+    safe_path::{PathError, SafePath},
+};
+
+/// Why a manifest is refused. Each error refuses the whole share.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It has more entries than [`MAX_ENTRIES`].
+    #[error("it has {0} entries; the limit is {MAX_ENTRIES}")]
+    TooManyEntries(u64),
+    /// All paths and link targets together are too long to be held in memory.
+    #[error("its paths are longer than {} bytes in total", MAX_TEXT)]
+    NamesTooLong,
+    /// Entries are missing, or there are more than the header announced.
+    #[error("the number of entries differs from the announced one")]
+    WrongCount,
+    /// A part without entries. A sender could send such parts forever.
+    #[error("a part of its list of files is empty")]
+    EmptyPart,
+    /// The name of the share is empty or has more than 255 bytes.
+    #[error("the name of the share is empty or too long")]
+    ShareName,
+    /// A path that could lead out of the target folder, or that a terminal cannot show.
+    #[error("the name “{0}” is not allowed: {1}")]
+    Path(String, PathError),
+    /// The parent of this entry is missing, follows it, or is not a folder.
+    #[error("“{0}” is not in a folder of the share")]
+    NoParent(SafePath),
+    /// The path occurs twice.
+    #[error("“{0}” is listed twice")]
+    Duplicate(SafePath),
+    /// The target of this link is outside the share.
+    #[error("the link “{0}” points outside the share")]
+    LinkTarget(SafePath),
+    /// The sum of the sizes exceeds 64 bits.
+    #[error("its total size exceeds 64 bits")]
+    SizeOverflow,
+}
