@@ -1,31 +1,33 @@
-//! What stands at the target already, `--out`, and the space that is left.
+//! Targets that already exist, `--out`, and targets that cannot be written.
 
 use std::fs;
 
-use crate::support::{FileTree, ProcessOutput, RelayProcess, SenderProcess, TestEnv, write_sparse_file};
+use crate::support::{FileTree, ProcessOutput, RelayProcess, SenderProcess, TestEnv, entry_names, write_sparse_file};
 
-/// A folder is shared: `box/one`, `box/two`.
-struct Shared {
+/// A sender that shares a file or a folder.
+struct ConflictTest {
     env: TestEnv,
     relay: RelayProcess,
     sender: SenderProcess,
 }
 
-impl Shared {
+impl ConflictTest {
+    /// Shares the folder `box` with the files `one` and `two`.
     fn folder() -> Self {
         let env = TestEnv::new();
         env.file("box/one", "new 1");
         env.file("box/two", "new 2");
-        Self::path(env, "box")
+        Self::share(env, "box")
     }
 
+    /// Shares the file `file.txt`.
     fn file() -> Self {
         let env = TestEnv::new();
         env.file("file.txt", "new");
-        Self::path(env, "file.txt")
+        Self::share(env, "file.txt")
     }
 
-    fn path(env: TestEnv, name: &str) -> Self {
+    fn share(env: TestEnv, name: &str) -> Self {
         let relay = env.relay();
         let sender = env.send(&[&env.path(name)]).via(&relay).share();
         Self { env, relay, sender }
@@ -40,102 +42,102 @@ impl Shared {
         fs::read_to_string(self.env.path(name)).unwrap()
     }
 
-    /// The names in a folder, in order.
+    /// Returns the names of the entries of a folder, in order.
     fn entry_names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.env.path(folder)).unwrap();
-        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+        entry_names(&self.env.path(folder))
     }
 }
 
 #[test]
-fn what_stands_already_is_named_and_stays() {
-    let shared = Shared::file();
-    for standing in ["in/file.txt", "in2/file.txt/inside"] {
-        shared.env.file(standing, "mine");
-        let into = standing.split('/').next().unwrap();
-        let told = shared.recv(into, &[]).expect_error(6, "disk", "file.txt already exists");
-        assert!(told.contains("--overwrite") && told.contains("--rename") && told.contains("--skip"), "{told}");
-        assert_eq!(shared.read(standing), "mine");
-        assert_eq!(shared.entry_names(into), ["file.txt"]);
+fn an_existing_target_is_kept_and_the_message_names_it() {
+    let test = ConflictTest::file();
+    for existing in ["in/file.txt", "in2/file.txt/inside"] {
+        test.env.file(existing, "mine");
+        let into = existing.split('/').next().unwrap();
+        let message = test.recv(into, &[]).expect_error(6, "disk", "file.txt already exists");
+        assert!(
+            message.contains("--overwrite") && message.contains("--rename") && message.contains("--skip"),
+            "{message}"
+        );
+        assert_eq!(test.read(existing), "mine");
+        assert_eq!(test.entry_names(into), ["file.txt"]);
     }
-    std::os::unix::fs::symlink("nowhere", shared.env.folder("in3").join("file.txt")).unwrap();
-    shared.recv("in3", &[]).expect_error(6, "disk", "file.txt already exists");
-    assert!(shared.sender.stop().all("download_started").is_empty(), "nothing was sent");
+    std::os::unix::fs::symlink("nowhere", test.env.folder("in3").join("file.txt")).unwrap();
+    test.recv("in3", &[]).expect_error(6, "disk", "file.txt already exists");
+    assert!(test.sender.stop().all("download_started").is_empty(), "nothing was sent");
 }
 
 #[test]
 fn overwrite_replaces_files_and_merges_folders() {
-    let shared = Shared::folder();
-    shared.env.file("in/box/one", "old 1");
-    shared.env.file("in/box/three", "old 3");
-    shared.recv("in", &["--overwrite"]).expect(0);
-    assert_eq!(shared.entry_names("in/box"), ["one", "three", "two"]);
-    assert_eq!(["one", "two", "three"].map(|n| shared.read(&format!("in/box/{n}"))), ["new 1", "new 2", "old 3"]);
-    shared.env.file("in2/box", "a file");
-    shared.recv("in2", &["--overwrite"]).expect_error(6, "disk", "box");
-    assert_eq!(shared.read("in2/box"), "a file");
+    let test = ConflictTest::folder();
+    test.env.file("in/box/one", "old 1");
+    test.env.file("in/box/three", "old 3");
+    test.recv("in", &["--overwrite"]).expect(0);
+    assert_eq!(test.entry_names("in/box"), ["one", "three", "two"]);
+    assert_eq!(["one", "two", "three"].map(|n| test.read(&format!("in/box/{n}"))), ["new 1", "new 2", "old 3"]);
+    test.env.file("in2/box", "a file");
+    test.recv("in2", &["--overwrite"]).expect_error(6, "disk", "box");
+    assert_eq!(test.read("in2/box"), "a file");
 }
 
 #[test]
-fn overwrite_replaces_a_link_and_not_what_it_points_to() {
-    let shared = Shared::file();
-    let precious = shared.env.file("precious", "mine");
-    std::os::unix::fs::symlink(&precious, shared.env.folder("in").join("file.txt")).unwrap();
-    shared.recv("in", &["--overwrite"]).expect(0);
-    assert_eq!(shared.read("precious"), "mine");
-    assert_eq!(FileTree::of(&shared.env.path("in/file.txt")), FileTree::of(&shared.env.path("file.txt")));
+fn overwrite_replaces_a_link_and_not_its_target() {
+    let test = ConflictTest::file();
+    let precious = test.env.file("precious", "mine");
+    std::os::unix::fs::symlink(&precious, test.env.folder("in").join("file.txt")).unwrap();
+    test.recv("in", &["--overwrite"]).expect(0);
+    assert_eq!(test.read("precious"), "mine");
+    assert_eq!(FileTree::of(&test.env.path("in/file.txt")), FileTree::of(&test.env.path("file.txt")));
 }
 
 #[test]
-fn rename_finds_a_free_name() {
-    let shared = Shared::file();
-    shared.env.file("in/file.txt", "mine");
+fn rename_saves_under_a_free_name() {
+    let test = ConflictTest::file();
+    test.env.file("in/file.txt", "mine");
     for name in ["file (1).txt", "file (2).txt"] {
-        let received = shared.recv("in", &["--rename"]).expect(0);
+        let received = test.recv("in", &["--rename"]).expect(0);
         assert_eq!(received.event("finished")["saved"], serde_json::json!([name]));
-        assert_eq!(shared.read(&format!("in/{name}")), "new");
+        assert_eq!(test.read(&format!("in/{name}")), "new");
     }
-    assert_eq!(shared.read("in/file.txt"), "mine");
+    assert_eq!(test.read("in/file.txt"), "mine");
 }
 
 #[test]
-fn skip_leaves_what_stands() {
-    let shared = Shared::folder();
-    shared.env.file("in/box/one", "old 1");
-    let received = shared.recv("in", &["--skip"]).expect(0);
+fn skip_keeps_existing_files() {
+    let test = ConflictTest::folder();
+    test.env.file("in/box/one", "old 1");
+    let received = test.recv("in", &["--skip"]).expect(0);
     assert_eq!(received.event("finished")["files"], 1);
-    assert_eq!(["one", "two"].map(|n| shared.read(&format!("in/box/{n}"))), ["old 1", "new 2"]);
-    let again = shared.recv("in", &["--skip"]).expect(0);
+    assert_eq!(["one", "two"].map(|n| test.read(&format!("in/box/{n}"))), ["old 1", "new 2"]);
+    let again = test.recv("in", &["--skip"]).expect(0);
     assert_eq!(again.event("finished")["files"], 0);
 }
 
 #[test]
-fn out_is_a_folder_or_a_name() {
-    let shared = Shared::file();
-    shared.env.folder("in/standing");
-    for (out, saved) in [("other.name", "other.name"), ("standing", "standing/file.txt"), ("made/", "made/file.txt")] {
-        let received = shared.recv("in", &["--out", out]).expect(0);
+fn out_names_a_folder_or_the_file_itself() {
+    let test = ConflictTest::file();
+    test.env.folder("in/existing");
+    for (out, saved) in [("other.name", "other.name"), ("existing", "existing/file.txt"), ("made/", "made/file.txt")] {
+        let received = test.recv("in", &["--out", out]).expect(0);
         assert_eq!(received.event("finished")["saved"], serde_json::json!([saved]));
-        assert_eq!(shared.read(&format!("in/{saved}")), "new");
+        assert_eq!(test.read(&format!("in/{saved}")), "new");
     }
-    shared.recv("in", &["--out", "other.name"]).expect_error(6, "disk", "other.name");
-    shared.recv("in", &["--out", "no/such/folder"]).expect_error(6, "disk", "no/such");
-    shared.recv("in", &["--out", "other.name/below"]).expect_error(6, "disk", "other.name");
-    assert_eq!(shared.entry_names("in"), ["made", "other.name", "standing"]);
+    test.recv("in", &["--out", "other.name"]).expect_error(6, "disk", "other.name");
+    test.recv("in", &["--out", "no/such/folder"]).expect_error(6, "disk", "no/such");
+    test.recv("in", &["--out", "other.name/below"]).expect_error(6, "disk", "other.name");
+    assert_eq!(test.entry_names("in"), ["made", "other.name", "existing"]);
 }
 
 #[test]
-fn out_for_a_folder_is_the_folder_that_will_hold_it() {
-    let shared = Shared::folder();
-    let received = shared.recv("in", &["--out", "made"]).expect(0);
+fn out_for_a_shared_folder_names_its_parent_folder() {
+    let test = ConflictTest::folder();
+    let received = test.recv("in", &["--out", "made"]).expect(0);
     assert_eq!(received.event("finished")["saved"], serde_json::json!(["made/box"]));
-    assert_eq!(shared.read("in/made/box/one"), "new 1");
+    assert_eq!(test.read("in/made/box/one"), "new 1");
 }
 
 #[test]
-fn too_little_space_is_said_before_the_first_byte() {
+fn insufficient_disk_space_is_reported_before_the_download_starts() {
     const TERA: u64 = 1 << 40;
     let env = TestEnv::new();
     let space = rustix::fs::statvfs(env.path("home")).unwrap();
@@ -144,21 +146,21 @@ fn too_little_space_is_said_before_the_first_byte() {
     for n in 0..=free / TERA {
         write_sparse_file(&env.path(&format!("huge/{n}")), TERA);
     }
-    let shared = Shared::path(env, "huge");
-    shared.recv("in", &[]).expect_error(6, "disk", "not enough space");
-    assert!(shared.entry_names("in").is_empty());
-    assert!(shared.sender.stop().all("download_started").is_empty());
+    let test = ConflictTest::share(env, "huge");
+    test.recv("in", &[]).expect_error(6, "disk", "not enough space");
+    assert!(test.entry_names("in").is_empty());
+    assert!(test.sender.stop().all("download_started").is_empty());
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_said_before_the_first_byte() {
+fn a_read_only_target_is_reported_before_the_download_starts() {
     use std::os::unix::fs::PermissionsExt;
-    let shared = Shared::file();
-    let locked = shared.env.folder("locked");
+    let test = ConflictTest::file();
+    let locked = test.env.folder("locked");
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
     if fs::write(locked.join("probe"), "").is_ok() {
-        return; // root writes everywhere
+        return; // root can write everywhere, so there is nothing to test
     }
-    shared.recv("locked", &[]).expect_error(6, "disk", "--out");
-    assert!(shared.sender.stop().all("download_started").is_empty());
+    test.recv("locked", &[]).expect_error(6, "disk", "--out");
+    assert!(test.sender.stop().all("download_started").is_empty());
 }

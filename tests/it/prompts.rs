@@ -1,4 +1,4 @@
-//! What is asked at a terminal, and receivers that never answer.
+//! Prompts at a terminal, and users who do not answer them.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::support::{FileTree, TestEnv};
 
 #[test]
-fn without_a_terminal_nothing_is_asked() {
+fn without_a_terminal_the_receiver_does_not_prompt() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
@@ -21,7 +21,7 @@ fn without_a_terminal_nothing_is_asked() {
 }
 
 #[test]
-fn yes_downloads_and_anything_else_does_not() {
+fn y_or_enter_starts_the_download_and_n_or_ctrl_d_declines_it() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -46,7 +46,7 @@ fn yes_downloads_and_anything_else_does_not() {
 }
 
 #[test]
-fn the_code_is_asked_for() {
+fn a_receiver_without_a_code_prompts_for_it() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -60,7 +60,7 @@ fn the_code_is_asked_for() {
 }
 
 #[test]
-fn who_never_answers_disturbs_nobody() {
+fn a_receiver_at_its_prompt_does_not_block_others() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -79,7 +79,7 @@ fn who_never_answers_disturbs_nobody() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_downloads_nothing() {
+fn ctrl_c_at_the_prompt_exits_with_130_and_downloads_nothing() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
@@ -92,7 +92,7 @@ fn ctrl_c_at_the_question_downloads_nothing() {
 }
 
 #[test]
-fn a_sender_that_ends_while_the_question_stands_is_gone() {
+fn a_receiver_reports_that_its_sender_stopped_during_the_prompt() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
@@ -104,7 +104,7 @@ fn a_sender_that_ends_while_the_question_stands_is_gone() {
 }
 
 #[test]
-fn the_menu_sends_and_receives() {
+fn the_menu_can_send_and_receive() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("a file.txt", "content");

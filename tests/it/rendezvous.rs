@@ -1,23 +1,23 @@
-//! The ways from a sender to a receiver: what is typed, and where the relay is.
+//! How a receiver finds its sender: codes, links, and where the relay is configured.
 
 use crate::support::{FileTree, QshareCommand, RelayProcess, TestEnv};
 
-/// Runs `receiver` in `into` of `env` and checks that `file` arrives there.
+/// Runs `receiver` in the folder `into` and checks that `file` arrives there.
 #[track_caller]
-fn arrives(env: &TestEnv, receiver: QshareCommand, into: &str) {
+fn assert_file_arrives(env: &TestEnv, receiver: QshareCommand, into: &str) {
     let into = env.folder(into);
     receiver.args(&["--json", "--yes"]).dir(&into).run().expect(0);
     assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&env.path("file")));
 }
 
 #[test]
-fn without_a_relay_the_bare_code_works_on_this_machine() {
+fn without_a_configured_relay_the_code_works_on_the_same_machine() {
     let env = TestEnv::new();
     let sender = env.send(&[&env.file("file", "content")]).share();
     assert_eq!(sender.sharing["embedded"], true);
-    arrives(&env, env.qshare(&["recv", sender.code()]), "in1");
-    arrives(&env, env.qshare(&["receive", sender.code()]), "in2");
-    arrives(&env, env.qshare(&["recv"]).env("QSHARE_CODE", sender.code()), "in3");
+    assert_file_arrives(&env, env.qshare(&["recv", sender.code()]), "in1");
+    assert_file_arrives(&env, env.qshare(&["receive", sender.code()]), "in2");
+    assert_file_arrives(&env, env.qshare(&["recv"]).env("QSHARE_CODE", sender.code()), "in3");
     let code = sender.code().to_owned();
     sender.stop();
     let gone = env.recv(&code, &env.path("in4")).run();
@@ -25,7 +25,7 @@ fn without_a_relay_the_bare_code_works_on_this_machine() {
 }
 
 #[test]
-fn without_a_relay_the_link_works_for_others() {
+fn without_a_configured_relay_the_link_works_for_other_users() {
     let env = TestEnv::new();
     let sender = env.send(&[&env.file("file", "content")]).share();
     let other = TestEnv::new();
@@ -37,24 +37,24 @@ fn without_a_relay_the_link_works_for_others() {
 }
 
 #[test]
-fn two_senders_on_a_machine_have_a_relay_each() {
+fn two_senders_on_one_machine_run_separate_relays() {
     let env = TestEnv::new();
     let file = env.file("file", "content");
     let senders = [env.send(&[&file]).share(), env.send(&[&file]).share()];
     assert_ne!(senders[0].sharing["relay"], senders[1].sharing["relay"]);
     for (n, sender) in senders.iter().enumerate() {
-        arrives(&env, env.qshare(&["recv", sender.code()]), &format!("in{n}"));
-        arrives(&env, env.qshare(&["recv", sender.link()]), &format!("link{n}"));
+        assert_file_arrives(&env, env.qshare(&["recv", sender.code()]), &format!("in{n}"));
+        assert_file_arrives(&env, env.qshare(&["recv", sender.link()]), &format!("link{n}"));
     }
 }
 
 #[test]
-fn codes_are_taken_as_people_type_them() {
+fn codes_are_accepted_in_every_common_spelling() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
     let code = sender.code();
-    let ways = [
+    let spellings = [
         code.to_lowercase(),
         code.replace('-', ""),
         code.replace('-', " "),
@@ -63,22 +63,22 @@ fn codes_are_taken_as_people_type_them() {
         code.chars().map(|c| format!("{c} ")).collect(),
         sender.link().to_owned(),
     ];
-    for (n, typed) in ways.iter().enumerate() {
-        arrives(&env, env.qshare(&["recv", typed]).via(&relay), &format!("in{n}"));
+    for (n, typed) in spellings.iter().enumerate() {
+        assert_file_arrives(&env, env.qshare(&["recv", typed]).via(&relay), &format!("in{n}"));
     }
 }
 
 #[test]
-fn the_relay_comes_from_the_command_line_the_environment_or_the_configuration() {
+fn the_relay_is_set_by_option_environment_or_config_file() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
     let sender = env.send(&[&file]).env("QSHARE_RELAY", relay.spec()).share();
     assert_eq!(sender.sharing["embedded"], false);
     assert_eq!(sender.sharing["relay"], relay.addr);
-    arrives(&env, env.qshare(&["recv", sender.code()]).env("QSHARE_RELAY", relay.spec()), "in1");
+    assert_file_arrives(&env, env.qshare(&["recv", sender.code()]).env("QSHARE_RELAY", relay.spec()), "in1");
     env.file("home/config/qshare/config.toml", format!("relay = \"{}\"", relay.spec()));
-    arrives(&env, env.qshare(&["recv", sender.code()]), "in2");
+    assert_file_arrives(&env, env.qshare(&["recv", sender.code()]), "in2");
     let other = env.send(&[&file]).share();
     assert_eq!(other.sharing["relay"], relay.addr);
     env.file("home/config/qshare/config.toml", "rellay = \"typo\"");
@@ -87,7 +87,7 @@ fn the_relay_comes_from_the_command_line_the_environment_or_the_configuration() 
 }
 
 #[test]
-fn a_relay_keeps_its_key_and_serves_both_ip_versions() {
+fn a_restarted_relay_keeps_its_key_and_serves_both_ip_versions() {
     let env = TestEnv::new();
     let relay = env.relay();
     let pin = relay.pin.clone();
@@ -98,7 +98,7 @@ fn a_relay_keeps_its_key_and_serves_both_ip_versions() {
     let sender =
         env.send(&[&env.file("file", "content")]).args(&["--relay", &format!("127.0.0.1:{port}#{pin}")]).share();
     let by_name = format!("localhost:{port}#{pin}");
-    arrives(&env, env.qshare(&["recv", sender.code(), "--relay", &by_name]), "in");
+    assert_file_arrives(&env, env.qshare(&["recv", sender.code(), "--relay", &by_name]), "in");
     relay.stop();
     let certs = env.path("certs");
     let relay = RelayProcess::start(env.qshare(&["relay", "--json", "--listen", "127.0.0.1:0", "--certs"]).arg(&certs));

@@ -1,11 +1,11 @@
-//! Wrong codes and the budget.
+//! Wrong codes and the guess budget.
 
 use qshare::code::{Code, Secret};
 
 use crate::support::{FileTree, SenderProcess, TestEnv};
 
-/// The code of `sender` with another secret and the check character that goes with it.
-fn wrong(sender: &SenderProcess) -> String {
+/// Returns the sender's code with another secret and the matching check character.
+fn wrong_code(sender: &SenderProcess) -> String {
     let code = Code::parse(sender.code()).unwrap();
     let secret = Secret::random(code.secret().length()).unwrap();
     assert_ne!(&secret, code.secret());
@@ -13,44 +13,45 @@ fn wrong(sender: &SenderProcess) -> String {
 }
 
 #[test]
-fn a_wrong_secret_is_told_at_both_ends_and_costs_a_guess() {
+fn both_ends_report_a_wrong_secret_and_it_costs_a_guess() {
     let env = TestEnv::new();
     let relay = env.relay();
     let mut sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
     let into = env.path("in");
-    let guessed = env.recv(&wrong(&sender), &into).via(&relay).run();
+    let guessed = env.recv(&wrong_code(&sender), &into).via(&relay).run();
     guessed.expect_error(4, "wrong_code", "the code is wrong");
     assert!(guessed.all("offer").is_empty());
-    let told = sender.process.wait_for("wrong_code");
-    assert_eq!(told["guesses_left"], 4);
-    assert!(told["download"].is_u64() && told["peer"].is_string(), "{told}");
+    let reported = sender.process.wait_for("wrong_code");
+    assert_eq!(reported["guesses_left"], 4);
+    assert!(reported["download"].is_u64() && reported["peer"].is_string(), "{reported}");
     env.recv(sender.code(), &into).via(&relay).run().expect(0);
     assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&env.path("file")));
 }
 
 #[test]
-fn after_five_wrong_guesses_everybody_waits() {
+fn after_five_wrong_codes_every_receiver_is_refused_with_a_retry_time() {
     let env = TestEnv::new();
     let relay = env.relay();
     let mut sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
     for left in (0..5).rev() {
-        env.recv(&wrong(&sender), &env.path("in")).via(&relay).run().expect(4);
+        env.recv(&wrong_code(&sender), &env.path("in")).via(&relay).run().expect(4);
         assert_eq!(sender.process.wait_for("wrong_code")["guesses_left"], left);
     }
-    for code in [sender.code().to_owned(), wrong(&sender)] {
+    for code in [sender.code().to_owned(), wrong_code(&sender)] {
         let refused = env.recv(&code, &env.path("in")).via(&relay).run();
-        let told = refused.expect_error(7, "refused", "too often");
-        assert!(told.contains("10 minutes"), "{told}");
+        let message = refused.expect_error(7, "refused", "too often");
+        assert!(message.contains("10 minutes"), "{message}");
     }
     assert_eq!(sender.stop().all("wrong_code").len(), 5);
 }
 
 #[test]
-fn guesses_at_the_same_time_never_exceed_the_budget() {
+fn parallel_guesses_do_not_exceed_the_budget() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
-    let guessers: Vec<_> = (0..12).map(|_| env.recv(&wrong(&sender), &env.path("in")).via(&relay).start()).collect();
+    let guessers: Vec<_> =
+        (0..12).map(|_| env.recv(&wrong_code(&sender), &env.path("in")).via(&relay).start()).collect();
     let codes: Vec<_> = guessers.into_iter().map(|guesser| guesser.end().code.unwrap()).collect();
     let count = |code: i32| codes.iter().filter(|c| **c == code).count();
     assert_eq!((count(4), count(7)), (5, 7), "{codes:?}");
