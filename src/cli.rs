@@ -1,12 +1,12 @@
-//! From words to a running command and its exit code.
+//! The command line interface: it turns arguments into a running command, and the outcome into an exit code.
 //!
-//! [`args`] parses words, [`menu`] asks for them; [`send`], [`recv`] and [`relay`] put the parts together and run them,
-//! [`shares`] shows what [`share_store`] keeps, and [`parts`] what downloads have left behind.
+//! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` put the parts of the program together
+//! and run them. `shares` shows the share store, and `parts` the interrupted downloads.
 
 pub mod args;
 mod config;
 mod console;
-mod embedded;
+mod embedded_relay;
 pub mod menu;
 mod parts;
 mod recv;
@@ -17,9 +17,10 @@ mod send;
 mod share_store;
 mod shares;
 mod signals;
+mod ticket_key;
 mod udp_buffers;
 
-use std::time::Duration;
+use std::{panic::resume_unwind, time::Duration};
 
 use tokio::runtime::Builder;
 
@@ -27,12 +28,15 @@ use self::{
     args::{Args, Command},
     console::Console,
 };
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind, Result},
+    ui,
+};
 
-/// How long the end of the process waits for files that are being cleaned up.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+/// Limit on the wait for blocking tasks that remove files when the process exits.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs this process's command line and gives its exit code.
+/// Runs the command line of this process and returns the exit code.
 pub fn run() -> u8 {
     match args::parse() {
         Ok(args) => run_args(args),
@@ -43,52 +47,69 @@ pub fn run() -> u8 {
 fn run_args(args: Args) -> u8 {
     let Args { global, command } = args;
     let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
-    crate::ui::log(global.verbose);
-    let mut console = Console::new(global.ui(qr));
-    let Some(command) = command else { return run_menu(console) };
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return console.end(Err(Error::new(Kind::Transfer, format!("cannot start: {e}")))),
-    };
-    // Where the connection that wakes it runs too: from the main thread to a worker, each wake-up costs a switch.
-    let running = runtime.spawn(async move {
-        let outcome = match command {
-            Command::Send(args) => send::run(args, &mut console).await,
-            Command::Recv(args) => recv::run(args, &mut console).await,
-            Command::Relay(args) => relay::run(args, &mut console).await,
-            Command::Shares(args) => shares::run(args, &mut console).await,
-            Command::Parts(args) => parts::run(args, &mut console),
-        };
-        (console, outcome)
-    });
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = running => Some(ended),
-            () = signals::impatience() => None,
-        }
-    });
-    let Some(ended) = ended else {
-        runtime.shutdown_background();
-        return Kind::Interrupted.exit_code();
-    };
-    runtime.shutdown_timeout(CLEAN_UP);
-    match ended {
-        Ok((console, outcome)) => console.end(outcome),
-        Err(e) => std::panic::resume_unwind(e.into_panic()), // nobody cancels it
+    ui::start_log(global.verbose);
+    let console = Console::new(global.ui(qr));
+    match command {
+        Some(command) => run_command(command, console),
+        None => run_menu(console),
     }
 }
 
-/// The menu of the bare command: it makes a command line, and that is run.
+fn run_command(command: Command, mut console: Console) -> u8 {
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            let e = Error::new(Kind::Transfer, format!("cannot start the runtime: {e}"));
+            return console.report_outcome(Err(e));
+        }
+    };
+    // The command runs on a worker, as the connections that wake it do. On the main thread, each wake-up would cost a
+    // switch of threads.
+    let task = runtime.spawn(async move {
+        let outcome = dispatch(command, &mut console).await;
+        (console, outcome)
+    });
+    let finished = runtime.block_on(async {
+        tokio::select! {
+            finished = task => Some(finished),
+            () = signals::second_interrupt() => None,
+        }
+    });
+    let Some(finished) = finished else {
+        runtime.shutdown_background();
+        return Kind::Interrupted.exit_code();
+    };
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    match finished {
+        Ok((console, outcome)) => console.report_outcome(outcome),
+        Err(e) => resume_unwind(e.into_panic()), // the task is never cancelled
+    }
+}
+
+async fn dispatch(command: Command, console: &mut Console) -> Result<()> {
+    match command {
+        Command::Send(args) => send::run(args, console).await,
+        Command::Recv(args) => recv::run(args, console).await,
+        Command::Relay(args) => relay::run(args, console).await,
+        Command::Shares(args) => shares::run(args, console).await,
+        Command::Parts(args) => parts::run(args, console),
+    }
+}
+
+/// Opens the menu of the bare command, and runs the command line that it returns.
 fn run_menu(console: Console) -> u8 {
     if !console.can_ask() {
-        let e = Error::new(Kind::Usage, "nothing to do").hint("see qshare --help");
-        return console.end(Err(e));
+        let e = Error::new(Kind::Usage, "no command given").hint("see qshare --help");
+        return console.report_outcome(Err(e));
     }
-    let words = match menu::run() {
-        Ok(choice) => choice.words(),
-        Err(e) => return console.end(Err(Error::new(Kind::Usage, format!("cannot read the answer: {e}")))),
+    let choice = match menu::run() {
+        Ok(choice) => choice,
+        Err(e) => {
+            let e = Error::new(Kind::Usage, format!("cannot read the answer: {e}"));
+            return console.report_outcome(Err(e));
+        }
     };
-    match words.map(args::parse_from) {
+    match choice.into_words().map(args::parse_from) {
         None => 0,
         Some(Err(code)) => code,
         Some(Ok(args)) => run_args(args),

@@ -1,6 +1,6 @@
-//! What a running command reports. One [`Event`] is one line of `--json`, or what the terminal makes of it.
+//! The events that a running command reports. Each [`Event`] is one line of `--json`; the terminal shows it as text.
 //!
-//! The names of events and fields are a promise to scripts; consumers ignore what they do not know.
+//! The JSON names of events and fields are a promise to scripts. Scripts ignore what they do not know.
 
 use serde::Serialize;
 
@@ -9,10 +9,10 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// The version of the field names in `sharing` and `offer`.
+/// The version of the fields in `sharing` and `offer`.
 pub const SCHEMA: u32 = 1;
 
-/// The way a download's bytes take.
+/// The route of a download's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
@@ -20,129 +20,129 @@ pub enum Route {
     Relay,
 }
 
-/// Why a share or a relay ended on purpose.
+/// Why a share or a relay ended deliberately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// `--once`: the one download is done.
+    /// `--once`: the download has finished.
     Once,
-    /// `--max-downloads`: all are done.
+    /// `--max-downloads`: all downloads have finished.
     MaxDownloads,
-    /// `--expire`: the time is up.
+    /// `--expire`: the time is over.
     Expired,
     /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 
-/// One thing that happened. `event` is the first field of its JSON form.
+/// Something that happened. `event` is the first field of the JSON object.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// relay: it listens.
+    /// relay: it is listening.
     RelayListening {
         /// The UDP address.
         addr: String,
         /// The pin of its key.
         pin: Pin,
     },
-    /// send: the code is good.
+    /// send: the code is valid.
     Sharing(Sharing),
-    /// send: a receiver accepted.
+    /// send: a receiver has accepted.
     DownloadStarted(DownloadStatus),
-    /// send: more of it was acknowledged.
+    /// send: the receiver has acknowledged more bytes.
     DownloadProgress(DownloadStatus),
-    /// send: its line is dead; it goes on when the receiver has another.
+    /// send: the connection is lost; the download continues when the receiver reconnects.
     DownloadWaiting {
-        /// Which download.
+        /// The download.
         #[serde(flatten)]
         download: DownloadStatus,
-        /// What happened to the line.
+        /// What happened to the connection.
         reason: String,
     },
-    /// send: it has another line.
+    /// send: the receiver has reconnected.
     DownloadResumed(DownloadStatus),
-    /// send: the receiver has verified and named everything.
+    /// send: the receiver has verified and saved everything.
     DownloadFinished {
-        /// Which download.
+        /// The download.
         #[serde(flatten)]
         download: DownloadStatus,
-        /// From the acceptance to the end.
+        /// The time since the receiver accepted.
         seconds: f64,
     },
-    /// send: it ended in another way.
+    /// send: the download has failed.
     DownloadFailed {
-        /// Which download.
+        /// The download.
         #[serde(flatten)]
         download: DownloadStatus,
         /// What happened.
         error: String,
-        /// Its class.
+        /// The class of the error.
         kind: Kind,
     },
-    /// send: somebody tried a wrong code.
+    /// send: a receiver used a wrong code.
     WrongCode {
-        /// The number of the attempt among the downloads.
+        /// The number of the attempt, counted with the downloads.
         download: u64,
-        /// A label made up for this attempt.
+        /// A label made up for the attempt.
         peer: String,
-        /// Guesses left before further receivers have to wait.
+        /// The guesses left before new receivers must wait.
         guesses_left: u32,
     },
-    /// recv: what the sender offers.
+    /// recv: the sender's offer.
     Offer(OfferSummary),
     /// recv `--list`: a part of the manifest.
     Entries {
         /// Some of the entries, in order.
         entries: Vec<ListedEntry>,
     },
-    /// recv: what an earlier download left is hashed before the rest is asked for; at most ten a second.
+    /// recv: staged data of an interrupted download is being hashed, before the rest is requested. At most ten per second.
     Checking {
-        /// Bytes that are hashed.
+        /// Bytes hashed so far.
         bytes: u64,
-        /// Bytes that are here.
+        /// Bytes staged.
         total: u64,
     },
-    /// recv: at most ten a second.
+    /// recv: progress of the download. At most ten per second.
     Progress {
         /// Bytes of content so far.
         bytes: u64,
-        /// Bytes of content in all, where known.
+        /// All bytes of content, if known.
         total: Option<u64>,
     },
-    /// recv: everything is verified and named.
+    /// recv: everything is verified and saved.
     Finished(Finished),
-    /// send, recv: a relay has not answered at once.
+    /// send, recv: the relay is slow to answer.
     Connecting {
-        /// Which.
+        /// The relay's address.
         relay: String,
     },
-    /// send, recv: the line is dead, and another one is tried for.
+    /// send, recv: the connection is lost; an attempt to reconnect begins.
     Reconnecting {
-        /// Which try this is, from 1.
+        /// The number of the attempt, from 1.
         attempt: u64,
-        /// What happened to the line, or to the last try.
+        /// What happened to the connection or to the last attempt.
         reason: String,
     },
-    /// send, recv: there is a line again.
+    /// send, recv: the connection is restored.
     Reconnected {
-        /// Which try it was.
+        /// The number of the attempt that succeeded.
         attempt: u64,
     },
-    /// parts: what downloads have left behind.
+    /// parts: the interrupted downloads in a folder.
     Parts {
-        /// Each of them.
+        /// The interrupted downloads.
         parts: Vec<InterruptedDownload>,
     },
-    /// parts clear: it is gone.
+    /// parts `--clear`: an interrupted download has been removed.
     Cleared(InterruptedDownload),
-    /// shares: what is kept, the last used first.
+    /// shares: the shares in the share store, the most recently used first.
     Shares {
-        /// Each of them.
+        /// The shares.
         shares: Vec<InterruptedShare>,
     },
-    /// shares forget: it is kept no more.
+    /// shares forget: a share has been forgotten.
     Forgotten(InterruptedShare),
-    /// Something to know that does not end the command.
+    /// A problem that does not end the command.
     Warning {
         /// A stable word for scripts.
         kind: &'static str,
@@ -151,14 +151,14 @@ pub enum Event {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// send, relay: ended on purpose.
+    /// send, relay: it has ended deliberately.
     Stopped {
         /// Why.
         reason: StopReason,
     },
-    /// The last line of a command that failed.
+    /// The command has failed. This is its last event.
     Error {
-        /// The class, which is the exit code.
+        /// The class of the error, which decides the exit code.
         kind: Kind,
         /// What happened.
         message: String,
@@ -167,142 +167,146 @@ pub enum Event {
     },
 }
 
-/// The share that a code now stands for.
+/// A share with a valid code.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sharing {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The share's identity.
+    /// The share's id.
     pub share: String,
-    /// What to read to the receivers.
+    /// The code that receivers type.
     pub code: Revealed,
-    /// Code, relay and pin in one.
+    /// The link: code, relay and pin.
     pub link: Revealed,
     /// The share's name.
     pub name: String,
-    /// Files in it.
+    /// The number of files.
     pub files: u64,
-    /// Bytes in it, where known.
+    /// All bytes of content, if known.
     pub bytes: Option<u64>,
     /// The relay's address.
     pub relay: String,
-    /// Whether that relay runs inside this process.
+    /// Whether the relay runs in this process.
     pub embedded: bool,
-    /// When the share ends by itself: seconds since 1970.
+    /// When the share expires, in seconds since 1970.
     pub expires: Option<u64>,
 }
 
-/// A staging folder: what a download goes on with when it is started again.
+/// An interrupted download: its staging folder, from which it resumes.
 #[derive(Debug, Clone, Serialize)]
 pub struct InterruptedDownload {
-    /// Where it is.
+    /// The path of the staging folder.
     pub path: String,
-    /// Bytes on the disk.
+    /// The bytes staged.
     pub bytes: u64,
-    /// Files in it, complete or not.
+    /// The number of staged files, complete or not.
     pub files: u64,
-    /// Whether a download is writing there.
+    /// Whether a download is running there.
     pub running: bool,
-    /// When something was last written there: seconds since 1970.
+    /// The last write, in seconds since 1970.
     pub modified: Option<u64>,
 }
 
-/// A share that is kept for its sender to come back.
+/// A share in the share store.
 #[derive(Debug, Clone, Serialize)]
 pub struct InterruptedShare {
-    /// The share's identity.
+    /// The share's id.
     pub share: String,
-    /// What receivers type, for its sender alone: JSON has it only where it is made.
+    /// The code. Only the sender at a terminal sees it: in JSON it appears only in `sharing`.
     #[serde(skip)]
     pub code: Option<Revealed>,
     /// The share's name.
     pub name: String,
-    /// What is shared.
+    /// The shared paths.
     pub paths: Vec<String>,
-    /// The relay, where it is not one of the sender's own.
+    /// The relay, unless it is an embedded one.
     pub relay: Option<String>,
-    /// Whether it is being shared now.
+    /// Whether the share is running.
     pub running: bool,
-    /// When it was first shared: seconds since 1970.
-    pub made: u64,
-    /// When it is forgotten if it is not shared again.
+    /// When it was first shared, in seconds since 1970.
+    #[serde(rename = "made")]
+    pub created: u64,
+    /// When it is forgotten unless it is shared again, in seconds since 1970.
     pub expires: u64,
 }
 
-/// One download of a share, as its sender sees it.
+/// A download as its sender sees it.
 #[derive(Debug, Clone, Serialize)]
 pub struct DownloadStatus {
-    /// Its number, from 1.
-    pub download: u64,
-    /// A label made up for it; never an address.
+    /// The number of the download, from 1.
+    #[serde(rename = "download")]
+    pub number: u64,
+    /// A label made up for the receiver; never an address.
     pub peer: String,
-    /// The way it takes.
-    pub path: Route,
+    /// The route of its bytes.
+    #[serde(rename = "path")]
+    pub route: Route,
     /// Bytes of content so far.
     pub bytes: u64,
-    /// Bytes of content in all, where known.
+    /// All bytes of content, if known.
     pub total: Option<u64>,
 }
 
-/// What a receiver is asked to accept.
+/// The summary of an offer, which the receiver accepts or declines.
 #[derive(Debug, Clone, Serialize)]
 pub struct OfferSummary {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The share's identity.
+    /// The share's id.
     pub share: String,
     /// The share's name, as the sender gave it.
     pub name: String,
-    /// Files in it.
+    /// The number of files.
     pub files: u64,
-    /// Bytes in it, where known.
+    /// All bytes of content, if known.
     pub bytes: Option<u64>,
-    /// Bytes that are here already.
+    /// Bytes staged by an interrupted download.
     pub resumed_bytes: u64,
-    /// Names that begin with a dot, for the person who decides.
+    /// The number of files whose name begins with a dot. Shown at the terminal only.
     #[serde(skip)]
     pub hidden: u64,
-    /// Files that may be executed, for the person who decides.
+    /// The number of executable files. Shown at the terminal only.
     #[serde(skip)]
     pub executables: u64,
 }
 
-/// One entry as `--list` shows it.
+/// An entry of the manifest as `--list` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListedEntry {
-    /// Its path.
+    /// The path.
     pub path: String,
     /// `file`, `folder` or `link`.
     pub kind: &'static str,
-    /// Bytes, where known.
+    /// Bytes of content, if known.
     pub size: Option<u64>,
     /// Unix permission bits.
     pub mode: u32,
-    /// Modification, seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub mtime: Option<i64>,
-    /// What a link points to.
+    /// The target of a link.
     pub link: Option<String>,
 }
 
-/// A download that is whole.
+/// A finished download.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finished {
     /// Bytes of content.
     pub bytes: u64,
-    /// From the acceptance to the end.
+    /// The time since the user accepted.
     pub seconds: f64,
-    /// Where it is now.
+    /// The paths where the content was saved.
     pub saved: Vec<String>,
-    /// Files in it.
+    /// The number of files.
     pub files: u64,
-    /// The way it took.
-    pub path: Route,
+    /// The route of the bytes.
+    #[serde(rename = "path")]
+    pub route: Route,
 }
 
 impl Event {
-    /// A warning, with the next step that an error names.
-    pub fn warning(kind: &'static str, message: String, of: &Error) -> Self {
-        Self::Warning { kind, message, hint: of.hint_text().map(str::to_owned) }
+    /// Creates a warning with the hint of `error`.
+    pub fn warning(kind: &'static str, message: String, error: &Error) -> Self {
+        Self::Warning { kind, message, hint: error.hint_text().map(str::to_owned) }
     }
 }
 

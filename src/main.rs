@@ -1,4 +1,4 @@
-//! The `qshare` program: see the library for all of it.
+//! The `qshare` program. Everything is in the library.
 
 use std::process::ExitCode;
 

@@ -1,101 +1,110 @@
-//! What people and scripts see: one sink for every [`Event`].
+//! The user interface: what people and scripts see of a command. Each [`Event`] goes through one sink.
 //!
 //! ```text
-//! Event ─┬─ OutputFormat::Json  ─ json ──────────────────────────▶ standard output, one object a line
-//!        └─ OutputFormat::Human ─ human ─┬─ render (pure text) ──▶ results: standard output; messages: standard error
-//!                                 └─ bars ────────────────▶ standard error, where it is a terminal
+//! Event ─┬─ OutputFormat::Json  ─ json ─────────────────────────────▶ standard output, one object per line
+//!        └─ OutputFormat::Human ─ human ─┬─ renderer (pure text) ───▶ results: standard output; messages: standard error
+//!                                        └─ bars ───────────────────▶ standard error, if it is a terminal
 //! ```
 //!
 //! Nothing else in the program writes to the terminal. Questions are in [`prompt`].
 
+mod appearance;
 mod bars;
+mod date;
+mod download_lines;
 mod human;
 mod json;
+mod lines;
 mod listing;
 mod log;
+mod offer;
 mod phrase;
 pub mod prompt;
 mod qr;
-mod render;
-mod share;
+mod relay_listening;
+mod renderer;
+mod saved;
+mod sharing;
 
 use std::io::{self, IsTerminal};
 
 use self::human::Human;
-pub use self::log::log;
+pub use self::log::start_log;
 use crate::event::{Event, OfferSummary};
 
-/// For whom events are shown.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// A person.
+    /// Text for people.
     Human,
-    /// A script: one JSON object a line.
+    /// JSON for scripts: one object per line.
     Json,
 }
 
 /// How events are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct UiOptions {
-    /// For whom.
+    /// The format.
     pub format: OutputFormat,
-    /// Only results on standard output and errors on standard error.
+    /// Show only results on standard output and errors on standard error.
     pub quiet: bool,
-    /// Whether the user allows colors (`--no-color`, `NO_COLOR`); they still appear only at a terminal.
+    /// Whether the user allows colors (`--no-color`, `NO_COLOR`). They appear only at a terminal.
     pub color: bool,
-    /// Whether a share's link is drawn as a QR code; at a terminal only.
+    /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
     pub qr: bool,
 }
 
 /// The sink of all events of a command.
 #[derive(Debug)]
 pub struct Ui {
-    sink: Output,
+    sink: Sink,
     quiet: bool,
 }
 
 #[derive(Debug)]
-enum Output {
+enum Sink {
     Human(Box<Human>),
     Json,
 }
 
 impl Ui {
-    /// A sink over the standard streams of this process.
+    /// Creates a sink on the standard streams of this process.
     pub fn new(options: UiOptions) -> Self {
         let sink = match options.format {
-            OutputFormat::Human => Output::Human(Box::new(Human::new(options))),
-            OutputFormat::Json => Output::Json,
+            OutputFormat::Human => Sink::Human(Box::new(Human::new(options))),
+            OutputFormat::Json => Sink::Json,
         };
         Self { sink, quiet: options.quiet }
     }
 
-    /// Shows one event. On return it has been handed to the system.
+    /// Shows one event. When it returns, the operating system has the output.
     ///
     /// # Errors
-    /// Standard output cannot be written. Where its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends
-    /// quietly. What happens to standard error is nobody's failure.
+    /// Standard output cannot be written. If its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends quietly.
+    /// Failures of standard error are ignored.
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match &mut self.sink {
-            Output::Human(human) => human.show(event),
-            Output::Json => json::write(event),
+            Sink::Human(human) => human.show(event),
+            Sink::Json => json::write(event),
         }
     }
 
-    /// Whether questions can be asked: standard input and standard error are terminals, and events are for people.
+    /// Whether questions can be asked: the output is for people, and standard input and standard error are terminals.
     pub fn can_ask(&self) -> bool {
-        matches!(self.sink, Output::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
+        matches!(self.sink, Sink::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// What to ask about an offer that was shown. With `quiet` it was not, so the question tells what it is about.
+    /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains
+    /// its summary.
     pub fn question(&self, offer: &OfferSummary) -> String {
-        render::question(offer, self.quiet)
+        let summary = if self.quiet { offer::summary(offer) } else { String::new() };
+        summary + "Download?"
     }
 
-    /// Stops and clears bars so that the last lines, or a question, stand alone.
-    pub fn finish(&mut self) {
-        if let Output::Human(human) = &mut self.sink {
-            human.finish();
+    /// Removes the progress bars, before a question or the last lines.
+    pub fn clear_bars(&mut self) {
+        if let Sink::Human(human) = &mut self.sink {
+            human.clear_bars();
         }
     }
 }

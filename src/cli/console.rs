@@ -1,6 +1,6 @@
-//! What a running command has of the user: events are shown while it works, questions are asked in between.
+//! The console of a running command: it shows events, asks questions, and reports the outcome.
 
-use std::io;
+use std::{io, pin::pin, thread};
 
 use tokio::sync::oneshot;
 
@@ -11,39 +11,37 @@ use crate::{
     ui::{Ui, prompt},
 };
 
-/// The user's side of a command.
+/// The console of a running command.
 pub(super) struct Console {
     ui: Ui,
-    /// The reader of standard output is gone.
-    closed: bool,
+    /// Whether a write to standard output has failed.
+    output_failed: bool,
 }
 
 impl Console {
-    /// A console that shows events with `ui`.
     pub(super) fn new(ui: Ui) -> Self {
-        Self { ui, closed: false }
+        Self { ui, output_failed: false }
     }
 
-    /// Does some work and shows its events while it goes on. Where nobody reads them any more, the work is dropped.
+    /// Runs `work` and shows its events meanwhile. Drops the work if standard output fails.
     ///
     /// # Errors
-    /// Those of the work; [`Kind::Interrupted`] for a closed pipe, which [`Console::end`] keeps quiet about.
-    pub(super) async fn perform<T, F>(&mut self, work: impl FnOnce(Events) -> F) -> Result<T>
+    /// Those of the work, and those of [`Console::show`].
+    pub(super) async fn run<T, F>(&mut self, work: impl FnOnce(Events) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let (events, mut happened) = Events::channel();
-        let work = work(events);
-        tokio::pin!(work);
+        let (events, mut received) = Events::channel();
+        let mut work = pin!(work(events));
         loop {
             tokio::select! {
                 biased;
-                Some(event) = happened.recv() => self.show(&event)?,
-                done = &mut work => {
-                    while let Ok(event) = happened.try_recv() {
+                Some(event) = received.recv() => self.show(&event)?,
+                result = work.as_mut() => {
+                    while let Ok(event) = received.try_recv() {
                         self.show(&event)?;
                     }
-                    return done;
+                    return result;
                 }
             }
         }
@@ -52,13 +50,14 @@ impl Console {
     /// Shows one event.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`] for a closed pipe, [`Kind::Transfer`] for an output that fails otherwise.
+    /// [`Kind::Interrupted`] if the reader of standard output is gone, [`Kind::Transfer`] if a write fails otherwise.
+    /// [`Console::report_outcome`] shows neither.
     pub(super) fn show(&mut self, event: &Event) -> Result<()> {
         self.ui.show(event).map_err(|e| {
-            self.closed = true;
+            self.output_failed = true;
             match e.kind() {
-                io::ErrorKind::BrokenPipe => Error::new(Kind::Interrupted, "nobody reads the output"),
-                _ => Error::new(Kind::Transfer, format!("cannot write the output: {e}")),
+                io::ErrorKind::BrokenPipe => Error::new(Kind::Interrupted, "standard output was closed"),
+                _ => Error::new(Kind::Transfer, format!("cannot write to standard output: {e}")),
             }
         })
     }
@@ -68,44 +67,44 @@ impl Console {
         self.ui.can_ask()
     }
 
-    /// Asks whether to take an offer.
+    /// Asks whether to download an offer.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where the answer cannot be read.
-    pub(super) async fn ask_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
-        self.ui.finish();
+    /// [`Kind::Usage`] if the answer cannot be read.
+    pub(super) async fn confirm_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
+        self.ui.clear_bars();
         let question = self.ui.question(offer);
-        on_a_thread(move || prompt::ask_yes_no(&question)).await
+        read_on_thread(move || prompt::ask_yes_no(&question)).await
     }
 
-    /// Asks for a line.
+    /// Asks for a line of text; returns `None` at the end of input.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where it cannot be read.
-    pub(super) async fn ask_line(&mut self, text: &'static str) -> Result<Option<String>> {
-        self.ui.finish();
-        on_a_thread(move || prompt::ask_line(text)).await
+    /// [`Kind::Usage`] if the answer cannot be read.
+    pub(super) async fn ask_line(&mut self, prompt: &'static str) -> Result<Option<String>> {
+        self.ui.clear_bars();
+        read_on_thread(move || prompt::ask_line(prompt)).await
     }
 
-    /// Shows how a command ended and gives the exit code.
-    pub(super) fn end(mut self, outcome: Result<()>) -> u8 {
-        self.ui.finish();
+    /// Shows the error of a command, if there is one, and returns the exit code.
+    pub(super) fn report_outcome(mut self, outcome: Result<()>) -> u8 {
+        self.ui.clear_bars();
         match outcome {
             Ok(()) => 0,
-            Err(_) if self.closed => 0,
+            Err(_) if self.output_failed => 0,
             Err(e) => {
-                let _ = self.show(&Event::from(&e)); // nobody else is left to tell
+                let _ = self.show(&Event::from(&e)); // a failed write has no other place to be reported
                 e.kind().exit_code()
             }
         }
     }
 }
 
-/// Reads an answer on a thread of its own: unlike a blocking task, it does not hold up the end of the process.
-async fn on_a_thread<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
-    let (tx, rx) = oneshot::channel();
-    std::thread::spawn(move || tx.send(ask()).is_ok());
-    match rx.await {
+/// Reads an answer on a thread of its own. Unlike a blocking task of the runtime, it does not delay the exit.
+async fn read_on_thread<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let (sender, answer) = oneshot::channel();
+    thread::spawn(move || sender.send(read()).is_ok());
+    match answer.await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(e)) => Err(Error::new(Kind::Usage, format!("cannot read the answer: {e}"))),
         Err(_) => Err(Error::new(Kind::Usage, "cannot read the answer")),

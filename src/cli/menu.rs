@@ -1,45 +1,45 @@
-//! Bare `qshare` at a terminal: a short menu for those who do not want to read the help.
+//! The menu of bare `qshare` at a terminal, for users who do not want to read the help.
 
-mod pasted;
+mod pasted_paths;
 
 use std::{ffi::OsString, io, path::PathBuf};
 
-pub use self::pasted::parse_pasted;
+pub use self::pasted_paths::parse_pasted_paths;
 use crate::{
     code::{Code, Link},
     error::Error,
     ui::prompt,
 };
 
-const FIRST: &str = "  1  send a file or folder\n  2  receive\n  q  quit\n> ";
+const MENU: &str = "  1  Send files or folders\n  2  Receive\n  q  Quit\n> ";
 
-/// How often a question is asked.
-const ATTEMPTS: usize = 3;
+/// The number of times that a question is asked.
+const MAX_ATTEMPTS: usize = 3;
 
-/// What the user wants. It may hold a code, so it has no Debug form.
+/// What the user wants to do. It may contain a code, so the type has no `Debug` form.
 #[derive(PartialEq, Eq)]
 pub enum Choice {
-    /// Share these.
+    /// Share these paths.
     Send(Vec<PathBuf>),
-    /// Download what this code or link stands for.
+    /// Download this code or link.
     Receive(String),
-    /// Nothing.
+    /// Do nothing.
     Quit,
 }
 
 impl Choice {
-    /// The command line that does the same, for [`super::args::parse_from`]; `None` to quit.
-    pub fn words(self) -> Option<Vec<OsString>> {
-        let (command, rest): (&str, Vec<OsString>) = match self {
+    /// Returns the equivalent command line, for [`super::args::parse_from`]; `None` to quit.
+    pub fn into_words(self) -> Option<Vec<OsString>> {
+        let (command, arguments): (&str, Vec<OsString>) = match self {
             Self::Send(paths) => ("send", paths.into_iter().map(PathBuf::into_os_string).collect()),
             Self::Receive(code) => ("recv", vec![code.into()]),
             Self::Quit => return None,
         };
-        Some(["qshare", command, "--"].map(OsString::from).into_iter().chain(rest).collect())
+        Some(["qshare", command, "--"].map(OsString::from).into_iter().chain(arguments).collect())
     }
 }
 
-/// Shows the menu and asks until it is clear what is wanted. Blocks.
+/// Shows the menu and asks until the user has chosen. Blocks.
 ///
 /// # Errors
 /// Standard input cannot be read.
@@ -47,31 +47,32 @@ pub fn run() -> io::Result<Choice> {
     choose(&mut |text| prompt::ask_line(text))
 }
 
+/// Shows a prompt and returns the answer; `None` at the end of input.
 type Ask<'a> = dyn FnMut(&str) -> io::Result<Option<String>> + 'a;
 
 fn choose(ask: &mut Ask) -> io::Result<Choice> {
     let mut complaint = "";
-    for _ in 0..ATTEMPTS {
-        let Some(answer) = ask(&format!("{complaint}{FIRST}"))? else { break };
+    for _ in 0..MAX_ATTEMPTS {
+        let Some(answer) = ask(&format!("{complaint}{MENU}"))? else { break };
         match answer.trim() {
             "1" => return ask_paths(ask),
             "2" => return ask_code(ask),
             "q" | "Q" => return Ok(Choice::Quit),
             text => match recognize(text) {
                 Some(choice) => return Ok(choice),
-                None => complaint = "Please type 1, 2 or q.\n",
+                None => complaint = "Type 1, 2 or q.\n",
             },
         }
     }
     Ok(Choice::Quit)
 }
 
-/// A code, a link or paths in the place of a number; only where it can be nothing else.
+/// Recognizes a code, a link or paths that were typed instead of a number, unless they are ambiguous.
 fn recognize(text: &str) -> Option<Choice> {
     if Link::has_scheme(text) {
         return Link::parse(text).is_ok().then(|| Choice::Receive(text.to_owned()));
     }
-    let paths = parse_pasted(text);
+    let paths = parse_pasted_paths(text);
     let all_exist = !paths.is_empty() && paths.iter().all(|path| path.exists());
     match (Code::parse(text).is_ok(), all_exist) {
         (true, false) => Some(Choice::Receive(text.to_owned())),
@@ -81,11 +82,11 @@ fn recognize(text: &str) -> Option<Choice> {
 }
 
 fn ask_paths(ask: &mut Ask) -> io::Result<Choice> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask("Drag a file or folder here and press Enter:\n> ")? else { break };
-        let paths = parse_pasted(&answer);
+        let paths = parse_pasted_paths(&answer);
         if !paths.is_empty() {
-            return Ok(Choice::Send(paths)); // one that does not exist is named when it is read
+            return Ok(Choice::Send(paths)); // the scan reports missing paths
         }
     }
     Ok(Choice::Quit)
@@ -93,7 +94,7 @@ fn ask_paths(ask: &mut Ask) -> io::Result<Choice> {
 
 fn ask_code(ask: &mut Ask) -> io::Result<Choice> {
     let mut complaint = String::new();
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask(&format!("{complaint}Code or link: "))? else { break };
         match check_code(answer.trim()) {
             Ok(()) => return Ok(Choice::Receive(answer.trim().to_owned())),
@@ -114,15 +115,15 @@ fn check_code(text: &str) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// Runs the menu with these answers; what it asked comes with what it chose.
+    /// Runs the menu with these answers; returns the choice and the prompts.
     fn run_with(answers: &[&str]) -> (Choice, Vec<String>) {
-        let mut asked = Vec::new();
+        let mut prompts = Vec::new();
         let mut answers = answers.iter();
         let choice = choose(&mut |text| {
-            asked.push(text.to_owned());
+            prompts.push(text.to_owned());
             Ok(answers.next().map(ToString::to_string))
         });
-        (choice.unwrap(), asked)
+        (choice.unwrap(), prompts)
     }
 
     fn chosen(answers: &[&str]) -> Choice {
@@ -130,34 +131,34 @@ mod tests {
     }
 
     #[test]
-    fn numbers_lead_to_the_second_question() {
+    fn numbers_lead_to_the_second_prompt() {
         assert!(chosen(&["1", "'a b' c"]) == Choice::Send(vec!["a b".into(), "c".into()]));
         assert!(chosen(&["1", " ", "x"]) == Choice::Send(vec!["x".into()]));
         assert!(chosen(&[" 2 ", " xky9 7hq2me "]) == Choice::Receive("xky9 7hq2me".into()));
-        let (choice, asked) = run_with(&["1", "x"]);
+        let (choice, prompts) = run_with(&["1", "x"]);
         assert!(choice == Choice::Send(vec!["x".into()]));
-        assert!(asked[1].contains("Drag a file or folder here and press Enter:"));
+        assert!(prompts[1].contains("Drag a file or folder here and press Enter:"));
     }
 
     #[test]
-    fn a_typo_in_the_code_is_asked_again() {
-        let (choice, asked) = run_with(&["2", "XKY9-7HQ2MF", "XKY9-7HQ2ME"]);
+    fn the_code_is_asked_for_again_after_a_typo() {
+        let (choice, prompts) = run_with(&["2", "XKY9-7HQ2MF", "XKY9-7HQ2ME"]);
         assert!(choice == Choice::Receive("XKY9-7HQ2ME".into()));
-        assert!(asked[2].contains("typo"), "{asked:?}");
+        assert!(prompts[2].contains("typo"), "{prompts:?}");
         assert!(chosen(&["2", "a", "b", "c", "XKY9-7HQ2ME"]) == Choice::Quit);
     }
 
     #[test]
-    fn leaving_and_giving_up() {
+    fn the_menu_quits_on_request_and_after_three_wrong_answers() {
         for answers in [&["q"][..], &["Q"], &[], &["1"], &["2"], &["x?", "y?", "z?", "1"]] {
             assert!(chosen(answers) == Choice::Quit, "{answers:?}");
         }
-        let (_, asked) = run_with(&["x?", "q"]);
-        assert!(!asked[0].contains("Please") && asked[1].starts_with("Please type 1, 2 or q."));
+        let (_, prompts) = run_with(&["x?", "q"]);
+        assert!(!prompts[0].contains("Type 1") && prompts[1].starts_with("Type 1, 2 or q."));
     }
 
     #[test]
-    fn what_is_unmistakable_needs_no_number() {
+    fn codes_links_and_existing_paths_need_no_number() {
         assert!(chosen(&["XKY9-7HQ2ME"]) == Choice::Receive("XKY9-7HQ2ME".into()));
         let link = "qshare://relay.example/XKY9-7HQ2ME";
         assert!(chosen(&[link]) == Choice::Receive(link.into()));
@@ -169,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_a_command_line() {
-        let words = Choice::Send(vec!["-odd".into(), "b".into()]).words().unwrap();
+    fn a_choice_becomes_a_command_line() {
+        let words = Choice::Send(vec!["-odd".into(), "b".into()]).into_words().unwrap();
         assert_eq!(words, ["qshare", "send", "--", "-odd", "b"]);
-        assert_eq!(Choice::Receive("c".into()).words().unwrap(), ["qshare", "recv", "--", "c"]);
-        assert_eq!(Choice::Quit.words(), None);
+        assert_eq!(Choice::Receive("c".into()).into_words().unwrap(), ["qshare", "recv", "--", "c"]);
+        assert_eq!(Choice::Quit.into_words(), None);
     }
 }

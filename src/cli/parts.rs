@@ -1,4 +1,4 @@
-//! `qshare parts`.
+//! The command `qshare parts`.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,27 +12,27 @@ use crate::{
     transfer::StagedDownload,
 };
 
-/// Lists what downloads have left in a folder, or removes it.
+/// Lists the interrupted downloads in a folder, or removes them.
 pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
     let found = StagedDownload::find_in(&dir)?;
     if !args.clear {
-        return console.show(&Event::Parts { parts: found.iter().map(|leftover| part(&dir, leftover)).collect() });
+        return console.show(&Event::Parts { parts: found.iter().map(|staged| event_of(&dir, staged)).collect() });
     }
-    for leftover in &found {
-        if leftover.running {
-            let message = format!("{} stays: a download is writing there", leftover.name);
+    for staged in &found {
+        if staged.running {
+            let message = format!("keeping {}: its download is running", staged.name);
             console.show(&Event::Warning { kind: "running", message, hint: None })?;
         } else {
-            leftover.remove(&dir)?;
-            console.show(&Event::Cleared(part(&dir, leftover)))?;
+            staged.remove(&dir)?;
+            console.show(&Event::Cleared(event_of(&dir, staged)))?;
         }
     }
     Ok(())
 }
 
-fn part(dir: &Path, leftover: &StagedDownload) -> InterruptedDownload {
-    let StagedDownload { name, bytes, files, running, modified } = leftover;
+fn event_of(dir: &Path, staged: &StagedDownload) -> InterruptedDownload {
+    let StagedDownload { name, bytes, files, running, modified } = staged;
     let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
     let path = if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) };
     InterruptedDownload {

@@ -1,57 +1,47 @@
-//! `qshare recv`.
+//! The command `qshare recv`.
 
-use std::{
-    path::PathBuf,
-    pin::{Pin, pin},
-    time::Duration,
-};
+mod target;
 
-use super::{args::RecvArgs, config, console::Console, relay_dialer::dialer, running_shares, signals::interrupt};
+use std::pin::{Pin, pin};
+
+use self::target::ReceiveTarget;
+use super::{args::RecvArgs, console::Console, relay_dialer::relay_dialer, signals::interrupt};
 use crate::{
-    code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
     net::TransportOptions,
-    state::StateDir,
     transfer::{ConflictPolicy, Events, PlannedDownload, ReconnectConfig, ResumptionStore, offer},
 };
 
-/// Downloads what a code or a link stands for.
-pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
-    let clash = match (args.overwrite, args.rename, args.skip) {
-        (true, ..) => ConflictPolicy::Overwrite,
-        (_, true, _) => ConflictPolicy::Rename,
-        (.., true) => ConflictPolicy::Skip,
-        _ => ConflictPolicy::Refuse,
-    };
+/// Downloads a share by its code or link.
+pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()> {
     if !args.yes && !args.list && !console.can_ask() {
-        return Err(Error::new(Kind::Usage, "there is nobody to ask whether to download")
-            .hint("say --yes to download without a question, or --list to look only"));
+        return Err(Error::new(Kind::Usage, "cannot ask for confirmation with --json or without a terminal")
+            .hint("pass --yes to download without asking, or --list to only list the files"));
     }
     if args.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
         return Err(Error::new(Kind::Usage, "this version cannot write to standard output")
-            .hint("name a file with --out; one that is to be called - is ./-"));
+            .hint("pass a file name to --out; for a file named -, pass ./-"));
     }
-    let text = match args.code {
+    let text = match args.code.take() {
         Some(text) => text,
         None => ask_code(console).await?,
     };
-    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
-    let from = From::resolve(&text, args.relay, transport, args.retry_for)?;
-    let (list, out, yes) = (args.list, args.out, args.yes);
-    let mut interrupted = pin!(interrupt()); // one for all that follows: a signal between two steps is not lost
-    let looked = console.perform(|events| look(from, list, out, clash, events, interrupted.as_mut())).await?;
-    let Some(mut planned) = looked else { return Ok(()) };
+    let target = ReceiveTarget::resolve(&text, args.relay.take())?;
+    // One future for all steps, so that no signal between two of them is lost.
+    let mut interrupted = pin!(interrupt());
+    let planned = console.run(|events| plan_download(&args, target, events, interrupted.as_mut())).await?;
+    let Some(mut planned) = planned else { return Ok(()) };
     if let Some(limit) = args.limit_down {
         planned = planned.limit(limit);
     }
-    let accepted = yes || {
+    let accepted = args.yes || {
         let summary = planned.summary();
         tokio::select! {
-            answer = console.ask_offer(&summary) => answer?,
+            answer = console.confirm_offer(&summary) => answer?,
             () = interrupted.as_mut() => {
                 planned.decline().await;
-                return Err(Error::new(Kind::Interrupted, "stopped; nothing was downloaded"));
+                return Err(Error::new(Kind::Interrupted, "interrupted; nothing was downloaded"));
             }
         }
     };
@@ -59,11 +49,11 @@ pub(super) async fn run(args: RecvArgs, console: &mut Console) -> Result<()> {
         planned.decline().await;
         return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
     }
-    console.perform(async |events| planned.accept(&events, interrupted).await).await.map(drop)
+    console.run(async |events| planned.accept(&events, interrupted).await).await.map(drop)
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {
-    let missing = || Error::new(Kind::Usage, "there is no code").hint("qshare recv CODE, or set QSHARE_CODE");
+    let missing = || Error::new(Kind::Usage, "no code given").hint("pass it as qshare recv CODE, or set QSHARE_CODE");
     if !console.can_ask() {
         return Err(missing());
     }
@@ -71,60 +61,31 @@ async fn ask_code(console: &mut Console) -> Result<String> {
     answer.filter(|text| !text.trim().is_empty()).ok_or_else(missing)
 }
 
-/// A code and where it is good.
-struct From {
-    code: Code,
-    addresses: Vec<RelayAddr>,
-    spec: RelaySpec,
-    state: StateDir,
-    transport: TransportOptions,
-    retry_for: Duration,
-}
-
-impl From {
-    /// A link names its relay; a bare code is looked for at the configured relay, else on this machine.
-    fn resolve(text: &str, named: Option<RelaySpec>, transport: TransportOptions, retry_for: Duration) -> Result<Self> {
-        if Link::has_scheme(text) {
-            let Link { relay, alternatives, code, pin } = Link::parse(text)?;
-            let spec = RelaySpec { addr: relay.clone(), pin };
-            let addresses = std::iter::once(relay).chain(alternatives).collect();
-            return Ok(Self { code, addresses, spec, state: config::state()?, transport, retry_for });
-        }
-        let code = Code::parse(text)?;
-        let state = config::state()?;
-        let spec = match config::relay(named)? {
-            Some(spec) => spec,
-            None => match running_shares::find(&state, code.slot())? {
-                Some(reach) => RelaySpec { addr: reach.addr.into(), pin: Some(reach.pin) },
-                None => {
-                    return Err(Error::new(
-                        Kind::NotFound,
-                        "no relay is configured, and no sender on this machine has this code",
-                    )
-                    .hint("ask for the link that the sender shows, or name the relay with --relay HOST"));
-                }
-            },
-        };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state, transport, retry_for })
-    }
-}
-
-/// Connects, shows the offer, and finds a place for it; `None` where it was only to be listed.
-async fn look(
-    from: From,
-    list: bool,
-    out: Option<PathBuf>,
-    clash: ConflictPolicy,
+/// Connects, shows the offer, and plans the download. With `--list`, lists the entries instead and returns `None`.
+async fn plan_download(
+    args: &RecvArgs,
+    target: ReceiveTarget,
     events: Events,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<PlannedDownload>> {
-    let From { code, addresses, spec, state, transport, retry_for } = from;
-    let dialer = dialer(&state, addresses, &spec, transport, &events);
-    let back = ReconnectConfig { dialer, retry_for, resumptions: Some(ResumptionStore::open(&state)?) };
-    let offer = offer::connect(&code, back, &events, interrupted.as_mut()).await?;
-    events.report(Event::Offer(offer.summary(out.clone()).await)).await;
-    if list {
+    let ReceiveTarget { code, addresses, spec, state } = target;
+    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
+    let dialer = relay_dialer(&state, addresses, &spec, transport, &events);
+    let resumptions = Some(ResumptionStore::open(&state)?);
+    let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, resumptions };
+    let offer = offer::connect(&code, reconnect, &events, interrupted.as_mut()).await?;
+    events.report(Event::Offer(offer.summary(args.out.clone()).await)).await;
+    if args.list {
         return offer.list(&events, interrupted).await.map(|()| None);
     }
-    offer.plan(out, clash).await.map(Some)
+    offer.plan(args.out.clone(), conflict_policy(args)).await.map(Some)
+}
+
+fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {
+    match (args.overwrite, args.rename, args.skip) {
+        (true, ..) => ConflictPolicy::Overwrite,
+        (_, true, _) => ConflictPolicy::Rename,
+        (.., true) => ConflictPolicy::Skip,
+        _ => ConflictPolicy::Refuse,
+    }
 }

@@ -1,11 +1,11 @@
-//! `qshare relay`.
+//! The command `qshare relay`.
 
-use super::{args::RelayArgs, config, console::Console, signals::interrupt, udp_buffers};
+use super::{args::RelayArgs, config, console::Console, signals::interrupt, ticket_key::ticket_key, udp_buffers};
 use crate::{
     error::Result,
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
-    relay::{self, RelayConfig, SlotJournal, TicketKey},
+    relay::{self, RelayConfig, SlotJournal},
     state::StateDir,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let certs = match args.certs {
         Some(dir) => StateDir::open(dir)?,
-        None => config::state()?.subfolder("relay")?,
+        None => config::open_state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
     let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
@@ -31,9 +31,4 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     };
     relay::serve(listener, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
-}
-
-/// The tickets of a relay that keeps its identity.
-pub(super) fn ticket_key(identity: &RelayIdentity) -> TicketKey {
-    TicketKey::new(identity.derive_key("qshare relay 2026 tickets"))
 }

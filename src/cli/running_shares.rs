@@ -1,7 +1,7 @@
-//! The shares of this machine that run a relay of their own, so that a bare code works here.
+//! The addresses of the embedded relays of shares that run on this machine, so that a bare code works here.
 //!
-//! Each has a file in the state folder, named after its slot and locked for as long as it runs: a file that is left
-//! behind by a killed process is not locked and counts as gone.
+//! Each share has a file in the state folder, named after its slot. Its process holds a lock on the file, so a file that a
+//! killed process leaves behind counts as gone.
 
 use std::{fs::File, net::SocketAddr, time::Duration};
 
@@ -13,21 +13,22 @@ use crate::{
     state::{StateDir, is_locked},
 };
 
-const LONGEST_FILE: u64 = 4096;
+/// Limit on the size of a file.
+const MAX_FILE: u64 = 4096;
 
-/// A file is locked this soon after it is written, or its process is gone.
-const LOCKED_WITHIN: Duration = Duration::from_secs(60);
+/// An unlocked file is removed after this time.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
-/// How to reach an embedded relay on this machine.
+/// The address of an embedded relay on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EmbeddedAddress {
-    /// Its loopback address.
+    /// The loopback address.
     pub(super) addr: SocketAddr,
-    /// Its key.
+    /// The pin of the relay's key.
     pub(super) pin: Pin,
 }
 
-/// A share that runs. Dropped, it is forgotten.
+/// The published address of a running share. Dropping it removes the address.
 pub(super) struct RunningShare {
     dir: StateDir,
     name: String,
@@ -35,15 +36,15 @@ pub(super) struct RunningShare {
 }
 
 impl RunningShare {
-    /// Makes a share known on this machine.
+    /// Publishes the address of a share on this machine.
     ///
     /// # Errors
-    /// [`Kind::Disk`].
-    pub(super) fn announce(state: &StateDir, slot: Slot, reach: &EmbeddedAddress) -> Result<Self> {
+    /// [`Kind::Disk`] if the file cannot be written.
+    pub(super) fn publish(state: &StateDir, slot: Slot, address: &EmbeddedAddress) -> Result<Self> {
         let dir = state.subfolder("running")?;
-        dir.sweep(LOCKED_WITHIN, |path| !is_locked(path));
-        let name = format!("{slot}.json");
-        let text = serde_json::to_vec(reach).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+        dir.sweep(ORPHAN_AGE, |path| !is_locked(path));
+        let name = file_name(slot);
+        let text = serde_json::to_vec(address).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let lock = dir.write_locked(&name, &text)?;
         Ok(Self { dir, name, _lock: lock })
     }
@@ -55,18 +56,22 @@ impl Drop for RunningShare {
     }
 }
 
-/// The running share under a slot.
+/// Returns the address of the running share that has this slot.
 ///
 /// # Errors
-/// [`Kind::Disk`].
-pub(super) fn find(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
+/// [`Kind::Disk`] if the file cannot be read.
+pub(super) fn find_address(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
     let dir = state.subfolder("running")?;
-    let name = format!("{slot}.json");
+    let name = file_name(slot);
     if !is_locked(&dir.path(&name)) {
         return Ok(None);
     }
-    let text = dir.read(&name, LONGEST_FILE)?.unwrap_or_default();
+    let text = dir.read(&name, MAX_FILE)?.unwrap_or_default();
     Ok(serde_json::from_slice(&text).ok())
+}
+
+fn file_name(slot: Slot) -> String {
+    format!("{slot}.json")
 }
 
 #[cfg(test)]
@@ -74,21 +79,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_known_for_as_long_as_it_runs() {
+    fn an_address_is_found_only_while_its_share_runs() {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::open(home.path()).unwrap();
-        let reach = EmbeddedAddress { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
+        let address = EmbeddedAddress { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
         let slot = Slot::from_number(7);
-        let running = RunningShare::announce(&state, slot, &reach).unwrap();
-        assert_eq!(find(&state, slot).unwrap(), Some(reach.clone()));
-        assert_eq!(find(&state, Slot::from_number(8)).unwrap(), None);
+        let running = RunningShare::publish(&state, slot, &address).unwrap();
+        assert_eq!(find_address(&state, slot).unwrap(), Some(address.clone()));
+        assert_eq!(find_address(&state, Slot::from_number(8)).unwrap(), None);
         let path = running.dir.path(&running.name);
         drop(running);
         assert!(!path.exists());
-        std::fs::write(&path, serde_json::to_vec(&reach).unwrap()).unwrap(); // left behind by a killed process
-        assert_eq!(find(&state, slot).unwrap(), None);
+        std::fs::write(&path, serde_json::to_vec(&address).unwrap()).unwrap(); // as a killed process leaves it
+        assert_eq!(find_address(&state, slot).unwrap(), None);
         File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-        let _next = RunningShare::announce(&state, Slot::from_number(9), &reach).unwrap();
+        let _next = RunningShare::publish(&state, Slot::from_number(9), &address).unwrap();
         assert!(!path.exists());
     }
 }

@@ -1,74 +1,88 @@
-//! `qshare shares`.
+//! The command `qshare shares`.
+
+use std::{slice, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{
     args::{SharesArgs, SharesCommand},
     config,
     console::Console,
-    relay_dialer::give_back,
     share_store::{ListedShare, ShareStore},
 };
 use crate::{
+    code::RelaySpec,
     error::{Error, Kind, Result},
     event::{Event, InterruptedShare},
+    net::{self, KnownRelays, TransportOptions, TrustPolicy},
     state::StateDir,
+    transfer::Registration,
 };
 
-/// Lists the shares that are kept, or forgets some of them.
+/// Limit on the time to release a slot at its relay.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Lists shares, or forgets some of them.
 pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
-    let state = config::state()?;
+    let state = config::open_state()?;
     let store = ShareStore::open(&state)?;
-    let kept = store.list();
-    match args.command {
-        None => {
-            console.show(&Event::Shares { shares: kept.iter().map(event).collect() })?;
-        }
-        Some(SharesCommand::Forget { all: true, .. }) => {
-            for share in kept.iter().filter(|share| !share.running) {
-                forget(&state, &store, share, console).await?;
-            }
-        }
+    let listed = store.list();
+    let forgotten: Vec<&ListedShare> = match args.command {
+        None => return console.show(&Event::Shares { shares: listed.iter().map(event_of).collect() }),
+        Some(SharesCommand::Forget { all: true, .. }) => listed.iter().filter(|share| !share.running).collect(),
         Some(SharesCommand::Forget { shares, .. }) => {
-            let meant = shares.iter().map(|words| the_one(&kept, words)).collect::<Result<Vec<_>>>()?;
-            for share in meant {
-                forget(&state, &store, share, console).await?;
-            }
+            shares.iter().map(|text| find_one(&listed, text)).collect::<Result<_>>()?
         }
+    };
+    for share in forgotten {
+        store.forget(share)?;
+        if let Some((relay, ticket)) = share.relay_spec().zip(share.ticket()) {
+            release_slot(&state, relay, ticket).await;
+        }
+        console.show(&Event::Forgotten(event_of(share)))?;
     }
     Ok(())
 }
 
-/// The share that is meant by these words.
-fn the_one<'a>(kept: &'a [ListedShare], words: &str) -> Result<&'a ListedShare> {
-    let exact = kept.iter().filter(|share| share.is_all(words));
-    let others = kept.iter().filter(|share| share.is_meant(words));
-    let mut meant: Box<dyn Iterator<Item = _>> =
-        if exact.clone().count() == 1 { Box::new(exact) } else { Box::new(others) };
-    match (meant.next(), meant.next()) {
-        (Some(share), None) => Ok(share),
-        (None, _) => Err(Error::new(Kind::NotFound, format!("no share is kept under “{words}”"))
-            .hint("see qshare shares for what is kept")),
-        (Some(_), Some(_)) => Err(Error::new(Kind::Usage, format!("“{words}” means more than one share"))
-            .hint("name it by its code or by its id: see qshare shares")),
+/// Returns the share that `text` names. A share whose only path it is comes first.
+fn find_one<'a>(listed: &'a [ListedShare], text: &str) -> Result<&'a ListedShare> {
+    let exact: Vec<_> = listed.iter().filter(|share| share.has_only_path(text)).collect();
+    if let [share] = exact[..] {
+        return Ok(share);
+    }
+    let matching: Vec<_> = listed.iter().filter(|share| share.matches(text)).collect();
+    match matching[..] {
+        [share] => Ok(share),
+        [] => Err(Error::new(Kind::NotFound, format!("no share matches “{text}”"))
+            .hint("run qshare shares to list the shares")),
+        _ => Err(Error::new(Kind::Usage, format!("“{text}” matches more than one share"))
+            .hint("use its code or id; run qshare shares to list them")),
     }
 }
 
-async fn forget(state: &StateDir, store: &ShareStore, share: &ListedShare, console: &mut Console) -> Result<()> {
-    store.forget(share)?;
-    if let Some((relay, ticket)) = share.relay_spec().zip(share.ticket()) {
-        give_back(state, relay, ticket).await;
-    }
-    console.show(&Event::Forgotten(event(share)))
+/// Releases the slot of a forgotten share, so that receivers do not wait for its sender. Contacts only a relay whose
+/// identity is known. A failure changes nothing: the share is forgotten here in any case.
+async fn release_slot(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
+    let trust = KnownRelays::new(state.clone()).trust_policy(&spec);
+    let Some(trust) = trust.ok().filter(|trust| *trust != TrustPolicy::FirstContact) else { return };
+    let release = async {
+        let connected = net::connect(slice::from_ref(&spec.addr), trust, TransportOptions::default()).await?;
+        Registration::request(connected.connection.clone(), None, Some(ticket)).await?.release().await;
+        connected.close().await;
+        Ok::<_, Error>(())
+    };
+    let _ = timeout(RELEASE_TIMEOUT, release).await;
 }
 
-fn event(share: &ListedShare) -> InterruptedShare {
+fn event_of(share: &ListedShare) -> InterruptedShare {
     InterruptedShare {
-        share: share.share(),
+        share: share.id(),
         code: share.code(),
         name: share.name().to_owned(),
         paths: share.paths().iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         relay: share.relay().map(str::to_owned),
         running: share.running,
-        made: share.made(),
+        created: share.created(),
         expires: share.expires(),
     }
 }

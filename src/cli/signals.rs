@@ -1,17 +1,19 @@
-//! Ctrl-C and SIGTERM, which mean the same.
+//! Ctrl-C and SIGTERM, which have the same effect.
+
+use std::future::pending;
 
 use tokio::sync::Notify;
 
-/// Told by the second one.
-static AGAIN: Notify = Notify::const_new();
+/// Notified by the second signal.
+static SECOND_SIGNAL: Notify = Notify::const_new();
 
-/// Completes when somebody does not want to wait until a command that was told to end has done so.
-pub(super) async fn impatience() {
-    AGAIN.notified().await;
+/// Completes at the second signal: the user does not want to wait until the command has ended cleanly.
+pub(super) async fn second_interrupt() {
+    SECOND_SIGNAL.notified().await;
 }
 
-/// Completes at the first of them from this call on: a command calls it before it says that it is ready, so that none
-/// that follows is missed. The next one is [`impatience`].
+/// Completes at the first signal after this call, even if the future is polled later. A command calls it before it reports
+/// that it is ready, so that no later signal is missed. The signal after that completes [`second_interrupt`].
 pub(super) fn interrupt() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let (ctrl_c, terminate) = {
@@ -30,12 +32,12 @@ pub(super) fn interrupt() -> impl Future<Output = ()> {
                     _ = ctrl_c.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                AGAIN.notify_one();
+                SECOND_SIGNAL.notify_one();
             });
             return;
         }
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
     }
 }

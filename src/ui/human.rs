@@ -1,4 +1,4 @@
-//! The sink for people: rendered lines on the two streams, and bars below them.
+//! The sink for people: rendered lines on the two output streams, and progress bars below them.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -6,12 +6,14 @@ use console::{Term, is_dumb};
 
 use super::{
     UiOptions,
+    appearance::Appearance,
     bars::Bars,
-    render::{Appearance, Lines, Renderer, Stream},
+    lines::{Lines, OutputStream},
+    renderer::Renderer,
 };
 use crate::event::Event;
 
-/// Lines and bars on this process's standard streams.
+/// The sink for people.
 #[derive(Debug)]
 pub(super) struct Human {
     renderer: Renderer,
@@ -20,7 +22,7 @@ pub(super) struct Human {
 
 impl Human {
     pub(super) fn new(options: UiOptions) -> Self {
-        let look = look(options);
+        let look = appearance(options);
         let bars = look.bars.then(Bars::new);
         Self { renderer: Renderer::new(look), bars }
     }
@@ -43,18 +45,18 @@ impl Human {
         written
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(super) fn clear_bars(&mut self) {
         if let Some(bars) = &mut self.bars {
-            bars.finish();
+            bars.clear();
         }
     }
 }
 
-fn look(options: UiOptions) -> Appearance {
+fn appearance(options: UiOptions) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let colors =
         |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
-    // Columns come from whichever stream is a terminal; 80 is what everything fits.
+    // Either stream may be the terminal. Everything fits 80 columns.
     let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
     Appearance {
         out_terminal,
@@ -71,13 +73,13 @@ fn look(options: UiOptions) -> Appearance {
 fn write(lines: &Lines) -> io::Result<()> {
     for (stream, text) in lines.iter() {
         match stream {
-            Stream::Out => {
+            OutputStream::Out => {
                 let mut out = io::stdout().lock();
                 out.write_all(text.as_bytes())?;
                 out.flush()?;
             }
-            // A closed standard error is no reason to end a transfer.
-            Stream::Err => drop(io::stderr().lock().write_all(text.as_bytes())),
+            // A closed standard error does not end a transfer.
+            OutputStream::Err => drop(io::stderr().lock().write_all(text.as_bytes())),
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Events as lines of JSON.
+//! Writes events as lines of JSON.
 
 use std::io::{self, Write};
 
@@ -15,30 +15,31 @@ pub(super) fn write(event: &Event) -> io::Result<()> {
     out.flush()
 }
 
-/// The event as JSON with its line feed.
+/// Returns the event as JSON with a line feed.
 fn line(event: &Event) -> io::Result<Vec<u8>> {
     let mut line = Vec::with_capacity(200);
-    event.serialize(&mut Serializer::with_formatter(&mut line, Visible))?;
+    event.serialize(&mut Serializer::with_formatter(&mut line, EscapingFormatter))?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// Compact JSON that is safe to look at: what a terminal would obey is written `\u009b`. To a parser it is the same.
-struct Visible;
+/// Compact JSON that is safe to show at a terminal: control characters are escaped, as in `\u009b`. A parser sees no
+/// difference.
+struct EscapingFormatter;
 
-impl Formatter for Visible {
+impl Formatter for EscapingFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| must_be_escaped(*c)) {
             out.write_all(&rest.as_bytes()[..at])?;
-            write!(out, "\\u{:04x}", u32::from(c))?; // all of them are below U+10000
+            write!(out, "\\u{:04x}", u32::from(c))?; // all of these characters are below U+10000
             rest = &rest[at + c.len_utf8()..];
         }
         out.write_all(rest.as_bytes())
     }
 }
 
-fn is_hidden(c: char) -> bool {
+fn must_be_escaped(c: char) -> bool {
     c.is_control() || is_bidi_control(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
@@ -56,11 +57,11 @@ mod tests {
     }
 
     fn download() -> DownloadStatus {
-        DownloadStatus { download: 3, peer: "receiver 3".into(), path: Route::Relay, bytes: 5, total: Some(10) }
+        DownloadStatus { number: 3, peer: "receiver 3".into(), route: Route::Relay, bytes: 5, total: Some(10) }
     }
 
     #[test]
-    fn a_share_is_one_golden_line() {
+    fn the_line_of_a_share_is_golden() {
         let sharing = Sharing {
             schema: 1,
             share: "00ff".into(),
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn downloads_are_flat_and_golden() {
+    fn the_lines_of_downloads_are_flat_and_golden() {
         let common = "\"download\":3,\"peer\":\"receiver 3\",\"path\":\"relay\",\"bytes\":5,\"total\":10";
         for (event, expected) in [
             (Event::DownloadStarted(download()), format!("{{\"event\":\"download_started\",{common}}}\n")),
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_receiving_side_is_golden() {
+    fn the_lines_of_a_receiver_are_golden() {
         let entry =
             ListedEntry { path: "a".into(), kind: "file", size: Some(1), mode: 0o644, mtime: Some(-1), link: None };
         let saved = vec!["/tmp/a".to_owned()];
@@ -127,7 +128,7 @@ mod tests {
             ),
             (Event::Progress { bytes: 1, total: None }, "{\"event\":\"progress\",\"bytes\":1,\"total\":null}\n"),
             (
-                Event::Finished(Finished { bytes: 2, seconds: 0.5, saved, files: 1, path: Route::Relay }),
+                Event::Finished(Finished { bytes: 2, seconds: 0.5, saved, files: 1, route: Route::Relay }),
                 "{\"event\":\"finished\",\"bytes\":2,\"seconds\":0.5,\"saved\":[\"/tmp/a\"],\"files\":1,\
                  \"path\":\"relay\"}\n",
             ),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_golden() {
+    fn the_lines_of_messages_are_golden() {
         let pin = Pin::new([0; 32]);
         for (event, expected) in [
             (
@@ -167,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_stays_on_its_line_and_survives_a_parser() {
+    fn hostile_text_stays_on_its_line_and_is_parsed_unchanged() {
         let hostile = "a\x1b[2J\n\u{9b}1A\u{202e}\u{2028}\u{7f}\"é👩‍👩‍👧";
         let line = text(&Event::Warning { kind: "k", message: hostile.into(), hint: None });
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(!line.trim_end().chars().any(is_hidden), "{line}");
+        assert!(!line.trim_end().chars().any(must_be_escaped), "{line}");
         assert!(line.contains("\\u009b1A\\u202e\\u2028\\u007f\\\"é👩‍👩‍👧"), "{line}");
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["message"], hostile);

@@ -1,15 +1,15 @@
-//! What `-v` shows: the program's own log, on standard error. No code, name or address of a user is in it.
+//! The program's own log on standard error, which `-v` enables. It contains no code, file name or address of a user.
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts the log: nothing without `-v`, this program's own steps with one, everything with two.
-pub fn log(verbose: u8) {
+/// Starts the log: nothing without `-v`, this program's messages with one, all messages with two.
+pub fn start_log(verbose: u8) {
     let filter = match verbose {
         0 => return,
         1 => "qshare=debug",
         _ => "debug",
     };
-    let _ = tracing_subscriber::fmt() // a second menu round finds it started already
+    let _ = tracing_subscriber::fmt() // fails if the menu has started the log already
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .try_init();

@@ -1,15 +1,18 @@
-//! Small pieces of sentences: amounts, times, rates, and text that may come from the other side.
+//! Pieces of sentences: amounts, durations, rates, and text from the other side.
 
 use console::Style;
 
-use crate::text::{self, visible};
+use crate::{
+    event::Route,
+    text::{self, visible},
+};
 
-/// How far commands stand in. With two columns the longest one, with a pin, just fits 80.
+/// The indentation of commands and paths. With two columns the longest command, which has a pin, just fits 80.
 pub(super) const INDENT: &str = "  ";
 
 /// `214 files, 1.3 GB`.
 pub(super) fn files_and_bytes(files: u64, bytes: Option<u64>) -> String {
-    let size = bytes.map_or_else(|| "size not known yet".to_owned(), text::bytes);
+    let size = bytes.map_or_else(|| "unknown size".to_owned(), text::bytes);
     format!("{}, {size}", text::count(files, "file"))
 }
 
@@ -31,27 +34,49 @@ pub(super) fn bytes_in(bytes: u64, seconds: f64) -> String {
     format!("{} in {}", text::bytes(bytes), duration(seconds))
 }
 
-/// `107.4 MB/s`; none for a time too short to tell.
+/// `107.4 MB/s`; `None` if the time is too short for a rate.
 pub(super) fn rate(bytes: u64, seconds: f64) -> Option<String> {
     (seconds >= 0.001).then(|| format!("{}/s", text::bytes((bytes as f64 / seconds) as u64)))
 }
 
-/// All of `text`, hostile characters spelled out. [`visible`] cuts long text off; a list that is there to be checked
-/// must not be cut.
-pub(super) fn visible_whole(text: &str) -> String {
-    const PIECE: usize = 500; // what `visible` shows at once
-    let chars: Vec<char> = text.chars().collect();
-    chars.chunks(PIECE).map(|piece| visible(&piece.iter().collect::<String>())).collect()
+/// `via relay`.
+pub(super) fn via(route: Route) -> &'static str {
+    match route {
+        Route::Relay => "via relay",
+    }
 }
 
-/// A message of this program, which may have several lines.
-pub(super) fn message(text: &str) -> String {
+/// Returns all of `text`, with hostile characters escaped. [`visible`] truncates long text, but a list that the user
+/// checks must be complete.
+pub(super) fn visible_whole(text: &str) -> String {
+    const CHUNK: usize = 500; // `visible` truncates longer text
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(CHUNK).map(|chunk| visible(&chunk.iter().collect::<String>())).collect()
+}
+
+/// Returns a message of this program, which may have several lines, with hostile characters escaped.
+pub(super) fn visible_lines(text: &str) -> String {
     text.lines().map(visible_whole).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` in `style` where `on`.
-pub(super) fn paint(text: &str, style: Style, on: bool) -> String {
-    if on { style.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+/// Returns a warning with its hint below.
+pub(super) fn warning(message: &str, hint: Option<&str>, color: bool) -> String {
+    labeled(&paint("warning:", Style::new().yellow().bold(), color), message, hint)
+}
+
+/// Returns an error with its hint below.
+pub(super) fn error(message: &str, hint: Option<&str>, color: bool) -> String {
+    labeled(&paint("error:", Style::new().red().bold(), color), message, hint)
+}
+
+fn labeled(label: &str, message: &str, hint: Option<&str>) -> String {
+    let hint = hint.map(|hint| format!("hint: {}\n", visible_lines(hint))).unwrap_or_default();
+    format!("{label} {}\n{hint}", visible_lines(message))
+}
+
+/// Returns `text`, in `style` if `color` is set.
+pub(super) fn paint(text: &str, style: Style, color: bool) -> String {
+    if color { style.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -59,9 +84,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_read_well() {
+    fn amounts_durations_and_rates_are_readable() {
         assert_eq!(files_and_bytes(1, Some(12)), "1 file, 12 B");
-        assert_eq!(files_and_bytes(1_214, None), "1,214 files, size not known yet");
+        assert_eq!(files_and_bytes(1_214, None), "1,214 files, unknown size");
         assert_eq!(duration(12.06), "12.1 s");
         assert_eq!(duration(59.99), "1 min 0 s");
         assert_eq!(duration(125.0), "2 min 5 s");
@@ -74,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_made_visible_to_its_end() {
+    fn long_text_is_shown_to_its_end() {
         let long = format!("{}\x1b[2J", "é".repeat(1_200));
         assert_eq!(visible_whole(&long), format!("{}\\u{{1b}}[2J", "é".repeat(1_200)));
-        assert_eq!(message("one\ntwo\x07"), "one\ntwo\\u{7}");
+        assert_eq!(visible_lines("one\ntwo\x07"), "one\ntwo\\u{7}");
     }
 }

@@ -1,26 +1,26 @@
 //! Questions: asked on standard error, answered on standard input.
 //!
-//! They block until a line comes, so async callers ask from a thread of their own. What comes from the other side must
-//! pass [`crate::text::visible`] before it gets into a question. Bars must be off the screen ([`super::Ui::finish`]);
-//! after an offer they are.
+//! They block until the user presses Enter, so async callers ask from a thread of their own. Text from the other side must
+//! pass through [`crate::text::visible`] before it becomes part of a question. The caller removes progress bars first
+//! ([`super::Ui::clear_bars`]).
 
 use std::io::{self, BufRead, Read, Write};
 
-/// The longest line that is read; several dragged paths fit.
-const LONGEST_LINE: u64 = 64 * 1024;
+/// Limit on the bytes of an answer; several dragged paths fit.
+const MAX_LINE: u64 = 64 * 1024;
 
-/// How often a question is asked before its answer counts as no.
-const ATTEMPTS: usize = 3;
+/// The number of times that a question is asked before the answer counts as no.
+const MAX_ATTEMPTS: usize = 3;
 
-/// Asks `QUESTION [Y/n]`. A plain enter is yes; the end of input is no, and so is the third answer that is neither.
+/// Asks `QUESTION [Y/n]`. An empty answer is yes. The end of input is no, and so is the third answer that is neither.
 ///
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_yes_no(question: &str) -> io::Result<bool> {
-    decide(|| ask_line(&format!("{question} [Y/n] ")))
+    ask_until_clear(|| ask_line(&format!("{question} [Y/n] ")))
 }
 
-/// Shows `prompt` as it is and reads a line, without its line feed; `None` at the end of input.
+/// Shows `prompt` and reads a line, without its line feed. Returns `None` at the end of input.
 ///
 /// # Errors
 /// Standard input cannot be read.
@@ -28,13 +28,13 @@ pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     show(prompt);
     let answer = read_line(&mut io::stdin().lock())?;
     if answer.is_none() {
-        show("\n"); // what follows begins on a line of its own
+        show("\n"); // the next output starts on a line of its own
     }
     Ok(answer)
 }
 
-fn decide(mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
-    for _ in 0..ATTEMPTS {
+fn ask_until_clear(mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
+    for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask()? else { return Ok(false) };
         match answer.trim().to_lowercase().as_str() {
             "" | "y" | "yes" => return Ok(true),
@@ -47,12 +47,12 @@ fn decide(mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<boo
 
 fn show(text: &str) {
     let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // nobody to tell
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // failures of standard error are ignored
 }
 
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
-    input.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    input.take(MAX_LINE).read_until(b'\n', &mut line)?;
     if line.is_empty() {
         return Ok(None);
     }
@@ -64,30 +64,30 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 mod tests {
     use super::*;
 
-    fn decided(answers: &[&str]) -> bool {
+    fn accepts(answers: &[&str]) -> bool {
         let mut answers = answers.iter();
-        decide(|| Ok(answers.next().map(ToString::to_string))).unwrap()
+        ask_until_clear(|| Ok(answers.next().map(ToString::to_string))).unwrap()
     }
 
     #[test]
-    fn enter_is_yes_and_the_end_is_no() {
+    fn an_empty_answer_is_yes_and_the_end_of_input_is_no() {
         for yes in [&[""][..], &["y"], &[" YES "], &["what", "Y"]] {
-            assert!(decided(yes), "{yes:?}");
+            assert!(accepts(yes), "{yes:?}");
         }
         for no in [&[][..], &["n"], &["No"], &["a", "b", "c", "y"], &["what"]] {
-            assert!(!decided(no), "{no:?}");
+            assert!(!accepts(no), "{no:?}");
         }
     }
 
     #[test]
-    fn lines_lose_their_ends_and_are_bounded() {
+    fn line_endings_are_removed_and_length_is_limited() {
         let mut input = &b"one\r\n\ntwo"[..];
         assert_eq!(read_line(&mut input).unwrap().as_deref(), Some("one"));
         assert_eq!(read_line(&mut input).unwrap().as_deref(), Some(""));
         assert_eq!(read_line(&mut input).unwrap().as_deref(), Some("two"));
         assert_eq!(read_line(&mut input).unwrap(), None);
         let mut endless = io::BufReader::new(io::repeat(b'x'));
-        assert_eq!(read_line(&mut endless).unwrap().unwrap().len() as u64, LONGEST_LINE);
+        assert_eq!(read_line(&mut endless).unwrap().unwrap().len() as u64, MAX_LINE);
         assert_eq!(read_line(&mut &b"\xff\n"[..]).unwrap().as_deref(), Some("\u{fffd}"));
     }
 }

@@ -1,12 +1,12 @@
-//! QR codes for a terminal: two modules a character, with half blocks.
+//! Draws QR codes at a terminal: two modules per character, with half blocks.
 
 use console::{Color, Style, measure_text_width};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-/// `text` as a QR code, or one line that says why there is none.
+/// Returns `text` as a QR code, or a line that says why there is none.
 ///
-/// With `color` it is black on white whatever the terminal's theme; without, the light modules are the blocks, which
-/// is right for a dark theme (and readers of today take the other way round too).
+/// With `color` it is black on white, whatever the terminal's theme. Without, the blocks are the light modules, which is
+/// right for a dark theme; today's readers also accept inverted codes.
 pub(super) fn draw(text: &str, width: usize, color: bool) -> String {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
         return "(the link is too long for a QR code)\n".to_owned();
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said() {
+    fn a_code_that_does_not_fit_is_explained() {
         assert!(draw(LINK, 40, false).contains("this terminal has 40"));
         assert!(draw(&"x".repeat(5_000), 80, false).contains("too long"));
     }

@@ -31,7 +31,7 @@ fn people_get_results_on_one_stream_and_messages_on_the_other() {
     relay.signal(Signal::INT);
     let relayed = relay.end().expect(0);
     assert_eq!(relayed.text(), format!("{spec}\n"));
-    assert!(relayed.stderr.contains("listens on"), "{relayed}");
+    assert!(relayed.stderr.contains("listening on"), "{relayed}");
 }
 
 #[test]

@@ -14,9 +14,9 @@ fn without_a_terminal_the_receiver_does_not_prompt() {
     let human = env.qshare(&["recv", sender.code()]).via(&relay).run().expect(2);
     assert!(human.stderr.contains("--yes"), "{human}");
     let json = env.qshare(&["recv", sender.code(), "--json"]).via(&relay);
-    json.run().expect_error(2, "usage", "nobody to ask");
+    json.run().expect_error(2, "usage", "cannot ask for confirmation");
     let (json, _keyboard) = env.qshare(&["recv", sender.code(), "--json"]).via(&relay).start_at_a_terminal();
-    json.end().expect_error(2, "usage", "nobody to ask");
+    json.end().expect_error(2, "usage", "cannot ask for confirmation");
     assert!(sender.stop().all("download_started").is_empty());
 }
 

@@ -193,7 +193,7 @@ impl PlannedDownload {
                     sender.forget();
                     let seconds = began.elapsed().as_secs_f64();
                     let saved = paths.iter().map(|path| shown(path)).collect();
-                    let finished = Finished { bytes, seconds, saved, files, path: Route::Relay };
+                    let finished = Finished { bytes, seconds, saved, files, route: Route::Relay };
                     events.report(Event::Finished(finished.clone())).await;
                     parting.leave(events, interrupt).await;
                     return Ok(finished);

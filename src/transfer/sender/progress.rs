@@ -155,7 +155,7 @@ impl SendProgress {
 }
 
 fn status(number: u64, bytes: u64, total: Option<u64>) -> DownloadStatus {
-    DownloadStatus { download: number, peer: receiver_label(number), path: Route::Relay, bytes, total }
+    DownloadStatus { number, peer: receiver_label(number), route: Route::Relay, bytes, total }
 }
 
 /// Whether the connection of the whole share is lost. This is reported once for the share and not for each download.

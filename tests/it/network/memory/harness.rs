@@ -34,7 +34,7 @@ pub(super) fn relay_with_budget(network: &Network, bridge_bytes: u64, budget: u6
 /// Returns the sender's failed downloads in the order in which they failed: number, kind and message.
 pub(super) fn failures(share: &ShareTask) -> Vec<(u64, Kind, String)> {
     let failed = |event| match event {
-        Event::DownloadFailed { download, kind, error } => Some((download.download, kind, error)),
+        Event::DownloadFailed { download, kind, error } => Some((download.number, kind, error)),
         _ => None,
     };
     share.events().into_iter().filter_map(failed).collect()

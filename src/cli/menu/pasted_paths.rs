@@ -1,4 +1,4 @@
-//! Paths as terminals paste them when files are dragged in.
+//! Parses paths as terminals paste them when files are dragged in.
 
 use std::{
     ffi::OsString,
@@ -7,11 +7,11 @@ use std::{
 
 use percent_encoding::percent_decode_str;
 
-/// The paths in a pasted line.
+/// Returns the paths in a pasted line.
 ///
-/// Terminals quote in their own ways: `'it'\''s here'`, `"a b"`, `a\ b`, `file:///a%20b`, and on Windows
-/// `& 'C:\a b'`. A line that names something that exists is taken as it is, and so is one whose quotes do not close.
-pub fn parse_pasted(text: &str) -> Vec<PathBuf> {
+/// Terminals quote in different ways: `'it'\''s here'`, `"a b"`, `a\ b`, `file:///a%20b`, and on Windows `& 'C:\a b'`.
+/// A line that is an existing path, or whose quotes do not close, is one path without quotes.
+pub fn parse_pasted_paths(text: &str) -> Vec<PathBuf> {
     let text = text.trim();
     if text.is_empty() {
         return Vec::new();
@@ -21,19 +21,19 @@ pub fn parse_pasted(text: &str) -> Vec<PathBuf> {
         return vec![whole];
     }
     if text.split_whitespace().all(is_uri) {
-        return text.split_whitespace().map(to_path).collect(); // a quotation mark in a URI is a character
+        return text.split_whitespace().map(to_path).collect(); // quotation marks in a URI are ordinary characters
     }
-    // PowerShell puts its call operator before a quoted path.
+    // PowerShell pastes its call operator before a quoted path.
     let text = text.strip_prefix("& ").filter(|rest| rest.starts_with(['\'', '"'])).unwrap_or(text);
-    let words = split(text, cfg!(windows)).unwrap_or_else(|| vec![text.to_owned()]);
+    let words = split_words(text, cfg!(windows)).unwrap_or_else(|| vec![text.to_owned()]);
     words.iter().map(|word| to_path(word)).collect()
 }
 
-/// The words of a line with quotes; `None` where one does not close.
+/// Splits a line with quotes into words; returns `None` if a quote does not close.
 ///
-/// Not a shell's rules to the letter: `#` begins no comment, for files are called so, and on Windows the backslash
-/// separates folders and a doubled quotation mark stands for itself (PowerShell).
-fn split(text: &str, windows: bool) -> Option<Vec<String>> {
+/// The rules differ from a shell's: `#` begins no comment, because file names may begin with it. On Windows the backslash
+/// separates folders, and a doubled quotation mark is a literal one (PowerShell).
+fn split_words(text: &str, windows: bool) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
@@ -66,17 +66,17 @@ fn is_uri(word: &str) -> bool {
 }
 
 fn to_path(word: &str) -> PathBuf {
-    if is_uri(word) { from_uri(word).unwrap_or_else(|| PathBuf::from(word)) } else { expand_home(word) }
+    if is_uri(word) { path_of_uri(word).unwrap_or_else(|| PathBuf::from(word)) } else { expand_home(word) }
 }
 
-/// The path of a `file:` URI on this machine (RFC 8089): no host, or `localhost`.
-fn from_uri(uri: &str) -> Option<PathBuf> {
+/// Returns the path of a `file:` URI (RFC 8089) that has no host or the host `localhost`.
+fn path_of_uri(uri: &str) -> Option<PathBuf> {
     let (host, path) = uri[7..].split_at(uri[7..].find('/')?);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         return None;
     }
     let path: Vec<u8> = percent_decode_str(path).collect();
-    // `/C:/x` is `C:/x`
+    // `/C:/x` means `C:/x`
     let drive = cfg!(windows) && matches!(path.as_slice(), [b'/', letter, b':', ..] if letter.is_ascii_alphabetic());
     os_string(if drive { path[1..].to_vec() } else { path }).map(PathBuf::from)
 }
@@ -91,7 +91,7 @@ fn os_string(bytes: Vec<u8>) -> Option<OsString> {
     String::from_utf8(bytes).ok().map(OsString::from)
 }
 
-/// `~/x` below the home folder, unless the current folder has a `~`.
+/// Expands `~` and `~/x` to the home folder, unless the current folder contains such a path.
 fn expand_home(word: &str) -> PathBuf {
     let rest = match word {
         "~" => Some(""),
@@ -110,12 +110,12 @@ mod tests {
     use super::*;
 
     fn paths(text: &str) -> Vec<String> {
-        parse_pasted(text).into_iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+        parse_pasted_paths(text).into_iter().map(|path| path.to_str().unwrap().to_owned()).collect()
     }
 
     #[cfg(unix)]
     #[test]
-    fn the_ways_of_unix_terminals() {
+    fn unix_quoting_is_understood() {
         for (pasted, expected) in [
             ("", &[][..]),
             (" \n", &[]),
@@ -150,33 +150,33 @@ mod tests {
         ] {
             assert_eq!(paths(pasted), expected, "{pasted}");
         }
-        let raw = parse_pasted("file:///no/%ff");
+        let raw = parse_pasted_paths("file:///no/%ff");
         assert_eq!(std::os::unix::ffi::OsStrExt::as_bytes(raw[0].as_os_str()), b"/no/\xff");
     }
 
     #[test]
-    fn what_exists_is_taken_as_it_is() {
+    fn existing_paths_are_not_unquoted() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a b.txt", "it's 'odd\".txt", "#1 & $2", "-"] {
             let path = folder.path().join(name);
             if std::fs::write(&path, "").is_ok() {
-                assert_eq!(parse_pasted(&format!(" {} ", path.display())), [path]);
+                assert_eq!(parse_pasted_paths(&format!(" {} ", path.display())), [path]);
             }
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn the_home_folder_is_filled_in() {
+    fn the_home_folder_is_expanded() {
         let home = std::env::home_dir().unwrap();
-        assert_eq!(parse_pasted("~/no\\ such"), [home.join("no such")]);
-        assert_eq!(parse_pasted("~"), [home]);
+        assert_eq!(parse_pasted_paths("~/no\\ such"), [home.join("no such")]);
+        assert_eq!(parse_pasted_paths("~"), [home]);
         assert_eq!(paths("~other/x"), ["~other/x"]);
     }
 
     #[test]
-    fn the_ways_of_windows() {
-        let words = |text| split(text, true);
+    fn windows_quoting_is_understood() {
+        let words = |text| split_words(text, true);
         assert_eq!(words(r"C:\a\b.txt").unwrap(), [r"C:\a\b.txt"]);
         assert_eq!(words(r#""C:\a b\" C:\c"#).unwrap(), [r"C:\a b\", r"C:\c"]);
         assert_eq!(words(r"'C:\it''s here'").unwrap(), [r"C:\it's here"]);
@@ -188,14 +188,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in "(file://)?\\PC{0,60}") {
-            let _ = parse_pasted(&text);
-            let _ = split(&text, true);
+            let _ = parse_pasted_paths(&text);
+            let _ = split_words(&text, true);
         }
 
         #[test]
-        fn what_a_shell_would_quote_comes_back(name in "[a-z '\"\\\\#$é]{1,20}") {
+        fn quoted_names_are_restored(name in "[a-z '\"\\\\#$é]{1,20}") {
             let quoted = format!("'{}'", name.replace('\'', r"'\''"));
-            prop_assert_eq!(split(&quoted, false), Some(vec![name]));
+            prop_assert_eq!(split_words(&quoted, false), Some(vec![name]));
         }
     }
 }

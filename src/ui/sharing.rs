@@ -1,19 +1,20 @@
-//! What a sender and a relay show first: how others come to it.
+//! The first lines of a sender: what is shared, the code, and how to use it.
 
 use console::Style;
 
 use super::{
-    listing::minute,
+    appearance::Appearance,
+    date::date_and_minute,
+    lines::Lines,
     phrase::{INDENT, files_and_bytes, paint},
     qr,
-    render::{Appearance, Lines},
 };
-use crate::{code::Pin, event::Sharing, text::visible};
+use crate::{event::Sharing, text::visible};
 
-/// The summary, the code and how to use it.
+/// Renders the summary, the code and the commands for receivers.
 ///
-/// A script gets the code and the link, one a line. The code is on standard error only where that is a terminal: it
-/// must not end up in a log by the way.
+/// A script gets the code and the link, one per line. The code is on standard error only at a terminal: it must not end up
+/// in a log by accident.
 pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{}\n{}\n", share.code, share.link);
@@ -39,9 +40,9 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
 
 fn summary(share: &Sharing) -> String {
     let mut text = format!("Sharing {}: {}\n", visible(&share.name), files_and_bytes(share.files, share.bytes));
-    let until = share.expires.and_then(|at| i64::try_from(at).ok()).and_then(minute);
-    if let Some(until) = until {
-        text.push_str(&format!("The code is good until {until} UTC.\n"));
+    let expires = share.expires.and_then(|at| i64::try_from(at).ok()).and_then(date_and_minute);
+    if let Some(expires) = expires {
+        text.push_str(&format!("The code expires at {expires} UTC.\n"));
     }
     text
 }
@@ -49,43 +50,23 @@ fn summary(share: &Sharing) -> String {
 fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     let (code, link) = (&share.code, &share.link);
     let shown = paint(code.as_str(), Style::new().bold().green(), color);
-    let (first, second, after) = if share.embedded {
+    let (with_code, with_link, note) = if share.embedded {
         (
             "On this machine:",
-            "On this machine or another one in the local network:".to_owned(),
-            "The link does not cross a NAT.\n\
-             hint: for the Internet, share through a relay: qshare send --relay HOST PATH\n\n",
+            "On this machine or another one on the local network:".to_owned(),
+            "The link works on the local network only.\n\
+             hint: to share over the Internet, use a relay: qshare send --relay HOST PATH\n\n",
         )
     } else {
-        ("On the other machine:", format!("Where {} is not set up as the relay:", visible(&share.relay)), "")
+        ("On the other machine:", format!("If it does not use the relay {}:", visible(&share.relay)), "")
     };
     let qr = if look.qr { qr::draw(link.as_str(), look.width, color) + "\n" } else { String::new() };
     format!(
-        "Code: {shown}\n\n{first}\n{INDENT}qshare recv {code}\n{second}\n{INDENT}qshare recv \"{link}\"\n\n{after}{qr}"
+        "Code: {shown}\n\n\
+         {with_code}\n{INDENT}qshare recv {code}\n\
+         {with_link}\n{INDENT}qshare recv \"{link}\"\n\n\
+         {note}{qr}"
     )
-}
-
-/// Where a relay listens and how it is used. A script gets `ADDR#PIN`.
-pub(super) fn relay_listening(addr: &str, pin: &Pin, look: &Appearance) -> Lines {
-    let mut lines = Lines::default();
-    let plain = format!("{addr}#{pin}\n");
-    if look.quiet {
-        lines.out(plain);
-        return lines;
-    }
-    let port = addr.rsplit_once(':').map_or("", |(_, port)| port);
-    let text = format!(
-        "The relay listens on {addr} (UDP).\nIts pin: {pin}\n\n\
-         Through it (HOST is this machine's name or address):\n\
-         {INDENT}qshare send --relay HOST:{port}#{pin} PATH\n\n"
-    );
-    if look.out_terminal {
-        lines.out(text);
-    } else {
-        lines.out(plain);
-        lines.err(text);
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -93,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         code::{Code, Link},
-        ui::render::Stream,
+        ui::lines::OutputStream,
     };
 
     const LINK: &str = "qshare://relay.example:4433/XKY9-7HQ2ME";
@@ -114,24 +95,24 @@ mod tests {
     }
 
     #[test]
-    fn at_a_terminal_the_commands_are_ready_to_paste() {
+    fn at_a_terminal_the_commands_can_be_pasted() {
         let look = Appearance::terminal();
         let text = sharing(&share(false), &look).all();
         assert_eq!(
             text,
             "Sharing holi\\u{1b}day: 214 files, 1.3 GB\n\
-             The code is good until 2025-12-31 23:59 UTC.\n\
+             The code expires at 2025-12-31 23:59 UTC.\n\
              Code: XKY9-7HQ2ME\n\
              \n\
              On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
-             Where relay.example:4433 is not set up as the relay:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
+             If it does not use the relay relay.example:4433:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );
         let text = sharing(&share(true), &look).all();
         assert!(text.contains("On this machine:\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
         assert!(text.contains("  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n"), "{text}");
-        assert!(text.contains("does not cross a NAT") && text.contains("--relay"), "{text}");
+        assert!(text.contains("local network only") && text.contains("--relay"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
@@ -140,36 +121,29 @@ mod tests {
         let plain = format!("XKY9-7HQ2ME\n{LINK}\n");
         let piped = Appearance { out_terminal: false, err_terminal: false, ..Appearance::terminal() };
         let lines = sharing(&share(true), &piped);
-        assert_eq!(lines.of(Stream::Out), plain);
-        assert!(!lines.of(Stream::Err).contains("7HQ2M"));
-        assert!(lines.of(Stream::Err).contains("Sharing"));
+        assert_eq!(lines.text_for(OutputStream::Out), plain);
+        assert!(!lines.text_for(OutputStream::Err).contains("7HQ2M"));
+        assert!(lines.text_for(OutputStream::Err).contains("Sharing"));
 
         let half = Appearance { err_terminal: true, ..piped };
         let lines = sharing(&share(true), &half);
-        assert_eq!(lines.of(Stream::Out), plain);
-        assert!(lines.of(Stream::Err).contains("qshare recv XKY9-7HQ2ME"));
+        assert_eq!(lines.text_for(OutputStream::Out), plain);
+        assert!(lines.text_for(OutputStream::Err).contains("qshare recv XKY9-7HQ2ME"));
 
         let lines = sharing(&share(true), &Appearance { quiet: true, ..Appearance::terminal() });
-        assert_eq!((lines.of(Stream::Out), lines.of(Stream::Err)), (plain, String::new()));
+        assert_eq!((lines.text_for(OutputStream::Out), lines.text_for(OutputStream::Err)), (plain, String::new()));
     }
 
     #[test]
-    fn the_qr_code_is_drawn_on_request_at_a_terminal() {
+    fn the_qr_code_is_drawn_on_request_and_only_at_a_terminal() {
         let look = Appearance { qr: true, ..Appearance::terminal() };
-        assert!(sharing(&share(true), &look).of(Stream::Out).contains("████"));
-        assert!(sharing(&share(true), &Appearance { quiet: true, ..look.clone() }).of(Stream::Out).contains("████"));
+        assert!(sharing(&share(true), &look).text_for(OutputStream::Out).contains("████"));
+        assert!(
+            sharing(&share(true), &Appearance { quiet: true, ..look.clone() })
+                .text_for(OutputStream::Out)
+                .contains("████")
+        );
         let piped = Appearance { out_terminal: false, err_terminal: false, ..look };
         assert!(!sharing(&share(true), &piped).all().contains('█'));
-    }
-
-    #[test]
-    fn a_relay_says_how_it_is_used() {
-        let pin = Pin::new([0; 32]);
-        let text = relay_listening("[::]:4433", &pin, &Appearance::terminal()).of(Stream::Out);
-        assert!(text.starts_with("The relay listens on [::]:4433 (UDP).\nIts pin: AAA"), "{text}");
-        assert!(text.contains(&format!("\n  qshare send --relay HOST:4433#{pin} PATH\n")), "{text}");
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        let quiet = relay_listening("[::]:4433", &pin, &Appearance { quiet: true, ..Appearance::terminal() });
-        assert_eq!(quiet.all(), format!("[::]:4433#{pin}\n"));
     }
 }

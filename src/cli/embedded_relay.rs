@@ -1,0 +1,101 @@
+//! The relay inside a sender's process, for users who have no other relay. It serves only that process's share.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{running_shares::EmbeddedAddress, ticket_key::ticket_key};
+use crate::{
+    code::{DEFAULT_PORT, Pin, RelayAddr},
+    error::Result,
+    net::{self, ClampedBuffers, RelayIdentity, TransportOptions},
+    relay::{self, RelayConfig},
+    state::StateDir,
+};
+
+/// The file that stores the port across restarts.
+const PORT_FILE: &str = "port";
+
+/// Limit on the wait for undelivered data when the share ends.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Limit on the addresses in a link. A link should stay short enough for a QR code.
+const MAX_ADDRESSES: usize = 4;
+
+/// A relay that runs in this process.
+pub(super) struct EmbeddedRelay {
+    pin: Pin,
+    port: u16,
+    clamped_buffers: Option<ClampedBuffers>,
+    register_token: Vec<u8>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<()>>,
+}
+
+impl EmbeddedRelay {
+    /// Starts the relay on the first free port of: `share_port`, which the share had before; the port of the last
+    /// embedded relay; 4433; any port.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Disk`] if the state folder cannot be used, [`crate::error::Kind::Network`] if no port can be
+    /// opened.
+    pub(super) fn start(state: &StateDir, share_port: Option<u16>, transport: TransportOptions) -> Result<Self> {
+        let dir = state.subfolder("embedded")?;
+        let identity = RelayIdentity::load_or_create(&dir)?;
+        let stored_port = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, transport);
+        let ports = [share_port, stored_port, Some(DEFAULT_PORT)].into_iter().flatten();
+        let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
+        let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
+        if stored_port.is_none() {
+            dir.write(PORT_FILE, port.to_string().as_bytes())?;
+        }
+        let clamped_buffers = listener.clamped_buffers();
+        let register_token = rand::random::<[u8; 32]>().to_vec();
+        let config = RelayConfig {
+            register_token: Some(register_token.clone()),
+            ticket_key: ticket_key(&identity),
+            drain_timeout: DRAIN_TIMEOUT,
+            ..RelayConfig::default()
+        };
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(relay::serve(listener, config, async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { pin: identity.pin(), port, clamped_buffers, register_token, stop, server })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the address for processes on this machine.
+    pub(super) fn loopback_address(&self) -> EmbeddedAddress {
+        EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
+    }
+
+    /// Returns the addresses for the local network, the best one first.
+    pub(super) fn lan_addresses(&self) -> Vec<RelayAddr> {
+        let addresses = net::local_addresses().into_iter().take(MAX_ADDRESSES);
+        addresses.map(|ip| SocketAddr::new(ip, self.port).into()).collect()
+    }
+
+    /// Returns the sizes of the socket buffers, if the system clamped them.
+    pub(super) fn clamped_buffers(&self) -> Option<ClampedBuffers> {
+        self.clamped_buffers
+    }
+
+    /// Returns the token that lets this process register a slot.
+    pub(super) fn register_token(&self) -> Vec<u8> {
+        self.register_token.clone()
+    }
+
+    /// Closes the relay's connections and waits until it has stopped.
+    pub(super) async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.server.await;
+    }
+}

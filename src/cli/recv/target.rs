@@ -1,0 +1,50 @@
+//! The target of `qshare recv`: a code, and the relay that knows it.
+
+use std::iter;
+
+use crate::{
+    cli::{config, running_shares},
+    code::{Code, Link, RelayAddr, RelaySpec},
+    error::{Error, Kind, Result},
+    state::StateDir,
+};
+
+/// A code, and the relay that knows it.
+pub(super) struct ReceiveTarget {
+    pub(super) code: Code,
+    /// The addresses of the relay, the preferred one first.
+    pub(super) addresses: Vec<RelayAddr>,
+    pub(super) spec: RelaySpec,
+    pub(super) state: StateDir,
+}
+
+impl ReceiveTarget {
+    /// Resolves a code or a link. A link names its relay. A bare code belongs to the configured relay, else to the
+    /// embedded relay of a share on this machine.
+    pub(super) fn resolve(text: &str, relay: Option<RelaySpec>) -> Result<Self> {
+        if Link::has_scheme(text) {
+            let Link { relay, alternatives, code, pin } = Link::parse(text)?;
+            let spec = RelaySpec { addr: relay.clone(), pin };
+            let addresses = iter::once(relay).chain(alternatives).collect();
+            return Ok(Self { code, addresses, spec, state: config::open_state()? });
+        }
+        let code = Code::parse(text)?;
+        let state = config::open_state()?;
+        let spec = match config::resolve_relay(relay)? {
+            Some(spec) => spec,
+            None => Self::find_on_this_machine(&code, &state)?,
+        };
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state })
+    }
+
+    fn find_on_this_machine(code: &Code, state: &StateDir) -> Result<RelaySpec> {
+        match running_shares::find_address(state, code.slot())? {
+            Some(address) => Ok(RelaySpec { addr: address.addr.into(), pin: Some(address.pin) }),
+            None => {
+                let message = "no relay is configured, and no sender on this machine has this code";
+                let hint = "use the link that the sender shows, or name the sender's relay with --relay HOST";
+                Err(Error::new(Kind::NotFound, message).hint(hint))
+            }
+        }
+    }
+}

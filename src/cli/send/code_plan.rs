@@ -1,0 +1,77 @@
+//! The decision whether a share keeps its saved code or gets a new one.
+
+use std::time::Duration;
+
+use super::{share_relay::ShareRelay, warnings};
+use crate::{
+    cli::{args::SendArgs, share_store::HeldShare},
+    code::{Code, Secret},
+    error::Result,
+    transfer::{Events, Registration},
+};
+
+/// The secret characters of a code that lives for at most a day, and of one that lives longer.
+const SHORT_SECRET: usize = 5;
+const LONG_SECRET: usize = 8;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The code that a share is to get.
+pub(super) struct CodePlan {
+    /// Secret characters.
+    length: usize,
+    /// The saved code, if it is to be used again.
+    reused: Option<Code>,
+    /// The ticket of the saved code, if another code replaces it.
+    retired_ticket: Option<Vec<u8>>,
+}
+
+impl CodePlan {
+    /// Reuses the saved code unless `args` ask for a new one or for another length.
+    pub(super) fn new(args: &SendArgs, held: &mut HeldShare) -> Self {
+        let saved = held.code().filter(|_| !args.new_code);
+        let length = match (args.code_length, &saved) {
+            (Some(length), _) => length,
+            (None, Some(code)) => code.secret().length(),
+            (None, None) if args.keep > DAY || args.expire.is_some_and(|expire| expire > DAY) => LONG_SECRET,
+            (None, None) => SHORT_SECRET,
+        };
+        let reused = saved.filter(|code| code.secret().length() == length);
+        let retired_ticket = held.ticket().filter(|_| reused.is_none());
+        if reused.is_none() {
+            held.renew();
+        }
+        Self { length, reused, retired_ticket }
+    }
+
+    /// Returns the number of secret characters.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Registers the share at its relay, saves the code that it gets, and releases the slot of a replaced code.
+    pub(super) async fn register(
+        self,
+        relay: &ShareRelay,
+        held: &mut HeldShare,
+        events: &Events,
+    ) -> Result<(Registration, Code)> {
+        let registration = relay.request_slot(held.ticket()).await?;
+        let code = match self.reused {
+            Some(code) if code.slot() == registration.slot() => code,
+            lost => {
+                if lost.is_some() {
+                    held.renew();
+                    events.report(warnings::new_code()).await;
+                }
+                Code::new(registration.slot(), Secret::random(self.length)?)
+            }
+        };
+        held.save(&code, &held.key(), registration.ticket())?;
+        if self.retired_ticket.is_some()
+            && let Ok(mut retired) = relay.request_slot(self.retired_ticket).await
+        {
+            retired.release().await; // receivers of the old code need not wait for its sender
+        }
+        Ok((registration, code))
+    }
+}

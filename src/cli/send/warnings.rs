@@ -1,0 +1,44 @@
+//! The warnings of a sender.
+
+use crate::{
+    event::Event,
+    text::count,
+    transfer::{Events, Source},
+};
+
+/// Limit on the skipped paths that are named one by one.
+const MAX_NAMED: usize = 10;
+
+/// Reports the paths that a scan has skipped.
+pub(super) async fn report_skipped(source: &Source, events: &Events) {
+    let skipped = source.skipped();
+    for path in skipped.iter().take(MAX_NAMED) {
+        events.report(left_out(format!("skipping “{}”: {}", path.path, path.reason))).await;
+    }
+    if skipped.len() > MAX_NAMED {
+        let more = count((skipped.len() - MAX_NAMED) as u64, "more path");
+        events.report(left_out(format!("skipping {more}"))).await;
+    }
+}
+
+fn left_out(message: String) -> Event {
+    Event::Warning { kind: "left_out", message, hint: None }
+}
+
+/// Warns that the relay could not restore the saved slot.
+pub(super) fn new_code() -> Event {
+    Event::Warning {
+        kind: "new_code",
+        message: "the relay could not restore the old code; the share has a new one".to_owned(),
+        hint: Some("give the new code to everyone who has the old one".to_owned()),
+    }
+}
+
+/// Warns that the embedded relay could not use the port of earlier links.
+pub(super) fn other_port(previous: u16, port: u16) -> Event {
+    Event::Warning {
+        kind: "port",
+        message: format!("port {previous} is in use; this share uses port {port} for now"),
+        hint: Some("earlier links work again once the port is free and you restart the share".to_owned()),
+    }
+}

@@ -1,0 +1,129 @@
+//! A share that this process has locked for itself.
+
+use std::{fs::File, mem};
+
+use zeroize::Zeroizing;
+
+use super::{
+    share_file::ShareFile,
+    share_folder::{ShareFileKind, ShareFolder},
+};
+use crate::{
+    code::{Code, Pin},
+    error::Result,
+    manifest::ShareId,
+    state::{StateDir, unix_time},
+    transfer::ShareKey,
+};
+
+/// A share that this process has locked for itself. One that was never saved leaves no files when it is dropped.
+pub(in crate::cli) struct HeldShare {
+    folder: ShareFolder,
+    file: ShareFile,
+    /// Whether the share file exists.
+    is_saved: bool,
+    /// Whether the code is to be replaced: the share file still has the old one.
+    is_renewed: bool,
+    _lock: File,
+}
+
+impl HeldShare {
+    /// Creates a share that has no file yet.
+    pub(super) fn new(folder: ShareFolder, file: ShareFile, lock: File) -> Self {
+        Self { folder, file, is_saved: false, is_renewed: false, _lock: lock }
+    }
+
+    /// Restores the share of a file.
+    pub(super) fn saved(folder: ShareFolder, file: ShareFile, lock: File) -> Self {
+        Self { folder, file, is_saved: true, is_renewed: false, _lock: lock }
+    }
+
+    pub(in crate::cli) fn share(&self) -> ShareId {
+        self.file.share
+    }
+
+    /// Returns the saved code.
+    pub(in crate::cli) fn code(&self) -> Option<Code> {
+        self.file.code()
+    }
+
+    /// Returns the share key, which belongs to the code.
+    pub(in crate::cli) fn key(&self) -> ShareKey {
+        ShareKey::from_bytes(Zeroizing::new(self.file.key))
+    }
+
+    /// Returns the ticket that reclaims the slot at the relay.
+    pub(in crate::cli) fn ticket(&self) -> Option<Vec<u8>> {
+        self.file.ticket()
+    }
+
+    pub(in crate::cli) fn port(&self) -> Option<u16> {
+        self.file.port
+    }
+
+    pub(in crate::cli) fn set_port(&mut self, port: u16) {
+        self.file.port = Some(port);
+    }
+
+    pub(in crate::cli) fn set_pin(&mut self, pin: Option<Pin>) {
+        self.file.pin = pin;
+    }
+
+    pub(in crate::cli) fn set_name(&mut self, name: &str) {
+        name.clone_into(&mut self.file.name);
+    }
+
+    /// Drops the code, its key and its ticket. The share file keeps the old ones until [`HeldShare::save`].
+    pub(in crate::cli) fn renew(&mut self) {
+        self.file.key = rand::random();
+        self.file.ticket.clear();
+        self.file.code = None;
+        self.is_renewed = true;
+    }
+
+    /// Returns where the guess budget is stored: a folder and a file name.
+    pub(in crate::cli) fn guess_budget(&self) -> (StateDir, String) {
+        (self.folder.dir().clone(), ShareFolder::file_name(self.file.share, ShareFileKind::Guesses))
+    }
+
+    /// Saves a code that is now valid, its key, and the ticket for its slot.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Disk`] if the share file cannot be written.
+    pub(in crate::cli) fn save(&mut self, code: &Code, key: &ShareKey, ticket: &[u8]) -> Result<()> {
+        self.file.key = *key.expose();
+        self.file.code = Some(code.reveal().as_str().to_owned());
+        self.file.ticket = ticket.to_vec();
+        self.touch()?;
+        if mem::take(&mut self.is_renewed) {
+            // The guesses were spent on the old code.
+            self.folder.remove_file(self.file.share, ShareFileKind::Guesses);
+        }
+        Ok(())
+    }
+
+    /// Saves the current time as the last use.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Disk`] if the share file cannot be written.
+    pub(in crate::cli) fn touch(&mut self) -> Result<()> {
+        self.file.used = unix_time();
+        self.folder.write(&self.file)?;
+        self.is_saved = true;
+        Ok(())
+    }
+
+    /// Removes the files of a share that ended deliberately.
+    pub(in crate::cli) fn forget(&mut self) {
+        self.is_saved = false;
+        self.folder.remove(self.file.share);
+    }
+}
+
+impl Drop for HeldShare {
+    fn drop(&mut self) {
+        if !self.is_saved {
+            self.folder.remove(self.file.share);
+        }
+    }
+}

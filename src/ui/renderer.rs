@@ -1,0 +1,98 @@
+//! Renders events as text for people. It is pure: the same events and the same [`Appearance`] give the same lines.
+
+use std::collections::HashMap;
+
+use super::{
+    appearance::Appearance,
+    download_lines,
+    lines::Lines,
+    listing, offer,
+    phrase::{self, visible_lines, visible_whole},
+    relay_listening::relay_listening,
+    saved::saved,
+    sharing::sharing,
+};
+use crate::{event::Event, text::visible};
+
+/// Renders events. It remembers how many bytes were staged when a download began, because rates do not count them.
+#[derive(Debug)]
+pub(super) struct Renderer {
+    look: Appearance,
+    /// Of the receiver's own download.
+    resumed_bytes: u64,
+    /// Of a sender's downloads, by number.
+    start_bytes: HashMap<u64, u64>,
+}
+
+impl Renderer {
+    pub(super) fn new(look: Appearance) -> Self {
+        Self { look, resumed_bytes: 0, start_bytes: HashMap::new() }
+    }
+
+    /// Returns the lines of one event. Progress has none: the bars show it.
+    pub(super) fn lines(&mut self, event: &Event) -> Lines {
+        let mut lines = Lines::default();
+        match event {
+            Event::RelayListening { addr, pin } => return relay_listening(addr, pin, &self.look),
+            Event::Sharing(share) => return sharing(share, &self.look),
+            Event::Finished(finished) => return saved(finished, self.resumed_bytes, &self.look),
+            Event::Entries { entries } => lines.out(listing::entries(entries)),
+            Event::Parts { parts } if !parts.is_empty() => {
+                lines.out(parts.iter().map(listing::interrupted_download).collect());
+            }
+            Event::Shares { shares } if !shares.is_empty() => lines.out(shares.iter().map(listing::share).collect()),
+            Event::Error { message, hint, .. } => {
+                lines.err(phrase::error(message, hint.as_deref(), self.look.color_err));
+            }
+            _ => {
+                if let Some(text) = self.message(event).filter(|_| !self.look.quiet) {
+                    lines.err(text);
+                }
+            }
+        }
+        lines
+    }
+
+    /// Returns the text of an event that is neither a result nor an error.
+    fn message(&mut self, event: &Event) -> Option<String> {
+        let color = self.look.color_err;
+        match event {
+            Event::DownloadStarted(download) => {
+                self.start_bytes.insert(download.number, download.bytes);
+                (!self.look.bars).then(|| download_lines::started(download))
+            }
+            Event::DownloadFinished { download, seconds } => {
+                let start_bytes = self.start_bytes.remove(&download.number).unwrap_or_default();
+                Some(download_lines::finished(download, start_bytes, *seconds))
+            }
+            Event::DownloadFailed { download, error, .. } => {
+                self.start_bytes.remove(&download.number);
+                Some(download_lines::failed(download, error, color))
+            }
+            Event::DownloadWaiting { download, reason } => Some(download_lines::waiting(download, reason)),
+            Event::DownloadResumed(download) => Some(download_lines::resumed(download)),
+            Event::WrongCode { peer, guesses_left, .. } => {
+                Some(phrase::warning(&download_lines::wrong_code(peer, *guesses_left), None, color))
+            }
+            Event::Stopped { reason } => Some(download_lines::stopped(*reason).to_owned()),
+            Event::Offer(offer) => {
+                self.resumed_bytes = offer.resumed_bytes;
+                Some(offer::summary(offer))
+            }
+            Event::Connecting { relay } => Some(format!("Connecting to relay {}…\n", visible(relay))),
+            Event::Reconnecting { attempt: 1, reason } => {
+                Some(phrase::warning(&format!("{}; reconnecting…", visible_lines(reason)), None, color))
+            }
+            Event::Reconnected { .. } => Some("Reconnected.\n".to_owned()),
+            Event::Parts { .. } => Some("No interrupted downloads.\n".to_owned()),
+            Event::Cleared(part) => Some(format!("Removed {}\n", visible_whole(&part.path))),
+            Event::Shares { .. } => Some("No shares.\n".to_owned()),
+            Event::Forgotten(share) => Some(format!("Forgot {}\n", visible(&share.name))),
+            Event::Warning { message, hint, .. } => Some(phrase::warning(message, hint.as_deref(), color)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
