@@ -1,17 +1,17 @@
-//! Text from the other side, made fit for a terminal, and counts with their nouns.
+//! Text for people: escaped text from the other side, and readable counts and sizes.
 
-/// The characters of Unicode's `Bidi_Control` property (UAX #9): they reorder the text around them.
+/// Whether `c` has Unicode's `Bidi_Control` property (UAX #9): such characters reorder the text around them.
 pub const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` with control, bidi, line-separator and escape characters spelled out (`\u{1b}`), at most 500 characters of
-/// it: nothing that comes from the other side can move a cursor, hide a part of itself or flood a screen.
+/// Returns `text` with control, bidi, line-separator and escape characters escaped (`\u{1b}`), truncated to 500
+/// characters. Text from the other side can then not move the cursor, hide parts of itself or flood the screen.
 pub fn visible(text: &str) -> String {
-    const MOST: usize = 500;
-    let mut shown = String::with_capacity(text.len().min(MOST));
+    const MAX_CHARS: usize = 500;
+    let mut shown = String::with_capacity(text.len().min(MAX_CHARS));
     for (count, c) in text.chars().enumerate() {
-        if count == MOST {
+        if count == MAX_CHARS {
             shown.push('…');
             break;
         }
@@ -24,7 +24,7 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// `1 file`, `2 files`: a count with its noun, thousands apart.
+/// Returns a count with its noun, in groups of three digits: `1 file`, `10,000 files`.
 pub fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(n))
@@ -42,7 +42,7 @@ fn grouped(n: u64) -> String {
     out
 }
 
-/// Bytes as people read them: `999 B`, `1.5 kB`, `73.2 MB` (powers of 1000, as files are sold and lines are rated).
+/// Returns a size in powers of 1000, the units of disks and network rates: `999 B`, `1.5 kB`, `73.2 MB`.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if n < 1000 {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_is_spelled_out() {
+    fn hostile_text_is_escaped() {
         assert_eq!(visible("a\x1b[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(visible("evil\u{202e}gpj.exe"), "evil\\u{202e}gpj.exe");
         assert_eq!(visible("👩‍👩‍👧 می‌خواهم.txt"), "👩‍👩‍👧 می‌خواهم.txt");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes_read_well() {
+    fn counts_and_sizes_are_readable() {
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(count(10_000, "file"), "10,000 files");
         assert_eq!(count(0, "file"), "0 files");

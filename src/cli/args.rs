@@ -47,10 +47,10 @@ Exit codes:
   1    the transfer failed for another reason
   2    wrong arguments, or a code with a typo
   3    unknown code, or its sender is gone
-  4    wrong code, or the session was tampered with
+  4    wrong code, or tampering between the ends
   5    relay unreachable, or connection lost
   6    no space, no permission, or target exists
-  7    refused by the relay, the sender or the user
+  7    refused by relay, sender or user
   8    content did not match its hash
   130  interrupted during a download";
 

@@ -47,7 +47,7 @@ pub struct SendArgs {
     /// Use this many secret characters in the code [default: 5; 8 with --expire or --keep above a day]
     #[arg(long, value_name = "N", value_parser = code_length())]
     pub code_length: Option<usize>,
-    /// Show receivers this name [default: from the first path]
+    /// Set the name that receivers see [default: from the first path]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Also show the link as a QR code

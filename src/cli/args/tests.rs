@@ -165,4 +165,5 @@ fn every_help_fits_80_and_50_columns() {
             assert!(wide.is_empty(), "{line} at {columns}: {wide:#?}");
         }
     }
+    assert!(EXAMPLES.lines().all(|line| line.len() <= 50), "examples and exit codes would wrap");
 }
