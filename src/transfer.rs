@@ -1,6 +1,6 @@
 //! A download between two ends, over whatever path connects them.
 //!
-//! The sender runs a [`Share`], which serves every stream that the relay opens. The receiver calls [`offer::connect`] and
+//! The sender runs a [`Share`], which serves every stream that the relay opens. The receiver calls [`PendingOffer::receive`] and
 //! gets an [`PendingOffer`], which it lists, declines or accepts. Both report [events](crate::event::Event) on a bounded channel and know nothing of
 //! the terminal. [`sender`] and [`receiver`] never import each other; both build on [`session`] and [`handshake`].
 
@@ -20,11 +20,7 @@ pub use self::{
         clock::{Clock, SystemClock},
         guess_budget::GuessBudget,
     },
-    receiver::{
-        offer::{self, PendingOffer, PlannedDownload},
-        reconnect::ReconnectConfig,
-        resumption_store::ResumptionStore,
-    },
+    receiver::{PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
     sender::{
         registration::Registration,
         reregister::{OnRegistered, ReregisterConfig},

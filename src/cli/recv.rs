@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Event,
     net::TransportOptions,
-    transfer::{ConflictPolicy, Events, PlannedDownload, ReconnectConfig, ResumptionStore, offer},
+    transfer::{ConflictPolicy, Events, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
 };
 
 /// Downloads a share by its code or link.
@@ -73,7 +73,7 @@ async fn plan_download(
     let dialer = relay_dialer(&state, addresses, &spec, transport, &events);
     let resumptions = Some(ResumptionStore::open(&state)?);
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, resumptions };
-    let offer = offer::connect(&code, reconnect, &events, interrupted.as_mut()).await?;
+    let offer = PendingOffer::receive(&code, reconnect, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(args.out.clone()).await)).await;
     if args.list {
         return offer.list(&events, interrupted).await.map(|()| None);

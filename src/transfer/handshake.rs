@@ -14,6 +14,7 @@ mod established;
 mod flight_1;
 pub mod guess_budget;
 mod initiator;
+mod initiator_error;
 mod responder;
 
 pub(crate) use self::{
@@ -25,5 +26,6 @@ pub use self::{
     credential::Credential,
     established::Established,
     initiator::{Initiator, InitiatorOptions},
+    initiator_error::InitiatorError,
     responder::{HandshakeFailure, Responder},
 };

@@ -1,9 +1,39 @@
-//! The receiver's half of a transfer: from a code to files on the disk.
+//! The receiver's half of a transfer: from a code to saved files.
+//!
+//! - [`connect`] reaches the sender, again and again if need be; [`open_session`] makes one attempt at a
+//!   [`confirmed_session`].
+//! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
+//! - [`download`] downloads in one session after another. In each of them [`session_download`] hashes the staged data
+//!   ([`prepare_sink`]), sends the [`request`], and runs the [`pipeline`] into the [`file_writer`].
+//! - [`completion`] reports the end to the sender. [`session_end`] reports every other outcome.
+//! - [`reconnect`] keeps a session alive while its streams fail: [`reconnect_task`] watches the stream, and [`reattach`]
+//!   brings another one.
+//! - [`resumption_store`] lets a later process resume the download.
 
+mod completion;
 mod confirmed_session;
-pub(crate) mod connect;
+mod connect;
+mod destination;
+mod download;
 mod file_writer;
-pub mod offer;
+mod offer;
+mod offer_summary;
+mod open_session;
 mod pipeline;
-pub(crate) mod reconnect;
-pub(crate) mod resumption_store;
+mod prepare_sink;
+mod reattach;
+mod receive_error;
+mod reconnect;
+mod reconnect_config;
+mod reconnect_task;
+mod request;
+mod resumption_store;
+mod run_blocking;
+mod session_download;
+mod session_end;
+mod stall_detector;
+
+pub use self::{
+    download::PlannedDownload, offer::PendingOffer, reconnect_config::ReconnectConfig,
+    resumption_store::ResumptionStore,
+};

@@ -12,6 +12,7 @@ use crate::{
     wire::{
         Message, WireError, frame,
         relay::{MAX_BODY, RejectReason, Rejected},
+        reset_code::ENDED,
     },
 };
 
@@ -54,6 +55,17 @@ pub(crate) enum RequestError {
     Stream(StreamError),
 }
 
+impl RequestError {
+    /// Whether another request may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Rejected(reason) => matches!(reason, RejectReason::Away | RejectReason::Full),
+            Self::NoReply => true,
+            Self::Stream(e) => *e != StreamError::Aborted(ENDED),
+        }
+    }
+}
+
 impl From<StreamError> for RequestError {
     fn from(e: StreamError) -> Self {
         Self::Stream(e)
@@ -70,9 +82,9 @@ impl From<RequestError> for Error {
     fn from(e: RequestError) -> Self {
         match e {
             RequestError::Rejected(reason) => explain_rejection(reason),
-            RequestError::NoReply => Self::new(Kind::Network, "the relay does not answer")
-                .hint("try again, or use another relay")
-                .transient(),
+            RequestError::NoReply => {
+                Self::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay")
+            }
             RequestError::Stream(e) => explain_stream_error(&e),
         }
     }

@@ -30,11 +30,11 @@ pub(crate) fn explain_rejection(reason: RejectReason) -> Error {
         }
         RejectReason::Ended => Error::new(Kind::NotFound, "the sender has ended its share").hint(HINT_IF_SHARED_AGAIN),
         RejectReason::Away => {
-            Error::new(Kind::NotFound, "the sender has not reconnected yet").hint("try again shortly").transient()
+            Error::new(Kind::NotFound, "the sender has not reconnected yet").hint("try again shortly")
         }
-        RejectReason::Full => Error::new(Kind::Refused, "the relay is full")
-            .hint("try again in a minute, or use another relay")
-            .transient(),
+        RejectReason::Full => {
+            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
+        }
     }
 }
 
@@ -52,12 +52,11 @@ pub(crate) fn explain_alert(alert: &Alert) -> Error {
                 seconds => e.hint(format!("try again in {}, or ask for a new code", readable(seconds))),
             }
         }
-        AlertReason::Busy => Error::new(Kind::Refused, "the sender is serving too many receivers")
-            .hint("try again in a minute")
-            .transient(),
+        AlertReason::Busy => {
+            Error::new(Kind::Refused, "the sender is serving too many receivers").hint("try again in a minute")
+        }
         AlertReason::SenderError => Error::new(Kind::Refused, "the sender cannot serve downloads now")
-            .hint("see the error that the sender shows, then try again")
-            .transient(),
+            .hint("see the error that the sender shows, then try again"),
         AlertReason::Malformed | AlertReason::UnknownSession => wrong_code(),
     }
 }
@@ -85,18 +84,14 @@ pub(crate) fn resumption_rejected() -> Error {
 
 /// Returns the error for a sender that does not reply in time.
 pub(crate) fn sender_silent() -> Error {
-    Error::new(Kind::Network, "the sender does not answer")
-        .hint("check that the sender is online, then try again")
-        .transient()
+    Error::new(Kind::Network, "the sender does not answer").hint("check that the sender is online, then try again")
 }
 
 /// Explains a stream failure before the sender has confirmed the code. Most often the sender is gone.
-pub(crate) fn explain_early_stream_error(e: StreamError) -> Error {
+pub(crate) fn explain_early_stream_error(e: &StreamError) -> Error {
     match e {
-        StreamError::Aborted(PEER_LOST | PEER_CLOSED) => sender_gone().transient(),
-        StreamError::Aborted(ENDED) => sender_gone(),
-        StreamError::Wire(_) | StreamError::EndedEarly => wrong_code(),
-        e => explain_stream_error(&e),
+        StreamError::Aborted(PEER_LOST | PEER_CLOSED | ENDED) => sender_gone(),
+        e => explain_stream_error(e),
     }
 }
 
@@ -120,7 +115,7 @@ pub(crate) fn explain_stream_error(e: &StreamError) -> Error {
         StreamError::Lost(_) => "the connection to the relay failed",
         StreamError::Wire(_) => "received invalid data",
     };
-    Error::new(Kind::Network, message).hint(HINT_CHECK_NETWORK).transient()
+    Error::new(Kind::Network, message).hint(HINT_CHECK_NETWORK)
 }
 
 /// Explains to the receiver why a session ended before it was complete.
@@ -162,7 +157,17 @@ pub(crate) fn explain_failure(failure: &Failure) -> Error {
 
 /// Returns the error for a sender that has credit and sends nothing.
 pub(crate) fn sender_stalled() -> Error {
-    Error::new(Kind::Network, "the sender stopped sending data").hint(HINT_CHECK_NETWORK).transient()
+    Error::new(Kind::Network, "the sender stopped sending data").hint(HINT_CHECK_NETWORK)
+}
+
+/// Returns the error for a download that the user interrupted. What has arrived is staged.
+pub(crate) fn download_interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted").hint("run the same command again to resume")
+}
+
+/// Returns the error for an interruption before anything was downloaded.
+pub(crate) fn nothing_downloaded() -> Error {
+    Error::new(Kind::Interrupted, "interrupted; nothing was downloaded")
 }
 
 /// Returns an error's message, short enough for a message to the peer.

@@ -111,7 +111,7 @@ fn an_interrupted_receiver_keeps_its_staged_data() {
         let failed = download.sender.process.wait_for("download_failed");
         assert_eq!(failed["kind"], "refused", "{failed}");
         assert!(failed["error"].as_str().unwrap().contains("the receiver stopped"), "{failed}");
-        download.receiver.end().expect_error(130, "interrupted", "stopped");
+        download.receiver.end().expect_error(130, "interrupted", "interrupted");
         assert_only_staged(&download.env.path("in"), "after the interruption");
         download.sender.stop();
     }

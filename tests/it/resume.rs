@@ -107,7 +107,8 @@ fn a_download_goes_on_after_ctrl_c_as_often_as_it_must() {
         let stopped = scene.start(stop);
         stopped.signal(Signal::INT);
         let ended = stopped.end();
-        ended.expect_error(130, "interrupted", "goes on");
+        let error = ended.expect_error(130, "interrupted", "interrupted");
+        assert!(error.contains("run the same command again to resume"), "{error}");
         let resumed = ended.event("offer")["resumed_bytes"].as_u64().unwrap();
         assert!(resumed >= last, "{resumed} after {last}");
         last = resumed;

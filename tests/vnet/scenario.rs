@@ -18,8 +18,8 @@ use qshare::{
     relay::{self, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
-        ConflictPolicy, GuessBudget, ReconnectConfig, Registration, ReregisterConfig, Share, ShareSettings, Source,
-        SystemClock, offer,
+        ConflictPolicy, GuessBudget, PendingOffer, ReconnectConfig, Registration, ReregisterConfig, Share,
+        ShareSettings, Source, SystemClock,
     },
 };
 use tokio::{
@@ -150,7 +150,7 @@ impl Scenario {
             }
         });
         let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, resumptions: None };
-        let offer = offer::connect(code, reconnect, &events, pending()).await?;
+        let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
         let planned = offer.plan(Some(folder.clone()), ConflictPolicy::Refuse).await?;
         let finished = planned.accept(&events, pending()).await?;

@@ -7,21 +7,14 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     cipher_suite, confirm::read_confirm, credential::Credential, established::Established,
-    guess_budget::CONFIRM_TIMEOUT,
+    guess_budget::CONFIRM_TIMEOUT, initiator_error::InitiatorError,
 };
 use crate::{
     code::Slot,
     crypto::{Cipher, ExchangeMode, PakeExchange, Role, SessionKeys, Transcript},
-    error::Result,
     net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
-    transfer::{
-        session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
-        user_errors::{
-            explain_alert, explain_early_stream_error, explain_stream_error, sender_silent, version_mismatch,
-            wrong_code,
-        },
-    },
+    transfer::session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
     wire::{
         WireError, frame,
         peer::{Alert, CAN_REATTACH, Confirm, Hello, HelloReply, MAX_CLEAR_BODY, PakeMessage, SUITES, VERSION},
@@ -90,19 +83,18 @@ impl Initiator {
     /// Reads flight 2, checks the sender's tag and sends flight 3.
     ///
     /// # Errors
-    /// - [`Kind::WrongCode`](crate::error::Kind::WrongCode) for a wrong tag and for anything that no honest sender sends
-    /// - [`Kind::Refused`](crate::error::Kind::Refused) or [`Kind::Transfer`](crate::error::Kind::Transfer) for an alert
-    /// - [`Kind::NotFound`](crate::error::Kind::NotFound) or [`Kind::Network`](crate::error::Kind::Network) if the stream
-    ///   fails or the sender does not answer
-    pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established> {
-        let flight_2 = timeout(FLIGHT_2_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| sender_silent())?;
-        let flight_2 = flight_2.map_err(explain_early_stream_error)?;
+    /// [`InitiatorError`].
+    pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established, InitiatorError> {
+        let flight_2 =
+            timeout(FLIGHT_2_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| InitiatorError::NoReply)?;
+        let flight_2 = flight_2.map_err(InitiatorError::from_unconfirmed)?;
         let (round_trip, can_reattach) = (self.started.elapsed(), self.options.can_reattach);
         let keys = self.derive_keys(&flight_2)?;
-        let confirm = timeout(CONFIRM_TIMEOUT, read_confirm(&mut recv)).await.map_err(|_| sender_silent())?;
-        keys.verify_tag(Role::Sender, &confirm.map_err(explain_early_stream_error)?.tag).map_err(|_| wrong_code())?;
+        let confirm = timeout(CONFIRM_TIMEOUT, read_confirm(&mut recv)).await.map_err(|_| InitiatorError::NoReply)?;
+        keys.verify_tag(Role::Sender, &confirm.map_err(InitiatorError::from_unconfirmed)?.tag)
+            .map_err(|_| InitiatorError::WrongCode)?;
         let flight_3 = Confirm { tag: keys.receiver_tag() };
-        send.send_message(&flight_3).await.map_err(|e| explain_stream_error(&e))?;
+        send.send_message(&flight_3).await.map_err(InitiatorError::Stream)?;
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
         let (sealer, opener) = keys.into_record_layer(Role::Receiver);
         Ok(Established {
@@ -118,13 +110,13 @@ impl Initiator {
     }
 
     /// Checks flight 2 up to the sender's tag and derives the session's keys.
-    fn derive_keys(self, flight_2: &OwnedFrame) -> Result<SessionKeys> {
+    fn derive_keys(self, flight_2: &OwnedFrame) -> Result<SessionKeys, InitiatorError> {
         if let Ok(alert) = flight_2.frame().decode::<Alert>() {
-            return Err(explain_alert(&alert));
+            return Err(InitiatorError::from_alert(alert));
         }
-        let reply: HelloReply = flight_2.frame().decode().map_err(|_| wrong_code())?;
+        let reply: HelloReply = flight_2.frame().decode().map_err(|_| InitiatorError::WrongCode)?;
         let cipher = check_suite(self.options.aes, &reply)?;
-        let key = self.exchange.finish(&reply.exchange.message).map_err(|_| wrong_code())?;
+        let key = self.exchange.finish(&reply.exchange.message).map_err(|_| InitiatorError::WrongCode)?;
         let transcript = Transcript::new(self.slot, self.exchange_mode, &self.flight_1, flight_2.bytes());
         Ok(SessionKeys::derive(&key, transcript, cipher))
     }
@@ -132,12 +124,12 @@ impl Initiator {
 
 /// Refuses a reply whose suite is not the best one that both ends have. Any other choice is a downgrade, even if the tags
 /// would match.
-fn check_suite(aes: Aes, reply: &HelloReply) -> Result<Cipher> {
+fn check_suite(aes: Aes, reply: &HelloReply) -> Result<Cipher, InitiatorError> {
     if reply.version != VERSION {
-        return Err(version_mismatch());
+        return Err(InitiatorError::UnsupportedVersion);
     }
     match cipher_suite::best(cipher_suite::ours(aes), reply.into()) {
         Some((best, cipher)) if best == reply.exchange.suite => Ok(cipher),
-        _ => Err(wrong_code()),
+        _ => Err(InitiatorError::WrongCode),
     }
 }

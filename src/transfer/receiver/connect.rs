@@ -1,164 +1,167 @@
-//! A sender as its receiver knows it: sessions with it, one after another.
+//! How a receiver reaches a sender: it opens a session, and another one when the sender has forgotten the first.
 
 use std::ops::ControlFlow;
 
 use tracing::debug;
 
-use crate::transfer::Events;
-use crate::transfer::backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency};
-use crate::transfer::receiver::confirmed_session::ConfirmedSession;
-use crate::transfer::receiver::reconnect::ReconnectConfig;
-use crate::transfer::receiver::resumption_store::{ResumptionClaim, StoredResumption};
+use super::{
+    confirmed_session::ConfirmedSession,
+    open_session::{OpenSessionError, open_session},
+    reconnect_config::ReconnectConfig,
+    resumption_store::{ResumptionClaim, StoredResumption},
+};
 use crate::{
     code::Code,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     manifest::Manifest,
     net::RelayConnection,
+    transfer::{
+        Events,
+        backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency},
+        user_errors::{download_interrupted, nothing_downloaded},
+    },
 };
 
-/// A sender, and how to get to it.
-pub(crate) struct SenderConnector {
+/// Opens sessions with the sender behind a code.
+pub(super) struct SenderConnector {
     code: Code,
-    back: ReconnectConfig,
-    /// What this process comes back with.
-    known: Option<StoredResumption>,
-    /// The same on the disk, for another process that is started after this one.
+    config: ReconnectConfig,
+    /// What the sender has granted to this receiver, in this process or an earlier one.
+    resumption: Option<StoredResumption>,
+    /// The same in the resumption store, for a later process.
     claim: Option<ResumptionClaim>,
 }
 
 impl SenderConnector {
-    /// The one behind this code. What an earlier process has kept of it is this process's for as long as this lives.
-    pub(crate) fn new(code: Code, back: ReconnectConfig) -> Self {
-        let claim = back.resumptions.as_ref().and_then(|kept| kept.claim(&code));
-        let known = claim.as_ref().map(|claim| claim.known.clone());
-        Self { code, back, known, claim }
+    /// Creates a connector, and claims the resumption that an earlier process has stored for the code.
+    pub(super) fn new(code: Code, config: ReconnectConfig) -> Self {
+        let claim = config.resumptions.as_ref().and_then(|store| store.claim(&code));
+        let resumption = claim.as_ref().map(|claim| claim.resumption.clone());
+        Self { code, config, resumption, claim }
     }
 
-    /// Begins a session: where there was one before, because of `reason`. Who is known waits for a line, for the relay and
-    /// for the sender.
-    pub(crate) async fn begin(
+    /// Opens a session and reads the sender's offer.
+    ///
+    /// `lost` says why the previous session of this process ended, if there was one. A receiver with a resumption waits
+    /// for the network, the relay and the sender. Any other receiver makes one attempt.
+    pub(super) async fn open_session(
         &self,
-        reason: Option<Error>,
+        lost: Option<Error>,
         events: &Events,
         interrupt: impl Future<Output = ()>,
     ) -> Result<(ConfirmedSession, Manifest)> {
-        let mut opening = SessionOpening::new(self);
-        let begun = tokio::select! {
-            begun = opening.run(reason, events) => begun,
+        let mut attempts = SessionAttempts::new(self);
+        let opened = tokio::select! {
+            opened = attempts.run(lost, events) => opened.map_err(Error::from),
             () = interrupt => Err(self.interrupted()),
         };
-        match (begun, opening.connected) {
-            (Ok((mut line, manifest)), Some(connected)) => {
-                line.keeper.hold(connected);
-                Ok((line, manifest))
+        match (opened, attempts.connected) {
+            (Ok((mut session, manifest)), Some(connected)) => {
+                session.reconnector.adopt_connection(connected);
+                Ok((session, manifest))
             }
-            // However it ends, the sender must hear of it: until then it waits for this receiver.
+            // The sender waits for this receiver until it learns that the connection is closed.
             (Err(e), Some(connected)) => {
                 connected.close().await;
                 Err(e)
             }
-            (begun, None) => begun,
+            (opened, None) => opened,
         }
     }
 
-    /// Keeps what the sender has welcomed this receiver with, unless that is known. Where it cannot be kept, another
-    /// process has to prove the code once more.
-    pub(crate) fn keep(&mut self, known: Option<StoredResumption>) {
-        let Some(known) = known else { return };
-        let is_kept = self.claim.as_ref().is_some_and(|claim| claim.known.resumption.id == known.resumption.id);
-        if let Some(resumptions) = self.back.resumptions.as_ref().filter(|_| !is_kept) {
-            match resumptions.keep(&self.code, known.clone()) {
+    /// Stores what the sender has granted, unless it is stored already. If that fails, a later process has to confirm the
+    /// code again.
+    pub(super) fn store_resumption(&mut self, granted: Option<StoredResumption>) {
+        let Some(granted) = granted else { return };
+        let is_stored = self.claim.as_ref().is_some_and(|claim| claim.resumption.has_same_id(&granted));
+        if let Some(store) = self.config.resumptions.as_ref().filter(|_| !is_stored) {
+            match store.store(&self.code, granted.clone()) {
                 Ok(claim) => self.claim = Some(claim),
-                Err(e) => debug!("what to come back with is not kept: {e}"),
+                Err(e) => debug!("cannot store the resumption: {e}"),
             }
         }
-        self.known = Some(known);
+        self.resumption = Some(granted);
     }
 
-    /// The user has stopped before anything came of it.
-    pub(crate) fn interrupted(&self) -> Error {
-        match self.known {
-            Some(_) => interrupted(),
-            None => Error::new(Kind::Interrupted, "stopped; nothing was downloaded"),
-        }
-    }
-
-    /// The download is whole: nobody comes back to it.
-    pub(crate) fn forget(self) {
+    /// Removes the stored resumption: the download is complete.
+    pub(super) fn forget_resumption(self) {
         if let Some(claim) = self.claim {
             claim.forget();
         }
     }
+
+    /// Returns the error for an interruption before any data of this session was received.
+    pub(super) fn interrupted(&self) -> Error {
+        match self.resumption {
+            Some(_) => download_interrupted(),
+            None => nothing_downloaded(),
+        }
+    }
 }
 
-/// The attempts to open a session.
-struct SessionOpening<'a> {
+/// The attempts to open one session.
+struct SessionAttempts<'a> {
     sender: &'a SenderConnector,
-    /// When no other attempt begins; `None` if there is one attempt only.
+    /// When no further attempt begins; `None` if there is only one.
     deadline: Option<RetryDeadline>,
     /// The connection of the current attempt.
     connected: Option<RelayConnection>,
 }
 
-impl<'a> SessionOpening<'a> {
-    /// Only a receiver that the sender has confirmed before makes more than one attempt.
+impl<'a> SessionAttempts<'a> {
     fn new(sender: &'a SenderConnector) -> Self {
-        let retry_for = sender.back.retry_for;
-        let retries = sender.known.is_some() && !retry_for.is_zero();
-        Self { sender, deadline: retries.then(|| RetryDeadline::after(retry_for)), connected: None }
+        let retry_for = sender.config.retry_for;
+        let can_retry = sender.resumption.is_some() && !retry_for.is_zero();
+        Self { sender, deadline: can_retry.then(|| RetryDeadline::after(retry_for)), connected: None }
     }
 
-    /// Opens a session, because of `reason` if there was one before. The first attempt of a new download is not announced
-    /// as a retry, and dials once.
-    async fn run(&mut self, reason: Option<Error>, events: &Events) -> Result<(ConfirmedSession, Manifest)> {
-        let mut driver = RetryDriver::new(self.sender.back.dialer.clone(), events.clone(), Urgency::Busy);
-        let reason = match reason {
-            Some(reason) => reason,
-            None => {
-                let dialed = match self.deadline {
-                    Some(deadline) => driver.dial_until(deadline).await,
-                    None => self.sender.back.dialer.dial().await,
-                };
-                match self.attempt_on(dialed).await {
-                    ControlFlow::Break(begun) => return begun,
-                    ControlFlow::Continue(reason) => {
-                        driver.wait().await;
-                        reason
-                    }
-                }
-            }
+    /// Makes attempts until one of them is final. The first one of a process dials once and is not reported as a retry.
+    async fn run(&mut self, lost: Option<Error>, events: &Events) -> <Self as RetriedWork>::Output {
+        let mut driver = RetryDriver::new(self.sender.config.dialer.clone(), events.clone(), Urgency::Busy);
+        if let Some(reason) = lost {
+            return driver.run(reason, self).await;
+        }
+        let dialed = match self.deadline {
+            Some(deadline) => driver.dial_until(deadline).await,
+            None => self.sender.config.dialer.dial().await,
         };
-        driver.run(reason, self).await
+        match self.attempt_on(dialed).await {
+            ControlFlow::Break(opened) => opened,
+            ControlFlow::Continue(reason) => {
+                driver.wait().await;
+                driver.run(reason, self).await
+            }
+        }
     }
 
-    /// Begins a session over a new connection, and closes the connection if another attempt follows.
+    /// Opens a session on a new connection. Closes the connection if another attempt follows.
     async fn attempt_on(
         &mut self,
         connected: Result<RelayConnection>,
     ) -> ControlFlow<<Self as RetriedWork>::Output, Error> {
-        let SenderConnector { code, back, known, .. } = self.sender;
-        let begun = match connected {
+        let SenderConnector { code, config, resumption, .. } = self.sender;
+        let opened = match connected {
             Ok(connected) => {
                 let connection = &self.connected.insert(connected).connection;
-                ConfirmedSession::begin(connection, code, back, known.as_ref()).await
+                open_session(connection, code, config, resumption.as_ref()).await
             }
-            Err(e) => Err(e),
+            Err(e) => Err(OpenSessionError::Dial(e)),
         };
-        match begun {
+        match opened {
             // The deadline limits new attempts; it never cancels one in progress.
             Err(e) if e.is_transient() && self.deadline.is_some_and(|deadline| !deadline.has_passed()) => {
                 if let Some(connected) = self.connected.take() {
                     connected.close().await;
                 }
-                ControlFlow::Continue(e)
+                ControlFlow::Continue(e.into())
             }
-            begun => ControlFlow::Break(begun),
+            opened => ControlFlow::Break(opened),
         }
     }
 }
 
-impl RetriedWork for SessionOpening<'_> {
-    type Output = Result<(ConfirmedSession, Manifest)>;
+impl RetriedWork for SessionAttempts<'_> {
+    type Output = Result<(ConfirmedSession, Manifest), OpenSessionError>;
 
     fn urgency(&self) -> Urgency {
         Urgency::Busy
@@ -175,9 +178,4 @@ impl RetriedWork for SessionOpening<'_> {
         }
         outcome
     }
-}
-
-/// The user has stopped a download.
-pub(crate) fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "stopped; the same command goes on with what is here")
 }

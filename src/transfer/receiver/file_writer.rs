@@ -1,90 +1,91 @@
-//! From records to files: opened, checked and written on a blocking thread.
+//! Writes the records of a download to files. It blocks, so it runs on a thread for blocking work.
 
 use std::path::PathBuf;
 
-use crate::transfer::session::resumable_stream::ResumableStream;
-use crate::transfer::user_errors::{explain_failure, explain_session_error, explain_wire_error};
+use super::receive_error::ReceiveError;
 use crate::{
     crypto::{Opener, record},
     disk::Sink,
     error::Result,
     net::PooledBuffer,
+    transfer::session::resumable_stream::ResumableStream,
     wire::{
         Frame, Message, WireError,
         peer::{Ack, DATA, Failure, FileEnd, FileStart},
     },
 };
 
-/// Takes the records of a download, in order, and writes what is in them.
-pub(crate) struct FileWriter {
+/// Opens the records of a download, in order, and writes their content.
+pub(super) struct FileWriter {
     opener: Opener,
     sink: Sink,
-    /// Hears what of ours the sender has.
-    carrier: ResumableStream,
+    /// The session's stream, which learns what the sender acknowledges.
+    stream: ResumableStream,
     bytes: u64,
 }
 
 impl FileWriter {
-    /// Writes to `sink`.
-    pub(crate) fn new(opener: Opener, sink: Sink, carrier: ResumableStream) -> Self {
+    /// Creates a writer to `sink`.
+    pub(super) fn new(opener: Opener, sink: Sink, stream: ResumableStream) -> Self {
         let bytes = sink.published_bytes();
-        Self { opener, sink, carrier, bytes }
+        Self { opener, sink, stream, bytes }
     }
 
-    /// Whether every file is there and matches its hash.
-    pub(crate) fn is_complete(&self) -> bool {
+    /// Whether every file is complete and matches its hash.
+    pub(super) fn is_complete(&self) -> bool {
         self.sink.is_complete()
     }
 
-    /// Bytes of content so far.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Returns the bytes of content so far, staged data included.
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Opens a record and does what its frames say.
+    /// Opens a record and handles its frames.
     ///
     /// # Errors
-    /// What the sink says, what the sender says about its own failure, and whatever does not belong here.
-    pub(crate) fn take(&mut self, mut record: PooledBuffer) -> Result<()> {
-        self.opener.open(&mut record).map_err(|e| explain_session_error(&e.into()))?;
+    /// [`ReceiveError::Session`] for a record that was altered and for a frame that does not belong here,
+    /// [`ReceiveError::Sender`] for a failure that the sender reports, [`ReceiveError::Final`] for those of the [`Sink`].
+    pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {
+        self.opener.open(&mut record)?;
         let mut rest = record::plaintext(&record);
         while !rest.is_empty() {
-            self.frame(&Frame::split(&mut rest).map_err(explain_wire_error)?)?;
+            self.handle_frame(&Frame::split(&mut rest)?)?;
         }
         Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<()> {
+    fn handle_frame(&mut self, frame: &Frame<'_>) -> Result<(), ReceiveError> {
         match frame.kind {
             DATA => {
-                self.sink.write(frame.body)?;
+                self.sink.write(frame.body).map_err(ReceiveError::Final)?;
                 self.bytes += frame.body.len() as u64;
             }
             FileStart::TYPE => {
-                let FileStart { entry, offset } = frame.decode().map_err(explain_wire_error)?;
-                self.sink.start_file(entry as usize, offset)?;
+                let FileStart { entry, offset } = frame.decode()?;
+                self.sink.start_file(entry as usize, offset).map_err(ReceiveError::Final)?;
                 self.bytes += offset;
             }
             FileEnd::TYPE => {
-                let FileEnd { hash } = frame.decode().map_err(explain_wire_error)?;
-                self.sink.finish_file(&hash)?;
+                let FileEnd { hash } = frame.decode()?;
+                self.sink.finish_file(&hash).map_err(ReceiveError::Final)?;
             }
             Ack::TYPE => {
-                let Ack { received } = frame.decode().map_err(explain_wire_error)?;
-                self.carrier.acknowledge(received).map_err(explain_wire_error)?;
+                let Ack { received } = frame.decode()?;
+                self.stream.acknowledge(received)?;
             }
-            Failure::TYPE => return Err(explain_failure(&frame.decode().map_err(explain_wire_error)?)),
+            Failure::TYPE => return Err(ReceiveError::Sender(frame.decode()?)),
             _ if frame.may_be_skipped() => {}
-            other => return Err(explain_wire_error(WireError::Unexpected(other))),
+            other => return Err(WireError::Unexpected(other).into()),
         }
         Ok(())
     }
 
-    /// Gives everything its name.
+    /// Gives every entry its final name. Returns the opener, for the sender's last record, and the paths.
     ///
     /// # Errors
-    /// As [`Sink::publish`].
-    pub(crate) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
+    /// Those of [`Sink::publish`].
+    pub(super) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
         Ok((self.opener, self.sink.publish()?))
     }
 }

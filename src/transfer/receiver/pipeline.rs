@@ -1,4 +1,4 @@
-//! The receiver's pipeline: the line is drained on one side while records are unpacked on the other.
+//! The receiver's pipeline: one side takes records off the stream while the other writes them to files.
 
 use std::sync::OnceLock;
 
@@ -7,142 +7,175 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::transfer::Events;
-use crate::transfer::receiver::confirmed_session::StallDetector;
-use crate::transfer::receiver::file_writer::FileWriter;
-use crate::transfer::receiver::offer::off_thread;
-use crate::transfer::session::receive_window::ReceiveWindow;
-use crate::transfer::session::{MAX_RECORD, RecordBuilder, SessionReader, SessionWriter};
-use crate::transfer::timeouts::PROGRESS_INTERVAL;
-use crate::transfer::user_errors::{explain_session_error, explain_stream_error};
+use super::{
+    file_writer::FileWriter,
+    receive_error::ReceiveError,
+    run_blocking::run_blocking,
+    stall_detector::{SilentSender, StallDetector},
+};
 use crate::{
     background::with_background,
-    error::{Error, Result},
     event::Event,
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
+    transfer::{
+        Events,
+        session::{MAX_RECORD, RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow},
+        timeouts::PROGRESS_INTERVAL,
+    },
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
-/// Bytes of records that are unpacked in one go.
+/// A batch for the blocking thread is closed once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
 
-/// What is needed beside the stream and the disk.
-pub(crate) struct Pipeline<'a> {
-    pub(crate) out: &'a mut SessionWriter,
-    pub(crate) window: ReceiveWindow,
-    pub(crate) pace: Option<RateLimiter>,
-    pub(crate) events: &'a Events,
-    pub(crate) total: Option<u64>,
+/// What the pipeline needs besides the source and the target of the data.
+pub(super) struct Pipeline<'a> {
+    pub(super) writer: &'a mut SessionWriter,
+    pub(super) window: ReceiveWindow,
+    pub(super) rate_limiter: Option<RateLimiter>,
+    pub(super) events: &'a Events,
+    /// Bytes of content in all, if known.
+    pub(super) total: Option<u64>,
 }
 
-/// A download that is complete, and has no names yet.
-pub(crate) struct ReceivedContent {
-    pub(crate) incoming: SessionReader,
-    pub(crate) unpacker: FileWriter,
+/// Content that is complete and verified, and has no final names yet.
+pub(super) struct ReceivedContent {
+    pub(super) reader: SessionReader,
+    pub(super) file_writer: FileWriter,
+}
+
+/// A sealed record and the offset of its end in the sealed bytes.
+struct ArrivedRecord {
+    bytes: PooledBuffer,
+    end: u64,
 }
 
 impl Pipeline<'_> {
-    /// Sends the request, and takes records until every file is complete.
-    pub(crate) async fn run(
+    /// Sends the request, and receives records until every file is complete.
+    pub(super) async fn run(
         mut self,
         request: Vec<RecordBuilder>,
-        mut incoming: SessionReader,
-        unpacker: FileWriter,
-    ) -> Result<ReceivedContent> {
-        let (records_tx, records) = mpsc::unbounded_channel(); // the credit is its bound, see `drain`
+        mut reader: SessionReader,
+        file_writer: FileWriter,
+    ) -> Result<ReceivedContent, ReceiveError> {
+        let (arrived, records) = mpsc::unbounded_channel(); // bounded by the credit, see `drain`
         let granted = watch::Sender::new(self.window.granted());
-        let ended = OnceLock::new();
+        let end = OnceLock::new();
+        // The records that have arrived are written before the end counts: they may complete the download, or explain it.
         let draining = async {
-            // What has arrived is unpacked first: it may hold the reason, or be all.
-            let _ = ended.set(drain(&mut incoming, records_tx, granted.subscribe()).await);
+            let _ = end.set(drain(&mut reader, arrived, granted.subscribe()).await); // set here only
         };
-        let unpacking = async {
+        let writing = async {
             for record in request {
-                let _ = self.out.send(record).await; // where that fails, what is read says why
+                let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
             }
-            self.unpack(unpacker, records, &granted, &ended).await
+            self.write_files(file_writer, records, &granted, &end).await
         };
-        let unpacker = with_background(unpacking, draining).await?;
-        self.events.report(Event::Progress { bytes: unpacker.bytes(), total: self.total }).await;
-        Ok(ReceivedContent { incoming, unpacker })
+        let file_writer = with_background(writing, draining).await?;
+        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total }).await;
+        Ok(ReceivedContent { reader, file_writer })
     }
 
-    async fn unpack(
+    /// Writes records in batches and grants credit for them, until every file is complete.
+    async fn write_files(
         &mut self,
-        mut unpacker: FileWriter,
-        mut records: mpsc::UnboundedReceiver<(PooledBuffer, u64)>,
+        mut file_writer: FileWriter,
+        mut records: mpsc::UnboundedReceiver<ArrivedRecord>,
         granted: &watch::Sender<u64>,
-        ended: &OnceLock<Error>,
-    ) -> Result<FileWriter> {
+        end: &OnceLock<ReceiveError>,
+    ) -> Result<FileWriter, ReceiveError> {
         let mut reported = Instant::now();
-        while !unpacker.is_complete() {
-            let Some((first, mut received)) = self.out.flush_while(records.recv()).await else {
-                return Err(ended.get().cloned().unwrap_or_else(|| explain_stream_error(&StreamError::EndedEarly)));
+        while !file_writer.is_complete() {
+            let Some(first) = self.writer.flush_while(records.recv()).await else {
+                return Err(end.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
             };
-            let mut size = first.len();
-            let mut batch = vec![first];
-            while size < BATCH
-                && let Ok((record, offset)) = records.try_recv()
-            {
-                size += record.len();
-                received = offset;
-                batch.push(record);
+            let batch = Batch::collect(first, &mut records);
+            if let Some(limiter) = &self.rate_limiter {
+                limiter.acquire(batch.size).await; // this delays the credit, and the credit limits the sender
             }
-            if let Some(pace) = &self.pace {
-                pace.acquire(size).await; // credit follows what is unpacked, and the sender follows credit
-            }
-            unpacker = off_thread(move || {
-                batch.into_iter().try_for_each(|record| unpacker.take(record))?;
-                Ok(unpacker)
-            })
-            .await?;
-            if let Some(credit) = self.window.note_drained(received, Instant::now()) {
+            file_writer = write_batch(file_writer, batch.records).await?;
+            if let Some(credit) = self.window.note_drained(batch.end, Instant::now()) {
                 granted.send_replace(credit.limit);
-                let record = RecordBuilder::from_message(&credit).map_err(|e| explain_session_error(&e.into()))?;
-                let _ = self.out.send(record).await; // where that fails, what is read next says why
+                let record = RecordBuilder::from_message(&credit)?;
+                let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
             }
             if reported.elapsed() >= PROGRESS_INTERVAL {
                 reported = Instant::now();
-                self.events.try_report(Event::Progress { bytes: unpacker.bytes(), total: self.total });
+                self.events.try_report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
             }
         }
-        Ok(unpacker)
+        Ok(file_writer)
     }
 }
 
-/// Takes records off the line as they come, with the offset behind each, and says why no more will come. A sender that
-/// goes beyond its credit is cut, so that what waits here is bounded; one that does not use its credit for too long
-/// counts as gone.
+/// Records that are written in one go.
+struct Batch {
+    records: Vec<PooledBuffer>,
+    size: usize,
+    /// The offset of the end of the last record.
+    end: u64,
+}
+
+impl Batch {
+    /// Adds records that have already arrived to `first`.
+    fn collect(first: ArrivedRecord, arrived: &mut mpsc::UnboundedReceiver<ArrivedRecord>) -> Self {
+        let mut batch = Self { size: first.bytes.len(), end: first.end, records: vec![first.bytes] };
+        while batch.size < BATCH
+            && let Ok(next) = arrived.try_recv()
+        {
+            batch.size += next.bytes.len();
+            batch.end = next.end;
+            batch.records.push(next.bytes);
+        }
+        batch
+    }
+}
+
+/// Writes records on a thread for blocking work.
+async fn write_batch(mut file_writer: FileWriter, records: Vec<PooledBuffer>) -> Result<FileWriter, ReceiveError> {
+    let written = run_blocking(move || {
+        let result = records.into_iter().try_for_each(|record| file_writer.write_record(record));
+        Ok(result.map(|()| file_writer))
+    });
+    written.await.map_err(ReceiveError::Final)?
+}
+
+/// Takes records off the stream as they arrive. Returns why no more arrive.
+///
+/// A sender that exceeds its credit is cut off, so that the records in the channel are bounded. One that does not use its
+/// credit for too long has stalled.
 async fn drain(
-    incoming: &mut SessionReader,
-    records: mpsc::UnboundedSender<(PooledBuffer, u64)>,
+    reader: &mut SessionReader,
+    arrived: mpsc::UnboundedSender<ArrivedRecord>,
     granted: watch::Receiver<u64>,
-) -> Error {
+) -> ReceiveError {
     let mut stall = StallDetector::default();
-    let carrier = incoming.stream();
+    let stream = reader.stream();
     loop {
-        // Cut off in the middle of a record, the read begins where it stopped.
-        match timeout(StallDetector::STEP, incoming.read_sealed()).await {
-            Ok(Ok(Some(record))) => {
-                stall = StallDetector::default();
-                let is_beyond = incoming.received_bytes() > *granted.borrow() + LAST_RECORD_SLACK;
-                // Only opening the record tells whether it is the sender's, or was repeated or made up on the way.
-                let is_over = records.send((record, incoming.received_bytes())).is_err();
-                if is_beyond || is_over {
-                    return explain_session_error(&WireError::TooLong.into());
+        // A read that times out within a record loses nothing: the next one continues there.
+        match timeout(StallDetector::STEP, reader.read_sealed()).await {
+            Ok(Ok(Some(bytes))) => {
+                stall.note_arrival();
+                let end = reader.received_bytes();
+                let exceeds_credit = end > *granted.borrow() + LAST_RECORD_SLACK;
+                // The record is passed on all the same. Only opening it tells whether the sender has sealed it, or
+                // somebody between the two ends has repeated or forged it.
+                let is_unwanted = arrived.send(ArrivedRecord { bytes, end }).is_err();
+                if exceeds_credit || is_unwanted {
+                    return WireError::TooLong.into();
                 }
             }
             Ok(Ok(None)) => {
-                carrier.disable_reattach();
-                return explain_stream_error(&StreamError::EndedEarly);
+                stream.disable_reattach();
+                return StreamError::EndedEarly.into();
             }
-            Ok(Err(e)) => return explain_session_error(&e),
+            Ok(Err(e)) => return e.into(),
             Err(_) => {
-                let may_send =
-                    *granted.borrow() >= incoming.received_bytes() + MAX_RECORD as u64 && !carrier.is_broken();
-                if let Err(e) = stall.nothing_came(may_send) {
-                    return e;
+                let has_credit = *granted.borrow() >= reader.received_bytes() + MAX_RECORD as u64;
+                let can_send = has_credit && !stream.is_broken();
+                if stall.note_silent_step(if can_send { SilentSender::CanSend } else { SilentSender::Blocked }) {
+                    return ReceiveError::Stalled;
                 }
             }
         }

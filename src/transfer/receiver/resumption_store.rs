@@ -1,6 +1,7 @@
-//! What a receiver keeps to come back with: see [`crate::crypto::resume`].
+//! The store of what a receiver needs to resume its downloads in another process: see [`crate::crypto::resume`].
 //!
-//! A file a download in the state folder, gone when the download is whole. It is found by the code, which is not in it.
+//! The state folder has a file per download, which is removed when the download is complete. A file is found by the code,
+//! which it does not contain.
 
 use std::{fs::File, time::Duration};
 
@@ -14,93 +15,110 @@ use crate::{
     state::StateDir,
 };
 
-const LONGEST_FILE: u64 = 4096;
+/// The maximum size of a file, in bytes.
+const MAX_FILE_SIZE: u64 = 4096;
 
-/// A download that nobody goes on with for so long is given up.
-const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a download that is not resumed stays in the store.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What a receiver comes back with: to the sender, and to the relay.
+/// What a receiver needs to resume a download.
 #[derive(Debug, Clone)]
-pub(crate) struct StoredResumption {
-    /// It has been with this sender.
-    pub(crate) resumption: Resumption,
-    /// It has been with a sender at this slot: the relay says whether that is away or gone for good.
-    pub(crate) pass: Vec<u8>,
+pub(super) struct StoredResumption {
+    /// For the sender: proves that it has confirmed this receiver before.
+    pub(super) resumption: Resumption,
+    /// For the relay: proves that it has connected this receiver to this sender before. The relay then says whether a
+    /// missing sender may return.
+    pub(super) pass: Vec<u8>,
 }
 
-/// A folder that holds them.
+impl StoredResumption {
+    /// Whether the sender knows both under the same id.
+    pub(super) fn has_same_id(&self, other: &Self) -> bool {
+        self.resumption.id == other.resumption.id
+    }
+}
+
+/// The folder of the stored resumptions.
 #[derive(Debug, Clone)]
 pub struct ResumptionStore(StateDir);
 
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct ResumptionFile {
-    id: [u8; 16],
-    key: [u8; 32],
-    /// Tells whether a code is the one that it belongs to.
-    code: [u8; 32],
-    /// For the relay.
-    pass: Vec<u8>,
-}
-
 impl ResumptionStore {
-    /// In this state folder.
+    /// Opens the store in a state folder, and removes expired files.
     ///
     /// # Errors
     /// [`Kind::Disk`].
     pub fn open(state: &StateDir) -> Result<Self> {
         let dir = state.subfolder("resumptions")?;
-        dir.sweep(LIFE, |_| true);
+        dir.sweep(LIFETIME, |_| true);
         Ok(Self(dir))
     }
 
-    /// What to come back with to the share behind a code, where no other process does. A file that is damaged is not
-    /// believed.
-    pub(crate) fn claim(&self, code: &Code) -> Option<ResumptionClaim> {
-        let of_slot = format!("{}-", code.slot());
-        self.0.file_names().into_iter().filter(|name| name.starts_with(&of_slot)).find_map(|name| {
-            let text = Zeroizing::new(self.0.read(&name, LONGEST_FILE).ok()??);
-            let kept: ResumptionFile = serde_json::from_slice(&text).ok()?;
-            let is_of_code = blake3::Hash::from_bytes(kept.code) == check(&kept.key, &kept.id, code);
-            let resumption = Resumption { id: kept.id, key: Zeroizing::new(kept.key) };
-            let known = StoredResumption { resumption, pass: kept.pass.clone() };
-            let lock = is_of_code.then(|| self.0.open_lock(&name).ok()).flatten()?;
-            lock.try_lock().ok()?;
-            Some(ResumptionClaim { dir: self.0.clone(), name, known, _lock: lock })
-        })
+    /// Claims the resumption for a code, unless another process has claimed it. Ignores damaged files.
+    pub(super) fn claim(&self, code: &Code) -> Option<ResumptionClaim> {
+        let prefix = format!("{}-", code.slot());
+        let names = self.0.file_names().into_iter().filter(|name| name.starts_with(&prefix));
+        names.into_iter().find_map(|name| self.claim_file(name, code))
     }
 
-    /// Keeps what the sender has welcomed this receiver with.
+    fn claim_file(&self, name: String, code: &Code) -> Option<ResumptionClaim> {
+        let text = Zeroizing::new(self.0.read(&name, MAX_FILE_SIZE).ok()??);
+        let file: ResumptionFile = serde_json::from_slice(&text).ok()?;
+        if blake3::Hash::from_bytes(file.code) != code_check(&file.key, &file.id, code) {
+            return None;
+        }
+        let lock = self.0.open_lock(&name).ok()?;
+        lock.try_lock().ok()?;
+        let resumption = Resumption { id: file.id, key: Zeroizing::new(file.key) };
+        let resumption = StoredResumption { resumption, pass: file.pass.clone() };
+        Some(ResumptionClaim { dir: self.0.clone(), name, resumption, _lock: lock })
+    }
+
+    /// Stores and claims what the sender behind `code` has granted to this receiver.
     ///
     /// # Errors
     /// [`Kind::Disk`].
-    pub(crate) fn keep(&self, code: &Code, known: StoredResumption) -> Result<ResumptionClaim> {
-        let Resumption { id, key } = &known.resumption;
-        let kept = ResumptionFile { id: *id, key: **key, code: check(key, id, code), pass: known.pass.clone() };
-        let text = serde_json::to_vec(&kept).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+    pub(super) fn store(&self, code: &Code, granted: StoredResumption) -> Result<ResumptionClaim> {
+        let Resumption { id, key } = &granted.resumption;
+        let file = ResumptionFile { id: *id, key: **key, code: code_check(key, id, code), pass: granted.pass.clone() };
+        let text = serde_json::to_vec(&file).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
         let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
-        Ok(ResumptionClaim { dir: self.0.clone(), name, known, _lock: lock })
+        Ok(ResumptionClaim { dir: self.0.clone(), name, resumption: granted, _lock: lock })
     }
 }
 
-/// What this process comes back with, and no other.
+/// A stored resumption that belongs to this process until it is dropped.
 #[derive(Debug)]
-pub(crate) struct ResumptionClaim {
+pub(super) struct ResumptionClaim {
     dir: StateDir,
     name: String,
-    pub(crate) known: StoredResumption,
+    pub(super) resumption: StoredResumption,
     _lock: File,
 }
 
 impl ResumptionClaim {
-    /// The download is whole.
-    pub(crate) fn forget(self) {
+    /// Removes the file: the download is complete.
+    pub(super) fn forget(self) {
         self.dir.remove(&self.name);
     }
 }
 
-/// Of the code under the key that is as secret: nobody who has not both learns anything.
-fn check(key: &[u8; 32], id: &[u8; 16], code: &Code) -> [u8; 32] {
+/// The content of a file.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct ResumptionFile {
+    id: [u8; 16],
+    key: [u8; 32],
+    /// [`code_check`].
+    code: [u8; 32],
+    /// For the relay.
+    pass: Vec<u8>,
+}
+
+/// Returns a value that tells whether a code is the one that a file was stored for.
+///
+/// It is a hash of the code under the resumption key. The key is as secret as the code, so the value alone cannot test a
+/// guess of the code.
+fn code_check(key: &[u8; 32], id: &[u8; 16], code: &Code) -> [u8; 32] {
     *blake3::Hasher::new_keyed(key).update(id).update(code.reveal().as_str().as_bytes()).finalize().as_bytes()
 }
 
@@ -113,24 +131,25 @@ mod tests {
     };
 
     #[test]
-    fn it_is_found_by_its_code_only() {
+    fn a_resumption_is_found_only_by_its_code_and_by_one_process() {
         let home = tempfile::tempdir().unwrap();
-        let kept = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
+        let store = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
-        let (one, beside, other) = (code(1), code(1), code(2));
-        let known = |n| StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] };
-        let [first, second] = [1, 2].map(known);
-        drop((kept.keep(&one, first.clone()).unwrap(), kept.keep(&beside, second.clone()).unwrap()));
-        let claim = kept.claim(&one).unwrap();
-        assert_eq!((claim.known.resumption.id, &claim.known.pass), (first.resumption.id, &first.pass));
-        assert!(kept.claim(&one).is_none(), "another process has it");
-        assert_eq!(*kept.claim(&beside).unwrap().known.resumption.key, *second.resumption.key);
-        assert!(kept.claim(&other).is_none());
+        let (one, same_slot, other) = (code(1), code(1), code(2));
+        let granted = |n| StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] };
+        let [first, second] = [1, 2].map(granted);
+        drop((store.store(&one, first.clone()).unwrap(), store.store(&same_slot, second.clone()).unwrap()));
+        let claim = store.claim(&one).unwrap();
+        let claimed = &claim.resumption;
+        assert_eq!((claimed.resumption.id, &claimed.pass), (first.resumption.id, &first.pass));
+        assert!(store.claim(&one).is_none(), "it is claimed already");
+        assert_eq!(*store.claim(&same_slot).unwrap().resumption.resumption.key, *second.resumption.key);
+        assert!(store.claim(&other).is_none());
         claim.forget();
-        assert!(kept.claim(&one).is_none() && kept.claim(&beside).is_some());
-        let file = kept.0.path(&kept.0.file_names()[0]);
-        assert!(!std::fs::read_to_string(&file).unwrap().contains(beside.reveal().as_str()));
+        assert!(store.claim(&one).is_none() && store.claim(&same_slot).is_some());
+        let file = store.0.path(&store.0.file_names()[0]);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains(same_slot.reveal().as_str()));
         std::fs::write(file, "{}").unwrap();
-        assert!(kept.claim(&beside).is_none());
+        assert!(store.claim(&same_slot).is_none());
     }
 }

@@ -93,7 +93,7 @@ pub(super) async fn initiate_on(aes: Aes, code: &Code, (mut send, recv): Stream)
     let initiator =
         Initiator::new(Credential::Code(code), InitiatorOptions { aes, ..InitiatorOptions::default() }).unwrap();
     let _ = send.write(initiator.flight_1().clone()).await; // a failure shows in `finish` too
-    initiator.complete(send, recv).await
+    Ok(initiator.complete(send, recv).await?)
 }
 
 /// Runs a handshake between a receiver and a sender, each with its own code.

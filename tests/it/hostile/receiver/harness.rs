@@ -90,7 +90,7 @@ pub(super) struct StartedHandshake {
 
 impl StartedHandshake {
     pub(super) async fn finish(self) -> qshare::error::Result<Established> {
-        within("flight 2", self.initiator.complete(self.send, self.recv)).await
+        Ok(within("flight 2", self.initiator.complete(self.send, self.recv)).await?)
     }
 }
 

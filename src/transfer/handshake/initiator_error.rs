@@ -1,0 +1,72 @@
+//! Why the receiver's end of a handshake failed.
+
+use crate::{
+    error::Error,
+    net::StreamError,
+    transfer::user_errors::{
+        explain_alert, explain_early_stream_error, explain_stream_error, sender_silent, version_mismatch, wrong_code,
+    },
+    wire::{
+        peer::{Alert, AlertReason},
+        reset_code::ENDED,
+    },
+};
+
+/// Why the receiver's end of a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitiatorError {
+    /// The sender did not reply in time.
+    NoReply,
+    /// The stream failed before the sender's tag arrived.
+    Unconfirmed(StreamError),
+    /// The stream failed after the sender's tag was verified.
+    Stream(StreamError),
+    /// The sender opens no session, and says why. Anyone between the two ends can forge this.
+    Alert(Alert),
+    /// The sender uses another version of the protocol.
+    UnsupportedVersion,
+    /// The sender's tag is wrong, or something arrived that no honest sender sends before it.
+    WrongCode,
+}
+
+impl InitiatorError {
+    /// Classifies a failure of the stream before the sender's tag arrived. Invalid bytes and an early end count as a wrong
+    /// tag.
+    pub(super) fn from_unconfirmed(e: StreamError) -> Self {
+        match e {
+            StreamError::Wire(_) | StreamError::EndedEarly => Self::WrongCode,
+            e => Self::Unconfirmed(e),
+        }
+    }
+
+    /// Classifies the sender's alert. Some alerts count as a wrong tag.
+    pub(super) fn from_alert(alert: Alert) -> Self {
+        match alert.reason {
+            AlertReason::Malformed | AlertReason::UnknownSession => Self::WrongCode,
+            _ => Self::Alert(alert),
+        }
+    }
+
+    /// Whether another handshake may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::NoReply => true,
+            Self::Unconfirmed(e) | Self::Stream(e) => *e != StreamError::Aborted(ENDED),
+            Self::Alert(alert) => matches!(alert.reason, AlertReason::Busy | AlertReason::SenderError),
+            Self::UnsupportedVersion | Self::WrongCode => false,
+        }
+    }
+}
+
+impl From<InitiatorError> for Error {
+    fn from(e: InitiatorError) -> Self {
+        match e {
+            InitiatorError::NoReply => sender_silent(),
+            InitiatorError::Unconfirmed(e) => explain_early_stream_error(&e),
+            InitiatorError::Stream(e) => explain_stream_error(&e),
+            InitiatorError::Alert(alert) => explain_alert(&alert),
+            InitiatorError::UnsupportedVersion => version_mismatch(),
+            InitiatorError::WrongCode => wrong_code(),
+        }
+    }
+}

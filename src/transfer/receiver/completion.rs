@@ -1,0 +1,72 @@
+//! Flight 5 of a complete download: the receiver tells the sender, and waits until the sender acknowledges it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::reconnect::Reconnector;
+use crate::{
+    background::with_background,
+    crypto::Opener,
+    event::Event,
+    transfer::{
+        Events,
+        session::{RecordBuilder, SessionReader, SessionWriter},
+    },
+    wire::peer::{Done, DownloadOutcome},
+};
+
+/// How long the sender may take to acknowledge. The entries are saved in any case. If the sender has lost its connection,
+/// the relay reports that earlier, after 12 to 15 s.
+const ACK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The same if the stream broke before the sender received the notice.
+const ACK_TIMEOUT_AFTER_CUT: Duration = Duration::from_secs(60);
+
+/// How long to wait before the user is told why the program is still running.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// What it takes to tell the sender that the download is complete.
+pub(super) struct CompletionNotice {
+    pub(super) writer: SessionWriter,
+    pub(super) reader: SessionReader,
+    pub(super) opener: Opener,
+    pub(super) reconnector: Reconnector,
+}
+
+impl CompletionNotice {
+    /// Tells the sender and waits until it acknowledges, times out, or `interrupt` completes.
+    pub(super) async fn send(self, events: &Events, interrupt: impl Future<Output = ()>) {
+        let Self { writer, reader, opener, mut reconnector } = self;
+        let explanation = async {
+            sleep(EXPLAIN_AFTER).await;
+            let message = "waiting for the sender to confirm the end of the download".to_owned();
+            let hint = Some("everything is saved; press Ctrl-C to stop waiting".to_owned());
+            events.report(Event::Warning { kind: "goodbye", message, hint }).await;
+        };
+        let notice = with_background(send_done(writer, reader, opener), explanation);
+        tokio::select! {
+            () = with_background(notice, reconnector.report_events(events)) => {}
+            () = interrupt => {}
+        }
+        reconnector.close().await;
+    }
+}
+
+async fn send_done(writer: SessionWriter, mut reader: SessionReader, mut opener: Opener) {
+    let stream = reader.stream();
+    let notice = async {
+        let done = Done { outcome: DownloadOutcome::Ok, message: String::new() };
+        let Ok(record) = RecordBuilder::from_message(&done) else { return };
+        let Ok(mut closing) = writer.close(record) else { return };
+        // The acknowledgement is the sender's last record.
+        let acknowledgement = async { while let Ok(Some(_)) = reader.read_record(&mut opener).await {} };
+        closing.flush_while(acknowledgement).await;
+    };
+    tokio::pin!(notice);
+    let started = Instant::now();
+    while timeout(ACK_TIMEOUT, notice.as_mut()).await.is_err()
+        && stream.is_broken()
+        && started.elapsed() < ACK_TIMEOUT_AFTER_CUT
+    {}
+}

@@ -1,0 +1,28 @@
+//! Where a download goes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::run_blocking::run_blocking;
+use crate::{
+    disk::{ConflictPolicy, Plan},
+    error::Result,
+    manifest::Manifest,
+};
+
+/// Where a download goes, whatever the sender offers.
+pub(super) struct Destination {
+    /// The path that the user chose; `None` for the current folder.
+    pub(super) out: Option<PathBuf>,
+    pub(super) conflicts: ConflictPolicy,
+}
+
+impl Destination {
+    /// Plans a path for every entry of an offer. Writes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`].
+    pub(super) async fn plan(&self, manifest: Arc<Manifest>) -> Result<Plan> {
+        let (out, conflicts) = (self.out.clone(), self.conflicts);
+        run_blocking(move || Plan::new(manifest, out.as_deref(), conflicts)).await
+    }
+}

@@ -1,0 +1,159 @@
+//! Reattaching a session: the receiver opens another stream to the sender and continues the session on it.
+
+use std::ops::ControlFlow;
+
+use tokio::time::timeout;
+
+use crate::{
+    code::Slot,
+    crypto::AttachKey,
+    error::Error,
+    net::{Connection, RelayConnection, StreamError},
+    transfer::{
+        backoff::{RetriedWork, RetryDriver, Urgency},
+        relay_request::{RequestError, send_relay_request},
+        session::resumable_stream::ResumableStream,
+        timeouts::{LEG_SILENT, REPLY},
+        user_errors::{explain_stream_error, sender_silent},
+    },
+    wire::{
+        WireError, frame,
+        peer::{Alert, AlertReason, AttachReply, AttachRequest, MAX_CLEAR_BODY},
+        relay::{ConnectReply, ConnectRequest, RejectReason},
+    },
+};
+
+/// What reattaching a session takes.
+pub(super) struct ReattachContext {
+    pub(super) slot: Slot,
+    pub(super) stream: ResumableStream,
+    pub(super) attach_key: AttachKey,
+    /// The current connection to the relay.
+    pub(super) connection: Connection,
+    /// Shows the relay that this receiver was connected to this sender before.
+    pub(super) pass: Vec<u8>,
+}
+
+/// Why a session cannot be reattached.
+#[derive(Debug, Clone)]
+pub(super) enum ReattachFailure {
+    /// Retries timed out, are disabled, or are of no use.
+    Failed(Error),
+    /// The sender does not know the session: its process was restarted.
+    UnknownSession,
+}
+
+/// Reattaches one session, in one outage after another.
+pub(super) struct Reattacher {
+    pub(super) context: ReattachContext,
+    /// The newest connection that was opened for this session. Dropping it closes its socket.
+    pub(super) connected: Option<RelayConnection>,
+    /// The number of the last request. It increases with every request.
+    number: u64,
+    /// Whether the next attempt needs another connection to the relay.
+    needs_connection: bool,
+}
+
+impl Reattacher {
+    /// Creates a reattacher that has sent no request yet.
+    pub(super) fn new(context: ReattachContext) -> Self {
+        Self { context, connected: None, number: 0, needs_connection: false }
+    }
+
+    /// Begins an outage, whose cause decides whether the connection can still be used.
+    pub(super) fn begin_outage(&mut self, cause: &StreamError) {
+        self.needs_connection = matches!(cause, StreamError::Lost(_));
+    }
+
+    /// Reattaches the session, and closes the connection if it is silent meanwhile.
+    async fn reattach_unless_silent(&mut self) -> Result<(), AttemptError> {
+        let connection = self.context.connection.clone();
+        tokio::select! {
+            reattached = self.reattach() => reattached,
+            lost = connection.wait_until_silent(LEG_SILENT) => {
+                connection.close(); // a packet on a new connection arrives before the next one on this connection
+                Err(AttemptError::Transient(explain_stream_error(&lost.into())))
+            }
+        }
+    }
+
+    /// Asks the sender to continue the session on a new stream of the current connection.
+    async fn reattach(&mut self) -> Result<(), AttemptError> {
+        let ReattachContext { slot, stream, attach_key, connection, pass } = &self.context;
+        self.number += 1;
+        let received = stream.received_bytes();
+        let tag = attach_key.request_tag(self.number, received);
+        let request = AttachRequest { id: attach_key.id(), number: self.number, received, tag };
+        let mut bytes = Vec::new();
+        frame::encode(&request, &mut bytes)?;
+        let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
+        let (send, mut recv, ConnectReply { .. }) = send_relay_request(connection, &connect, &bytes).await?;
+        let reply = timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await;
+        let reply = reply.map_err(|_| AttemptError::Transient(sender_silent()))??;
+        if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
+            return Err(AttemptError::Fatal(ReattachFailure::UnknownSession));
+        }
+        // Anyone between the two ends can write an invalid reply, so it is a failure of the stream.
+        let invalid = || StreamError::EndedEarly;
+        let reply: AttachReply = reply.frame().decode().map_err(|_| invalid())?;
+        attach_key.verify_reply(&request.tag, reply.received, &reply.tag).map_err(|_| invalid())?;
+        Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
+    }
+}
+
+impl RetriedWork for Reattacher {
+    type Output = Result<(), ReattachFailure>;
+
+    fn urgency(&self) -> Urgency {
+        Urgency::Busy
+    }
+
+    async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<Self::Output, Error> {
+        if self.needs_connection {
+            self.context.connection.close();
+            let connected = driver.connect(|| Urgency::Busy).await;
+            self.context.connection = connected.connection.clone();
+            self.connected = Some(connected);
+        }
+        match self.reattach_unless_silent().await {
+            Ok(()) => {
+                driver.note_success();
+                ControlFlow::Break(Ok(()))
+            }
+            Err(AttemptError::Fatal(failure)) => ControlFlow::Break(Err(failure)),
+            Err(AttemptError::Transient(reason)) => {
+                self.needs_connection = self.context.connection.is_closed();
+                ControlFlow::Continue(reason)
+            }
+        }
+    }
+}
+
+/// Why an attempt failed.
+enum AttemptError {
+    /// Another attempt may succeed.
+    Transient(Error),
+    /// No other attempt can succeed.
+    Fatal(ReattachFailure),
+}
+
+impl From<RequestError> for AttemptError {
+    fn from(e: RequestError) -> Self {
+        match e {
+            RequestError::Rejected(RejectReason::Ended) => Self::Fatal(ReattachFailure::Failed(e.into())),
+            other => Self::Transient(other.into()),
+        }
+    }
+}
+
+impl From<StreamError> for AttemptError {
+    fn from(e: StreamError) -> Self {
+        Self::Transient(explain_stream_error(&e))
+    }
+}
+
+impl From<WireError> for AttemptError {
+    fn from(e: WireError) -> Self {
+        StreamError::from(e).into()
+    }
+}

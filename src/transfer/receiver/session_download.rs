@@ -1,0 +1,130 @@
+//! The part of a download that runs in one session.
+
+use std::path::PathBuf;
+
+use super::{
+    completion::CompletionNotice,
+    confirmed_session::ConfirmedSession,
+    file_writer::FileWriter,
+    pipeline::{Pipeline, ReceivedContent},
+    prepare_sink::prepare_sink,
+    reattach::ReattachFailure,
+    receive_error::ReceiveError,
+    reconnect::Reconnector,
+    request::{encode_request, ranges},
+    run_blocking::run_blocking,
+    session_end::report_failure,
+};
+use crate::{
+    background::with_background,
+    crypto::Opener,
+    disk::Plan,
+    error::{Error, Result},
+    rate_limiter::RateLimiter,
+    transfer::{
+        Events,
+        session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
+    },
+};
+
+/// The part of a download that runs in one session.
+pub(super) struct SessionDownload<'a> {
+    pub(super) plan: Plan,
+    pub(super) rate_limiter: Option<RateLimiter>,
+    pub(super) events: &'a Events,
+}
+
+/// A download whose entries are verified and have their final names.
+pub(super) struct SavedDownload {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) bytes: u64,
+    /// What the sender must still be told.
+    pub(super) completion: CompletionNotice,
+}
+
+/// Why a session did not complete the download.
+pub(super) enum SessionDownloadError {
+    /// The download has failed.
+    Fatal(Error),
+    /// The sender is there and does not know the session. Another session can resume the download.
+    SessionForgotten,
+}
+
+impl SessionDownload<'_> {
+    /// Downloads what the staged data lacks, and gives every entry its final name.
+    pub(super) async fn run(
+        self,
+        session: ConfirmedSession,
+        interrupt: impl Future<Output = ()>,
+    ) -> Result<SavedDownload, SessionDownloadError> {
+        let ConfirmedSession { mut writer, reader, opener, window, mut reconnector, .. } = session;
+        let events = self.events;
+        let receiving = self.receive(&mut writer, reader, opener, window);
+        let received = tokio::select! {
+            received = with_background(receiving, reconnector.report_events(events)) => received,
+            () = interrupt => Err(ReceiveError::Interrupted),
+        };
+        // Publishing takes a moment and is not interrupted.
+        let published = match received {
+            Ok(content) => publish(content).await,
+            Err(e) => Err(e),
+        };
+        match published {
+            Ok(PublishedContent { reader, opener, paths, bytes }) => {
+                let completion = CompletionNotice { writer, reader, opener, reconnector };
+                Ok(SavedDownload { paths, bytes, completion })
+            }
+            Err(e) => Err(end_session(writer, reconnector, e).await),
+        }
+    }
+
+    async fn receive(
+        self,
+        writer: &mut SessionWriter,
+        reader: SessionReader,
+        opener: Opener,
+        window: ReceiveWindow,
+    ) -> Result<ReceivedContent, ReceiveError> {
+        let Self { plan, rate_limiter, events } = self;
+        let total = plan.bytes();
+        let wanted = ranges((0..plan.manifest().entries().len()).filter(|entry| plan.wants(*entry)));
+        let sink = prepare_sink(plan, writer, events).await?;
+        let request = encode_request(&sink.staged_groups(), wanted)?;
+        let file_writer = FileWriter::new(opener, sink, reader.stream());
+        Pipeline { writer, window, rate_limiter, events, total }.run(request, reader, file_writer).await
+    }
+}
+
+/// Content whose entries have their final names.
+struct PublishedContent {
+    reader: SessionReader,
+    opener: Opener,
+    paths: Vec<PathBuf>,
+    bytes: u64,
+}
+
+async fn publish(content: ReceivedContent) -> Result<PublishedContent, ReceiveError> {
+    let ReceivedContent { reader, file_writer } = content;
+    let bytes = file_writer.bytes();
+    let (opener, paths) = run_blocking(move || file_writer.publish()).await.map_err(ReceiveError::Final)?;
+    Ok(PublishedContent { reader, opener, paths, bytes })
+}
+
+/// Ends a session that failed. If its stream could not be replaced, the reason for that explains more than `error`, and
+/// there is no stream on which to tell the sender.
+async fn end_session(writer: SessionWriter, reconnector: Reconnector, error: ReceiveError) -> SessionDownloadError {
+    match reconnector.failure().filter(|_| error.is_disconnection()).cloned() {
+        Some(failure) => {
+            reconnector.close().await;
+            match failure {
+                ReattachFailure::UnknownSession => SessionDownloadError::SessionForgotten,
+                ReattachFailure::Failed(e) => SessionDownloadError::Fatal(e),
+            }
+        }
+        None => {
+            let e = Error::from(error);
+            report_failure(writer, reconnector, &e).await;
+            SessionDownloadError::Fatal(e)
+        }
+    }
+}

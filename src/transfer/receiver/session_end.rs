@@ -1,0 +1,52 @@
+//! The end of a session without a complete download: the receiver reports the outcome to the sender.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::reconnect::Reconnector;
+use crate::{
+    error::{Error, Kind},
+    transfer::{
+        session::{RecordBuilder, SessionWriter},
+        user_errors::message_for_peer,
+    },
+    wire::peer::{Done, DownloadOutcome},
+};
+
+/// How long the delivery of the outcome may take. The sender also notices the end of the stream by itself.
+const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Tells the sender that the download failed, and closes the session.
+pub(super) async fn report_failure(writer: SessionWriter, reconnector: Reconnector, error: &Error) {
+    let done = Done { outcome: outcome_of(error.kind()), message: message_for_peer(error) };
+    send_done(writer, reconnector, done).await;
+}
+
+/// Tells the sender a deliberate outcome, and closes the session.
+pub(super) async fn report_outcome(writer: SessionWriter, reconnector: Reconnector, outcome: DownloadOutcome) {
+    send_done(writer, reconnector, Done { outcome, message: String::new() }).await;
+}
+
+/// Sends the last record, waits a moment until the sender has it, and closes the session.
+async fn send_done(writer: SessionWriter, reconnector: Reconnector, done: Done) {
+    let delivery = async {
+        let Ok(record) = RecordBuilder::from_message(&done) else { return };
+        if let Ok(mut closing) = writer.close(record) {
+            closing.deliver().await;
+        }
+    };
+    let _ = timeout(DELIVERY_TIMEOUT, delivery).await;
+    reconnector.close().await;
+}
+
+fn outcome_of(kind: Kind) -> DownloadOutcome {
+    match kind {
+        Kind::Disk => DownloadOutcome::Disk,
+        Kind::Corrupt => DownloadOutcome::Corrupt,
+        Kind::Interrupted => DownloadOutcome::Interrupted,
+        Kind::Transfer | Kind::Usage | Kind::NotFound | Kind::WrongCode | Kind::Network | Kind::Refused => {
+            DownloadOutcome::Failed
+        }
+    }
+}
