@@ -10,24 +10,24 @@
 //!   brings another one.
 //! - [`resumption_store`] lets a later process resume the download.
 
-mod completion;
+pub(super) mod completion;
 mod confirmed_session;
-mod connect;
-mod destination;
+pub(super) mod connect;
+pub(super) mod destination;
 mod download;
-mod file_writer;
-mod offer;
+pub(super) mod file_writer;
+pub(super) mod offer;
 mod offer_summary;
-mod open_session;
-mod pipeline;
-mod prepare_sink;
-mod reattach;
+pub(super) mod open_session;
+pub(super) mod pipeline;
+pub(super) mod prepare_sink;
+pub(super) mod reattach;
 mod receive_error;
 mod reconnect;
 mod reconnect_config;
 mod reconnect_task;
-mod request;
-mod resumption_store;
+pub(super) mod request;
+pub(super) mod resumption_store;
 mod run_blocking;
 mod session_download;
 mod session_end;

@@ -10,14 +10,14 @@
 //! All of them work on one [`share`], which holds the [`credentials`], the [`latest_scan`] and the [`capacity`].
 
 mod accept_loop;
-mod admission;
+pub(super) mod admission;
 mod capacity;
 mod credentials;
 mod download;
 mod download_error;
-mod download_limit;
+pub(super) mod download_limit;
 mod expiry;
-mod file_reader;
+pub(super) mod file_reader;
 mod goodbye;
 mod latest_scan;
 mod messages;
@@ -27,7 +27,7 @@ mod record_sender;
 pub(crate) mod registration;
 mod requested_files;
 pub(crate) mod reregister;
-mod session_table;
+pub(super) mod session_table;
 pub(crate) mod share;
 mod share_end;
 #[cfg(test)]
