@@ -1,4 +1,4 @@
-//! Every exit code and `kind` that scripts rely on, and what the message names.
+//! Every exit code and error `kind`, and what the message names.
 
 use std::{
     fs::{self, File, Permissions},
@@ -17,10 +17,10 @@ use rustix::{
 
 use crate::support::{ProcessOutput, TestEnv};
 
-/// A port that never answers, and whether anything came there.
-struct Silent(UdpSocket);
+/// A UDP port that never replies, and knows whether it received anything.
+struct SilentServer(UdpSocket);
 
-impl Silent {
+impl SilentServer {
     fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -31,68 +31,68 @@ impl Silent {
         self.0.local_addr().unwrap().to_string()
     }
 
-    fn heard_something(&self) -> bool {
+    fn received_something(&self) -> bool {
         self.0.recv(&mut [0; 2000]).is_ok()
     }
 }
 
-/// A code that nobody has.
-fn some_code() -> String {
+/// Returns a valid code that no sender has.
+fn unused_code() -> String {
     Code::new(Slot::from_number(1), Secret::random(5).unwrap()).reveal().to_string()
 }
 
-/// Shares these paths and checks that this is a usage error that names `part`, said before any relay was asked.
+/// Shares these paths and checks that this is a usage error whose message contains `part`, before any request to a relay.
 #[track_caller]
-fn refuses_to_share(env: &TestEnv, paths: &[&str], part: &str) {
-    let relay = Silent::new();
+fn assert_refuses_to_share(env: &TestEnv, paths: &[&str], part: &str) {
+    let relay = SilentServer::new();
     let paths: Vec<&Path> = paths.iter().map(Path::new).collect();
     let refused = env.send(&paths).args(&["--relay", &relay.addr()]).run();
     refused.expect_error(2, "usage", part);
     assert_eq!(refused.events().len(), 1, "{refused}");
-    assert!(!relay.heard_something());
+    assert!(!relay.received_something());
 }
 
 #[test]
-fn what_cannot_be_shared_is_named_before_a_code_is_shown() {
+fn paths_that_cannot_be_shared_are_reported_before_the_registration() {
     let env = TestEnv::new();
     env.file("good", "");
     env.folder("folder");
-    refuses_to_share(&env, &["missing"], "missing");
-    refuses_to_share(&env, &["good", "folder/missing"], "folder/missing");
+    assert_refuses_to_share(&env, &["missing"], "missing");
+    assert_refuses_to_share(&env, &["good", "folder/missing"], "folder/missing");
     mknodat(CWD, env.path("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    refuses_to_share(&env, &["pipe"], "pipe is neither a file nor a folder");
+    assert_refuses_to_share(&env, &["pipe"], "pipe is neither a file nor a folder");
     symlink("loop", env.path("loop")).unwrap();
-    refuses_to_share(&env, &["loop"], "loop");
+    assert_refuses_to_share(&env, &["loop"], "loop");
     env.file("folder/good", "");
-    refuses_to_share(&env, &["good", "folder/good"], "folder/good");
-    refuses_to_share(&env, &["folder", "folder/"], "same name");
-    refuses_to_share(&env, &["/"], "/");
+    assert_refuses_to_share(&env, &["good", "folder/good"], "folder/good");
+    assert_refuses_to_share(&env, &["folder", "folder/"], "same name");
+    assert_refuses_to_share(&env, &["/"], "/");
     env.file("hostile/a\nb\x1b[2J", "");
-    refuses_to_share(&env, &["hostile"], "a\\u{a}b\\u{1b}[2J");
+    assert_refuses_to_share(&env, &["hostile"], "a\\u{a}b\\u{1b}[2J");
 }
 
 #[test]
-fn what_cannot_be_read_is_named_before_a_code_is_shown() {
+fn paths_that_cannot_be_read_are_reported_before_the_registration() {
     let env = TestEnv::new();
     let secret = env.file("folder/secret", "");
     fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     if File::open(&secret).is_ok() {
-        return; // root reads everything
+        return; // root can read everything, so there is nothing to test
     }
-    refuses_to_share(&env, &["folder/secret"], "secret");
-    refuses_to_share(&env, &["folder"], "secret");
+    assert_refuses_to_share(&env, &["folder/secret"], "secret");
+    assert_refuses_to_share(&env, &["folder"], "secret");
     let locked = env.folder("locked");
     fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
-    refuses_to_share(&env, &["locked"], "locked");
+    assert_refuses_to_share(&env, &["locked"], "locked");
     fs::set_permissions(&locked, Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
-fn a_typo_in_a_code_is_said_before_anything_is_sent() {
+fn a_typo_in_a_code_is_reported_before_anything_is_sent() {
     let env = TestEnv::new();
-    let relay = Silent::new();
+    let relay = SilentServer::new();
     let recv = |code: &str| env.recv(code, &env.path("in")).args(&["--relay", &relay.addr()]).run();
-    let code = some_code();
+    let code = unused_code();
     let (body, check) = code.split_at(code.len() - 1);
     let typo = format!("{body}{}", if check == "X" { "Y" } else { "X" });
     recv(&typo).expect_error(2, "usage", "typo");
@@ -100,24 +100,24 @@ fn a_typo_in_a_code_is_said_before_anything_is_sent() {
     recv("XKY9-7HQ2M0").expect_error(2, "usage", "“0”");
     recv("").expect_error(2, "usage", "code");
     recv(&format!("qshare://{}/{typo}", relay.addr())).expect_error(2, "usage", "typo");
-    assert!(!relay.heard_something());
+    assert!(!relay.received_something());
 }
 
 #[test]
 fn an_unknown_slot_is_not_found() {
     let env = TestEnv::new();
     let relay = env.relay();
-    let unknown = env.recv(&some_code(), &env.path("in")).via(&relay).run();
+    let unknown = env.recv(&unused_code(), &env.path("in")).via(&relay).run();
     unknown.expect_error(3, "not_found", "no such code");
 }
 
 #[test]
-fn a_relay_that_does_not_answer_is_said_within_ten_seconds() {
+fn an_unresponsive_relay_is_reported_within_ten_seconds() {
     let env = TestEnv::new();
-    let silent = Silent::new();
-    let closed = Silent::new().addr();
+    let silent = SilentServer::new();
+    let closed = SilentServer::new().addr();
     let file = env.file("file", "");
-    let code = some_code();
+    let code = unused_code();
     let began = Instant::now();
     let attempts = [silent.addr(), closed].map(|addr| {
         let relay = ["--relay", &addr];
@@ -129,11 +129,11 @@ fn a_relay_that_does_not_answer_is_said_within_ten_seconds() {
         recv.end().expect_error(5, "network", &addr);
     }
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert!(silent.heard_something());
+    assert!(silent.received_something());
 }
 
 #[test]
-fn a_relay_with_another_key_than_its_pin_is_refused() {
+fn a_relay_whose_key_does_not_match_the_pin_is_refused() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "")]).via(&relay).share();
@@ -159,7 +159,7 @@ fn an_unknown_host_is_a_network_error() {
 }
 
 #[test]
-fn an_idle_sender_ends_well_and_is_gone() {
+fn an_idle_sender_exits_with_0_on_a_signal_and_its_code_becomes_invalid() {
     let env = TestEnv::new();
     let relay = env.relay();
     for signal in [Signal::INT, Signal::TERM] {
@@ -173,7 +173,7 @@ fn an_idle_sender_ends_well_and_is_gone() {
 }
 
 #[test]
-fn a_share_ends_when_its_time_is_up() {
+fn a_share_ends_when_it_expires() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "")]).via(&relay).args(&["--expire", "1s"]).share();
@@ -183,7 +183,7 @@ fn a_share_ends_when_its_time_is_up() {
 }
 
 #[test]
-fn a_relay_ends_well_on_ctrl_c_and_sigterm() {
+fn a_relay_exits_with_0_on_ctrl_c_and_sigterm() {
     let env = TestEnv::new();
     for signal in [Signal::INT, Signal::TERM] {
         let relay = env.relay();
@@ -193,7 +193,7 @@ fn a_relay_ends_well_on_ctrl_c_and_sigterm() {
 }
 
 #[test]
-fn two_relays_cannot_have_one_port() {
+fn two_relays_cannot_listen_on_one_port() {
     let env = TestEnv::new();
     let relay = env.relay();
     let second = env.qshare(&["relay", "--json", "--listen", &relay.addr]).run();
@@ -201,7 +201,7 @@ fn two_relays_cannot_have_one_port() {
 }
 
 #[test]
-fn a_closed_pipe_ends_quietly() {
+fn a_closed_pipe_ends_the_program_without_an_error() {
     let env = TestEnv::new();
     let relay = env.relay();
     for n in 0..3_000 {
@@ -220,9 +220,9 @@ fn a_closed_pipe_ends_quietly() {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
-        let told = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(0), "{command:?}: {told}");
-        assert!(!told.contains("error") && !told.contains("panic"), "{command:?}: {told}");
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{command:?}: {stderr}");
+        assert!(!stderr.contains("error") && !stderr.contains("panic"), "{command:?}: {stderr}");
     }
 }
 
@@ -231,7 +231,7 @@ fn wrong_arguments_are_usage_errors() {
     let env = TestEnv::new();
     let file = env.file("file", "");
     let file = file.to_str().unwrap();
-    let code = some_code();
+    let code = unused_code();
     let wrong: [&[&str]; 15] = [
         &[],
         &["fly"],

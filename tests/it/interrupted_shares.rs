@@ -1,4 +1,4 @@
-//! Senders that are started again, and what is kept for them.
+//! Interrupted shares: senders that start again, and `qshare shares`.
 
 use std::{
     fs,
@@ -11,77 +11,77 @@ use serde_json::Value;
 
 use crate::support::{FileTree, Process, RelayProcess, SenderProcess, TestEnv, wait_until, write_random_file};
 
-/// Kills a sender.
+/// Kills a sender and waits for its end.
 fn kill(sender: SenderProcess) {
     sender.process.signal(Signal::KILL);
     sender.process.end();
 }
 
-fn told(sender: &SenderProcess, field: &str) -> String {
+fn sharing_field(sender: &SenderProcess, field: &str) -> String {
     sender.sharing[field].as_str().unwrap().to_owned()
 }
 
-/// What `qshare shares` lists.
-fn listed(env: &TestEnv) -> Vec<Value> {
+/// Returns the shares that `qshare shares` lists.
+fn listed_shares(env: &TestEnv) -> Vec<Value> {
     env.qshare(&["shares", "--json"]).run().expect(0).event("shares")["shares"].as_array().unwrap().clone()
 }
 
 #[test]
-fn a_sender_that_was_killed_gets_its_code_back() {
+fn a_killed_sender_gets_its_code_back() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
     let share = || env.send(&[&file]).via(&relay).share();
     let first = share();
-    let (code, id) = (first.code().to_owned(), told(&first, "share"));
+    let (code, id) = (first.code().to_owned(), sharing_field(&first, "share"));
     kill(first);
     let again = share();
-    assert_eq!((again.code(), told(&again, "share")), (code.as_str(), id.clone()));
+    assert_eq!((again.code(), sharing_field(&again, "share")), (code.as_str(), id.clone()));
     env.recv(&code, &env.path("in")).via(&relay).run().expect(0);
 
     let beside = share();
-    assert!(beside.code() != code && told(&beside, "share") != id, "a second process has a share of its own");
+    assert!(beside.code() != code && sharing_field(&beside, "share") != id, "a second process has a share of its own");
     env.recv(beside.code(), &env.path("beside")).via(&relay).run().expect(0);
     kill(beside);
     kill(again);
 
     let renewed = env.send(&[&file]).via(&relay).arg("--new-code").share();
-    let (new, id, kept) = (renewed.code().to_owned(), told(&renewed, "share"), listed(&env));
-    assert!(kept.iter().any(|share| share["share"] == *id && share["running"] == true), "{kept:?}");
+    let (new, id, listed) = (renewed.code().to_owned(), sharing_field(&renewed, "share"), listed_shares(&env));
+    assert!(listed.iter().any(|share| share["share"] == *id && share["running"] == true), "{listed:?}");
     renewed.stop();
-    assert!(listed(&env).iter().all(|share| share["share"] != *id), "ended on purpose");
+    assert!(listed_shares(&env).iter().all(|share| share["share"] != *id), "a stopped share is forgotten");
     let fresh = share();
     assert_ne!(fresh.code(), new);
 }
 
 #[test]
-fn an_embedded_share_gets_its_link_back() {
+fn a_killed_sender_with_an_embedded_relay_gets_its_link_back() {
     let env = TestEnv::new();
     let file = env.file("file", "content");
     let first = env.send(&[&file]).share();
-    let (code, link) = (first.code().to_owned(), told(&first, "link"));
+    let (code, link) = (first.code().to_owned(), sharing_field(&first, "link"));
     kill(first);
     let again = env.send(&[&file]).share();
-    assert_eq!((again.code(), told(&again, "link")), (code.as_str(), link));
+    assert_eq!((again.code(), sharing_field(&again, "link")), (code.as_str(), link));
     env.recv(&code, &env.path("in")).run().expect(0);
 }
 
 #[test]
-fn what_ends_on_purpose_is_forgotten() {
+fn a_share_that_ended_deliberately_is_forgotten() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
     let once = env.send(&[&file]).via(&relay).arg("--once").share();
-    assert_eq!(listed(&env).len(), 1);
+    assert_eq!(listed_shares(&env).len(), 1);
     env.recv(once.code(), &env.path("in")).via(&relay).run().expect(0);
     once.process.end().expect(0);
-    assert!(listed(&env).is_empty());
+    assert!(listed_shares(&env).is_empty());
     let state = env.state().join("shares");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing is left in {state:?}");
 }
 
 #[test]
-fn ten_shares_do_not_disturb_each_other() {
+fn ten_interrupted_shares_each_get_their_code_back() {
     let env = TestEnv::new();
     let relay = env.relay();
     let files: Vec<PathBuf> = (0..10).map(|i| env.file(&format!("file{i}"), format!("content {i}"))).collect();
@@ -99,13 +99,13 @@ fn ten_shares_do_not_disturb_each_other() {
 }
 
 #[test]
-fn what_is_kept_is_listed_and_can_be_forgotten() {
+fn interrupted_shares_are_listed_and_can_be_forgotten() {
     let env = TestEnv::new();
     let relay = env.relay();
     let [one, two] = ["one", "two"].map(|name| env.file(name, name));
     let share = |file: &Path| env.send(&[file]).via(&relay).share();
     let (first, second) = (share(&one), share(&two));
-    let (code, id) = (second.code().to_owned(), told(&second, "share"));
+    let (code, id) = (second.code().to_owned(), sharing_field(&second, "share"));
     kill(first);
     let shares = |args: &[&str]| env.qshare(&[&["shares"], args].concat()).run();
     let human = shares(&[]).expect(0);
@@ -121,14 +121,14 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
     kill(second);
     shares(&["forget", &id[..8]]).expect(0);
     shares(&["forget", one.to_str().unwrap()]).expect(0);
-    assert!(listed(&env).is_empty());
+    assert!(listed_shares(&env).is_empty());
     kill(share(&one));
     shares(&["forget", "--all"]).expect(0);
     assert!(shares(&[]).expect(0).stderr.contains("No shares."));
 }
 
 #[test]
-fn what_is_kept_is_private_and_not_believed_when_damaged() {
+fn stored_shares_are_private_and_ignored_when_damaged() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -146,15 +146,15 @@ fn what_is_kept_is_private_and_not_believed_when_damaged() {
     let text = fs::read(&state).unwrap();
     for damage in [&text[..text.len() / 2], b"{}", b""] {
         fs::write(&state, damage).unwrap();
-        assert!(listed(&env).is_empty());
+        assert!(listed_shares(&env).is_empty());
     }
     let again = env.send(&[&file]).via(&relay).share();
     assert_ne!(again.code(), code);
     env.recv(again.code(), &env.path("in")).via(&relay).run().expect(0);
 }
 
-/// A download that is under way: so slow that it can be caught.
-fn slow() -> (TestEnv, RelayProcess, SenderProcess, Process) {
+/// Starts a download that is slow enough to be interrupted, and waits until a third of it is done.
+fn start_slow_download() -> (TestEnv, RelayProcess, SenderProcess, Process) {
     let env = TestEnv::new();
     let relay = env.relay();
     let big = env.path("big");
@@ -167,8 +167,8 @@ fn slow() -> (TestEnv, RelayProcess, SenderProcess, Process) {
 }
 
 #[test]
-fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
-    let (env, relay, first, mut receiver) = slow();
+fn a_receiver_continues_its_download_when_a_killed_sender_starts_again() {
+    let (env, relay, first, mut receiver) = start_slow_download();
     let big = env.path("big");
     kill(first);
     receiver.wait_for("reconnecting");
@@ -181,8 +181,8 @@ fn a_receiver_waits_for_a_sender_that_is_killed_and_goes_on_with_the_next() {
 }
 
 #[test]
-fn a_deliberate_end_is_told_to_who_comes_back() {
-    let (_world, _relay, sender, receiver) = slow();
+fn a_receiver_that_reattaches_learns_that_the_share_has_ended() {
+    let (_world, _relay, sender, receiver) = start_slow_download();
     receiver.signal(Signal::STOP);
     sender.process.signal(Signal::INT);
     sender.process.end().expect_error(130, "interrupted", "1 download running");
@@ -191,7 +191,7 @@ fn a_deliberate_end_is_told_to_who_comes_back() {
 }
 
 #[test]
-fn a_code_is_kept_until_there_is_another_one() {
+fn a_code_stays_valid_until_a_new_one_replaces_it() {
     let env = TestEnv::new();
     let relay = env.relay();
     let (spec, addr) = (relay.spec(), relay.addr.clone());
@@ -204,7 +204,7 @@ fn a_code_is_kept_until_there_is_another_one() {
     share().arg("--new-code").run().expect_error(5, "network", "cannot reach the relay");
     let relay = RelayProcess::start(env.qshare(&["relay", "--json", "--listen", &addr]));
     let longer = share().args(&["--keep", "1week"]).share();
-    assert_eq!(longer.code(), code, "a longer life needs no other code");
+    assert_eq!(longer.code(), code, "a longer --keep needs no new code");
     kill(longer);
     let other = share().args(&["--code-length", "8"]).share();
     assert_ne!(other.code(), code);
@@ -212,20 +212,20 @@ fn a_code_is_kept_until_there_is_another_one() {
 }
 
 #[test]
-fn who_waits_for_a_code_that_is_given_up_is_told() {
-    for gives_up in [&["shares", "forget", "big"][..], &["send", "--json", "--new-code", "big"]] {
-        let (env, relay, first, mut receiver) = slow();
+fn a_waiting_receiver_learns_that_the_share_was_forgotten() {
+    for forget in [&["shares", "forget", "big"][..], &["send", "--json", "--new-code", "big"]] {
+        let (env, relay, first, mut receiver) = start_slow_download();
         kill(first);
         receiver.wait_for("reconnecting");
-        let giving = env.qshare(gives_up).env("QSHARE_RELAY", relay.spec()).start();
+        let forgetting = env.qshare(forget).env("QSHARE_RELAY", relay.spec()).start();
         receiver.end().expect_error(3, "not_found", "ended its share");
-        giving.signal(Signal::INT);
-        giving.end().expect(0);
+        forgetting.signal(Signal::INT);
+        forgetting.end().expect(0);
     }
 }
 
 #[test]
-fn guesses_that_come_back_survive_a_kill() {
+fn refunded_guesses_survive_a_kill() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -233,13 +233,13 @@ fn guesses_that_come_back_survive_a_kill() {
         let sender = env.send(&[&file]).via(&relay).share();
         let receivers: Vec<_> = (0..5)
             .map(|_| {
-                let stranger = TestEnv::new();
-                let receiver = stranger.recv(sender.code(), &stranger.path("in")).via(&relay).start();
-                (stranger, receiver)
+                let other_user = TestEnv::new();
+                let receiver = other_user.recv(sender.code(), &other_user.path("in")).via(&relay).start();
+                (other_user, receiver)
             })
             .collect();
-        receivers.into_iter().for_each(|(_stranger, receiver)| drop(receiver.end().expect(0)));
-        let guesses = env.state().join("shares").join(format!("{}.guesses", told(&sender, "share")));
+        receivers.into_iter().for_each(|(_other_user, receiver)| drop(receiver.end().expect(0)));
+        let guesses = env.state().join("shares").join(format!("{}.guesses", sharing_field(&sender, "share")));
         let is_full = || fs::read_to_string(&guesses).unwrap().contains("\"left\":5");
         wait_until("the refunded guesses are saved", is_full);
         kill(sender);

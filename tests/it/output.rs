@@ -1,4 +1,4 @@
-//! Which stream gets what, the shape of the JSON, and what must never be shown.
+//! The two output streams, the fields of the JSON events, and what must never be shown.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{ProcessOutput, RelayProcess, TestEnv};
 
 #[test]
-fn people_get_results_on_one_stream_and_messages_on_the_other() {
+fn results_go_to_standard_output_and_messages_to_standard_error() {
     let env = TestEnv::new();
     let relay = env.qshare(&["relay", "--listen", "127.0.0.1:0"]).start();
     let spec = relay.wait_for_lines(1).remove(0);
@@ -35,7 +35,7 @@ fn people_get_results_on_one_stream_and_messages_on_the_other() {
 }
 
 #[test]
-fn errors_of_people_have_a_hint_and_no_backtrace() {
+fn an_error_takes_at_most_two_lines_and_has_no_backtrace() {
     let env = TestEnv::new();
     let failed = env.qshare(&["send", "missing"]).env("RUST_BACKTRACE", "1").run().expect(2);
     assert_eq!(failed.text(), "");
@@ -44,7 +44,7 @@ fn errors_of_people_have_a_hint_and_no_backtrace() {
 }
 
 #[test]
-fn quiet_leaves_results_and_errors() {
+fn quiet_prints_only_results_and_errors() {
     let env = TestEnv::new();
     let relay = env.relay();
     let sender = env.qshare(&["send", "--quiet"]).arg(env.file("file", "")).via(&relay).start();
@@ -59,7 +59,7 @@ fn quiet_leaves_results_and_errors() {
     assert_eq!(sender.end().expect(0).stderr, "");
 }
 
-/// The names of an object's fields in the order in which they are written.
+/// Returns the names of a JSON object's fields in the order in which they are written.
 fn fields(line: &str) -> Vec<String> {
     let object: Value = serde_json::from_str(line).unwrap();
     let mut fields: Vec<_> = object.as_object().unwrap().keys().cloned().collect();
@@ -68,7 +68,7 @@ fn fields(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_event_is_a_line_with_its_fields() {
+fn each_json_event_is_one_line_with_the_documented_fields() {
     let env = TestEnv::new();
     let relay = env.relay();
     env.file("box/file", "content");
@@ -118,33 +118,34 @@ fn each_event_is_a_line_with_its_fields() {
 }
 
 #[test]
-fn short_socket_buffers_are_told_where_they_matter() {
-    /// What both directions are asked for.
+fn small_socket_buffers_cause_a_warning_only_for_other_machines() {
+    /// The size that the program asks for, in both directions.
     const WANTED: u64 = 4 * 1024 * 1024;
     let limit = |name| fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse::<u64>().ok();
     let Some(limits) = ["rmem_max", "wmem_max"].into_iter().map(limit).collect::<Option<Vec<_>>>() else { return };
     let expected = usize::from(limits.iter().any(|limit| *limit < WANTED));
-    let told = |outcome: &ProcessOutput| outcome.all("warning").iter().filter(|w| w["kind"] == "socket_buffer").count();
+    let warnings =
+        |outcome: &ProcessOutput| outcome.all("warning").iter().filter(|w| w["kind"] == "socket_buffer").count();
     let env = TestEnv::new();
     let relay = |addr| RelayProcess::start(env.qshare(&["relay", "--json", "--listen", addr]));
     for _ in 0..2 {
-        assert_eq!(told(&relay("0.0.0.0:0").stop()), expected, "a relay says it at every start");
+        assert_eq!(warnings(&relay("0.0.0.0:0").stop()), expected, "a relay warns at every start");
     }
     let near = relay("127.0.0.1:0");
     let file = env.file("file", "content");
     let sender = env.send(&[&file]).via(&near).share();
     let received = env.recv(sender.code(), &env.path("in")).via(&near).run().expect(0);
     for outcome in [received, sender.stop(), near.stop()] {
-        assert_eq!(told(&outcome), 0, "a leg within the machine loses nothing: {outcome}");
+        assert_eq!(warnings(&outcome), 0, "no packet is lost within a machine: {outcome}");
     }
     for expected in [expected, 0] {
         let sender = env.send(&[&file]).share();
-        assert_eq!(told(&sender.stop()), expected, "a user hears it once");
+        assert_eq!(warnings(&sender.stop()), expected, "a user sees the warning once");
     }
 }
 
 #[test]
-fn the_list_shows_everything_and_saves_nothing() {
+fn list_prints_every_entry_and_saves_nothing() {
     let env = TestEnv::new();
     let relay = env.relay();
     env.file("box/.hidden/file", "content");
@@ -171,7 +172,7 @@ fn the_list_shows_everything_and_saves_nothing() {
 }
 
 #[test]
-fn the_secret_is_in_no_log_and_no_file() {
+fn no_log_and_no_file_of_others_contains_the_secret() {
     let env = TestEnv::new();
     let relay = RelayProcess::start(env.qshare(&["relay", "-vv", "--json", "--listen", "127.0.0.1:0"]));
     let file = env.file("a-name-of-a-user", "content of a user");
@@ -184,14 +185,15 @@ fn the_secret_is_in_no_log_and_no_file() {
     let received = receiver.via(&relay).dir(&into).run().expect(0);
     let list = env.qshare(&["recv", "-vv", "--list", sender.code()]).via(&relay).run().expect(0);
     let refused = env.recv(sender.code(), &into).via(&relay).arg("-vv").run().expect(6);
-    for folder in ["relay", "resumptions", "running"] {
-        let folder = env.state().join(folder);
-        assert!(!folder.exists() || !holds(&folder, secret.as_bytes()), "a file in {folder:?} holds the secret");
+    let folders = ["relay", "resumptions", "running"].map(|name| env.state().join(name));
+    assert!(folders[0].exists(), "the relay has no state folder");
+    for folder in folders.iter().filter(|folder| folder.exists()) {
+        assert!(!contains(folder, secret.as_bytes()), "a file in {folder:?} contains the secret");
     }
     let sent = sender.stop();
     assert!(
-        !holds(&env.path("home"), secret.as_bytes()),
-        "a file of the state holds the secret of a share that is over"
+        !contains(&env.path("home"), secret.as_bytes()),
+        "a state file contains the secret of a share that has ended"
     );
     let relayed = relay.stop();
     let hides = |text: &str| !text.to_uppercase().contains(&secret);
@@ -206,19 +208,19 @@ fn the_secret_is_in_no_log_and_no_file() {
     }
 }
 
-/// Whether a file below a folder holds these bytes.
-fn holds(folder: &Path, bytes: &[u8]) -> bool {
+/// Returns whether a file below a folder contains these bytes.
+fn contains(folder: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            return holds(&path, bytes);
+            return contains(&path, bytes);
         }
         fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes)
     })
 }
 
 #[test]
-fn hostile_names_are_shown_and_never_obeyed() {
+fn control_characters_in_names_are_escaped() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.file("file", "content");
@@ -227,7 +229,7 @@ fn hostile_names_are_shown_and_never_obeyed() {
     let code = sender.wait_for_lines(1).remove(0);
     let list = env.qshare(&["recv", "--list", &code]).via(&relay).run().expect(0);
     let json = env.qshare(&["recv", "--list", "--json", &code]).via(&relay).run().expect(0);
-    assert_eq!(json.event("offer")["name"], name, "a parser gets it as it is");
+    assert_eq!(json.event("offer")["name"], name, "JSON contains the name unchanged");
     sender.signal(Signal::INT);
     let sent = sender.end().expect(0);
     for text in [&list.stderr, &sent.stderr] {
@@ -239,7 +241,7 @@ fn hostile_names_are_shown_and_never_obeyed() {
 }
 
 #[test]
-fn help_and_version_are_results() {
+fn help_and_version_go_to_standard_output() {
     let env = TestEnv::new();
     for words in [&["--help"][..], &["--version"], &["send", "--help"], &["recv", "--help"], &["relay", "--help"]] {
         let shown = env.qshare(words).run().expect(0);

@@ -1,5 +1,5 @@
-//! Downloads that were cut and are started again with the same command.
-#![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
+//! Interrupted downloads that the same command resumes.
+#![allow(clippy::print_stdout, reason = "memory usage, shown with --nocapture")]
 
 use std::{
     fs::{self, File},
@@ -18,20 +18,20 @@ use crate::support::{
 
 const MIB: u64 = 1024 * 1024;
 
-/// The hashes that parts are known by are those of so many bytes.
+/// Staged data is compared in hash groups of this many bytes.
 const GROUP: u64 = 16 * MIB;
 
 const SIZE: u64 = 100 * MIB + 12_345;
 
-/// A share of a large file and some small ones, and the folder that it is downloaded into.
-struct Scene {
+/// A sender that shares a large file and some small ones, and a target folder.
+struct ResumeTest {
     env: TestEnv,
     relay: RelayProcess,
     sender: SenderProcess,
     into: PathBuf,
 }
 
-impl Scene {
+impl ResumeTest {
     fn new() -> Self {
         let env = TestEnv::new();
         let shared = env.folder("t");
@@ -47,64 +47,77 @@ impl Scene {
         Self { env, relay, sender, into }
     }
 
-    /// Starts a download, so slowly that it can be caught, and waits until so much of it is there.
-    fn start(&self, bytes: u64) -> Process {
+    /// Starts a download that is slow enough to be interrupted, and waits until `bytes` have arrived.
+    fn start_slowly(&self, bytes: u64) -> Process {
         let limited = self.env.recv(self.sender.code(), &self.into).via(&self.relay).args(&["--limit-down", "60MB"]);
         let mut receiver = limited.start();
         while receiver.wait_for("progress")["bytes"].as_u64().unwrap() < bytes {}
         receiver
     }
 
-    /// A download of which so much is there, killed.
+    /// Kills a download once `bytes` have arrived.
     fn kill_at(&self, bytes: u64) {
-        let receiver = self.start(bytes);
+        let receiver = self.start_slowly(bytes);
         receiver.signal(Signal::KILL);
         receiver.end();
     }
 
-    fn go_on(&self) -> ProcessOutput {
+    /// Runs the same command again, which must complete the download.
+    fn resume(&self) -> ProcessOutput {
         self.env.recv(self.sender.code(), &self.into).via(&self.relay).run().expect(0)
     }
 
-    /// Checks that everything arrived, and gives the bytes that were there before.
-    fn assert_whole(&self, ended: &ProcessOutput) -> u64 {
+    /// Tries to download with a wrong secret.
+    fn guess(&self, user: &TestEnv) -> ProcessOutput {
+        user.recv(&wrong_code(self.sender.code()), &user.path("guesses")).via(&self.relay).run()
+    }
+
+    /// Uses up the five guesses.
+    fn exhaust_guess_budget(&self, user: &TestEnv) {
+        for _ in 0..5 {
+            self.guess(user).expect(4);
+        }
+        self.guess(user).expect(7);
+    }
+
+    /// Checks that everything has arrived. Returns the number of bytes that were resumed.
+    fn assert_complete(&self, ended: &ProcessOutput) -> u64 {
         assert_eq!(FileTree::of(&self.into.join("t")), FileTree::of(&self.env.path("t")));
-        let names: Vec<_> = fs::read_dir(&self.into).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["t"], "nothing is left");
+        assert_eq!(entry_names(&self.into), ["t"], "no staging folder is left");
         let (offer, finished) = (ended.event("offer"), ended.event("finished"));
         assert_eq!(finished["bytes"], offer["bytes"]);
         offer["resumed_bytes"].as_u64().unwrap()
     }
 
-    /// What the download writes to.
-    fn part_folder(&self) -> PathBuf {
+    /// Returns the staging folder.
+    fn staging_folder(&self) -> PathBuf {
         let id = self.sender.sharing["share"].as_str().unwrap();
         self.into.join(format!(".qshare-{}.part", &id[..16]))
     }
 
-    /// The file that is there in part.
-    fn part(&self) -> PathBuf {
-        self.part_folder().join("files/t/big")
+    /// Returns the staged part of the large file.
+    fn staged_file(&self) -> PathBuf {
+        self.staging_folder().join("files/t/big")
     }
 }
 
 #[test]
-fn a_killed_receiver_goes_on_with_what_it_has() {
-    let scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    let there = fs::metadata(scene.part()).unwrap().len();
-    assert!(there >= 40 * MIB);
-    let ended = scene.go_on();
-    let resumed = scene.assert_whole(&ended);
-    assert!(resumed >= there / GROUP * GROUP && resumed < SIZE, "{resumed} of {there}");
+fn a_killed_receiver_resumes_from_its_staged_data() {
+    let test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    let staged = fs::metadata(test.staged_file()).unwrap().len();
+    assert!(staged >= 40 * MIB);
+    let ended = test.resume();
+    let resumed = test.assert_complete(&ended);
+    assert!(resumed >= staged / GROUP * GROUP && resumed < SIZE, "{resumed} of {staged}");
 }
 
 #[test]
-fn a_download_goes_on_after_ctrl_c_as_often_as_it_must() {
-    let scene = Scene::new();
+fn a_download_resumes_after_each_of_several_interruptions() {
+    let test = ResumeTest::new();
     let mut last = 0;
     for stop in [20 * MIB, 40 * MIB, 80 * MIB] {
-        let stopped = scene.start(stop);
+        let stopped = test.start_slowly(stop);
         stopped.signal(Signal::INT);
         let ended = stopped.end();
         let error = ended.expect_error(130, "interrupted", "interrupted");
@@ -113,81 +126,78 @@ fn a_download_goes_on_after_ctrl_c_as_often_as_it_must() {
         assert!(resumed >= last, "{resumed} after {last}");
         last = resumed;
     }
-    let ended = scene.go_on();
-    assert!(scene.assert_whole(&ended) >= 64 * MIB);
-    scene.sender.stop();
+    let ended = test.resume();
+    assert!(test.assert_complete(&ended) >= 64 * MIB);
+    test.sender.stop();
 }
 
-/// The code with another secret.
-fn wrong(code: &str) -> String {
+/// Returns the code with another secret.
+fn wrong_code(code: &str) -> String {
     let code = Code::parse(code).unwrap();
     Code::new(code.slot(), Secret::random(5).unwrap()).reveal().as_str().to_owned()
 }
 
 #[test]
-fn who_comes_back_needs_no_guess() {
-    let mut scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    let stranger = TestEnv::new();
-    let guess = |code: &str| stranger.recv(code, &stranger.path("guesses")).via(&scene.relay).run().code;
-    let bad = wrong(scene.sender.code());
-    while guess(&bad) != Some(7) {}
-    assert_eq!(guess(scene.sender.code()), Some(7), "the code itself is refused now");
-    let ended = scene.go_on();
-    assert!(scene.assert_whole(&ended) >= 32 * MIB);
-    assert_eq!(scene.sender.process.wait_for("download_finished")["bytes"], ended.event("finished")["bytes"]);
+fn resuming_needs_no_guess() {
+    let mut test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    let other_user = TestEnv::new();
+    test.exhaust_guess_budget(&other_user);
+    let right_code = other_user.recv(test.sender.code(), &other_user.path("guesses")).via(&test.relay).run();
+    right_code.expect(7);
+    let ended = test.resume();
+    assert!(test.assert_complete(&ended) >= 32 * MIB);
+    assert_eq!(test.sender.process.wait_for("download_finished")["bytes"], ended.event("finished")["bytes"]);
 }
 
 #[test]
-fn a_second_download_beside_the_first_is_somebody_else() {
-    let scene = Scene::new();
-    let first = scene.start(30 * MIB);
-    let other = scene.env.path("other");
-    scene.env.recv(scene.sender.code(), &other).via(&scene.relay).run().expect(0);
-    assert_eq!(FileTree::of(&other.join("t")), FileTree::of(&scene.env.path("t")));
+fn a_second_download_beside_the_first_is_independent() {
+    let test = ResumeTest::new();
+    let first = test.start_slowly(30 * MIB);
+    let other = test.env.path("other");
+    test.env.recv(test.sender.code(), &other).via(&test.relay).run().expect(0);
+    assert_eq!(FileTree::of(&other.join("t")), FileTree::of(&test.env.path("t")));
     let ended = first.end().expect(0);
     assert!(ended.all("reconnecting").is_empty(), "{ended}");
-    scene.assert_whole(&ended);
+    test.assert_complete(&ended);
 }
 
 #[test]
-fn who_comes_back_has_its_place() {
+fn an_interrupted_download_keeps_its_permit() {
     let env = TestEnv::new();
     let relay = env.relay();
     let big = env.path("big");
     write_random_file(&big, SIZE);
     let sender = env.send(&[&big]).via(&relay).arg("--once").share();
-    let scene = Scene { into: env.path("in"), env, relay, sender };
-    scene.kill_at(50 * MIB);
-    let stranger = TestEnv::new();
-    let other = stranger.recv(scene.sender.code(), &stranger.path("other")).via(&scene.relay).run();
+    let test = ResumeTest { into: env.path("in"), env, relay, sender };
+    test.kill_at(50 * MIB);
+    let other_user = TestEnv::new();
+    let other = other_user.recv(test.sender.code(), &other_user.path("other")).via(&test.relay).run();
     other.expect_error(7, "refused", "download limit");
-    scene.go_on();
-    assert_eq!(FileTree::of(&scene.into.join("big")), FileTree::of(&big));
-    scene.sender.process.end().expect(0);
+    test.resume();
+    assert_eq!(FileTree::of(&test.into.join("big")), FileTree::of(&big));
+    test.sender.process.end().expect(0);
 }
 
 #[test]
-fn another_process_of_the_sender_knows_who_comes_back() {
-    let mut scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    let bad = wrong(scene.sender.code());
-    let guess = |scene: &Scene| scene.env.recv(&bad, &scene.env.path("guesses")).via(&scene.relay).run().code;
-    while guess(&scene) != Some(7) {}
-    let code = scene.sender.code().to_owned();
-    scene.sender.process.kill();
-    scene.sender = scene.env.send(&[&scene.env.path("t")]).via(&scene.relay).share();
-    assert_eq!(scene.sender.code(), code);
-    assert_eq!(guess(&scene), Some(7), "a restart refills no budget");
-    let ended = scene.go_on();
-    assert!(scene.assert_whole(&ended) >= 32 * MIB);
+fn a_restarted_sender_recognizes_an_interrupted_download() {
+    let mut test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    test.exhaust_guess_budget(&test.env);
+    let code = test.sender.code().to_owned();
+    test.sender.process.kill();
+    test.sender = test.env.send(&[&test.env.path("t")]).via(&test.relay).share();
+    assert_eq!(test.sender.code(), code);
+    test.guess(&test.env).expect(7); // the restart has not refilled the budget
+    let ended = test.resume();
+    assert!(test.assert_complete(&ended) >= 32 * MIB);
 }
 
-/// A command whose files cannot become longer than this, as on a disk that is full.
-fn on_a_full_disk(command: QshareCommand, bytes: u64) -> ProcessOutput {
+/// Runs a command whose files cannot exceed `max_size`, as on a full disk.
+fn run_on_a_full_disk(command: QshareCommand, max_size: u64) -> ProcessOutput {
     const BLOCK: u64 = 512;
     let (command, mut shell) = (command.into_command(), Command::new("sh"));
-    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / BLOCK);
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", max_size / BLOCK);
     shell.env_clear().args(["-c", &limited, "sh"]).arg(command.get_program()).args(command.get_args());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.current_dir(command.get_current_dir().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -197,70 +207,71 @@ fn on_a_full_disk(command: QshareCommand, bytes: u64) -> ProcessOutput {
 }
 
 #[test]
-fn a_disk_that_was_full_is_gone_on_with() {
-    let scene = Scene::new();
-    let recv = || scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay);
-    let full = on_a_full_disk(recv(), 40 * MIB);
+fn a_download_resumes_after_the_disk_was_full() {
+    let test = ResumeTest::new();
+    let recv = || test.env.recv(test.sender.code(), &test.into).via(&test.relay);
+    let full = run_on_a_full_disk(recv(), 40 * MIB);
     full.expect_error(6, "disk", "“t/big”");
-    assert_only_staged(&scene.into, "");
-    let ended = scene.go_on();
-    let resumed = scene.assert_whole(&ended);
+    assert_only_staged(&test.into, "after the disk was full");
+    let ended = test.resume();
+    let resumed = test.assert_complete(&ended);
     assert!((32 * MIB..SIZE).contains(&resumed), "{resumed}");
 }
 
-/// `RESUME_GIB=20` for a file of 20 GiB; there are holes in it at both ends.
+/// `RESUME_GIB=20` sets the size to 20 GiB. The file is sparse at both ends.
 #[test]
-fn a_huge_file_is_gone_on_with_in_little_memory() {
+fn a_huge_file_resumes_in_less_than_96_mib_of_memory() {
     let gib = std::env::var("RESUME_GIB").map_or(2, |text| text.parse().unwrap());
     let env = TestEnv::new();
     let relay = env.relay();
     let (big, size) = (env.path("big"), gib * 1024 * MIB);
     write_sparse_file(&big, size);
     let sender = env.send(&[&big]).via(&relay).share();
-    let scene = Scene { into: env.path("in"), env, relay, sender };
-    scene.kill_at(40 * MIB);
-    cut(&scene.part_folder().join("files/big"), size - 3 * GROUP / 2);
-    let recv = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).start();
-    let mut most = 0;
+    let test = ResumeTest { into: env.path("in"), env, relay, sender };
+    test.kill_at(40 * MIB);
+    set_length(&test.staging_folder().join("files/big"), size - 3 * GROUP / 2);
+    let recv = test.env.recv(test.sender.code(), &test.into).via(&test.relay).start();
+    let mut receiver_peak = 0;
     while recv.is_running() {
-        most = most.max(peak_memory(recv.id()).unwrap_or_default());
+        receiver_peak = receiver_peak.max(peak_memory(recv.id()).unwrap_or_default());
     }
     let ended = recv.end().expect(0);
     let resumed = ended.event("offer")["resumed_bytes"].as_u64().unwrap();
     assert!(resumed >= size - 2 * GROUP, "{resumed} of {size}");
-    assert_eq!(hash_file(&scene.into.join("big")), hash_file(&big));
-    let sending = peak_memory(scene.sender.process.id()).unwrap();
-    println!("{gib} GiB: {most} bytes of memory at the receiver, {sending} at the sender");
-    assert!(most.max(sending) < 96 * MIB, "{most}, {sending}");
+    assert_eq!(hash_file(&test.into.join("big")), hash_file(&big));
+    let sender_peak = peak_memory(test.sender.process.id()).unwrap();
+    println!("{gib} GiB: {receiver_peak} bytes of memory at the receiver, {sender_peak} at the sender");
+    assert!(receiver_peak > 0, "the receiver ended before its memory was measured");
+    assert!(receiver_peak.max(sender_peak) < 96 * MIB, "{receiver_peak}, {sender_peak}");
 }
 
 #[test]
-fn what_is_left_is_listed_and_can_be_removed() {
-    let scene = Scene::new();
-    let running = scene.start(30 * MIB);
-    let parts = |args: &[&str]| scene.env.qshare(&[&["parts", "--json"], args].concat()).arg(&scene.into).run();
+fn interrupted_downloads_are_listed_and_can_be_removed() {
+    let test = ResumeTest::new();
+    let running = test.start_slowly(30 * MIB);
+    let parts = |args: &[&str]| test.env.qshare(&[&["parts", "--json"], args].concat()).arg(&test.into).run();
     let listed = || parts(&[]).expect(0).event("parts")["parts"].as_array().unwrap().clone();
     assert!(matches!(&listed()[..], [part] if part["running"] == true), "{:?}", listed());
     let cleared = parts(&["--clear"]).expect(0);
-    assert!(cleared.all("cleared").is_empty(), "what is being written stays: {cleared}");
+    assert!(cleared.all("cleared").is_empty(), "a running download is not removed: {cleared}");
     assert_eq!(cleared.event("warning")["kind"], "running");
     running.signal(Signal::KILL);
     running.end();
     let [part] = &listed()[..] else { panic!("{:?}", listed()) };
     assert!(part["running"] == false && part["bytes"].as_u64().unwrap() >= 20 * MIB, "{part}");
-    let impostor = scene.into.join(".qshare-0123456789abcdef.part");
+    let impostor = test.into.join(".qshare-0123456789abcdef.part");
     std::os::unix::fs::symlink("/tmp", &impostor).unwrap();
-    fs::create_dir(scene.into.join(".qshare-notes.part")).unwrap();
-    assert_eq!(listed().len(), 1, "a link, and what merely looks like it");
+    fs::create_dir(test.into.join(".qshare-notes.part")).unwrap();
+    assert_eq!(listed().len(), 1, "links and folders of a similar name are not listed");
     assert_eq!(parts(&["--clear"]).expect(0).event("cleared")["path"], part["path"]);
-    assert!(!scene.part_folder().exists() && impostor.symlink_metadata().is_ok());
+    assert!(!test.staging_folder().exists() && impostor.symlink_metadata().is_ok());
     assert!(listed().is_empty());
-    let ended = scene.go_on();
+    let ended = test.resume();
     assert_eq!(ended.event("offer")["resumed_bytes"], 0);
 }
 
-/// Changes a byte of a file.
-fn flip(path: &Path, offset: u64) {
+/// Flips a bit of a file.
+fn flip_bit(path: &Path, offset: u64) {
     let mut file = File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.seek(SeekFrom::Start(offset)).unwrap();
@@ -269,79 +280,72 @@ fn flip(path: &Path, offset: u64) {
     file.write_all(&[byte[0] ^ 0x20]).unwrap();
 }
 
-/// Makes a file as long as this.
-fn cut(path: &Path, length: u64) {
+/// Truncates or extends a file to this length.
+fn set_length(path: &Path, length: u64) {
     File::options().write(true).open(path).unwrap().set_len(length).unwrap();
 }
 
 #[test]
-fn a_part_that_was_changed_is_not_trusted() {
-    let ways: [fn(&Path); 5] = [
-        |part| flip(part, 20 * MIB),
-        |part| flip(part, 0),
-        |part| cut(part, SIZE),
-        |part| cut(part, 3),
+fn modified_staged_data_is_detected() {
+    let modifications: [fn(&Path); 5] = [
+        |part| flip_bit(part, 20 * MIB),
+        |part| flip_bit(part, 0),
+        |part| set_length(part, SIZE),
+        |part| set_length(part, 3),
         |part| fs::remove_file(part).unwrap(),
     ];
-    let scene = Scene::new();
-    for spoil in ways {
-        scene.kill_at(50 * MIB);
-        spoil(&scene.part());
-        scene.assert_whole(&scene.go_on());
-        fs::remove_dir_all(&scene.into).unwrap();
+    let test = ResumeTest::new();
+    for modify in modifications {
+        test.kill_at(50 * MIB);
+        modify(&test.staged_file());
+        test.assert_complete(&test.resume());
+        fs::remove_dir_all(&test.into).unwrap();
     }
 }
 
 #[test]
-fn a_source_that_has_changed_is_gone_on_with_at_the_first_difference() {
-    let scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    flip(&scene.env.path("t/big"), 20 * MIB);
-    // What was scanned just before is not what is there: whoever is offered that is told, and the next gets it as it is.
-    let first = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).run();
-    let ended = if first.all("finished").is_empty() {
-        first.expect_error(1, "transfer", "“t/big” has changed");
-        scene.go_on()
-    } else {
-        first
-    };
-    scene.assert_whole(&ended);
+fn a_download_of_a_changed_source_resumes_at_the_first_difference() {
+    let test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    flip_bit(&test.env.path("t/big"), 20 * MIB);
+    let ended = test.resume();
+    test.assert_complete(&ended);
 }
 
-/// Whoever has been with a sender waits for it, also as another process, and whatever is away when it comes.
+/// A receiver that has downloaded from a sender before waits for it, even after a restart and without a relay.
 #[test]
-fn a_receiver_that_is_started_again_waits_for_relay_and_sender() {
-    let mut scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    let code = scene.sender.code().to_owned();
-    scene.sender.process.kill();
-    scene.relay.process.kill();
-    let mut receiver = scene.env.recv(&code, &scene.into).via(&scene.relay).start();
+fn a_restarted_receiver_waits_for_the_relay_and_the_sender() {
+    let mut test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    let code = test.sender.code().to_owned();
+    test.sender.process.kill();
+    test.relay.process.kill();
+    let mut receiver = test.env.recv(&code, &test.into).via(&test.relay).start();
     receiver.wait_for("reconnecting");
-    let addr = scene.relay.addr.clone();
-    scene.relay = RelayProcess::start(scene.env.qshare(&["relay", "--json", "--listen", &addr]));
+    let addr = test.relay.addr.clone();
+    test.relay = RelayProcess::start(test.env.qshare(&["relay", "--json", "--listen", &addr]));
     while receiver.wait_for("reconnecting")["reason"] != "the sender has not reconnected yet" {}
-    scene.sender = scene.env.send(&[&scene.env.path("t")]).via(&scene.relay).share();
-    assert_eq!(scene.sender.code(), code);
+    test.sender = test.env.send(&[&test.env.path("t")]).via(&test.relay).share();
+    assert_eq!(test.sender.code(), code);
     let ended = receiver.end().expect(0);
-    assert!(scene.assert_whole(&ended) >= 32 * MIB);
+    assert!(test.assert_complete(&ended) >= 32 * MIB);
     assert_eq!(ended.all("reconnected").len(), 1, "{ended}");
 }
 
 #[test]
-fn who_is_not_to_wait_is_told_at_once() {
-    let scene = Scene::new();
-    scene.kill_at(50 * MIB);
-    scene.relay.process.kill();
-    let impatient = scene.env.recv(scene.sender.code(), &scene.into).via(&scene.relay).args(&["--retry-for", "0"]);
-    let ended = impatient.run();
+fn a_restarted_receiver_without_retries_fails_at_once() {
+    let test = ResumeTest::new();
+    test.kill_at(50 * MIB);
+    test.relay.process.kill();
+    let without_retries = test.env.recv(test.sender.code(), &test.into).via(&test.relay).args(&["--retry-for", "0"]);
+    let ended = without_retries.run();
     ended.expect_error(5, "network", "cannot reach the relay");
     assert!(ended.all("reconnecting").is_empty());
 }
 
-/// What has its name already is not taken for somebody else's.
+/// Entries that already have their final name do not count as conflicts.
 #[test]
-fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
+fn a_download_interrupted_while_it_renamed_its_entries_resumes() {
     let env = TestEnv::new();
     let relay = env.relay();
     let paths: Vec<PathBuf> = (0..5).map(|n| env.file(&format!("from/{n}/f"), format!("content {n}"))).collect();
@@ -355,34 +359,32 @@ fn a_download_that_was_stopped_while_it_gave_names_goes_on() {
     slow.wait_for("progress");
     fs::write(into.join("3"), "in the way").unwrap();
     slow.end().expect_error(6, "disk", "3");
-    assert!(into.join("2/f").exists() && !into.join("4").exists(), "the names come in order");
+    assert!(into.join("2/f").exists() && !into.join("4").exists(), "entries are renamed in order");
     fs::remove_file(into.join("3")).unwrap();
     let ended = recv().run().expect(0);
     let (offer, finished) = (ended.event("offer"), ended.event("finished"));
     assert_eq!((&offer["resumed_bytes"], &finished["bytes"]), (&offer["bytes"], &offer["bytes"]));
     assert_eq!(finished["saved"].as_array().unwrap().len(), 6, "{finished}");
-    let mut all = entry_names(&into);
-    all.sort();
-    assert_eq!(all, ["0", "1", "2", "3", "4", "9"]);
+    assert_eq!(entry_names(&into), ["0", "1", "2", "3", "4", "9"]);
     assert_eq!(hash_file(&into.join("9")), hash_file(&big));
     recv().run().expect_error(6, "disk", "already exists");
 }
 
-/// What was executable is so, and nothing else, whatever the part was.
+/// Only the executable bit is taken over, whatever the permissions of the staged file are.
 #[test]
-fn a_file_gets_the_permissions_that_it_has_now() {
+fn a_resumed_file_gets_the_present_permissions_of_its_source() {
     use std::os::unix::fs::PermissionsExt as _;
-    let scene = Scene::new();
-    let big = scene.env.path("t/big");
+    let test = ResumeTest::new();
+    let big = test.env.path("t/big");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let (plain, executable) = (mode(&big), mode(&big) | (mode(&big) & 0o444) >> 2);
-    for (staged, now) in [(plain, executable), (0o4777, plain)] {
-        scene.kill_at(50 * MIB);
-        fs::set_permissions(scene.part(), fs::Permissions::from_mode(staged)).unwrap();
-        fs::set_permissions(&big, fs::Permissions::from_mode(now)).unwrap();
-        assert!(scene.assert_whole(&scene.go_on()) > 0);
-        assert_eq!(mode(&scene.into.join("t/big")) & 0o111, now & 0o111, "{staged:o}");
-        assert_eq!(mode(&scene.into.join("t/big")) & 0o7000, 0);
-        fs::remove_dir_all(&scene.into).unwrap();
+    for (staged, source) in [(plain, executable), (0o4777, plain)] {
+        test.kill_at(50 * MIB);
+        fs::set_permissions(test.staged_file(), fs::Permissions::from_mode(staged)).unwrap();
+        fs::set_permissions(&big, fs::Permissions::from_mode(source)).unwrap();
+        assert!(test.assert_complete(&test.resume()) > 0);
+        assert_eq!(mode(&test.into.join("t/big")) & 0o111, source & 0o111, "{staged:o}");
+        assert_eq!(mode(&test.into.join("t/big")) & 0o7000, 0);
+        fs::remove_dir_all(&test.into).unwrap();
     }
 }

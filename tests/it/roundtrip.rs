@@ -1,4 +1,4 @@
-//! What arrives is what was sent.
+//! Received files equal the sent ones: contents, names, permissions, times and links.
 
 use std::{
     fs::{self, File, Permissions},
@@ -11,11 +11,11 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::{FileTree, TestEnv, hash_file, peak_memory, write_random_file};
 
-/// What a process may use, however much it transfers.
-const MEMORY: u64 = 64 * 1024 * 1024;
+/// The most memory that a process may use, whatever the size of the transfer.
+const MAX_MEMORY: u64 = 64 * 1024 * 1024;
 
 #[test]
-fn small_files_arrive_as_they_were() {
+fn empty_and_tiny_files_arrive_unchanged() {
     let env = TestEnv::new();
     let relay = env.relay();
     for content in [&b""[..], b"x"] {
@@ -32,7 +32,7 @@ fn small_files_arrive_as_they_were() {
 }
 
 #[test]
-fn a_large_file_arrives_in_little_memory() {
+fn a_large_file_arrives_in_less_than_64_mib_of_memory() {
     const SIZE: u64 = 300 * 1024 * 1024;
     let env = TestEnv::new();
     let relay = env.relay();
@@ -48,15 +48,15 @@ fn a_large_file_arrives_in_little_memory() {
     receiver.end().expect(0);
     assert_eq!(hash_file(&into.join("large")), hash_file(&file));
     sender.process.wait_for("download_finished");
-    assert!(peak < MEMORY, "the receiver took {peak} bytes");
+    assert!(peak < MAX_MEMORY, "the receiver used {peak} bytes");
     for (name, process) in [("relay", &relay.process), ("sender", &sender.process)] {
         let peak = peak_memory(process.id()).unwrap_or_default();
-        assert!(peak < MEMORY, "the {name} took {peak} bytes");
+        assert!(peak < MAX_MEMORY, "the {name} used {peak} bytes");
     }
 }
 
 #[test]
-fn a_limited_transfer_takes_its_time() {
+fn rate_limits_bound_the_transfer() {
     let env = TestEnv::new();
     let relay = env.relay();
     let file = env.path("file");
@@ -72,7 +72,7 @@ fn a_limited_transfer_takes_its_time() {
         assert_eq!(hash_file(&into.join("file")), hash_file(&file));
         received.event("finished")["seconds"].as_f64().unwrap()
     };
-    // The first piece passes at once, and nobody waits after the last.
+    // The limiter lets the first burst pass at once, and does not wait after the last one.
     let limited = taken("slow", &["--limit-down", "1.5MB"]);
     assert!(limited >= 1.0, "{limited}");
     taken("cubic", &["--congestion", "cubic"]);
@@ -86,7 +86,7 @@ fn a_limited_transfer_takes_its_time() {
 }
 
 #[test]
-fn a_folder_of_two_thousand_files_arrives_whole() {
+fn a_folder_of_two_thousand_files_arrives_unchanged() {
     let env = TestEnv::new();
     let relay = env.relay();
     let folder = env.folder("tree");
@@ -95,11 +95,11 @@ fn a_folder_of_two_thousand_files_arrives_whole() {
         if n % 10 == 0 {
             fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
         }
-        File::options().write(true).open(&file).unwrap().set_modified(moment(n as u64)).unwrap();
+        File::options().write(true).open(&file).unwrap().set_modified(past_time(n as u64)).unwrap();
     }
     env.folder("tree/empty/emptier");
     env.folder("tree/3/hollow");
-    File::open(env.path("tree/empty")).unwrap().set_modified(moment(5)).unwrap();
+    File::open(env.path("tree/empty")).unwrap().set_modified(past_time(5)).unwrap();
     let sender = env.send(&[&folder]).via(&relay).share();
     assert_eq!(sender.sharing["files"], 2_000);
     let into = env.path("in");
@@ -110,13 +110,13 @@ fn a_folder_of_two_thousand_files_arrives_whole() {
     assert_eq!(arrived, FileTree::of(&folder));
 }
 
-/// A time in the past, with nanoseconds.
-fn moment(n: u64) -> SystemTime {
+/// Returns a time in the past that has nanoseconds.
+fn past_time(n: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + n * 1_000, 123_456_789)
 }
 
 #[test]
-fn names_of_every_kind_arrive() {
+fn unusual_names_arrive_unchanged() {
     let env = TestEnv::new();
     let mut names = vec![
         "aux.c".to_owned(),
@@ -154,7 +154,7 @@ fn names_of_every_kind_arrive() {
 }
 
 #[test]
-fn links_inside_arrive_and_links_out_are_left_out() {
+fn links_within_a_share_arrive_and_links_out_of_it_are_skipped() {
     let env = TestEnv::new();
     env.file("outside", "secret");
     env.file("tree/folder/file", "content");
@@ -182,7 +182,7 @@ fn links_inside_arrive_and_links_out_are_left_out() {
 }
 
 #[test]
-fn a_link_that_the_user_names_is_followed() {
+fn a_link_given_on_the_command_line_is_followed() {
     let env = TestEnv::new();
     env.file("real/file", "content");
     symlink("real", env.path("alias")).unwrap();
@@ -210,7 +210,7 @@ fn several_paths_arrive_side_by_side() {
 }
 
 #[test]
-fn a_folder_has_its_own_name_however_it_is_written() {
+fn a_folder_is_shared_under_its_own_name_however_its_path_is_written() {
     let env = TestEnv::new();
     env.file("box/file", "content");
     env.folder("box/inner");
