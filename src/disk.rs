@@ -8,11 +8,11 @@
 //! paths ─▶ SharedRoot ─▶ Scan ─▶ Source (manifest, fingerprints) ─▶ SourceFile ─▶ SharedRead ─▶ stream
 //! ```
 //!
-//! A [`Source`] is the result of one scan: the manifest, and a fingerprint of every entry (device, inode, size, mtime and
-//! ctime). [`Source::open`] gives a [`SourceFile`], which reads one file for one download. It compares the fingerprint
-//! before the first and after the last byte, so a file that changes is never sent as if it had not. Downloads that read
-//! the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The BLAKE3 hash of a file
-//! is computed while it is read, and follows its content on the stream.
+//! A [`Source`] is the result of one scan: the manifest, and a fingerprint of every entry (device, inode, size, mtime
+//! and ctime). [`Source::open`] gives a [`SourceFile`], which reads one file for one download. It compares the
+//! fingerprint before the first and after the last byte, so a file that changes is never sent as if it had not.
+//! Downloads that read the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The
+//! BLAKE3 hash of a file is computed while it is read, and follows its content on the stream.
 //!
 //! # The receiver: from the stream to the final name
 //!
@@ -25,10 +25,10 @@
 //! ```
 //!
 //! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names, no
-//! target exists that the [`ConflictPolicy`] does not allow for, and there is enough space. A [`Sink`] writes the blocks of
-//! one file after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file
-//! gets its final name before every file is verified. Then the publisher moves each top-level entry to its final name with
-//! one rename, which never replaces anything that the policy does not allow to replace.
+//! target exists that the [`ConflictPolicy`] does not allow for, and there is enough space. A [`Sink`] writes the
+//! blocks of one file after the other into the staging folder, hashes them, and compares the hash at the end of each
+//! file. No file gets its final name before every file is verified. Then the publisher moves each top-level entry to
+//! its final name with one rename, which never replaces anything that the policy does not allow to replace.
 //!
 //! # Staging and resuming
 //!
@@ -36,16 +36,18 @@
 //! what is in it. A lock keeps two downloads of the same share apart. When a download ends before it is published, for
 //! whatever reason, the folder stays, and it is the only record that the next download of the share needs:
 //!
-//! - **Content** resumes by groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole groups
-//!   that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender continues
-//!   after the groups that equal its own ([`SourceFile::resume_after`]). Both ends hash at the same time, on all processors.
-//! - **Final names** resume by the journal. It is written before the first rename and identifies each entry by inode and
-//!   birth time. Entries that have their final name already are not downloaded again, and are not conflicts.
+//! - **Content** resumes by groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
+//!   groups that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender
+//!   continues after the groups that equal its own ([`SourceFile::resume_after`]). Both ends hash at the same time, on
+//!   all processors.
+//! - **Final names** resume by the journal. It is written before the first rename and identifies each entry by inode
+//!   and birth time. Entries that have their final name already are not downloaded again, and are not conflicts.
 //!
 //! # Links
 //!
-//! A tree that another process changes meanwhile cannot lead anywhere else. The receiver follows no link below the target
-//! folder. The sender follows no link out of a shared folder, and none at all in the place of a path that the user named.
+//! A tree that another process changes meanwhile cannot lead anywhere else. The receiver follows no link below the
+//! target folder. The sender follows no link out of a shared folder, and none at all in the place of a path that the
+//! user named.
 
 mod attributes;
 mod block_cache;

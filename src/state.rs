@@ -1,7 +1,8 @@
 //! The state folder: small private files that outlive a process.
 //!
-//! The folder is 0700 and its files 0600. A file is replaced in one step (written beside, synced, renamed), so that
-//! a reader sees the old content or the new one and a power cut leaves one of the two.
+//! The folder has mode 0700 and its files 0600. A file is replaced atomically: the new content is written to a
+//! temporary file, synced, and renamed. A reader sees either the old or the new content, and so does the next process
+//! after a power cut.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -12,28 +13,28 @@ use std::{
 
 use crate::error::{Error, Kind, Result};
 
-/// A handle to a state folder that exists and is private.
+/// A state folder that exists and is private. A handle: clones refer to the same folder.
 #[derive(Debug, Clone)]
 pub struct StateDir {
     path: PathBuf,
 }
 
 impl StateDir {
-    /// Opens `path`, making it (0700) where it is missing.
+    /// Opens the folder `path`; creates it with mode 0700 if it does not exist.
     ///
     /// # Errors
-    /// [`Kind::Disk`] where it cannot be made.
+    /// [`Kind::Disk`] if it cannot be created.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(|e| cannot("make the folder", &path, &e))?;
+        builder.create(&path).map_err(|e| state_error("create the folder", &path, &e))?;
         Ok(Self { path })
     }
 
-    /// A folder inside this one.
+    /// Opens a folder inside this one; creates it if it does not exist.
     ///
     /// # Errors
     /// As [`StateDir::open`].
@@ -41,90 +42,91 @@ impl StateDir {
         Self::open(self.path.join(name))
     }
 
-    /// Where the file `name` of this folder lies.
+    /// Returns the path of the file `name` in this folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The content of `name`, at most `limit` bytes of it; `None` where there is no such file.
+    /// Reads the file `name` of at most `limit` bytes; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Kind::Disk`] where it cannot be read or is longer than `limit`.
+    /// [`Kind::Disk`] if it cannot be read or is larger than `limit`.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
         let file = match open_file(OpenOptions::new().read(true), &path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(cannot("read", &path, &e)),
+            Err(e) => return Err(state_error("read", &path, &e)),
         };
         let mut content = Vec::new();
-        file.take(limit + 1).read_to_end(&mut content).map_err(|e| cannot("read", &path, &e))?;
+        file.take(limit + 1).read_to_end(&mut content).map_err(|e| state_error("read", &path, &e))?;
         if content.len() as u64 > limit {
-            return Err(Error::new(Kind::Disk, format!("{} is longer than {limit} bytes", path.display()))
-                .hint("it is not a file of this program; move it away"));
+            return Err(Error::new(Kind::Disk, format!("{} is larger than {limit} bytes", path.display()))
+                .hint("qshare did not write this file; move it away"));
         }
         Ok(Some(content))
     }
 
-    /// The file `name`, to be locked.
+    /// Opens the file `name`, which must exist, to lock it.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error.
     pub fn open_lock(&self, name: &str) -> io::Result<File> {
         open_file(OpenOptions::new().read(true), &self.path(name))
     }
 
-    /// Replaces `name` by `content`; on return it is on the disk.
+    /// Replaces the content of the file `name`. It is on the disk on return.
     ///
     /// # Errors
-    /// [`Kind::Disk`] where it cannot be written.
+    /// [`Kind::Disk`] if it cannot be written.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         self.replace(name, content, |_| Ok(())).map(drop)
     }
 
-    /// [`StateDir::write`] of a file that is locked before anybody can see it; it stays locked until what this gives is
-    /// dropped.
+    /// Writes the file `name` like [`StateDir::write`], and locks it before it becomes visible under its name. It stays
+    /// locked until the returned file is dropped.
     ///
     /// # Errors
-    /// As there.
+    /// As [`StateDir::write`].
     pub fn write_locked(&self, name: &str, content: &[u8]) -> Result<File> {
         self.replace(name, content, File::lock)
     }
 
+    /// Replaces the file `name`; calls `prepare` with the complete file before it is renamed.
     fn replace(&self, name: &str, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> Result<File> {
         let path = self.path(name);
-        let beside = self.path(&format!(".{name}.{:08x}", rand::random::<u32>()));
-        let replaced = write_private(&beside, content).and_then(|file| {
+        let temporary = self.path(&format!(".{name}.{:08x}", rand::random::<u32>()));
+        let replaced = write_private(&temporary, content).and_then(|file| {
             prepare(&file)?;
-            fs::rename(&beside, &path)?;
+            fs::rename(&temporary, &path)?;
             sync_folder(&self.path)?;
             Ok(file)
         });
         replaced.map_err(|e| {
-            let _ = fs::remove_file(&beside);
-            cannot("write", &path, &e)
+            let _ = fs::remove_file(&temporary);
+            state_error("write", &path, &e)
         })
     }
 
-    /// Removes `name`; a file that is not there is fine.
+    /// Removes the file `name`, if it exists. Errors are ignored.
     pub fn remove(&self, name: &str) {
         let _ = fs::remove_file(self.path(name));
     }
 
-    /// Removes the files that were last written longer ago than `age` and that `is_left_behind` by a process that could
-    /// not do it itself, temporary ones among them.
-    pub fn sweep(&self, age: Duration, is_left_behind: impl Fn(&Path) -> bool) {
+    /// Removes the files of dead processes: those that were last written longer than `age` ago and for which
+    /// `is_orphaned` returns true, and temporary files of that age.
+    pub fn sweep(&self, age: Duration, is_orphaned: impl Fn(&Path) -> bool) {
         for name in self.all_names() {
             let path = self.path(&name);
             let written = fs::symlink_metadata(&path).and_then(|meta| meta.modified());
             let is_old = written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age));
-            if is_old && (is_temporary(&name) || is_left_behind(&path)) {
+            if is_old && (is_temporary(&name) || is_orphaned(&path)) {
                 self.remove(&name);
             }
         }
     }
 
-    /// The names of the files in this folder, temporary ones left out.
+    /// Returns the names of the files in this folder, without temporary files.
     pub fn file_names(&self) -> Vec<String> {
         self.all_names().filter(|name| !is_temporary(name)).collect()
     }
@@ -135,15 +137,15 @@ impl StateDir {
     }
 }
 
-/// Whether it is the name of a file that is being written.
+/// Whether `name` is that of a temporary file.
 fn is_temporary(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Opens what must be a file: something else in its place is neither waited for nor read.
+/// Opens a regular file. Opening a FIFO in its place fails at once instead of waiting for a writer.
 ///
 /// # Errors
-/// What the system says, and [`io::ErrorKind::InvalidInput`] for what is no file.
+/// Any I/O error, and [`io::ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open_file(options: &OpenOptions, path: &Path) -> io::Result<File> {
     let mut options = options.clone();
     #[cfg(unix)]
@@ -156,22 +158,22 @@ pub fn open_file(options: &OpenOptions, path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
     }
 }
 
-/// Whether a process holds the lock of this file.
+/// Whether a process has locked the file.
 pub fn is_locked(path: &Path) -> bool {
     open_file(OpenOptions::new().read(true), path)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Seconds since 1970, for what is to be understood by another process.
+/// Returns the seconds since 1970, for times that another process reads.
 pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Writes a file that nobody else can read, and that must not exist yet.
+/// Writes and syncs a file with mode 0600, which must not exist yet.
 fn write_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -190,11 +192,11 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn sync_folder(_path: &Path) -> io::Result<()> {
-    Ok(()) // Windows has no handle to a folder that could be synced
+    Ok(()) // Windows has no folder handles that can be synced
 }
 
-fn cannot(what: &str, path: &Path, e: &io::Error) -> Error {
-    Error::new(Kind::Disk, format!("cannot {what} {}: {e}", path.display()))
+fn state_error(action: &str, path: &Path, e: &io::Error) -> Error {
+    Error::new(Kind::Disk, format!("cannot {action} {}: {e}", path.display()))
         .hint("check the permissions and the free space of that folder")
 }
 
@@ -204,8 +206,12 @@ mod tests {
 
     use super::*;
 
+    fn make_old(path: &Path) {
+        File::options().write(true).open(path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    }
+
     #[test]
-    fn files_are_private_and_replaced_whole() {
+    fn files_are_private_and_replaced_as_a_whole() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path().join("deep/state")).unwrap();
         dir.write("key", b"one").unwrap();
@@ -214,28 +220,31 @@ mod tests {
         assert_eq!(dir.read("key", 2).unwrap_err().kind(), Kind::Disk);
         assert_eq!(dir.read("other", 10).unwrap(), None);
         assert_eq!(dir.file_names(), ["key"]);
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            dir.path("fifo"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
-        assert_eq!(dir.read("fifo", 10).unwrap_err().kind(), Kind::Disk, "nobody waits for it");
-        dir.remove("fifo");
+        assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn reading_a_fifo_fails_at_once() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        mknodat(CWD, dir.path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(dir.read("fifo", 10).unwrap_err().kind(), Kind::Disk);
+    }
+
+    #[test]
+    fn a_sweep_removes_old_temporary_and_orphaned_files() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(home.path()).unwrap();
+        dir.write("key", b"new").unwrap();
         dir.write("old", b"").unwrap();
         fs::write(dir.path(".old.1234"), b"half").unwrap();
-        let long_ago = std::time::UNIX_EPOCH;
-        for name in ["old", ".old.1234"] {
-            File::options().write(true).open(dir.path(name)).unwrap().set_modified(long_ago).unwrap();
-        }
+        [dir.path("old"), dir.path(".old.1234")].iter().for_each(|path| make_old(path));
         dir.sweep(Duration::from_secs(60), |_| false);
         assert_eq!(dir.file_names().len(), 2);
         assert!(!dir.path(".old.1234").exists());
         dir.sweep(Duration::from_secs(60), |_| true);
         assert_eq!(dir.file_names(), ["key"]);
-        assert_eq!(fs::metadata(dir.path("key")).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(home.path().join("deep/state")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

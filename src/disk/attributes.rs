@@ -47,8 +47,8 @@ pub(super) fn creation_mode(entry: &Entry) -> u32 {
     if entry.mode & 0o100 != 0 { 0o777 } else { 0o666 }
 }
 
-/// Corrects the permissions of a file that an earlier download created: executable for everyone who can read it if the
-/// sender can execute it, else for no one.
+/// Corrects the permissions of a file that an earlier download created. If the sender can execute the file, every user
+/// that can read it can execute it; otherwise no user can.
 #[cfg(unix)]
 pub(super) fn correct_mode(file: &File, entry: &Entry) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -62,8 +62,8 @@ pub(super) fn correct_mode(_file: &File, _entry: &Entry) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets the modification time of a received file. Errors are ignored: not every file system can represent every time, and
-/// the file is complete without it.
+/// Sets the modification time of a received file. Errors are ignored: not every file system can represent every time,
+/// and the file is complete without it.
 pub(super) fn set_file_mtime(file: &File, entry: &Entry) {
     if let Some(time) = entry.mtime.and_then(system_time) {
         let _ = file.set_times(FileTimes::new().set_modified(time));
@@ -78,7 +78,7 @@ pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) {
     }
 }
 
-/// Converts to the system's representation; `None` if that does not reach so far.
+/// Converts to the system's representation; `None` if the time is out of its range.
 fn system_time(time: Mtime) -> Option<SystemTime> {
     let whole = Duration::from_secs(time.seconds.unsigned_abs());
     let whole = if time.seconds < 0 { UNIX_EPOCH.checked_sub(whole)? } else { UNIX_EPOCH.checked_add(whole)? };

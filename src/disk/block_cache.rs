@@ -59,8 +59,8 @@ impl BlockCache {
         (offset - start < block.len() as u64).then(|| (*start, Arc::clone(block)))
     }
 
-    /// Adds a block and evicts the oldest ones. Ignores a block that begins before the end of the last one, and every block
-    /// while the budget is used up.
+    /// Adds a block and evicts the oldest ones. Ignores a block that begins before the end of the last one, and every
+    /// block while the budget is used up.
     pub(super) fn push(&mut self, offset: u64, block: &[u8]) {
         if offset < self.end() || block.is_empty() || !self.budget.reserve(block.len()) {
             return;

@@ -65,8 +65,8 @@ fn are_equal(dir: &Dir, name: &str, other: &str) -> io::Result<bool> {
 
 /// Finds the first two entries that a file system with this folding treats as equal.
 ///
-/// It compares whole paths: if two folders collide, they come before the entries in them. It needs 16 bytes for each entry.
-/// The hash is keyed, so a sender cannot choose names with equal hashes.
+/// It compares whole paths: if two folders collide, they come before the entries in them. It needs 16 bytes for each
+/// entry. The hash is keyed, so a sender cannot choose names with equal hashes.
 pub(super) fn find_collision(entries: &[Entry], folding: NameFolding) -> Option<(&SafePath, &SafePath)> {
     let random = RandomState::new();
     let folded = |index: usize| folding.fold(entries[index].path.as_str());

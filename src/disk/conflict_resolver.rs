@@ -134,8 +134,8 @@ impl<'a> ConflictResolver<'a> {
         (published == name || self.policy == ConflictPolicy::Rename).then_some(published)
     }
 
-    /// Returns the metadata of what exists as `name` in the folder of `entry`. That folder exists, or the entry is at the
-    /// top level.
+    /// Returns the metadata of what exists as `name` in the folder of `entry`. That folder exists, or the entry is at
+    /// the top level.
     fn look_up(&mut self, entry: &Entry, name: &OsStr) -> Result<Option<Metadata>> {
         let Some(existing) = &mut self.existing else { return Ok(None) };
         match existing.parent_of(&entry.path).and_then(|dir| dir.symlink_metadata(name)) {
@@ -152,7 +152,7 @@ impl<'a> ConflictResolver<'a> {
         match (self.policy, is_folder, existing.is_dir()) {
             (ConflictPolicy::Refuse | ConflictPolicy::Rename, _, _) => {
                 Err(Error::new(Kind::Disk, format!("{path} already exists"))
-                    .hint("pass --overwrite, --rename or --skip, or choose another folder with --out DIR"))
+                    .hint("pass --overwrite, --rename or --skip, or use --out DIR to save to another folder"))
             }
             (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, true) => Ok(ConflictOutcome::Merge),
             (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, false)
@@ -174,7 +174,7 @@ impl<'a> ConflictResolver<'a> {
         }
         let name = visible(&name.to_string_lossy());
         Err(Error::new(Kind::Disk, format!("{name} and {MAX_NUMBER} numbered names like it already exist"))
-            .hint("choose another folder with --out DIR"))
+            .hint("use --out DIR to save to another folder"))
     }
 }
 
@@ -186,7 +186,7 @@ fn kinds_differ(entry: &Entry, existing: &Metadata, path: &str) -> Error {
         EntryKind::Link { .. } => "link",
     };
     let message = format!("cannot replace the {} {path} with a {kind}", kind_of(existing));
-    Error::new(Kind::Disk, message).hint("move it away, pass --rename, or choose another folder with --out DIR")
+    Error::new(Kind::Disk, message).hint("move it away, pass --rename, or use --out DIR to save to another folder")
 }
 
 fn kind_of(meta: &Metadata) -> &'static str {

@@ -1,8 +1,8 @@
 //! When written data reaches the disk.
 //!
-//! Every file must be on the disk before it gets its final name. Large files are synced one by one. On Linux, small files
-//! are synced together by one `syncfs` before the first rename: waiting for the disk after each of them takes longer than
-//! writing them.
+//! Every file must be on the disk before it gets its final name. Large files are synced one by one. On Linux, small
+//! files are synced together by one `syncfs` before the first rename: waiting for the disk after each of them takes
+//! longer than writing them.
 
 use std::{fs::File, io};
 
@@ -41,8 +41,8 @@ pub(super) fn sync_file_system(_dir: &Dir) -> io::Result<()> {
     Ok(())
 }
 
-/// Syncs the names in a folder. Errors are ignored: not every file system supports it, and the files themselves are on the
-/// disk.
+/// Syncs the names in a folder. Errors are ignored: not every file system supports it, and the files themselves are on
+/// the disk.
 pub(super) fn sync_folder(dir: &Dir) {
     #[cfg(unix)]
     let _ = open_for_sync(dir).and_then(rustix::fs::fsync);

@@ -13,16 +13,17 @@ pub(super) fn disk_error(action: &str, subject: impl fmt::Display, e: &io::Error
     match e.kind() {
         StorageFull | QuotaExceeded => {
             Error::new(Kind::Disk, format!("cannot {action} {subject}: no space left on the disk"))
-                .hint("free up space and run the same command again, or choose a folder on another disk with --out DIR")
+                .hint("free up space and run the same command again, or use --out DIR to save to another disk")
         }
         PermissionDenied | ReadOnlyFilesystem => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
-            .hint("choose a folder that you can write to with --out DIR"),
+            .hint("use --out DIR to save to a folder that you can write to"),
         _ => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
-            .hint("check the folder and its disk, or choose another folder with --out DIR"),
+            .hint("check the folder and its disk, or use --out DIR to save to another folder"),
     }
 }
 
-/// Returns the error for a path that the sender's user wants to share and that cannot be read. `path` must be printable.
+/// Returns the error for a path that the sender's user wants to share and that cannot be read. `path` must be
+/// printable.
 pub(super) fn unreadable(path: &str, e: &io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{path} does not exist")).hint("check the path"),

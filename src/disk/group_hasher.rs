@@ -50,8 +50,8 @@ impl GroupHasher {
     /// Hashes the next bytes of `file`, up to the offset `end`. Whole groups are hashed on all processors.
     ///
     /// # Errors
-    /// Any I/O error, [`io::ErrorKind::UnexpectedEof`] if the file is shorter, and an error if `progress` is cancelled. Then
-    /// only some of the bytes are hashed.
+    /// Any I/O error, [`io::ErrorKind::UnexpectedEof`] if the file is shorter, and an error if `progress` is cancelled.
+    /// Then only some of the bytes are hashed.
     pub(super) fn read_until(&mut self, end: u64, file: &fs::File, progress: &HashProgress) -> io::Result<()> {
         self.read_in_order(end.min(self.position().next_multiple_of(GROUP_SIZE)), file, progress)?;
         // The last group is not finalized here: if it is the only one, it is the root of the tree.

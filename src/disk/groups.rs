@@ -45,8 +45,8 @@ fn chaining_value(groups: &[GroupHash]) -> GroupHash {
     }
 }
 
-/// Splits groups into the two subtrees of their parent: the left one is the largest power of two that leaves at least one
-/// group to the right.
+/// Splits groups into the two subtrees of their parent: the left one is the largest power of two that leaves at least
+/// one group to the right.
 fn split(groups: &[GroupHash]) -> (&[GroupHash], &[GroupHash]) {
     groups.split_at(groups.len().div_ceil(2).next_power_of_two())
 }

@@ -37,8 +37,8 @@ pub(super) enum ContentHash {
 }
 
 impl ContentHash {
-    /// Returns the hash of a file of `size` bytes up to `offset`, where the sender continues it. That is the beginning of
-    /// the file, the end of a staged group, or the end of a complete staged file; `None` for any other offset.
+    /// Returns the hash of a file of `size` bytes up to `offset`, where the sender continues it. That is the beginning
+    /// of the file, the end of a staged group, or the end of a complete staged file; `None` for any other offset.
     pub(super) fn at(offset: u64, size: Option<u64>, staged: Option<StagedFile>) -> Option<Self> {
         match (staged, offset) {
             (_, 0) => Some(Self::Partial(Box::default())),
@@ -55,8 +55,8 @@ impl ContentHash {
 }
 
 impl IncomingFile {
-    /// Opens the file of entry number `index` in the staged folder `dir`. With `offset` 0 it is created anew, otherwise an
-    /// existing file is truncated to `offset`.
+    /// Opens the file of entry number `index` in the staged folder `dir`. With `offset` 0 it is created anew, otherwise
+    /// an existing file is truncated to `offset`.
     pub(super) fn open(dir: &Dir, index: usize, entry: &Entry, offset: u64, hash: ContentHash) -> io::Result<Self> {
         let file = if offset > 0 { open_at(dir, entry, offset)? } else { create(dir, entry)? };
         Ok(Self { index, file, length: offset, hash })

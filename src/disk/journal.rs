@@ -1,11 +1,12 @@
 //! The journal of the renames that publish a download.
 //!
-//! A download is published by one rename for each top-level entry, or for each entry of a merged folder. Before the first
-//! of them, all of them are recorded in the staging folder. If the process is interrupted between two renames, the next
-//! download of the share reads the journal, finds out which entries are already published, and neither reports them as
-//! conflicts nor downloads them again.
+//! A download is published by one rename for each top-level entry, or for each entry of a merged folder. Before the
+//! first of them, all of them are recorded in the staging folder. If the process is interrupted between two renames,
+//! the next download of the share reads the journal, finds out which entries are already published, and neither reports
+//! them as conflicts nor downloads them again.
 //!
-//! A published entry is identified by inode and birth time. A rename changes neither of them, and no other file has both.
+//! A published entry is identified by inode and birth time. A rename changes neither of them, and no other file has
+//! both.
 
 use std::{
     collections::HashMap,
@@ -85,7 +86,8 @@ impl RenameRecord {
     }
 }
 
-/// Writes the journal to a staging folder. It is on the disk on return, unless `durability` is [`Durability::Deferred`].
+/// Writes the journal to a staging folder. It is on the disk on return, unless `durability` is
+/// [`Durability::Deferred`].
 pub(super) fn write(
     staging: &Dir,
     manifest: &Manifest,
@@ -106,8 +108,8 @@ pub(super) fn write(
     staging.rename(JOURNAL_TEMP, staging, JOURNAL)
 }
 
-/// Finds the entries of `manifest` that an interrupted download has already published in `base`, by their index. A journal
-/// that is damaged, or belongs to another version of the share, is ignored.
+/// Finds the entries of `manifest` that an interrupted download has already published in `base`, by their index. A
+/// journal that is damaged, or belongs to another version of the share, is ignored.
 pub(super) fn find_published(base: &Dir, manifest: &Manifest) -> HashMap<usize, RenameRecord> {
     let read = || {
         let journal = read_journal(&open_staging_folder(base, manifest.share())?, manifest)?;

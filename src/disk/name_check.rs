@@ -34,7 +34,8 @@ pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     check_collisions(manifest, folding, &target.printable())
 }
 
-/// Checks that no two names are equal for a file system with this folding. `folder` is printable and on that file system.
+/// Checks that no two names are equal for a file system with this folding. `folder` is printable and on that file
+/// system.
 ///
 /// # Errors
 /// [`Kind::Disk`], with both names.
@@ -48,6 +49,5 @@ pub(super) fn check_collisions(manifest: &Manifest, folding: NameFolding, folder
 }
 
 fn unusable(message: String) -> Error {
-    Error::new(Kind::Disk, message)
-        .hint("choose a folder on another file system with --out DIR, or ask the sender to rename it")
+    Error::new(Kind::Disk, message).hint("use --out DIR to save to another file system, or ask the sender to rename it")
 }

@@ -21,8 +21,8 @@ pub(super) fn for_writing() -> OpenOptions {
     options
 }
 
-/// Returns the options for writing a file that must not exist yet. It gets the permission bits of `mode` that the user's
-/// umask allows.
+/// Returns the options for writing a file that must not exist yet. It gets the permission bits of `mode` that the
+/// user's umask allows.
 pub(super) fn for_creating(mode: u32) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).follow(FollowSymlinks::No);

@@ -40,8 +40,9 @@ struct FileTotals {
 }
 
 impl Plan {
-    /// Plans a download to `out`; `None` is the current folder. If `out` is a folder or ends in a separator, it will hold
-    /// the top-level entries. Otherwise it is the final name of a share of exactly one file, or a folder to create.
+    /// Plans a download to `out`; `None` is the current folder. If `out` is a folder or ends in a separator, it will
+    /// hold the top-level entries. Otherwise it is the final name of a share of exactly one file, or a folder to
+    /// create.
     ///
     /// With [`ConflictPolicy::Overwrite`] and [`ConflictPolicy::Skip`], something else in the place of a folder is an
     /// error. With [`ConflictPolicy::Overwrite`], so is a folder in the place of a file. No folder is ever deleted.
@@ -86,8 +87,8 @@ impl Plan {
         &self.manifest
     }
 
-    /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] leaves it out, if an earlier download has
-    /// published it, or if there is no such entry.
+    /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] leaves it out, if an earlier
+    /// download has published it, or if there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
         self.outcome(index).is_wanted()
     }

@@ -1,8 +1,8 @@
 //! Publishes a complete download: moves its entries from the staging folder to their final names.
 //!
-//! The order makes every step safe to interrupt. Links are created first, because no file may ever be written through one.
-//! The journal and all files reach the disk before the first rename. Each top-level entry is then moved by one rename;
-//! entries of merged folders are moved one by one.
+//! The order makes every step safe to interrupt. Links are created first, because no file may ever be written through
+//! one. The journal and all files reach the disk before the first rename. Each top-level entry is then moved by one
+//! rename; entries of merged folders are moved one by one.
 
 use std::{io, path::PathBuf};
 
@@ -128,9 +128,8 @@ impl Publisher<'_> {
         };
         if !has_its_kind {
             let message = format!("“{path}” was replaced in the staging folder by another process");
-            return Err(
-                Error::new(Kind::Disk, message).hint("choose a folder that other users cannot write to with --out DIR")
-            );
+            return Err(Error::new(Kind::Disk, message)
+                .hint("use --out DIR to save to a folder that other users cannot write to"));
         }
         let renamed = match self.plan.outcome(index) {
             ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
@@ -144,9 +143,8 @@ impl Publisher<'_> {
                 1 => printable(&self.plan.target().path_of(final_name)),
                 _ => path.to_string(),
             };
-            Error::new(Kind::Disk, format!("{final_path} was created while the download was running")).hint(
-                "run the same command again with --overwrite, --rename or --skip, or choose another folder with --out DIR",
-            )
+            Error::new(Kind::Disk, format!("{final_path} was created while the download was running"))
+                .hint("run it again with --overwrite, --rename or --skip, or use --out DIR to save to another folder")
         })
     }
 }

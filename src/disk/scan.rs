@@ -213,8 +213,8 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Checks that this process can read a file. The permission bits are enough for a file that belongs to the user. For other
-/// files the system is asked; if it denies access or does not support the query, the file is opened.
+/// Checks that this process can read a file. The permission bits are enough for a file that belongs to the user. For
+/// other files the system is asked; if it denies access or does not support the query, the file is opened.
 fn check_readable(found: &FoundEntry<'_>) -> io::Result<()> {
     let FoundEntry { folder, name, .. } = found;
     #[cfg(unix)]

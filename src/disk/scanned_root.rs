@@ -51,8 +51,8 @@ impl ScannedRoot {
     }
 }
 
-/// Opens a file below a folder. Links on the path cannot lead out of the folder; the fingerprint of the file shows whether
-/// they led to another file inside it.
+/// Opens a file below a folder. Links on the path cannot lead out of the folder; the fingerprint of the file shows
+/// whether they led to another file inside it.
 fn open_below(dir: &Dir, path: &str) -> io::Result<fs::File> {
     Ok(dir.open_with(path, &open_options::for_reading())?.into_std())
 }

@@ -35,8 +35,8 @@ struct OpenReads {
 type FileVersion = (SafePath, Fingerprint);
 
 impl SharedReads {
-    /// Returns the read of this version of `path` that other downloads have open, or starts one of `file`, which the caller
-    /// has just opened.
+    /// Returns the read of this version of `path` that other downloads have open, or starts one of `file`, which the
+    /// caller has just opened.
     pub(super) fn join(&self, path: &SafePath, fingerprint: Fingerprint, file: fs::File) -> Arc<SharedRead> {
         let version = (path.clone(), fingerprint);
         let mut open = self.0.by_version.lock();
@@ -105,8 +105,8 @@ impl SharedRead {
         }
     }
 
-    /// Compares the groups of the file, which has `size` bytes, with those that a receiver has staged. Returns the length of
-    /// the part that is equal: whole groups, or the whole file. That part counts as hashed.
+    /// Compares the groups of the file, which has `size` bytes, with those that a receiver has staged. Returns the
+    /// length of the part that is equal: whole groups, or the whole file. That part counts as hashed.
     ///
     /// # Errors
     /// Any I/O error, also if `progress` is cancelled.

@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Result};
 pub(super) struct SharedRoot {
     /// The path as the user typed it.
     typed: PathBuf,
-    /// The path without links, resolved once. Later scans use it and follow no link: otherwise anyone who can write to its
-    /// parent folder could redirect it to any file that the user can read.
+    /// The path without links, resolved once. Later scans use it and follow no link: otherwise anyone who can write to
+    /// its parent folder could redirect it to any file that the user can read.
     real: PathBuf,
 }
 
@@ -80,7 +80,8 @@ impl SharedRoot {
     }
 }
 
-/// Opens `path` for reading if its last component is not a link. Kernels with `openat2` refuse links in every component.
+/// Opens `path` for reading if its last component is not a link. Kernels with `openat2` refuse links in every
+/// component.
 #[cfg(unix)]
 fn open_without_links(path: &Path, flags: rustix::fs::OFlags) -> io::Result<fs::File> {
     use rustix::fs::{Mode, OFlags, open};

@@ -21,7 +21,7 @@ use crate::{
     manifest::EntryKind,
 };
 
-/// A running download. If it is dropped before it is published, what it has staged can be resumed from.
+/// A running download. If it is dropped before it is published, a later download can resume from what it has staged.
 #[derive(Debug)]
 pub struct Sink {
     plan: Plan,
@@ -44,8 +44,8 @@ impl Sink {
     /// Locks the staging folder, hashes what an earlier download has staged, and creates the folders of the share.
     ///
     /// # Errors
-    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, the disk refuses, or
-    /// `progress` is cancelled. What an earlier download has staged is kept.
+    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, the disk refuses,
+    /// or `progress` is cancelled. What an earlier download has staged is kept.
     pub fn new(plan: Plan, progress: &HashProgress) -> Result<Self> {
         let (base, created) = plan.target().create_folder()?;
         let base_path = plan.target().printable();
@@ -88,8 +88,8 @@ impl Sink {
     /// Starts file entry `index` at an offset: 0, the end of a staged group, or the end of a complete staged file.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if the sender breaks the protocol: the entry is not a wanted file, was started before, another
-    /// file is not finished, or the offset was not offered. [`Kind::Disk`] if the disk refuses.
+    /// [`Kind::Transfer`] if the sender breaks the protocol: the entry is not a wanted file, was started before,
+    /// another file is not finished, or the offset was not offered. [`Kind::Disk`] if the disk refuses.
     pub fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(protocol_violation("a file that was not requested")) };
@@ -129,8 +129,8 @@ impl Sink {
     /// Finishes the current file: checks its size and its BLAKE3 hash, and sets its modification time.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the file, if
-    /// its content does not match `hash`; [`Kind::Disk`] if the disk refuses.
+    /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the
+    /// file, if its content does not match `hash`; [`Kind::Disk`] if the disk refuses.
     pub fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
         let Some(file) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
@@ -158,13 +158,14 @@ impl Sink {
         self.missing == 0
     }
 
-    /// Publishes the download once it is complete: creates the links, then moves each top-level entry to its final name,
-    /// and each entry of a merged folder into that folder. Returns the final top-level paths as the user would type them,
-    /// without skipped ones.
+    /// Publishes the download once it is complete: creates the links, then moves each top-level entry to its final
+    /// name, and each entry of a merged folder into that folder. Returns the final top-level paths as the user would
+    /// type them, without skipped ones.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if the disk refuses, or a final name exists that was free when
-    /// the download was planned; then what is published stays published, and the rest stays in the staging folder.
+    /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if the disk refuses, or a final name exists that was
+    /// free when the download was planned; then what is published stays published, and the rest stays in the staging
+    /// folder.
     pub fn publish(mut self) -> Result<Vec<PathBuf>> {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));

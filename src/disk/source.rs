@@ -20,8 +20,8 @@ const MAX_NAME: usize = 255;
 
 /// The result of a scan, from which the files of a share are opened.
 ///
-/// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any file. It
-/// can be kept for weeks and read by many downloads at once.
+/// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any
+/// file. It can be kept for weeks and read by many downloads at once.
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
@@ -37,8 +37,8 @@ impl Source {
     /// links, or skipped if they point outside the share. Without `name`, the share is named after the first path.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, or is neither a file nor a folder; two paths
-    /// have the same name; a name cannot be shared; there are too many entries.
+    /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, or is neither a file nor a folder; two
+    /// paths have the same name; a name cannot be shared; there are too many entries.
     pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId) -> Result<Self> {
         let paths = paths.iter().map(|path| SharedRoot::resolve(path)).collect::<Result<Vec<_>>>()?;
         Self::scan_roots(paths, name, share, SharedReads::default())
@@ -81,7 +81,8 @@ impl Source {
         &self.manifest
     }
 
-    /// Returns what is not shared and why: links that point outside the share; FIFOs, sockets and devices inside folders.
+    /// Returns what is not shared and why: links that point outside the share; FIFOs, sockets and devices inside
+    /// folders.
     pub fn skipped(&self) -> &[SkippedPath] {
         &self.skipped
     }
@@ -89,8 +90,8 @@ impl Source {
     /// Opens file entry `index`.
     ///
     /// # Errors
-    /// [`Kind::Transfer`], naming the file: it was deleted, replaced or modified since the scan, or cannot be read. Also if
-    /// `index` is not that of a file.
+    /// [`Kind::Transfer`], naming the file: it was deleted, replaced or modified since the scan, or cannot be read.
+    /// Also if `index` is not that of a file.
     pub fn open(&self, index: usize) -> Result<SourceFile> {
         let entry = self.manifest.entries().get(index).filter(|entry| entry.is_file());
         let (Some(entry), Some(&fingerprint)) = (entry, self.fingerprints.get(index)) else {

@@ -22,8 +22,8 @@ impl SourceFile {
         Self { path, fingerprint, read, offset: 0 }
     }
 
-    /// Skips what the receiver has staged: the whole file, or the groups before the first one that differs from `staged`.
-    /// Returns the offset at which reading continues.
+    /// Skips what the receiver has staged: the whole file, or the groups before the first one that differs from
+    /// `staged`. Returns the offset at which reading continues.
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read; or the hashing was cancelled.
@@ -36,8 +36,8 @@ impl SourceFile {
         Ok(self.offset)
     }
 
-    /// Reads the next bytes. Fills `buf` unless the file ends, and returns 0 only at the end. Never returns more bytes in
-    /// total than the size that was scanned.
+    /// Reads the next bytes. Fills `buf` unless the file ends, and returns 0 only at the end. Never returns more bytes
+    /// in total than the size that was scanned.
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read.

@@ -13,7 +13,8 @@ use crate::{
 /// Checks that the user can write to the target folder.
 ///
 /// # Errors
-/// [`Kind::Disk`] if the permissions or a read-only file system forbid it. Every other obstacle shows when it is written to.
+/// [`Kind::Disk`] if the permissions or a read-only file system forbid it. Every other obstacle shows when it is
+/// written to.
 #[cfg(unix)]
 pub(super) fn check_writable(target: &Target) -> Result<()> {
     use rustix::{
@@ -33,7 +34,8 @@ pub(super) fn check_writable(_target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `needed` bytes fit. What an earlier download of this share has staged counts as free: it is used or removed.
+/// Checks that `needed` bytes fit. What an earlier download of this share has staged counts as free: it is used or
+/// removed.
 ///
 /// # Errors
 /// [`Kind::Disk`] with the needed and the free bytes.
@@ -47,7 +49,7 @@ pub(super) fn check_space(target: &Target, share: ShareId, needed: u64) -> Resul
         return Ok(());
     }
     let message = format!("not enough space in {}: {} needed, {} free", target.printable(), bytes(needed), bytes(free));
-    Err(Error::new(Kind::Disk, message).hint("free up space, or choose a folder on another disk with --out DIR"))
+    Err(Error::new(Kind::Disk, message).hint("free up space, or use --out DIR to save to another disk"))
 }
 
 /// Returns the disk space in bytes that the staging folder of `share` in `base` takes.

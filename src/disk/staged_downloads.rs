@@ -34,8 +34,8 @@ pub struct StagedDownload {
 }
 
 impl StagedDownload {
-    /// Finds the staging folders of this user in `folder`, sorted by name. Links, and folders whose names are only similar to
-    /// that of a staging folder, are ignored.
+    /// Finds the staging folders of this user in `folder`, sorted by name. Links, and folders whose names are only
+    /// similar to that of a staging folder, are ignored.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be read.

@@ -1,8 +1,8 @@
 //! The files that an interrupted download has left in the staging folder.
 //!
 //! The folder itself is the record: the receiver offers the groups of every staged file to the sender, which continues
-//! after the groups that it finds equal. Everything that is not a file or folder of the download is removed. Nothing else
-//! needs to be trusted: if a power cut or another process has changed a file, its groups differ.
+//! after the groups that it finds equal. Everything that is not a file or folder of the download is removed. Nothing
+//! else needs to be trusted: if a power cut or another process has changed a file, its groups differ.
 
 use std::{collections::HashMap, io};
 
@@ -42,8 +42,8 @@ pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
     bytes.sum()
 }
 
-/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` tells which entries
-/// are downloaded. Returns the staged files by the index of their entry.
+/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` tells which
+/// entries are downloaded. Returns the staged files by the index of their entry.
 ///
 /// # Errors
 /// [`Kind::Disk`](crate::error::Kind::Disk) if the disk refuses or `progress` is cancelled.
@@ -117,8 +117,8 @@ fn is_own_file(meta: &Metadata) -> bool {
     meta.is_file() && has_one_link
 }
 
-/// Returns how many of the `length` staged bytes of a file of `size` bytes can be resumed from: all of them if the file is
-/// complete, else whole groups.
+/// Returns how many of the `length` staged bytes of a file of `size` bytes can be resumed from: all of them if the file
+/// is complete, else whole groups.
 fn usable_bytes(length: u64, size: u64) -> u64 {
     if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
 }

@@ -56,8 +56,8 @@ pub(super) enum Removal {
 }
 
 impl StagingFolder {
-    /// Locks the staging folder of `share` in `base`, which may be left over from an earlier download; creates it if it does
-    /// not exist. `base_path` is the path of `base`, safe to print on a terminal.
+    /// Locks the staging folder of `share` in `base`, which may be left over from an earlier download; creates it if it
+    /// does not exist. `base_path` is the path of `base`, safe to print on a terminal.
     ///
     /// # Errors
     /// [`Kind::Disk`] if another process has locked it or the disk refuses.
@@ -88,7 +88,8 @@ impl StagingFolder {
         Err(in_use(base_path, &name))
     }
 
-    /// Opens the folder for the content, which may be left over from an earlier download; creates it if it does not exist.
+    /// Opens the folder for the content, which may be left over from an earlier download; creates it if it does not
+    /// exist.
     pub(super) fn open_files(&self) -> io::Result<Dir> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if !folder.symlink_metadata(FILES).is_ok_and(|meta| meta.is_dir()) {
@@ -185,5 +186,5 @@ fn is_removed(_lock: &File) -> io::Result<bool> {
 
 fn in_use(base_path: &str, name: &str) -> Error {
     Error::new(Kind::Disk, format!("another recv is already downloading this share to {base_path}"))
-        .hint(format!("wait until it ends, or choose another folder with --out DIR ({name} is locked)"))
+        .hint(format!("wait until it ends, or use --out DIR to save to another folder ({name} is locked)"))
 }

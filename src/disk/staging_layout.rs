@@ -64,8 +64,8 @@ pub(super) fn open_staging_folder(base: &Dir, share: ShareId) -> io::Result<Dir>
 /// Opens a staging folder, and makes it private if it is not.
 ///
 /// # Errors
-/// Any I/O error, and [`io::ErrorKind::PermissionDenied`] if it belongs to another user: in a folder that others can write
-/// to, one of them could have created it to read along.
+/// Any I/O error, and [`io::ErrorKind::PermissionDenied`] if it belongs to another user: in a folder that others can
+/// write to, one of them could have created it to read along.
 pub(super) fn open_by_name(base: &Dir, name: &str) -> io::Result<Dir> {
     let folder = base.open_dir_nofollow(name)?;
     #[cfg(unix)]

@@ -60,7 +60,7 @@ impl Target {
         }
         if fs::symlink_metadata(parent.join(name)).is_ok() {
             return Err(Error::new(Kind::Disk, format!("{} already exists and is not a folder", printable(out)))
-                .hint("choose a folder with --out DIR"));
+                .hint("use --out DIR with a folder"));
         }
         Ok(Self { missing_folder: Some(name.to_owned()), typed: out.to_owned(), ..Self::existing(parent)? })
     }
@@ -131,5 +131,5 @@ fn ends_in_separator(path: &Path) -> bool {
 
 fn no_such_folder(path: &Path) -> Error {
     Error::new(Kind::Disk, format!("the folder {} does not exist", printable(or_current(path))))
-        .hint("create it first, or choose another folder with --out DIR")
+        .hint("create it first, or use --out DIR to save to another folder")
 }

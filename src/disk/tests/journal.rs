@@ -21,8 +21,8 @@ fn write_journal(home: &Home, manifest: &Manifest) {
     journal::write(&staging, manifest, top_level.map(record).collect(), Durability::Synced).unwrap();
 }
 
-/// Kills a download after each of its steps. The next download must complete it, must not download again what was complete,
-/// and must leave nothing but the published entries.
+/// Kills a download after each of its steps. The next download must complete it, must not download again what was
+/// complete, and must leave nothing but the published entries.
 #[test]
 fn a_download_resumes_after_any_step() {
     const STEPS: [(&str, Option<&str>); 16] = [

@@ -75,7 +75,7 @@ fn refuse_names_whatever_exists() {
         assert_refused(&home, &[("other", 1)], &format!("out/{name}"), ConflictPolicy::Refuse, &["out/", name]);
     }
     let e = plan_to(&home, &[("file", 0)], "out", ConflictPolicy::Refuse).unwrap_err();
-    let hint = "pass --overwrite, --rename or --skip, or choose another folder with --out DIR";
+    let hint = "pass --overwrite, --rename or --skip, or use --out DIR to save to another folder";
     assert_eq!(e.hint_text(), Some(hint));
     assert_eq!(home.tree("out"), ["dangling", "file", "folder", "pipe"]);
 }

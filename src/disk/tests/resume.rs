@@ -3,8 +3,8 @@ use crate::error::Kind;
 
 const GROUP_SIZE: usize = super::super::GROUP_SIZE as usize;
 
-/// Interrupts a download of a file of two and a half groups after `bytes` bytes of it, and of a small file that is complete.
-/// Returns the manifest and the content of the large file.
+/// Interrupts a download of a file of two and a half groups after `bytes` bytes of it, and of a small file that is
+/// complete. Returns the manifest and the content of the large file.
 fn interrupt_after(home: &Home, bytes: usize) -> (Arc<Manifest>, Vec<u8>) {
     let content: Vec<u8> = (0..GROUP_SIZE / 2 * 5).map(|i| (i / 1_000) as u8).collect();
     let manifest = manifest(&[("d/", 0), ("d/big", content.len() as u64), ("d/small", 5)]);
