@@ -11,6 +11,7 @@ mod frames;
 mod peers;
 mod process;
 mod process_output;
+mod seeds;
 mod terminal;
 mod test_env;
 mod udp_proxy;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     peers::{RelayProcess, SenderProcess},
     process::{Process, peak_memory, wait_until},
     process_output::ProcessOutput,
+    seeds::env_number,
     test_env::{BIG, QshareCommand, TestEnv},
     udp_proxy::UdpProxy,
 };
