@@ -175,7 +175,7 @@ mod tests {
         a.0.reset(77);
         assert_eq!(b.1.read().await.unwrap_err(), StreamError::Aborted(77));
         a.1.stop(5);
-        assert!(matches!(b.0.stopped().await, StreamError::Aborted(_)));
+        assert_eq!(b.0.stopped().await, StreamError::Aborted(5));
     }
 
     #[tokio::test]
