@@ -1,6 +1,6 @@
-//! What every byte and every session costs without a line: sealing, framing, the key exchange, parsing.
-#![allow(clippy::unwrap_used, reason = "where the set-up fails there is nothing to measure")]
-#![allow(missing_docs, reason = "criterion's macro makes a public item")]
+//! Measures the parts of a transfer without a network: sealing and opening records, framing, the key exchange, parsing.
+#![allow(clippy::unwrap_used, reason = "a failed set-up leaves nothing to measure")]
+#![allow(missing_docs, reason = "criterion's macro generates a public item")]
 
 use std::{
     hint::black_box,
@@ -25,10 +25,10 @@ use qshare::{
 const CIPHERS: [(&str, Cipher); 2] =
     [("AES-256-GCM", Cipher::Aes256Gcm), ("ChaCha20-Poly1305", Cipher::ChaCha20Poly1305)];
 
-/// Bytes of plaintext in a record: a short message, a few packets, and what a long file is cut into.
+/// The lengths of a record's plaintext: a short message, a few packets, and the records of a long file.
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1024), ("16 KiB", 16 * 1024), ("128 KiB", 128 * 1024)];
 
-/// Records that are sealed before their opening is timed.
+/// The most records that are sealed before they are opened.
 const BATCH: u64 = 32;
 
 const ENTRIES: usize = 1000;
@@ -48,7 +48,7 @@ fn sealing(c: &mut Criterion) {
     for (name, cipher) in CIPHERS {
         let mut group = c.benchmark_group(format!("seal, {name}"));
         for (name, size) in SIZES {
-            let (mut sealer, _) = session(cipher);
+            let (mut sealer, _) = new_session(cipher);
             let mut record = vec![7; RECORD_HEADER + size];
             record.reserve(64); // the tag
             group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
@@ -65,7 +65,7 @@ fn opening(c: &mut Criterion) {
     for (name, cipher) in CIPHERS {
         let mut group = c.benchmark_group(format!("open, {name}"));
         for (name, size) in SIZES {
-            let (mut sealer, mut opener) = session(cipher);
+            let (mut sealer, mut opener) = new_session(cipher);
             group.throughput(Throughput::Bytes(size as u64)).bench_function(name, |b| {
                 b.iter_custom(|records| {
                     let batches = (0..records).step_by(BATCH as usize).map(|done| BATCH.min(records - done));
@@ -76,7 +76,7 @@ fn opening(c: &mut Criterion) {
     }
 }
 
-/// Seals some records, each of which can be opened once, and times their opening.
+/// Seals some records, each of which can be opened only once, and measures the time that opening them takes.
 fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u64) -> Duration {
     let seal = |_| {
         let mut record = vec![7; RECORD_HEADER + size];
@@ -84,11 +84,11 @@ fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u6
         record
     };
     let mut sealed: Vec<_> = (0..records).map(seal).collect();
-    let began = Instant::now();
+    let start = Instant::now();
     for record in &mut sealed {
         opener.open(black_box(record)).unwrap();
     }
-    began.elapsed()
+    start.elapsed()
 }
 
 fn manifest(c: &mut Criterion) {
@@ -118,13 +118,13 @@ fn manifest(c: &mut Criterion) {
 
 fn small_files(c: &mut Criterion) {
     let (record, files) = record_of_small_files();
-    let mut group = c.benchmark_group("record of files of 4 KiB");
+    let mut group = c.benchmark_group("record of 4 KiB files");
     group.throughput(Throughput::Elements(files));
     group.bench_function("fill", |b| b.iter(record_of_small_files));
-    group.bench_function("split", |b| b.iter(|| split(black_box(record.frames()))));
+    group.bench_function("split", |b| b.iter(|| split_frames(black_box(record.frames()))));
 }
 
-/// A full record of small files, and how many are in it.
+/// Returns a full record of small files, and their number.
 fn record_of_small_files() -> (RecordBuilder, u64) {
     let mut record = RecordBuilder::new();
     let mut files = 0;
@@ -137,8 +137,8 @@ fn record_of_small_files() -> (RecordBuilder, u64) {
     (record, files.into())
 }
 
-/// Splits a record into frames as a receiver does; gives the bytes of content.
-fn split(mut frames: &[u8]) -> usize {
+/// Splits a record into frames as a receiver does. Returns the bytes of content.
+fn split_frames(mut frames: &[u8]) -> usize {
     let mut content = 0;
     while !frames.is_empty() {
         let frame = Frame::split(&mut frames).unwrap();
@@ -152,12 +152,12 @@ fn split(mut frames: &[u8]) -> usize {
 }
 
 fn handshake(c: &mut Criterion) {
-    let code = code();
-    c.bench_function("handshake, both ends", |b| b.iter(|| keys(black_box(&code), Cipher::Aes256Gcm)));
+    let code = random_code();
+    c.bench_function("handshake, both ends", |b| b.iter(|| exchange_keys(black_box(&code), Cipher::Aes256Gcm)));
 }
 
 fn parsing(c: &mut Criterion) {
-    let text = code().reveal();
+    let text = random_code().reveal();
     c.bench_function("parse a code", |b| b.iter(|| Code::parse(black_box(text.as_str())).unwrap()));
     let mut group = c.benchmark_group("parse a path");
     for (name, path) in [("ASCII", "holiday/2026/05/picture 0001.jpeg"), ("Unicode", "отпуск/été/写真/絵 0001.jpeg")]
@@ -166,12 +166,12 @@ fn parsing(c: &mut Criterion) {
     }
 }
 
-fn code() -> Code {
+fn random_code() -> Code {
     Code::new(Slot::from_number(123_456), Secret::random(5).unwrap())
 }
 
-/// The whole key exchange: both messages, both keys, both proofs.
-fn keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
+/// Runs a whole key exchange: both messages, both keys, both confirmation tags.
+fn exchange_keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
     let (slot, password) = (code.slot(), Password::from(code.secret()));
     let (receiver, flight_1) = PakeExchange::start(Role::Receiver, &password, slot, ExchangeMode::Code);
     let (sender, flight_2) = PakeExchange::start(Role::Sender, &password, slot, ExchangeMode::Code);
@@ -183,8 +183,8 @@ fn keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
     (sender, receiver)
 }
 
-/// What the sender seals with and the receiver opens with.
-fn session(cipher: Cipher) -> (Sealer, Opener) {
-    let (sender, receiver) = keys(&code(), cipher);
+/// Returns the sender's sealer and the receiver's opener of a new session.
+fn new_session(cipher: Cipher) -> (Sealer, Opener) {
+    let (sender, receiver) = exchange_keys(&random_code(), cipher);
     (sender.into_record_layer(Role::Sender).0, receiver.into_record_layer(Role::Receiver).1)
 }

@@ -1,86 +1,40 @@
-//! Whole transfers over bad lines, in virtual time: the real relay, a real sender and a real receiver on a network in
-//! memory, with our own congestion control, with quinn's CUBIC, and with quinn's BBR.
+//! Measures whole transfers over lossy paths: the real relay, a real sender and a real receiver on a network in memory,
+//! in virtual time, with qshare's congestion control, quinn's CUBIC and quinn's BBR.
 //!
-//! `cargo bench --bench lossy [-- grid|fairness|emulated …]` prints the tables; `grid` also draws `docs/lossy.svg`. All
-//! of it is computed: the same seed gives the same figures on every machine (to about a percent), and nothing but the
-//! time that it takes depends on the machine. Only `emulated` runs in real time: real processes over a line emulator
-//! between UDP sockets of this machine.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a table")]
+//! `cargo bench --bench lossy [-- grid|fairness|emulated …]` prints the tables; `grid` also draws `docs/lossy.svg`.
+//! With the same seed, `grid` and `fairness` compute the same figures on every machine, to about a percent. `emulated`
+//! runs in real time: real processes on this machine, whose UDP packets pass a link emulator.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints tables")]
 
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../../tests/vnet/mod.rs"]
 mod vnet;
 
-#[path = "../transfer/machine.rs"]
-#[allow(dead_code, reason = "each benchmark uses a part of it")]
-mod machine;
-#[path = "../transfer/process.rs"]
-#[allow(dead_code, reason = "each benchmark uses a part of it")]
-mod process;
-
-mod emulated;
+mod chart;
 mod fairness;
 mod grid;
-mod picture;
+mod grid_cell;
+mod parallel;
+mod real_time;
+mod transfer;
+mod udp_emulator;
 
-use std::{
-    env,
-    error::Error,
-    panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
-    sync::Mutex,
-    thread,
-};
+use std::process::ExitCode;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use self::support::{Result, command_line};
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    if !words.iter().any(|word| word == "--bench") {
-        println!("nothing is measured without cargo bench"); // this is how `cargo test` calls a benchmark
-        return ExitCode::SUCCESS;
-    }
-    let named: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |name| named.is_empty() || named.contains(&name);
-    if let Some(unknown) = named.iter().find(|name| !["grid", "fairness", "emulated"].contains(name)) {
-        eprintln!("error: there is no {unknown}; there are grid, fairness and emulated");
-        return ExitCode::FAILURE;
-    }
-    let done = || -> Result<()> {
-        if wanted("grid") {
-            grid::run()?;
-        }
-        if wanted("fairness") {
-            fairness::run();
-        }
-        if wanted("emulated") {
-            emulated::run()?;
-        }
-        Ok(())
-    };
-    match done() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    command_line::run_benchmark(measure)
 }
 
-/// Runs jobs on all processors, and gives what came of them in their order; `None` for one that failed.
-fn all<T: Send>(jobs: Vec<impl FnOnce() -> T + Send>) -> Vec<Option<T>> {
-    let outcomes: Vec<Mutex<Option<T>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-    let jobs = Mutex::new(jobs.into_iter().enumerate());
-    let work = || {
-        loop {
-            let next = jobs.lock().unwrap().next();
-            let Some((number, job)) = next else { return };
-            *outcomes[number].lock().unwrap() = catch_unwind(AssertUnwindSafe(job)).ok();
+fn measure(names: &[String]) -> Result<()> {
+    for part in command_line::select(names, &["grid", "fairness", "emulated"])? {
+        match part {
+            "grid" => grid::run()?,
+            "fairness" => fairness::run(),
+            _ => real_time::run()?,
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, |n| n.get()) {
-            scope.spawn(work);
-        }
-    });
-    outcomes.into_iter().map(|outcome| outcome.into_inner().unwrap()).collect()
+    }
+    Ok(())
 }

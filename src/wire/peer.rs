@@ -5,7 +5,7 @@
 //! | flight | from | in the clear | sealed |
 //! |---|---|---|---|
 //! | 1 | receiver | [`Hello`] | |
-//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ResumptionGrant`], [`ManifestStart`], first [`ManifestPart`]; padded |
+//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ResumptionGrant`], [`ManifestStart`], [`ManifestPart`]; padded |
 //! | 3 | receiver | [`Confirm`] | |
 //! | | sender | | [`ManifestPart`] until a long manifest is complete |
 //! | 4 | receiver | | [`HashingStaged`], [`StagedGroups`] for each partly staged file, [`FileRequest`] |

@@ -1,6 +1,6 @@
-//! What the machine gives to QUIC alone: bytes over one stream from a process to each of some others, and nothing else.
+//! A bare QUIC stream, for comparison: one process writes zeros to each of some others, which discard them.
 //!
-//! All processes are this program again, called with another argument.
+//! All processes are this program, called with another argument.
 
 use std::{
     env,
@@ -16,45 +16,47 @@ use quinn::{ClientConfig, Endpoint, RecvStream, SendStream, ServerConfig, Transp
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{
-    Result,
-    case::Outcome,
-    process::{Process, Usage},
+use crate::{
+    measurement::Measurement,
+    support::{
+        Result,
+        process::{BenchProcess, ResourceUsage},
+    },
 };
 
-const WRITER: &str = "--yardstick-writer";
-const READER: &str = "--yardstick-reader";
-const NAME: &str = "yardstick";
+const WRITER: &str = "--bare-stream-writer";
+const READER: &str = "--bare-stream-reader";
+const SERVER_NAME: &str = "bare-stream";
 
-/// As in the program itself; quinn's default would not change much on loopback.
+/// The flow-control windows, as in the program. On loopback quinn's defaults would make little difference.
 const WINDOW: u32 = 16 * 1024 * 1024;
 
-/// Bytes in one write.
+/// Bytes of one write.
 const CHUNK: usize = 256 * 1024;
 
-/// Measures so many bytes to each of so many readers, once.
-pub(super) fn run(bytes: u64, readers: usize) -> Result<Outcome> {
-    let this = env::current_exe()?;
-    let mut command = Command::new(&this);
+/// Sends `bytes` bytes to each of `readers` readers once.
+pub(super) fn run(bytes: u64, readers: usize) -> Result<Measurement> {
+    let program = env::current_exe()?;
+    let mut command = Command::new(&program);
     command.args([WRITER, &bytes.to_string()]);
-    let mut reading = Vec::new();
+    let mut started = Vec::new();
     for _ in 0..readers {
-        let reader = Process::start("reader", Command::new(&this).arg(READER))?;
-        let (_, listening) = reader.event("listening")?;
+        let reader = BenchProcess::start("reader", Command::new(&program).arg(READER))?;
+        let (_, listening) = reader.wait_for_event("listening")?;
         let (Some(addr), Some(certificate)) = (listening["addr"].as_str(), listening["certificate"].as_str()) else {
-            return Err("the reader does not say where it listens".into());
+            return Err("the reader reports no address".into());
         };
         command.args([addr, certificate]);
-        reading.push(reader);
+        started.push(reader);
     }
-    let began = Instant::now();
-    let writer = Process::start("writer", &mut command)?;
-    let (ended, _) = writer.event("finished")?;
-    let sender = writer.finish()?;
-    let used = reading.into_iter().map(Process::finish).collect::<Result<Vec<_>>>()?;
-    let seconds = vec![(ended - began).as_secs_f64()];
-    let (bytes, receivers) = (bytes * readers as u64, Usage::of_all(&used));
-    Ok(Outcome { bytes, fairness: None, seconds, sender, receivers, ..Outcome::default() })
+    let start = Instant::now();
+    let writer = BenchProcess::start("writer", &mut command)?;
+    let (ended, _) = writer.wait_for_event("finished")?;
+    let sender = writer.wait_for_success()?;
+    let usage = started.into_iter().map(BenchProcess::wait_for_success).collect::<Result<Vec<_>>>()?;
+    let seconds = vec![(ended - start).as_secs_f64()];
+    let (bytes, receivers) = (bytes * readers as u64, ResourceUsage::total(&usage));
+    Ok(Measurement { bytes, fairness: None, seconds, sender, receivers, ..Measurement::default() })
 }
 
 /// One end of a stream, in a process of its own.
@@ -64,20 +66,21 @@ pub(super) enum End<'a> {
 }
 
 impl<'a> End<'a> {
-    /// What this process was started for, if it was.
-    pub(super) fn parse(words: &'a [String]) -> Option<Self> {
-        match words.split_first() {
+    /// Returns the end that this process was started for; `None` if it is the benchmark itself.
+    pub(super) fn parse(args: &'a [String]) -> Option<Self> {
+        match args.split_first() {
             Some((first, rest)) if first == WRITER => Some(Self::Writer(rest)),
             Some((first, _)) if first == READER => Some(Self::Reader),
             _ => None,
         }
     }
 
+    /// Runs this end until all bytes have arrived.
     pub(super) fn run(self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self {
             Self::Reader => runtime.block_on(read()),
-            Self::Writer([bytes, readers @ ..]) => runtime.block_on(write_to_all(readers, bytes.parse()?)),
+            Self::Writer([bytes, readers @ ..]) => runtime.block_on(write_to_readers(readers, bytes.parse()?)),
             Self::Writer([]) => {
                 Err("the writer needs a number, and an address and a certificate for each reader".into())
             }
@@ -86,23 +89,23 @@ impl<'a> End<'a> {
 }
 
 async fn read() -> Result<()> {
-    let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let mut config = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key)?;
+    let certified = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()])?;
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let mut config = ServerConfig::with_single_cert(vec![certified.cert.der().clone()], key)?;
     config.transport_config(transport());
     let endpoint = Endpoint::server(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let certificate = HEXLOWER.encode(made.cert.der());
+    let certificate = HEXLOWER.encode(certified.cert.der());
     println!("{}", json!({ "event": "listening", "addr": endpoint.local_addr()?, "certificate": certificate }));
-    let connection = endpoint.accept().await.ok_or("nobody connects")?.await?;
+    let connection = endpoint.accept().await.ok_or("the writer does not connect")?.await?;
     let (mut send, mut recv) = connection.accept_bi().await?;
-    let bytes = drop_all(&mut recv).await?;
+    let bytes = discard_all(&mut recv).await?;
     send.write_all(&bytes.to_be_bytes()).await?;
     send.finish()?;
     connection.closed().await;
     Ok(())
 }
 
-async fn drop_all(recv: &mut RecvStream) -> Result<u64> {
+async fn discard_all(recv: &mut RecvStream) -> Result<u64> {
     let mut bytes = 0;
     while let Some(chunk) = recv.read_chunk(usize::MAX, true).await? {
         bytes += chunk.bytes.len() as u64;
@@ -110,7 +113,7 @@ async fn drop_all(recv: &mut RecvStream) -> Result<u64> {
     Ok(bytes)
 }
 
-async fn write_to_all(readers: &[String], bytes: u64) -> Result<()> {
+async fn write_to_readers(readers: &[String], bytes: u64) -> Result<()> {
     let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let mut writing = JoinSet::new();
     for reader in readers.chunks_exact(2) {
@@ -131,12 +134,12 @@ async fn write(endpoint: &Endpoint, addr: &str, certificate: &str, bytes: u64) -
     roots.add(HEXLOWER.decode(certificate.as_bytes())?.into())?;
     let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
     config.transport_config(transport());
-    let connection = endpoint.connect_with(config, addr.parse()?, NAME)?.await?;
+    let connection = endpoint.connect_with(config, addr.parse()?, SERVER_NAME)?.await?;
     let (mut send, mut recv) = connection.open_bi().await?;
     write_zeros(&mut send, bytes).await?;
     let arrived = recv.read_to_end(8).await?;
     if arrived != bytes.to_be_bytes() {
-        return Err("not all bytes arrived".into());
+        return Err("some bytes did not arrive".into());
     }
     Ok(())
 }

@@ -1,0 +1,11 @@
+//! What the benchmarks share: their command line, the machine, files to send, and processes that are measured.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints tables")]
+
+pub(crate) mod command_line;
+pub(crate) mod files;
+pub(crate) mod machine;
+pub(crate) mod process;
+
+/// The result of a benchmark. Its error is printed and ends the program.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
