@@ -206,10 +206,6 @@ mod tests {
 
     use super::*;
 
-    fn make_old(path: &Path) {
-        File::options().write(true).open(path).unwrap().set_modified(UNIX_EPOCH).unwrap();
-    }
-
     #[test]
     fn files_are_private_and_replaced_as_a_whole() {
         let home = tempfile::tempdir().unwrap();
@@ -240,7 +236,9 @@ mod tests {
         dir.write("key", b"new").unwrap();
         dir.write("old", b"").unwrap();
         fs::write(dir.path(".old.1234"), b"half").unwrap();
-        [dir.path("old"), dir.path(".old.1234")].iter().for_each(|path| make_old(path));
+        for name in ["old", ".old.1234"] {
+            File::options().write(true).open(dir.path(name)).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        }
         dir.sweep(Duration::from_secs(60), |_| false);
         assert_eq!(dir.file_names().len(), 2);
         assert!(!dir.path(".old.1234").exists());

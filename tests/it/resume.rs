@@ -211,7 +211,7 @@ fn a_download_resumes_after_the_disk_was_full() {
     let test = ResumeTest::new();
     let recv = || test.env.recv(test.sender.code(), &test.into).via(&test.relay);
     let full = run_on_a_full_disk(recv(), 40 * MIB);
-    full.expect_error(6, "disk", "“t/big”");
+    full.expect_error(6, "disk", "cannot write t/big");
     assert_only_staged(&test.into, "after the disk was full");
     let ended = test.resume();
     let resumed = test.assert_complete(&ended);
