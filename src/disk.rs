@@ -17,24 +17,24 @@
 //! # The receiver: from the stream to the final name
 //!
 //! ```text
-//!                     exists at the target?
-//! manifest ─▶ Plan ◀── Target, names, conflicts, space
-//!              │
-//!              ▼
-//! stream ─▶ Sink ─▶ IncomingFile ─▶ staging folder ─▶ Publisher ─▶ final names
+//! --out, names, conflicts, space ─▶ Plan
+//!                                    │
+//!                                    ▼
+//!                          stream ─▶ Sink ─▶ IncomingFile ─▶ staging folder ─▶ Publisher ─▶ final names
 //! ```
 //!
-//! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names, no
-//! target exists that the [`ConflictPolicy`] does not allow for, and there is enough space. A [`Sink`] writes the
+//! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names,
+//! whatever exists at the target is allowed by the [`ConflictPolicy`], and there is enough space. A [`Sink`] writes the
 //! blocks of one file after the other into the staging folder, hashes them, and compares the hash at the end of each
-//! file. No file gets its final name before every file is verified. Then the publisher moves each top-level entry to
-//! its final name with one rename, which never replaces anything that the policy does not allow to replace.
+//! file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to its
+//! final name by one rename. A rename replaces something only if the policy allows it.
 //!
 //! # Staging and resuming
 //!
 //! The staging folder `.qshare-….part` lies beside the final names, on the same file system; `staging_layout.rs` shows
-//! what is in it. A lock keeps two downloads of the same share apart. When a download ends before it is published, for
-//! whatever reason, the folder stays, and it is the only record that the next download of the share needs:
+//! what is in it. A lock keeps two downloads of the same share apart. If a download ends before it is published and has
+//! staged a complete file or a whole group, the folder stays. It is the only record that the next download of the share
+//! needs:
 //!
 //! - **Content** resumes by groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
 //!   groups that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender

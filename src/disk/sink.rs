@@ -53,7 +53,7 @@ impl Sink {
         let staging_base = base.try_clone().map_err(failed)?;
         let mut staging = StagingFolder::lock(staging_base, created, plan.manifest().share(), &base_path)?;
         let files = staging.open_files().map_err(failed)?;
-        // No error from here on may remove what an earlier download has staged.
+        // From here on, no error may remove what an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
         let staged = staged_files::hash_staged(&files, plan.manifest(), |index| plan.wants(index), progress)?;
