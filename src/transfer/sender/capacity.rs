@@ -12,10 +12,10 @@ use super::{
     session_table::{EvictionScope, SessionTable},
 };
 
-/// Sessions that a share serves at the same time. Further receivers are told to retry later.
+/// Sessions that a share serves at the same time. Further receivers are refused.
 const MAX_SESSIONS: usize = 256;
 
-/// Streams with unauthenticated peers at the same time. Further peers are told to retry later.
+/// Streams with unauthenticated peers at the same time. Further peers are refused.
 const MAX_UNAUTHENTICATED: usize = 256;
 
 /// Handshakes of resuming receivers at the same time. They cost no guess, so they need a bound of their own.

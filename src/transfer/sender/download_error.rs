@@ -23,7 +23,7 @@ pub(super) enum DownloadEnd {
 /// Why a download failed.
 #[derive(Debug)]
 pub(super) enum DownloadError {
-    /// A failure at this end, which the receiver is told.
+    /// A failure at this end. The receiver gets its reason and message.
     Local(FailureReason, Error),
     /// A failure that the receiver reported, or of the connection to it.
     Remote(Error),

@@ -24,7 +24,7 @@ const DELIVER_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last record may take to arrive when the share ends. After that the data in flight is discarded.
 const DELIVER_AT_SHARE_END: Duration = Duration::from_millis(1_500);
 
-/// How long a receiver that has left may take to reconnect for the reason of a failure.
+/// How long a receiver that has left may take to reconnect to learn why its download failed.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 
 /// The last record of a session and the terms of its delivery.
@@ -37,7 +37,7 @@ pub(super) struct Goodbye {
 }
 
 impl Goodbye {
-    /// Returns the goodbye for a download that ended with `result`; `None` if the receiver cannot be told anything.
+    /// Returns the goodbye for a download that ended with `result`; `None` if nothing can be delivered.
     pub(super) fn new(result: &Result<DownloadEnd, DownloadError>, stream: &ResumableStream) -> Option<Self> {
         let (last_record, reconnect_grace) = match result {
             Ok(_) => (RecordBuilder::from_message(&DoneAck {}), Duration::ZERO),
@@ -66,8 +66,8 @@ impl Goodbye {
     ) {
         let Ok(mut closing) = writer.close(self.last_record) else { return };
         let delivery = async {
-            // A receiver learns of a failure behind the data in flight, and then ends its own direction. Reading must go
-            // on until then: to stop it earlier would take away the stream that carries the failure.
+            // The receiver reads the failure behind the data in flight, and then ends its own direction. Reading continues
+            // until then, because stopping that direction earlier would break the stream that carries the failure.
             let drain = async { while let Ok(Some(_)) = reader.read_record(opener).await {} };
             closing.flush_while(drain).await;
             closing.deliver().await;

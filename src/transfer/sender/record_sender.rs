@@ -22,7 +22,7 @@ pub(super) const RECEIVER_STALLED: Duration = Duration::from_secs(10 * 60);
 /// bytes are not acknowledged.
 const ACK_AFTER: u64 = 16 * 1024;
 
-/// Sends records.
+/// Seals and sends the records of one download.
 pub(super) struct RecordSender<'a> {
     pub(super) writer: &'a mut SessionWriter,
     pub(super) stream: &'a ResumableStream,
