@@ -50,7 +50,7 @@ fn a_receiver_reports_a_killed_sender_as_a_network_error() {
     let code = sender.code().to_owned();
     sender.process.signal(Signal::KILL);
     let late = env.recv(&code, &env.path("late")).via(&relay).start();
-    receiver.end().expect_error(5, "network", "line");
+    receiver.end().expect_error(5, "network", "lost its connection");
     assert_only_staged(&env.path("in"), "after the interruption");
     late.end().expect_error(3, "not_found", "sender is gone");
     let again = env.send(&[&env.file("small", "content")]).via(&relay).share();

@@ -109,7 +109,7 @@ impl AcceptLoop<'_> {
                     self.streams.spawn(serve_stream(Arc::clone(self.share), receiver, stream));
                 }
                 Err(StreamError::Lost(lost)) => return Some(lost),
-                Err(_) => return Some(ConnectionLost::TimedOut), // unreachable: accepting fails only with the connection
+                Err(_) => return Some(ConnectionLost::TimedOut), // unreachable: only a lost connection fails
             }
         }
         None

@@ -57,20 +57,21 @@ impl Download {
     /// Serves the download to its end. `receiver` is the id of the receiver's resumption grant.
     pub(super) async fn run(self, session: Established, receiver: [u8; 16], offer: Result<PreparedOffer>) {
         let entry = self.share.sessions().insert(&session, receiver);
-        let Established { writer: mut out, reader: mut incoming, mut opener, resumption_id, .. } = session;
+        let Established { mut writer, mut reader, mut opener, resumption_id, .. } = session;
         let origin = if resumption_id.is_some() { SessionOrigin::Resumption } else { SessionOrigin::Code };
         self.stream.count_unacknowledged_in(self.share.unacknowledged());
-        self.progress.set_sealed(out.sealed_bytes()); // the receiver may acknowledge flight 2 before anything else is sent
+        // The receiver may acknowledge flight 2 before anything else is sent.
+        self.progress.set_sealed(writer.sealed_bytes());
         let permit = self.share.capacity().acquire_session(origin).await;
         let result = match offer {
             _ if permit.is_none() => Err(too_many_sessions()),
             Err(e) => Err(DownloadError::Local(FailureReason::Source, e)),
             Ok(offer) => {
                 let (messages_tx, messages) = message_queue();
-                let sender = self.record_sender(&mut out);
+                let sender = self.record_sender(&mut writer);
                 tokio::select! {
                     biased; // a lost connection may end the share too, and is the better reason
-                    error = self.read_messages(&mut incoming, &mut opener, messages_tx) => Err(error),
+                    error = self.read_messages(&mut reader, &mut opener, messages_tx) => Err(error),
                     result = self.send_all(sender, messages, offer, &entry, origin) => result,
                     lost = self.wait_until_abandoned(&entry) => Err(lost.into()),
                     lost = self.wait_until_unreachable() => Err(lost.into()),
@@ -87,7 +88,7 @@ impl Download {
             Err(e) => self.progress.finish(Err(e.into_error())).await,
         }
         if let Some(goodbye) = goodbye {
-            goodbye.deliver(out, &mut incoming, &mut opener, &self.stream).await;
+            goodbye.deliver(writer, &mut reader, &mut opener, &self.stream).await;
         }
     }
 
@@ -151,7 +152,7 @@ impl Download {
     ) -> Result<(), DownloadError> {
         let (_reader, mut records) = FileReader::spawn(source, files, self.share.buffers());
         loop {
-            // The reader may hash staged data for long before it has a record.
+            // The file reader may hash staged data for long before it has a record.
             match sender.flush_while(timeout(KEEP_ALIVE, records.recv())).await {
                 Ok(Some(Ok(record))) => sender.send(record.record, record.content).await?,
                 Ok(Some(Err(e))) => {
@@ -168,12 +169,12 @@ impl Download {
     /// notices.
     async fn read_messages(
         &self,
-        incoming: &mut SessionReader,
+        reader: &mut SessionReader,
         opener: &mut Opener,
         messages: mpsc::Sender<ReceiverMessage>,
     ) -> DownloadError {
         loop {
-            let handled = match incoming.read_record(opener).await {
+            let handled = match reader.read_record(opener).await {
                 Ok(Some(record)) => self.handle_record(&record, &messages).await,
                 Ok(None) => std::future::pending().await,
                 Err(e) => return e.into(),

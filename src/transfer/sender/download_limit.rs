@@ -50,7 +50,8 @@ impl DownloadLimit {
     /// Waits until as many downloads as allowed are complete, and returns their number.
     pub(super) async fn wait_until_reached(&self) -> u64 {
         let Some(max) = self.max else { return std::future::pending().await };
-        let _ = self.count.subscribe().wait_for(|count| count.complete >= max).await; // cannot fail: `self` owns the sender
+        // Cannot fail: `self` owns the sender.
+        let _ = self.count.subscribe().wait_for(|count| count.complete >= max).await;
         max
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How often the wall clock is read. The monotonic clock stops while a machine sleeps (`CLOCK_MONOTONIC` on Linux), so a
-/// timer alone would fire late.
+/// How often the wall clock is read. The monotonic clock stops while a machine sleeps (`CLOCK_MONOTONIC` on Linux), so
+/// a timer alone would fire late.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Waits until `lifetime` has passed on the monotonic clock or on the wall clock, whichever is first. `wall_clock_ms`

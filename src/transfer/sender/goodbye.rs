@@ -66,8 +66,9 @@ impl Goodbye {
     ) {
         let Ok(mut closing) = writer.close(self.last_record) else { return };
         let delivery = async {
-            // The receiver reads the failure behind the data in flight, and then ends its own direction. Reading continues
-            // until then, because stopping that direction earlier would break the stream that carries the failure.
+            // The receiver reads the failure behind the data in flight, and then ends its own direction. Reading
+            // continues until then, because stopping that direction earlier would break the stream that carries the
+            // failure.
             let drain = async { while let Ok(Some(_)) = reader.read_record(opener).await {} };
             closing.flush_while(drain).await;
             closing.deliver().await;

@@ -24,7 +24,8 @@ pub struct ReregisterConfig {
     pub dialer: Dialer,
     /// The access token of the relay, if it requires one.
     pub token: Option<Vec<u8>>,
-    /// Called after each new registration. The code differs from the previous one if the relay has assigned another slot.
+    /// Called after each new registration. The code differs from the previous one if the relay has assigned another
+    /// slot.
     pub on_registered: OnRegistered,
 }
 

@@ -93,7 +93,8 @@ impl SessionTable {
         if send.send_message(&reply).await.is_ok() {
             let last_request = session.last_request.lock();
             if *last_request == request.number {
-                // Fails only if the receiver has acknowledged more than it requests. `accept_request` has checked the rest.
+                // Fails only if the receiver has acknowledged more than it requests: `accept_request` has checked the
+                // rest.
                 let _ = session.stream.attach(send, recv, request.received, reply.received);
             }
         }
@@ -162,8 +163,8 @@ impl SessionEntry {
         self.session.holds_download.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until the session is evicted or has waited too long for another stream, and returns why it lost its stream.
-    /// Calls `on_waiting` and `on_reattached` each time a wait begins and ends.
+    /// Waits until the session is evicted or has waited too long for another stream, and returns why it lost its
+    /// stream. Calls `on_waiting` and `on_reattached` each time a wait begins and ends.
     pub(super) async fn wait_until_abandoned(
         &self,
         on_waiting: impl Fn(&StreamError),

@@ -80,12 +80,12 @@ async fn establish_session(share: &Arc<Share>, number: u64) -> (Established, Joi
 }
 
 /// Ends a session that only listed the share, and returns the type of the sender's last frame.
-async fn end_session(out: SessionWriter, mut incoming: SessionReader, mut opener: Opener) -> u8 {
+async fn end_session(writer: SessionWriter, mut reader: SessionReader, mut opener: Opener) -> u8 {
     let done = Done { outcome: DownloadOutcome::Listed, message: String::new() };
-    let mut closing = out.close(RecordBuilder::from_message(&done).unwrap()).unwrap();
+    let mut closing = writer.close(RecordBuilder::from_message(&done).unwrap()).unwrap();
     closing.deliver().await;
     let mut last = 0;
-    while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
+    while let Some(record) = reader.read_record(&mut opener).await.unwrap() {
         last = Frame::split(&mut &record[..]).unwrap().kind;
     }
     last
@@ -99,12 +99,12 @@ async fn credit_may_arrive_together_with_the_confirmation() {
     let share = share_of(700, home.path());
     for number in 0..40 {
         let (session, serving) = establish_session(&share, number).await;
-        let Established { writer: mut out, reader: mut incoming, mut opener, .. } = session;
-        incoming.read_record(&mut opener).await.unwrap().unwrap();
-        assert!(incoming.received_bytes() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
-        let credit = Credit { limit: INITIAL_CREDIT * 2, received: incoming.received_bytes() };
-        out.send(RecordBuilder::from_message(&credit).unwrap()).await.unwrap();
-        assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE, "session {number}");
+        let Established { mut writer, mut reader, mut opener, .. } = session;
+        reader.read_record(&mut opener).await.unwrap().unwrap();
+        assert!(reader.received_bytes() > MAX_EARLY_MANIFEST as u64, "the manifest is too short for this test");
+        let credit = Credit { limit: INITIAL_CREDIT * 2, received: reader.received_bytes() };
+        writer.send(RecordBuilder::from_message(&credit).unwrap()).await.unwrap();
+        assert_eq!(end_session(writer, reader, opener).await, DoneAck::TYPE, "session {number}");
         serving.await.unwrap();
     }
 }
@@ -114,11 +114,11 @@ async fn a_receiver_that_never_confirms_completion_is_abandoned() {
     let home = tempfile::tempdir().unwrap();
     let share = share_of(1, home.path());
     let (session, serving) = establish_session(&share, 1).await;
-    let Established { writer: mut out, reader: mut incoming, mut opener, .. } = session;
-    out.send(RecordBuilder::from_message(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
+    let Established { mut writer, mut reader, mut opener, .. } = session;
+    writer.send(RecordBuilder::from_message(&FileRequest { wanted: vec![(0, 2)] }).unwrap()).await.unwrap();
     let requested = Instant::now();
     let mut failures = Vec::new();
-    while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
+    while let Some(record) = reader.read_record(&mut opener).await.unwrap() {
         let mut rest = &record[..];
         while !rest.is_empty() {
             let frame = Frame::split(&mut rest).unwrap();
@@ -132,6 +132,10 @@ async fn a_receiver_that_never_confirms_completion_is_abandoned() {
     serving.await.unwrap();
 }
 
+fn can_reattach() -> InitiatorOptions {
+    InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() }
+}
+
 /// A receiver that can reattach, and its session.
 struct ReattachingReceiver {
     share: Arc<Share>,
@@ -141,11 +145,7 @@ struct ReattachingReceiver {
 impl ReattachingReceiver {
     async fn new(home: &Path) -> Self {
         let share = share_of(700, home);
-        let initiator = Initiator::new(
-            Credential::Code(&share.credentials().code),
-            InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() },
-        )
-        .unwrap();
+        let initiator = Initiator::new(Credential::Code(&share.credentials().code), can_reattach()).unwrap();
         let ((send, recv), _) = open_stream(&share, 1, initiator.flight_1()).await;
         let mut session = initiator.complete(send, recv).await.unwrap();
         session.stream.enable_reattach();
@@ -194,8 +194,8 @@ async fn only_the_receiver_of_a_session_can_reattach() {
     // The session continues over the stream of the accepted request.
     receiver.session.stream.mark_broken(StreamError::EndedEarly);
     receiver.session.stream.attach(stream.0, stream.1, 0, received).unwrap();
-    let Established { writer: out, reader: incoming, opener, .. } = receiver.session;
-    assert_eq!(end_session(out, incoming, opener).await, DoneAck::TYPE);
+    let Established { writer, reader, opener, .. } = receiver.session;
+    assert_eq!(end_session(writer, reader, opener).await, DoneAck::TYPE);
 }
 
 /// After a restart of the sender all receivers resume at the same time.
@@ -207,11 +207,8 @@ async fn forty_receivers_resume_at_once() {
     let mut streams = Vec::new();
     for number in 0..40 {
         let resumption = credentials.key.issue_resumption(share.id().as_bytes());
-        let initiator = Initiator::new(
-            Credential::Resumption { slot: credentials.code.slot(), resumption: &resumption },
-            InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() },
-        )
-        .unwrap();
+        let credential = Credential::Resumption { slot: credentials.code.slot(), resumption: &resumption };
+        let initiator = Initiator::new(credential, can_reattach()).unwrap();
         let ((send, recv), _) = open_stream(&share, number, initiator.flight_1()).await;
         streams.push((initiator, send, recv));
     }
@@ -234,15 +231,9 @@ async fn unauthenticated_peers_evict_no_session() {
     let mut streams = Vec::new();
     for number in 10..310 {
         let wrong = Code::new(slot, Secret::random(5).unwrap());
-        streams.push(
-            open_stream(
-                &receiver.share,
-                number,
-                Initiator::new(Credential::Code(&wrong), InitiatorOptions::default()).unwrap().flight_1(),
-            )
-            .await
-            .0,
-        );
+        let initiator = Initiator::new(Credential::Code(&wrong), InitiatorOptions::default()).unwrap();
+        let (stream, _) = open_stream(&receiver.share, number, initiator.flight_1()).await;
+        streams.push(stream);
     }
     sleep(Duration::from_secs(3)).await;
     let request = receiver.request(2, receiver.session.reader.received_bytes(), |_| ());
