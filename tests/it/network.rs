@@ -1,15 +1,16 @@
-//! The network in memory, and whole transfers over bad lines.
+//! The emulated network, and whole transfers over impaired links in virtual time.
 //!
-//! - [`outages`]: lines that are dead for longer than a connection lives.
-//! - [`links`]: what a line does to single packets: rate, delay, chance, queue, policer, cuts, changes.
-//! - [`clocks`]: virtual time, what repeats in it, and what the real clock says to the same scenario.
-//! - [`congestion`]: what our own congestion control makes of a line, alone and beside others.
-//! - [`memory`]: what bounds memory on the way, and that nobody disturbs anybody.
-//! - [`transfers`]: the real relay, sender and receivers over such lines.
+//! - [`links`]: what a link does to single packets: rate, delay, loss, queue, policer, cuts, changes.
+//! - [`clocks`]: virtual time, its determinism, and its agreement with the real clock.
+//! - [`congestion`]: the program's own congestion control, alone and beside other streams.
+//! - [`transfers`]: transfers between the real relay, sender and receivers over such links.
+//! - [`outages`]: outages that are longer than a connection lives.
+//! - [`endings`]: faults just when a download or a share ends.
+//! - [`memory`]: bounds on the memory between sender and receivers, and the isolation of receivers.
 //!
-//! Nothing here is timed: an assertion on a time is one on virtual time, which no busy machine changes. With
-//! `--nocapture` they say what they saw.
-#![allow(clippy::print_stdout, reason = "what was seen, for whoever asks")]
+//! A busy machine does not change the results: all assertions on times are on virtual time. The tests print their
+//! figures, which `--nocapture` shows.
+#![allow(clippy::print_stdout, reason = "the figures, shown with --nocapture")]
 
 mod clocks;
 mod congestion;

@@ -1,4 +1,5 @@
-//! Lines that die, and relays that end, just when a download or a share does: both ends still agree on how it went.
+//! Legs that die, relays that end and shares that expire just when a download ends: both ends still agree on its
+//! outcome.
 
 use std::{path::Path, slice::from_ref, time::Duration};
 
@@ -14,148 +15,176 @@ use tokio::{
 };
 
 use super::units::{MS, SECOND};
-use crate::vnet::{LinkConfig, Scenario, ShareTask, mbit, run_in_virtual_time};
+use crate::vnet::{LinkConfig, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time};
 
+/// Returns the settings of `send --once`.
 fn once(file: &Path) -> ShareSettings {
     ShareSettings { paths: vec![file.to_owned()], max_downloads: Some(1), ..ShareSettings::default() }
 }
 
-fn finished(sharing: &ShareTask) -> usize {
-    sharing.events().iter().filter(|event| matches!(event, Event::DownloadFinished { .. })).count()
+/// Returns how many downloads the sender has reported as finished.
+fn finished(share: &ShareTask) -> usize {
+    share.events().iter().filter(|event| matches!(event, Event::DownloadFinished { .. })).count()
 }
 
-/// One leg, the sender's or the receiver's, dies at the very end, for so long: how long does the receiver take?
-fn cut_at_the_end(senders: bool, cut: Option<Duration>, dead: Duration) -> Duration {
+/// A leg that is cut.
+#[derive(Debug, Clone, Copy)]
+enum Leg {
+    Sender,
+    Receiver,
+}
+
+/// An outage of one leg. Its beginning counts from that of the download.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    leg: Leg,
+    begin: Duration,
+    length: Duration,
+}
+
+impl Outage {
+    async fn run(self, up: &NetworkPath, down: &NetworkPath) {
+        let leg = match self.leg {
+            Leg::Sender => up,
+            Leg::Receiver => down,
+        };
+        sleep_until(Instant::now() + self.begin).await;
+        leg.cut();
+        sleep(self.length).await;
+        leg.restore();
+    }
+}
+
+/// Downloads a file from a share with `--once`, and checks that both ends report success. Returns the duration.
+fn download_once(outage: Option<Outage>) -> Duration {
     run_in_virtual_time(1, async |network| {
         let scenario = Scenario::new(&network, RelayConfig::default());
         let config = LinkConfig::new(mbit(100), 25 * MS);
         let file = scenario.scratch.file("file", 2_000_000);
         let (up, down) = (network.path(&config), network.path(&config));
-        let sharing = scenario.share_with_settings(&up, once(&file)).await.unwrap();
-        let began = Instant::now();
-        let leg = if senders { &up } else { &down };
+        let share = scenario.share_with_settings(&up, once(&file)).await.unwrap();
         let cutting = async {
-            if let Some(cut) = cut {
-                sleep_until(began + cut).await;
-                leg.cut();
-                sleep(dead).await;
-                leg.restore();
+            if let Some(outage) = outage {
+                outage.run(&up, &down).await;
             }
         };
-        let (received, ()) = join!(scenario.download(&down, &sharing.code), cutting);
-        let received = received.unwrap();
-        assert!(received.contains_copy_of(&file), "{cut:?}");
-        assert_eq!(finished(&sharing), 1, "cut {cut:?}: the sender knows");
-        assert_eq!(sharing.wait().await.unwrap(), StopReason::Once, "cut {cut:?}");
+        let (download, ()) = join!(scenario.download(&down, &share.code), cutting);
+        let download = download.unwrap();
+        assert!(download.contains_copy_of(&file), "{outage:?}");
+        assert_eq!(finished(&share), 1, "{outage:?}: the sender has not reported the end");
+        assert_eq!(share.wait().await.unwrap(), StopReason::Once, "{outage:?}");
         scenario.stop().await;
-        received.duration
+        download.duration
     })
 }
 
 #[test]
-fn a_line_that_dies_at_the_very_end_does_not_hide_that_it_was_the_end() {
-    let took = cut_at_the_end(false, None, Duration::ZERO);
-    for before in [90, 76, 74, 72, 70, 68, 66, 64, 62, 60, 55, 50, 45, 35] {
-        cut_at_the_end(false, took.checked_sub(before * MS), 20 * SECOND);
-        cut_at_the_end(true, took.checked_sub(before * MS), 20 * SECOND);
+fn both_ends_report_success_if_a_leg_dies_at_the_end_of_the_download() {
+    let undisturbed = download_once(None);
+    for before_end in [90, 76, 74, 72, 70, 68, 66, 64, 62, 60, 55, 50, 45, 35] {
+        let begin = undisturbed.checked_sub(before_end * MS).expect("a download takes longer than 90 ms");
+        for leg in [Leg::Receiver, Leg::Sender] {
+            download_once(Some(Outage { leg, begin, length: 20 * SECOND }));
+        }
     }
 }
 
-/// As an embedded relay has it.
-fn draining() -> RelayConfig {
+/// Returns the configuration of an embedded relay.
+fn embedded_relay() -> RelayConfig {
     RelayConfig { drain_timeout: 3 * SECOND, ..RelayConfig::default() }
 }
 
-/// A sender that has its relay in its own process is heard by that at once, however much waits there for the receiver.
+/// The embedded relay learns of the end at once, however many bytes it still holds for the receiver.
 #[test]
-fn a_relay_that_ends_with_its_sender_passes_on_that_it_is_the_end() {
+fn an_embedded_relay_that_ends_tells_the_receiver_that_the_share_was_stopped() {
     for (rate, delay) in [(2, 25), (10, 10), (50, 25), (100, 2), (1000, 5)] {
         run_in_virtual_time(1, async |network| {
-            let scenario = Scenario::new(&network, draining());
+            let scenario = Scenario::new(&network, embedded_relay());
             let file = scenario.scratch.file("file", 400_000_000);
             let up = network.path(&LinkConfig::new(mbit(10_000), Duration::ZERO));
             let down = network.path(&LinkConfig::new(mbit(rate), delay * MS));
-            let sharing = scenario.share(&up, from_ref(&file)).await.unwrap();
-            let code = sharing.code.clone();
+            let share = scenario.share(&up, from_ref(&file)).await.unwrap();
+            let code = share.code.clone();
             let stopping = async {
                 sleep(SECOND).await;
-                let ended = sharing.stop().await;
+                let stopped = share.stop().await;
                 scenario.stop_relay().await;
-                assert_eq!(ended.unwrap_err().kind(), Kind::Interrupted);
+                assert_eq!(stopped.unwrap_err().kind(), Kind::Interrupted);
                 Instant::now()
             };
-            let receiving = async { (scenario.download(&down, &code).await, Instant::now()) };
-            let ((received, over), stopped) = join!(receiving, stopping);
-            let (told, after) = (received.err().unwrap(), over.saturating_duration_since(stopped));
-            assert_eq!(told.kind(), Kind::NotFound, "{rate} Mbit/s: {told}");
+            let downloading = async { (scenario.download(&down, &code).await, Instant::now()) };
+            let ((download, failed), stopped) = join!(downloading, stopping);
+            let (failure, after) = (download.err().unwrap(), failed.saturating_duration_since(stopped));
+            assert_eq!(failure.kind(), Kind::NotFound, "{rate} Mbit/s: {failure}");
             assert!(after < SECOND, "{rate} Mbit/s: {after:?}");
         });
     }
 }
 
 #[test]
-fn a_relay_that_ends_with_its_sender_passes_on_that_all_is_well() {
+fn an_embedded_relay_that_ends_delivers_the_end_of_a_complete_download() {
     for seed in 0..25 {
         run_in_virtual_time(seed, async |network| {
-            let scenario = Scenario::new(&network, draining());
+            let scenario = Scenario::new(&network, embedded_relay());
             let file = scenario.scratch.file("file", 100_000);
             let up = network.path(&LinkConfig::new(mbit(10_000), Duration::ZERO));
             let down = network.path(&LinkConfig::new(mbit(20), 25 * MS).loss(0.05));
-            let sharing = scenario.share_with_settings(&up, once(&file)).await.unwrap();
-            let code = sharing.code.clone();
+            let share = scenario.share_with_settings(&up, once(&file)).await.unwrap();
+            let code = share.code.clone();
             let ending = async {
-                let ended = sharing.wait().await;
+                let ended = share.wait().await;
                 scenario.stop_relay().await;
                 assert_eq!(ended.unwrap(), StopReason::Once);
             };
-            let (received, ()) = join!(scenario.download(&down, &code), ending);
-            let took = received.unwrap().duration;
-            assert!(took < 5 * SECOND, "seed {seed}: {took:?}");
+            let (download, ()) = join!(scenario.download(&down, &code), ending);
+            let duration = download.unwrap().duration;
+            assert!(duration < 5 * SECOND, "seed {seed}: {duration:?}");
         });
     }
 }
 
-/// A share whose time is up, with a download that runs and a leg that dies for so long.
-async fn expires(scenario: &Scenario, dead: Option<Duration>) -> (Result<(), Kind>, Duration) {
+/// Runs a download whose share expires after two seconds, and whose leg dies two seconds later, for `outage` or for good.
+/// Checks that a new receiver is refused. Returns the result of the download, and when the share ended.
+async fn download_from_expiring_share(scenario: &Scenario, outage: Option<Duration>) -> (Result<(), Kind>, Duration) {
     let config = LinkConfig::new(mbit(20), 25 * MS);
     let file = scenario.scratch.file("file", 20_000_000);
     let (up, down) = (scenario.network.path(&config), scenario.network.path(&config));
     let settings = ShareSettings { paths: vec![file.clone()], expire: Some(2 * SECOND), ..ShareSettings::default() };
-    let sharing = scenario.share_with_settings(&up, settings).await.unwrap();
-    let (began, code) = (Instant::now(), sharing.code.clone());
+    let share = scenario.share_with_settings(&up, settings).await.unwrap();
+    let (began, code) = (Instant::now(), share.code.clone());
     let ending = async {
-        assert_eq!(sharing.wait().await.unwrap(), StopReason::Expired);
+        assert_eq!(share.wait().await.unwrap(), StopReason::Expired);
         began.elapsed()
     };
-    let others = async {
+    let cutting = async {
         sleep(4 * SECOND).await;
         down.cut();
         let late = scenario.download(&scenario.network.path(&config), &code).await;
-        assert_eq!(late.err().map(|e| e.kind()), Some(Kind::NotFound), "its time is up");
-        if let Some(dead) = dead {
-            sleep(dead).await;
+        assert_eq!(late.err().map(|e| e.kind()), Some(Kind::NotFound), "the share has expired");
+        if let Some(outage) = outage {
+            sleep(outage).await;
             down.restore();
         }
     };
-    let receiving = async { scenario.download(&down, &code).await.map(drop).map_err(|e| e.kind()) };
-    let (received, (), ended) = join!(receiving, others, ending);
-    (received, ended)
+    let downloading = async { scenario.download(&down, &code).await.map(drop).map_err(|e| e.kind()) };
+    let (download, (), ended) = join!(downloading, cutting, ending);
+    (download, ended)
 }
 
 #[test]
-fn a_download_finishes_after_the_time_of_its_share_is_up_though_its_line_dies() {
+fn a_download_survives_an_outage_after_its_share_has_expired() {
     run_in_virtual_time(1, async |network| {
         let scenario = Scenario::new(&network, RelayConfig::default());
-        assert_eq!(expires(&scenario, Some(15 * SECOND)).await.0, Ok(()));
+        assert_eq!(download_from_expiring_share(&scenario, Some(15 * SECOND)).await.0, Ok(()));
     });
 }
 
 #[test]
-fn a_share_whose_time_is_up_does_not_wait_for_ever() {
+fn an_expired_share_waits_at_most_100_s_for_a_lost_receiver() {
     run_in_virtual_time(1, async |network| {
         let scenario = Scenario::new(&network, RelayConfig::default());
-        let (received, ended) = expires(&scenario, None).await;
-        assert_eq!(received, Err(Kind::Network));
+        let (download, ended) = download_from_expiring_share(&scenario, None).await;
+        assert_eq!(download, Err(Kind::Network));
         assert!(ended < 100 * SECOND, "{ended:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! What a line does to single packets.
+//! What an emulated link does to single packets.
 
 use std::{
     future::poll_fn,
@@ -19,11 +19,11 @@ use crate::vnet::{
     run_in_virtual_time,
 };
 
-/// With its headers a packet of 1,250 bytes, which takes 1 ms at 10 Mbit/s.
+/// The payload of a packet of 1,250 bytes, headers included. Its transmission takes 1 ms at 10 Mbit/s.
 const PAYLOAD: usize = 1222;
 const PACKET: u64 = PAYLOAD as u64 + IP_UDP_HEADERS;
 
-/// Two hosts, a line from one to the other, and numbered packets on it.
+/// Two hosts, a link from one to the other, and numbered packets on it.
 struct Probe {
     from: Host,
     to: Host,
@@ -43,14 +43,14 @@ impl Probe {
         Self { from, to, out, incoming, link: path.forward[0].clone(), began: Instant::now() }
     }
 
-    /// Sends the packets with these numbers at once.
+    /// Sends packets with these numbers, all at once.
     fn send(&self, numbers: impl IntoIterator<Item = u32>) {
         for number in numbers {
             send(&self.out, &self.incoming, &packet(number, PAYLOAD)).unwrap();
         }
     }
 
-    /// Everything that arrives until nothing has for a second: number and time since the beginning.
+    /// Receives until no packet has arrived for a second. Returns numbers and times since the beginning.
     async fn arrivals(&self) -> Vec<(u32, Duration)> {
         let mut all = Vec::new();
         while let Ok((payload, _)) = timeout(Duration::from_secs(1), receive(&self.incoming)).await {
@@ -60,7 +60,7 @@ impl Probe {
         all
     }
 
-    /// The numbers of what arrives.
+    /// Receives as [`Probe::arrivals`], and returns the numbers only.
     async fn numbers(&self) -> Vec<u32> {
         self.arrivals().await.into_iter().map(|(number, _)| number).collect()
     }
@@ -98,9 +98,9 @@ fn tally(packets: u64) -> Tally {
     Tally { packets, bytes: packets * PACKET }
 }
 
-/// Whether something that was due at `due` was seen at `seen`: at the end of the step at most.
-fn on_time(seen: Duration, due: Duration) -> bool {
-    seen >= due && seen < due + STEP
+/// Returns whether a packet that was due at `due` arrived then, or at the latest at the end of that step.
+fn is_on_time(arrived: Duration, due: Duration) -> bool {
+    arrived >= due && arrived < due + STEP
 }
 
 #[test]
@@ -112,14 +112,14 @@ fn the_rate_and_the_delay_are_exact() {
         assert_eq!(arrivals.len(), 500);
         for (number, at) in arrivals {
             let due = MS * (number + 1) + Duration::from_micros(20_180);
-            assert!(on_time(at, due), "{number}: {at:?} instead of {due:?}");
+            assert!(is_on_time(at, due), "{number}: {at:?} instead of {due:?}");
         }
         assert_eq!(probe.link.counters().delivered, tally(500));
     });
 }
 
 #[test]
-fn the_rate_is_shared_by_all_that_take_the_pipe() {
+fn paths_over_one_link_share_its_rate() {
     run_in_virtual_time(1, async |network| {
         let bottleneck = network.path(&LinkConfig::new(mbit(10), Duration::ZERO).queue(u64::MAX));
         let server = network.host();
@@ -135,15 +135,15 @@ fn the_rate_is_shared_by_all_that_take_the_pipe() {
         for _ in 0..200 {
             receive(&incoming).await;
         }
-        // 0.1 ms on the faster link and 1 ms of its delay, before the first of 200 gets to the slower.
+        // 0.1 ms of transmission and 1 ms of delay on the faster link, before the first of 200 reaches the slower one.
         let due = Duration::from_micros(1_100) + 200 * MS;
-        assert!(on_time(began.elapsed(), due), "{:?}", began.elapsed());
+        assert!(is_on_time(began.elapsed(), due), "{:?}", began.elapsed());
         assert_eq!(bottleneck.forward[0].counters().offered, tally(200));
     });
 }
 
 #[test]
-fn a_share_of_packets_is_lost() {
+fn the_configured_share_of_packets_is_lost() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::ideal().loss(0.05));
         for batch in 0..20 {
@@ -160,7 +160,7 @@ fn a_share_of_packets_is_lost() {
 }
 
 #[test]
-fn bursts_have_their_share_and_their_length() {
+fn bursts_have_the_configured_share_and_length() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::ideal().bursts(0.02, 5.0));
         let mut arrived = Vec::new();
@@ -174,14 +174,14 @@ fn bursts_have_their_share_and_their_length() {
         let gaps: Vec<u32> = arrived.windows(2).map(|pair| pair[1] - pair[0] - 1).filter(|gap| *gap > 0).collect();
         let lost: u32 = gaps.iter().sum();
         let mean = f64::from(lost) / gaps.len() as f64;
-        // 400 bursts: the standard deviation of their mean length is 0.22, that of the loss 140.
+        // With 400 bursts, the standard deviation of the mean length is 0.22, and that of the lost packets is 140.
         assert!((4.0..6.0).contains(&mean), "{} bursts of {mean}", gaps.len());
         assert!(lost.abs_diff(2000) < 500, "{lost} lost");
     });
 }
 
 #[test]
-fn a_full_queue_drops_what_comes_last() {
+fn a_full_queue_drops_new_packets() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::new(mbit(10), Duration::ZERO).queue(10 * PACKET));
         probe.send(0..30);
@@ -195,7 +195,7 @@ fn a_full_queue_drops_what_comes_last() {
 }
 
 #[test]
-fn a_policer_lets_a_burst_pass_and_then_its_rate() {
+fn a_policer_passes_one_burst_and_then_its_rate() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::ideal().policer(mbit(10), 10 * PACKET));
         probe.send(0..30);
@@ -211,34 +211,34 @@ fn a_policer_lets_a_burst_pass_and_then_its_rate() {
 }
 
 #[test]
-fn jitter_spreads_and_keeps_the_order() {
+fn jitter_delays_packets_without_reordering_them() {
     run_in_virtual_time(1, async |network| {
         let config = LinkConfig { delay: 10 * MS, ..LinkConfig::ideal() }.jitter(10 * MS);
         let probe = Probe::new(&network, &config);
-        let (mut least, mut most, mut last) = (Duration::MAX, Duration::ZERO, None);
+        let (mut min, mut max, mut last) = (Duration::MAX, Duration::ZERO, None);
         let sending = async {
             for i in 0..200 {
-                sleep_until(probe.began + 30 * MS * i).await; // so far apart that none waits for another
+                sleep_until(probe.began + 30 * MS * i).await; // so far apart that no packet waits for another one
                 probe.send([i]);
             }
         };
         let receiving = async {
             for (number, at) in probe.arrivals().await {
                 assert!(last.replace(number) < Some(number));
-                let took = at - 30 * MS * number;
-                (least, most) = (least.min(took), most.max(took));
+                let delay = at - 30 * MS * number;
+                (min, max) = (min.min(delay), max.max(delay));
             }
         };
         tokio::join!(sending, receiving);
-        assert!(least >= 10 * MS && least < 11 * MS, "{least:?}");
-        assert!(most > 19 * MS && most < 20 * MS + STEP, "{most:?}");
+        assert!(min >= 10 * MS && min < 11 * MS, "{min:?}");
+        assert!(max > 19 * MS && max < 20 * MS + STEP, "{max:?}");
         probe.send(0..200);
         assert!(probe.numbers().await.is_sorted());
     });
 }
 
 #[test]
-fn a_share_of_packets_is_overtaken() {
+fn the_configured_share_of_packets_is_reordered() {
     run_in_virtual_time(1, async |network| {
         let config = LinkConfig::new(mbit(10), 10 * MS).queue(u64::MAX).reordering(0.1, Duration::from_micros(3_500));
         let probe = Probe::new(&network, &config);
@@ -246,14 +246,14 @@ fn a_share_of_packets_is_overtaken() {
         let arrivals = probe.arrivals().await;
         let (late, prompt): (Vec<_>, Vec<_>) = arrivals.iter().partition(|(n, at)| *at > MS * (n + 1) + 6 * MS);
         assert!(late.len().abs_diff(200) < 60, "{} were late", late.len()); // the standard deviation is 13
-        assert!(late.iter().all(|(n, at)| on_time(*at, MS * (n + 1) + Duration::from_micros(8_500))));
-        assert!(prompt.iter().all(|(n, at)| on_time(*at, MS * (n + 1) + 5 * MS)));
+        assert!(late.iter().all(|(n, at)| is_on_time(*at, MS * (n + 1) + Duration::from_micros(8_500))));
+        assert!(prompt.iter().all(|(n, at)| is_on_time(*at, MS * (n + 1) + 5 * MS)));
         assert!(!arrivals.is_sorted());
     });
 }
 
 #[test]
-fn a_share_of_packets_arrives_twice() {
+fn the_configured_share_of_packets_is_duplicated() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::ideal().duplication(0.2));
         probe.send(0..2000);
@@ -267,7 +267,7 @@ fn a_share_of_packets_arrives_twice() {
 }
 
 #[test]
-fn segments_are_packets_and_long_ones_are_dropped() {
+fn each_segment_is_a_packet_and_long_packets_are_dropped() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::ideal().mtu(1500));
         let (out, incoming) = (&probe.out, &probe.incoming);
@@ -288,7 +288,7 @@ fn segments_are_packets_and_long_ones_are_dropped() {
 }
 
 #[test]
-fn a_cut_lets_pass_only_what_is_on_its_way() {
+fn a_cut_drops_queued_packets_but_not_those_after_the_queue() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::new(mbit(10), 100 * MS).queue(u64::MAX));
         probe.link.cut_after(Duration::from_micros(4_500), 100 * MS);
@@ -303,7 +303,7 @@ fn a_cut_lets_pass_only_what_is_on_its_way() {
 }
 
 #[test]
-fn a_paused_host_takes_and_sends_nothing() {
+fn a_paused_host_sends_and_receives_nothing() {
     run_in_virtual_time(1, async |network| {
         let (a, b) = (network.host(), network.host());
         network.connect(
@@ -340,10 +340,10 @@ fn a_paused_host_takes_and_sends_nothing() {
 }
 
 #[test]
-fn a_line_changes_while_packets_are_on_it() {
+fn a_link_can_change_while_packets_are_on_it() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::new(mbit(10), Duration::ZERO).queue(u64::MAX));
-        // Half of the third packet has been sent: the other half takes ten times as long.
+        // Half of the third packet has been sent; the other half takes ten times as long.
         probe.link.change_after(Duration::from_micros(2_500), |config| config.rate = Some(mbit(1)));
         probe.link.change_after(Duration::from_micros(27_600), |config| {
             config.rate = Some(mbit(100));
@@ -354,13 +354,13 @@ fn a_line_changes_while_packets_are_on_it() {
         let arrivals = probe.arrivals().await;
         assert_eq!(arrivals.len(), due.len());
         for ((number, at), due) in arrivals.into_iter().zip(due) {
-            assert!(on_time(at, due), "{number}: {at:?} instead of {due:?}");
+            assert!(is_on_time(at, due), "{number}: {at:?} instead of {due:?}");
         }
     });
 }
 
 #[test]
-fn a_packet_without_a_way_is_a_stray() {
+fn a_packet_without_a_destination_is_counted_as_undeliverable() {
     run_in_virtual_time(1, async |network| {
         let probe = Probe::new(&network, &LinkConfig::new(mbit(10), MS));
         let nowhere = network.host().bind(7);
@@ -377,7 +377,7 @@ fn a_packet_without_a_way_is_a_stray() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_fates() {
+fn the_same_seed_gives_every_packet_the_same_outcome() {
     let config = || LinkConfig::ideal().loss(0.1).bursts(0.05, 3.0).duplication(0.1).reordering(0.1, 2 * MS).jitter(MS);
     let run = |seed: u64, config: LinkConfig, other: LinkConfig| {
         run_in_virtual_time(seed, async |network| {
@@ -393,7 +393,7 @@ fn the_same_seed_gives_the_same_fates() {
     };
     let first = run(1, config(), LinkConfig::ideal());
     assert_eq!(run(1, config(), LinkConfig::ideal()), first);
-    assert_eq!(run(1, config(), config()), first, "one link's chance depends on another's");
+    assert_eq!(run(1, config(), config()), first, "the outcomes on one link depend on another link");
     assert_ne!(run(2, config(), LinkConfig::ideal()), first);
     let numbers = |arrivals: &[(u32, Duration)]| {
         let mut numbers: Vec<_> = arrivals.iter().map(|(number, _)| *number).collect();
@@ -401,5 +401,5 @@ fn the_same_seed_gives_the_same_fates() {
         numbers
     };
     let plain = run(1, LinkConfig { jitter: Duration::ZERO, reordering: None, ..config() }, LinkConfig::ideal());
-    assert_eq!(numbers(&plain), numbers(&first), "who is lost depends on who is late");
+    assert_eq!(numbers(&plain), numbers(&first), "loss depends on jitter and reordering");
 }
