@@ -28,7 +28,7 @@ pub(super) fn failed(download: &DownloadStatus, error: &str, color: bool) -> Str
 }
 
 pub(super) fn waiting(download: &DownloadStatus, reason: &str) -> String {
-    format!("{}: waiting for it to reconnect: {}\n", label(download), visible_lines(reason))
+    format!("{}: {}; waiting for it to reconnect\n", label(download), visible_lines(reason))
 }
 
 pub(super) fn resumed(download: &DownloadStatus) -> String {

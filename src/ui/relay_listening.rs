@@ -14,7 +14,7 @@ pub(super) fn relay_listening(addr: &str, pin: &Pin, look: &Appearance) -> Lines
     let port = addr.rsplit_once(':').map_or("", |(_, port)| port);
     let text = format!(
         "Relay listening on {addr} (UDP)\nPin: {pin}\n\n\
-         To share through it (HOST is the name or address of this machine):\n\
+         To share through it (HOST is this machine):\n\
          {INDENT}qshare send --relay HOST:{port}#{pin} PATH\n\n"
     );
     if look.out_terminal {

@@ -53,12 +53,12 @@ fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     let (with_code, with_link, note) = if share.embedded {
         (
             "On this machine:",
-            "On this machine or another one on the local network:".to_owned(),
+            "On this machine or the local network:".to_owned(),
             "The link works on the local network only.\n\
-             hint: to share over the Internet, use a relay: qshare send --relay HOST PATH\n\n",
+             To share over the Internet, use a relay:\n  qshare send --relay HOST PATH\n\n",
         )
     } else {
-        ("On the other machine:", format!("If it does not use the relay {}:", visible(&share.relay)), "")
+        ("On the other machine:", format!("On a machine that does not use relay {}:", visible(&share.relay)), "")
     };
     let qr = if look.qr { qr::draw(link.as_str(), look.width, color) + "\n" } else { String::new() };
     format!(
@@ -105,7 +105,7 @@ mod tests {
              Code: XKY9-7HQ2ME\n\
              \n\
              On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
-             If it does not use the relay relay.example:4433:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
+             On a machine that does not use relay relay.example:4433:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );

@@ -41,7 +41,7 @@ pub(super) fn translate(e: &clap::Error) -> Option<Error> {
             exists.then(|| Error::new(Kind::Usage, "send is missing before the path").hint("qshare send PATH"))
         }
         ErrorKind::UnknownArgument if !context(e, ContextKind::InvalidArg)?.starts_with('-') => {
-            let hint = "quote a link, or a code that has spaces; qshare --help lists the arguments of each command";
+            let hint = "quote a link, or a code with spaces; see also qshare --help";
             Some(Error::new(Kind::Usage, "too many arguments").hint(hint))
         }
         _ => None,

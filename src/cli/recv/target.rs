@@ -42,7 +42,7 @@ impl ReceiveTarget {
             Some(address) => Ok(RelaySpec { addr: address.addr.into(), pin: Some(address.pin) }),
             None => {
                 let message = "no relay is configured, and no sender on this machine has this code";
-                let hint = "use the link that the sender shows, or name the sender's relay with --relay HOST";
+                let hint = "use the link that the sender shows, or name its relay with --relay HOST";
                 Err(Error::new(Kind::NotFound, message).hint(hint))
             }
         }

@@ -75,8 +75,9 @@ fn lost_connections_are_shown_once_and_so_is_their_return() {
     assert_eq!(shown(look(), &lost(1)), "warning: lost connection to the relay; reconnecting…\n");
     assert_eq!(shown(look(), &lost(2)), "");
     assert_eq!(shown(look(), &Event::Reconnected { attempt: 2 }), "Reconnected.\n");
-    let waiting = Event::DownloadWaiting { download: download("receiver 3", 0), reason: "it timed out".into() };
-    assert_eq!(shown(look(), &waiting), "receiver 3: waiting for it to reconnect: it timed out\n");
+    let waiting =
+        Event::DownloadWaiting { download: download("receiver 3", 0), reason: "the connection timed out".into() };
+    assert_eq!(shown(look(), &waiting), "receiver 3: the connection timed out; waiting for it to reconnect\n");
     assert_eq!(shown(look(), &Event::DownloadResumed(download("receiver 3", 0))), "receiver 3: reconnected\n");
 }
 
