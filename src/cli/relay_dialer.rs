@@ -47,7 +47,7 @@ pub(super) fn relay_dialer(
     })
 }
 
-/// A relay to dial, again and again.
+/// The relay that a dialer connects to, and everything that each dial needs.
 struct DialTarget {
     state: StateDir,
     addresses: Vec<RelayAddr>,

@@ -18,9 +18,9 @@ use crate::{event::Event, text::visible};
 #[derive(Debug)]
 pub(super) struct Renderer {
     look: Appearance,
-    /// Of the receiver's own download.
+    /// The staged bytes of the receiver's download.
     resumed_bytes: u64,
-    /// Of a sender's downloads, by number.
+    /// The staged bytes of the sender's downloads, by number.
     start_bytes: HashMap<u64, u64>,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     event::Event,
 };
 
-/// Prints an error of the command line. `json` and `no_color` say whether the flags are among the words, parsed or not.
+/// Prints an error of the command line. The caller searches the unparsed words for the flags `json` and `no_color`.
 pub(super) fn print(e: &clap::Error, json: bool, no_color: bool) {
     match translate(e) {
         Some(error) => show(&error, json, no_color),

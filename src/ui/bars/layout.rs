@@ -34,7 +34,7 @@ const UNKNOWN_TOTAL_WAITING: &str = "{prefix}{spinner} {amount}  waiting";
 pub(super) enum BarState {
     /// The rate and the time left.
     Moving,
-    /// That the connection is lost: the rate and the time left mean nothing then.
+    /// A note that the connection is lost. The rate and the time left have no meaning then.
     Waiting,
 }
 
