@@ -1,7 +1,7 @@
-//! A relay that does what it likes with the streams it bridges.
+//! A relay that tampers with the streams that it bridges.
 //!
-//! It cuts each direction into units: first the two frames in the clear, then sealed records, of which anybody can see
-//! where they begin and end. For each unit, and once more at the end of the stream, the [`Tamper`] says what goes on.
+//! It splits each direction into units: the two frames in the clear, then the sealed records, whose boundaries are
+//! visible. For each unit, and once more at the end of the stream, the [`Tamper`] function decides what to forward.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,99 +26,108 @@ use tempfile::TempDir;
 
 use crate::support::bytes_of;
 
-/// What an honest relay of today allows.
+/// The limit that an honest relay announces.
 pub(crate) const BRIDGE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The first unit that is a record.
+/// The number of the first unit that is a record.
 pub(crate) const RECORDS: usize = 2;
 
-/// Bytes of a record's header, and of its tag.
+/// The length of a record's header.
 const RECORD_HEADER: usize = 4;
+
+/// The length of a record's tag.
 const TAG: usize = 16;
 
-/// A direction.
+/// The direction of a bridged stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamDirection {
     ToReceiver,
     ToSender,
 }
 
-/// What becomes of a unit: these bytes go on in its place, and then …
+/// What the relay forwards in place of a unit, and what it does after that.
 pub(crate) struct Forwarded(pub(crate) Vec<u8>, pub(crate) Then);
 
+/// What the relay does after it has forwarded a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
+    /// It continues with the next unit.
     Continue,
-    /// The stream ends as if it were complete.
+    /// It finishes the stream.
     Finish,
-    /// The stream is reset.
+    /// It resets the stream.
     Reset,
-    /// The relay dies.
+    /// It closes its endpoint.
     Die,
 }
 
-/// BridgeDirection, number of the unit, its bytes (none at the end of the stream).
+/// Decides what to forward. The arguments are the direction, the number of the unit, and its bytes, which are empty at the
+/// end of the stream.
 pub(crate) type Tamper = Arc<dyn Fn(StreamDirection, usize, Vec<u8>) -> Forwarded + Send + Sync>;
 
-/// Passes everything on.
+/// Returns a function that forwards everything unchanged.
 pub(crate) fn no_tampering() -> Tamper {
     Arc::new(|_, _, bytes| forward(bytes))
 }
 
-/// What goes on as it is; the end of the stream, too.
+/// Forwards bytes unchanged, and finishes the stream at its end.
 pub(crate) fn forward(bytes: Vec<u8>) -> Forwarded {
     let then = if bytes.is_empty() { Then::Finish } else { Then::Continue };
     Forwarded(bytes, then)
 }
 
-/// How the relay answers a request.
+/// How the relay replies to a request.
 #[derive(Clone)]
 pub(crate) enum ReplyPlan {
-    /// As it should, with this limit.
+    /// A correct reply with this limit.
     Limit(u64),
-    /// With these bytes; then the stream stays open, or is finished.
+    /// These bytes, after which the stream stays open or ends.
     Raw(Vec<u8>, Then),
+    /// No reply.
     Silence,
 }
 
 impl ReplyPlan {
+    /// Returns a rejection for this reason.
     pub(crate) fn rejected(reason: RejectReason) -> Self {
         Self::Raw(bytes_of(&Rejected { reason, retry_after: 1 }), Then::Finish)
     }
 }
 
-/// What the relay does with one receiver.
+/// What the relay does with one receiver's request.
 pub(crate) struct BridgePlan {
-    pub(crate) answer: ReplyPlan,
-    /// The sender it is led to instead of the right one.
-    pub(crate) to: Option<Slot>,
+    pub(crate) reply: ReplyPlan,
+    /// The slot of the sender to which the relay connects it in place of the right one.
+    pub(crate) redirect: Option<Slot>,
     pub(crate) tamper: Tamper,
 }
 
 impl BridgePlan {
-    pub(crate) fn tamper(tamper: Tamper) -> Self {
-        Self { answer: ReplyPlan::Limit(BRIDGE_BYTES), to: None, tamper }
+    /// Returns a plan that tampers with the bridged stream.
+    pub(crate) fn tampering(tamper: Tamper) -> Self {
+        Self { reply: ReplyPlan::Limit(BRIDGE_BYTES), redirect: None, tamper }
     }
 
-    pub(crate) fn answer(answer: ReplyPlan) -> Self {
-        Self { answer, to: None, tamper: no_tampering() }
+    /// Returns a plan that replies like this and does not tamper.
+    pub(crate) fn replying(reply: ReplyPlan) -> Self {
+        Self { reply, redirect: None, tamper: no_tampering() }
     }
 }
 
-/// The relay. It ends with its test, or when it is told to.
+/// A running relay. It ends with its test.
 pub(crate) struct HostileRelay {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<SharedRelay>,
     _home: TempDir,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedRelay {
+    state: Mutex<RelayState>,
 }
 
 #[derive(Default)]
-struct State {
+struct RelayState {
     senders: HashMap<Slot, Connection>,
     registered: u32,
     receivers: VecDeque<BridgePlan>,
@@ -132,11 +141,11 @@ impl HostileRelay {
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         let listener =
             Arc::new(listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, TransportOptions::default()).unwrap());
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedRelay::default());
         let (accepting, clients) = (listener.clone(), shared.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {
-                tokio::spawn(client(accepting.clone(), incoming, clients.clone()));
+                tokio::spawn(serve_client(accepting.clone(), incoming, clients.clone()));
             }
         });
         Self { addr: listener.local_addr().unwrap(), shared, _home: home }
@@ -146,24 +155,24 @@ impl HostileRelay {
         self.addr
     }
 
-    /// What to do with the next receiver that nobody has planned for.
+    /// Adds a plan for a further receiver. Receivers without a plan are served honestly.
     pub(crate) fn plan(&self, plan: BridgePlan) {
         self.shared.lock().receivers.push_back(plan);
     }
 
-    /// How to answer the next sender.
-    pub(crate) fn answer_sender(&self, answer: ReplyPlan) {
+    /// Sets the reply to a further sender. Senders without one are registered.
+    pub(crate) fn plan_registration(&self, answer: ReplyPlan) {
         self.shared.lock().registrations.push_back(answer);
     }
 
-    /// Everything that was ever sent to this relay.
+    /// Returns all bytes that the relay has received.
     pub(crate) fn log(&self) -> Vec<u8> {
         self.shared.lock().log.clone()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedRelay {
+    fn lock(&self) -> MutexGuard<'_, RelayState> {
         self.state.lock().unwrap()
     }
 
@@ -172,40 +181,40 @@ impl Shared {
     }
 }
 
-async fn client(listener: Arc<Listener>, incoming: quinn::Incoming, shared: Arc<Shared>) {
+async fn serve_client(listener: Arc<Listener>, incoming: quinn::Incoming, shared: Arc<SharedRelay>) {
     let Ok(connection) = listener.complete_handshake(incoming).await else { return };
     while let Ok(stream) = connection.accept_stream().await {
         let (listener, connection, shared) = (listener.clone(), connection.clone(), shared.clone());
         tokio::spawn(async move {
-            let _ = request(listener, connection, stream, shared).await; // clients go as they like
+            let _ = handle_request(listener, connection, stream, shared).await; // the client may disconnect at any time
         });
     }
 }
 
-async fn request(
+async fn handle_request(
     listener: Arc<Listener>,
     connection: Connection,
     (send, mut recv): (SendHalf, RecvHalf),
-    shared: Arc<Shared>,
+    shared: Arc<SharedRelay>,
 ) -> Result<(), StreamError> {
     let first = recv.read_frame(MAX_BODY).await?;
     shared.log(first.bytes());
     if first.frame().kind == RegisterRequest::TYPE {
-        return register(connection, (send, recv), shared).await;
+        return handle_registration(connection, (send, recv), shared).await;
     }
     let ConnectRequest { slot, .. } = first.frame().decode()?;
     let (plan, sender) = {
         let mut state = shared.lock();
-        let plan = state.receivers.pop_front().unwrap_or_else(|| BridgePlan::tamper(no_tampering()));
-        let sender = state.senders.get(&plan.to.unwrap_or(slot)).cloned();
+        let plan = state.receivers.pop_front().unwrap_or_else(|| BridgePlan::tampering(no_tampering()));
+        let sender = state.senders.get(&plan.redirect.unwrap_or(slot)).cloned();
         (plan, sender)
     };
     let Some(sender) = sender else {
-        return answer(&connection, (send, recv), ReplyPlan::rejected(RejectReason::NotFound)).await;
+        return send_reply(&connection, (send, recv), ReplyPlan::rejected(RejectReason::NotFound)).await;
     };
-    let limits = match plan.answer {
+    let limits = match plan.reply {
         ReplyPlan::Limit(bridge_bytes) => RelayLimits { bridge_bytes },
-        other => return answer(&connection, (send, recv), other).await,
+        other => return send_reply(&connection, (send, recv), other).await,
     };
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
@@ -218,10 +227,10 @@ async fn request(
     Ok(())
 }
 
-async fn register(
+async fn handle_registration(
     connection: Connection,
     (mut send, mut recv): (SendHalf, RecvHalf),
-    shared: Arc<Shared>,
+    shared: Arc<SharedRelay>,
 ) -> Result<(), StreamError> {
     let (planned, slot) = {
         let mut state = shared.lock();
@@ -230,7 +239,7 @@ async fn register(
         (state.registrations.pop_front(), slot)
     };
     if let Some(planned) = planned {
-        return answer(&connection, (send, recv), planned).await;
+        return send_reply(&connection, (send, recv), planned).await;
     }
     shared.lock().senders.insert(slot, connection);
     let limits = RelayLimits { bridge_bytes: BRIDGE_BYTES };
@@ -241,12 +250,12 @@ async fn register(
     Ok(())
 }
 
-async fn answer(
+async fn send_reply(
     connection: &Connection,
     (mut send, _recv): (SendHalf, RecvHalf),
-    answer: ReplyPlan,
+    reply: ReplyPlan,
 ) -> Result<(), StreamError> {
-    if let ReplyPlan::Raw(bytes, then) = answer {
+    if let ReplyPlan::Raw(bytes, then) = reply {
         send.write(bytes.into()).await?;
         match then {
             Then::Finish => send.finish(),
@@ -263,7 +272,7 @@ struct BridgeDirection {
     direction: StreamDirection,
     from: RecvHalf,
     to: SendHalf,
-    shared: Arc<Shared>,
+    shared: Arc<SharedRelay>,
 }
 
 impl BridgeDirection {
@@ -272,12 +281,12 @@ impl BridgeDirection {
         tokio::pin!(stopped);
         for number in 0.. {
             let unit = tokio::select! {
-                why = &mut stopped => return self.from.stop(code_of(&why)),
+                why = &mut stopped => return self.from.stop(reset_code_of(&why)),
                 unit = next_unit(&mut self.from, number) => unit,
             };
             let bytes = match unit {
                 Ok(bytes) => bytes,
-                Err(e) => return self.to.reset(code_of(&e)),
+                Err(e) => return self.to.reset(reset_code_of(&e)),
             };
             self.shared.log(&bytes);
             let is_end = bytes.is_empty();
@@ -287,7 +296,7 @@ impl BridgeDirection {
                 written = self.to.write(bytes.into()) => written,
             };
             if let Err(e) = written {
-                return self.from.stop(code_of(&e));
+                return self.from.stop(reset_code_of(&e));
             }
             match then {
                 Then::Continue if !is_end => continue,
@@ -296,21 +305,21 @@ impl BridgeDirection {
                 Then::Reset => self.to.reset(1),
                 Then::Die => listener.close(0),
             }
-            // The other direction goes on; this one is drained, so that nobody waits for it.
+            // The other direction continues. This one is drained, so that its writer is not blocked.
             while let Ok(Some(_)) = self.from.read().await {}
             return;
         }
     }
 }
 
-fn code_of(e: &StreamError) -> u32 {
+fn reset_code_of(e: &StreamError) -> u32 {
     match e {
         StreamError::Aborted(code) => *code,
         _ => 2,
     }
 }
 
-/// The next frame or record; nothing at the end of the stream.
+/// Reads the next frame or record. Returns no bytes at the end of the stream.
 async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, StreamError> {
     let mut unit = Vec::new();
     let header = if number < RECORDS { HEADER } else { RECORD_HEADER };

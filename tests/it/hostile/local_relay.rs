@@ -9,7 +9,7 @@ use qshare::{
 };
 use tempfile::TempDir;
 
-/// An honest relay in this process. Dropped, it ends with the test.
+/// A running relay. It ends with its test.
 pub(crate) struct LocalRelay {
     addr: SocketAddr,
     _home: TempDir,

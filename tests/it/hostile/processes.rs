@@ -1,4 +1,4 @@
-//! Real senders and receivers, to be set against what runs in the test's own process.
+//! Real senders and receivers, for tests whose other parts run in the process of the test.
 
 use std::{
     fs,
@@ -21,28 +21,28 @@ use tokio::{
 
 use crate::support::{assert_only_staged, peak_memory};
 
-/// Whatever is waited for happens within this time, on a machine as busy as can be.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// The time limit of every wait. It is long enough for a heavily loaded machine.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-/// How often the memory of a running command is measured.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often the memory of a running command is sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits for something that must happen.
+/// Waits for a future, and panics at the time limit.
 pub(crate) async fn within<T>(what: &str, happening: impl Future<Output = T>) -> T {
-    match timeout(PATIENCE, happening).await {
+    match timeout(WAIT_LIMIT, happening).await {
         Ok(happened) => happened,
-        Err(_) => panic!("in vain: {what}"),
+        Err(_) => panic!("timed out waiting for {what}"),
     }
 }
 
-/// Bytes without a pattern, the same for the same seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+/// Returns random bytes, which depend only on the seed.
+pub(crate) fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
-/// A machine with a home of its own and folders to send from and to download into.
+/// A machine with a home folder, and folders to send from and to download into.
 pub(crate) struct TestMachine {
     root: TempDir,
     downloads: AtomicUsize,
@@ -61,7 +61,7 @@ impl TestMachine {
         self.root.path()
     }
 
-    /// A file to share.
+    /// Creates a file to share.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.root.path().join("shared").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -69,7 +69,7 @@ impl TestMachine {
         path
     }
 
-    /// An empty folder to download into.
+    /// Creates an empty folder to download into.
     pub(crate) fn target(&self) -> PathBuf {
         let n = self.downloads.fetch_add(1, Ordering::Relaxed);
         let path = self.root.path().join("out").join(n.to_string());
@@ -87,31 +87,31 @@ impl TestMachine {
         command
     }
 
-    /// A sender that has its code.
-    pub(crate) async fn sender(&self, relay: SocketAddr, paths: &[&Path], more: &[&str]) -> RunningSender {
+    /// Starts a sender and waits until it has a code.
+    pub(crate) async fn start_sender(&self, relay: SocketAddr, paths: &[&Path], options: &[&str]) -> RunningSender {
         let mut command = self.command();
-        command.args(["send", "--json", "--relay", &relay.to_string()]).args(more).args(paths);
+        command.args(["send", "--json", "--relay", &relay.to_string()]).args(options).args(paths);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut sender = RunningSender { child, lines, code: String::new() };
-        sender.code = sender.event("sharing").await["code"].as_str().unwrap().to_owned();
+        sender.code = sender.wait_for("sharing").await["code"].as_str().unwrap().to_owned();
         sender
     }
 
-    /// Runs a sender that is not expected to get far.
-    pub(crate) async fn try_send(&self, relay: SocketAddr, path: &Path) -> FinishedRun {
+    /// Runs a sender until it ends.
+    pub(crate) async fn run_sender(&self, relay: SocketAddr, path: &Path) -> FinishedRun {
         let mut command = self.command();
         command.args(["send", "--json", "--relay", &relay.to_string()]).arg(path);
         run(command, self.target()).await
     }
 
-    /// Downloads into a folder of its own.
-    pub(crate) async fn recv(&self, relay: SocketAddr, code: &str) -> FinishedRun {
-        self.recv_with(relay, code, self.target(), &["--json", "--yes"]).await
+    /// Runs a receiver with a new target folder.
+    pub(crate) async fn run_receiver(&self, relay: SocketAddr, code: &str) -> FinishedRun {
+        self.run_receiver_with(relay, code, self.target(), &["--json", "--yes"]).await
     }
 
-    /// Downloads into `target`, with these options. The first cut is its end.
-    pub(crate) async fn recv_with(
+    /// Runs a receiver with these options. It does not reconnect.
+    pub(crate) async fn run_receiver_with(
         &self,
         relay: SocketAddr,
         code: &str,
@@ -124,7 +124,7 @@ impl TestMachine {
         run(command, target).await
     }
 
-    /// Everything on this machine but the programs' own state, to see later that nothing was added.
+    /// Returns all paths on this machine, except those of the home folder.
     pub(crate) fn snapshot(&self) -> Vec<PathBuf> {
         let mut all = tree(self.root.path());
         all.retain(|path| !path.starts_with(self.root.path().join("home")));
@@ -132,7 +132,7 @@ impl TestMachine {
     }
 }
 
-/// All paths below a folder, in order.
+/// Returns all paths below a folder, in order.
 pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -148,7 +148,7 @@ pub(crate) fn tree(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A sender that runs. Killed when dropped.
+/// A running sender. Killed when dropped.
 pub(crate) struct RunningSender {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -164,12 +164,12 @@ impl RunningSender {
         Code::parse(&self.code).unwrap().secret().expose().to_vec()
     }
 
-    /// The next event of this name; others on the direction to it are dropped.
-    pub(crate) async fn event(&mut self, name: &str) -> Value {
+    /// Waits for the next event of this name, and skips the events before it.
+    pub(crate) async fn wait_for(&mut self, name: &str) -> Value {
         self.first_of(&[name]).await
     }
 
-    /// The next event that has one of these names.
+    /// Waits for the next event with one of these names, and skips the events before it.
     pub(crate) async fn first_of(&mut self, names: &[&str]) -> Value {
         let reading = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -183,8 +183,8 @@ impl RunningSender {
         within(&format!("{names:?}"), reading).await
     }
 
-    /// How it ends by itself.
-    pub(crate) async fn ended(mut self) -> Option<i32> {
+    /// Waits until it ends without being stopped, and returns the exit code.
+    pub(crate) async fn wait_for_exit(mut self) -> Option<i32> {
         within("the end of the sender", self.child.wait()).await.unwrap().code()
     }
 }
@@ -201,17 +201,17 @@ pub(crate) struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// The message of the last line.
+    /// Returns the message of the last event.
     pub(crate) fn message(&self) -> String {
         self.last()["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The last line.
+    /// Returns the last event.
     pub(crate) fn last(&self) -> Value {
         self.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
     }
 
-    /// It failed with this exit code and the kind that belongs to it, said why, and gave nothing its name.
+    /// Checks that it failed with this exit code, the matching kind and a message, and left at most a staging folder.
     #[track_caller]
     pub(crate) fn assert_failed(&self, exit: i32, what: &str) {
         let kind = match exit {
@@ -222,7 +222,7 @@ impl FinishedRun {
             6 => "disk",
             7 => "refused",
             8 => "corrupt",
-            other => panic!("{other} is not expected of anybody"),
+            other => panic!("exit code {other} has no kind here"),
         };
         assert_eq!(self.exit, Some(exit), "{what}: {}{}", self.stdout, self.stderr);
         let last = self.last();
@@ -231,13 +231,13 @@ impl FinishedRun {
         assert_only_staged(&self.target, what);
     }
 
-    /// It has exactly this file, and nothing else.
+    /// Checks that it succeeded, and that the target contains this file and nothing else.
     #[track_caller]
     pub(crate) fn assert_saved(&self, name: &str, content: &[u8], what: &str) {
         assert_eq!(self.exit, Some(0), "{what}: {}{}", self.stdout, self.stderr);
         let path = self.target.join(name);
         assert_eq!(tree(&self.target), std::slice::from_ref(&path), "{what}");
-        assert!(fs::read(path).unwrap() == content, "{what}: another content");
+        assert!(fs::read(path).unwrap() == content, "{what}: the content differs");
     }
 
     pub(crate) fn mode(&self, name: &str) -> u32 {
@@ -258,7 +258,7 @@ async fn run(mut command: Command, target: PathBuf) -> FinishedRun {
     };
     let ended = within("the end of a command", async {
         tokio::pin!(reading);
-        let (mut peak, mut looks) = (None, tokio::time::interval(LOOK_EVERY));
+        let (mut peak, mut looks) = (None, tokio::time::interval(SAMPLE_INTERVAL));
         loop {
             tokio::select! {
                 ended = &mut reading => return (ended, peak),

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::{
     hostile::{
         local_relay::LocalRelay,
-        processes::{noise, within},
+        processes::{random_bytes, within},
     },
     support::{UnknownFrame, bytes_of},
 };
@@ -47,7 +47,7 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
         ("an unknown type", bytes_of(&UnknownFrame::<0x6f>(1))),
         ("an unknown type that others may skip", bytes_of(&UnknownFrame::<0xef>(1))),
         ("an answer", bytes_of(&IncomingDownload {})),
-        ("garbage", noise(5, 10_000)),
+        ("garbage", random_bytes(5, 10_000)),
         ("a token without end", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {
         let ended = end_of(said(&connection, &bytes).await).await;

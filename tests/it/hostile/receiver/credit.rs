@@ -28,7 +28,7 @@ async fn credit_that_falls_or_lies_in_the_middle_ends_the_download() {
         receiver.say(&credit).await;
         let heard = receiver.hear().await.unwrap();
         assert_eq!(heard.failure.unwrap().reason, FailureReason::Protocol, "{credit:?}");
-        let failed = test.sender.event("download_failed").await;
+        let failed = test.sender.wait_for("download_failed").await;
         assert_eq!(failed["kind"], "transfer", "{credit:?}: {failed}");
     }
     test.assert_alive().await;
@@ -54,7 +54,7 @@ async fn no_credit_no_content() {
     out.close(RecordBuilder::from_message(&done(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
     let ended = within("the end", incoming.read_record(&mut opener)).await.err();
     assert!(matches!(ended, Some(SessionError::Stream(StreamError::Aborted(_)))), "{ended:?}");
-    test.sender.event("download_failed").await;
+    test.sender.wait_for("download_failed").await;
     test.assert_alive().await;
 }
 
@@ -77,7 +77,7 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     out.close(RecordBuilder::from_message(&done(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
     let heard = hear(incoming, opener).await.unwrap();
     assert!(heard.acknowledged);
-    let finished = test.sender.event("download_finished").await;
+    let finished = test.sender.wait_for("download_finished").await;
     assert_eq!(finished["bytes"], 400_000);
     test.assert_alive().await;
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     hostile::{
         local_relay::LocalRelay,
-        processes::{RunningSender, TestMachine, noise, within},
+        processes::{RunningSender, TestMachine, random_bytes, within},
     },
     support::bytes_of,
 };
@@ -46,9 +46,9 @@ pub(super) struct HostileReceiver {
 impl ReceiverTest {
     pub(super) async fn new(options: &[&str]) -> Self {
         let (machine, relay) = (TestMachine::new(), LocalRelay::start(RelayConfig::default()));
-        let content = noise(77, 400_000);
+        let content = random_bytes(77, 400_000);
         let path: PathBuf = machine.file("400kB.bin", &content).parent().unwrap().into();
-        let sender = machine.sender(relay.addr(), &[&path], options).await;
+        let sender = machine.start_sender(relay.addr(), &[&path], options).await;
         Self { machine, relay, sender, content }
     }
 
@@ -75,10 +75,10 @@ impl ReceiverTest {
     }
 
     pub(super) async fn assert_alive(&mut self) {
-        let run = self.machine.recv(self.relay.addr(), self.sender.code()).await;
+        let run = self.machine.run_receiver(self.relay.addr(), self.sender.code()).await;
         assert_eq!(run.exit, Some(0), "{}{}", run.stdout, run.stderr);
         assert!(std::fs::read(run.target.join(NAME)).unwrap() == self.content);
-        self.sender.event("download_finished").await;
+        self.sender.wait_for("download_finished").await;
     }
 }
 

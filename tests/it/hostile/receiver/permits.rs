@@ -12,7 +12,7 @@ use qshare::{
     },
 };
 
-use crate::{hostile::processes::noise, support::bytes_of};
+use crate::{hostile::processes::random_bytes, support::bytes_of};
 
 use super::harness::{HostileReceiver, ReceiverTest, wanted};
 
@@ -30,8 +30,8 @@ async fn a_receiver_that_confirms_and_never_requests_takes_no_place() {
     for receiver in idle {
         assert_eq!(receiver.hear().await.unwrap().failure.unwrap().reason, FailureReason::ShareEnded);
     }
-    test.sender.event("stopped").await;
-    assert_eq!(test.sender.ended().await, Some(0));
+    test.sender.wait_for("stopped").await;
+    assert_eq!(test.sender.wait_for_exit().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,7 @@ async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
     recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     test.assert_alive().await;
     let over = Instant::now();
-    assert_eq!(test.sender.ended().await, Some(0));
+    assert_eq!(test.sender.wait_for_exit().await, Some(0));
     assert!(over.elapsed() < Duration::from_secs(8), "{:?}", over.elapsed());
 }
 
@@ -68,10 +68,10 @@ async fn a_receiver_that_vanishes_gives_its_place_back() {
                 let _ = out.send(RecordBuilder::from_message(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
             }
         }
-        test.sender.event("download_failed").await;
+        test.sender.wait_for("download_failed").await;
     }
     test.assert_alive().await;
-    assert_eq!(test.sender.ended().await, Some(0));
+    assert_eq!(test.sender.wait_for_exit().await, Some(0));
 }
 
 /// Sixteen streams of one connection, and four connections: whoever speaks no protocol costs no guess and no place.
@@ -90,7 +90,7 @@ async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
             match n % 4 {
                 0 => {}
                 1 => send.write(Bytes::from_static(&[0x31])).await.unwrap(),
-                2 => send.write(noise(n, 300).into()).await.unwrap(),
+                2 => send.write(random_bytes(n, 300).into()).await.unwrap(),
                 _ => send.finish(),
             }
             open.push((send, recv));
@@ -124,10 +124,10 @@ async fn wrong_codes_are_told_to_the_sender_and_stop_at_the_budget() {
     assert_eq!(answered, 5);
     let mut left = Vec::new();
     for _ in 0..5 {
-        left.push(test.sender.event("wrong_code").await["guesses_left"].as_u64().unwrap());
+        left.push(test.sender.wait_for("wrong_code").await["guesses_left"].as_u64().unwrap());
     }
     assert_eq!(left.last(), Some(&0));
-    let run = test.machine.recv(test.relay.addr(), test.sender.code()).await;
+    let run = test.machine.run_receiver(test.relay.addr(), test.sender.code()).await;
     run.assert_failed(7, "the budget is spent");
     assert!(run.last()["hint"].as_str().unwrap().contains("minute"), "{}", run.last());
 }

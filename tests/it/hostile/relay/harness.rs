@@ -1,4 +1,4 @@
-//! A hostile relay with a sender, and ways to tamper with what passes.
+//! A hostile relay with a real sender, and functions that tamper with units of a stream.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,28 +6,23 @@ use crate::hostile::{
     hostile_relay::{
         BridgePlan, Forwarded, HostileRelay, RECORDS, StreamDirection, Tamper, Then, forward, no_tampering,
     },
-    processes::{FinishedRun, RunningSender, TestMachine, noise},
+    processes::{FinishedRun, RunningSender, TestMachine, random_bytes},
 };
 
 pub(super) const NAME: &str = "400kB.bin";
 
-/// The records of the sender: the manifest, the content in four, its goodbye.
+// The sender's records: the manifest, four of content, and the acknowledgement of the end.
 pub(super) const MANIFEST: usize = RECORDS;
+pub(super) const FIRST_CONTENT: usize = MANIFEST + 1;
+pub(super) const SECOND_CONTENT: usize = MANIFEST + 2;
+pub(super) const LAST_CONTENT: usize = MANIFEST + 4;
+pub(super) const DONE_ACK: usize = MANIFEST + 5;
 
-pub(super) const FIRST: usize = MANIFEST + 1;
-
-pub(super) const MIDDLE: usize = MANIFEST + 2;
-
-pub(super) const TAIL: usize = MANIFEST + 4;
-
-pub(super) const GOODBYE: usize = MANIFEST + 5;
-
-/// The records of the receiver: the request, then credit; its last one is [`is_last`].
+// The receiver's records: the request, then credit. Its last record is recognized by [`is_last`].
 pub(super) const REQUEST: usize = RECORDS;
-
 pub(super) const CREDIT: usize = RECORDS + 1;
 
-/// A relay, a sender that shares one file, and what is in it.
+/// A hostile relay, and a sender that shares one file.
 pub(super) struct RelayTest {
     pub(super) machine: TestMachine,
     pub(super) relay: HostileRelay,
@@ -36,60 +31,64 @@ pub(super) struct RelayTest {
 }
 
 impl RelayTest {
+    /// Starts both. The content of the file depends on the seed.
     pub(super) async fn new(seed: u64) -> Self {
         let (machine, relay) = (TestMachine::new(), HostileRelay::start());
-        let content = noise(seed, 400_000);
+        let content = random_bytes(seed, 400_000);
         let path = machine.file(NAME, &content);
-        let sender = machine.sender(relay.addr(), &[&path], &[]).await;
+        let sender = machine.start_sender(relay.addr(), &[&path], &[]).await;
         Self { machine, relay, sender, content }
     }
 
+    /// Runs a receiver, which the relay treats as planned.
     pub(super) async fn download(&self, plan: BridgePlan) -> FinishedRun {
         self.relay.plan(plan);
-        self.machine.recv(self.relay.addr(), self.sender.code()).await
+        self.machine.run_receiver(self.relay.addr(), self.sender.code()).await
     }
 
-    /// The sender has survived whatever was before.
+    /// Checks that the sender still serves an honest download.
     pub(super) async fn assert_alive(&mut self) {
-        let run = self.download(BridgePlan::tamper(no_tampering())).await;
+        let run = self.download(BridgePlan::tampering(no_tampering())).await;
         run.assert_saved(NAME, &self.content, "an honest download afterwards");
-        self.sender.event("download_finished").await;
+        self.sender.wait_for("download_finished").await;
     }
 }
 
-/// Does something to one unit of one direction.
-pub(super) fn at(
+/// Tampers with one unit of one direction.
+pub(super) fn tamper_with(
     direction: StreamDirection,
     number: usize,
-    what: impl Fn(Vec<u8>) -> Forwarded + Send + Sync + 'static,
+    tamper: impl Fn(Vec<u8>) -> Forwarded + Send + Sync + 'static,
 ) -> Tamper {
-    Arc::new(move |w, n, bytes| if (w, n) == (direction, number) { what(bytes) } else { forward(bytes) })
+    Arc::new(move |d, n, bytes| if (d, n) == (direction, number) { tamper(bytes) } else { forward(bytes) })
 }
 
+/// Flips a bit of a unit. `byte` selects the byte, given the length of the unit.
 pub(super) fn flip(
     direction: StreamDirection,
     number: usize,
     byte: impl Fn(usize) -> usize + Send + Sync + 'static,
     bit: u8,
 ) -> Tamper {
-    at(direction, number, move |mut bytes| {
+    tamper_with(direction, number, move |mut bytes| {
         let byte = byte(bytes.len());
         bytes[byte] ^= 1 << bit;
         Forwarded(bytes, Then::Continue)
     })
 }
 
-/// Makes the announced length of a record shorter.
+/// Reduces the length in a record's header.
 pub(super) fn shorten(direction: StreamDirection, number: usize) -> Tamper {
-    at(direction, number, |mut bytes| {
+    tamper_with(direction, number, |mut bytes| {
         let byte = (1..4).rev().find(|i| bytes[*i] != 0).unwrap();
         bytes[byte] &= bytes[byte] - 1;
         Forwarded(bytes, Then::Continue)
     })
 }
 
+/// Forwards a unit, or half of it, and then does `then`.
 pub(super) fn cut(direction: StreamDirection, number: usize, half: bool, then: Then) -> Tamper {
-    at(direction, number, move |mut bytes| {
+    tamper_with(direction, number, move |mut bytes| {
         if half {
             bytes.truncate(bytes.len() / 2);
         }
@@ -97,12 +96,12 @@ pub(super) fn cut(direction: StreamDirection, number: usize, half: bool, then: T
     })
 }
 
-/// Holds back a unit until the next one is through.
+/// Forwards a unit only after the next one.
 pub(super) fn swap(direction: StreamDirection, number: usize) -> Tamper {
     let held = Mutex::new(Vec::new());
-    Arc::new(move |w, n, bytes| {
+    Arc::new(move |d, n, bytes| {
         let mut held = held.lock().unwrap();
-        match (w == direction, n) {
+        match (d == direction, n) {
             (true, n) if n == number => {
                 *held = bytes;
                 Forwarded(Vec::new(), Then::Continue)
@@ -113,34 +112,35 @@ pub(super) fn swap(direction: StreamDirection, number: usize) -> Tamper {
     })
 }
 
-/// The units of one direction as they passed.
-pub(super) type Tape = Arc<Mutex<Vec<Vec<u8>>>>;
+/// The recorded units of one direction.
+pub(super) type Recording = Arc<Mutex<Vec<Vec<u8>>>>;
 
-pub(super) fn record(direction: StreamDirection) -> (Tape, Tamper) {
-    let tape = Tape::default();
-    let recording = tape.clone();
-    let tamper: Tamper = Arc::new(move |w, _, bytes| {
-        if w == direction {
+/// Records the units of one direction and forwards them unchanged.
+pub(super) fn record(direction: StreamDirection) -> (Recording, Tamper) {
+    let recorded = Recording::default();
+    let recording = recorded.clone();
+    let tamper: Tamper = Arc::new(move |d, _, bytes| {
+        if d == direction {
             recording.lock().unwrap().push(bytes.clone());
         }
         forward(bytes)
     });
-    (tape, tamper)
+    (recorded, tamper)
 }
 
-/// Puts the units of another download in the place of these.
-pub(super) fn splice(direction: StreamDirection, tape: &Tape, numbers: std::ops::Range<usize>) -> Tamper {
-    let tape = tape.lock().unwrap().clone();
-    Arc::new(move |w, n, bytes| {
-        if w == direction && numbers.contains(&n) {
-            forward(tape.get(n).cloned().unwrap_or_default())
+/// Replaces some units of one direction by the recorded ones of another download.
+pub(super) fn splice(direction: StreamDirection, recorded: &Recording, numbers: std::ops::Range<usize>) -> Tamper {
+    let recorded = recorded.lock().unwrap().clone();
+    Arc::new(move |d, n, bytes| {
+        if d == direction && numbers.contains(&n) {
+            forward(recorded.get(n).cloned().unwrap_or_default())
         } else {
             forward(bytes)
         }
     })
 }
 
-/// Whether a unit claims to be the last record of its direction.
+/// Returns whether the header of a unit marks it as the last record of its direction.
 pub(super) fn is_last(number: usize, unit: &[u8]) -> bool {
     number >= RECORDS && unit.first() == Some(&1)
 }

@@ -1,33 +1,33 @@
-//! What a relay can learn from the bytes that it is sent.
+//! What a relay can learn from the bytes that it receives.
 
 use std::path::Path;
 
 use crate::hostile::{hostile_relay::HostileRelay, processes::TestMachine};
 
-/// The relay gets the slot and sealed bytes. Neither a name nor content nor the secret nor what could be worked out of
-/// it with a guess.
+/// The relay receives the slot and sealed records. It receives no names, no content, no secret, and nothing that allows
+/// it to test a guess of the secret.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_learns_nothing_from_all_it_is_sent() {
+async fn a_relay_receives_no_names_no_content_and_no_secret() {
     let (machine, relay) = (TestMachine::new(), HostileRelay::start());
-    let content = "A SENTENCE THAT NOBODY ELSE MAY READ. ".repeat(10_000);
-    machine.file("a-folder-with-a-name/a-name-nobody-may-know.txt", content.as_bytes());
+    let content = "A CONFIDENTIAL SENTENCE. ".repeat(15_000);
+    machine.file("a-folder-with-a-name/a-confidential-name.txt", content.as_bytes());
     let folder = machine.root().join("shared/a-folder-with-a-name");
-    let mut sender = machine.sender(relay.addr(), &[Path::new(&folder)], &["--name", "a title of its own"]).await;
-    let run = machine.recv(relay.addr(), sender.code()).await;
+    let mut sender = machine.start_sender(relay.addr(), &[Path::new(&folder)], &["--name", "a title of its own"]).await;
+    let run = machine.run_receiver(relay.addr(), sender.code()).await;
     assert_eq!(run.exit, Some(0), "{}{}", run.stdout, run.stderr);
-    sender.event("download_finished").await;
+    sender.wait_for("download_finished").await;
 
     let log = relay.log();
-    let says = |part: &[u8]| log.windows(part.len()).any(|window| window == part);
-    assert!(log.len() > content.len(), "the relay saw {} bytes only", log.len());
-    assert!(says(&sender.code().as_bytes()[..4]), "not even the slot: this test looks at the wrong bytes");
+    let received = |part: &[u8]| log.windows(part.len()).any(|window| window == part);
+    assert!(log.len() > content.len(), "the relay received only {} bytes", log.len());
+    assert!(received(&sender.code().as_bytes()[..4]), "the slot is missing: this test looks at the wrong bytes");
     let secret = sender.secret();
     let code = sender.code().as_bytes().to_vec();
     for hidden in [
         &b"a-folder-with-a-name"[..],
-        b"a-name-nobody-may-know",
+        b"a-confidential-name",
         b"a title of its own",
-        b"NOBODY",
+        b"CONFIDENTIAL",
         machine.root().to_str().unwrap().as_bytes(),
         &secret,
         &code,
@@ -39,7 +39,7 @@ async fn a_relay_learns_nothing_from_all_it_is_sent() {
         &sha256(&secret),
         &sha256(&code),
     ] {
-        assert!(!says(hidden), "the relay was told {:?}", String::from_utf8_lossy(hidden));
+        assert!(!received(hidden), "the relay received {:?}", String::from_utf8_lossy(hidden));
     }
 }
 

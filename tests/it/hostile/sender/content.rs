@@ -7,7 +7,7 @@ use qshare::{
 };
 
 use crate::{
-    hostile::processes::{noise, tree},
+    hostile::processes::{random_bytes, tree},
     support::UnknownFrame,
 };
 
@@ -72,7 +72,7 @@ async fn a_file_that_was_not_asked_for_is_refused() {
         goodbye(session).await;
     };
     let options = ["--json", "--yes", "--skip"];
-    let downloading = sender.machine.recv_with(sender.relay.addr(), code.as_str(), target.clone(), &options);
+    let downloading = sender.machine.run_receiver_with(sender.relay.addr(), code.as_str(), target.clone(), &options);
     let (run, ()) = tokio::join!(downloading, acting);
     assert_eq!(run.exit, Some(1), "{}", run.stdout);
     assert!(run.message().contains("not requested"), "{}", run.message());
@@ -101,7 +101,7 @@ async fn a_sender_that_ignores_credit_is_cut() {
     let acting = async {
         let mut session = sender.meet(early).await;
         requested(&mut session).await;
-        let piece = noise(3, 200_000);
+        let piece = random_bytes(3, 200_000);
         let mut next = RecordBuilder::from_message(&FileStart { entry: 0, offset: 0 }).unwrap();
         loop {
             data(&mut next, &piece);

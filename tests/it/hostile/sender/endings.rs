@@ -40,7 +40,7 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
                 session.writer.close(RecordBuilder::from_message(&failure).unwrap()).unwrap().deliver().await;
             };
             let target = sender.machine.target();
-            let downloading = sender.machine.recv_with(sender.relay.addr(), code.as_str(), target, options);
+            let downloading = sender.machine.run_receiver_with(sender.relay.addr(), code.as_str(), target, options);
             let (run, ()) = tokio::join!(downloading, acting);
             assert_eq!(run.exit, Some(1), "{}{}", run.stdout, run.stderr);
             let shown = format!("{}{}", run.stdout, run.stderr);

@@ -58,7 +58,7 @@ impl HostileSender {
     /// A receiver downloads while this sender does as it likes.
     pub(super) async fn against<T>(&self, act: impl Future<Output = T>) -> (FinishedRun, T) {
         let code = self.code.reveal();
-        tokio::join!(self.machine.recv(self.relay.addr(), code.as_str()), act)
+        tokio::join!(self.machine.run_receiver(self.relay.addr(), code.as_str()), act)
     }
 
     /// Offers something that must be refused at once; gives what the receiver did and said.

@@ -134,7 +134,7 @@ async fn names_in_an_offer_are_shown_harmlessly() {
     let code = sender.code.reveal();
     let acting = async { goodbye(sender.meet(early).await).await };
     let target = sender.machine.target();
-    let listing = sender.machine.recv_with(sender.relay.addr(), code.as_str(), target, &["--list"]);
+    let listing = sender.machine.run_receiver_with(sender.relay.addr(), code.as_str(), target, &["--list"]);
     let (run, ()) = tokio::join!(listing, acting);
     assert_eq!(run.exit, Some(0), "{}{}", run.stdout, run.stderr);
     let shown = format!("{}{}", run.stdout, run.stderr);
