@@ -26,8 +26,8 @@
 //! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names,
 //! whatever exists at the target is allowed by the [`ConflictPolicy`], and there is enough space. A [`Sink`] writes the
 //! blocks of one file after the other into the staging folder, hashes them, and compares the hash at the end of each
-//! file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to its
-//! final name by one rename. A rename replaces something only if the policy allows it.
+//! file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to
+//! its final name by one rename. A rename replaces something only if the policy allows it.
 //!
 //! # Staging and resuming
 //!
