@@ -25,10 +25,10 @@ use crate::{
     support::{UnknownFrame, bytes_of},
 };
 
-use super::harness::{assert_alive, bridge, end_of, said, sender};
+use super::harness::{assert_alive, open_bridge, open_stream_with, read_to_end, register_sender};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn malformed_requests_end_their_stream_and_nothing_else() {
+async fn a_malformed_request_ends_only_its_stream() {
     let relay = LocalRelay::start(RelayConfig::default());
     let connection = relay.connect().await;
     let slot = Slot::from_number(1);
@@ -38,49 +38,49 @@ async fn malformed_requests_end_their_stream_and_nothing_else() {
     cut_short.truncate(20);
     cut_short[4] = 15;
     for (what, bytes) in [
-        ("a slot that is none", bad_slot),
+        ("an invalid slot", bad_slot),
         ("a body that ends too early", cut_short),
-        ("a register of nothing", vec![RegisterRequest::TYPE, 0, 0, 0, 0]),
-        ("a connect of nothing", vec![ConnectRequest::TYPE, 0, 0, 0, 0]),
-        ("a length without end", vec![RegisterRequest::TYPE, 0xff, 0xff, 0xff, 0xff]),
-        ("a byte too much", [&[ConnectRequest::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
+        ("an empty register request", vec![RegisterRequest::TYPE, 0, 0, 0, 0]),
+        ("an empty connect request", vec![ConnectRequest::TYPE, 0, 0, 0, 0]),
+        ("an excessive length", vec![RegisterRequest::TYPE, 0xff, 0xff, 0xff, 0xff]),
+        ("a body one byte too long", [&[ConnectRequest::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
         ("an unknown type", bytes_of(&UnknownFrame::<0x6f>(1))),
-        ("an unknown type that others may skip", bytes_of(&UnknownFrame::<0xef>(1))),
-        ("an answer", bytes_of(&IncomingDownload {})),
+        ("an unknown optional type", bytes_of(&UnknownFrame::<0xef>(1))),
+        ("a message that only relays send", bytes_of(&IncomingDownload {})),
         ("garbage", random_bytes(5, 10_000)),
-        ("a token without end", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
+        ("a token of 5,000 bytes", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {
-        let ended = end_of(said(&connection, &bytes).await).await;
+        let ended = read_to_end(open_stream_with(&connection, &bytes).await).await;
         assert!(matches!(ended, Err(StreamError::Aborted(_))), "{what}: {ended:?}");
     }
     let (mut send, recv) = connection.connection.open_stream().await.unwrap();
     send.write(Bytes::from_static(&[RegisterRequest::TYPE, 0])).await.unwrap();
     send.finish();
-    assert!(end_of((send, recv)).await.is_err(), "half a header and the end");
-    // The same connection is still good.
+    assert!(read_to_end((send, recv)).await.is_err(), "half a header, then the end");
+    // The connection is still usable.
     Registration::request(connection.connection.clone(), None, None).await.unwrap();
     assert_alive(&relay).await;
 }
 
-/// Half a frame is not waited for, nor a client on whose connection nothing goes on. A bridge goes on though the slot
-/// that it came by is given back: a share that has expired lets its downloads finish.
+/// A bridge survives the release of its slot, because a share that has expired lets its downloads finish.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
+async fn a_relay_times_out_unfinished_requests_and_idle_clients_but_not_bridges() {
     let relay = LocalRelay::start(RelayConfig::default());
     let (connection, busy) = (relay.connect().await, relay.connect().await);
-    let (mut send, mut recv) = said(&connection, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
+    let (mut send, mut recv) =
+        open_stream_with(&connection, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
     let answer = recv.read_frame(MAX_BODY).await.unwrap();
     let RegisterReply { slot, .. } = answer.frame().decode().unwrap();
-    let (mut near, mut far) = bridge(&busy, &connection, slot).await;
+    let (mut near, mut far) = open_bridge(&busy, &connection, slot).await;
     send.finish();
-    assert_eq!(end_of((send, recv)).await, Ok(Vec::new()));
+    assert_eq!(read_to_end((send, recv)).await, Ok(Vec::new()));
 
     let mut half = JoinSet::new();
     for bytes in [&[ConnectRequest::TYPE][..], &[RegisterRequest::TYPE, 0, 0, 0, 100, 1, 2, 3]] {
-        half.spawn(end_of(said(&busy, bytes).await));
+        half.spawn(read_to_end(open_stream_with(&busy, bytes).await));
     }
     for _ in 0..2 {
-        // Each of them is as patient as the relay. An idle sender would be gone after the second one.
+        // Each idle connection lasts for the relay's timeout. An idle sender would have timed out after the second one.
         let idle = relay.connect().await;
         let lost = within("the end of an idle connection", idle.connection.closed()).await;
         assert_eq!(lost, ConnectionLost::ClosedByPeer(reset_code::ENDED));
@@ -93,25 +93,25 @@ async fn half_open_streams_and_idle_clients_are_ended_and_bridges_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_has_sixteen_streams_and_no_more() {
+async fn a_client_may_open_sixteen_streams() {
     let relay = LocalRelay::start(RelayConfig::default());
     let connection = relay.connect().await;
     let mut open = Vec::new();
     for _ in 0..16 {
-        open.push(said(&connection, &[ConnectRequest::TYPE]).await);
+        open.push(open_stream_with(&connection, &[ConnectRequest::TYPE]).await);
     }
     let connection = connection.connection.clone();
     let one_more = tokio::spawn(async move { connection.open_stream().await.map(drop) });
     assert_alive(&relay).await;
     assert!(!one_more.is_finished(), "a seventeenth stream was opened");
-    open.truncate(8); // a few at once: QUIC does not announce each single one
-    within("a stream that was given back", one_more).await.unwrap().unwrap();
+    open.truncate(8); // several at once, because QUIC does not announce each single one
+    within("a stream after some were closed", one_more).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_relay_refuses_connections_at_once() {
+async fn a_full_relay_refuses_connections_immediately() {
     let relay = LocalRelay::start(RelayConfig { max_connections: 2, ..RelayConfig::default() });
-    let (one, registration) = sender(&relay).await;
+    let (one, registration) = register_sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();
     let refused = qshare::net::connect(
@@ -121,6 +121,6 @@ async fn a_full_relay_refuses_connections_at_once() {
     )
     .await;
     assert_eq!(refused.err().map(|e| e.kind()), Some(Kind::Network));
-    assert!(began.elapsed() < Duration::from_secs(8), "refused by silence");
-    drop(bridge(&other, &one, registration.slot()).await);
+    assert!(began.elapsed() < Duration::from_secs(8), "the relay did not reply");
+    drop(open_bridge(&other, &one, registration.slot()).await);
 }

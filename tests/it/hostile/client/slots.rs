@@ -1,4 +1,4 @@
-//! Slots: who gets one, how many there are, and how long they last.
+//! Slots: registration, their number, and their lifetime.
 
 use qshare::{
     code::Slot,
@@ -16,74 +16,81 @@ use crate::{
     support::bytes_of,
 };
 
-use super::harness::{bridge, end_of, said, sender};
+use super::harness::{open_bridge, open_stream_with, read_to_end, register_sender};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_that_are_free_resting_or_never_used_answer_alike() {
+async fn free_resting_and_unused_slots_get_identical_replies() {
     let relay = LocalRelay::start(RelayConfig::default());
-    let (connection, registration) = sender(&relay).await;
+    let (connection, registration) = register_sender(&relay).await;
     let freed = registration.slot();
-    let taken = |slot: u32| Slot::from_number(slot) == freed;
     connection.close().await;
-    let connection = relay.connect().await;
-    let mut answers = Vec::new();
-    let others = (0..20).filter(|n| !taken(*n)).map(Slot::from_number);
-    for slot in others.chain([freed]) {
-        let mut answer = None;
-        // The relay hears of the sender's end when it does.
-        while answer.as_ref().is_none_or(|a: &Vec<u8>| a[0] == ConnectReply::TYPE) {
-            answer = end_of(said(&connection, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await)
-                .await
-                .ok();
+    let client = relay.connect().await;
+    let request = |slot| {
+        let client = &client;
+        async move { open_stream_with(client, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await }
+    };
+    // The relay may notice the end of the sender after the first requests.
+    let reply_once_free = async |slot| loop {
+        match read_to_end(request(slot).await).await {
+            Ok(reply) if reply[0] != ConnectReply::TYPE => return reply,
+            _ => {}
         }
-        answers.push(answer.unwrap());
+    };
+    let unused = (0..20).map(Slot::from_number).filter(|slot| *slot != freed);
+    let mut replies = Vec::new();
+    for slot in unused.chain([freed]) {
+        replies.push(within("a rejection", reply_once_free(slot)).await);
     }
     let expected = bytes_of(&Rejected { reason: RejectReason::NotFound, retry_after: 0 });
-    assert!(answers.iter().all(|answer| *answer == expected), "{answers:x?}");
+    assert!(replies.iter().all(|reply| *reply == expected), "{replies:x?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_is_good_for_as_long_as_its_stream() {
+async fn a_slot_is_valid_as_long_as_its_registration_stream() {
     let relay = LocalRelay::start(RelayConfig::default());
     let connection = relay.connect().await;
     let receiver = relay.connect().await;
-    for end in ["finish", "reset", "a word too much"] {
-        let (mut send, mut recv) = said(&connection, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
+    for end in ["finish", "reset", "unexpected data"] {
+        let (mut send, mut recv) =
+            open_stream_with(&connection, &bytes_of(&RegisterRequest { token: None, ticket: None })).await;
         let answer = recv.read_frame(MAX_BODY).await.unwrap();
         let RegisterReply { slot, .. } = answer.frame().decode().unwrap();
-        drop(bridge(&receiver, &connection, slot).await);
+        drop(open_bridge(&receiver, &connection, slot).await);
         match end {
             "finish" => send.finish(),
             "reset" => send.reset(9),
             _ => send.write("!".into()).await.unwrap(),
         }
-        let ended = end_of((send, recv)).await;
+        let ended = read_to_end((send, recv)).await;
         assert_eq!(ended.is_ok(), end == "finish", "{end}: {ended:?}");
-        let answer =
-            end_of(said(&receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await).await.unwrap();
+        let answer = read_to_end(
+            open_stream_with(&receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await,
+        )
+        .await
+        .unwrap();
         assert_eq!(answer, bytes_of(&Rejected { reason: RejectReason::NotFound, retry_after: 0 }), "{end}");
     }
 }
 
-/// One connection may hold several slots; they are different, and each leads to it.
+/// One connection may register several slots.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_registration_disturbs_no_slot() {
+async fn two_slots_of_one_connection_are_independent() {
     let relay = LocalRelay::start(RelayConfig::default());
-    let (connection, first) = sender(&relay).await;
+    let (connection, first) = register_sender(&relay).await;
     let second = Registration::request(connection.connection.clone(), None, None).await.unwrap();
     assert_ne!(first.slot(), second.slot());
     let receiver = relay.connect().await;
     for slot in [first.slot(), second.slot()] {
-        let (mut near, mut far) = bridge(&receiver, &connection, slot).await;
+        let (mut near, mut far) = open_bridge(&receiver, &connection, slot).await;
         near.0.write("x".into()).await.unwrap();
         assert_eq!(within("a byte", far.1.read()).await.unwrap().unwrap(), "x");
     }
     drop(first);
-    let (_near, _far) = bridge(&receiver, &connection, second.slot()).await;
+    let (_near, _far) = open_bridge(&receiver, &connection, second.slot()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_no_token_gets_no_slot() {
+async fn a_registration_needs_the_exact_token() {
     let relay =
         LocalRelay::start(RelayConfig { register_token: Some(b"open sesame".to_vec()), ..RelayConfig::default() });
     let connection = relay.connect().await;
@@ -94,15 +101,15 @@ async fn who_has_no_token_gets_no_slot() {
     let registration =
         Registration::request(connection.connection.clone(), Some(b"open sesame".to_vec()), None).await.unwrap();
     let receiver = relay.connect().await;
-    drop(bridge(&receiver, &connection, registration.slot()).await);
+    drop(open_bridge(&receiver, &connection, registration.slot()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_are_as_many_slots_as_the_relay_allows() {
+async fn a_relay_registers_at_most_max_senders() {
     let relay = LocalRelay::start(RelayConfig { max_senders: 3, ..RelayConfig::default() });
     let mut taken = Vec::new();
     for _ in 0..3 {
-        taken.push(sender(&relay).await);
+        taken.push(register_sender(&relay).await);
     }
     let connection = relay.connect().await;
     let full = Registration::request(connection.connection.clone(), None, None).await.err().unwrap();
@@ -115,5 +122,5 @@ async fn there_are_as_many_slots_as_the_relay_allows() {
             tokio::task::yield_now().await;
         }
     };
-    within("a slot that was given back", freed).await;
+    within("a slot after another sender left", freed).await;
 }

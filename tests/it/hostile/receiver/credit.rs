@@ -11,10 +11,10 @@ use qshare::{
 
 use crate::{hostile::processes::within, support::UnknownFrame};
 
-use super::harness::{HostileReceiver, ReceiverTest, done, hear, wanted};
+use super::harness::{HostileReceiver, ReceiverTest, done_message, file_request, read_to_end};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credit_that_falls_or_lies_in_the_middle_ends_the_download() {
+async fn a_sender_fails_the_download_on_invalid_credit() {
     let mut test = ReceiverTest::new(&[]).await;
     for credit in [
         Credit { limit: 0, received: 0 },
@@ -22,50 +22,50 @@ async fn credit_that_falls_or_lies_in_the_middle_ends_the_download() {
         Credit { limit: u64::MAX, received: u64::MAX },
         Credit { limit: INITIAL_CREDIT, received: INITIAL_CREDIT + 1 },
     ] {
-        let mut receiver = test.receiver().await;
-        receiver.say(&wanted(&[(1, 2)])).await;
-        receiver.hear_content().await;
-        receiver.say(&credit).await;
-        let heard = receiver.hear().await.unwrap();
-        assert_eq!(heard.failure.unwrap().reason, FailureReason::Protocol, "{credit:?}");
+        let mut receiver = test.confirmed_receiver().await;
+        receiver.send(&file_request(&[(1, 2)])).await;
+        receiver.read_to_content().await;
+        receiver.send(&credit).await;
+        let messages = receiver.read_to_end().await.unwrap();
+        assert_eq!(messages.failure.unwrap().reason, FailureReason::Protocol, "{credit:?}");
         let failed = test.sender.wait_for("download_failed").await;
         assert_eq!(failed["kind"], "transfer", "{credit:?}: {failed}");
     }
     test.assert_alive().await;
 }
 
-/// Without credit the sender sends what fits into the first window, and stops.
+/// Without further credit, the sender sends at most the initial credit, and serves other receivers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_credit_no_content() {
+async fn a_sender_stops_at_the_initial_credit() {
     let mut test = ReceiverTest::new(&[]).await;
-    let mut receiver = test.receiver().await;
-    receiver.say(&wanted(&[(0, 2)])).await;
-    receiver.hear_content().await;
+    let mut receiver = test.confirmed_receiver().await;
+    receiver.send(&file_request(&[(0, 2)])).await;
+    receiver.read_to_content().await;
     let HostileReceiver { session: Established { writer: out, reader: mut incoming, mut opener, .. }, _connection } =
         receiver;
     while incoming.received_bytes() + MAX_RECORD as u64 <= INITIAL_CREDIT {
-        within("the rest of the window", incoming.read_record(&mut opener)).await.unwrap().unwrap();
+        within("the rest of the credit", incoming.read_record(&mut opener)).await.unwrap().unwrap();
     }
     assert!(incoming.received_bytes() <= INITIAL_CREDIT);
     tokio::select! {
-        _ = incoming.read_record(&mut opener) => panic!("more than the window came"),
-        () = test.assert_alive() => {} // a whole download beside it
+        _ = incoming.read_record(&mut opener) => panic!("the sender exceeded the credit"),
+        () = test.assert_alive() => {} // a whole download in the meantime
     }
-    out.close(RecordBuilder::from_message(&done(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
+    out.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
     let ended = within("the end", incoming.read_record(&mut opener)).await.err();
     assert!(matches!(ended, Some(SessionError::Stream(StreamError::Aborted(_)))), "{ended:?}");
     test.sender.wait_for("download_failed").await;
     test.assert_alive().await;
 }
 
-/// All credit there is at once: it is the receiver's own memory. The sender sends, and counts right.
+/// Unlimited credit harms only the receiver's own memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credit_without_end_is_only_as_much_as_there_is() {
+async fn a_sender_serves_a_receiver_that_grants_unlimited_credit() {
     let mut test = ReceiverTest::new(&[]).await;
-    let mut receiver = test.receiver().await;
-    receiver.say(&Credit { limit: u64::MAX, received: 0 }).await;
-    receiver.say(&UnknownFrame::<0xef>(1)).await;
-    receiver.say(&wanted(&[(0, 2)])).await;
+    let mut receiver = test.confirmed_receiver().await;
+    receiver.send(&Credit { limit: u64::MAX, received: 0 }).await;
+    receiver.send(&UnknownFrame::<0xef>(1)).await;
+    receiver.send(&file_request(&[(0, 2)])).await;
     let last = async {
         let session = &mut receiver.session;
         while session.reader.received_bytes() < 400_000 {
@@ -74,9 +74,9 @@ async fn credit_without_end_is_only_as_much_as_there_is() {
     };
     within("the content", last).await;
     let HostileReceiver { session: Established { writer: out, reader: incoming, opener, .. }, _connection } = receiver;
-    out.close(RecordBuilder::from_message(&done(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
-    let heard = hear(incoming, opener).await.unwrap();
-    assert!(heard.acknowledged);
+    out.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
+    let messages = read_to_end(incoming, opener).await.unwrap();
+    assert!(messages.acknowledged);
     let finished = test.sender.wait_for("download_finished").await;
     assert_eq!(finished["bytes"], 400_000);
     test.assert_alive().await;

@@ -1,4 +1,4 @@
-//! A hostile receiver against a real sender.
+//! A hostile receiver, and a real sender.
 
 use std::path::PathBuf;
 
@@ -37,13 +37,14 @@ pub(super) struct ReceiverTest {
     pub(super) content: Vec<u8>,
 }
 
-/// A session of a receiver that does as it likes.
+/// A session of a receiver whose test decides what it sends.
 pub(super) struct HostileReceiver {
     pub(super) session: Established,
     pub(super) _connection: RelayConnection,
 }
 
 impl ReceiverTest {
+    /// Starts a relay and a sender with these options.
     pub(super) async fn new(options: &[&str]) -> Self {
         let (machine, relay) = (TestMachine::new(), LocalRelay::start(RelayConfig::default()));
         let content = random_bytes(77, 400_000);
@@ -56,14 +57,15 @@ impl ReceiverTest {
         Code::parse(self.sender.code()).unwrap()
     }
 
-    pub(super) async fn receiver(&self) -> HostileReceiver {
-        let (connection, stream) = self.connect(&self.code()).await;
+    /// Connects a receiver and completes the handshake.
+    pub(super) async fn confirmed_receiver(&self) -> HostileReceiver {
+        let (connection, stream) = self.start_handshake(&self.code()).await;
         let session = stream.finish().await.unwrap_or_else(|e| panic!("no session: {e}"));
         HostileReceiver { session, _connection: connection }
     }
 
-    /// Flight 1 is on its direction.
-    pub(super) async fn connect(&self, code: &Code) -> (RelayConnection, StartedHandshake) {
+    /// Connects a receiver and sends flight 1.
+    pub(super) async fn start_handshake(&self, code: &Code) -> (RelayConnection, StartedHandshake) {
         let connection = self.relay.connect().await;
         let (mut send, mut recv) = connection.connection.open_stream().await.unwrap();
         let initiator = Initiator::new(Credential::Code(code), InitiatorOptions::default()).unwrap();
@@ -74,6 +76,7 @@ impl ReceiverTest {
         (connection, StartedHandshake { initiator, send, recv })
     }
 
+    /// Checks that the sender still serves an honest receiver.
     pub(super) async fn assert_alive(&mut self) {
         let run = self.machine.run_receiver(self.relay.addr(), self.sender.code()).await;
         assert_eq!(run.exit, Some(0), "{}{}", run.stdout, run.stderr);
@@ -82,6 +85,7 @@ impl ReceiverTest {
     }
 }
 
+/// A handshake after flight 1.
 pub(super) struct StartedHandshake {
     pub(super) initiator: Initiator,
     pub(super) send: SendHalf,
@@ -94,7 +98,7 @@ impl StartedHandshake {
     }
 }
 
-/// What came before the end of a session.
+/// The messages of a sender until the end of the session.
 #[derive(Default)]
 pub(super) struct SenderMessages {
     pub(super) bytes: u64,
@@ -103,18 +107,19 @@ pub(super) struct SenderMessages {
 }
 
 impl HostileReceiver {
-    pub(super) async fn say<M: Message>(&mut self, message: &M) {
+    /// Sends a message, unless the sender has ended the session.
+    pub(super) async fn send<M: Message>(&mut self, message: &M) {
         let _ = self.session.writer.send(RecordBuilder::from_message(message).unwrap()).await;
     }
 
-    /// Everything that the sender says, to the end.
-    pub(super) async fn hear(self) -> Result<SenderMessages, SessionError> {
+    /// Reads all messages until the end of the session.
+    pub(super) async fn read_to_end(self) -> Result<SenderMessages, SessionError> {
         let Self { session: Established { writer: _out, reader: incoming, opener, .. }, _connection } = self;
-        hear(incoming, opener).await
+        read_to_end(incoming, opener).await
     }
 
-    /// Reads until the first content has come.
-    pub(super) async fn hear_content(&mut self) {
+    /// Reads until the first content.
+    pub(super) async fn read_to_content(&mut self) {
         loop {
             let record = self.session.reader.read_record(&mut self.session.opener).await.unwrap().unwrap();
             if Frame::split(&mut &record[..]).unwrap().kind == FileStart::TYPE {
@@ -124,35 +129,39 @@ impl HostileReceiver {
     }
 }
 
-pub(super) async fn hear(mut incoming: SessionReader, mut opener: Opener) -> Result<SenderMessages, SessionError> {
-    let mut heard = SenderMessages::default();
+/// Reads all messages until the end of the session.
+pub(super) async fn read_to_end(
+    mut incoming: SessionReader,
+    mut opener: Opener,
+) -> Result<SenderMessages, SessionError> {
+    let mut messages = SenderMessages::default();
     while let Some(record) = within("a record", incoming.read_record(&mut opener)).await? {
-        heard.bytes = incoming.received_bytes();
+        messages.bytes = incoming.received_bytes();
         let mut rest = &record[..];
         while !rest.is_empty() {
             let frame = Frame::split(&mut rest).unwrap();
             match frame.kind {
-                Failure::TYPE => heard.failure = Some(frame.decode().unwrap()),
-                DoneAck::TYPE => heard.acknowledged = true,
+                Failure::TYPE => messages.failure = Some(frame.decode().unwrap()),
+                DoneAck::TYPE => messages.acknowledged = true,
                 _ => {}
             }
         }
     }
-    Ok(heard)
+    Ok(messages)
 }
 
-pub(super) fn wanted(wanted: &[(u32, u32)]) -> FileRequest {
+pub(super) fn file_request(wanted: &[(u32, u32)]) -> FileRequest {
     FileRequest { wanted: wanted.to_vec() }
 }
 
-pub(super) fn done(outcome: DownloadOutcome) -> Done {
+pub(super) fn done_message(outcome: DownloadOutcome) -> Done {
     Done { outcome, message: String::new() }
 }
 
-/// A request made of anything.
+/// A request with any body.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Garbage(pub(super) Vec<u8>);
+pub(super) struct MalformedRequest(pub(super) Vec<u8>);
 
-impl Message for Garbage {
+impl Message for MalformedRequest {
     const TYPE: u8 = FileRequest::TYPE;
 }

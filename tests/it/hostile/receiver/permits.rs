@@ -14,30 +14,29 @@ use qshare::{
 
 use crate::{hostile::processes::random_bytes, support::bytes_of};
 
-use super::harness::{HostileReceiver, ReceiverTest, wanted};
+use super::harness::{HostileReceiver, ReceiverTest, file_request};
 
-/// A confirmed receiver that never asks holds nobody up, and takes no place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_confirms_and_never_requests_takes_no_place() {
+async fn a_receiver_that_requests_nothing_holds_no_download_permit() {
     let mut test = ReceiverTest::new(&["--max-downloads", "2"]).await;
     let mut idle = Vec::new();
     for _ in 0..30 {
-        idle.push(test.receiver().await);
+        idle.push(test.confirmed_receiver().await);
     }
     test.assert_alive().await;
     test.assert_alive().await;
-    // The share is over for those who have not accepted, too.
+    // The share has ended for the others too.
     for receiver in idle {
-        assert_eq!(receiver.hear().await.unwrap().failure.unwrap().reason, FailureReason::ShareEnded);
+        assert_eq!(receiver.read_to_end().await.unwrap().failure.unwrap().reason, FailureReason::ShareEnded);
     }
     test.sender.wait_for("stopped").await;
     assert_eq!(test.sender.wait_for_exit().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
+async fn an_unfinished_handshake_does_not_delay_the_end_of_a_share() {
     let mut test = ReceiverTest::new(&["--once"]).await;
-    let (_silent, _stream) = test.connect(&test.code()).await; // flight 2 came and is not answered
+    let (_silent, _stream) = test.start_handshake(&test.code()).await; // receives flight 2 and does not reply
     let connection = test.relay.connect().await;
     let (mut send, mut recv) = connection.connection.open_stream().await.unwrap();
     send.write(bytes_of(&ConnectRequest { slot: test.code().slot(), token: None, pass: None }).into()).await.unwrap();
@@ -48,23 +47,33 @@ async fn half_a_handshake_does_not_hold_up_the_end_of_a_share() {
     assert!(over.elapsed() < Duration::from_secs(8), "{:?}", over.elapsed());
 }
 
-/// Those who took a place and vanish give it back.
+/// How a receiver disappears in the middle of a download.
+#[derive(Debug, Clone, Copy)]
+enum Disappearance {
+    /// It closes its connection.
+    Close,
+    /// It resets its stream.
+    Reset,
+    /// It sends STOP_SENDING.
+    StopReading,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_vanishes_gives_its_place_back() {
+async fn a_receiver_that_disappears_releases_its_download_permit() {
     let mut test = ReceiverTest::new(&["--once"]).await;
-    for goodbye in 0..3 {
-        let mut receiver = test.receiver().await;
-        receiver.say(&wanted(&[(0, 2)])).await;
-        receiver.hear_content().await;
-        let mut second = test.receiver().await;
-        second.say(&wanted(&[(0, 2)])).await;
-        assert_eq!(second.hear().await.unwrap().failure.unwrap().reason, FailureReason::DownloadLimitReached);
+    for way in [Disappearance::Close, Disappearance::Reset, Disappearance::StopReading] {
+        let mut receiver = test.confirmed_receiver().await;
+        receiver.send(&file_request(&[(0, 2)])).await;
+        receiver.read_to_content().await;
+        let mut second = test.confirmed_receiver().await;
+        second.send(&file_request(&[(0, 2)])).await;
+        assert_eq!(second.read_to_end().await.unwrap().failure.unwrap().reason, FailureReason::DownloadLimitReached);
         let HostileReceiver { session: Established { writer: mut out, reader: incoming, .. }, _connection } = receiver;
-        match goodbye {
-            0 => _connection.connection.close(),
-            1 => drop(out),
-            _ => {
-                drop(incoming); // asks the sender to stop
+        match way {
+            Disappearance::Close => _connection.connection.close(),
+            Disappearance::Reset => drop(out),
+            Disappearance::StopReading => {
+                drop(incoming); // sends STOP_SENDING
                 let _ = out.send(RecordBuilder::from_message(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
             }
         }
@@ -74,9 +83,9 @@ async fn a_receiver_that_vanishes_gives_its_place_back() {
     assert_eq!(test.sender.wait_for_exit().await, Some(0));
 }
 
-/// Sixteen streams of one connection, and four connections: whoever speaks no protocol costs no guess and no place.
+/// Four connections with 16 streams each cost neither a guess nor a permit if they do not follow the protocol.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
+async fn silent_and_malformed_streams_do_not_block_an_honest_receiver() {
     let mut test = ReceiverTest::new(&[]).await;
     let code = test.code();
     let (mut open, mut lines) = (Vec::new(), Vec::new());
@@ -101,14 +110,14 @@ async fn many_streams_that_say_nothing_or_nonsense_do_not_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_codes_are_told_to_the_sender_and_stop_at_the_budget() {
+async fn a_sender_reports_five_wrong_codes_and_then_refuses() {
     let mut test = ReceiverTest::new(&[]).await;
     let right = test.code();
     let mut answered = 0;
     let mut guesses = tokio::task::JoinSet::new();
     for _ in 0..12 {
         let wrong = Code::new(right.slot(), Secret::random(5).unwrap());
-        let (connection, begun) = test.connect(&wrong).await;
+        let (connection, begun) = test.start_handshake(&wrong).await;
         guesses.spawn(async move {
             let ended = begun.finish().await.err().unwrap();
             drop(connection);

@@ -10,76 +10,78 @@ use qshare::{
 
 use crate::support::UnknownFrame;
 
-use super::harness::{Garbage, ReceiverTest, done, wanted};
+use super::harness::{MalformedRequest, ReceiverTest, done_message, file_request};
 
-/// The share has two entries: the folder and the file.
+/// The share has two entries: a folder and a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_for_what_is_not_there_are_refused() {
+async fn a_sender_refuses_requests_for_entries_that_do_not_exist() {
     let mut test = ReceiverTest::new(&[]).await;
     for request in [
-        wanted(&[(0, 3)]),
-        wanted(&[(2, 3)]),
-        wanted(&[(0, u32::MAX)]),
-        wanted(&[(u32::MAX, u32::MAX)]),
-        wanted(&[(1, 0)]),
-        wanted(&[(1, 1)]),
-        wanted(&[(0, 2), (0, 2)]),
-        wanted(&[(0, 2), (1, 2)]),
-        wanted(&[(1, 2), (0, 1)]),
+        file_request(&[(0, 3)]),
+        file_request(&[(2, 3)]),
+        file_request(&[(0, u32::MAX)]),
+        file_request(&[(u32::MAX, u32::MAX)]),
+        file_request(&[(1, 0)]),
+        file_request(&[(1, 1)]),
+        file_request(&[(0, 2), (0, 2)]),
+        file_request(&[(0, 2), (1, 2)]),
+        file_request(&[(1, 2), (0, 1)]),
     ] {
-        refused(&mut test, &request).await;
+        assert_refused(&mut test, &request).await;
     }
     test.assert_alive().await;
 }
 
-/// Says `what` in flight 4, for which the sender must end the session.
-async fn refused<M: Message + std::fmt::Debug>(test: &mut ReceiverTest, what: &M) {
-    let mut receiver = test.receiver().await;
-    receiver.say(what).await;
-    let heard = receiver.hear().await.unwrap();
-    let failure = heard.failure.unwrap_or_else(|| panic!("{what:?} passes"));
-    assert_eq!(failure.reason, FailureReason::Protocol, "{what:?}");
-    assert!(!heard.acknowledged && heard.bytes < 10_000, "{what:?}: {} bytes came", heard.bytes);
+/// Sends `message` in place of a request, and checks that the sender ends the session.
+async fn assert_refused<M: Message + std::fmt::Debug>(test: &mut ReceiverTest, message: &M) {
+    let mut receiver = test.confirmed_receiver().await;
+    receiver.send(message).await;
+    let messages = receiver.read_to_end().await.unwrap();
+    let failure = messages.failure.unwrap_or_else(|| panic!("{message:?} is accepted"));
+    assert_eq!(failure.reason, FailureReason::Protocol, "{message:?}");
+    assert!(!messages.acknowledged && messages.bytes < 10_000, "{message:?}: {} bytes arrived", messages.bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parts_of_what_is_not_there_are_refused() {
+async fn a_sender_refuses_staged_groups_of_entries_that_do_not_exist() {
     let mut test = ReceiverTest::new(&[]).await;
     let groups = |count| vec![[1; 32]; count];
     for (entry, groups) in [(0, groups(1)), (1, groups(0)), (1, groups(1000)), (2, groups(1)), (u32::MAX, groups(1))] {
-        refused(&mut test, &StagedGroups { entry, groups }).await;
+        assert_refused(&mut test, &StagedGroups { entry, groups }).await;
     }
     test.assert_alive().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_said_out_of_turn_ends_the_session() {
+async fn a_sender_ends_the_session_on_a_message_out_of_turn() {
     type Fill = fn(&mut RecordBuilder);
     let mut test = ReceiverTest::new(&[]).await;
     let records: [(&str, Fill); 10] = [
-        ("done before a request", |r| r.push(&done(DownloadOutcome::Ok)).unwrap()),
+        ("done before a request", |r| r.push(&done_message(DownloadOutcome::Ok)).unwrap()),
         ("two requests", |r| {
-            r.push(&wanted(&[(0, 2)])).unwrap();
-            r.push(&wanted(&[(0, 2)])).unwrap();
+            r.push(&file_request(&[(0, 2)])).unwrap();
+            r.push(&file_request(&[(0, 2)])).unwrap();
         }),
-        ("garbage", |r| r.push(&Garbage(vec![0xff; 100])).unwrap()),
-        ("the sender's own frame", |r| r.push(&FileStart { entry: 1, offset: 0 }).unwrap()),
+        ("garbage", |r| r.push(&MalformedRequest(vec![0xff; 100])).unwrap()),
+        ("a frame that only senders send", |r| r.push(&FileStart { entry: 1, offset: 0 }).unwrap()),
         ("the end of a file", |r| r.push(&FileEnd { hash: [0; 32] }).unwrap()),
         ("an acknowledgement", |r| r.push(&DoneAck {}).unwrap()),
-        ("a frame that nobody knows", |r| r.push(&UnknownFrame::<0x6f>(1)).unwrap()),
-        ("credit that falls", |r| r.push(&Credit { limit: 1, received: 0 }).unwrap()),
-        ("credit for what was not sent", |r| r.push(&Credit { limit: 1 << 30, received: 1 << 29 }).unwrap()),
+        ("an unknown mandatory frame", |r| r.push(&UnknownFrame::<0x6f>(1)).unwrap()),
+        ("decreasing credit", |r| r.push(&Credit { limit: 1, received: 0 }).unwrap()),
+        ("an acknowledgement of bytes that were not sent", |r| {
+            r.push(&Credit { limit: 1 << 30, received: 1 << 29 }).unwrap()
+        }),
         ("content", |r| {
             r.push_data(3, |b| Ok::<_, ()>(b.len())).unwrap();
         }),
     ];
     for (what, fill) in records {
-        let mut receiver = test.receiver().await;
+        let mut receiver = test.confirmed_receiver().await;
         let mut record = RecordBuilder::new();
         fill(&mut record);
         receiver.session.writer.send(record).await.unwrap();
-        let heard = receiver.hear().await.unwrap();
-        let failure = heard.failure.unwrap_or_else(|| panic!("{what} passes"));
+        let messages = receiver.read_to_end().await.unwrap();
+        let failure = messages.failure.unwrap_or_else(|| panic!("{what} is accepted"));
         assert_eq!(failure.reason, FailureReason::Protocol, "{what}");
     }
     test.assert_alive().await;

@@ -11,65 +11,74 @@ use crate::{
     support::UnknownFrame,
 };
 
-use super::harness::{Filler, HostileSender, content, data, file, folder, goodbye, link, offer, record, requested};
+use super::harness::{
+    HostileSender, SkippableFrame, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry,
+    manifest, push_data, wait_for_request,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lies_about_content_are_seen() {
+async fn a_receiver_detects_content_that_differs_from_the_offer() {
     let sender = HostileSender::new().await;
-    let one = || vec![file("a", 5)];
+    let one = || vec![file_entry("a", 5)];
     let with = |hash: [u8; 32], bytes: &[u8]| {
-        record(|r| {
+        build_record(|r| {
             r.push(&FileStart { entry: 0, offset: 0 }).unwrap();
-            data(r, bytes);
+            push_data(r, bytes);
             r.push(&FileEnd { hash }).unwrap();
         })
     };
     let start = |entry, offset| RecordBuilder::from_message(&FileStart { entry, offset }).unwrap();
     let end = || RecordBuilder::from_message(&FileEnd { hash: [0; 32] }).unwrap();
-    let two = || vec![file("a", 5), file("b", 5)];
+    let two = || vec![file_entry("a", 5), file_entry("b", 5)];
     for (what, exit, entries, records) in [
-        ("more than announced", 1, one(), vec![content(0, b"123456")]),
-        ("less than announced", 1, one(), vec![content(0, b"1234")]),
-        ("nothing", 1, one(), vec![content(0, b"")]),
+        ("more than announced", 1, one(), vec![file_record(0, b"123456")]),
+        ("less than announced", 1, one(), vec![file_record(0, b"1234")]),
+        ("nothing", 1, one(), vec![file_record(0, b"")]),
         ("another hash", 8, one(), vec![with([0; 32], b"12345")]),
         ("the hash of something else", 8, one(), vec![with(*blake3::hash(b"12346").as_bytes(), b"12345")]),
-        ("a file that is not there", 1, one(), vec![content(1, b"12345")]),
-        ("the last of all files", 1, one(), vec![content(u32::MAX, b"12345")]),
-        ("a folder", 1, vec![folder("d"), file("d/a", 5)], vec![content(0, b"12345")]),
-        ("a link", 1, vec![folder("d"), link("d/l", "a"), file("d/a", 5)], vec![content(1, b"12345")]),
-        ("a file twice", 1, two(), vec![content(0, b"12345"), content(0, b"12345")]),
-        ("a file in a file", 1, two(), vec![start(0, 0), content(1, b"12345")]),
+        ("an entry that does not exist", 1, one(), vec![file_record(1, b"12345")]),
+        ("the highest possible entry", 1, one(), vec![file_record(u32::MAX, b"12345")]),
+        ("a folder", 1, vec![folder_entry("d"), file_entry("d/a", 5)], vec![file_record(0, b"12345")]),
+        (
+            "a link",
+            1,
+            vec![folder_entry("d"), link_entry("d/l", "a"), file_entry("d/a", 5)],
+            vec![file_record(1, b"12345")],
+        ),
+        ("a file twice", 1, two(), vec![file_record(0, b"12345"), file_record(0, b"12345")]),
+        ("a file within a file", 1, two(), vec![start(0, 0), file_record(1, b"12345")]),
         ("a file from the middle", 1, one(), vec![start(0, 1)]),
-        ("content of no file", 1, one(), vec![record(|r| data(r, b"12345"))]),
-        ("the end of no file", 1, one(), vec![end()]),
-        ("the end twice", 1, two(), vec![content(0, b"12345"), end()]),
-        ("content behind the end", 1, two(), vec![content(0, b"12345"), record(|r| data(r, b"1"))]),
-        ("another manifest", 1, one(), vec![offer(vec![file("b", 1)])]),
-        ("a frame that nobody knows", 1, one(), vec![RecordBuilder::from_message(&UnknownFrame::<0x6f>(1)).unwrap()]),
+        ("content without a file", 1, one(), vec![build_record(|r| push_data(r, b"12345"))]),
+        ("an end without a file", 1, one(), vec![end()]),
+        ("the end twice", 1, two(), vec![file_record(0, b"12345"), end()]),
+        ("content after the end", 1, two(), vec![file_record(0, b"12345"), build_record(|r| push_data(r, b"1"))]),
+        ("another manifest", 1, one(), vec![manifest(vec![file_entry("b", 1)])]),
+        ("an unknown mandatory frame", 1, one(), vec![RecordBuilder::from_message(&UnknownFrame::<0x6f>(1)).unwrap()]),
     ] {
-        sender.deliver(entries, records).await.assert_failed(exit, what);
+        sender.offer_and_send(entries, records).await.assert_failed(exit, what);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_unknown_and_may_be_skipped_is() {
+async fn a_receiver_skips_unknown_optional_frames() {
     let sender = HostileSender::new().await;
     let unknown = || RecordBuilder::from_message(&UnknownFrame::<0xef>(1)).unwrap();
-    let run = sender.deliver(vec![file("a", 5)], vec![unknown(), content(0, b"12345"), unknown()]).await;
+    let run =
+        sender.offer_and_send(vec![file_entry("a", 5)], vec![unknown(), file_record(0, b"12345"), unknown()]).await;
     run.assert_saved("a", b"12345", "unknown frames");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_was_not_asked_for_is_refused() {
+async fn a_receiver_refuses_a_file_that_it_did_not_request() {
     let sender = HostileSender::new().await;
     let target = sender.machine.target();
     std::fs::write(target.join("a"), "mine").unwrap();
     let code = sender.code.reveal();
     let acting = async {
-        let mut session = sender.meet(offer(vec![file("a", 5), file("b", 5)])).await;
-        requested(&mut session).await;
-        session.writer.send(content(0, b"12345")).await.unwrap();
-        goodbye(session).await;
+        let mut session = sender.accept_receiver(manifest(vec![file_entry("a", 5), file_entry("b", 5)])).await;
+        wait_for_request(&mut session).await;
+        session.writer.send(file_record(0, b"12345")).await.unwrap();
+        acknowledge_end(session).await;
     };
     let options = ["--json", "--yes", "--skip"];
     let downloading = sender.machine.run_receiver_with(sender.relay.addr(), code.as_str(), target.clone(), &options);
@@ -81,36 +90,37 @@ async fn a_file_that_was_not_asked_for_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn special_permissions_are_not_taken() {
+async fn a_receiver_ignores_setuid_setgid_and_sticky_bits() {
     let sender = HostileSender::new().await;
-    let entries = vec![RawEntry { mode: 0o107_777, ..file("a", 5) }, RawEntry { mode: u32::MAX, ..file("b", 5) }];
-    let run = sender.deliver(entries, vec![content(0, b"12345"), content(1, b"54321")]).await;
+    let entries =
+        vec![RawEntry { mode: 0o107_777, ..file_entry("a", 5) }, RawEntry { mode: u32::MAX, ..file_entry("b", 5) }];
+    let run = sender.offer_and_send(entries, vec![file_record(0, b"12345"), file_record(1, b"54321")]).await;
     assert_eq!(run.exit, Some(0), "{}", run.stdout);
     for name in ["a", "b"] {
         assert_eq!(run.mode(name) & 0o7000, 0, "{name}: {:o}", run.mode(name));
     }
 }
 
-/// More than 256 KiB were never granted. Whoever sends more is cut before it fills the memory.
+/// The receiver has granted 256 KiB. It ends the session before more than that fills its memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_that_ignores_credit_is_cut() {
+async fn a_receiver_fails_if_the_sender_exceeds_its_credit() {
     let sender = HostileSender::new().await;
-    // The first window is used up by the manifest, so that the first content is too much already.
-    let mut early = offer(vec![file("a", 64 * 1024 * 1024)]);
-    early.push(&Filler(vec![0; 200_000])).unwrap();
+    // The manifest uses up the initial credit, so that the first content exceeds it.
+    let mut early = manifest(vec![file_entry("a", 64 * 1024 * 1024)]);
+    early.push(&SkippableFrame(vec![0; 200_000])).unwrap();
     let acting = async {
-        let mut session = sender.meet(early).await;
-        requested(&mut session).await;
+        let mut session = sender.accept_receiver(early).await;
+        wait_for_request(&mut session).await;
         let piece = random_bytes(3, 200_000);
         let mut next = RecordBuilder::from_message(&FileStart { entry: 0, offset: 0 }).unwrap();
         loop {
-            data(&mut next, &piece);
+            push_data(&mut next, &piece);
             if session.writer.send(std::mem::take(&mut next)).await.is_err() {
                 return;
             }
         }
     };
-    let (run, ()) = sender.against(acting).await;
+    let (run, ()) = sender.run_receiver_against(acting).await;
     run.assert_failed(1, "a flood");
     assert!(run.message().contains("protocol"), "{}", run.message());
     assert!(run.peak.is_none_or(|bytes| bytes < 100 * 1024 * 1024), "{:?} bytes", run.peak);

@@ -7,35 +7,38 @@ use qshare::{
 
 use crate::{hostile::processes::tree, support::UnknownFrame};
 
-use super::harness::{HostileSender, ReceiverMessage, content, file, offer, offer_of, requested, said};
+use super::harness::{
+    HostileSender, ReceiverMessage, file_entry, file_record, manifest, manifest_announcing, next_message,
+    wait_for_request,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_goodbye_that_never_comes_is_not_waited_for() {
+async fn a_receiver_does_not_wait_for_ever_for_the_final_acknowledgement() {
     let sender = HostileSender::new().await;
     let acting = async {
-        let mut session = sender.meet(offer(vec![file("a", 5)])).await;
-        requested(&mut session).await;
-        session.writer.send(content(0, b"12345")).await.unwrap();
-        while said(&mut session).await.is_some_and(|said| !matches!(said, ReceiverMessage::Done(_))) {}
-        session // held open, and silent
+        let mut session = sender.accept_receiver(manifest(vec![file_entry("a", 5)])).await;
+        wait_for_request(&mut session).await;
+        session.writer.send(file_record(0, b"12345")).await.unwrap();
+        while next_message(&mut session).await.is_some_and(|message| !matches!(message, ReceiverMessage::Done(_))) {}
+        session // stays open and sends nothing
     };
-    let (run, _session) = sender.against(acting).await;
+    let (run, _session) = sender.run_receiver_against(acting).await;
     run.assert_saved("a", b"12345", "no acknowledgement");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
+async fn control_characters_in_a_failure_message_do_not_reach_the_terminal() {
     let sender = HostileSender::new().await;
-    let nasty = format!("\x1b[2J\x1b]0;owned\x07\r\u{202e}{}", "x".repeat(50_000));
+    let hostile = format!("\x1b[2J\x1b]0;owned\x07\r\u{202e}{}", "x".repeat(50_000));
     let code = sender.code.reveal();
     for early in [true, false] {
         for options in [&["--yes"][..], &["--yes", "--json"]] {
-            let failure = Failure { reason: FailureReason::Source, message: nasty.clone() };
+            let failure = Failure { reason: FailureReason::Source, message: hostile.clone() };
             let acting = async {
-                let first = if early { RecordBuilder::new() } else { offer(vec![file("a", 5)]) };
-                let mut session = sender.meet(first).await;
+                let first = if early { RecordBuilder::new() } else { manifest(vec![file_entry("a", 5)]) };
+                let mut session = sender.accept_receiver(first).await;
                 if !early {
-                    requested(&mut session).await;
+                    wait_for_request(&mut session).await;
                 }
                 session.writer.close(RecordBuilder::from_message(&failure).unwrap()).unwrap().deliver().await;
             };
@@ -46,14 +49,14 @@ async fn what_a_sender_says_of_its_failure_cannot_touch_the_terminal() {
             let shown = format!("{}{}", run.stdout, run.stderr);
             assert!(shown.contains("u{1b}[2J"), "the message is not shown: {shown}");
             assert!(!shown.contains(['\x1b', '\x07', '\r', '\u{202e}']), "{shown:?}");
-            assert!(shown.len() < 5_000, "{} bytes of a message", shown.len());
+            assert!(shown.len() < 5_000, "the output has {} bytes", shown.len());
             assert_eq!(tree(&run.target), Vec::<std::path::PathBuf>::new());
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_before_the_end_is_a_cut() {
+async fn a_last_record_that_comes_too_early_is_a_network_error() {
     let sender = HostileSender::new().await;
     let harmless = || RecordBuilder::from_message(&UnknownFrame::<0xef>(1)).unwrap();
     for (what, in_manifest, with_finish) in [
@@ -63,35 +66,39 @@ async fn an_end_before_the_end_is_a_cut() {
         ("the last record and a reset in the content", false, false),
     ] {
         let acting = async {
-            let first = if in_manifest { offer_of(2, vec![file("a", 5)]) } else { offer(vec![file("a", 5)]) };
-            let mut session = sender.meet(first).await;
+            let first = if in_manifest {
+                manifest_announcing(2, vec![file_entry("a", 5)])
+            } else {
+                manifest(vec![file_entry("a", 5)])
+            };
+            let mut session = sender.accept_receiver(first).await;
             if !in_manifest {
-                requested(&mut session).await;
+                wait_for_request(&mut session).await;
             }
             if with_finish {
                 session.writer.close(harmless()).unwrap().deliver().await;
             } else {
-                drop(session.writer); // resets what was written
+                drop(session.writer); // resets the stream
             }
             while let Ok(Some(_)) = session.reader.read_record(&mut session.opener).await {}
         };
-        let (run, ()) = sender.against(acting).await;
+        let (run, ()) = sender.run_receiver_against(acting).await;
         run.assert_failed(5, what);
     }
 }
 
-/// A failure is the sender's last word; whoever then holds the stream open does not hold the receiver.
+/// The receiver does not wait for the end of the stream after a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_is_final_though_the_stream_stays_open() {
+async fn a_failure_ends_the_receiver_even_if_the_stream_stays_open() {
     let sender = HostileSender::new().await;
     let acting = async {
-        let mut session = sender.meet(offer(vec![file("a", 5)])).await;
-        requested(&mut session).await;
+        let mut session = sender.accept_receiver(manifest(vec![file_entry("a", 5)])).await;
+        wait_for_request(&mut session).await;
         let failure = Failure { reason: FailureReason::DownloadLimitReached, message: "full".into() };
         session.writer.send(RecordBuilder::from_message(&failure).unwrap()).await.unwrap();
-        while said(&mut session).await.is_some() {}
+        while next_message(&mut session).await.is_some() {}
     };
-    let (run, ()) = sender.against(acting).await;
+    let (run, ()) = sender.run_receiver_against(acting).await;
     run.assert_failed(7, "a failure");
     assert!(run.took < std::time::Duration::from_secs(20), "{:?}", run.took);
 }

@@ -1,4 +1,4 @@
-//! A hostile sender, and the frames that it sends.
+//! A hostile sender, and the records that it sends.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::hostile::{
     processes::{FinishedRun, TestMachine, within},
 };
 
-/// A sender with a code of its own that does not keep to the protocol.
+/// A sender whose test decides what it sends. It has a code.
 pub(super) struct HostileSender {
     pub(super) machine: TestMachine,
     pub(super) relay: LocalRelay,
@@ -35,6 +35,7 @@ pub(super) struct HostileSender {
 }
 
 impl HostileSender {
+    /// Starts a relay and registers at it.
     pub(super) async fn new() -> Self {
         let relay = LocalRelay::start(RelayConfig::default());
         let connected = relay.connect().await;
@@ -44,8 +45,8 @@ impl HostileSender {
         Self { machine: TestMachine::new(), relay, connection, code, _connection: (connected, registration) }
     }
 
-    /// The next receiver, confirmed, with `early` as its first record.
-    pub(super) async fn meet(&self, early: RecordBuilder) -> Established {
+    /// Accepts the next receiver and completes the handshake. `early` is the first record.
+    pub(super) async fn accept_receiver(&self, early: RecordBuilder) -> Established {
         let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
         recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let budget = GuessBudget::load(None, 5, Arc::new(SystemClock)).unwrap();
@@ -55,23 +56,23 @@ impl HostileSender {
             .unwrap_or_else(|e| panic!("no session: {e:?}"))
     }
 
-    /// A receiver downloads while this sender does as it likes.
-    pub(super) async fn against<T>(&self, act: impl Future<Output = T>) -> (FinishedRun, T) {
+    /// Runs a receiver while the sender does `act`.
+    pub(super) async fn run_receiver_against<T>(&self, act: impl Future<Output = T>) -> (FinishedRun, T) {
         let code = self.code.reveal();
         tokio::join!(self.machine.run_receiver(self.relay.addr(), code.as_str()), act)
     }
 
-    /// Offers something that must be refused at once; gives what the receiver did and said.
-    pub(super) async fn offer(&self, early: RecordBuilder) -> (FinishedRun, Done) {
+    /// Sends an offer that the receiver must refuse before it requests anything. Returns its exit and its last message.
+    pub(super) async fn offer_and_expect_done(&self, early: RecordBuilder) -> (FinishedRun, Done) {
         let (run, done) = self
-            .against(async {
-                let mut session = self.meet(early).await;
+            .run_receiver_against(async {
+                let mut session = self.accept_receiver(early).await;
                 loop {
-                    match said(&mut session).await {
+                    match next_message(&mut session).await {
                         Some(ReceiverMessage::Done(done)) => return done,
-                        Some(ReceiverMessage::Request) => panic!("the receiver asked for it"),
+                        Some(ReceiverMessage::Request) => panic!("the receiver requested the files"),
                         Some(ReceiverMessage::Credit) => {}
-                        None => panic!("the receiver left without a word"),
+                        None => panic!("the receiver left without a last message"),
                     }
                 }
             })
@@ -79,25 +80,25 @@ impl HostileSender {
         (run, done)
     }
 
-    /// Offers `entries`, and sends these records when they are requested. The end of the session is awaited.
-    pub(super) async fn deliver(&self, entries: Vec<RawEntry>, records: Vec<RecordBuilder>) -> FinishedRun {
-        self.against(async {
-            let mut session = self.meet(offer(entries)).await;
-            requested(&mut session).await;
+    /// Offers `entries`, sends these records once the receiver requests the files, and waits for the end of the session.
+    pub(super) async fn offer_and_send(&self, entries: Vec<RawEntry>, records: Vec<RecordBuilder>) -> FinishedRun {
+        self.run_receiver_against(async {
+            let mut session = self.accept_receiver(manifest(entries)).await;
+            wait_for_request(&mut session).await;
             for record in records {
-                let _ = session.writer.send(record).await; // the receiver may be gone already
+                let _ = session.writer.send(record).await; // the receiver may have left already
             }
-            goodbye(session).await;
+            acknowledge_end(session).await;
         })
         .await
         .0
     }
 }
 
-/// Hears the receiver out and acknowledges its end.
-pub(super) async fn goodbye(mut session: Established) {
-    while let Some(said) = said(&mut session).await {
-        if matches!(said, ReceiverMessage::Done(_)) {
+/// Reads until the receiver reports the end of the download, and acknowledges it.
+pub(super) async fn acknowledge_end(mut session: Established) {
+    while let Some(message) = next_message(&mut session).await {
+        if matches!(message, ReceiverMessage::Done(_)) {
             if let Ok(mut leaving) = session.writer.close(RecordBuilder::from_message(&DoneAck {}).unwrap()) {
                 leaving.deliver().await;
             }
@@ -106,65 +107,67 @@ pub(super) async fn goodbye(mut session: Established) {
     }
 }
 
+/// A message of the receiver.
 pub(super) enum ReceiverMessage {
     Request,
     Credit,
     Done(Done),
 }
 
-/// What the receiver says next; `None` where it is gone.
-pub(super) async fn said(session: &mut Established) -> Option<ReceiverMessage> {
+/// Reads the next message of the receiver. Returns `None` if it has left.
+pub(super) async fn next_message(session: &mut Established) -> Option<ReceiverMessage> {
     let record = within("the receiver", session.reader.read_record(&mut session.opener)).await.ok()??;
     let frame = Frame::split(&mut &record[..]).unwrap();
     Some(match frame.kind {
         FileRequest::TYPE => ReceiverMessage::Request,
         Credit::TYPE => ReceiverMessage::Credit,
         Done::TYPE => ReceiverMessage::Done(frame.decode().unwrap()),
-        other => panic!("the receiver said {other}"),
+        other => panic!("the receiver sent a message of type {other}"),
     })
 }
 
-pub(super) async fn requested(session: &mut Established) {
-    while !matches!(said(session).await, Some(ReceiverMessage::Request)) {}
+/// Reads until the receiver requests the files.
+pub(super) async fn wait_for_request(session: &mut Established) {
+    while !matches!(next_message(session).await, Some(ReceiverMessage::Request)) {}
 }
 
-pub(super) fn file(path: &str, size: u64) -> RawEntry {
+pub(super) fn file_entry(path: &str, size: u64) -> RawEntry {
     let kind = EntryKind::File { size: Some(size), coding: ContentCoding::Identity };
     RawEntry { path: path.into(), kind, mode: 0o644, mtime: None }
 }
 
-pub(super) fn folder(path: &str) -> RawEntry {
+pub(super) fn folder_entry(path: &str) -> RawEntry {
     RawEntry { path: path.into(), kind: EntryKind::Folder, mode: 0o755, mtime: None }
 }
 
-pub(super) fn link(path: &str, target: &str) -> RawEntry {
+pub(super) fn link_entry(path: &str, target: &str) -> RawEntry {
     RawEntry { path: path.into(), kind: EntryKind::Link { target: target.into() }, mode: 0o777, mtime: None }
 }
 
-pub(super) fn head(entries: u64) -> ManifestStart {
+pub(super) fn manifest_start(entries: u64) -> ManifestStart {
     ManifestStart(ManifestHeader { share: ShareId::random(), name: "a gift".into(), entries })
 }
 
-pub(super) fn offer(entries: Vec<RawEntry>) -> RecordBuilder {
-    offer_of(entries.len() as u64, entries)
+pub(super) fn manifest(entries: Vec<RawEntry>) -> RecordBuilder {
+    manifest_announcing(entries.len() as u64, entries)
 }
 
-/// Announces `count` entries and lists `entries`.
-pub(super) fn offer_of(count: u64, entries: Vec<RawEntry>) -> RecordBuilder {
-    let mut record = RecordBuilder::from_message(&head(count)).unwrap();
+/// Returns a manifest that announces `count` entries and contains `entries`.
+pub(super) fn manifest_announcing(count: u64, entries: Vec<RawEntry>) -> RecordBuilder {
+    let mut record = RecordBuilder::from_message(&manifest_start(count)).unwrap();
     record.push(&ManifestPart(entries)).unwrap();
     record
 }
 
-/// A file in one record.
-pub(super) fn content(entry: u32, bytes: &[u8]) -> RecordBuilder {
+/// Returns a record with a whole file.
+pub(super) fn file_record(entry: u32, bytes: &[u8]) -> RecordBuilder {
     let mut record = RecordBuilder::from_message(&FileStart { entry, offset: 0 }).unwrap();
-    data(&mut record, bytes);
+    push_data(&mut record, bytes);
     record.push(&FileEnd { hash: *blake3::hash(bytes).as_bytes() }).unwrap();
     record
 }
 
-pub(super) fn data(record: &mut RecordBuilder, bytes: &[u8]) {
+pub(super) fn push_data(record: &mut RecordBuilder, bytes: &[u8]) {
     let copy = |room: &mut [u8]| {
         room.copy_from_slice(bytes);
         Ok::<_, ()>(bytes.len())
@@ -172,25 +175,25 @@ pub(super) fn data(record: &mut RecordBuilder, bytes: &[u8]) {
     record.push_data(bytes.len(), copy).unwrap();
 }
 
-/// Several records' frames in one.
-pub(super) fn record(fill: impl FnOnce(&mut RecordBuilder)) -> RecordBuilder {
+/// Returns a record with several frames.
+pub(super) fn build_record(fill: impl FnOnce(&mut RecordBuilder)) -> RecordBuilder {
     let mut record = RecordBuilder::new();
     fill(&mut record);
     record
 }
 
-/// A frame to skip, as long as it likes to be.
+/// An unknown optional frame of any length.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Filler(pub(super) Vec<u8>);
+pub(super) struct SkippableFrame(pub(super) Vec<u8>);
 
-impl Message for Filler {
+impl Message for SkippableFrame {
     const TYPE: u8 = 0xef;
 }
 
-/// A manifest part whose paths need not be text.
+/// A manifest part whose paths are any bytes.
 #[derive(Serialize, Deserialize)]
-pub(super) struct RawPart(pub(super) Vec<(Vec<u8>, EntryKind, u32, Option<u8>)>);
+pub(super) struct NonTextPathPart(pub(super) Vec<(Vec<u8>, EntryKind, u32, Option<u8>)>);
 
-impl Message for RawPart {
+impl Message for NonTextPathPart {
     const TYPE: u8 = ManifestPart::TYPE;
 }
