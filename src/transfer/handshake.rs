@@ -15,8 +15,12 @@ mod flight_1;
 pub mod guess_budget;
 mod initiator;
 mod initiator_error;
+#[cfg(test)]
+pub(crate) mod manual_clock;
 mod responder;
 
+#[cfg(test)]
+use self::clock::Clock;
 pub(crate) use self::{
     alert::{BUSY_RETRY, send_alert},
     flight_1::{FirstFrameError, read_first_frame},

@@ -1,28 +1,32 @@
-//! The tests of the whole program. Where a new one belongs:
+//! The tests of the whole program. A new test belongs to the module that fits its subject:
 //!
-//! - [`roundtrip`]: what arrives is what was sent: contents, names, permissions, times, links, by every way.
-//! - [`rendezvous`]: the ways from a sender to a receiver: codes, links, relays and where they are configured.
-//! - [`several_receivers`]: several receivers of one sender, at once and one after another, and where a share ends.
-//! - [`exit_codes`]: every exit code and `kind` that scripts rely on, and what the message names.
-//! - [`conflicts`]: what stands at the target already, `--out`, and the space that is left.
-//! - [`wrong_codes`]: wrong codes and the budget.
-//! - [`prompts`]: what is asked at a terminal, and receivers that never answer.
+//! - [`roundtrip`]: received files equal the sent ones: contents, names, permissions, times, links.
+//! - [`rendezvous`]: how a receiver finds its sender: codes, links, and where the relay is configured.
+//! - [`several_receivers`]: several receivers of one sender, and download limits.
+//! - [`exit_codes`]: every exit code and error `kind`, and what the message names.
+//! - [`conflicts`]: targets that already exist, `--out`, and targets that cannot be written.
+//! - [`wrong_codes`]: wrong codes and the guess budget.
+//! - [`prompts`]: prompts at a terminal, and users who do not answer them.
 //! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
-//! - [`resume`]: downloads that were cut and are started again.
-//! - [`chaos`]: processes killed and network cut at random, until the file has arrived.
-//! - [`interrupted_shares`]: senders that are started again, and `qshare shares`.
+//! - [`resume`]: interrupted downloads that the same command resumes.
+//! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
-//! - [`output`]: which stream gets what, the shape of the JSON, and what must never be shown.
-//! - [`layers`]: who imports whom, and what must not stand in the sources at all.
+//! - [`chaos`]: random faults between real processes.
+//! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
-//! - [`hostile`]: hostile relays, senders, receivers and clients against real processes.
-//! - [`network`]: the network in memory, and whole transfers over bad lines in virtual time: times, memory, fairness.
+//! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
+//! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
+//! - [`layers`]: the rules for imports and for the source files.
 //!
-//! [`support`] starts relays, senders and receivers: the real binary, real sockets on port 0, an environment of its own
-//! for each test. Nothing sleeps: a test waits for an event or for the end of a process, and both have a limit. [`vnet`]
-//! puts the same parts on a network in memory, where time is virtual.
+//! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
+//! the same relay, sender and receivers on a network in memory, in virtual time.
 //!
-//! Unix only: signals, links and permissions are half of what is tested here.
+//! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Two tests are exceptions,
+//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage, and [`several_receivers`]
+//! for the expiry of a share, which no event announces while a download is running. A `sleep` of tokio in [`network`] or
+//! [`session`] is in virtual time.
+//!
+//! The tests need Unix, because many of them use signals, symbolic links and permissions.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 

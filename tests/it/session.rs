@@ -6,10 +6,13 @@
 //! - [`guesses`]: the guess budget.
 //! - [`unresponsive_peers`]: peers that send nothing, or no valid flight 1.
 
+use qshare::transfer::Clock;
+
 mod codes;
 mod guesses;
 mod harness;
+#[path = "../../src/transfer/handshake/manual_clock.rs"]
+mod manual_clock;
 mod suites;
 mod tampering;
-mod test_clock;
 mod unresponsive_peers;

@@ -302,27 +302,10 @@ pub enum AttemptRefused {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use super::{super::manual_clock::ManualClock, *};
 
-    use super::*;
-
-    #[derive(Default)]
-    struct TestClock(AtomicU64);
-
-    impl TestClock {
-        fn advance(&self, time: Duration) {
-            self.0.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
-        }
-    }
-
-    impl Clock for TestClock {
-        fn now_ms(&self) -> u64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
-
-    fn budget(secret_length: usize) -> (GuessBudget, Arc<TestClock>) {
-        let clock = Arc::new(TestClock(AtomicU64::new(1_000_000_000)));
+    fn budget(secret_length: usize) -> (GuessBudget, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at_ms(1_000_000_000));
         (GuessBudget::load(None, secret_length, clock.clone()).unwrap(), clock)
     }
 
@@ -340,12 +323,12 @@ mod tests {
         assert!(budget.charge().await.is_err());
         clock.advance(Duration::from_secs(86_400 * 365));
         assert_eq!(budget.remaining(), BURST, "a jump of the clock fills the bucket at most");
-        clock.0.store(5, Ordering::Relaxed);
+        clock.set_ms(5);
         assert_eq!(budget.remaining(), BURST);
         for _ in 0..BURST {
             drop(budget.charge().await.unwrap());
         }
-        clock.0.store(1, Ordering::Relaxed);
+        clock.set_ms(1);
         assert!(budget.charge().await.is_err(), "a clock that jumps back adds nothing");
     }
 
@@ -410,7 +393,7 @@ mod tests {
     async fn a_restart_does_not_refill_the_budget() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
-        let clock = Arc::new(TestClock(AtomicU64::new(77)));
+        let clock = Arc::new(ManualClock::at_ms(77));
         let load = || GuessBudget::load(Some((dir.clone(), "b".into())), 5, clock.clone());
         let budget = load().unwrap();
         let outstanding: Vec<_> = [budget.charge().await.unwrap(), budget.charge().await.unwrap()].into();

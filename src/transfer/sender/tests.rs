@@ -1,13 +1,6 @@
 //! Tests of the sender, from the stream that the relay opens to the end of the download, over streams in memory.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinHandle,
@@ -32,6 +25,7 @@ use crate::{
             Credential, Established, Initiator, InitiatorOptions,
             clock::{Clock, SystemClock},
             guess_budget::GuessBudget,
+            manual_clock::ManualClock,
         },
         session::{RecordBuilder, SessionReader, SessionWriter},
     },
@@ -240,27 +234,18 @@ async fn unauthenticated_peers_evict_no_session() {
     assert_eq!(receiver.send(&request).await.0, AttachReply::TYPE);
 }
 
-/// A wall clock that the test sets.
-struct ManualClock(AtomicU64);
-
-impl Clock for ManualClock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// The monotonic clock stops while the machine sleeps; the wall clock does not.
 #[tokio::test(start_paused = true)]
 async fn a_share_expires_while_the_machine_sleeps() {
     let home = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock(AtomicU64::new(1_000)));
+    let clock = Arc::new(ManualClock::at_ms(1_000));
     let paths = vec![home.path().to_owned()];
     let settings = ShareSettings { paths, expire: Some(Duration::from_secs(7_200)), ..ShareSettings::default() };
     let share = share_with(settings, clock.clone());
     let start = Instant::now();
     let sleeping = async {
         sleep(Duration::from_secs(100)).await;
-        clock.0.store(8_000_000, Ordering::Relaxed);
+        clock.set_ms(8_000_000);
     };
     let (end, ()) = tokio::join!(share.wait_for_end(), sleeping);
     assert_eq!(end.into_result().unwrap(), StopReason::Expired);

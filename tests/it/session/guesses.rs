@@ -28,7 +28,7 @@ use super::{
         ClearFrame, Tampering, assert_no_session, first_record, new_budget, new_code, passive, run_handshake,
         tamper_with, wrong_code,
     },
-    test_clock::TestClock,
+    manual_clock::ManualClock,
 };
 
 /// Runs a guesser that takes flight 2, confirms nothing and keeps its stream open for `hold`. Counts flight 2 in
@@ -146,7 +146,7 @@ async fn a_late_confirmation_is_refused_and_costs_a_guess() {
 #[tokio::test(start_paused = true)]
 async fn a_restart_does_not_refill_the_budget() {
     let home = tempfile::tempdir().unwrap();
-    let (code, clock) = (new_code(), Arc::new(TestClock::at_ms(5)));
+    let (code, clock) = (new_code(), Arc::new(ManualClock::at_ms(5)));
     let file = || Some((StateDir::open(home.path()).unwrap(), "guesses".to_owned()));
     let replies = Arc::new(AtomicUsize::new(0));
     for (restart, expected) in [2, 4, 5, 5].into_iter().enumerate() {
@@ -175,7 +175,7 @@ async fn a_budget_that_cannot_be_saved_sends_no_flight_2() {
     let home = tempfile::tempdir().unwrap();
     let state = home.path().join("state");
     let file = Some((StateDir::open(&state).unwrap(), "guesses".to_owned()));
-    let budget = GuessBudget::load(file, 5, Arc::new(TestClock::default())).unwrap();
+    let budget = GuessBudget::load(file, 5, Arc::new(ManualClock::default())).unwrap();
     std::fs::remove_dir_all(&state).unwrap();
     let replies = Arc::new(AtomicUsize::new(0));
     let failure = guess_without_confirming(new_code(), budget, replies.clone(), Duration::ZERO).await;

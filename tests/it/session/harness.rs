@@ -19,7 +19,7 @@ use qshare::{
 };
 use tokio::{task::JoinSet, time::sleep};
 
-use super::test_clock::TestClock;
+use super::manual_clock::ManualClock;
 use crate::support::bytes_of;
 
 pub(super) type Stream = (SendHalf, RecvHalf);
@@ -59,8 +59,8 @@ pub(super) enum Tampering {
     Delay(Vec<u8>, Duration),
 }
 
-pub(super) fn new_budget() -> (GuessBudget, Arc<TestClock>) {
-    let clock = Arc::new(TestClock::at_ms(1_000_000_000));
+pub(super) fn new_budget() -> (GuessBudget, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at_ms(1_000_000_000));
     (GuessBudget::load(None, 5, clock.clone()).unwrap(), clock)
 }
 
