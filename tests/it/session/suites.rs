@@ -22,12 +22,11 @@ use qshare::{
     },
 };
 
-use crate::support::bytes_of;
-
 use super::harness::{
     Attacker, ClearFrame, Stream, Tampering, assert_no_session, edit, first_record, initiate_on, new_budget, new_code,
     run_handshake, run_handshake_on, tamper_with,
 };
+use crate::support::bytes_of;
 
 /// Returns an attacker that changes the receiver's hello.
 fn edit_hello(change: fn(&mut Hello)) -> Attacker {

@@ -12,12 +12,11 @@ use qshare::{
     },
 };
 
-use crate::support::bytes_of;
-
 use super::harness::{
     Attacker, CLEAR_FRAMES, ClearFrame, Tampering, assert_no_session, find_frame, first_record, new_budget, new_code,
     record_frames, replace, run_handshake, tamper_with,
 };
+use crate::support::bytes_of;
 
 #[tokio::test(start_paused = true)]
 async fn any_flipped_bit_prevents_a_session() {

@@ -14,11 +14,10 @@ use qshare::{
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
-use crate::support::bytes_of;
-
 use super::harness::{
     ClearFrame, find_frame, first_record, initiate, new_budget, new_code, passive, record_frames, run_handshake,
 };
+use crate::support::bytes_of;
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_flight_1_costs_no_guess() {

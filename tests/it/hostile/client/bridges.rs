@@ -4,9 +4,8 @@ use bytes::Bytes;
 use qshare::{net::StreamError, relay::RelayConfig, wire::reset_code};
 use tokio::sync::Semaphore;
 
-use crate::hostile::{local_relay::LocalRelay, processes::within};
-
 use super::harness::{assert_alive, open_bridge, register_sender};
+use crate::hostile::{local_relay::LocalRelay, processes::within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_forwards_resets_stops_and_finishes_unchanged() {

@@ -17,6 +17,7 @@ use qshare::{
 };
 use tokio::task::JoinSet;
 
+use super::harness::{assert_alive, open_bridge, open_stream_with, read_to_end, register_sender};
 use crate::{
     hostile::{
         local_relay::LocalRelay,
@@ -24,8 +25,6 @@ use crate::{
     },
     support::{UnknownFrame, bytes_of},
 };
-
-use super::harness::{assert_alive, open_bridge, open_stream_with, read_to_end, register_sender};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_request_ends_only_its_stream() {

@@ -11,12 +11,11 @@ use qshare::{
     },
 };
 
+use super::harness::{open_bridge, open_stream_with, read_to_end, register_sender};
 use crate::{
     hostile::{local_relay::LocalRelay, processes::within},
     support::bytes_of,
 };
-
-use super::harness::{open_bridge, open_stream_with, read_to_end, register_sender};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn free_resting_and_unused_slots_get_identical_replies() {

@@ -9,9 +9,8 @@ use qshare::{
     wire::peer::{Credit, DownloadOutcome, FailureReason, INITIAL_CREDIT},
 };
 
-use crate::{hostile::processes::within, support::UnknownFrame};
-
 use super::harness::{HostileReceiver, ReceiverTest, done_message, file_request, read_to_end};
+use crate::{hostile::processes::within, support::UnknownFrame};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_fails_the_download_on_invalid_credit() {

@@ -12,9 +12,8 @@ use qshare::{
     },
 };
 
-use crate::{hostile::processes::random_bytes, support::bytes_of};
-
 use super::harness::{HostileReceiver, ReceiverTest, file_request};
+use crate::{hostile::processes::random_bytes, support::bytes_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_requests_nothing_holds_no_download_permit() {

@@ -8,9 +8,8 @@ use qshare::{
     },
 };
 
-use crate::support::UnknownFrame;
-
 use super::harness::{MalformedRequest, ReceiverTest, done_message, file_request};
+use crate::support::UnknownFrame;
 
 /// The share has two entries: a folder and a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use qshare::code::Slot;
 
+use super::harness::{RelayTest, cut, flip};
 use crate::hostile::{
     hostile_relay::{BridgePlan, StreamDirection, Then, no_tampering},
     processes::random_bytes,
 };
-
-use super::harness::{RelayTest, cut, flip};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_modified_handshake_costs_one_guess() {

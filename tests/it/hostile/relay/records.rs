@@ -5,14 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::hostile::{
-    hostile_relay::{BridgePlan, Forwarded, StreamDirection, Tamper, Then, forward},
-    processes::random_bytes,
-};
-
 use super::harness::{
     CREDIT, DONE_ACK, FIRST_CONTENT, LAST_CONTENT, MANIFEST, NAME, REQUEST, Recording, RelayTest, SECOND_CONTENT, cut,
     flip, is_last, record, shorten, splice, swap, tamper_with,
+};
+use crate::hostile::{
+    hostile_relay::{BridgePlan, Forwarded, StreamDirection, Tamper, Then, forward},
+    processes::random_bytes,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use qshare::{
     wire::relay::{ConnectReply, RegisterReply, RejectReason, RelayLimits},
 };
 
+use super::harness::{FIRST_CONTENT, NAME, RelayTest, cut};
 use crate::{
     hostile::{
         hostile_relay::{BridgePlan, HostileRelay, ReplyPlan, StreamDirection, Then},
@@ -14,8 +15,6 @@ use crate::{
     },
     support::bytes_of,
 };
-
-use super::harness::{FIRST_CONTENT, NAME, RelayTest, cut};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_fails_on_any_invalid_reply() {

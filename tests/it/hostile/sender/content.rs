@@ -6,14 +6,13 @@ use qshare::{
     wire::peer::{FileEnd, FileStart},
 };
 
-use crate::{
-    hostile::processes::{random_bytes, tree},
-    support::UnknownFrame,
-};
-
 use super::harness::{
     HostileSender, SkippableFrame, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry,
     manifest, push_data, wait_for_request,
+};
+use crate::{
+    hostile::processes::{random_bytes, tree},
+    support::UnknownFrame,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,12 +5,11 @@ use qshare::{
     wire::peer::{Failure, FailureReason},
 };
 
-use crate::{hostile::processes::tree, support::UnknownFrame};
-
 use super::harness::{
     HostileSender, ReceiverMessage, file_entry, file_record, manifest, manifest_announcing, next_message,
     wait_for_request,
 };
+use crate::{hostile::processes::tree, support::UnknownFrame};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_does_not_wait_for_ever_for_the_final_acknowledgement() {

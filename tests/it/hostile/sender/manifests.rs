@@ -6,12 +6,11 @@ use qshare::{
     wire::peer::{DownloadOutcome, ManifestPart, ManifestStart},
 };
 
-use crate::support::UnknownFrame;
-
 use super::harness::{
     HostileSender, NonTextPathPart, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry,
     manifest, manifest_announcing, manifest_start,
 };
+use crate::support::UnknownFrame;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_refuses_names_that_leave_the_target_or_contain_control_characters() {

@@ -1,0 +1,81 @@
+//! Whole downloads through a relay: a slow second leg, impaired links, and rate limits.
+
+use super::super::units::{MS, SECOND};
+use crate::vnet::{LinkConfig, Scenario, mbit, run_in_virtual_time};
+use qshare::{
+    net::TransportOptions,
+    relay::{MemoryBudget, MemoryUsage, RelayConfig},
+};
+use std::{num::NonZeroU64, slice::from_ref};
+use tokio::time::{Instant, timeout};
+
+#[test]
+fn a_slow_second_leg_fills_less_than_2_mb_in_the_relay() {
+    run_in_virtual_time(1, async |network| {
+        let memory = MemoryBudget::new(1 << 30);
+        let config = RelayConfig { memory: memory.clone(), ..RelayConfig::default() };
+        let scenario = Scenario::new(&network, config);
+        let file = scenario.scratch.file("file", 20_000_000);
+        let slow = LinkConfig::new(mbit(20), 100 * MS).loss(0.01);
+        let share = scenario.share(&network.path(&LinkConfig::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
+        let received = scenario.download(&network.path(&slow), &share.code).await.unwrap();
+        assert!(received.contains_copy_of(&file));
+        let MemoryUsage { largest, .. } = memory.usage();
+        let share = received.steady_goodput() / 8.0 / slow.max_goodput();
+        println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
+        assert!(share >= 0.95, "{share}");
+        // Less than a second at the rate of the leg. Bytes wait there for retransmissions, and arrive in bursts.
+        assert!(largest <= 2_000_000, "{largest}");
+    });
+}
+
+#[test]
+fn a_transfer_completes_over_any_link() {
+    let config = || LinkConfig::new(mbit(50), 50 * MS);
+    for (what, config) in [
+        ("bursts as long as a bandwidth-delay product", LinkConfig::new(mbit(10), 10 * MS).bursts(0.03, 12.0)),
+        ("30 % lost", config().loss(0.3)),
+        ("bursts", config().bursts(0.05, 12.0)),
+        ("half of the packets late", config().reordering(0.5, 20 * MS)),
+        ("a tenth duplicated", config().duplication(0.1).loss(0.1)),
+        (
+            "all impairments",
+            config().loss(0.1).bursts(0.02, 4.0).reordering(0.2, 20 * MS).duplication(0.05).jitter(10 * MS),
+        ),
+    ] {
+        run_in_virtual_time(1, async |network| {
+            let scenario = Scenario::new(&network, RelayConfig::default());
+            let file = scenario.scratch.file("file", 5_000_000);
+            let share = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+            let received = scenario.download(&network.path(&config), &share.code).await.unwrap();
+            assert!(received.contains_copy_of(&file));
+            println!("{what}: {:.3} of the highest goodput", received.goodput() / 8.0 / config.max_goodput());
+        });
+    }
+}
+
+#[test]
+fn a_rate_limit_holds_for_two_receivers_together() {
+    const LIMIT: u64 = 500_000;
+    run_in_virtual_time(1, async |network| {
+        let limit = NonZeroU64::new(LIMIT);
+        let config = LinkConfig::new(mbit(100), 20 * MS);
+        let scenario = Scenario::with_transport(
+            &network,
+            RelayConfig::default(),
+            TransportOptions { send_rate_limit: limit, ..TransportOptions::default() },
+        );
+        let file = scenario.scratch.file("file", 5_000_000);
+        let share = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
+        let paths = [network.path(&config), network.path(&config)];
+        let began = Instant::now();
+        let both = async {
+            tokio::join!(scenario.download(&paths[0], &share.code), scenario.download(&paths[1], &share.code))
+        };
+        let (a, b) = timeout(60 * SECOND, both).await.unwrap();
+        assert!(a.unwrap().contains_copy_of(&file) && b.unwrap().contains_copy_of(&file));
+        let rate = 10e6 / began.elapsed().as_secs_f64();
+        println!("two receivers together {rate:.0} bytes a second");
+        assert!((0.9..1.01).contains(&(rate / LIMIT as f64)), "{rate}");
+    });
+}
