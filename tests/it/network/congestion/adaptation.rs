@@ -1,13 +1,15 @@
 //! The reaction to changes of the path and of the application.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
 use super::{
     super::units::{MS, SECOND},
     harness::{Flow, link_with_queue, measure_change},
 };
 use crate::vnet::{LinkConfig, mbit, run_in_virtual_time};
-use bytes::Bytes;
-use std::time::Duration;
-use tokio::time::sleep;
 
 #[test]
 fn the_sender_adapts_to_a_new_rate() {

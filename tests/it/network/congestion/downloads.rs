@@ -1,13 +1,15 @@
 //! Whole downloads through a relay: a slow second leg, impaired links, and rate limits.
 
-use super::super::units::{MS, SECOND};
-use crate::vnet::{LinkConfig, Scenario, mbit, run_in_virtual_time};
+use std::{num::NonZeroU64, slice::from_ref};
+
 use qshare::{
     net::TransportOptions,
     relay::{MemoryBudget, MemoryUsage, RelayConfig},
 };
-use std::{num::NonZeroU64, slice::from_ref};
 use tokio::time::{Instant, timeout};
+
+use super::super::units::{MS, SECOND};
+use crate::vnet::{LinkConfig, Scenario, mbit, run_in_virtual_time};
 
 #[test]
 fn a_slow_second_leg_fills_less_than_2_mb_in_the_relay() {

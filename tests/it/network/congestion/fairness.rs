@@ -1,11 +1,12 @@
 //! Two streams over one bottleneck.
 
+use qshare::net::CongestionControl;
+
 use super::{
     super::units::{MS, SECOND},
     harness::link_with_queue,
 };
 use crate::vnet::{LinkConfig, QuicPair, run_in_virtual_time};
-use qshare::net::CongestionControl;
 
 /// Returns the share of the first of two competing streams.
 fn share_of_first(config: &LinkConfig, first: CongestionControl, second: CongestionControl) -> f64 {

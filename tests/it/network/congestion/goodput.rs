@@ -1,13 +1,15 @@
 //! The goodput over lossy, reordering, long and very short paths.
 
+use std::time::Duration;
+
+use qshare::net::CongestionControl;
+use tokio::time::sleep;
+
 use super::{
     super::units::{MS, SECOND},
     harness::{Flow, measure_halves},
 };
 use crate::vnet::{LinkConfig, NetworkPath, mbit, run_in_virtual_time};
-use qshare::net::CongestionControl;
-use std::time::Duration;
-use tokio::time::sleep;
 
 #[test]
 fn random_loss_does_not_reduce_the_goodput() {

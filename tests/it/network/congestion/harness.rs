@@ -1,12 +1,14 @@
 //! An endless stream over an emulated path, and measurements of it.
 
+use std::time::Duration;
+
+use qshare::net::CongestionControl;
+use tokio::time::{Instant, sleep};
+
 use super::super::units::{MS, SECOND};
 use crate::vnet::{
     EmulatedLink, LinkConfig, Network, NetworkPath, QuicPair, STREAM_EFFICIENCY, mbit, run_in_virtual_time,
 };
-use qshare::net::CongestionControl;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 /// What a stream achieved within some time.
 #[derive(Debug, Clone, Copy)]

@@ -1,17 +1,19 @@
 //! Two hosts, a link from one to the other, and numbered packets on it.
 
-use crate::vnet::{EmulatedLink, Host, IP_UDP_HEADERS, LinkConfig, Network, STEP, Tally, VirtualSocket};
-use quinn::{
-    AsyncUdpSocket,
-    udp::{EcnCodepoint, RecvMeta, Transmit},
-};
 use std::{
     future::poll_fn,
     io::{self, IoSliceMut},
     sync::Arc,
     time::Duration,
 };
+
+use quinn::{
+    AsyncUdpSocket,
+    udp::{EcnCodepoint, RecvMeta, Transmit},
+};
 use tokio::time::{Instant, timeout};
+
+use crate::vnet::{EmulatedLink, Host, IP_UDP_HEADERS, LinkConfig, Network, STEP, Tally, VirtualSocket};
 
 /// The payload of a packet of 1,250 bytes, headers included. Its transmission takes 1 ms at 10 Mbit/s.
 pub(super) const PAYLOAD: usize = 1222;

@@ -1,12 +1,14 @@
 //! Loss, jitter, reordering and duplication, and their determinism.
 
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+
 use super::{
     super::units::MS,
     harness::{Probe, is_on_time, receive, tally},
 };
 use crate::vnet::{LinkConfig, STEP, mbit, run_in_virtual_time};
-use std::time::Duration;
-use tokio::time::{sleep, sleep_until};
 
 #[test]
 fn the_configured_share_of_packets_is_lost() {

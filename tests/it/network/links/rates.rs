@@ -1,12 +1,14 @@
 //! The rate, the delay and the queue of a link, policers, cuts and changes.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::{
     super::units::MS,
     harness::{PACKET, PAYLOAD, Probe, is_on_time, packet, receive, send, tally},
 };
 use crate::vnet::{LinkConfig, mbit, run_in_virtual_time};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 #[test]
 fn the_rate_and_the_delay_are_exact() {

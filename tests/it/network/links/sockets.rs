@@ -1,18 +1,20 @@
 //! Segments, paused hosts, and packets without a destination.
 
-use super::{
-    super::units::MS,
-    harness::{PAYLOAD, Probe, packet, receive, send, tally, transmit},
-};
-use crate::vnet::{LinkConfig, NetworkPath, Tally, mbit, run_in_virtual_time};
-use quinn::{AsyncUdpSocket, udp::EcnCodepoint};
 use std::{
     future::poll_fn,
     io::{self},
     sync::Arc,
     time::Duration,
 };
+
+use quinn::{AsyncUdpSocket, udp::EcnCodepoint};
 use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    super::units::MS,
+    harness::{PAYLOAD, Probe, packet, receive, send, tally, transmit},
+};
+use crate::vnet::{LinkConfig, NetworkPath, Tally, mbit, run_in_virtual_time};
 
 #[test]
 fn each_segment_is_a_packet_and_long_packets_are_dropped() {
