@@ -40,18 +40,17 @@ async fn a_sender_stops_at_the_initial_credit() {
     let mut receiver = test.confirmed_receiver().await;
     receiver.send(&file_request(&[(0, 2)])).await;
     receiver.read_to_content().await;
-    let HostileReceiver { session: Established { writer: out, reader: mut incoming, mut opener, .. }, _connection } =
-        receiver;
-    while incoming.received_bytes() + MAX_RECORD as u64 <= INITIAL_CREDIT {
-        within("the rest of the credit", incoming.read_record(&mut opener)).await.unwrap().unwrap();
+    let HostileReceiver { session: Established { writer, mut reader, mut opener, .. }, _connection } = receiver;
+    while reader.received_bytes() + MAX_RECORD as u64 <= INITIAL_CREDIT {
+        within("the rest of the credit", reader.read_record(&mut opener)).await.unwrap().unwrap();
     }
-    assert!(incoming.received_bytes() <= INITIAL_CREDIT);
+    assert!(reader.received_bytes() <= INITIAL_CREDIT);
     tokio::select! {
-        _ = incoming.read_record(&mut opener) => panic!("the sender exceeded the credit"),
+        _ = reader.read_record(&mut opener) => panic!("the sender exceeded the credit"),
         () = test.assert_alive() => {} // a whole download in the meantime
     }
-    out.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
-    let ended = within("the end", incoming.read_record(&mut opener)).await.err();
+    writer.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Failed)).unwrap()).unwrap().deliver().await;
+    let ended = within("the end", reader.read_record(&mut opener)).await.err();
     assert!(matches!(ended, Some(SessionError::Stream(StreamError::Aborted(_)))), "{ended:?}");
     test.sender.wait_for("download_failed").await;
     test.assert_alive().await;
@@ -72,9 +71,9 @@ async fn a_sender_serves_a_receiver_that_grants_unlimited_credit() {
         }
     };
     within("the content", last).await;
-    let HostileReceiver { session: Established { writer: out, reader: incoming, opener, .. }, _connection } = receiver;
-    out.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
-    let messages = read_to_end(incoming, opener).await.unwrap();
+    let HostileReceiver { session: Established { writer, reader, opener, .. }, _connection } = receiver;
+    writer.close(RecordBuilder::from_message(&done_message(DownloadOutcome::Ok)).unwrap()).unwrap().deliver().await;
+    let messages = read_to_end(reader, opener).await.unwrap();
     assert!(messages.acknowledged);
     let finished = test.sender.wait_for("download_finished").await;
     assert_eq!(finished["bytes"], 400_000);

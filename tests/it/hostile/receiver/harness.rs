@@ -114,8 +114,8 @@ impl HostileReceiver {
 
     /// Reads all messages until the end of the session.
     pub(super) async fn read_to_end(self) -> Result<SenderMessages, SessionError> {
-        let Self { session: Established { writer: _out, reader: incoming, opener, .. }, _connection } = self;
-        read_to_end(incoming, opener).await
+        let Self { session: Established { writer: _writer, reader, opener, .. }, _connection } = self;
+        read_to_end(reader, opener).await
     }
 
     /// Reads until the first content.
@@ -130,13 +130,10 @@ impl HostileReceiver {
 }
 
 /// Reads all messages until the end of the session.
-pub(super) async fn read_to_end(
-    mut incoming: SessionReader,
-    mut opener: Opener,
-) -> Result<SenderMessages, SessionError> {
+pub(super) async fn read_to_end(mut reader: SessionReader, mut opener: Opener) -> Result<SenderMessages, SessionError> {
     let mut messages = SenderMessages::default();
-    while let Some(record) = within("a record", incoming.read_record(&mut opener)).await? {
-        messages.bytes = incoming.received_bytes();
+    while let Some(record) = within("a record", reader.read_record(&mut opener)).await? {
+        messages.bytes = reader.received_bytes();
         let mut rest = &record[..];
         while !rest.is_empty() {
             let frame = Frame::split(&mut rest).unwrap();

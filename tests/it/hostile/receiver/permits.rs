@@ -41,9 +41,9 @@ async fn an_unfinished_handshake_does_not_delay_the_end_of_a_share() {
     send.write(bytes_of(&ConnectRequest { slot: test.code().slot(), token: None, pass: None }).into()).await.unwrap();
     recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     test.assert_alive().await;
-    let over = Instant::now();
+    let ended = Instant::now();
     assert_eq!(test.sender.wait_for_exit().await, Some(0));
-    assert!(over.elapsed() < Duration::from_secs(8), "{:?}", over.elapsed());
+    assert!(ended.elapsed() < Duration::from_secs(8), "{:?}", ended.elapsed());
 }
 
 /// How a receiver disappears in the middle of a download.
@@ -60,20 +60,21 @@ enum Disappearance {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_disappears_releases_its_download_permit() {
     let mut test = ReceiverTest::new(&["--once"]).await;
-    for way in [Disappearance::Close, Disappearance::Reset, Disappearance::StopReading] {
+    for disappearance in [Disappearance::Close, Disappearance::Reset, Disappearance::StopReading] {
         let mut receiver = test.confirmed_receiver().await;
         receiver.send(&file_request(&[(0, 2)])).await;
         receiver.read_to_content().await;
         let mut second = test.confirmed_receiver().await;
         second.send(&file_request(&[(0, 2)])).await;
         assert_eq!(second.read_to_end().await.unwrap().failure.unwrap().reason, FailureReason::DownloadLimitReached);
-        let HostileReceiver { session: Established { writer: mut out, reader: incoming, .. }, _connection } = receiver;
-        match way {
+        let HostileReceiver { session: Established { mut writer, reader, .. }, _connection } = receiver;
+        match disappearance {
             Disappearance::Close => _connection.connection.close(),
-            Disappearance::Reset => drop(out),
+            Disappearance::Reset => drop(writer),
             Disappearance::StopReading => {
-                drop(incoming); // sends STOP_SENDING
-                let _ = out.send(RecordBuilder::from_message(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
+                drop(reader); // sends STOP_SENDING
+                let _ =
+                    writer.send(RecordBuilder::from_message(&Credit { limit: 1 << 30, received: 0 }).unwrap()).await;
             }
         }
         test.sender.wait_for("download_failed").await;
@@ -87,7 +88,7 @@ async fn a_receiver_that_disappears_releases_its_download_permit() {
 async fn silent_and_malformed_streams_do_not_block_an_honest_receiver() {
     let mut test = ReceiverTest::new(&[]).await;
     let code = test.code();
-    let (mut open, mut lines) = (Vec::new(), Vec::new());
+    let (mut streams, mut connections) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         let connection = test.relay.connect().await;
         for n in 0..16 {
@@ -101,9 +102,9 @@ async fn silent_and_malformed_streams_do_not_block_an_honest_receiver() {
                 2 => send.write(random_bytes(n, 300).into()).await.unwrap(),
                 _ => send.finish(),
             }
-            open.push((send, recv));
+            streams.push((send, recv));
         }
-        lines.push(connection);
+        connections.push(connection);
         test.assert_alive().await;
     }
 }
@@ -112,24 +113,24 @@ async fn silent_and_malformed_streams_do_not_block_an_honest_receiver() {
 async fn a_sender_reports_five_wrong_codes_and_then_refuses() {
     let mut test = ReceiverTest::new(&[]).await;
     let right = test.code();
-    let mut answered = 0;
+    let mut replies = 0;
     let mut guesses = tokio::task::JoinSet::new();
     for _ in 0..12 {
         let wrong = Code::new(right.slot(), Secret::random(5).unwrap());
-        let (connection, begun) = test.start_handshake(&wrong).await;
+        let (connection, handshake) = test.start_handshake(&wrong).await;
         guesses.spawn(async move {
-            let ended = begun.finish().await.err().unwrap();
+            let failure = handshake.finish().await.err().unwrap();
             drop(connection);
-            ended.kind()
+            failure.kind()
         });
     }
     while let Some(kind) = guesses.join_next().await {
         match kind.unwrap() {
-            qshare::error::Kind::WrongCode => answered += 1,
+            qshare::error::Kind::WrongCode => replies += 1,
             kind => assert_eq!(kind, qshare::error::Kind::Refused),
         }
     }
-    assert_eq!(answered, 5);
+    assert_eq!(replies, 5);
     let mut left = Vec::new();
     for _ in 0..5 {
         left.push(test.sender.wait_for("wrong_code").await["guesses_left"].as_u64().unwrap());

@@ -41,7 +41,7 @@ async fn a_receiver_refuses_names_that_leave_the_target_or_contain_control_chara
         "\x1b]8;;http://evil\x1b\\",
         "two\nlines",
         "c1\u{9b}2J",
-        "relay\u{202e}gpj.exe",
+        "evil\u{202e}gpj.exe",
         "isolate\u{2066}d",
         &long,
         &deep,

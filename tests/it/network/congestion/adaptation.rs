@@ -15,32 +15,32 @@ use crate::vnet::{LinkConfig, mbit, run_in_virtual_time};
 fn the_sender_adapts_to_a_new_rate() {
     let config = LinkConfig::new(mbit(100), 50 * MS);
     let halved = measure_change(&config, 4, |config| config.rate = Some(mbit(50)));
-    assert!(halved[1..].iter().all(|seen| seen.goodput >= 0.95), "{halved:?}");
-    assert!(halved[2..].iter().all(|seen| seen.rtt <= 70 * MS), "{halved:?}");
+    assert!(halved[1..].iter().all(|m| m.goodput >= 0.95), "{halved:?}");
+    assert!(halved[2..].iter().all(|m| m.rtt <= 70 * MS), "{halved:?}");
     let doubled = measure_change(&config, 4, |config| config.rate = Some(mbit(200)));
-    assert!(doubled[2..].iter().all(|seen| seen.goodput >= 0.9), "{doubled:?}");
+    assert!(doubled[2..].iter().all(|m| m.goodput >= 0.9), "{doubled:?}");
     let tenfold = measure_change(&LinkConfig::new(mbit(20), 50 * MS), 4, |config| config.rate = Some(mbit(200)));
-    assert!(tenfold[2..].iter().all(|seen| seen.goodput >= 0.9), "{tenfold:?}");
+    assert!(tenfold[2..].iter().all(|m| m.goodput >= 0.9), "{tenfold:?}");
 }
 
 #[test]
 fn the_sender_adapts_to_loss_that_begins_or_ends() {
     let config = LinkConfig::new(mbit(100), 50 * MS);
     let begins = measure_change(&config, 6, |config| config.loss = 0.05);
-    assert!(begins[3..].iter().all(|seen| seen.goodput >= 0.95), "{begins:?}");
+    assert!(begins[3..].iter().all(|m| m.goodput >= 0.95), "{begins:?}");
     let ends = measure_change(&config.loss(0.05), 4, |config| config.loss = 0.0);
-    assert!(ends[1..].iter().all(|seen| seen.goodput >= 0.95 && seen.overflow <= 0.01), "{ends:?}");
+    assert!(ends[1..].iter().all(|m| m.goodput >= 0.95 && m.overflow <= 0.01), "{ends:?}");
 }
 
 #[test]
 fn the_sender_adapts_to_a_longer_or_shorter_rtt() {
     // The delay of the forward direction grows, so that an RTT of 50 ms becomes 100 ms.
     let longer = measure_change(&LinkConfig::new(mbit(100), 50 * MS), 6, |config| config.delay += 50 * MS);
-    assert!(longer[3..].iter().all(|seen| seen.goodput >= 0.9), "{longer:?}");
+    assert!(longer[3..].iter().all(|m| m.goodput >= 0.9), "{longer:?}");
     let far_longer = measure_change(&LinkConfig::new(mbit(100), 20 * MS), 14, |config| config.delay += 180 * MS);
-    assert!(far_longer[10..].iter().all(|seen| seen.goodput >= 0.9), "{far_longer:?}");
+    assert!(far_longer[10..].iter().all(|m| m.goodput >= 0.9), "{far_longer:?}");
     let shorter = measure_change(&LinkConfig::new(mbit(100), 100 * MS), 4, |config| config.delay = Duration::ZERO);
-    assert!(shorter[1..].iter().all(|seen| seen.goodput >= 0.93), "{shorter:?}");
+    assert!(shorter[1..].iter().all(|m| m.goodput >= 0.93), "{shorter:?}");
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn an_application_limited_sender_keeps_its_estimate_of_the_rate() {
         };
         tokio::join!(reading, writing);
         assert_eq!(flow.link.counters().overflowed.packets, 0);
-        let seen = flow.run(async { [flow.measure(SECOND).await, flow.measure(SECOND).await] }).await;
-        println!("{seen:?}");
-        assert!(seen[0].goodput >= 0.7 && seen[1].goodput >= 0.95, "{seen:?}");
-        assert!(seen.iter().all(|seen| seen.overflow <= 0.01), "{seen:?}");
+        let measured = flow.run(async { [flow.measure(SECOND).await, flow.measure(SECOND).await] }).await;
+        println!("{measured:?}");
+        assert!(measured[0].goodput >= 0.7 && measured[1].goodput >= 0.95, "{measured:?}");
+        assert!(measured.iter().all(|m| m.overflow <= 0.01), "{measured:?}");
     });
 }
 
@@ -77,9 +77,9 @@ fn a_stream_after_an_idle_time_starts_at_full_rate_without_overflow() {
         flow.pair.transfer(20_000_000).await;
         sleep(20 * SECOND).await;
         let before = flow.link.counters().overflowed.packets;
-        let moved = flow.pair.transfer(20_000_000).await;
-        println!("{moved:?}");
-        assert!(moved.goodput() / 8.0 >= 0.93 * flow.link.config().max_goodput(), "{moved:?}");
+        let transfer = flow.pair.transfer(20_000_000).await;
+        println!("{transfer:?}");
+        assert!(transfer.goodput() / 8.0 >= 0.93 * flow.link.config().max_goodput(), "{transfer:?}");
         assert!(flow.link.counters().overflowed.packets - before <= 130, "1 % of the packets");
     });
 }

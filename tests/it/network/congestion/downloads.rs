@@ -20,12 +20,12 @@ fn a_slow_second_leg_fills_less_than_2_mb_in_the_relay() {
         let file = scenario.scratch.file("file", 20_000_000);
         let slow = LinkConfig::new(mbit(20), 100 * MS).loss(0.01);
         let share = scenario.share(&network.path(&LinkConfig::new(mbit(300), 20 * MS)), from_ref(&file)).await.unwrap();
-        let received = scenario.download(&network.path(&slow), &share.code).await.unwrap();
-        assert!(received.contains_copy_of(&file));
+        let download = scenario.download(&network.path(&slow), &share.code).await.unwrap();
+        assert!(download.contains_copy_of(&file));
         let MemoryUsage { largest, .. } = memory.usage();
-        let share = received.steady_goodput() / 8.0 / slow.max_goodput();
-        println!("{share:.3} of the second leg, {largest} bytes at most in the relay");
-        assert!(share >= 0.95, "{share}");
+        let goodput = download.steady_goodput() / 8.0 / slow.max_goodput();
+        println!("{goodput:.3} of the second leg, at most {largest} bytes in the relay");
+        assert!(goodput >= 0.95, "{goodput}");
         // Less than a second at the rate of the leg. Bytes wait there for retransmissions, and arrive in bursts.
         assert!(largest <= 2_000_000, "{largest}");
     });
@@ -49,9 +49,9 @@ fn a_transfer_completes_over_any_link() {
             let scenario = Scenario::new(&network, RelayConfig::default());
             let file = scenario.scratch.file("file", 5_000_000);
             let share = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();
-            let received = scenario.download(&network.path(&config), &share.code).await.unwrap();
-            assert!(received.contains_copy_of(&file));
-            println!("{what}: {:.3} of the highest goodput", received.goodput() / 8.0 / config.max_goodput());
+            let download = scenario.download(&network.path(&config), &share.code).await.unwrap();
+            assert!(download.contains_copy_of(&file));
+            println!("{what}: {:.3} of the highest goodput", download.goodput() / 8.0 / config.max_goodput());
         });
     }
 }
@@ -77,7 +77,7 @@ fn a_rate_limit_holds_for_two_receivers_together() {
         let (a, b) = timeout(60 * SECOND, both).await.unwrap();
         assert!(a.unwrap().contains_copy_of(&file) && b.unwrap().contains_copy_of(&file));
         let rate = 10e6 / began.elapsed().as_secs_f64();
-        println!("two receivers together {rate:.0} bytes a second");
+        println!("two receivers together: {rate:.0} bytes per second");
         assert!((0.9..1.01).contains(&(rate / LIMIT as f64)), "{rate}");
     });
 }

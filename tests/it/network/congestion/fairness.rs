@@ -21,7 +21,7 @@ fn neither_cubic_nor_ours_starves_the_other() {
         let config = link_with_queue(50, 20 * MS, products);
         let first = share_of_first(&config, CongestionControl::Auto, CongestionControl::Cubic);
         let second = 1.0 - share_of_first(&config, CongestionControl::Cubic, CongestionControl::Auto);
-        println!("{products} products: ours gets {first:.3} where it is first, {second:.3} where it is second");
+        println!("{products} products: ours gets {first:.3} if it starts first, {second:.3} if it starts second");
         assert!((0.25..0.75).contains(&first) && (0.25..0.75).contains(&second), "{products}: {first} {second}");
     }
 }

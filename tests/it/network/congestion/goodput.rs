@@ -14,11 +14,11 @@ use crate::vnet::{LinkConfig, NetworkPath, mbit, run_in_virtual_time};
 #[test]
 fn random_loss_does_not_reduce_the_goodput() {
     for (rate, round_trip, time) in [(10, 10, 40), (10, 200, 40), (100, 50, 10), (300, 10, 6)] {
-        for (loss, least) in [(0.0, 0.97), (0.001, 0.97), (0.01, 0.97), (0.05, 0.97), (0.1, 0.96)] {
+        for (loss, min_goodput) in [(0.0, 0.97), (0.001, 0.97), (0.01, 0.97), (0.05, 0.97), (0.1, 0.96)] {
             let [first, steady] =
                 measure_halves(&LinkConfig::new(mbit(rate), round_trip * MS).loss(loss), time * SECOND);
             println!("{rate} Mbit/s, {round_trip} ms, {:.1} % lost: {steady:?}", loss * 100.0);
-            assert!(steady.goodput >= least, "{rate} Mbit/s, {round_trip} ms, {loss} lost: {steady:?}");
+            assert!(steady.goodput >= min_goodput, "{rate} Mbit/s, {round_trip} ms, {loss} lost: {steady:?}");
             assert!(loss > 0.0 || first.overflow <= 0.01 && steady.overflow <= 0.01, "{first:?}, {steady:?}");
         }
     }

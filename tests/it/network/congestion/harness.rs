@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::super::units::{MS, SECOND};
 use crate::vnet::{
-    EmulatedLink, LinkConfig, Network, NetworkPath, QuicPair, STREAM_EFFICIENCY, mbit, run_in_virtual_time,
+    EmulatedLink, LinkConfig, LinkCounters, Network, NetworkPath, QuicPair, STREAM_EFFICIENCY, mbit,
+    run_in_virtual_time,
 };
 
 /// What a stream achieved within some time.
@@ -32,10 +33,10 @@ pub(super) struct Flow {
 impl Flow {
     /// Starts a stream over a forward link with this configuration. The reverse link has the same one without loss.
     pub(super) async fn new(network: &Network, config: &LinkConfig) -> Self {
-        let back = LinkConfig { policer: None, loss: 0.0, bursts: None, reordering: None, ..config.clone() };
+        let reverse = LinkConfig { policer: None, loss: 0.0, bursts: None, reordering: None, ..config.clone() };
         Self::on(
             network,
-            &NetworkPath { forward: vec![network.link(config)], reverse: vec![network.link(&back)] },
+            &NetworkPath { forward: vec![network.link(config)], reverse: vec![network.link(&reverse)] },
             CongestionControl::Auto,
         )
         .await
@@ -54,20 +55,20 @@ impl Flow {
 
     /// Measures the stream for `time`.
     pub(super) async fn measure(&self, time: Duration) -> Measurement {
-        let (arrived, before) = (self.pair.received_bytes(), self.link.counters());
+        let (received, before) = (self.pair.received_bytes(), self.link.counters());
         let (began, mut sum, mut samples) = (Instant::now(), Duration::ZERO, 0);
         while began.elapsed() < time {
             sleep(10 * MS).await;
             sum += self.pair.client.stats().path.rtt;
             samples += 1;
         }
-        let (arrived, counters) = ((self.pair.received_bytes() - arrived) as f64, self.link.counters());
+        let (received, counters) = ((self.pair.received_bytes() - received) as f64, self.link.counters());
         let offered = counters.offered.bytes - before.offered.bytes;
-        let dropped = |c: &crate::vnet::LinkCounters| c.overflowed.packets + c.policed.packets;
+        let dropped = |c: &LinkCounters| c.overflowed.packets + c.policed.packets;
         let config = self.link.config();
         Measurement {
-            goodput: arrived / (config.max_goodput() * time.as_secs_f64()),
-            overhead: offered as f64 * STREAM_EFFICIENCY * config.delivery_ratio() / arrived,
+            goodput: received / (config.max_goodput() * time.as_secs_f64()),
+            overhead: offered as f64 * STREAM_EFFICIENCY * config.delivery_ratio() / received,
             overflow: (dropped(&counters) - dropped(&before)) as f64
                 / (counters.offered.packets - before.offered.packets) as f64,
             rtt: sum / samples,
@@ -96,12 +97,12 @@ pub(super) fn measure_change(config: &LinkConfig, seconds: usize, change: fn(&mu
         flow.run(async {
             flow.measure(5 * SECOND).await;
             flow.link.change(change);
-            let mut seen = Vec::new();
+            let mut measurements = Vec::new();
             for _ in 0..seconds {
-                seen.push(flow.measure(SECOND).await);
+                measurements.push(flow.measure(SECOND).await);
             }
-            println!("{:?}", seen.iter().map(|seen| (seen.goodput * 100.0).round()).collect::<Vec<_>>());
-            seen
+            println!("{:?}", measurements.iter().map(|m| (m.goodput * 100.0).round()).collect::<Vec<_>>());
+            measurements
         })
         .await
     })

@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::vnet::{EmulatedLink, Host, IP_UDP_HEADERS, LinkConfig, Network, STEP, Tally, VirtualSocket};
 
-/// The payload of a packet of 1,250 bytes, headers included. Its transmission takes 1 ms at 10 Mbit/s.
+/// The payload of a packet of [`PACKET`] bytes.
 pub(super) const PAYLOAD: usize = 1222;
 
+/// The size of a packet, headers included. Its transmission takes 1 ms at 10 Mbit/s.
 pub(super) const PACKET: u64 = PAYLOAD as u64 + IP_UDP_HEADERS;
 
 /// Two hosts, a link from one to the other, and numbered packets on it.
@@ -31,6 +32,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
+    /// Connects two hosts by a link with this configuration.
     pub(super) fn new(network: &Network, config: &LinkConfig) -> Self {
         let path = network.path(config);
         let (from, to) = (network.host(), network.host());
@@ -63,16 +65,19 @@ impl Probe {
     }
 }
 
+/// Returns a payload that begins with this number.
 pub(super) fn packet(number: u32, length: usize) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(length, 0);
     payload
 }
 
+/// Sends one packet.
 pub(super) fn send(from: &VirtualSocket, to: &VirtualSocket, payload: &[u8]) -> io::Result<()> {
     transmit(from, to, payload, None, None)
 }
 
+/// Sends one packet, or several segments, with these ECN bits.
 pub(super) fn transmit(
     from: &VirtualSocket,
     to: &VirtualSocket,
@@ -83,6 +88,7 @@ pub(super) fn transmit(
     from.try_send(&Transmit { destination: to.addr(), ecn, contents, segment_size, src_ip: None })
 }
 
+/// Waits for one packet.
 pub(super) async fn receive(socket: &VirtualSocket) -> (Vec<u8>, RecvMeta) {
     let mut buffer = vec![0; 10_000];
     let mut meta = [RecvMeta::default()];
@@ -91,6 +97,7 @@ pub(super) async fn receive(socket: &VirtualSocket) -> (Vec<u8>, RecvMeta) {
     (buffer, meta[0])
 }
 
+/// Returns the tally of this many packets of [`PACKET`] bytes.
 pub(super) fn tally(packets: u64) -> Tally {
     Tally { packets, bytes: packets * PACKET }
 }
