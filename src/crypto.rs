@@ -1,9 +1,9 @@
 //! The cryptography of a session between two ends, without any I/O.
 //!
-//! [`pake`] turns a short password into a strong key. [`session_keys`] derives the keys of a session from that key and the
-//! [`transcript`] of the handshake, and proves them to the other end. [`record`] seals everything that follows. [`attach`]
-//! authenticates the move of a session to another stream. [`resume`] makes the credentials of receivers that resume. This
-//! module knows no frames, streams or files, and no code of the relay can reach it.
+//! [`pake`] turns a short password into a strong key. [`session_keys`] derives the keys of a session from that key and
+//! the [`transcript`] of the handshake, and proves them to the other end. [`record`] seals everything that follows.
+//! [`attach`] authenticates the move of a session to another stream. [`resume`] makes the credentials of receivers that
+//! resume. This module knows no frames, streams or files, and no code of the relay can reach it.
 
 pub mod attach;
 mod cipher;

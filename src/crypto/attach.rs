@@ -8,7 +8,7 @@ use hmac::Mac;
 use sha2::Sha256;
 
 use super::{
-    kdf::{Key, expand, label},
+    kdf::{DerivedKey, expand, label},
     tag::{BadTag, ExpectedTag, TAG_LENGTH, hmac},
 };
 
@@ -19,8 +19,8 @@ pub const ID_LENGTH: usize = 16;
 #[derive(Clone)]
 pub struct AttachKey {
     id: [u8; ID_LENGTH],
-    receiver: Key,
-    sender: Key,
+    receiver: DerivedKey,
+    sender: DerivedKey,
 }
 
 impl AttachKey {

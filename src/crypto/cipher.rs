@@ -2,8 +2,8 @@
 
 use ring::aead::{AES_256_GCM, Algorithm, CHACHA20_POLY1305};
 
-/// The cipher of a session. Both have keys of 32 bytes, nonces of 12 and tags of 16. A session's cipher is fixed before its
-/// keys are derived and never changes.
+/// The cipher of a session. Both have keys of 32 bytes, nonces of 12 and tags of 16. A session's cipher is fixed before
+/// its keys are derived and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cipher {
     /// AES-256-GCM, for processors with instructions for it.

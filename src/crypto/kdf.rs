@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::cipher::Cipher;
 
 /// A derived key. It is wiped when it is dropped.
-pub(super) type Key = Zeroizing<[u8; 32]>;
+pub(super) type DerivedKey = Zeroizing<[u8; 32]>;
 
 /// The labels of all keys. No two keys share one, so no key can stand in for another.
 pub(super) mod label {
@@ -34,14 +34,14 @@ pub(super) mod label {
 }
 
 /// HKDF-Expand to 32 bytes.
-pub(super) fn expand(hkdf: &Hkdf<Sha256>, label: &str) -> Key {
+pub(super) fn expand(hkdf: &Hkdf<Sha256>, label: &str) -> DerivedKey {
     let mut key = Zeroizing::new([0; 32]);
     hkdf.expand(label.as_bytes(), &mut key[..]).unwrap_or_else(|_| unreachable!("HKDF-SHA-256 expands to 32 bytes"));
     key
 }
 
 /// HKDF-Expand from a secret that is already uniformly random.
-pub(super) fn expand_secret(secret: &[u8; 32], label: &str) -> Key {
+pub(super) fn expand_secret(secret: &[u8; 32], label: &str) -> DerivedKey {
     let hkdf = Hkdf::from_prk(secret).unwrap_or_else(|_| unreachable!("32 bytes are a key for HKDF-SHA-256"));
     expand(&hkdf, label)
 }

@@ -1,9 +1,9 @@
 //! The password-authenticated key exchange: SPAKE2 on edwards25519, two-sided (receiver is A, sender is B).
 //!
-//! One exchange tests one guess at the password, and an eavesdropper learns nothing about it. The `spake2` crate implements
-//! the exchange. This wrapper adds a check that the crate lacks: a point must be canonical, in the prime-order group and not
-//! the identity. RFC 9382 section 7 requires the group check; without it, a peer can force the key into a set of eight
-//! values.
+//! One exchange tests one guess at the password, and an eavesdropper learns nothing about it. The `spake2` crate
+//! implements the exchange. This wrapper adds a check that the crate lacks: a point must be canonical, in the
+//! prime-order group and not the identity. RFC 9382 section 7 requires the group check; without it, a peer can force
+//! the key into a set of eight values.
 
 use std::fmt;
 
@@ -80,8 +80,8 @@ impl PakeExchange {
     /// Returns the key, which is equal at both ends if both have the same password. `message` comes from the other end.
     ///
     /// # Errors
-    /// [`PakeError`] for a message that no honest end sends: a wrong length or side, or a point that is not canonical, not
-    /// torsion-free, or the identity.
+    /// [`PakeError`] for a message that no honest end sends: a wrong length or side, or a point that is not canonical,
+    /// not torsion-free, or the identity.
     pub fn finish(self, message: &[u8]) -> Result<PakeKey, PakeError> {
         check_point(message)?;
         self.state.finish(message).map(|key| PakeKey(Zeroizing::new(key))).map_err(|_| PakeError)

@@ -1,8 +1,8 @@
 //! The credentials with which a receiver resumes a download in a new process.
 //!
-//! The sender has a key per share. It gives every receiver a random id and the MAC of that id under the key. A resumption is
-//! the same key exchange as with a code, with the MAC as the password. It costs the sender no attempt of its guess budget and
-//! no memory. A peer that does not know the MAC cannot guess it: it has 256 bits.
+//! The sender has a key per share. It gives every receiver a random id and the MAC of that id under the key. A
+//! resumption is the same key exchange as with a code, with the MAC as the password. It costs the sender no attempt of
+//! its guess budget and no memory. A peer that does not know the MAC cannot guess it: it has 256 bits.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The keys of a session, and the tags that prove them.
 //!
-//! HKDF is salted with the [`Transcript`], so any change to the first two flights (a version, a list of suites, a point)
-//! changes the keys, and the tags do not match. Each use has a label and each role has keys of its own, so no message can be
-//! reflected. Both flights contain the suite; the labels of the record keys also contain the cipher.
+//! HKDF is salted with the [`Transcript`], so any change to the first two flights (a version, a list of suites, a
+//! point) changes the keys, and the tags do not match. Each use has a label and each role has keys of its own, so no
+//! message can be reflected. Both flights contain the suite; the labels of the record keys also contain the cipher.
 
 use hkdf::Hkdf;
 use hmac::Mac;
@@ -11,7 +11,7 @@ use sha2::Sha256;
 use super::{
     attach::AttachKey,
     cipher::Cipher,
-    kdf::{Key, expand, label},
+    kdf::{DerivedKey, expand, label},
     pake::{PakeKey, Role},
     record::{Opener, Sealer},
     tag::{BadTag, ExpectedTag, TAG_LENGTH, hmac},
@@ -22,10 +22,10 @@ use super::{
 pub struct SessionKeys {
     transcript: Transcript,
     cipher: Cipher,
-    confirm_sender: Key,
-    confirm_receiver: Key,
-    from_sender: Key,
-    from_receiver: Key,
+    confirm_sender: DerivedKey,
+    confirm_receiver: DerivedKey,
+    from_sender: DerivedKey,
+    from_receiver: DerivedKey,
     attach: AttachKey,
 }
 

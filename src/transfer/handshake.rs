@@ -1,9 +1,9 @@
 //! The handshake: three flights that turn a stream into a session that both ends have confirmed.
 //!
-//! The receiver sends flight 1 ([`Initiator`]). The sender checks it, charges an attempt to its guess budget and answers
-//! with flight 2 ([`Responder`]). The receiver's tag is flight 3. Until the tags are checked, anything that arrives may
-//! come from an attacker: an [`Alert`](crate::wire::peer::Alert) is only a hint, and bytes that do not parse count as a
-//! wrong tag.
+//! The receiver sends flight 1 ([`Initiator`]). The sender checks it, charges an attempt to its guess budget and
+//! answers with flight 2 ([`Responder`]). The receiver's tag is flight 3. Until the tags are checked, anything that
+//! arrives may come from an attacker: an [`Alert`](crate::wire::peer::Alert) is only a hint, and bytes that do not
+//! parse count as a wrong tag.
 
 mod alert;
 mod cipher_suite;

@@ -1,8 +1,8 @@
 //! The sealed stream of a confirmed session.
 //!
 //! A [`SessionWriter`] seals records of whole frames, and a [`SessionReader`] receives them. Both use a
-//! [`ResumableStream`](resumable_stream::ResumableStream), which outlives any single QUIC stream: it counts the bytes of
-//! both directions and keeps those that are not acknowledged. [`ReceiveWindow`](receive_window::ReceiveWindow) and
+//! [`ResumableStream`](resumable_stream::ResumableStream), which outlives any single QUIC stream: it counts the bytes
+//! of both directions and keeps those that are not acknowledged. [`ReceiveWindow`](receive_window::ReceiveWindow) and
 //! [`SendCredit`](send_credit::SendCredit) bound how many bytes are in flight.
 
 mod error;

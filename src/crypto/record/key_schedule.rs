@@ -4,24 +4,24 @@ use ring::aead::{LessSafeKey, Nonce, UnboundKey};
 
 use crate::crypto::{
     cipher::Cipher,
-    kdf::{Key, expand_secret, label},
+    kdf::{DerivedKey, expand_secret, label},
 };
 
-/// How many records one key seals. NIST SP 800-38D asks for fewer than 2³² under one key of GCM; this limit is far below, and
-/// each new key hides the past.
+/// How many records one key seals. NIST SP 800-38D asks for fewer than 2³² under one key of GCM; this limit is far
+/// below, and each new key hides the past.
 pub(super) const RECORDS_PER_KEY: u64 = 1 << 20;
 
-/// The current key of one direction, and the number of its next record, which is the nonce. The schedule owns the number, so
-/// no caller can repeat a nonce.
+/// The current key of one direction, and the number of its next record, which is the nonce. The schedule owns the
+/// number, so no caller can repeat a nonce.
 pub(super) struct KeySchedule {
     cipher: Cipher,
-    pub(super) secret: Key,
+    pub(super) secret: DerivedKey,
     key: LessSafeKey,
     pub(super) next_number: u64,
 }
 
 impl KeySchedule {
-    pub(super) fn new(cipher: Cipher, secret: Key) -> Self {
+    pub(super) fn new(cipher: Cipher, secret: DerivedKey) -> Self {
         Self { cipher, key: record_key(cipher, &secret), secret, next_number: 0 }
     }
 

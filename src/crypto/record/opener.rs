@@ -7,7 +7,7 @@ use super::{
     key_schedule::KeySchedule,
     open_error::OpenError,
 };
-use crate::crypto::{cipher::Cipher, kdf::Key};
+use crate::crypto::{cipher::Cipher, kdf::DerivedKey};
 
 /// Opens the records of one direction, in order.
 pub struct Opener {
@@ -16,14 +16,15 @@ pub struct Opener {
 }
 
 impl Opener {
-    pub(in crate::crypto) fn new(cipher: Cipher, secret: Key) -> Self {
+    pub(in crate::crypto) fn new(cipher: Cipher, secret: DerivedKey) -> Self {
         Self { keys: KeySchedule::new(cipher, secret), ended: false }
     }
 
     /// Opens a whole record in place; [`plaintext`](super::plaintext) returns its plaintext.
     ///
     /// # Errors
-    /// [`OpenError`] if the record was changed, is out of order, belongs to another session, or follows the last record.
+    /// [`OpenError`] if the record was changed, is out of order, belongs to another session, or follows the last
+    /// record.
     pub fn open(&mut self, record: &mut [u8]) -> Result<(), OpenError> {
         let header = RecordHeader::parse(record)?;
         let body = &mut record[RECORD_HEADER..];

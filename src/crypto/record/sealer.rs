@@ -6,7 +6,7 @@ use super::{
     header::{MAX_PLAINTEXT, RECORD_HEADER, RecordHeader, RecordKind},
     key_schedule::KeySchedule,
 };
-use crate::crypto::{cipher::Cipher, kdf::Key};
+use crate::crypto::{cipher::Cipher, kdf::DerivedKey};
 
 /// Seals the records of one direction. It cannot be cloned, so no nonce is used twice.
 pub struct Sealer {
@@ -15,16 +15,16 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    pub(in crate::crypto) fn new(cipher: Cipher, secret: Key) -> Self {
+    pub(in crate::crypto) fn new(cipher: Cipher, secret: DerivedKey) -> Self {
         Self { keys: KeySchedule::new(cipher, secret), ended: false }
     }
 
-    /// Seals in place. `record` contains [`RECORD_HEADER`] bytes of any content and then the plaintext; it becomes the whole
-    /// record.
+    /// Seals in place. `record` contains [`RECORD_HEADER`] bytes of any content and then the plaintext; it becomes the
+    /// whole record.
     ///
     /// # Panics
-    /// If the plaintext is longer than [`MAX_PLAINTEXT`], without room for the header, or after the last record: errors of the
-    /// caller.
+    /// If the plaintext is longer than [`MAX_PLAINTEXT`], without room for the header, or after the last record: errors
+    /// of the caller.
     pub fn seal(&mut self, record: &mut Vec<u8>, kind: RecordKind) {
         assert!(!self.ended, "a record after the last one");
         assert!(record.len() >= RECORD_HEADER, "no room for the record's header");

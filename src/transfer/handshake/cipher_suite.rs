@@ -1,7 +1,7 @@
 //! Cipher suite negotiation. Both ends apply the same rule to what both have announced.
 //!
-//! The receiver announces its suites in flight 1. The sender announces its own in flight 2, together with its choice. The
-//! transcript covers both flights: changing an announcement in transit changes the keys, and the tags do not match.
+//! The receiver announces its suites in flight 1. The sender announces its own in flight 2, together with its choice.
+//! The transcript covers both flights: changing an announcement in transit changes the keys, and the tags do not match.
 
 use crate::{
     crypto::Cipher,
@@ -41,8 +41,8 @@ pub(crate) fn capabilities(aes: Aes) -> u64 {
     }
 }
 
-/// Returns the best suite that both ends have. The result does not depend on the order of the arguments. Any other choice
-/// is a downgrade.
+/// Returns the best suite that both ends have. The result does not depend on the order of the arguments. Any other
+/// choice is a downgrade.
 pub(crate) fn best(one: Announced<'_>, other: Announced<'_>) -> Option<(u16, Cipher)> {
     let aes = (SUITE_SPAKE2_AES256GCM, Cipher::Aes256Gcm);
     let chacha20 = (SUITE_SPAKE2_CHACHA20POLY1305, Cipher::ChaCha20Poly1305);

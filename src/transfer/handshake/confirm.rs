@@ -6,8 +6,8 @@ use crate::{
     wire::peer::Confirm,
 };
 
-/// The exact body length of a [`Confirm`]. Records follow the frame, so a longer limit would let a forged length consume
-/// the beginning of them.
+/// The exact body length of a [`Confirm`]. Records follow the frame, so a longer limit would let a forged length
+/// consume the beginning of them.
 const CONFIRM_BODY: u32 = TAG_LENGTH as u32;
 
 /// Reads a [`Confirm`]; does not check its tag.

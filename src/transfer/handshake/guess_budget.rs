@@ -1,8 +1,8 @@
 //! The guess budget: how many unconfirmed handshakes a share allows.
 //!
 //! One key exchange tests one guess at the code, so the sender charges one attempt for it. The responder charges the
-//! attempt before flight 2 leaves, and refunds it when the receiver's tag proves that it knows the code. An attempt that
-//! is not refunded is lost.
+//! attempt before flight 2 leaves, and refunds it when the receiver's tag proves that it knows the code. An attempt
+//! that is not refunded is lost.
 //!
 //! The budget is a token bucket: it holds five attempts and regains one every ten minutes. It is saved before flight 2
 //! leaves, so a restart of the sender does not refill it. The clock is injected.
@@ -52,9 +52,9 @@ const MAX_FILE: u64 = 4096;
 
 /// The guess budget of a share. Clones share one bucket.
 #[derive(Clone)]
-pub struct GuessBudget(Arc<Inner>);
+pub struct GuessBudget(Arc<SharedBudget>);
 
-struct Inner {
+struct SharedBudget {
     bucket: Mutex<Bucket>,
     /// Notified when an outstanding attempt is refunded or lost.
     settled: Notify,
@@ -87,9 +87,10 @@ struct Bucket {
 }
 
 /// The result of one try to charge an attempt.
-enum Charged {
+enum ChargeResult {
     Yes,
-    /// The bucket is empty; it regains an attempt in `refill_in`. If others are outstanding, one may be refunded earlier.
+    /// The bucket is empty; it regains an attempt in `refill_in`. If others are outstanding, one may be refunded
+    /// earlier.
     Empty {
         has_outstanding: bool,
         refill_in: Duration,
@@ -114,7 +115,7 @@ impl GuessBudget {
             })?,
             None => Bucket { available: BURST, refill_start_ms: clock.now_ms(), lost: 0, outstanding: 0 },
         };
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(SharedBudget {
             bucket: Mutex::new(bucket),
             settled: Notify::new(),
             clock,
@@ -125,8 +126,8 @@ impl GuessBudget {
         })))
     }
 
-    /// Charges an attempt and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while the budget is empty and attempts are
-    /// outstanding.
+    /// Charges an attempt and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while the budget is empty and attempts
+    /// are outstanding.
     ///
     /// # Errors
     /// [`AttemptRefused`].
@@ -138,9 +139,9 @@ impl GuessBudget {
             tokio::pin!(settled);
             settled.as_mut().enable();
             match self.0.try_charge() {
-                Charged::Yes => break,
-                Charged::Retired => return Err(AttemptRefused::Retired),
-                Charged::Empty { has_outstanding, refill_in } => {
+                ChargeResult::Yes => break,
+                ChargeResult::Retired => return Err(AttemptRefused::Retired),
+                ChargeResult::Empty { has_outstanding, refill_in } => {
                     if !has_outstanding || timeout_at(deadline, settled).await.is_err() {
                         return Err(AttemptRefused::Spent(refill_in));
                     }
@@ -170,7 +171,7 @@ impl GuessBudget {
     }
 }
 
-impl Inner {
+impl SharedBudget {
     fn lock(&self) -> MutexGuard<'_, Bucket> {
         self.bucket.lock()
     }
@@ -179,18 +180,21 @@ impl Inner {
         self.can_retire && bucket.lost >= MAX_LOST
     }
 
-    fn try_charge(&self) -> Charged {
+    fn try_charge(&self) -> ChargeResult {
         let mut bucket = self.lock();
         let now_ms = self.clock.now_ms();
         bucket.refill(now_ms);
         if self.is_retired(&bucket) {
-            return Charged::Retired;
+            return ChargeResult::Retired;
         }
         if bucket.available == 0 {
-            return Charged::Empty { has_outstanding: bucket.outstanding > 0, refill_in: bucket.refill_in(now_ms) };
+            return ChargeResult::Empty {
+                has_outstanding: bucket.outstanding > 0,
+                refill_in: bucket.refill_in(now_ms),
+            };
         }
         bucket.charge(now_ms);
-        Charged::Yes
+        ChargeResult::Yes
     }
 
     /// Saves the bucket in the background. The refund would be lost if the process were killed before.
@@ -215,8 +219,8 @@ impl Inner {
 }
 
 impl Bucket {
-    /// Adds the attempts that have been regained. A clock that jumps forward fills the bucket at most; a clock that jumps
-    /// back adds nothing.
+    /// Adds the attempts that have been regained. A clock that jumps forward fills the bucket at most; a clock that
+    /// jumps back adds nothing.
     fn refill(&mut self, now_ms: u64) {
         let interval = REFILL_INTERVAL.as_millis() as u64;
         if self.available + self.outstanding >= BURST || now_ms < self.refill_start_ms {
@@ -257,8 +261,8 @@ enum Settlement {
 }
 
 impl Attempt {
-    /// Refunds the attempt, because the receiver has proved that it knows the code. After [`CONFIRM_TIMEOUT`] the attempt
-    /// is lost instead.
+    /// Refunds the attempt, because the receiver has proved that it knows the code. After [`CONFIRM_TIMEOUT`] the
+    /// attempt is lost instead.
     pub fn refund(mut self) {
         if self.charged_at.elapsed() <= CONFIRM_TIMEOUT {
             self.settle(Settlement::Refunded);

@@ -122,8 +122,8 @@ impl Initiator {
     }
 }
 
-/// Refuses a reply whose suite is not the best one that both ends have. Any other choice is a downgrade, even if the tags
-/// would match.
+/// Refuses a reply whose suite is not the best one that both ends have. Any other choice is a downgrade, even if the
+/// tags would match.
 fn check_suite(aes: Aes, reply: &HelloReply) -> Result<Cipher, InitiatorError> {
     if reply.version != VERSION {
         return Err(InitiatorError::UnsupportedVersion);

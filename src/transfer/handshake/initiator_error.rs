@@ -30,8 +30,8 @@ pub enum InitiatorError {
 }
 
 impl InitiatorError {
-    /// Classifies a failure of the stream before the sender's tag arrived. Invalid bytes and an early end count as a wrong
-    /// tag.
+    /// Classifies a failure of the stream before the sender's tag arrived. Invalid bytes and an early end count as a
+    /// wrong tag.
     pub(super) fn from_unconfirmed(e: StreamError) -> Self {
         match e {
             StreamError::Wire(_) | StreamError::EndedEarly => Self::WrongCode,

@@ -100,7 +100,7 @@ impl<'a> Responder<'a> {
     ) -> Result<Established, HandshakeFailure> {
         match self.prepare(first).await {
             Ok(prepared) => prepared.confirm(early, (send, recv)).await,
-            Err(Refusal { reason, retry_after, failure }) => {
+            Err(HandshakeRefusal { reason, retry_after, failure }) => {
                 send_alert(send, reason, retry_after).await;
                 Err(failure)
             }
@@ -108,7 +108,7 @@ impl<'a> Responder<'a> {
     }
 
     /// Does everything that precedes flight 2. The charge comes last, so that a malformed flight 1 costs nothing.
-    async fn prepare(&self, first: &OwnedFrame) -> Result<PreparedReply<'_>, Refusal> {
+    async fn prepare(&self, first: &OwnedFrame) -> Result<PreparedReply<'_>, HandshakeRefusal> {
         let flight_1 = Flight1::parse(self.aes, first)?;
         let credential = self.select_credential(&flight_1.mode)?;
         let flight_2 = Flight2::new(self.aes, &credential, &flight_1)?;
@@ -132,14 +132,14 @@ impl<'a> Responder<'a> {
     }
 
     /// Charges an attempt to the guess budget; for a resumption, takes a permit instead.
-    async fn charge(&self, credential: &Credential<'_>) -> Result<Charge<'_>, Refusal> {
+    async fn charge(&self, credential: &Credential<'_>) -> Result<Charge<'_>, HandshakeRefusal> {
         if let (Credential::Resumption { .. }, Some(resumption)) = (credential, &self.resumption) {
             return match timeout(QUEUE_TIMEOUT, resumption.permits.acquire()).await {
                 Ok(Ok(permit)) => Ok(Charge::Permit(permit)),
-                _ => Err(Refusal::not_charged(AlertReason::Busy, PERMIT_RETRY)),
+                _ => Err(HandshakeRefusal::not_charged(AlertReason::Busy, PERMIT_RETRY)),
             };
         }
-        self.budget.charge().await.map(Charge::Attempt).map_err(Refusal::from)
+        self.budget.charge().await.map(Charge::Attempt).map_err(HandshakeRefusal::from)
     }
 }
 
@@ -194,8 +194,8 @@ impl PreparedReply<'_> {
         (mut send, mut recv): (SendHalf, RecvHalf),
     ) -> Result<Established, HandshakeFailure> {
         let Flight2 { bytes, keys } = self.flight_2;
-        // `early` is all that is sealed before the receiver has confirmed. None of the receiver's records is opened before
-        // its tag is checked.
+        // `early` is all that is sealed before the receiver has confirmed. None of the receiver's records is opened
+        // before its tag is checked.
         let expected = keys.expected_tag(Role::Receiver);
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
         let (sealer, opener) = keys.into_record_layer(Role::Sender);
@@ -227,25 +227,25 @@ impl PreparedReply<'_> {
 }
 
 /// A handshake that ends before flight 2: the alert for the receiver, and the outcome for the sender.
-struct Refusal {
+struct HandshakeRefusal {
     reason: AlertReason,
     retry_after: Option<Duration>,
     failure: HandshakeFailure,
 }
 
-impl Refusal {
+impl HandshakeRefusal {
     fn not_charged(reason: AlertReason, retry_after: Duration) -> Self {
         Self { reason, retry_after: Some(retry_after), failure: HandshakeFailure::NotCharged }
     }
 }
 
-impl From<AlertReason> for Refusal {
+impl From<AlertReason> for HandshakeRefusal {
     fn from(reason: AlertReason) -> Self {
         Self { reason, retry_after: None, failure: HandshakeFailure::NotCharged }
     }
 }
 
-impl From<AttemptRefused> for Refusal {
+impl From<AttemptRefused> for HandshakeRefusal {
     fn from(refused: AttemptRefused) -> Self {
         match refused {
             AttemptRefused::Spent(wait) => Self::not_charged(AlertReason::GuessBudgetSpent, wait),

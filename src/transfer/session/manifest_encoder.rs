@@ -27,8 +27,8 @@ impl ManifestEncoder {
         Self { manifest, next: 0 }
     }
 
-    /// Returns the first record: `grant`, the manifest's header and the first entries, padded to a power of two of at most
-    /// [`MAX_EARLY_MANIFEST`] bytes.
+    /// Returns the first record: `grant`, the manifest's header and the first entries, padded to a power of two of at
+    /// most [`MAX_EARLY_MANIFEST`] bytes.
     ///
     /// # Errors
     /// [`WireError`], which does not happen with a valid manifest.

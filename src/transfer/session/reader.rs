@@ -56,15 +56,15 @@ impl SessionReader {
         }
     }
 
-    /// Returns the next sealed record; `None` once the last record and the end of the stream have arrived. If the future is
-    /// dropped before it completes, nothing is lost.
+    /// Returns the next sealed record; `None` once the last record and the end of the stream have arrived. If the
+    /// future is dropped before it completes, nothing is lost.
     ///
-    /// A record that claims to be the last is returned before the end of the stream arrives. Opening it shows whether the
-    /// claim is true, and an attacker that has changed it cannot make the reader wait.
+    /// A record that claims to be the last is returned before the end of the stream arrives. Opening it shows whether
+    /// the claim is true, and an attacker that has changed it cannot make the reader wait.
     ///
     /// # Errors
-    /// [`SessionError::Stream`] if the stream fails or ends without a last record; [`SessionError::Tampered`] for an invalid
-    /// record header and for bytes behind the last record.
+    /// [`SessionError::Stream`] if the stream fails or ends without a last record; [`SessionError::Tampered`] for an
+    /// invalid record header and for bytes behind the last record.
     pub async fn read_sealed(&mut self) -> Result<Option<PooledBuffer>, SessionError> {
         if self.ended {
             return Ok(None);
@@ -83,8 +83,8 @@ impl SessionReader {
         Ok(Some(std::mem::replace(&mut self.arriving, next)))
     }
 
-    /// Returns the next record, opened; `None` after the last one. The last record is returned only when the end of the stream
-    /// has arrived behind it.
+    /// Returns the next record, opened; `None` after the last one. The last record is returned only when the end of the
+    /// stream has arrived behind it.
     ///
     /// # Errors
     /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
@@ -127,8 +127,8 @@ impl SessionReader {
         Ok(())
     }
 
-    /// Calls `read` on the current stream, behind the bytes that arrive a second time. Returns `None` if the stream has failed
-    /// or was replaced meanwhile; the next call uses the stream that replaces it.
+    /// Calls `read` on the current stream, behind the bytes that arrive a second time. Returns `None` if the stream has
+    /// failed or was replaced meanwhile; the next call uses the stream that replaces it.
     async fn read_from_stream<T>(
         &mut self,
         read: impl AsyncFnOnce(&mut RecvHalf, &mut PooledBuffer) -> Result<T, StreamError>,

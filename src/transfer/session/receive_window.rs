@@ -1,16 +1,16 @@
 //! The receiver's side of credit: how far ahead the sender may send.
 //!
-//! QUIC's flow control cannot bound the sealed stream: reading a stream grants QUIC credit, and every stream must be read.
-//! So the receiver grants credit of its own, as the highest offset that the sender may send.
+//! QUIC's flow control cannot bound the sealed stream: reading a stream grants QUIC credit, and every stream must be
+//! read. So the receiver grants credit of its own, as the highest offset that the sender may send.
 //!
 //! The window starts at 256 KiB and follows the rate at which the receiver drains, like TCP's receive buffer (Dynamic
-//! Right-Sizing, Fisk and Feng 2001). It is twice the bytes drained in one round trip. While that number grows, the window
-//! also covers its further growth. A fast receiver is never held back, and a slow one holds no more in the relay than it
-//! needs.
+//! Right-Sizing, Fisk and Feng 2001). It is twice the bytes drained in one round trip. While that number grows, the
+//! window also covers its further growth. A fast receiver is never held back, and a slow one holds no more in the relay
+//! than it needs.
 //!
-//! Where packets are lost, bytes wait behind gaps for several round trips on either leg, and the receiver cannot see for how
-//! long. So it tries a larger window from time to time, and keeps it if the rate rises. A trial doubles the window; after a
-//! trial has failed, later ones enlarge it by half.
+//! Where packets are lost, bytes wait behind gaps for several round trips on either leg, and the receiver cannot see
+//! for how long. So it tries a larger window from time to time, and keeps it if the rate rises. A trial doubles the
+//! window; after a trial has failed, later ones enlarge it by half.
 
 use std::time::Duration;
 
@@ -118,8 +118,8 @@ impl ReceiveWindow {
         self.granted
     }
 
-    /// Records that everything below offset `drained` has been received and processed. Returns the credit to send, if any is
-    /// due.
+    /// Records that everything below offset `drained` has been received and processed. Returns the credit to send, if
+    /// any is due.
     pub fn note_drained(&mut self, drained: u64, now: Instant) -> Option<Credit> {
         let elapsed = now.duration_since(self.round_start);
         if elapsed >= self.round {
@@ -167,8 +167,8 @@ impl ReceiveWindow {
             return in_round.saturating_add(self.last_round).saturating_add(self.round_before_last).saturating_mul(2)
                 / 3;
         }
-        // Bytes granted now are drained one round trip later, when a growing rate has grown once more. Without this term a
-        // path of 1 Gbit/s × 200 ms took 4.8 s to fill; with unlimited credit it takes 1.8 s.
+        // Bytes granted now are drained one round trip later, when a growing rate has grown once more. Without this
+        // term a path of 1 Gbit/s × 200 ms took 4.8 s to fill; with unlimited credit it takes 1.8 s.
         let growth = in_round.saturating_sub(self.last_round).min(self.last_round);
         in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4))
     }
@@ -193,8 +193,9 @@ impl ReceiveWindow {
 
     /// Keeps or reverts the window whose rate was measured, and enlarges it again if that may help.
     fn judge_trial(&mut self, baseline: Option<Baseline>, rate: f64) {
-        /// Round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one packet in ten, bytes
-        /// wait for four round trips on each leg, which is half of the path; the rest is the rest of their record.
+        /// Round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one packet in ten,
+        /// bytes wait for four round trips on each leg, which is half of the path; the rest is the rest of their
+        /// record.
         const MAX_WAIT: f64 = 5.0;
         const RECORDS: f64 = INITIAL_CREDIT as f64;
         /// A window half as large again has helped if the rate rises by this factor; less may be chance.

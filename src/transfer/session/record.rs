@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// The longest sealed record that is sent, in bytes. The initial credit covers two of them, so that one can be sealed while
-/// the other is in flight.
+/// The longest sealed record that is sent, in bytes. The initial credit covers two of them, so that one can be sealed
+/// while the other is in flight.
 pub const MAX_RECORD: usize = 128 * 1024;
 
 /// A record that is being filled with whole frames.
 #[derive(Debug)]
 pub struct RecordBuilder {
-    /// Room for the header, then the plaintext up to `end`. The bytes behind `end` are left over from an earlier use of the
-    /// buffer.
+    /// Room for the header, then the plaintext up to `end`. The bytes behind `end` are left over from an earlier use of
+    /// the buffer.
     bytes: PooledBuffer,
     end: usize,
     /// Encodes a message before its length is known to fit.
@@ -67,8 +67,8 @@ impl RecordBuilder {
         Ok(())
     }
 
-    /// Appends a frame of file content. `fill` writes up to `max_length` bytes into its argument and returns how many; if it
-    /// writes none, no frame is appended.
+    /// Appends a frame of file content. `fill` writes up to `max_length` bytes into its argument and returns how many;
+    /// if it writes none, no frame is appended.
     ///
     /// # Errors
     /// Those of `fill`.
@@ -89,7 +89,8 @@ impl RecordBuilder {
         Ok(filled)
     }
 
-    /// Appends a frame of zeros so that the length of the plaintext is the next power of two, which hides its exact length.
+    /// Appends a frame of zeros so that the length of the plaintext is the next power of two, which hides its exact
+    /// length.
     pub fn pad(&mut self) {
         let zeros = (self.plaintext_length() + HEADER).next_power_of_two() - self.plaintext_length() - HEADER;
         let frame = self.grow(HEADER + zeros);
@@ -97,7 +98,8 @@ impl RecordBuilder {
         frame[..HEADER].copy_from_slice(&header(PAD, zeros as u32));
     }
 
-    /// Returns the longest body that another frame may have, so that the sealed record is at most [`MAX_RECORD`] bytes long.
+    /// Returns the longest body that another frame may have, so that the sealed record is at most [`MAX_RECORD`] bytes
+    /// long.
     pub fn remaining(&self) -> usize {
         (MAX_RECORD - RECORD_OVERHEAD).saturating_sub(self.plaintext_length() + HEADER)
     }
@@ -141,5 +143,62 @@ impl RecordBuilder {
 impl Default for RecordBuilder {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::BufferPool,
+        wire::{Frame, peer::DoneAck},
+    };
+
+    #[test]
+    fn padding_hides_the_length_of_a_record() {
+        for length in [0usize, 1, 100, 5_000] {
+            let mut record = RecordBuilder::new();
+            record.push(&DoneAck {}).unwrap();
+            let sevens = |body: &mut [u8]| {
+                body.fill(7);
+                Ok::<_, ()>(body.len())
+            };
+            record.push_data(length, sevens).unwrap();
+            record.pad();
+            assert!(record.plaintext_length().is_power_of_two(), "{length}");
+            let mut rest = record.frames();
+            let mut last = 0;
+            while !rest.is_empty() {
+                last = Frame::split(&mut rest).unwrap().kind;
+            }
+            assert_eq!(last, PAD);
+        }
+    }
+
+    #[test]
+    fn a_full_record_has_the_maximum_length() {
+        let mut record = RecordBuilder::new();
+        let remaining = record.remaining();
+        record.push_data(remaining, |b| Ok::<_, ()>(b.len())).unwrap();
+        assert_eq!(record.sealed_length(), MAX_RECORD as u64);
+        assert_eq!(record.remaining(), 0);
+    }
+
+    #[test]
+    fn old_content_of_a_pooled_buffer_is_not_in_the_record() {
+        let pool = BufferPool::default();
+        pool.get().resize(MAX_RECORD, 0xee);
+        let mut record = RecordBuilder::with_buffer(pool.get());
+        assert!(record.is_empty());
+        record.push(&DoneAck {}).unwrap();
+        let ten = |body: &mut [u8]| {
+            body[..10].fill(1);
+            Ok::<_, ()>(10)
+        };
+        record.push_data(1_000, ten).unwrap();
+        record.push_data(1_000, |_| Ok::<_, ()>(0)).unwrap();
+        record.pad();
+        assert!(!record.frames().contains(&0xee));
+        assert_eq!(record.frames().len(), 32);
     }
 }

@@ -1,12 +1,12 @@
 //! The byte stream under a session, which outlives any single QUIC stream.
 //!
 //! Each direction counts its sealed bytes and keeps those that the other end has not acknowledged. When a stream fails
-//! ([`ResumableStream::wait_until_broken`]), its owner attaches another one ([`ResumableStream::attach`]), and the same bytes
-//! are sent again from the offset that the other end reports. Nothing is sealed or hashed twice. A dead connection, a
-//! restarted relay and a change of networks are the same event here: the stream ended.
+//! ([`ResumableStream::wait_until_broken`]), its owner attaches another one ([`ResumableStream::attach`]), and the same
+//! bytes are sent again from the offset that the other end reports. Nothing is sealed or hashed twice. A dead
+//! connection, a restarted relay and a change of networks are the same event here: the stream ended.
 //!
-//! Until [`ResumableStream::enable_reattach`] is called, the end of the stream is the end of the session: a session that is
-//! not confirmed is not kept.
+//! Until [`ResumableStream::enable_reattach`] is called, the end of the stream is the end of the session: a session
+//! that is not confirmed is not kept.
 
 use std::sync::{
     Arc, MutexGuard,
@@ -31,9 +31,9 @@ pub(super) const FIRST_STREAM: u64 = 1;
 
 /// The current stream of a session, shared by both directions and by the task that reattaches. Clones share one.
 #[derive(Clone)]
-pub struct ResumableStream(Arc<Inner>);
+pub struct ResumableStream(Arc<SharedStream>);
 
-struct Inner {
+struct SharedStream {
     state: watch::Sender<StreamState>,
     /// The halves of the current stream, until each direction takes its own.
     new_halves: Mutex<NewHalves>,
@@ -73,7 +73,7 @@ impl ResumableStream {
     /// Creates the state of a session whose reader and writer have the halves of the first stream.
     pub fn new() -> Self {
         let state = StreamState { number: FIRST_STREAM, broken: None, can_reattach: false, closed: None };
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedStream {
             state: watch::Sender::new(state),
             new_halves: Mutex::default(),
             retransmit: Mutex::new(RetransmitBuffer::new(FIRST_STREAM)),
@@ -91,8 +91,8 @@ impl ResumableStream {
         self.0.state.send_modify(|state| state.can_reattach = false);
     }
 
-    /// Replaces the current stream. The other end has received our bytes below `their_received`, and was told that its bytes
-    /// below `our_received` have arrived.
+    /// Replaces the current stream. The other end has received our bytes below `their_received`, and was told that its
+    /// bytes below `our_received` have arrived.
     ///
     /// # Errors
     /// [`WireError::Malformed`] if `their_received` is beyond what was sealed or below what was acknowledged.
@@ -220,8 +220,8 @@ impl ResumableStream {
         self.lock_retransmit().push(record)
     }
 
-    /// Returns the sealed bytes from offset `from` to the end of their record, to be written to stream `number`; no bytes if
-    /// all have been written.
+    /// Returns the sealed bytes from offset `from` to the end of their record, to be written to stream `number`; no
+    /// bytes if all have been written.
     ///
     /// # Errors
     /// [`WireError::Malformed`] if the other end acknowledged them before they were sent.
@@ -287,5 +287,54 @@ fn is_recoverable(why: &StreamError) -> bool {
         StreamError::Lost(_) | StreamError::EndedEarly => true,
         StreamError::Aborted(code) => !matches!(*code, PROTOCOL_ERROR | ENDED),
         StreamError::TooFarAhead | StreamError::Wire(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::duplex;
+
+    /// Attaches another stream to `stream` whose other end has received `their_received` bytes.
+    fn attach(stream: &ResumableStream, their_received: u64) -> Result<(), WireError> {
+        let [(send, recv), _] = duplex();
+        stream.attach(send, recv, their_received, 0)
+    }
+
+    #[test]
+    fn acknowledged_bytes_are_kept_until_the_new_stream_has_them() {
+        let stream = ResumableStream::new();
+        stream.push_record(Bytes::from_static(b"01234")).unwrap();
+        stream.push_record(Bytes::from_static(b"56789")).unwrap();
+        stream.read_sealed(FIRST_STREAM, 0).unwrap();
+        stream.read_sealed(FIRST_STREAM, 5).unwrap();
+        attach(&stream, 3).unwrap();
+        stream.acknowledge(10).unwrap();
+        assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 3).unwrap(), "34");
+        assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 5).unwrap(), "56789");
+        assert!(stream.read_sealed(FIRST_STREAM + 1, 3).is_err(), "released");
+    }
+
+    #[test]
+    fn only_sealed_bytes_can_be_acknowledged() {
+        let stream = ResumableStream::new();
+        stream.push_record(Bytes::from_static(b"0123456789")).unwrap();
+        stream.read_sealed(FIRST_STREAM, 0).unwrap();
+        assert!(stream.acknowledge(11).is_err());
+        stream.acknowledge(4).unwrap();
+        assert_eq!(stream.read_sealed(FIRST_STREAM, 4).unwrap(), "456789");
+        stream.acknowledge(10).unwrap();
+        assert!(stream.read_sealed(FIRST_STREAM, 10).unwrap().is_empty());
+        assert!(stream.read_sealed(FIRST_STREAM, 9).is_err(), "released");
+        assert!(attach(&stream, 9).is_err(), "less than was acknowledged");
+        assert!(attach(&stream, 11).is_err(), "more than was sealed");
+    }
+
+    #[test]
+    fn unacknowledged_bytes_are_bounded() {
+        let stream = ResumableStream::new();
+        let mebibyte = Bytes::from(vec![0; 1024 * 1024]);
+        let accepted = (0..1_000).take_while(|_| stream.push_record(mebibyte.clone()).is_ok()).count();
+        assert_eq!(accepted, 64, "a peer that acknowledges nothing is abandoned");
     }
 }

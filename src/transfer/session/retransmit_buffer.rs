@@ -24,8 +24,8 @@ pub(super) struct RetransmitBuffer {
     /// The offset behind the last record.
     end: u64,
     acknowledged: u64,
-    /// The offset behind the last bytes that were written to the current stream. Everything before it must reach this stream,
-    /// even bytes that the other end has acknowledged meanwhile.
+    /// The offset behind the last bytes that were written to the current stream. Everything before it must reach this
+    /// stream, even bytes that the other end has acknowledged meanwhile.
     written: u64,
     /// The number of the current stream.
     stream: u64,
@@ -62,8 +62,8 @@ impl RetransmitBuffer {
         if self.end - self.acknowledged > MAX_BUFFERED { Err(StreamError::TooFarAhead) } else { Ok(()) }
     }
 
-    /// Returns the bytes from offset `from` to the end of their record, to be written to this stream; no bytes at the end of
-    /// the buffer.
+    /// Returns the bytes from offset `from` to the end of their record, to be written to this stream; no bytes at the
+    /// end of the buffer.
     ///
     /// # Errors
     /// [`WireError::Malformed`] if they are no longer kept: the other end acknowledged them before they were sent.

@@ -5,12 +5,12 @@ use tokio::sync::watch;
 use super::receive_window::{MAX_UNACKNOWLEDGED, MAX_WINDOW};
 use crate::wire::peer::{Credit, INITIAL_CREDIT};
 
-/// The most that is sent ahead of what is acknowledged, in bytes: the largest window, and what is in flight when that is
-/// granted.
+/// The most that is sent ahead of what is acknowledged, in bytes: the largest window, and what is in flight when that
+/// is granted.
 const MAX_AHEAD: u64 = MAX_WINDOW + MAX_WINDOW / 4;
 
-/// The bytes that a download may always send ahead: twice what a receiver drains before it acknowledges, and the records at
-/// both ends of that. So the receiver always acknowledges some of it.
+/// The bytes that a download may always send ahead: twice what a receiver drains before it acknowledges, and the
+/// records at both ends of that. So the receiver always acknowledges some of it.
 const MIN_AHEAD: u64 = 2 * MAX_UNACKNOWLEDGED + INITIAL_CREDIT;
 
 /// The bytes that all downloads of a share together may keep unacknowledged.
@@ -39,9 +39,9 @@ impl SendCredit {
         Ok(())
     }
 
-    /// Waits until the sealed stream may be sent up to offset `end`. Unacknowledged bytes are kept in memory, so they are
-    /// bounded too, whatever the receiver grants. `share_unacknowledged` returns the bytes that all downloads of the share
-    /// keep.
+    /// Waits until the sealed stream may be sent up to offset `end`. Unacknowledged bytes are kept in memory, so they
+    /// are bounded too, whatever the receiver grants. `share_unacknowledged` returns the bytes that all downloads of
+    /// the share keep.
     pub async fn wait_until_sendable(&self, end: u64, share_unacknowledged: impl Fn() -> u64) {
         let may_send = |credit: &Credit| {
             credit.limit.min(credit.received.saturating_add(max_ahead(share_unacknowledged()))) >= end
@@ -59,8 +59,8 @@ impl Default for SendCredit {
 /// Returns how far a download may send ahead of what is acknowledged while all downloads together keep
 /// `share_unacknowledged` bytes.
 ///
-/// The limit is the part of the bound that is still free, so some of it always stays free, however many downloads take all
-/// that they can (dynamic queue length thresholds, Choudhury and Hahne 1998).
+/// The limit is the part of the bound that is still free, so some of it always stays free, however many downloads take
+/// all that they can (dynamic queue length thresholds, Choudhury and Hahne 1998).
 fn max_ahead(share_unacknowledged: u64) -> u64 {
     MAX_SHARE_UNACKNOWLEDGED.saturating_sub(share_unacknowledged).clamp(MIN_AHEAD, MAX_AHEAD)
 }

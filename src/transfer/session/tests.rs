@@ -1,119 +1,106 @@
-use bytes::Bytes;
+//! Tests of a writer and a reader whose streams are cut and replaced.
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     code::{Secret, Slot},
     crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, RecordKind, Role, SessionKeys, Transcript},
-    net::{BufferPool, StreamError, duplex},
-    transfer::session::resumable_stream::{FIRST_STREAM, ResumableStream},
-    wire::{
-        Frame,
-        peer::{DoneAck, PAD},
-    },
+    net::{StreamError, duplex},
+    transfer::session::resumable_stream::ResumableStream,
+    wire::{Frame, peer::DoneAck},
 };
 
-#[test]
-fn a_padded_record_hides_its_length() {
-    for length in [0usize, 1, 100, 5_000] {
-        let mut record = RecordBuilder::new();
-        record.push(&DoneAck {}).unwrap();
-        record
-            .push_data(length, |b| {
-                b.fill(7);
-                Ok::<_, ()>(b.len())
-            })
-            .unwrap();
-        record.pad();
-        assert!(record.plaintext_length().is_power_of_two(), "{length}");
-        let mut rest = record.frames();
-        let mut last = 0;
-        while !rest.is_empty() {
-            last = Frame::split(&mut rest).unwrap().kind;
-        }
-        assert_eq!(last, PAD);
-    }
+/// One direction of a session.
+struct Direction {
+    writer: SessionWriter,
+    reader: SessionReader,
+    opener: Opener,
+    streams: StreamPair,
 }
 
-#[test]
-fn a_full_record_has_the_agreed_length() {
-    let mut record = RecordBuilder::new();
-    let room = record.remaining();
-    record.push_data(room, |b| Ok::<_, ()>(b.len())).unwrap();
-    assert_eq!(record.sealed_length(), MAX_RECORD as u64);
-    assert_eq!(record.remaining(), 0);
+/// The streams of the sender and of the receiver.
+struct StreamPair {
+    sender: ResumableStream,
+    receiver: ResumableStream,
 }
 
-/// Both ends of a session over one stream after another.
-struct Pair {
-    ends: [ResumableStream; 2],
-}
-
-impl Pair {
-    /// One direction of it: who sends, who receives, and what opens the records.
-    fn new() -> (Self, SessionWriter, SessionReader, Opener) {
+impl Direction {
+    fn new() -> Self {
         let [(send, _), (_, recv)] = duplex();
-        let keys = || {
-            let slot = Slot::from_number(1);
-            let secret = Secret::random(5).unwrap();
-            let password = || Password::from(&secret);
-            let (one, first) = PakeExchange::start(Role::Receiver, &password(), slot, ExchangeMode::Code);
-            let (two, second) = PakeExchange::start(Role::Sender, &password(), slot, ExchangeMode::Code);
-            let derive =
-                |key| SessionKeys::derive(&key, Transcript::new(slot, ExchangeMode::Code, b"", b""), Cipher::Aes256Gcm);
-            [derive(one.finish(&second).unwrap()), derive(two.finish(&first).unwrap())]
-        };
-        let [receiver, sender] = keys();
-        let pair = Self { ends: [ResumableStream::new(), ResumableStream::new()] };
-        pair.ends.iter().for_each(ResumableStream::enable_reattach);
-        let out = SessionWriter::new(&pair.ends[0], send, sender.into_record_layer(Role::Sender).0);
-        let incoming = SessionReader::new(&pair.ends[1], recv);
-        (pair, out, incoming, receiver.into_record_layer(Role::Receiver).1)
-    }
-
-    /// The stream breaks, wherever it is, and another one comes; acknowledged may be less than has arrived.
-    fn replace(&self, behind: u64) {
-        let [(send, back), (other, recv)] = duplex();
-        let received = self.ends[1].received_bytes();
-        let told = received.saturating_sub(behind);
-        self.ends.iter().for_each(|end| end.mark_broken(StreamError::EndedEarly));
-        if self.ends[0].attach(send, back, told, 0).is_ok() {
-            self.ends[1].attach(other, recv, 0, told).unwrap();
+        let [receiver, sender] = session_keys();
+        let streams = StreamPair { sender: ResumableStream::new(), receiver: ResumableStream::new() };
+        streams.sender.enable_reattach();
+        streams.receiver.enable_reattach();
+        Self {
+            writer: SessionWriter::new(&streams.sender, send, sender.into_record_layer(Role::Sender).0),
+            reader: SessionReader::new(&streams.receiver, recv),
+            opener: receiver.into_record_layer(Role::Receiver).1,
+            streams,
         }
     }
+}
+
+impl StreamPair {
+    /// Breaks the current stream and attaches another. The receiver reports `unreported` bytes less than it has
+    /// received.
+    fn replace(&self, unreported: u64) {
+        let [(send, back), (other, recv)] = duplex();
+        let reported = self.receiver.received_bytes().saturating_sub(unreported);
+        self.sender.mark_broken(StreamError::EndedEarly);
+        self.receiver.mark_broken(StreamError::EndedEarly);
+        if self.sender.attach(send, back, reported, 0).is_ok() {
+            self.receiver.attach(other, recv, 0, reported).unwrap();
+        }
+    }
+}
+
+/// Returns the keys of a receiver and of a sender with the same code.
+fn session_keys() -> [SessionKeys; 2] {
+    let slot = Slot::from_number(1);
+    let password = Password::from(&Secret::random(5).unwrap());
+    let (receiver, first) = PakeExchange::start(Role::Receiver, &password, slot, ExchangeMode::Code);
+    let (sender, second) = PakeExchange::start(Role::Sender, &password, slot, ExchangeMode::Code);
+    let transcript = Transcript::new(slot, ExchangeMode::Code, b"", b"");
+    let derive = |key| SessionKeys::derive(&key, transcript.clone(), Cipher::Aes256Gcm);
+    [derive(receiver.finish(&second).unwrap()), derive(sender.finish(&first).unwrap())]
+}
+
+fn done_ack() -> RecordBuilder {
+    RecordBuilder::from_message(&DoneAck {}).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn whatever_breaks_the_same_bytes_arrive_once(
+    fn every_record_arrives_once_wherever_streams_break(
         lengths in proptest::collection::vec(0usize..3_000, 1..40),
         cuts in proptest::collection::vec((0u32..40, 0u64..4_000), 0..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let (pair, mut out, mut incoming, mut opener) = Pair::new();
+            let Direction { mut writer, mut reader, mut opener, streams } = Direction::new();
             let sending = async {
                 for (n, length) in lengths.iter().enumerate() {
                     let mut record = RecordBuilder::new();
                     record.push_data(*length, |b| { b.fill(n as u8); Ok::<_, ()>(b.len()) }).unwrap();
-                    out.send(record).await.unwrap();
+                    writer.send(record).await.unwrap();
                 }
-                let mut leaving = out.close(RecordBuilder::from_message(&DoneAck {}).unwrap()).unwrap();
-                leaving.flush_while(std::future::pending::<()>()).await;
+                let mut closing = writer.close(done_ack()).unwrap();
+                closing.flush_while(std::future::pending::<()>()).await;
             };
             let cutting = async {
-                for (yields, behind) in &cuts {
+                for (yields, unreported) in &cuts {
                     for _ in 0..*yields {
                         tokio::task::yield_now().await;
                     }
-                    pair.replace(*behind);
+                    streams.replace(*unreported);
                 }
                 std::future::pending::<()>().await;
             };
             let receiving = async {
                 let mut records = Vec::new();
-                while let Some(record) = incoming.read_record(&mut opener).await.unwrap() {
+                while let Some(record) = reader.read_record(&mut opener).await.unwrap() {
                     records.push(record.to_vec());
                 }
                 records
@@ -133,82 +120,25 @@ proptest! {
     }
 }
 
-/// What this end has told is a little older than what it has, and what it has is all but the finish.
+/// The receiver has reported less than it has received, and it has received everything but the end of the stream.
 #[tokio::test]
-async fn what_comes_once_more_before_the_finish_is_read_over() {
-    let (pair, mut out, mut incoming, mut opener) = Pair::new();
-    let sending = async {
-        out.send(RecordBuilder::from_message(&DoneAck {}).unwrap()).await.unwrap();
-        out.seal(RecordBuilder::from_message(&DoneAck {}).unwrap(), RecordKind::Last).unwrap(); // without the finish
-        out.flush().await.unwrap();
-    };
-    sending.await;
-    incoming.read_record(&mut opener).await.unwrap().unwrap();
-    let opening = incoming.read_record(&mut opener);
+async fn bytes_repeated_before_the_end_of_the_stream_are_skipped() {
+    let Direction { mut writer, mut reader, mut opener, streams } = Direction::new();
+    writer.send(done_ack()).await.unwrap();
+    writer.seal(done_ack(), RecordKind::Last).unwrap(); // without the end of the stream
+    writer.flush().await.unwrap();
+    reader.read_record(&mut opener).await.unwrap().unwrap();
+    let reading = reader.read_record(&mut opener);
     let replacing = async {
-        tokio::task::yield_now().await; // the last record is here now
-        pair.replace(10);
-        out.ended = true;
-        out.flush_while(std::future::pending::<()>()).await;
+        tokio::task::yield_now().await; // the last record has arrived now
+        streams.replace(10);
+        writer.ended = true;
+        writer.flush_while(std::future::pending::<()>()).await;
     };
-    let opened = tokio::select! {
-        opened = opening => opened,
+    let record = tokio::select! {
+        record = reading => record,
         () = replacing => unreachable!(),
     };
-    assert!(opened.unwrap().is_some());
-    assert!(incoming.read_record(&mut opener).await.unwrap().is_none());
-}
-
-/// Of what the other end has and has acknowledged, the stream of the moment may have to bring some once more.
-#[test]
-fn what_is_acknowledged_stays_until_it_is_sent_again() {
-    let stream = ResumableStream::new();
-    stream.push_record(Bytes::from_static(b"01234")).unwrap();
-    stream.push_record(Bytes::from_static(b"56789")).unwrap();
-    stream.read_sealed(FIRST_STREAM, 0).unwrap();
-    stream.read_sealed(FIRST_STREAM, 5).unwrap();
-    let [one, _] = duplex();
-    stream.attach(one.0, one.1, 3, 0).unwrap();
-    stream.acknowledge(10).unwrap();
-    assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 3).unwrap(), "34");
-    assert_eq!(stream.read_sealed(FIRST_STREAM + 1, 5).unwrap(), "56789");
-    assert!(stream.read_sealed(FIRST_STREAM + 1, 3).is_err(), "gone");
-}
-
-#[test]
-fn what_was_never_sent_cannot_be_acknowledged() {
-    let stream = ResumableStream::new();
-    stream.push_record(Bytes::from_static(b"0123456789")).unwrap();
-    stream.read_sealed(FIRST_STREAM, 0).unwrap();
-    assert!(stream.acknowledge(11).is_err());
-    stream.acknowledge(4).unwrap();
-    assert_eq!(stream.read_sealed(FIRST_STREAM, 4).unwrap(), "456789");
-    stream.acknowledge(10).unwrap();
-    assert!(stream.read_sealed(FIRST_STREAM, 10).unwrap().is_empty());
-    assert!(stream.read_sealed(FIRST_STREAM, 9).is_err(), "gone");
-    let [one, _] = duplex();
-    assert!(stream.attach(one.0, one.1, 9, 0).is_err(), "less than was acknowledged");
-    let [one, _] = duplex();
-    assert!(stream.attach(one.0, one.1, 11, 0).is_err(), "more than was sent");
-    let megabyte = Bytes::from(vec![0; 1024 * 1024]);
-    let kept = (0..1_000).take_while(|_| stream.push_record(megabyte.clone()).is_ok()).count();
-    assert_eq!(kept, 64, "who acknowledges nothing is not waited for");
-}
-
-#[test]
-fn nothing_of_what_a_buffer_held_before_is_in_a_record() {
-    let stock = BufferPool::default();
-    stock.get().resize(MAX_RECORD, 0xee);
-    let mut record = RecordBuilder::with_buffer(stock.get());
-    assert!(record.is_empty());
-    record.push(&DoneAck {}).unwrap();
-    let ten = |body: &mut [u8]| {
-        body[..10].fill(1);
-        Ok::<_, ()>(10)
-    };
-    record.push_data(1_000, ten).unwrap();
-    record.push_data(1_000, |_| Ok::<_, ()>(0)).unwrap();
-    record.pad();
-    assert!(!record.frames().contains(&0xee));
-    assert_eq!(record.frames().len(), 32);
+    assert!(record.unwrap().is_some());
+    assert!(reader.read_record(&mut opener).await.unwrap().is_none());
 }

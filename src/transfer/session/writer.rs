@@ -46,8 +46,8 @@ impl SessionWriter {
         }
     }
 
-    /// Seals a record and sends it. If the future is dropped before it completes, the rest of the record is sent before the
-    /// next one.
+    /// Seals a record and sends it. If the future is dropped before it completes, the rest of the record is sent before
+    /// the next one.
     ///
     /// # Errors
     /// [`StreamError`] if the stream has failed and no other replaces it.
@@ -72,7 +72,8 @@ impl SessionWriter {
         self.sealed
     }
 
-    /// Waits for `future`. Meanwhile, whenever another stream replaces the current one, sends the unacknowledged bytes again.
+    /// Waits for `future`. Meanwhile, whenever another stream replaces the current one, sends the unacknowledged bytes
+    /// again.
     pub async fn flush_while<T>(&mut self, future: impl Future<Output = T>) -> T {
         let flushing = async {
             while self.flush().await.is_ok() {
@@ -94,8 +95,8 @@ impl SessionWriter {
         self.stream.push_record(record)
     }
 
-    /// Writes all sealed bytes that the current stream lacks, and waits for other streams if it fails. Finishes the stream
-    /// behind the last record.
+    /// Writes all sealed bytes that the current stream lacks, and waits for other streams if it fails. Finishes the
+    /// stream behind the last record.
     pub(super) async fn flush(&mut self) -> Result<(), StreamError> {
         loop {
             let Some(half) = &mut self.half else {
@@ -164,8 +165,8 @@ impl ClosingWriter {
         self.0.deliver().await;
     }
 
-    /// Resets the stream with code `why`, even if it is finished. The next hop learns `why` before it delivers the bytes that
-    /// it still holds.
+    /// Resets the stream with code `why`, even if it is finished. The next hop learns `why` before it delivers the
+    /// bytes that it still holds.
     pub fn reset(mut self, why: u32) {
         if let Some(half) = &mut self.0.half {
             half.reset_even_if_finished(why);
