@@ -15,8 +15,8 @@ use crate::support::{
 /// Bytes of content per fault, so that no fault comes after the end of the download.
 const BYTES_PER_FAULT: u64 = 20_000_000;
 
-/// The seed of the suite. Its six faults are of five kinds.
-const SUITE_SEED: u64 = 1;
+/// The seed of the suite. Its six faults are of six kinds.
+const SUITE_SEED: u64 = 232;
 
 /// A relay, a sender and a receiver, with a proxy on each leg.
 struct ChaosTest {

@@ -125,7 +125,7 @@ fn out_names_a_folder_or_the_file_itself() {
     test.recv("in", &["--out", "other.name"]).expect_error(6, "disk", "other.name");
     test.recv("in", &["--out", "no/such/folder"]).expect_error(6, "disk", "no/such");
     test.recv("in", &["--out", "other.name/below"]).expect_error(6, "disk", "other.name");
-    assert_eq!(test.entry_names("in"), ["made", "other.name", "existing"]);
+    assert_eq!(test.entry_names("in"), ["existing", "made", "other.name"]);
 }
 
 #[test]
