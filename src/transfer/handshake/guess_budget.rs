@@ -86,9 +86,9 @@ struct Bucket {
     outstanding: u32,
 }
 
-/// The result of one try to charge an attempt.
+/// The outcome of a charge.
 enum ChargeResult {
-    Yes,
+    Charged,
     /// The bucket is empty; it regains an attempt in `refill_in`. If others are outstanding, one may be refunded
     /// earlier.
     Empty {
@@ -134,12 +134,12 @@ impl GuessBudget {
     pub async fn charge(&self) -> Result<Attempt, AttemptRefused> {
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         loop {
-            // Registered before the try, so that no notification is missed between the two.
+            // Registered before the charge, so that no notification is missed between the two.
             let settled = self.0.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
             match self.0.try_charge() {
-                ChargeResult::Yes => break,
+                ChargeResult::Charged => break,
                 ChargeResult::Retired => return Err(AttemptRefused::Retired),
                 ChargeResult::Empty { has_outstanding, refill_in } => {
                     if !has_outstanding || timeout_at(deadline, settled).await.is_err() {
@@ -194,16 +194,16 @@ impl SharedBudget {
             };
         }
         bucket.charge(now_ms);
-        ChargeResult::Yes
+        ChargeResult::Charged
     }
 
-    /// Saves the bucket in the background. The refund would be lost if the process were killed before.
+    /// Saves the bucket in the background. If the process is killed before that, the refund is lost.
     fn save_soon(self: &Arc<Self>) {
         if self.file.is_none() || self.is_write_pending.swap(true, Ordering::AcqRel) {
             return;
         }
-        let inner = Arc::clone(self);
-        tokio::spawn(async move { inner.save().await });
+        let budget = Arc::clone(self);
+        tokio::spawn(async move { budget.save().await });
     }
 
     /// Writes the current bucket to the file and waits until it is on the disk.

@@ -39,7 +39,7 @@ const ROUNDS_AFTER_GAP: u32 = 3;
 /// Rounds without a trial after a round in which the rate has grown on its own: the window follows that growth.
 const ROUNDS_AFTER_GROWTH: u32 = 2;
 
-/// Rounds without a trial after a trial.
+/// Rounds without a trial after one that has not helped, or that a larger window could not help.
 const ROUNDS_AFTER_TRIAL: u32 = 16;
 
 /// Decides when to grant how much credit.
@@ -193,10 +193,10 @@ impl ReceiveWindow {
 
     /// Keeps or reverts the window whose rate was measured, and enlarges it again if that may help.
     fn judge_trial(&mut self, baseline: Option<Baseline>, rate: f64) {
-        /// Round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one packet in ten,
-        /// bytes wait for four round trips on each leg, which is half of the path; the rest is the rest of their
-        /// record.
+        /// Round trips for which bytes wait at most. A window that covers them is not enlarged. At a loss of one packet
+        /// in ten, bytes wait for four round trips of each leg, and a leg's round trip is half of the path's.
         const MAX_WAIT: f64 = 5.0;
+        /// Bytes that wait for the rest of their record.
         const RECORDS: f64 = INITIAL_CREDIT as f64;
         /// A window half as large again has helped if the rate rises by this factor; less may be chance.
         const BETTER: f64 = 1.1;
