@@ -43,7 +43,7 @@
 //! another one, there are five flights again, with the key that the sender gave instead of the code.
 //!
 //! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::handshake::guess_budget`]). The receiver says
-//! how far the sender may go ([`transfer::session::credit`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
+//! how far the sender may go ([`transfer::session::receive_window`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
 //! the same pass in which it is sent and follows it; nothing gets its final name before it is verified.
 //!
 //! # Layers
