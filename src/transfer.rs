@@ -8,11 +8,11 @@
 //! # A download, in the order in which it happens
 //!
 //! 1. **Connect.** The receiver dials the relay ([`receiver::connect`]) and asks for the sender's slot
-//!    ([`relay_request`]); flight 1 of the handshake follows in the same packet. The relay opens a stream on the sender's
-//!    connection and bridges the two.
+//!    ([`relay_request`]); flight 1 of the handshake follows in the same packet. The relay opens a stream on the
+//!    sender's connection and bridges the two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget
-//!    ([`handshake::guess_budget`]) and answers with flight 2. The receiver checks the sender's tag and sends its own. The
-//!    sender refunds the attempt when that tag is right ([`handshake`]).
+//!    ([`handshake::guess_budget`]) and answers with flight 2. The receiver checks the sender's tag and sends its own.
+//!    The sender refunds the attempt when that tag is right ([`handshake`]).
 //! 3. **Offer.** The sender sends the manifest ([`session::manifest_encoder`]). The receiver decodes it
 //!    ([`receiver::open_session`]), shows it ([`receiver::offer`]) and plans a path for every entry
 //!    ([`receiver::destination`]).
@@ -22,12 +22,12 @@
 //! 5. **Content.** The sender reads and seals files ([`sender::file_reader`]) as far as its credit reaches
 //!    ([`session::send_credit`]). The receiver opens the records and writes them to the staging folder
 //!    ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit ([`session::receive_window`]).
-//! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]), and
-//!    waits until the sender acknowledges it.
+//! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
+//!    and waits until the sender acknowledges it.
 //!
 //! When a stream fails in steps 3 to 6, the receiver opens another one and both ends continue the session there
-//! ([`receiver::reattach`], [`session::resumable_stream`], [`sender::session_table`]). When a process has been restarted,
-//! the receiver opens another session with the key that the sender granted in step 3, which costs no attempt
+//! ([`receiver::reattach`], [`session::resumable_stream`], [`sender::session_table`]). When a process has been
+//! restarted, the receiver opens another session with the key that the sender granted in step 3, which costs no attempt
 //! ([`receiver::resumption_store`]), and step 4 continues from the staged data.
 //!
 //! Outcomes that decide what happens next are enums. [`user_errors`] turns them into an [`Error`](crate::error::Error)

@@ -59,7 +59,7 @@ pub(crate) enum Outage {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryDeadline {
     at: Instant,
-    /// How long that was from the beginning, for the error message.
+    /// The time from the beginning of the retries to the deadline, for the error message.
     retry_for: Duration,
 }
 
@@ -77,7 +77,7 @@ impl RetryDeadline {
 
 /// Work that a [`RetryDriver`] attempts until it is done.
 pub(crate) trait RetriedWork {
-    /// What the work ends with, a final failure included.
+    /// The final result, which may be a failure.
     type Output;
 
     /// Returns whether a download waits for the work.
@@ -155,7 +155,8 @@ impl RetryDriver {
     }
 
     /// Connects to the relay, however long that takes. The next dial begins while the one before is still in progress:
-    /// when a network returns, the first packet of a new connection arrives before the next retransmission of an old one.
+    /// when a network returns, the first packet of a new connection arrives before the next retransmission of an old
+    /// one.
     pub(crate) async fn connect(&mut self, urgency: impl Fn() -> Urgency) -> RelayConnection {
         let mut dials = JoinSet::new();
         let mut reason = self.reason.clone();
@@ -257,6 +258,34 @@ fn waits(urgency: Urgency) -> ExponentialBackoff {
 mod tests {
     use super::*;
 
+    /// Fails this many times, without a connection, and then succeeds.
+    struct Countdown(u32);
+
+    impl RetriedWork for Countdown {
+        type Output = &'static str;
+
+        fn urgency(&self) -> Urgency {
+            Urgency::Busy
+        }
+
+        async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<&'static str, Error> {
+            if self.0 == 0 {
+                driver.note_success();
+                return ControlFlow::Break("done");
+            }
+            self.0 -= 1;
+            ControlFlow::Continue(failure("the attempt failed"))
+        }
+    }
+
+    fn failure(message: &str) -> Error {
+        Error::new(Kind::Network, message)
+    }
+
+    fn driver(events: Events) -> RetryDriver {
+        RetryDriver::new(Dialer::from_fn(|| async { Err(failure("no route")) }), events, Urgency::Busy)
+    }
+
     #[test]
     fn waits_grow_to_their_maximum_and_never_end() {
         for (urgency, longest) in [(Urgency::Busy, 2), (Urgency::Idle, 16)] {
@@ -266,5 +295,43 @@ mod tests {
             assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(longest)), "{waits:?}");
             assert!(waits[500..].iter().all(|wait| *wait >= Duration::from_secs(longest) / 2));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_attempt_is_announced_until_one_succeeds() {
+        let (events, mut reported) = Events::channel();
+        assert_eq!(driver(events).run(failure("lost"), &mut Countdown(2)).await, "done");
+        let mut seen = Vec::new();
+        while let Ok(event) = reported.try_recv() {
+            seen.push(match event {
+                Event::Reconnecting { attempt, reason } => format!("{attempt}: {reason}"),
+                Event::Reconnected { attempt } => format!("{attempt} succeeded"),
+                other => panic!("{other:?}"),
+            });
+        }
+        assert_eq!(seen, ["1: lost", "2: the attempt failed", "3: the attempt failed", "3 succeeded"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_end_at_their_deadline() {
+        let (events, _reported) = Events::channel();
+        let started = Instant::now();
+        let deadline = RetryDeadline::after(Duration::from_secs(600));
+        let ended = driver(events).run_until(deadline, failure("lost"), &mut Countdown(u32::MAX)).await;
+        let error = ended.unwrap_err();
+        assert_eq!(error.message(), "gave up reconnecting after 10m: the attempt failed");
+        assert_eq!(started.elapsed().as_secs(), 600);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_useful_connection_makes_the_next_outage_new() {
+        let (events, _reported) = Events::channel();
+        let mut driver = driver(events);
+        assert_eq!(driver.begin_outage(LastConnection::MadeNoProgress).await, Outage::New, "the first outage");
+        driver.note_success();
+        assert_eq!(driver.begin_outage(LastConnection::MadeNoProgress).await, Outage::Continued);
+        assert_eq!(driver.begin_outage(LastConnection::MadeProgress).await, Outage::New);
+        sleep(LONG_LIVED).await;
+        assert_eq!(driver.begin_outage(LastConnection::MadeNoProgress).await, Outage::New, "it was long-lived");
     }
 }

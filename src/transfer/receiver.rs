@@ -6,8 +6,8 @@
 //! - [`download`] downloads in one session after another. In each of them [`session_download`] hashes the staged data
 //!   ([`prepare_sink`]), sends the [`request`], and runs the [`pipeline`] into the [`file_writer`].
 //! - [`completion`] reports the end to the sender. [`session_end`] reports every other outcome.
-//! - [`reconnect`] keeps a session alive while its streams fail: [`reconnect_task`] watches the stream, and [`reattach`]
-//!   brings another one.
+//! - [`reconnect`] keeps a session alive while its streams fail: [`reconnect_task`] watches the stream, and
+//!   [`reattach`] brings another one.
 //! - [`resumption_store`] lets a later process resume the download.
 
 pub(super) mod completion;

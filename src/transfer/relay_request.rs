@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     net::{Connection, RecvHalf, SendHalf, StreamError},
     transfer::{
-        timeouts::REPLY,
+        timeouts::REPLY_TIMEOUT,
         user_errors::{explain_rejection, explain_stream_error},
     },
     wire::{
@@ -36,7 +36,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
         let reply = recv.read_frame(MAX_BODY).await?;
         Ok::<_, StreamError>((send, recv, reply))
     };
-    let (send, recv, reply) = timeout(REPLY, exchange).await.map_err(|_| RequestError::NoReply)??;
+    let (send, recv, reply) = timeout(REPLY_TIMEOUT, exchange).await.map_err(|_| RequestError::NoReply)??;
     let reply = reply.frame();
     if reply.kind == Rejected::TYPE {
         return Err(RequestError::Rejected(reply.decode::<Rejected>()?.reason));

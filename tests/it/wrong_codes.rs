@@ -39,7 +39,7 @@ fn after_five_wrong_codes_every_receiver_is_refused_with_a_retry_time() {
     }
     for code in [sender.code().to_owned(), wrong_code(&sender)] {
         let refused = env.recv(&code, &env.path("in")).via(&relay).run();
-        let message = refused.expect_error(7, "refused", "too often");
+        let message = refused.expect_error(7, "refused", "too many wrong attempts");
         assert!(message.contains("10 minutes"), "{message}");
     }
     assert_eq!(sender.stop().all("wrong_code").len(), 5);

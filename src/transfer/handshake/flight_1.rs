@@ -8,7 +8,7 @@ use crate::{
     crypto::Cipher,
     net::{OwnedFrame, RecvHalf, StreamError},
     processor::Aes,
-    transfer::timeouts::REPLY,
+    transfer::timeouts::REPLY_TIMEOUT,
     wire::peer::{AlertReason, CAN_REATTACH, Hello, HelloMode, MAX_CLEAR_BODY, VERSION},
 };
 
@@ -50,9 +50,9 @@ impl Flight1 {
 /// Reads the first frame of a new stream: a [`Hello`] or an [`AttachRequest`](crate::wire::peer::AttachRequest).
 ///
 /// # Errors
-/// [`FirstFrameError::Malformed`] also if nothing arrives within [`REPLY`].
+/// [`FirstFrameError::Malformed`] also if nothing arrives within [`REPLY_TIMEOUT`].
 pub(crate) async fn read_first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, FirstFrameError> {
-    match timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await {
+    match timeout(REPLY_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await {
         Ok(Ok(frame)) => Ok(frame),
         Ok(Err(StreamError::Wire(_))) | Err(_) => Err(FirstFrameError::Malformed),
         Ok(Err(_)) => Err(FirstFrameError::Lost),

@@ -1,4 +1,4 @@
-//! Why the receiver's end of a handshake failed.
+//! The error of the receiver's end of a handshake.
 
 use crate::{
     error::Error,

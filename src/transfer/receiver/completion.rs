@@ -16,8 +16,8 @@ use crate::{
     wire::peer::{Done, DownloadOutcome},
 };
 
-/// How long the sender may take to acknowledge. The entries are saved in any case. If the sender has lost its connection,
-/// the relay reports that earlier, after 12 to 15 s.
+/// How long the sender may take to acknowledge. The entries are saved in any case. If the sender has lost its
+/// connection, the relay reports that earlier, after 12 to 15 s.
 const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The same if the stream broke before the sender received the notice.
@@ -26,7 +26,7 @@ const ACK_TIMEOUT_AFTER_CUT: Duration = Duration::from_secs(60);
 /// How long to wait before the user is told why the program is still running.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// What it takes to tell the sender that the download is complete.
+/// The notice to the sender that the download is complete, not sent yet.
 pub(super) struct CompletionNotice {
     pub(super) writer: SessionWriter,
     pub(super) reader: SessionReader,

@@ -21,7 +21,7 @@ pub(super) struct ConfirmedSession {
     pub(super) opener: Opener,
     pub(super) window: ReceiveWindow,
     pub(super) reconnector: Reconnector,
-    /// What this receiver can resume with, if the sender has granted it.
+    /// The credentials for a resumption, if the sender has granted them in this session.
     pub(super) resumption: Option<StoredResumption>,
 }
 

@@ -1,4 +1,4 @@
-//! How a receiver reaches a sender: it opens a session, and another one when the sender has forgotten the first.
+//! The connector to a sender: it opens a session, and another one when the sender has forgotten the first.
 
 use std::ops::ControlFlow;
 
@@ -26,7 +26,7 @@ use crate::{
 pub(super) struct SenderConnector {
     code: Code,
     config: ReconnectConfig,
-    /// What the sender has granted to this receiver, in this process or an earlier one.
+    /// The credentials that the sender has granted, to this process or an earlier one.
     resumption: Option<StoredResumption>,
     /// The same in the resumption store, for a later process.
     claim: Option<ResumptionClaim>,
@@ -69,8 +69,8 @@ impl SenderConnector {
         }
     }
 
-    /// Stores what the sender has granted, unless it is stored already. If that fails, a later process has to confirm the
-    /// code again.
+    /// Stores the credentials that the sender has granted, unless they are stored already. If that fails, a later
+    /// process has to confirm the code again.
     pub(super) fn store_resumption(&mut self, granted: Option<StoredResumption>) {
         let Some(granted) = granted else { return };
         let is_stored = self.claim.as_ref().is_some_and(|claim| claim.resumption.has_same_id(&granted));

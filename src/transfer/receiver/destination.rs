@@ -1,4 +1,4 @@
-//! Where a download goes.
+//! The destination of a download.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     manifest::Manifest,
 };
 
-/// Where a download goes, whatever the sender offers.
+/// The destination of a download. It stays the same when the sender's offer changes.
 pub(super) struct Destination {
     /// The path that the user chose; `None` for the current folder.
     pub(super) out: Option<PathBuf>,

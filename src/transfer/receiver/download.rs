@@ -59,8 +59,8 @@ impl PlannedDownload {
 
     /// Downloads and verifies every entry, gives each its final name, reports that, and tells the sender.
     ///
-    /// When a stream fails, the session continues on another one. When the sender has forgotten the session, the download
-    /// resumes from the staged data in a new one.
+    /// When a stream fails, the session continues on another one. When the sender has forgotten the session, the
+    /// download resumes from the staged data in a new one.
     ///
     /// # Errors
     /// An [`Error`] of any [`Kind`]. No incomplete file has a final name.

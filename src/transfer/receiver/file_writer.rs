@@ -44,8 +44,9 @@ impl FileWriter {
     /// Opens a record and handles its frames.
     ///
     /// # Errors
-    /// [`ReceiveError::Session`] for a record that was altered and for a frame that does not belong here,
-    /// [`ReceiveError::Sender`] for a failure that the sender reports, [`ReceiveError::Final`] for those of the [`Sink`].
+    /// - [`ReceiveError::Session`] for a record that was altered and for a frame that does not belong here
+    /// - [`ReceiveError::Sender`] for a failure that the sender reports
+    /// - [`ReceiveError::Final`] for an error of the [`Sink`]
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {
         self.opener.open(&mut record)?;
         let mut rest = record::plaintext(&record);

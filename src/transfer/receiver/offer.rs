@@ -41,8 +41,8 @@ impl PendingOffer {
     /// - [`Kind::WrongCode`](crate::error::Kind::WrongCode) if the sender does not confirm the code
     /// - [`Kind::Refused`](crate::error::Kind::Refused) if the relay or the sender refuses
     /// - [`Kind::Network`](crate::error::Kind::Network) if the relay or the sender cannot be reached
-    /// - [`Kind::Disk`](crate::error::Kind::Disk) or [`Kind::Transfer`](crate::error::Kind::Transfer) for an offer that no
-    ///   honest sender makes
+    /// - [`Kind::Disk`](crate::error::Kind::Disk) or [`Kind::Transfer`](crate::error::Kind::Transfer) for an offer that
+    ///   no honest sender makes
     /// - [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes first
     pub async fn receive(
         code: &Code,

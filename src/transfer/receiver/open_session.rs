@@ -60,7 +60,7 @@ pub(super) async fn open_session(
     }
 }
 
-/// Asks the relay for a stream to the sender, and shakes hands over it.
+/// Asks the relay for a stream to the sender, and completes the handshake on it.
 async fn establish(
     connection: &Connection,
     code: &Code,

@@ -29,7 +29,7 @@ use crate::{
 /// A batch for the blocking thread is closed once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
 
-/// What the pipeline needs besides the source and the target of the data.
+/// The pipeline of one session, without the source and the target of its data.
 pub(super) struct Pipeline<'a> {
     pub(super) writer: &'a mut SessionWriter,
     pub(super) window: ReceiveWindow,
@@ -62,7 +62,8 @@ impl Pipeline<'_> {
         let (arrived, records) = mpsc::unbounded_channel(); // bounded by the credit, see `drain`
         let granted = watch::Sender::new(self.window.granted());
         let end = OnceLock::new();
-        // The records that have arrived are written before the end counts: they may complete the download, or explain it.
+        // The records that have arrived are written before the end counts: they may complete the download, or explain
+        // it.
         let draining = async {
             let _ = end.set(drain(&mut reader, arrived, granted.subscribe()).await); // set here only
         };
@@ -143,8 +144,8 @@ async fn write_batch(mut file_writer: FileWriter, records: Vec<PooledBuffer>) ->
 
 /// Takes records off the stream as they arrive. Returns why no more arrive.
 ///
-/// A sender that exceeds its credit is cut off, so that the records in the channel are bounded. One that does not use its
-/// credit for too long has stalled.
+/// A sender that exceeds its credit is cut off, so that the records in the channel are bounded. One that does not use
+/// its credit for too long has stalled.
 async fn drain(
     reader: &mut SessionReader,
     arrived: mpsc::UnboundedSender<ArrivedRecord>,

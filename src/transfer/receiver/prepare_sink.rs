@@ -19,7 +19,8 @@ use crate::{
 /// How often the sender is told that hashing continues. It waits for the request for longer than this.
 const HASHING_NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Creates the sink, which hashes staged data. Meanwhile reports the progress, and tells the sender that hashing continues.
+/// Creates the sink, which hashes staged data. Meanwhile reports the progress, and tells the sender that hashing
+/// continues.
 ///
 /// # Errors
 /// Those of [`Sink::new`] and of the session.

@@ -13,7 +13,7 @@ use crate::{
         backoff::{RetriedWork, RetryDriver, Urgency},
         relay_request::{RequestError, send_relay_request},
         session::resumable_stream::ResumableStream,
-        timeouts::{LEG_SILENT, REPLY},
+        timeouts::{LEG_SILENCE_TIMEOUT, REPLY_TIMEOUT},
         user_errors::{explain_stream_error, sender_silent},
     },
     wire::{
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What reattaching a session takes.
+/// The parts of a session that its reattachment needs.
 pub(super) struct ReattachContext {
     pub(super) slot: Slot,
     pub(super) stream: ResumableStream,
@@ -70,7 +70,7 @@ impl Reattacher {
         let connection = self.context.connection.clone();
         tokio::select! {
             reattached = self.reattach() => reattached,
-            lost = connection.wait_until_silent(LEG_SILENT) => {
+            lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT) => {
                 connection.close(); // a packet on a new connection arrives before the next one on this connection
                 Err(AttemptError::Transient(explain_stream_error(&lost.into())))
             }
@@ -88,7 +88,7 @@ impl Reattacher {
         frame::encode(&request, &mut bytes)?;
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
         let (send, mut recv, ConnectReply { .. }) = send_relay_request(connection, &connect, &bytes).await?;
-        let reply = timeout(REPLY, recv.read_frame(MAX_CLEAR_BODY)).await;
+        let reply = timeout(REPLY_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await;
         let reply = reply.map_err(|_| AttemptError::Transient(sender_silent()))??;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
             return Err(AttemptError::Fatal(ReattachFailure::UnknownSession));

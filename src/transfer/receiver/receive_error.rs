@@ -1,4 +1,4 @@
-//! Why a receiver's session ended before the download was complete.
+//! The error of a receiver's session that ended before the download was complete.
 
 use crate::{
     error::Error,

@@ -1,17 +1,17 @@
-//! How a receiver reaches its relay, and reaches it again after an outage.
+//! The configuration of a receiver's connections to its relay.
 
 use std::time::Duration;
 
 use super::resumption_store::ResumptionStore;
 use crate::net::Dialer;
 
-/// How a receiver reaches its relay, and reaches it again after an outage.
+/// The configuration of a receiver's connections to its relay.
 #[derive(Clone)]
 pub struct ReconnectConfig {
     /// Connects to the relay.
     pub dialer: Dialer,
     /// How long an outage may last. Zero disables retries.
     pub retry_for: Duration,
-    /// Where to store what a later process needs to resume the download, if anywhere.
+    /// The store of the credentials with which a later process resumes the download; `None` to store nothing.
     pub resumptions: Option<ResumptionStore>,
 }

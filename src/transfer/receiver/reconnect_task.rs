@@ -11,7 +11,7 @@ use crate::{
     transfer::{
         Events,
         backoff::{LastConnection, Outage, RetryDeadline, RetryDriver, Urgency},
-        timeouts::LEG_SILENT,
+        timeouts::LEG_SILENCE_TIMEOUT,
         user_errors::explain_stream_error,
     },
 };
@@ -65,7 +65,7 @@ impl ReconnectTask {
         let ReattachContext { stream, connection, .. } = &self.reattacher.context;
         tokio::select! {
             cause = stream.wait_until_broken() => cause,
-            lost = connection.wait_until_silent(LEG_SILENT) => {
+            lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT) => {
                 stream.mark_broken(lost.into());
                 stream.wait_until_broken().await
             }
@@ -83,8 +83,8 @@ impl ReconnectTask {
             true => LastConnection::MadeProgress,
             false => LastConnection::MadeNoProgress,
         };
-        // A relay that accepts every connection and cuts it at once must not be retried for ever, so only an outage after
-        // progress gets a deadline of its own.
+        // A relay that accepts every connection and cuts it at once must not be retried for ever, so only an outage
+        // after progress gets a deadline of its own.
         if self.retry.begin_outage(last_connection).await == Outage::New {
             self.deadline = RetryDeadline::after(self.retry_for);
         }

@@ -1,4 +1,4 @@
-//! Flight 4: what the receiver has staged, and the entries that it requests.
+//! Flight 4: the hashes of the staged data, and the request for entries.
 
 use crate::{
     disk::GroupHash,

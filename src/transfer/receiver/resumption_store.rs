@@ -1,7 +1,8 @@
-//! The store of what a receiver needs to resume its downloads in another process: see [`crate::crypto::resume`].
+//! The store of the credentials with which another process resumes a receiver's downloads: see
+//! [`crate::crypto::resume`].
 //!
-//! The state folder has a file per download, which is removed when the download is complete. A file is found by the code,
-//! which it does not contain.
+//! The state folder has a file per download, which is removed when the download is complete. A file is found by the
+//! code, which it does not contain.
 
 use std::{fs::File, time::Duration};
 
@@ -21,7 +22,7 @@ const MAX_FILE_SIZE: u64 = 4096;
 /// How long a download that is not resumed stays in the store.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What a receiver needs to resume a download.
+/// The credentials with which a receiver resumes a download.
 #[derive(Debug, Clone)]
 pub(super) struct StoredResumption {
     /// For the sender: proves that it has confirmed this receiver before.
@@ -73,7 +74,7 @@ impl ResumptionStore {
         Some(ResumptionClaim { dir: self.0.clone(), name, resumption, _lock: lock })
     }
 
-    /// Stores and claims what the sender behind `code` has granted to this receiver.
+    /// Stores and claims the credentials that the sender behind `code` has granted.
     ///
     /// # Errors
     /// [`Kind::Disk`].
@@ -116,8 +117,8 @@ struct ResumptionFile {
 
 /// Returns a value that tells whether a code is the one that a file was stored for.
 ///
-/// It is a hash of the code under the resumption key. The key is as secret as the code, so the value alone cannot test a
-/// guess of the code.
+/// It is a hash of the code under the resumption key. The key is as secret as the code, so the value alone cannot test
+/// a guess of the code.
 fn code_check(key: &[u8; 32], id: &[u8; 16], code: &Code) -> [u8; 32] {
     *blake3::Hasher::new_keyed(key).update(id).update(code.reveal().as_str().as_bytes()).finalize().as_bytes()
 }

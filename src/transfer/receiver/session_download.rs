@@ -38,7 +38,7 @@ pub(super) struct SessionDownload<'a> {
 pub(super) struct SavedDownload {
     pub(super) paths: Vec<PathBuf>,
     pub(super) bytes: u64,
-    /// What the sender must still be told.
+    /// The notice to the sender.
     pub(super) completion: CompletionNotice,
 }
 

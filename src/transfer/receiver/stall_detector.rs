@@ -13,8 +13,8 @@ pub(super) enum SilentSender {
 
 /// Tells a sender that has stalled from one that has a reason to be silent.
 ///
-/// Silence is counted in steps of [`StallDetector::STEP`]. A sender that can send has stalled after two silent steps in a
-/// row. One is not enough, because its first part may belong to a stream that was broken.
+/// Silence is counted in steps of [`StallDetector::STEP`]. A sender that can send has stalled after two silent steps in
+/// a row. One is not enough, because its first part may belong to a stream that was broken.
 #[derive(Default)]
 pub(super) struct StallDetector {
     last_step_was_silent: bool,

@@ -17,7 +17,7 @@ use crate::{
     net::{Connection, ConnectionLost, RelayConnection, StreamError},
     transfer::{
         backoff::{RetryDriver, Urgency},
-        timeouts::{LEG_SILENT, SHARE_CLOSE},
+        timeouts::{LEG_SILENCE_TIMEOUT, SHARE_CLOSE_TIMEOUT},
     },
     wire::reset_code::ENDED,
 };
@@ -125,7 +125,9 @@ impl AcceptLoop<'_> {
                 send.reset(ENDED);
             }
         };
-        let end = async { tokio::join!(registration.release(), timeout(SHARE_CLOSE, join_streams(&mut self.streams))) };
+        let end = async {
+            tokio::join!(registration.release(), timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut self.streams)))
+        };
         let _ = with_background(end, refuse_streams).await; // both have a time limit
         if let Some(connection) = connection {
             RelayConnection::close(connection).await;
@@ -133,11 +135,11 @@ impl AcceptLoop<'_> {
     }
 }
 
-/// Waits until the relay has been silent for [`LEG_SILENT`] while a session exists. Without a session only a closed
-/// connection counts as lost.
+/// Waits until the relay has been silent for [`LEG_SILENCE_TIMEOUT`] while a session exists. Without a session only a
+/// closed connection counts as lost.
 async fn wait_until_silent(connection: &Connection, share: &Share) -> ConnectionLost {
     loop {
-        let lost = connection.wait_until_silent(LEG_SILENT).await;
+        let lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT).await;
         if connection.is_closed() || !share.sessions().is_empty() {
             return lost;
         }

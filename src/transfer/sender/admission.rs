@@ -15,7 +15,7 @@ use crate::{
             BUSY_RETRY, FirstFrameError, HandshakeFailure, Responder, ResumptionAdmission, read_first_frame, send_alert,
         },
         session::RecordBuilder,
-        timeouts::REPLY,
+        timeouts::REPLY_TIMEOUT,
     },
     wire::{
         Message,
@@ -32,7 +32,7 @@ const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a stream that the relay opened until the stream ends. Reports failures itself.
 pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    match timeout(REPLY, recv.read_frame(0)).await {
+    match timeout(REPLY_TIMEOUT, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
         _ => return,
     }

@@ -6,7 +6,7 @@ use crate::{
     code::Slot,
     error::Result,
     net::{Connection, RecvHalf, SendHalf},
-    transfer::{relay_request::send_relay_request, timeouts::SHARE_CLOSE},
+    transfer::{relay_request::send_relay_request, timeouts::SHARE_CLOSE_TIMEOUT},
     wire::relay::{RegisterReply, RegisterRequest},
 };
 
@@ -44,6 +44,6 @@ impl Registration {
     /// Releases the slot. From then on the relay tells receivers that the share has ended; running downloads continue.
     pub async fn release(&mut self) {
         self.send.finish();
-        let _ = timeout(SHARE_CLOSE, self.recv.read()).await; // a relay that does not confirm frees the slot later
+        let _ = timeout(SHARE_CLOSE_TIMEOUT, self.recv.read()).await; // a relay that does not confirm frees the slot later
     }
 }
