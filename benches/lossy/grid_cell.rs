@@ -25,7 +25,7 @@ pub(super) const LOSSES: [LossPattern; 8] = [
 pub(super) const CONTROLLERS: [(&str, CongestionControl); 3] =
     [("qshare", CongestionControl::Auto), ("CUBIC", CongestionControl::Cubic), ("BBR", CongestionControl::Bbr)];
 
-/// What a transfer achieved. Goodput is a share of what the path can carry.
+/// The result of one transfer. Goodput is a share of what the path can carry.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TransferResult {
     /// The goodput between the middle of the content and its last tenth.

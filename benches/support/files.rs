@@ -59,7 +59,7 @@ fn memory_has_space() -> bool {
     has_memory && has_space
 }
 
-/// What a benchmark sends.
+/// The files that a benchmark sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Payload {
     /// One file of this many bytes.

@@ -1,4 +1,4 @@
-//! What the benchmarks share: their command line, the machine, files to send, and processes that are measured.
+//! The parts that all benchmarks share: command line, description of the machine, files to send, measured processes.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints tables")]
 

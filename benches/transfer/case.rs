@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Case {
     /// The name that selects it on the command line.
     pub(super) name: &'static str,
-    /// What it measures.
+    /// The description in the table.
     pub(super) description: &'static str,
     kind: CaseKind,
 }

@@ -1,8 +1,8 @@
-//! What one run of a case measures.
+//! The figures of one run of a case.
 
 use crate::support::process::ResourceUsage;
 
-/// What one run of a case measures.
+/// The figures of one run of a case.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Measurement {
     /// Bytes of content that arrived in each repetition, at all receivers together.

@@ -26,8 +26,8 @@ pub(super) fn print<'a>(rows: impl Iterator<Item = (&'a Case, &'a Vec<Measuremen
         "\nMB and kB are decimal, GiB and MiB binary. Seconds: from the start of the receiving process to its\n\
          `finished` event. MB/s: all receivers together. CPU: user and system time of a process's whole life, per GiB\n\
          delivered. Memory: the highest peak of any process. Jain: the fairness index of the receivers' rates in the\n\
-         worst round. Bare stream: quinn with its defaults except for windows of 16 MiB; one process writes zeros, one\n\
-         discards them. One hop, no relay, no files, no second encryption."
+         worst round. Bare stream: quinn with its defaults except for windows of 16 MiB; one process writes zeros,\n\
+         one discards them. One hop, no relay, no files, no second encryption."
     );
 }
 

@@ -1,11 +1,11 @@
-//! Why a text is not a code, and how the user is told.
+//! The error for text that is not a code, and its message for the user.
 
 use crate::{
     error::{Error, Kind},
     text::visible,
 };
 
-/// Why a text is not a code.
+/// The reason why a text is not a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeError {
     /// It has this character, which is not in the alphabet.

@@ -1,11 +1,11 @@
-//! Why a manifest is refused.
+//! The reasons to refuse a manifest.
 
 use super::{
     limits::{MAX_ENTRIES, MAX_TEXT},
     safe_path::{PathError, SafePath},
 };
 
-/// Why a manifest is refused. Each error refuses the whole share.
+/// The reason why a manifest is refused. Each one refuses the whole share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// It has more entries than [`MAX_ENTRIES`].

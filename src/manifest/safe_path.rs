@@ -77,7 +77,7 @@ impl SafePath {
     /// Returns this path with `name` appended as a component.
     ///
     /// # Errors
-    /// As [`SafePath::parse`].
+    /// The same as [`SafePath::parse`].
     pub fn join(&self, name: &str) -> Result<Self, PathError> {
         Self::parse(&format!("{self}/{name}"))
     }

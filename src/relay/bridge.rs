@@ -15,8 +15,8 @@ use crate::{
     wire::reset_code::{EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST},
 };
 
-/// What a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and the overhead
-/// of chunks that arrive out of order.
+/// Returns how much a direction may hold beyond the credit of the two ends: frames in the clear, the last record, and
+/// the overhead of chunks that arrive out of order.
 fn slack(bound: usize) -> usize {
     1024 * 1024 + bound / 8
 }
@@ -47,7 +47,7 @@ struct BridgeDirection {
     /// The most bytes of memory that it may hold.
     limit: usize,
     account: MemoryAccount,
-    /// What has arrived in order and is not being written yet.
+    /// The bytes that have arrived in order and are not being written yet.
     queue: BlockQueue,
     /// The block that is being written.
     writing: Bytes,

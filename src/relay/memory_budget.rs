@@ -23,10 +23,10 @@ pub struct MemoryBudget {
     pool: BufferPool,
 }
 
-/// What the bridges of a relay hold, in bytes.
+/// The memory that the bridges of a relay hold, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryUsage {
-    /// How many directions of bridges are open.
+    /// The number of open directions. A bridge has two.
     pub directions: usize,
     /// Bytes that all directions hold now.
     pub held: usize,
@@ -34,7 +34,7 @@ pub struct MemoryUsage {
     pub peak: usize,
     /// The most bytes that one direction held.
     pub largest: usize,
-    /// How many directions were evicted.
+    /// The number of evicted directions.
     pub evicted: usize,
 }
 
@@ -45,7 +45,7 @@ impl MemoryBudget {
         Self { accounts: Arc::new(Mutex::new(accounts)), pool: BufferPool::default() }
     }
 
-    /// Returns what the bridges hold.
+    /// Returns the memory that the bridges hold.
     pub fn usage(&self) -> MemoryUsage {
         let accounts = self.lock();
         MemoryUsage { directions: accounts.open.len(), ..accounts.usage }

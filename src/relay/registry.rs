@@ -23,7 +23,7 @@ pub(super) struct Registry {
     changed: Arc<Notify>,
 }
 
-/// What a receiver may learn about a slot.
+/// The result of a lookup: as much as this receiver may know about the slot.
 pub(super) enum Lookup {
     /// The sender that has the slot, and the slot's owner.
     Found(Client, SlotOwner),
@@ -31,7 +31,7 @@ pub(super) enum Lookup {
     ShareEnded,
     /// The sender that the receiver was bridged to is disconnected; it may reconnect.
     SenderAway,
-    /// Nothing that this receiver may know.
+    /// No sender has the slot, or the receiver may not know more.
     Unknown,
 }
 
@@ -147,7 +147,7 @@ impl Drop for SlotLease {
 struct Slots {
     taken: HashMap<Slot, TakenSlot>,
     reserved: HashMap<Slot, ReservedSlot>,
-    /// How many leases were given; the number of the last one.
+    /// The number of the last lease.
     leases: u64,
 }
 

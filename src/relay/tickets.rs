@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::code::Slot;
 
-/// How long a ticket is valid after it was issued; every registration issues a new one. A freed slot stays reserved for
-/// as long.
+/// The time for which a ticket is valid after it was issued. Every registration issues a new one. A freed slot stays
+/// reserved for the same time.
 pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const VERSION: u8 = 1;

@@ -13,6 +13,7 @@
 //! | 5 | receiver | | [`Done`] |
 //! | | sender | | [`DoneAck`] |
 //!
+//! - The sealed messages of flight 2 take at most [`MAX_EARLY_MANIFEST`] bytes and are padded to a power of two.
 //! - [`Credit`] flows from receiver to sender during the whole session, [`Ack`] from sender to receiver.
 //! - A sender that cannot continue ends its direction with a [`Failure`] instead of a [`DoneAck`].
 //! - An [`Alert`] in the clear, instead of flight 2 or in the place of flight 3, ends the handshake. It is only a hint:

@@ -58,7 +58,7 @@ pub struct RegisterReply {
     pub slot: Slot,
     /// Reclaims the slot after a lost connection; empty if the relay issues no tickets.
     pub ticket: Vec<u8>,
-    /// What the relay allows.
+    /// The limits of the relay.
     pub limits: RelayLimits,
 }
 
@@ -69,7 +69,7 @@ impl Message for RegisterReply {
 /// The reply to a [`ConnectRequest`]. The bridge begins behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectReply {
-    /// What the relay allows.
+    /// The limits of the relay.
     pub limits: RelayLimits,
     /// Proves in a later [`ConnectRequest`] that this receiver was bridged to this sender.
     pub pass: Vec<u8>,
@@ -79,7 +79,7 @@ impl Message for ConnectReply {
     const TYPE: u8 = 0x12;
 }
 
-/// What a relay allows to a client.
+/// The limits that a relay sets for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayLimits {
     /// The most bytes that one bridge holds in each direction. More credit than this is useless.

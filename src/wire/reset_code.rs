@@ -4,7 +4,7 @@
 //!
 //! | code | constant | sent by | when |
 //! |---|---|---|---|
-//! | 1 | [`CANCELLED`] | sender, receiver | it abandons the stream: a half is dropped unfinished, or a download fails |
+//! | 1 | [`CANCELLED`] | all | they abandon the stream: a half is dropped unfinished, or a download fails |
 //! | 2 | [`PEER_LOST`] | relay | the connection to the other side of the bridge timed out or failed |
 //! | 3 | [`OVERRUN`] | relay | one direction of the bridge holds more than its limit |
 //! | 4 | [`ENDED`] | sender | its share has ended |
@@ -14,7 +14,7 @@
 //! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
 //! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |
 
-/// An end abandons the stream. Also the code of a stream half that is dropped before its end.
+/// The stream is abandoned. Also the code of a stream half that is dropped before its end.
 pub const CANCELLED: u32 = 1;
 
 /// The relay lost the connection to the other side of the bridge. The other side may reattach.

@@ -3,7 +3,7 @@
 /// The longest body of a message in the clear.
 pub const MAX_CLEAR_BODY: u32 = 4096;
 
-/// How much of the manifest the sender may send before the receiver has proved that it knows the code.
+/// The most bytes of the manifest that the sender may send before the receiver has proved that it knows the code.
 pub const MAX_EARLY_MANIFEST: usize = 64 * 1024;
 
 /// Bytes of the sealed stream that may be in flight before the first [`Credit`](super::Credit).
