@@ -8,8 +8,8 @@
 //! # A download, in the order in which it happens
 //!
 //! 1. **Connect.** The receiver dials the relay ([`receiver::connect`]) and asks for the sender's slot
-//!    ([`relay_request`]); flight 1 of the handshake follows in the same packet. The relay opens a stream on the
-//!    sender's connection and bridges the two.
+//!    ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
+//!    connection and bridges the two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget
 //!    ([`handshake::guess_budget`]) and answers with flight 2. The receiver checks the sender's tag and sends its own.
 //!    The sender refunds the attempt when that tag is right ([`handshake`]).

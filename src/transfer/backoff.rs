@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Event,
     net::{Dialer, RelayConnection},
-    transfer::Events,
+    transfer::events::Events,
 };
 
 /// The longest wait between two attempts while a download waits for them. Jitter adds at most as much again.

@@ -1,6 +1,6 @@
 //! The receiver's half of a transfer: from a code to saved files.
 //!
-//! - [`connect`] reaches the sender, again and again if need be; [`open_session`] makes one attempt at a
+//! - [`connect`] reaches the sender, with retries; [`open_session`] makes one attempt at a
 //!   [`confirmed_session`].
 //! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
 //! - [`download`] downloads in one session after another. In each of them [`session_download`] hashes the staged data

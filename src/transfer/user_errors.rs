@@ -1,4 +1,4 @@
-//! Turns failures of the protocol into [`Error`]s: what they mean to the user at this end, and what to do next.
+//! Turns failures of the protocol into [`Error`]s that tell the user what happened and what to do next.
 
 use crate::{
     error::{Error, Kind},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A sender that was interrupted or killed keeps its code. A share that ended deliberately does not.
-const HINT_IF_SHARED_AGAIN: &str = "if it is shared again, run the same command again; otherwise ask for a new code";
+const HINT_IF_SHARED_AGAIN: &str = "if the sender shares it again, repeat the command; otherwise ask for a new code";
 
 const HINT_SAME_VERSION: &str = "install the same version of qshare on both machines";
 
@@ -122,7 +122,7 @@ pub(crate) fn explain_stream_error(e: &StreamError) -> Error {
 pub(crate) fn explain_session_error(e: &SessionError) -> Error {
     match e {
         SessionError::Stream(e) => explain_stream_error(e),
-        SessionError::Tampered(_) => Error::new(Kind::WrongCode, "the transfer was tampered with on its way")
+        SessionError::Tampered(_) => Error::new(Kind::WrongCode, "the transfer was tampered with in transit")
             .hint("the altered data was discarded; try another relay or another network"),
         SessionError::Protocol(e) => {
             Error::new(Kind::Transfer, format!("the sender violated the protocol: {e}")).hint(HINT_SAME_VERSION)
@@ -160,7 +160,7 @@ pub(crate) fn sender_stalled() -> Error {
     Error::new(Kind::Network, "the sender stopped sending data").hint(HINT_CHECK_NETWORK)
 }
 
-/// Returns the error for a download that the user interrupted. What has arrived is staged.
+/// Returns the error for a download that the user interrupted. The data received so far is staged.
 pub(crate) fn download_interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted").hint("run the same command again to resume")
 }

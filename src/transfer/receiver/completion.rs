@@ -10,7 +10,7 @@ use crate::{
     crypto::Opener,
     event::Event,
     transfer::{
-        Events,
+        events::Events,
         session::{RecordBuilder, SessionReader, SessionWriter},
     },
     wire::peer::{Done, DownloadOutcome},
@@ -23,7 +23,7 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same if the stream broke before the sender received the notice.
 const ACK_TIMEOUT_AFTER_CUT: Duration = Duration::from_secs(60);
 
-/// How long to wait before the user is told why the program is still running.
+/// The wait after which an explanation of the delay is reported.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// The notice to the sender that the download is complete, not sent yet.

@@ -16,8 +16,8 @@ use crate::{
     manifest::Manifest,
     net::RelayConnection,
     transfer::{
-        Events,
         backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency},
+        events::Events,
         user_errors::{download_interrupted, nothing_downloaded},
     },
 };

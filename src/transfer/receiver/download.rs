@@ -17,7 +17,7 @@ use crate::{
     event::{Event, Finished, OfferSummary, Route},
     manifest::{Entry, Manifest},
     rate_limiter::RateLimiter,
-    transfer::Events,
+    transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
 

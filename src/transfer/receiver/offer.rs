@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     event::{Event, OfferSummary},
     manifest::Manifest,
-    transfer::Events,
+    transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
 

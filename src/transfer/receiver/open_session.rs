@@ -32,7 +32,7 @@ use crate::{
 /// The receiver authenticates with the stored resumption if there is one, and with the code otherwise.
 ///
 /// # Errors
-/// [`OpenSessionError`]. The sender has been told of an error after the handshake.
+/// [`OpenSessionError`]. An error after the handshake is reported to the sender.
 pub(super) async fn open_session(
     connection: &Connection,
     code: &Code,

@@ -19,7 +19,7 @@ use crate::{
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
     transfer::{
-        Events,
+        events::Events,
         session::{MAX_RECORD, RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow},
         timeouts::PROGRESS_INTERVAL,
     },
@@ -161,7 +161,7 @@ async fn drain(
                 let end = reader.received_bytes();
                 let exceeds_credit = end > *granted.borrow() + LAST_RECORD_SLACK;
                 // The record is passed on all the same. Only opening it tells whether the sender has sealed it, or
-                // somebody between the two ends has repeated or forged it.
+                // an attacker has repeated or forged it.
                 let is_unwanted = arrived.send(ArrivedRecord { bytes, end }).is_err();
                 if exceeds_credit || is_unwanted {
                     return WireError::TooLong.into();

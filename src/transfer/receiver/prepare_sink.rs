@@ -9,14 +9,14 @@ use crate::{
     disk::{HashProgress, Plan, Sink},
     event::Event,
     transfer::{
-        Events,
+        events::Events,
         session::{RecordBuilder, SessionWriter},
         timeouts::PROGRESS_INTERVAL,
     },
     wire::peer::HashingStaged,
 };
 
-/// How often the sender is told that hashing continues. It waits for the request for longer than this.
+/// The interval of the notices that hashing continues. The sender waits longer than this for a notice or the request.
 const HASHING_NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Creates the sink, which hashes staged data. Meanwhile reports the progress, and tells the sender that hashing

@@ -12,7 +12,7 @@ use super::{
     reconnect_config::ReconnectConfig,
     reconnect_task::ReconnectTask,
 };
-use crate::{event::Event, net::RelayConnection, transfer::Events};
+use crate::{event::Event, net::RelayConnection, transfer::events::Events};
 
 /// The handle of the task that keeps a session alive.
 pub(super) struct Reconnector {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     net::{RelayConnection, StreamError},
     transfer::{
-        Events,
         backoff::{LastConnection, Outage, RetryDeadline, RetryDriver, Urgency},
+        events::Events,
         timeouts::LEG_SILENCE_TIMEOUT,
         user_errors::explain_stream_error,
     },

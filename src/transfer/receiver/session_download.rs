@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
     rate_limiter::RateLimiter,
     transfer::{
-        Events,
+        events::Events,
         session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
     },
 };

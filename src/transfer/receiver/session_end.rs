@@ -14,7 +14,7 @@ use crate::{
     wire::peer::{Done, DownloadOutcome},
 };
 
-/// How long the delivery of the outcome may take. The sender also notices the end of the stream by itself.
+/// How long the delivery of the outcome may take. The sender notices the end of the stream without it.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Tells the sender that the download failed, and closes the session.
