@@ -1,88 +1,101 @@
-//! How much may be on its way: congestion control.
+//! Congestion control: how many bytes may be in flight.
 //!
-//! The usual controllers take a lost packet for a full queue. On a line that loses one packet in a hundred by itself,
-//! CUBIC (RFC 9438) is left with a few percent of it. The controller here makes a *model* of the line instead, as BBR
-//! does (draft-ietf-ccwg-bbr): the rate at which it delivers and the round trip that it takes while its queues are empty.
-//! Their product is what the line holds, and about so much is kept on its way, whatever is lost.
+//! Most controllers take packet loss for a sign of a full queue. On a path that loses one packet in a hundred at
+//! random, CUBIC (RFC 9438) uses a few percent of the bandwidth. The controller here keeps a *model* of the path
+//! instead, as BBR does (draft-ietf-ccwg-bbr): the bandwidth of the bottleneck, and the round-trip time (RTT) without
+//! queues. Their product, the bandwidth-delay product (BDP), is what the path holds. About as much is kept in flight,
+//! whatever is lost.
 //!
-//! quinn paces a connection at 1.25 windows a round trip and asks a controller for nothing but the window. So the model
-//! acts through the window alone: what BBR does with a pacing gain is done here with more or fewer bytes on their way.
+//! quinn paces a connection at 1.25 windows per round trip, and asks a controller only for the congestion window. So
+//! the model acts through the window alone. Where BBR changes its pacing gain, this controller changes the bytes in
+//! flight.
 //!
 //! # States
 //!
 //! ```text
-//!            the queue stands, or the rate grows no more, or much is lost
+//!            a queue builds up, the bandwidth stops growing, or much is lost
 //!  Startup ────────────────────────────────────────────────▶ Drain ◀─────────────────────┐
-//!  the window doubles                                        0.9 of the product:         │ 24 rounds
-//!  every round trip                                          base round trip and own     │ later
-//!     ▲                                                      loss are measured           │
-//!     │ the probe brought 15 % more                          │          │ three floors   │
-//!     └──────────────────────────────────────────────────────┤          │ in a row are   │
-//!                                                            ▼          ▼ high           │
+//!  the window doubles                                        0.9 BDP:                    │ 24 rounds
+//!  every round trip                                          measures min RTT            │ later
+//!     ▲                                                      and random loss             │
+//!     │ the probe has raised                                 │          │ the RTT stays  │
+//!     │ the bandwidth by 15 %                                │          │ high in three  │
+//!     └──────────────────────────────────────────────────────┤          │ drains         │
+//!                                                            ▼          ▼                │
 //!  Probe ◀────────────────────────────────────────────── Cruise      Compete ────────────┘
-//!  1.25 of the product,    6 to 10 rounds later          1.08        as CUBIC does,
-//!  for a round, then Drain                                           until two floors are low
+//!  1.25 BDP for a round,     6 to 10 rounds later        1.08 BDP    as CUBIC, until the RTT
+//!  then Drain                                                        is low in two drains
 //! ```
 //!
-//! - *Rate*: the highest delivery rate of the last ten rounds ([`rate`]). Rounds in which the application had too little
-//!   to send do not count.
-//! - *Base*: the lowest of the *floors* of the last 30 s; a floor is the lower quartile of the round trips in a drain
-//!   ([`floor`]), so that jitter is part of the line and our own queue is not. Round trips below 3 ms count as 3 ms:
-//!   they are made by schedulers rather than by lines.
-//! - *Own loss*: what the line loses while less is on its way than it holds ([`loss`]). The window is larger by as much,
-//!   since what is lost is on its way too. Losses far above it are taken for a short queue or a policer: the part of the
-//!   window above the product, the headroom, is halved, and comes back by a quarter for each drain without such a loss.
-//! - *Somebody else's queue*: when the round trip stays high although our own queue is drained, either somebody fills the
-//!   queue or the route has become longer. A probe tells them apart: on a longer route more packets bring more. Beside
-//!   somebody who fills the queue a model would be pushed away, and so the window becomes that of CUBIC ([`cubic`]), which
-//!   gives way at the top of the queue only, and looks every 24 rounds whether it is alone again.
+//! - *Bandwidth* ([`path`]): the highest delivery rate ([`delivery_rate`]) of the last ten rounds. Rounds in which the
+//!   application has too little to send do not count.
+//! - *Min RTT* ([`min_rtt`]): the lowest of the drained RTTs of the last 30 s. A drained RTT is the lower quartile of
+//!   the round-trip times in a drain, so it contains the jitter of the path but not our own queue. A min RTT below 3 ms
+//!   counts as 3 ms, because it consists mostly of scheduling delays.
+//! - *Random loss* ([`loss`]): the fraction of packets that is lost while less is in flight than the path holds. The
+//!   window is larger by this fraction, because lost packets are in flight too. A much higher loss indicates a short
+//!   queue or a policer. It halves the *headroom*, the part of the window above the BDP. The headroom grows by a
+//!   quarter after each drain without such a loss.
+//! - *Competition* ([`competition`]): if the RTT stays high although our own queue is drained, another flow fills the
+//!   queue, or the route has become longer. A probe tells them apart: on a longer route, more in flight raises the
+//!   delivery rate. A flow that fills the queue would push a model aside. So the window becomes that of CUBIC
+//!   ([`cubic`]). It is reduced only near the top of the queue, and every 24 rounds a drain checks whether the other
+//!   flow is still there.
 //!
-//! # Why these numbers
+//! # Constants
 //!
 //! | constant | reason |
 //! |---|---|
-//! | 1.08 | a queue of 4 ms on a line of 50 ms: enough to keep it busy over drains and late acknowledgements |
-//! | 1.25 | doubles in three probes, and overflows a queue of a tenth of the product by 15 % of a round, once in ten |
-//! | 0.9 | below the product even where the rate is overrated by a tenth |
-//! | each fourth drain makes no room for loss | what a policer drops, taken for the line's own, would never be found out |
-//! | startup ends at 1.06 × base + 1 ms, four times in a row | at 1.2 a queue of one product overflowed by 9 % |
-//! | 10 rounds | from one probe to the next |
-//! | 8 packets beside a probe | bursts that lose packet by packet ended transfers: two probes, each after twice the wait, are lost too |
-//! | 2 % | less excess loss is not worth a reaction |
+//! | 1.08 | a queue of 4 ms on a path of 50 ms keeps the path busy during drains and late acknowledgements |
+//! | 1.25 | doubles the rate in three probes; once in ten rounds, overflows a queue of 0.1 BDP by 15 % of a round |
+//! | 0.9 | stays below the BDP even if the bandwidth is overestimated by a tenth |
+//! | one drain in four leaves no room for random loss | otherwise a policer's drops would always count as random |
+//! | start-up ends after four RTTs above 1.06 × min RTT + 1 ms | at 1.2, a queue of 1 BDP overflowed by 9 % |
+//! | 10 rounds | the time from one probe to the next |
+//! | 8 packets with a probe timeout | with two packets and a timeout that doubles, bursts of losses ended transfers |
+//! | 2 % | a smaller excess loss does not justify a reaction |
 //!
-//! What came of them is in `docs/congestion.md`, and `cargo bench --bench lossy` measures it again.
+//! `docs/congestion.md` contains the measurements; `cargo bench --bench lossy` repeats them.
 
+mod auto;
+mod competition;
 mod cubic;
+mod delivery_rate;
 mod drain;
-mod floor;
+mod flight_level;
+mod headroom;
 mod loss;
+mod min_rtt;
 mod model;
-mod rate;
+mod path;
+mod pto_allowance;
+mod round;
+mod state;
+mod windowed_max;
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use quinn::congestion::{BbrConfig, Controller, ControllerFactory, CubicConfig};
-use quinn_proto::RttEstimator;
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 
-use self::model::Model;
+use self::auto::AutoControllerFactory;
 
-/// Which controller decides how much is on its way.
+/// The congestion controller of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CongestionControl {
-    /// The one described here.
+    /// The controller that this module describes.
     #[default]
     Auto,
-    /// CUBIC, as quinn has it.
+    /// quinn's CUBIC.
     Cubic,
-    /// BBR, as quinn has it: an experiment of theirs.
+    /// quinn's BBR, which quinn considers experimental.
     Bbr,
 }
 
 impl CongestionControl {
-    /// What makes such a controller for each path, whose first window has so many bytes.
+    /// Returns a factory that creates the controller of each path. `initial_window` is in bytes.
     pub fn factory(self, initial_window: u64) -> Arc<dyn ControllerFactory + Send + Sync> {
         match self {
-            Self::Auto => Arc::new(Models { initial_window }),
+            Self::Auto => Arc::new(AutoControllerFactory { initial_window }),
             Self::Cubic => {
                 let mut config = CubicConfig::default();
                 config.initial_window(initial_window);
@@ -94,59 +107,5 @@ impl CongestionControl {
                 Arc::new(config)
             }
         }
-    }
-}
-
-/// Makes a model for each path.
-#[derive(Debug)]
-struct Models {
-    initial_window: u64,
-}
-
-impl ControllerFactory for Models {
-    fn build(self: Arc<Self>, now: Instant, packet: u16) -> Box<dyn Controller> {
-        Box::new(Modelled(Model::new(now, packet, self.initial_window)))
-    }
-}
-
-/// Tells a model what quinn tells a controller.
-#[derive(Debug, Clone)]
-struct Modelled(Model);
-
-impl Controller for Modelled {
-    fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet: u64) {
-        self.0.sent(now, bytes);
-    }
-
-    fn on_ack(&mut self, _now: Instant, sent: Instant, bytes: u64, _app_limited: bool, _rtt: &RttEstimator) {
-        self.0.acked(sent, bytes);
-    }
-
-    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, _largest: Option<u64>) {
-        self.0.acked_all(now, in_flight, app_limited);
-    }
-
-    fn on_congestion_event(&mut self, now: Instant, sent: Instant, persistent: bool, lost: u64) {
-        self.0.lost(now, sent, lost, persistent);
-    }
-
-    fn on_mtu_update(&mut self, packet: u16) {
-        self.0.set_packet(packet);
-    }
-
-    fn window(&self) -> u64 {
-        self.0.window()
-    }
-
-    fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(self.clone())
-    }
-
-    fn initial_window(&self) -> u64 {
-        self.0.initial_window()
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
     }
 }

@@ -1,84 +1,84 @@
-//! A drain: for a moment less is on its way than the line holds, so that what is seen then is the line, and not our queue.
+//! A drain: for a short time less is in flight than the path holds, so what is measured is the path and not our queue.
 
 use std::time::{Duration, Instant};
 
-use super::{floor::Base, rate::Sample};
+use super::{delivery_rate::RateSample, loss::DrainDepth, min_rtt::MinRttEstimator};
 
-/// Less is on its way than the line holds by as much as the rate may be overrated.
-const SHARE: f64 = 0.9;
+/// The part of the bandwidth at which a drain sends. The bandwidth may be overestimated by a tenth.
+const DRAIN_GAIN: f64 = 0.9;
 
-/// Where less of that came through, the rate was overrated by more.
-const THROUGH: f64 = 0.8;
+/// If less than this part of a drain's rate is delivered, the bandwidth was overestimated by more.
+const MIN_DELIVERED: f64 = 0.8;
 
-/// Round trips that make a floor.
-const ENOUGH: usize = 4;
+/// The round trips that are needed to measure a drained RTT.
+const MIN_RTTS: usize = 4;
 
+/// The measurements of a drain.
 #[derive(Debug, Clone)]
 pub(super) struct Drain {
     began: Instant,
-    /// When less was on its way than the line holds.
-    effective: Option<Instant>,
-    /// Round trips of packets that were sent since.
+    /// When the bytes in flight had fallen to the window of the drain.
+    effective_since: Option<Instant>,
+    /// The round-trip times of packets sent since then.
     rtts: Vec<Duration>,
-    /// The rate before the probe that is judged at the end.
-    rate_before: f64,
-    /// The rate below which it is to be, and how far.
+    /// The bandwidth before the probe that is evaluated at the end of this drain.
+    bandwidth_before: f64,
+    /// Bytes per second to send in this drain.
     rate: f64,
-    share: f64,
+    depth: DrainDepth,
 }
 
 impl Drain {
-    /// Below `rate`. A deep one leaves no room for this share of packets, which the line is thought to lose.
-    pub(super) fn new(now: Instant, rate_before: f64, rate: f64, deep: Option<f64>) -> Self {
-        let share = SHARE * (1.0 - deep.unwrap_or(0.0));
-        Self { began: now, effective: None, rtts: Vec::new(), rate_before, rate, share }
+    /// Begins a drain that sends less than `bandwidth`.
+    pub(super) fn new(now: Instant, bandwidth_before: f64, bandwidth: f64, depth: DrainDepth) -> Self {
+        let gain = match depth {
+            DrainDepth::Normal => DRAIN_GAIN,
+            DrainDepth::Deep { random_loss } => DRAIN_GAIN * (1.0 - random_loss),
+        };
+        let rate = gain * bandwidth;
+        Self { began: now, effective_since: None, rtts: Vec::new(), bandwidth_before, rate, depth }
     }
 
-    /// Whether this is the moment at which no more is on its way than the window allows.
+    /// Whether the drain takes effect now: the bytes in flight have fallen to `window` for the first time.
     pub(super) fn takes_effect(&mut self, now: Instant, in_flight: f64, window: f64) -> bool {
-        let does = self.effective.is_none() && in_flight <= window;
-        if does {
-            self.effective = Some(now);
+        let takes_effect = self.effective_since.is_none() && in_flight <= window;
+        if takes_effect {
+            self.effective_since = Some(now);
         }
-        does
+        takes_effect
     }
 
-    /// Takes a sample of a line with this base round trip, and tells whether enough was seen.
-    pub(super) fn saw(&mut self, sample: &Sample, base: Duration) -> bool {
-        let Some(effective) = self.effective.filter(|effective| sample.sent >= *effective) else { return false };
+    /// Adds a sample. Returns whether the drain has measured enough.
+    pub(super) fn add(&mut self, sample: &RateSample, min_rtt: Duration) -> bool {
+        let Some(effective) = self.effective_since.filter(|effective| sample.sent >= *effective) else { return false };
         self.rtts.push(sample.rtt);
         let sent_for = sample.sent.saturating_duration_since(effective);
-        (sent_for >= base / 2 && self.rtts.len() >= ENOUGH) || sent_for >= base * 2
+        (sent_for >= min_rtt / 2 && self.rtts.len() >= MIN_RTTS) || sent_for >= min_rtt * 2
     }
 
-    /// Tells the base what was seen; gives the floor.
-    pub(super) fn tell(&mut self, now: Instant, base: &mut Base) -> Option<Duration> {
-        base.drained(now, &mut self.rtts)
+    /// Reports the round-trip times to `min_rtt`, and returns the drained RTT.
+    pub(super) fn report_rtts(&mut self, now: Instant, min_rtt: &mut MinRttEstimator) -> Option<Duration> {
+        min_rtt.on_drain(now, &mut self.rtts)
     }
 
-    /// How long it has taken.
+    /// The time since the drain began.
     pub(super) fn duration(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.began)
     }
 
-    /// The rate before the probe that is judged at the end.
-    pub(super) fn rate_before(&self) -> f64 {
-        self.rate_before
+    /// The bandwidth before the probe that is evaluated at the end of this drain.
+    pub(super) fn bandwidth_before(&self) -> f64 {
+        self.bandwidth_before
     }
 
-    /// Bytes a second that are sent meanwhile.
+    /// Bytes per second to send in this drain.
     pub(super) fn rate(&self) -> f64 {
-        self.share * self.rate
+        self.rate
     }
 
-    /// Whether it leaves no room for loss.
-    pub(super) fn is_deep(&self) -> bool {
-        self.share < SHARE
-    }
-
-    /// Whether as much came through as was to be expected: otherwise the rate was overrated, and what was lost says
-    /// nothing.
-    pub(super) fn is_plausible(&self, delivery_rate: f64) -> bool {
-        delivery_rate >= THROUGH * self.rate()
+    /// The depth, if `delivery_rate` is about as high as expected. Otherwise the bandwidth was overestimated, and the
+    /// loss in this drain shows nothing.
+    pub(super) fn effective_depth(&self, delivery_rate: f64) -> Option<DrainDepth> {
+        (delivery_rate >= MIN_DELIVERED * self.rate).then_some(self.depth)
     }
 }

@@ -1,485 +1,361 @@
-//! The controller itself: a model of the line, and the window that follows from it. Nothing here reads a clock.
+//! The controller: a model of the path, and the window that follows from it. It reads no clock.
 
 use std::{
-    collections::VecDeque,
+    mem,
     time::{Duration, Instant},
 };
 
 use super::{
-    cubic::Cubic,
+    competition::{Competition, StandingQueue},
+    delivery_rate::RateSample,
     drain::Drain,
-    floor::Base,
-    loss::{Loss, When},
-    rate::{Deliveries, Highest, Sample},
+    flight_level::{FlightHistory, FlightLevel},
+    headroom::Headroom,
+    loss::{DrainDepth, LossCause},
+    path::PathModel,
+    pto_allowance::PtoAllowance,
+    round::Round,
+    state::{Startup, State},
 };
-
-/// The rate of the line is the highest of so many rounds: from one probe to the next, at least.
-const RATE_ROUNDS: u64 = 10;
-
-/// The rate of these is recent: a drain must be below what the line gives now.
-const RECENT_ROUNDS: u64 = 3;
-
-/// A round trip in which this machine and the other are scheduled, and acknowledgements are put together. Shorter ones
-/// are no measure of what a line holds: on loopback a product of rate and round trip is a few packets.
-const SHORTEST_BASE: Duration = Duration::from_millis(3);
 
 /// Rounds between two probes.
 const CRUISE_ROUNDS: u32 = 8;
 
-/// Rounds beside a competitor between two drains.
+/// Rounds between two drains while another flow competes.
 const COMPETE_ROUNDS: u32 = 24;
 
-/// What is sent above the product of rate and base round trip. A short queue keeps the line busy.
+/// The part above the bandwidth-delay product that is in flight while cruising. A short queue keeps the path busy.
 const CRUISE_HEADROOM: f64 = 0.08;
 
-/// A probe for a higher rate.
+/// The part above the bandwidth-delay product that is in flight in a probe.
 const PROBE_HEADROOM: f64 = 0.25;
 
-/// One drain in so many goes deeper where packets are lost: it leaves no room for those that the line is thought to lose.
-/// What a policer or a short queue drops is no loss of the line, and ends there.
-const DEEP_DRAIN_EVERY: u32 = 4;
+/// One in this many drains is deep if packets are lost: its window leaves no room for random loss. The drops of a
+/// policer or a short queue are not random, and end in a deep drain.
+const DEEP_DRAIN_INTERVAL: u32 = 4;
 
-/// The least of both, once excess loss has shrunk it.
-const LEAST_HEADROOM: f64 = 1.0 / 16.0;
+/// Packets on top of every window: quinn stops one packet short of it, and one packet may wait at either end.
+const EXTRA_PACKETS: f64 = 3.0;
 
-/// Packets on top: quinn stops one short of the window, and one may wait at either end.
-const FEW_PACKETS: f64 = 3.0;
+/// The smallest window. With fewer packets in flight, a loss could not be told from the end of the data.
+const MIN_PACKETS: f64 = 4.0;
 
-/// A window of fewer packets could not tell a loss from an end.
-const LEAST_PACKETS: f64 = 4.0;
-
-/// What goes out with a probe when nothing is acknowledged any more. QUIC sends two packets then, each time after twice the
-/// wait (RFC 9002 section 6.2), and a burst that swallows packets one by one would outlast them.
-const PROBE_PACKETS: f64 = 8.0;
-
-#[derive(Debug, Clone)]
-enum Phase {
-    Startup(Startup),
-    Drain(Drain),
-    Cruise { rounds_left: u32 },
-    Probe { rate_before: f64 },
-    Compete { rounds_left: u32 },
+/// Why start-up ends.
+#[derive(Debug, Clone, Copy)]
+enum StartupExit {
+    /// A queue stands. It allows an estimate of the bandwidth.
+    Queue { bandwidth: f64 },
+    /// The bandwidth has stopped growing.
+    NoGrowth,
+    /// Packets are lost or marked.
+    Loss,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Startup {
-    /// The rate when it last grew by a quarter, and how many rounds ago that is.
-    reached: f64,
-    slow_rounds: u32,
-    /// Round trips in a row that were longer than the line.
-    long: u32,
-}
-
-/// What is known of a round so far.
-#[derive(Debug, Clone, Default)]
-struct Round {
-    /// It ends when a packet is acknowledged that was sent after so much was delivered.
-    ends: u64,
-    app_limited: bool,
-    shortest: Option<Duration>,
-    longest: Duration,
-}
-
-/// The model of a line.
+/// The controller of one path. All sizes are in bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    packet: f64,
     initial_window: f64,
     window: f64,
-    deliveries: Deliveries,
-    rates: Highest,
-    /// Counts the rounds in which the application had enough to send.
-    rate_round: u64,
-    base: Base,
-    loss: Loss,
+    pto_allowance: PtoAllowance,
+    path: PathModel,
+    state: State,
+    history: FlightHistory,
     round: Round,
-    phase: Phase,
-    /// When what began, newest last.
-    turns: VecDeque<(Instant, When)>,
-    /// How much of the headroom is used: less where it costs packets.
-    headroom: f64,
-    excess_in_cycle: bool,
-    /// Rounds in a row that lost much more than the line does.
-    flooded: u32,
+    /// Bytes acknowledged in the current batch of acknowledgements.
     acked: f64,
-    last: Option<Sample>,
-    /// Floors in a row that somebody else's queue explains, or that nobody's does.
-    high_floors: u32,
-    low_floors: u32,
-    competing: Option<Cubic>,
+    headroom: Headroom,
+    /// Rounds in a row with much excess loss.
+    heavy_loss_rounds: u32,
+    competition: Competition,
+    /// The number of drains so far.
     drains: u32,
-    /// While it is open who queues: what the line is taken to hold.
-    held: Option<f64>,
-    /// The longest round trip of late.
-    crest: Duration,
-    /// When something was acknowledged last, and sent last.
-    heard: Instant,
-    spoke: Instant,
-    /// What may be on its way beyond the window while nothing is acknowledged.
-    beyond: f64,
 }
 
 impl Model {
-    /// Of a line that nothing is known of. Sizes are in bytes.
-    pub(super) fn new(now: Instant, packet: u16, initial_window: u64) -> Self {
+    /// Creates the controller of an unknown path.
+    pub(super) fn new(now: Instant, packet_size: u16, initial_window: u64) -> Self {
         Self {
-            packet: packet.into(),
             initial_window: initial_window as f64,
             window: initial_window as f64,
-            deliveries: Deliveries::new(now),
-            rates: Highest::default(),
-            rate_round: 0,
-            base: Base::new(),
-            loss: Loss::default(),
+            pto_allowance: PtoAllowance::new(now),
+            path: PathModel::new(now, packet_size.into()),
+            state: State::Startup(Startup::default()),
+            history: FlightHistory::new(now),
             round: Round::default(),
-            phase: Phase::Startup(Startup::default()),
-            turns: VecDeque::from([(now, When::Full)]),
-            headroom: 1.0,
-            excess_in_cycle: false,
-            flooded: 0,
             acked: 0.0,
-            last: None,
-            high_floors: 0,
-            low_floors: 0,
-            competing: None,
+            headroom: Headroom::new(),
+            heavy_loss_rounds: 0,
+            competition: Competition::default(),
             drains: 0,
-            held: None,
-            crest: Duration::ZERO,
-            heard: now,
-            spoke: now,
-            beyond: 0.0,
         }
     }
 
-    /// The first window, in bytes.
+    /// The first window.
     pub(super) fn initial_window(&self) -> u64 {
         self.initial_window as u64
     }
 
-    /// Bytes that may be on their way.
+    /// The bytes that may be in flight.
     pub(super) fn window(&self) -> u64 {
-        (self.window + self.beyond) as u64
+        (self.window + self.pto_allowance.bytes()) as u64
     }
 
-    /// Packets have this length from now on.
-    pub(super) fn set_packet(&mut self, packet: u16) {
-        self.packet = packet.into();
+    /// Records a change of the packet size.
+    pub(super) fn set_packet_size(&mut self, packet_size: u16) {
+        self.path.packet_size = packet_size.into();
     }
 
-    /// So many bytes were sent.
-    pub(super) fn sent(&mut self, now: Instant, bytes: u64) {
-        self.deliveries.sent(now, bytes);
-        let round_trip = self.last.map_or(Duration::MAX, |last| last.rtt);
-        let is_probe = now.saturating_duration_since(self.heard.max(self.spoke)) > round_trip;
-        if is_probe {
-            self.beyond = (self.deliveries.in_flight() as f64 - self.window).max(0.0) + PROBE_PACKETS * self.packet;
-        }
-        self.spoke = now;
+    /// Records that a packet was sent.
+    pub(super) fn on_sent(&mut self, now: Instant, bytes: u64) {
+        self.path.delivery.on_sent(now, bytes);
+        let rtt = self.path.last_sample.map_or(Duration::MAX, |last| last.rtt);
+        let above_window = self.path.delivery.in_flight() as f64 - self.window;
+        self.pto_allowance.on_sent(now, rtt, above_window, self.path.packet_size);
     }
 
-    /// A packet of so many bytes, sent at this time, was acknowledged.
-    pub(super) fn acked(&mut self, sent: Instant, bytes: u64) {
-        self.deliveries.acked(sent, bytes);
+    /// Records that a packet, sent at `sent`, was acknowledged.
+    pub(super) fn on_acked(&mut self, sent: Instant, bytes: u64) {
+        self.path.delivery.on_acked(sent, bytes);
         self.acked += bytes as f64;
     }
 
-    /// All acknowledgements that came at once were told.
-    pub(super) fn acked_all(&mut self, now: Instant, in_flight: u64, app_limited: bool) {
-        (self.heard, self.beyond) = (now, 0.0);
-        let acked = std::mem::take(&mut self.acked);
-        let sample = self.deliveries.sample(now, in_flight, app_limited);
-        let sent = sample.or(self.last).map_or(now, |sample| sample.sent);
-        self.loss.note(acked / self.packet, 0.0, self.when(sent), self.is_quiet());
+    /// Ends a batch of acknowledgements.
+    pub(super) fn end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool) {
+        self.pto_allowance.on_acked(now);
+        let acked = mem::take(&mut self.acked);
+        let sample = self.path.delivery.sample(now, in_flight, app_limited);
+        let sent = sample.or(self.path.last_sample).map_or(now, |sample| sample.sent);
+        self.record_loss(sent, acked, 0.0);
         let Some(sample) = sample else { return };
-        self.take(sample);
-        if sample.delivered_before >= self.round.ends {
+        self.path.add(sample);
+        self.round.add(&sample);
+        if self.round.is_ended_by(&sample) {
             self.end_round(now);
         }
-        self.step(now, &sample, acked, in_flight as f64);
-        self.follow();
+        self.on_sample(now, &sample, acked, in_flight as f64);
+        self.update_window();
     }
 
-    /// So many bytes were lost, the last of them sent at this time; none where the line marked packets instead.
-    pub(super) fn lost(&mut self, now: Instant, sent: Instant, bytes: u64, persistent: bool) {
-        self.deliveries.lost(bytes);
-        self.loss.note(0.0, bytes as f64 / self.packet, self.when(sent), self.is_quiet());
-        if persistent {
-            *self = Self::new(now, self.packet as u16, self.initial_window());
+    /// Records that packets were lost, the last of them sent at `sent`. `bytes` is 0 if the path marked packets
+    /// instead.
+    pub(super) fn on_lost(&mut self, now: Instant, sent: Instant, bytes: u64, persistent_congestion: bool) {
+        self.path.delivery.on_lost(bytes);
+        self.record_loss(sent, 0.0, bytes as f64);
+        if persistent_congestion {
+            *self = Self::new(now, self.path.packet_size as u16, self.initial_window());
             return;
         }
         let marked = bytes == 0;
-        let excess = marked || self.loss.excess().is_some();
-        match &self.phase {
-            Phase::Startup(_) if excess && (marked || self.is_saturated()) => self.leave_startup(now, None, true),
-            Phase::Compete { .. } if excess && (marked || self.is_on_the_crest()) => {
-                if let Some(cubic) = &mut self.competing {
-                    cubic.cut(now, sent, LEAST_PACKETS);
+        let excess = marked || self.path.loss.excess().is_some();
+        match &self.state {
+            State::Startup(_) if excess && (marked || self.path.is_saturated()) => {
+                self.leave_startup(now, StartupExit::Loss);
+            }
+            State::Compete { .. } if excess && (marked || self.path.is_queue_near_max()) => {
+                if let Some(cubic) = self.competition.window_mut() {
+                    cubic.reduce(now, sent, MIN_PACKETS);
                 }
             }
             _ => {}
         }
-        if marked && self.competing.is_none() {
-            self.shrink_headroom();
+        if marked && !self.competition.is_active() {
+            self.headroom.reduce();
         }
-        self.follow();
+        self.update_window();
     }
 
-    /// What a sample tells, whatever the phase.
-    fn take(&mut self, sample: Sample) {
-        self.last = Some(sample);
-        self.base.saw(sample.rtt);
-        let round = &mut self.round;
-        round.shortest = Some(round.shortest.map_or(sample.rtt, |least| least.min(sample.rtt)));
-        round.longest = round.longest.max(sample.rtt);
-        round.app_limited |= sample.app_limited;
-        if !sample.app_limited || self.rates.all().is_none_or(|rate| sample.rate > rate) {
-            self.rates.note(self.rate_round, sample.rate, RATE_ROUNDS);
-        }
+    fn record_loss(&mut self, sent: Instant, acked: f64, lost: f64) {
+        let packet_size = self.path.packet_size;
+        let (level, queue_empty) = (self.history.level_at(sent), self.path.is_queue_empty());
+        self.path.loss.record(acked / packet_size, lost / packet_size, level, queue_empty);
     }
 
-    /// What happens once a round.
     fn end_round(&mut self, now: Instant) {
-        let saturated = self.is_saturated();
-        let startup = matches!(self.phase, Phase::Startup(_));
-        let excess = self.loss.excess();
-        self.loss.end_round(excess.is_none() || (startup && !saturated));
-        let round = std::mem::take(&mut self.round);
-        self.round.ends = self.deliveries.delivered();
-        if !round.app_limited {
-            self.rate_round += 1;
+        let in_startup = matches!(self.state, State::Startup(_));
+        let excess = self.path.loss.excess();
+        let is_random = excess.is_none() || (in_startup && !self.path.is_saturated());
+        self.path.loss.end_round(if is_random { LossCause::Random } else { LossCause::Congestion });
+        let round = mem::replace(&mut self.round, Round::starting_at(self.path.delivery.delivered()));
+        self.path.end_round(&round);
+        if excess.is_some() && !in_startup && !self.competition.is_active() {
+            self.headroom.reduce();
         }
-        self.crest = self.crest.mul_f64(0.9).max(round.longest);
-        if excess.is_some() && !startup && self.competing.is_none() {
-            self.shrink_headroom();
-        }
-        self.flooded = if excess.is_some_and(|excess| excess > 0.1) { self.flooded + 1 } else { 0 };
-        let rate = self.rate();
-        match &mut self.phase {
-            Phase::Startup(startup) => {
-                if rate >= 1.25 * startup.reached {
-                    (startup.reached, startup.slow_rounds) = (rate, 0);
-                } else if !round.app_limited {
-                    startup.slow_rounds += 1;
-                }
-                if startup.slow_rounds >= 3 {
-                    self.leave_startup(now, None, false);
+        self.heavy_loss_rounds = if excess.is_some_and(|excess| excess > 0.1) { self.heavy_loss_rounds + 1 } else { 0 };
+        match &mut self.state {
+            State::Startup(startup) => {
+                if startup.has_stopped_growing(self.path.bandwidth(), round.app_limited) {
+                    self.leave_startup(now, StartupExit::NoGrowth);
                 }
             }
-            Phase::Cruise { rounds_left } => {
+            State::Cruise { rounds_left } => {
                 *rounds_left = rounds_left.saturating_sub(1);
-                let left = *rounds_left;
-                let queue = round.shortest.is_some_and(|rtt| rtt > self.longer(1.25));
-                let overrated = self.flooded >= 2;
-                if overrated {
-                    self.rates.forget_before(self.rate_round.saturating_sub(1));
-                }
-                if overrated || (queue && self.high_floors == 0 && left + 2 <= CRUISE_ROUNDS) {
-                    self.drain(now, self.rate());
-                } else if left == 0 {
-                    let rate_before = self.recent_rate();
-                    self.turn(now, Phase::Probe { rate_before }, When::Probing);
-                }
+                let rounds_left = *rounds_left;
+                self.end_cruise_round(now, &round, rounds_left);
             }
-            Phase::Probe { rate_before } => {
-                let before = *rate_before;
-                self.drain(now, before);
+            State::Probe { bandwidth_before } => {
+                let bandwidth_before = *bandwidth_before;
+                self.start_drain(now, bandwidth_before);
             }
-            Phase::Compete { rounds_left } => {
+            State::Compete { rounds_left } => {
                 *rounds_left = rounds_left.saturating_sub(1);
                 if *rounds_left == 0 {
-                    self.drain(now, rate);
+                    self.start_drain(now, self.path.bandwidth());
                 }
             }
-            Phase::Drain(_) => {}
+            State::Drain(_) => {}
         }
     }
 
-    /// What happens with every sample.
-    fn step(&mut self, now: Instant, sample: &Sample, acked: f64, in_flight: f64) {
-        let (base, long) = (self.base(), self.longer(1.06) + self.base.spread());
-        let in_use = (in_flight + acked) * 2.0 >= self.window;
-        match &mut self.phase {
-            Phase::Startup(startup) => {
-                startup.long = if sample.rtt > long { startup.long + 1 } else { 0 };
-                if startup.long >= 4 {
-                    // What was on its way, at once, and took this long (Little's law): the rate of the coming round.
-                    let rate = sample.in_flight as f64 / sample.rtt.as_secs_f64() * (1.0 - self.loss.own());
-                    self.leave_startup(now, Some(rate), false);
-                } else if in_use {
-                    let most = 3.0 * self.product() + self.initial_window;
-                    self.window = (self.window + acked).min(most.max(self.window));
+    fn end_cruise_round(&mut self, now: Instant, round: &Round, rounds_left: u32) {
+        let has_queue = round.min_rtt.is_some_and(|rtt| rtt > self.path.rtt_limit(1.25));
+        let is_overestimated = self.heavy_loss_rounds >= 2;
+        if is_overestimated {
+            self.path.keep_latest_bandwidth();
+        }
+        if is_overestimated || (has_queue && !self.competition.is_suspected() && rounds_left + 2 <= CRUISE_ROUNDS) {
+            self.start_drain(now, self.path.bandwidth());
+        } else if rounds_left == 0 {
+            let bandwidth_before = self.path.recent_bandwidth();
+            self.enter(now, State::Probe { bandwidth_before }, FlightLevel::Above);
+        }
+    }
+
+    /// Does what every sample requires in the current state.
+    fn on_sample(&mut self, now: Instant, sample: &RateSample, acked: f64, in_flight: f64) {
+        let min_rtt = self.path.min_rtt();
+        let window_in_use = (in_flight + acked) * 2.0 >= self.window;
+        match &mut self.state {
+            State::Startup(startup) => {
+                if startup.has_queue(sample.rtt > self.path.rtt_limit(1.06) + self.path.jitter()) {
+                    // The bytes that were in flight at once, divided by the time that they took (Little's law).
+                    let rate = sample.in_flight as f64 / sample.rtt.as_secs_f64() * (1.0 - self.path.random_loss());
+                    self.leave_startup(now, StartupExit::Queue { bandwidth: rate });
+                } else if window_in_use {
+                    let max = 3.0 * self.bdp() + self.initial_window;
+                    self.window = (self.window + acked).min(max.max(self.window));
                 }
             }
-            Phase::Drain(drain) => {
-                if drain.takes_effect(now, in_flight, self.window + self.packet) {
-                    self.turns.push_back((now, When::Drained));
+            State::Drain(drain) => {
+                if drain.takes_effect(now, in_flight, self.window + self.path.packet_size) {
+                    self.history.change(now, FlightLevel::Below);
                 }
-                if drain.saw(sample, base) {
+                if drain.add(sample, min_rtt) {
                     self.end_drain(now);
                 }
             }
-            Phase::Compete { .. } => {
-                if let Some(cubic) = self.competing.as_mut().filter(|_| in_use) {
-                    cubic.acked(now, acked / self.packet, sample.rtt);
+            State::Compete { .. } => {
+                if let Some(cubic) = self.competition.window_mut().filter(|_| window_in_use) {
+                    cubic.on_acked(now, acked / self.path.packet_size, sample.rtt);
                 }
             }
-            Phase::Cruise { .. } | Phase::Probe { .. } => {}
+            State::Cruise { .. } | State::Probe { .. } => {}
         }
     }
 
-    /// The line is full, as its queue (with an estimate of its rate) or its losses say.
-    fn leave_startup(&mut self, now: Instant, rate: Option<f64>, lossy: bool) {
-        if let Some(rate) = rate.filter(|rate| *rate > self.rate()) {
-            self.rates.note(self.rate_round, rate, RATE_ROUNDS);
+    fn leave_startup(&mut self, now: Instant, exit: StartupExit) {
+        match exit {
+            StartupExit::Queue { bandwidth } if bandwidth > self.path.bandwidth() => self.path.add_bandwidth(bandwidth),
+            StartupExit::Queue { .. } | StartupExit::NoGrowth => {}
+            StartupExit::Loss => self.headroom.reduce(),
         }
-        if lossy {
-            self.shrink_headroom();
-        }
-        self.drain(now, self.rate());
+        self.start_drain(now, self.path.bandwidth());
     }
 
-    fn drain(&mut self, now: Instant, rate_before: f64) {
-        let deep = self.loss.own() > 0.01 && self.drains.is_multiple_of(DEEP_DRAIN_EVERY);
+    /// Starts a drain. Its end evaluates the preceding probe, before which the bandwidth was `bandwidth_before`.
+    fn start_drain(&mut self, now: Instant, bandwidth_before: f64) {
+        let random_loss = self.path.random_loss();
+        let is_deep = random_loss > 0.01 && self.drains.is_multiple_of(DEEP_DRAIN_INTERVAL);
         self.drains += 1;
-        let drain = Drain::new(now, rate_before, self.recent_rate(), deep.then(|| self.loss.own()));
-        self.turn(now, Phase::Drain(drain), When::Probing);
+        let depth = if is_deep { DrainDepth::Deep { random_loss } } else { DrainDepth::Normal };
+        let drain = Drain::new(now, bandwidth_before, self.path.recent_bandwidth(), depth);
+        self.enter(now, State::Drain(drain), FlightLevel::Above);
     }
 
     fn end_drain(&mut self, now: Instant) {
-        let (base, near, far) = (self.base(), self.longer(1.06), self.longer(1.12) + self.base.spread());
-        let Phase::Drain(drain) = &mut self.phase else { return };
-        let (took, rate_before) = (drain.duration(now), drain.rate_before());
-        self.loss.end_drain(self.last.is_some_and(|last| drain.is_plausible(last.rate)), drain.is_deep());
-        let floor = drain.tell(now, &mut self.base).unwrap_or(base);
-        let (high, low) = (floor > far, floor <= near);
-        self.high_floors = if high { self.high_floors + 1 } else { 0 };
-        self.low_floors = if low { self.low_floors + 1 } else { 0 };
-        // The probe brought more.
-        let more = !self.excess_in_cycle && self.recent_rate() >= 1.15 * rate_before;
-        if !self.excess_in_cycle {
-            self.headroom = (self.headroom * 1.25).min(1.0);
+        let min_rtt = self.path.min_rtt();
+        let (low, high) = (self.path.rtt_limit(1.06), self.path.rtt_limit(1.12) + self.path.jitter());
+        let State::Drain(drain) = &mut self.state else { return };
+        let (duration, bandwidth_before) = (drain.duration(now), drain.bandwidth_before());
+        let depth = self.path.last_sample.and_then(|last| drain.effective_depth(last.rate));
+        self.path.loss.end_drain(depth);
+        let rtt = drain.report_rtts(now, &mut self.path.min_rtt_estimator).unwrap_or(min_rtt);
+        let queue = match rtt {
+            rtt if rtt > high => StandingQueue::Present,
+            rtt if rtt <= low => StandingQueue::Absent,
+            _ => StandingQueue::Unclear,
+        };
+        let probe_succeeded = !self.headroom.was_reduced() && self.path.recent_bandwidth() >= 1.15 * bandwidth_before;
+        self.headroom.end_drain();
+        self.update_competition(now, queue, probe_succeeded, rtt);
+        if self.competition.is_active() {
+            self.competition.exclude_drain(duration);
+            self.enter(now, State::Compete { rounds_left: COMPETE_ROUNDS }, FlightLevel::At);
+        } else if probe_succeeded {
+            let startup = Startup::from_bandwidth(self.path.bandwidth());
+            self.enter(now, State::Startup(startup), FlightLevel::At);
+        } else {
+            self.start_cruise(now, queue, rtt);
         }
-        self.excess_in_cycle = false;
-        if self.competing.is_some() && self.low_floors >= 2 {
-            self.competing = None;
-        }
-        if self.competing.is_none() && high && more {
-            // More was on its way, and as much more came through: nobody queues, the line has become longer.
-            self.base.restart();
-            self.high_floors = 0;
-        }
-        self.held = (self.high_floors > 0).then(|| self.held.unwrap_or_else(|| 0.9 * self.product()));
-        if self.competing.is_none() && self.high_floors >= 3 {
-            self.held = None;
-            let window = self.recent_rate() * floor.as_secs_f64() / (1.0 - self.loss.own());
-            self.competing = Some(Cubic::new(now, (window / self.packet).max(LEAST_PACKETS)));
-        }
-        if let Some(cubic) = &mut self.competing {
-            cubic.paused(took);
-            return self.turn(now, Phase::Compete { rounds_left: COMPETE_ROUNDS }, When::Full);
-        }
-        let (rate, recent) = (self.rate(), self.recent_rate());
-        if more {
-            let startup = Startup { reached: rate, ..Startup::default() };
-            return self.turn(now, Phase::Startup(startup), When::Full);
-        }
-        if low && recent < 0.8 * rate {
-            self.rates.forget_before(self.rate_round.saturating_sub(RECENT_ROUNDS - 1));
-        }
-        let chance = (self.deliveries.delivered() as u32 ^ floor.subsec_nanos()) / 8 % 5;
-        let rounds_left = if high { 4 } else { CRUISE_ROUNDS - 2 + chance };
-        self.turn(now, Phase::Cruise { rounds_left }, When::Full);
     }
 
-    fn turn(&mut self, now: Instant, phase: Phase, when: When) {
+    fn update_competition(&mut self, now: Instant, queue: StandingQueue, probe_succeeded: bool, rtt: Duration) {
+        self.competition.on_drain(queue);
+        if !self.competition.is_active() && queue == StandingQueue::Present && probe_succeeded {
+            // More bytes in flight have raised the delivery rate: the route has become longer.
+            self.path.min_rtt_estimator.keep_latest();
+            self.competition.dismiss();
+        }
+        self.competition.update_frozen_bdp(0.9 * self.path.bdp_at(self.path.bandwidth(), self.headroom.factor()));
+        if self.competition.should_start() {
+            let window = self.path.recent_bandwidth() * rtt.as_secs_f64() / (1.0 - self.path.random_loss());
+            self.competition.start(now, (window / self.path.packet_size).max(MIN_PACKETS));
+        }
+    }
+
+    fn start_cruise(&mut self, now: Instant, queue: StandingQueue, drained_rtt: Duration) {
+        if queue == StandingQueue::Absent && self.path.recent_bandwidth() < 0.8 * self.path.bandwidth() {
+            self.path.keep_recent_bandwidth();
+        }
+        // Different flows should not probe in step.
+        let random = (self.path.delivery.delivered() as u32 ^ drained_rtt.subsec_nanos()) / 8 % 5;
+        let rounds_left = if queue == StandingQueue::Present { 4 } else { CRUISE_ROUNDS - 2 + random };
+        self.enter(now, State::Cruise { rounds_left }, FlightLevel::At);
+    }
+
+    fn enter(&mut self, now: Instant, state: State, level: FlightLevel) {
         tracing::trace!(
-            "{phase:?}: {:.2} Mbit/s, base {:?}, own loss {:.4}, headroom {:.3}, window {:.0}",
-            self.rate() * 8e-6,
-            self.base(),
-            self.loss.own(),
-            self.headroom,
+            "{state:?}: bandwidth {:.2} Mbit/s, min RTT {:?}, random loss {:.4}, headroom {:.3}, window {:.0}",
+            self.path.bandwidth() * 8e-6,
+            self.path.min_rtt(),
+            self.path.random_loss(),
+            self.headroom.factor(),
             self.window
         );
-        self.phase = phase;
-        self.turns.push_back((now, when));
-        while self.turns.len() > 16 {
-            self.turns.pop_front();
-        }
+        self.state = state;
+        self.history.change(now, level);
     }
 
-    /// Makes the window what the phase asks for.
-    fn follow(&mut self) {
-        let product = self.product();
-        let few = FEW_PACKETS * self.packet;
-        let window = match &self.phase {
-            Phase::Startup(_) => self.window,
-            Phase::Drain(drain) => self.product_of(drain.rate()) + few - self.packet,
-            // Without headroom, a probe is a quarter more than before.
-            Phase::Cruise { .. } if self.held.is_some() => product + few,
-            Phase::Cruise { .. } => (1.0 + CRUISE_HEADROOM * self.headroom) * product + few,
-            Phase::Probe { .. } => (1.0 + PROBE_HEADROOM * self.headroom) * product + few,
-            Phase::Compete { .. } => self.competing.as_ref().map_or(self.window, |cubic| cubic.window() * self.packet),
+    /// Sets the window that the current state requires.
+    fn update_window(&mut self) {
+        let packet_size = self.path.packet_size;
+        let extra = EXTRA_PACKETS * packet_size;
+        let with_headroom = |headroom: f64| (1.0 + headroom * self.headroom.factor()) * self.bdp() + extra;
+        let window = match &self.state {
+            State::Startup(_) => self.window,
+            State::Drain(drain) => self.path.bdp_at(drain.rate(), self.headroom.factor()) + extra - packet_size,
+            // Without headroom, the next probe sends a quarter more than before.
+            State::Cruise { .. } if self.competition.frozen_bdp().is_some() => self.bdp() + extra,
+            State::Cruise { .. } => with_headroom(CRUISE_HEADROOM),
+            State::Probe { .. } => with_headroom(PROBE_HEADROOM),
+            State::Compete { .. } => self.competition.window().map_or(self.window, |cubic| cubic.cwnd() * packet_size),
         };
-        self.window = window.max(LEAST_PACKETS * self.packet);
+        self.window = window.max(MIN_PACKETS * packet_size);
     }
 
-    fn shrink_headroom(&mut self) {
-        self.excess_in_cycle = true;
-        self.headroom = (self.headroom / 2.0).max(LEAST_HEADROOM);
-    }
-
-    /// Bytes a second; 0 before the first sample.
-    fn rate(&self) -> f64 {
-        self.rates.all().unwrap_or(0.0)
-    }
-
-    fn recent_rate(&self) -> f64 {
-        self.rates.since(self.rate_round.saturating_sub(RECENT_ROUNDS - 1)).unwrap_or_else(|| self.rate())
-    }
-
-    /// The base round trip, as far as it counts.
-    fn base(&self) -> Duration {
-        self.base.get().unwrap_or_default().max(SHORTEST_BASE)
-    }
-
-    /// So many times the base, and a moment: clocks and schedulers are not exact.
-    fn longer(&self, times: f64) -> Duration {
-        self.base().mul_f64(times) + Duration::from_millis(1)
-    }
-
-    /// Bytes that the line holds, those among them that it will lose.
-    fn product(&self) -> f64 {
-        self.held.unwrap_or_else(|| self.product_of(self.rate()))
-    }
-
-    fn product_of(&self, rate: f64) -> f64 {
-        let typical = self.base.typical().unwrap_or_default();
-        let allowance = SHORTEST_BASE.saturating_sub(typical).mul_f64(self.headroom);
-        rate * (typical + allowance).as_secs_f64() / (1.0 - self.loss.own())
-    }
-
-    /// When a packet was sent that was sent at this time.
-    fn when(&self, sent: Instant) -> When {
-        self.turns.iter().rev().find(|(began, _)| *began <= sent).map_or(When::Probing, |(_, when)| *when)
-    }
-
-    /// Whether no queue stands.
-    fn is_quiet(&self) -> bool {
-        self.last.is_none_or(|last| last.rtt <= self.longer(1.25))
-    }
-
-    /// Whether clearly less is delivered than is sent, beyond what the line loses by itself.
-    fn is_saturated(&self) -> bool {
-        self.last.is_some_and(|last| {
-            let sent = last.in_flight as f64 / self.packet * (1.0 - self.loss.own());
-            let delivered = last.delivered as f64 / self.packet;
-            delivered + 2.0 * sent.sqrt() < 0.8 * sent
-        })
-    }
-
-    /// Whether the queue is about as long as it gets.
-    fn is_on_the_crest(&self) -> bool {
-        self.last.is_some_and(|last| last.rtt > (self.base() + self.crest) / 2)
+    /// The bandwidth-delay product, with the bytes that will be lost at random.
+    fn bdp(&self) -> f64 {
+        let current = || self.path.bdp_at(self.path.bandwidth(), self.headroom.factor());
+        self.competition.frozen_bdp().unwrap_or_else(current)
     }
 }
 
