@@ -1,8 +1,8 @@
 //! QUIC connections to and from a relay: sockets, TLS, trust, streams and congestion control.
 //!
-//! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream is a
-//! [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in tests.
-//! Outside of this module only the relay names QUIC.
+//! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream
+//! is a [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in
+//! tests. Outside of this module only the relay names QUIC.
 
 mod buffer_pool;
 pub mod congestion;

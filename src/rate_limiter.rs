@@ -1,4 +1,4 @@
-//! A rate that is not exceeded.
+//! Limits a byte rate.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -6,29 +6,30 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::sync::Mutex;
 
-/// Lets so many bytes a second pass, and saves up nothing (the generic cell rate algorithm of ITU-T I.371, without
-/// tolerance).
+/// Limits a byte rate and allows no bursts: unused time is not saved up. This is the generic cell rate algorithm of
+/// ITU-T I.371 without tolerance.
 #[derive(Debug)]
 pub struct RateLimiter {
+    /// In bytes per second.
     rate: NonZeroU64,
-    /// When the next byte may pass.
+    /// When the next bytes are allowed.
     next: Mutex<Option<Instant>>,
 }
 
 impl RateLimiter {
-    /// Of `rate` bytes a second.
+    /// Creates a limiter for `rate` bytes per second.
     pub fn new(rate: NonZeroU64) -> Self {
         Self { rate, next: Mutex::new(None) }
     }
 
-    /// Waits until `bytes` may pass. Where the future is dropped before it completes, nothing has passed.
+    /// Waits until `bytes` are allowed. If the future is dropped before it completes, no bytes are counted.
     pub async fn acquire(&self, bytes: usize) {
-        while let Some(later) = self.try_acquire(bytes) {
-            sleep_until(later).await;
+        while let Some(retry_at) = self.try_acquire(bytes) {
+            sleep_until(retry_at).await;
         }
     }
 
-    /// When to try again, where it is too early.
+    /// Counts `bytes` and returns `None` if they are allowed now, or else the time to try again.
     fn try_acquire(&self, bytes: usize) -> Option<Instant> {
         let mut next = self.next.lock();
         let now = Instant::now();
@@ -39,11 +40,11 @@ impl RateLimiter {
         None
     }
 
-    /// How many bytes should pass at once, so that whoever shares the line hardly notices: those of 20 ms, a packet at
-    /// least.
+    /// The number of bytes to request at once: those of 20 ms, at least one packet. Other users of the network hardly
+    /// notice such a burst.
     pub fn chunk_size(&self) -> usize {
-        const PACKET: u64 = 1200;
-        usize::try_from(self.rate.get() / 50).unwrap_or(usize::MAX).max(PACKET as usize)
+        const PACKET: usize = 1200;
+        usize::try_from(self.rate.get() / 50).unwrap_or(usize::MAX).max(PACKET)
     }
 }
 
@@ -51,22 +52,32 @@ impl RateLimiter {
 mod tests {
     use super::*;
 
+    fn limiter(rate: u64) -> RateLimiter {
+        RateLimiter::new(NonZeroU64::new(rate).unwrap())
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn the_rate_is_kept_and_nothing_is_saved_up() {
-        let pace = RateLimiter::new(NonZeroU64::new(1_000).unwrap());
-        let began = Instant::now();
+    async fn the_rate_is_not_exceeded() {
+        let (limiter, began) = (limiter(1_000), Instant::now());
         for _ in 0..10 {
-            pace.acquire(100).await;
+            limiter.acquire(100).await;
         }
-        assert_eq!(began.elapsed().as_millis(), 900, "the tenth begins when nine have passed");
+        assert_eq!(began.elapsed().as_millis(), 900, "the tenth chunk is allowed when nine have passed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unused_time_is_not_saved_up() {
+        let limiter = limiter(1_000);
+        limiter.acquire(100).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
         let began = Instant::now();
-        pace.acquire(1_000).await;
-        pace.acquire(1_000).await;
+        limiter.acquire(1_000).await;
+        limiter.acquire(1_000).await;
         assert_eq!(began.elapsed().as_millis(), 1_000);
-        assert_eq!(
-            (pace.chunk_size(), RateLimiter::new(NonZeroU64::new(1_000_000).unwrap()).chunk_size()),
-            (1_200, 20_000)
-        );
+    }
+
+    #[test]
+    fn a_chunk_lasts_20_ms_and_is_at_least_a_packet() {
+        assert_eq!((limiter(1_000).chunk_size(), limiter(1_000_000).chunk_size()), (1_200, 20_000));
     }
 }

@@ -7,14 +7,14 @@ use std::{
 
 /// [`std::sync::Mutex`] whose [`lock`](Mutex::lock) cannot fail.
 ///
-/// A lock is poisoned when a thread panics while it holds the lock. Every critical section in this crate leaves its data
-/// valid at each step, so the data behind a poisoned lock is still good, and one panicking task must not take all others
-/// down with it.
+/// A lock is poisoned when a thread panics while it holds the lock. Every critical section in this crate leaves its
+/// data valid at each step, so the data behind a poisoned lock is still good, and one panicking task must not take all
+/// others down with it.
 #[derive(Default)]
 pub struct Mutex<T: ?Sized>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    /// An unlocked mutex around `value`.
+    /// Creates an unlocked mutex around `value`.
     pub const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
@@ -50,7 +50,7 @@ mod tests {
         let held = Arc::clone(&mutex);
         let panicked = std::thread::spawn(move || {
             let _guard = held.lock();
-            panic!("while the lock is held");
+            panic!("this thread holds the lock");
         });
         assert!(panicked.join().is_err());
         *mutex.lock() += 1;

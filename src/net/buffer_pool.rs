@@ -1,7 +1,7 @@
 //! A pool of reusable buffers.
 //!
-//! A record and its buffer have 128 KiB. A new buffer of that size consists of pages that the kernel has to clear, which
-//! took a tenth of the CPU time of both ends of a download.
+//! A record and its buffer have 128 KiB. A new buffer of that size consists of pages that the kernel has to clear,
+//! which took a tenth of the CPU time of both ends of a download.
 
 use std::{
     mem,

@@ -1,16 +1,16 @@
 //! The send buffer of a connection: its size, and who writes into it when.
 //!
-//! quinn accepts writes until its send buffer holds as many unacknowledged bytes as [`quinn::Connection::set_send_window`]
-//! allows. A buffer no larger than the congestion window would make the connection wait for the application; a much
-//! larger one would be filled by fifty downloads. So the buffer follows the congestion window and has room for a few
-//! records more. On a path with packet loss it is several windows large, because quinn stores everything behind the
-//! first unacknowledged byte.
+//! quinn accepts writes until its send buffer holds as many unacknowledged bytes as
+//! [`quinn::Connection::set_send_window`] allows. A buffer no larger than the congestion window would make the
+//! connection wait for the application; a much larger one would be filled by fifty downloads. So the buffer follows the
+//! congestion window and has room for a few records more. On a path with packet loss it is several windows large,
+//! because quinn stores everything behind the first unacknowledged byte.
 //!
 //! The streams of a connection take turns to write whole chunks. quinn sends one packet of each stream with buffered
-//! data in turn. If all fifty streams had data in the buffer, every packet would wake the reader of another stream. With
-//! turns only a few streams have data in the buffer, and a new stream, which does not wait for a turn, is among them at
-//! once. quinn's unfair mode is no alternative: a stream would hold the connection for as long as it has unsent data,
-//! which for a download is until its end.
+//! data in turn. If all fifty streams had data in the buffer, every packet would wake the reader of another stream.
+//! With turns only a few streams have data in the buffer, and a new stream, which does not wait for a turn, is among
+//! them at once. quinn's unfair mode is no alternative: a stream would hold the connection for as long as it has unsent
+//! data, which for a download is until its end.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -109,9 +109,9 @@ fn buffered_rounds(packets: u64, loss: f64) -> f64 {
     (1.0 + (packets.max(1) as f64).ln() / (1.0 / loss.min(0.9)).ln()).min(MAX)
 }
 
-/// Returns the size for this many unacknowledged bytes: a few records more, but no more than 10 Gbit/s needs, because the
-/// congestion window grows without bound on a path that never loses a packet. The size changes in steps, so that not
-/// every acknowledgement changes it.
+/// Returns the size for this many unacknowledged bytes: a few records more, but no more than 10 Gbit/s needs, because
+/// the congestion window grows without bound on a path that never loses a packet. The size changes in steps, so that
+/// not every acknowledgement changes it.
 fn target_size(unacknowledged: u64, min_rtt: Duration) -> u64 {
     /// What the shortest path needs: time in which the writing task is scheduled.
     const SCHEDULING_RESERVE: u64 = 1024 * 1024;

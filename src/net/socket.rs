@@ -36,8 +36,8 @@ impl Socket {
         Ok(Self { inner: TokioRuntime.wrap_udp_socket(socket.into())?, kind: SocketKind::Udp { clamped } })
     }
 
-    /// Wraps a socket of a network in memory, for tests and benchmarks. QUIC's random numbers come from `seed`, so that a
-    /// run can be repeated. A seeded socket must never reach a real network.
+    /// Wraps a socket of a network in memory, for tests and benchmarks. QUIC's random numbers come from `seed`, so that
+    /// a run can be repeated. A seeded socket must never reach a real network.
     pub fn in_memory(inner: Arc<dyn AsyncUdpSocket>, seed: [u8; 32]) -> Self {
         Self { inner, kind: SocketKind::Memory { seed } }
     }

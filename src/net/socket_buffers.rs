@@ -14,8 +14,8 @@ pub(super) fn enlarge(socket: &Socket) {
     request(|bytes| socket.set_send_buffer_size(bytes));
 }
 
-/// Requests [`REQUESTED`] bytes, then ever less. Linux grants what its limit allows; the BSDs and macOS refuse a request
-/// above theirs and keep the default.
+/// Requests [`REQUESTED`] bytes, then ever less. Linux grants what its limit allows; the BSDs and macOS refuse a
+/// request above theirs and keep the default.
 fn request(set_size: impl Fn(usize) -> io::Result<()>) {
     /// The defaults are at least about this large.
     const MIN: usize = 256 * 1024;
@@ -25,8 +25,8 @@ fn request(set_size: impl Fn(usize) -> io::Result<()>) {
     }
 }
 
-/// The buffers of a socket that got less than it requested. Such a socket drops packets when a burst arrives faster than
-/// it is read.
+/// The buffers of a socket that got less than it requested. Such a socket drops packets when a burst arrives faster
+/// than it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClampedBuffers {
     /// Bytes requested in each direction.

@@ -92,7 +92,8 @@ impl fmt::Debug for RelayIdentity {
     }
 }
 
-/// Creates a self-signed certificate and stores it with its key. Clients verify it by its pin, so its names mean nothing.
+/// Creates a self-signed certificate and stores it with its key. Clients verify it by its pin, so its names mean
+/// nothing.
 fn create_certificate(dir: &StateDir) -> Result<(Vec<u8>, Vec<u8>)> {
     let failed = |e: rcgen::Error| Error::new(Kind::Transfer, format!("cannot create a certificate: {e}"));
     let key = rcgen::KeyPair::generate().map_err(failed)?;

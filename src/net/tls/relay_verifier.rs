@@ -100,8 +100,8 @@ impl ServerCertVerifier for RelayVerifier {
     }
 }
 
-/// Decides whether to trust a relay with the key `pin`. A pin of the user is the only test. Otherwise a certificate of a
-/// public authority is enough, and then the pin of the first contact.
+/// Decides whether to trust a relay with the key `pin`. A pin of the user is the only test. Otherwise a certificate of
+/// a public authority is enough, and then the pin of the first contact.
 fn decide(
     trust: TrustPolicy,
     pin: Pin,
