@@ -1,7 +1,7 @@
 //! The command line interface: it turns arguments into a running command, and the outcome into an exit code.
 //!
-//! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` put the parts of the program together
-//! and run them. `shares` shows the share store, and `parts` the interrupted downloads.
+//! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` put the parts of the program
+//! together and run them. `shares` shows the share store, and `parts` the interrupted downloads.
 
 pub mod args;
 mod config;

@@ -95,7 +95,8 @@ pub enum Event {
         /// Some of the entries, in order.
         entries: Vec<ListedEntry>,
     },
-    /// recv: staged data of an interrupted download is being hashed, before the rest is requested. At most ten per second.
+    /// recv: staged data of an interrupted download is being hashed, before the rest is requested. At most ten per
+    /// second.
     Checking {
         /// Bytes hashed so far.
         bytes: u64,

@@ -1,9 +1,9 @@
 //! The user interface: what people and scripts see of a command. Each [`Event`] goes through one sink.
 //!
 //! ```text
-//! Event ─┬─ OutputFormat::Json  ─ json ─────────────────────────────▶ standard output, one object per line
-//!        └─ OutputFormat::Human ─ human ─┬─ renderer (pure text) ───▶ results: standard output; messages: standard error
-//!                                        └─ bars ───────────────────▶ standard error, if it is a terminal
+//! Event ─┬─ OutputFormat::Json  ─ json ──────────────────────────▶ standard output, one object per line
+//!        └─ OutputFormat::Human ─ human ─┬─ renderer (pure text) ▶ results: standard output; messages: standard error
+//!                                        └─ bars ────────────────▶ standard error, if it is a terminal
 //! ```
 //!
 //! Nothing else in the program writes to the terminal. Questions are in [`prompt`].
@@ -80,8 +80,8 @@ impl Ui {
     /// Shows one event. When it returns, the operating system has the output.
     ///
     /// # Errors
-    /// Standard output cannot be written. If its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends quietly.
-    /// Failures of standard error are ignored.
+    /// Standard output cannot be written. If its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends
+    /// quietly. Failures of standard error are ignored.
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match &mut self.sink {
             Sink::Human(human) => human.show(event),
@@ -94,8 +94,8 @@ impl Ui {
         matches!(self.sink, Sink::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains
-    /// its summary.
+    /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question
+    /// contains its summary.
     pub fn question(&self, offer: &OfferSummary) -> String {
         let summary = if self.quiet { offer::summary(offer) } else { String::new() };
         summary + "Download?"

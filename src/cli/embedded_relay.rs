@@ -40,8 +40,8 @@ impl EmbeddedRelay {
     /// embedded relay; 4433; any port.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Disk`] if the state folder cannot be used, [`crate::error::Kind::Network`] if no port can be
-    /// opened.
+    /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,
+    /// [`Kind::Network`](crate::error::Kind::Network) if no port can be opened.
     pub(super) fn start(state: &StateDir, share_port: Option<u16>, transport: TransportOptions) -> Result<Self> {
         let dir = state.subfolder("embedded")?;
         let identity = RelayIdentity::load_or_create(&dir)?;

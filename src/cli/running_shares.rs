@@ -1,7 +1,7 @@
 //! The addresses of the embedded relays of shares that run on this machine, so that a bare code works here.
 //!
-//! Each share has a file in the state folder, named after its slot. Its process holds a lock on the file, so a file that a
-//! killed process leaves behind counts as gone.
+//! Each share has a file in the state folder, named after its slot. Its process holds a lock on the file, so a file
+//! that a killed process leaves behind counts as gone.
 
 use std::{fs::File, net::SocketAddr, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The share store: interrupted shares, saved in the state folder.
 //!
-//! Sharing the same paths through the same relay again restores the code, the share id and the guess budget. The process
-//! of a share holds a lock while it runs, so a second process for the same paths gets a share of its own.
+//! Sharing the same paths through the same relay again restores the code, the share id and the guess budget. The
+//! process of a share holds a lock while it runs, so a second process for the same paths gets a share of its own.
 
 mod held_share;
 mod listed_share;
@@ -33,7 +33,8 @@ impl ShareStore {
         Ok(Self { folder: ShareFolder::open(state)? })
     }
 
-    /// Returns the share of these paths through this relay: the most recently used one that is not running, or a new one.
+    /// Returns the share of these paths through this relay: the most recently used one that is not running, or a new
+    /// one.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be used, [`Kind::Usage`] if a path cannot be made absolute.

@@ -12,8 +12,8 @@ pub(super) async fn second_interrupt() {
     SECOND_SIGNAL.notified().await;
 }
 
-/// Completes at the first signal after this call, even if the future is polled later. A command calls it before it reports
-/// that it is ready, so that no later signal is missed. The signal after that completes [`second_interrupt`].
+/// Completes at the first signal after this call, even if the future is polled later. A command calls it before it
+/// reports that it is ready, so that no later signal is missed. The signal after that completes [`second_interrupt`].
 pub(super) fn interrupt() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let (ctrl_c, terminate) = {

@@ -24,8 +24,8 @@ pub(super) async fn warn_once(state: &StateDir, clamped: Option<ClampedBuffers>,
     }
 }
 
-/// Records these sizes, and returns whether they differ from the recorded ones. A state folder that cannot be written is
-/// reported by the code that depends on it.
+/// Records these sizes, and returns whether they differ from the recorded ones. A state folder that cannot be written
+/// is reported by the code that depends on it.
 fn record_if_new(state: &StateDir, clamped: &ClampedBuffers) -> bool {
     let sizes = format!("{} {} {}\n", clamped.wanted, clamped.receive, clamped.send).into_bytes();
     let is_known = state.read(WARNED_FILE, MAX_FILE).is_ok_and(|recorded| recorded.as_ref() == Some(&sizes));

@@ -1,8 +1,8 @@
 //! Questions: asked on standard error, answered on standard input.
 //!
-//! They block until the user presses Enter, so async callers ask from a thread of their own. Text from the other side must
-//! pass through [`crate::text::visible`] before it becomes part of a question. The caller removes progress bars first
-//! ([`super::Ui::clear_bars`]).
+//! They block until the user presses Enter, so async callers ask from a thread of their own. Text from the other side
+//! must pass through [`crate::text::visible`] before it becomes part of a question. The caller removes progress bars
+//! first ([`super::Ui::clear_bars`]).
 
 use std::io::{self, BufRead, Read, Write};
 

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{event::Finished, text};
 
-/// Renders a finished download. A script gets the paths, one per line, or nothing if the content itself went to standard
-/// output. `resumed_bytes` do not count for the rate.
+/// Renders a finished download. A script gets the paths, one per line, or nothing if the content itself went to
+/// standard output. `resumed_bytes` do not count for the rate.
 pub(super) fn saved(finished: &Finished, resumed_bytes: u64, look: &Appearance) -> Lines {
     let Finished { bytes, seconds, saved, files, .. } = finished;
     let mut lines = Lines::default();

@@ -13,8 +13,8 @@ use crate::{event::Sharing, text::visible};
 
 /// Renders the summary, the code and the commands for receivers.
 ///
-/// A script gets the code and the link, one per line. The code is on standard error only at a terminal: it must not end up
-/// in a log by accident.
+/// A script gets the code and the link, one per line. The code is on standard error only at a terminal: it must not end
+/// up in a log by accident.
 pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{}\n{}\n", share.code, share.link);
@@ -105,7 +105,8 @@ mod tests {
              Code: XKY9-7HQ2ME\n\
              \n\
              On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
-             On a machine that does not use relay relay.example:4433:\n  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
+             On a machine that does not use relay relay.example:4433:\n\
+             \x20 qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );

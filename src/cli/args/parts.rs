@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-An interrupted download leaves a folder .qshare-….part beside its target. To resume it, run the same recv command again.
+An interrupted download leaves a folder .qshare-….part beside its target. To resume it, run the same recv command \
+again.
 
 Examples:
   # List interrupted downloads in this folder

@@ -31,8 +31,8 @@ pub fn parse_pasted_paths(text: &str) -> Vec<PathBuf> {
 
 /// Splits a line with quotes into words; returns `None` if a quote does not close.
 ///
-/// The rules differ from a shell's: `#` begins no comment, because file names may begin with it. On Windows the backslash
-/// separates folders, and a doubled quotation mark is a literal one (PowerShell).
+/// The rules differ from a shell's: `#` begins no comment, because file names may begin with it. On Windows the
+/// backslash separates folders, and a doubled quotation mark is a literal one (PowerShell).
 fn split_words(text: &str, windows: bool) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

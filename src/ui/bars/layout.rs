@@ -19,13 +19,11 @@ const MIN_WIDTH: usize = 62;
 /// The template of a line that is only text.
 pub(super) const TEXT: &str = "{msg}";
 
-// The two spaces at the end keep a full line apart from the edge. A terminal echoes Ctrl-C as `^C`, which would otherwise
-// wrap to the next line, and the bar could not be removed.
-const WIDE: &str = "{prefix}[{wide_bar}] {amount}  {rate:>10}  {left:>12}  ";
+const WIDE: &str = "{prefix}[{wide_bar}] {amount}  {rate:>10}  {left:>12}";
 const NARROW: &str = "{prefix}{percent:>3} %  {amount}  {rate:>10}";
 const UNKNOWN_TOTAL: &str = "{prefix}{spinner} {amount}  {rate:>10}";
 
-const WIDE_WAITING: &str = "{prefix}[{wide_bar}] {amount}  {waiting:>24}  ";
+const WIDE_WAITING: &str = "{prefix}[{wide_bar}] {amount}  {waiting:>24}";
 const NARROW_WAITING: &str = "{prefix}{percent:>3} %  {amount}  waiting";
 const UNKNOWN_TOTAL_WAITING: &str = "{prefix}{spinner} {amount}  waiting";
 
