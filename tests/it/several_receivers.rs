@@ -142,7 +142,7 @@ fn a_running_download_may_finish_after_its_share_has_expired() {
     thread::sleep(expired.duration_since(SystemTime::now()).unwrap_or_default());
     let other = TestEnv::new();
     let late = other.recv(sender.code(), &other.path("late")).via(&relay).arg("--list").run();
-    late.expect_error(3, "not_found", "no such code");
+    late.expect_error(3, "not_found", "the sender is gone");
     assert!(sender.process.is_running());
     first.signal(Signal::CONT);
     first.end().expect(0);
