@@ -41,7 +41,8 @@ fn unused_code() -> String {
     Code::new(Slot::from_number(1), Secret::random(5).unwrap()).reveal().to_string()
 }
 
-/// Shares these paths and checks that this is a usage error whose message contains `part`, before any request to a relay.
+/// Shares these paths and checks that this is a usage error whose message contains `part`, before any request to a
+/// relay.
 #[track_caller]
 fn assert_refuses_to_share(env: &TestEnv, paths: &[&str], part: &str) {
     let relay = SilentServer::new();

@@ -5,8 +5,8 @@
 //! - [`receiver`]: a hostile receiver, with or without the code, against a real sender.
 //! - [`client`]: hostile clients of a real relay.
 //!
-//! [`hostile_relay`] and [`local_relay`] run a relay in the process of the test, and [`processes`] runs real senders and
-//! receivers.
+//! [`hostile_relay`] and [`local_relay`] run a relay in the process of the test, and [`processes`] runs real senders
+//! and receivers.
 
 mod client;
 mod hostile_relay;

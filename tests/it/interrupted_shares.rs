@@ -35,15 +35,15 @@ fn a_killed_sender_gets_its_code_back() {
     let first = share();
     let (code, id) = (first.code().to_owned(), sharing_field(&first, "share"));
     kill(first);
-    let again = share();
-    assert_eq!((again.code(), sharing_field(&again, "share")), (code.as_str(), id.clone()));
+    let restarted = share();
+    assert_eq!((restarted.code(), sharing_field(&restarted, "share")), (code.as_str(), id.clone()));
     env.recv(&code, &env.path("in")).via(&relay).run().expect(0);
 
     let beside = share();
     assert!(beside.code() != code && sharing_field(&beside, "share") != id, "a second process has a share of its own");
     env.recv(beside.code(), &env.path("beside")).via(&relay).run().expect(0);
     kill(beside);
-    kill(again);
+    kill(restarted);
 
     let renewed = env.send(&[&file]).via(&relay).arg("--new-code").share();
     let (new, id, listed) = (renewed.code().to_owned(), sharing_field(&renewed, "share"), listed_shares(&env));
@@ -61,8 +61,8 @@ fn a_killed_sender_with_an_embedded_relay_gets_its_link_back() {
     let first = env.send(&[&file]).share();
     let (code, link) = (first.code().to_owned(), sharing_field(&first, "link"));
     kill(first);
-    let again = env.send(&[&file]).share();
-    assert_eq!((again.code(), sharing_field(&again, "link")), (code.as_str(), link));
+    let restarted = env.send(&[&file]).share();
+    assert_eq!((restarted.code(), sharing_field(&restarted, "link")), (code.as_str(), link));
     env.recv(&code, &env.path("in")).run().expect(0);
 }
 
@@ -89,8 +89,8 @@ fn ten_interrupted_shares_each_get_their_code_back() {
     let senders: Vec<SenderProcess> = files.iter().map(share).collect();
     let codes: Vec<String> = senders.iter().map(|sender| sender.code().to_owned()).collect();
     senders.into_iter().for_each(kill);
-    let again: Vec<SenderProcess> = files.iter().rev().map(share).collect();
-    assert!(again.iter().map(SenderProcess::code).eq(codes.iter().rev().map(String::as_str)));
+    let restarted: Vec<SenderProcess> = files.iter().rev().map(share).collect();
+    assert!(restarted.iter().map(SenderProcess::code).eq(codes.iter().rev().map(String::as_str)));
     for (i, code) in codes.iter().enumerate() {
         let into = env.path(&format!("in{i}"));
         env.recv(code, &into).via(&relay).run().expect(0);
@@ -148,9 +148,9 @@ fn stored_shares_are_private_and_ignored_when_damaged() {
         fs::write(&state, damage).unwrap();
         assert!(listed_shares(&env).is_empty());
     }
-    let again = env.send(&[&file]).via(&relay).share();
-    assert_ne!(again.code(), code);
-    env.recv(again.code(), &env.path("in")).via(&relay).run().expect(0);
+    let restarted = env.send(&[&file]).via(&relay).share();
+    assert_ne!(restarted.code(), code);
+    env.recv(restarted.code(), &env.path("in")).via(&relay).run().expect(0);
 }
 
 /// Starts a download that is slow enough to be interrupted, and waits until a third of it is done.

@@ -53,8 +53,8 @@ fn a_receiver_reports_a_killed_sender_as_a_network_error() {
     receiver.end().expect_error(5, "network", "lost its connection");
     assert_only_staged(&env.path("in"), "after the interruption");
     late.end().expect_error(3, "not_found", "sender is gone");
-    let again = env.send(&[&env.file("small", "content")]).via(&relay).share();
-    env.recv(again.code(), &env.path("again")).via(&relay).run().expect(0);
+    let restarted = env.send(&[&env.file("small", "content")]).via(&relay).share();
+    env.recv(restarted.code(), &env.path("again")).via(&relay).run().expect(0);
 }
 
 /// Checks that a sender has lost its relay for this reason, reports its download as failed, reconnects, and stops on

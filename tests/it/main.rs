@@ -22,9 +22,9 @@
 //! the same relay, sender and receivers on a network in memory, in virtual time.
 //!
 //! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Two tests are exceptions,
-//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage, and [`several_receivers`]
-//! for the expiry of a share, which no event announces while a download is running. A `sleep` of tokio in [`network`] or
-//! [`session`] is in virtual time.
+//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage, and
+//! [`several_receivers`] for the expiry of a share, which no event announces while a download is running. A `sleep` of
+//! tokio in [`network`] or [`session`] is in virtual time.
 //!
 //! The tests need Unix, because many of them use signals, symbolic links and permissions.
 #![cfg(unix)]

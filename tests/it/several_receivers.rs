@@ -136,8 +136,8 @@ fn a_running_download_may_finish_after_its_share_has_expired() {
     let mut sender = env.send(&[&file]).via(&relay).args(&["--expire", "4s"]).share();
     let expires = UNIX_EPOCH + Duration::from_secs(sender.sharing["expires"].as_u64().unwrap());
     let first = env.recv_and_pause(&mut sender, &relay, &env.path("first"));
-    // No event announces that a share has expired while a download is running, so the test waits for the time itself. The
-    // event gives it in whole seconds.
+    // No event announces that a share has expired while a download is running, so the test waits for the time itself.
+    // The event gives it in whole seconds.
     let expired = expires + Duration::from_secs(1);
     thread::sleep(expired.duration_since(SystemTime::now()).unwrap_or_default());
     let other = TestEnv::new();

@@ -73,8 +73,8 @@ impl Host {
         Arc::new(VirtualSocket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port), alive))
     }
 
-    /// Kills the process behind this port: its socket sends and receives nothing more, although its tasks still run, and
-    /// the port becomes free.
+    /// Kills the process behind this port: its socket sends and receives nothing more, although its tasks still run,
+    /// and the port becomes free.
     pub(crate) fn kill(&self, port: u16) {
         self.network.access(|state, _| {
             let host = state.host(self.ip);
@@ -103,9 +103,9 @@ impl Host {
         })
     }
 
-    /// Stops the host as SIGSTOP stops a process: it sends and reads nothing, and packets wait in the receive buffers as
-    /// long as there is room. Unlike with SIGSTOP, timers still fire; a stopped process sees all of them at once when it
-    /// continues.
+    /// Stops the host as SIGSTOP stops a process: it sends and reads nothing, and packets wait in the receive buffers
+    /// as long as there is room. Unlike with SIGSTOP, timers still fire; a stopped process sees all of them at once
+    /// when it continues.
     pub(crate) fn pause(&self) {
         self.network.access(|state, _| state.host(self.ip).paused = true);
     }

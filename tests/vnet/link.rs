@@ -111,8 +111,8 @@ impl LinkState {
         None
     }
 
-    /// Ends the transmission of the first packet if `schedule` is still valid. Returns the packet with the times at which
-    /// it arrives, and the next transmission.
+    /// Ends the transmission of the first packet if `schedule` is still valid. Returns the packet with the times at
+    /// which it arrives, and the next transmission.
     pub(super) fn end_transmission(
         &mut self,
         schedule: u64,

@@ -23,8 +23,8 @@
 //! Timers are tokio's on both clocks, as they are in the program, and fire at whole milliseconds. quinn's pacer uses
 //! them too, so that it sends the packets of a millisecond at once.
 //!
-//! Work on blocking threads takes no virtual time, because the clock waits for it. There is one blocking thread, so that
-//! its jobs have an order. A job that waits for another one therefore deadlocks.
+//! Work on blocking threads takes no virtual time, because the clock waits for it. There is one blocking thread, so
+//! that its jobs have an order. A job that waits for another one therefore deadlocks.
 //!
 //! One second at 100 Mbit/s takes 0.15 s for a [`QuicPair`] and 0.3 s for a whole transfer through a relay, in a test
 //! build. One second at 1 Gbit/s takes 0.6 and 2 s. The network itself is a negligible part of these times.
@@ -34,8 +34,8 @@
 //! With the same seed, the n-th packet that leaves the queue of a link has the same outcome in every run, regardless of
 //! its content and of the other links.
 //!
-//! A transfer of a [`QuicPair`] in virtual time repeats to the packet. In a [`Scenario`], the random numbers of QUIC come
-//! from the seed too. Three sources of variation remain: keys and points, which have fixed lengths; the relay's
+//! A transfer of a [`QuicPair`] in virtual time repeats to the packet. In a [`Scenario`], the random numbers of QUIC
+//! come from the seed too. Three sources of variation remain: keys and points, which have fixed lengths; the relay's
 //! signature, whose length varies by one or two bytes; and the order in which several threads do things at the same
 //! virtual time. A transfer to one receiver repeats to a millisecond, transfers to several at once to about a percent.
 #![allow(dead_code, reason = "the tests and the benchmark each use a part of it")]

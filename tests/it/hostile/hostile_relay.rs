@@ -61,8 +61,8 @@ pub(crate) enum Then {
     Die,
 }
 
-/// Decides what to forward. The arguments are the direction, the number of the unit, and its bytes, which are empty at the
-/// end of the stream.
+/// Decides what to forward. The arguments are the direction, the number of the unit, and its bytes, which are empty at
+/// the end of the stream.
 pub(crate) type Tamper = Arc<dyn Fn(StreamDirection, usize, Vec<u8>) -> Forwarded + Send + Sync>;
 
 /// Returns a function that forwards everything unchanged.

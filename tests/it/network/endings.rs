@@ -143,8 +143,8 @@ fn an_embedded_relay_that_ends_delivers_the_end_of_a_complete_download() {
     }
 }
 
-/// Runs a download whose share expires after two seconds, and whose leg dies two seconds later, for `outage` or for good.
-/// Checks that a new receiver is refused. Returns the result of the download, and when the share ended.
+/// Runs a download whose share expires after two seconds, and whose leg dies two seconds later, for `outage` or for
+/// good. Checks that a new receiver is refused. Returns the result of the download, and when the share ended.
 async fn download_from_expiring_share(scenario: &Scenario, outage: Option<Duration>) -> (Result<(), Kind>, Duration) {
     let config = LinkConfig::new(mbit(20), 25 * MS);
     let file = scenario.scratch.file("file", 20_000_000);

@@ -178,8 +178,8 @@ impl ChaosTest {
         faults
     }
 
-    /// Downloads as a user does who repeats the command if it fails. A receiver fails if it connects while the sender is
-    /// away, but it must not fail once the faults are over and both ends have had time to reconnect.
+    /// Downloads as a user does who repeats the command if it fails. A receiver fails if it connects while the sender
+    /// is away, but it must not fail once the faults are over and both ends have had time to reconnect.
     async fn download(
         &self,
         down: &NetworkPath,

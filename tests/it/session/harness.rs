@@ -220,8 +220,8 @@ pub(super) fn find_frame(frames: &[(ClearFrame, Vec<u8>)], wanted: ClearFrame) -
     frames.iter().find(|(frame, _)| *frame == wanted).unwrap().1.clone()
 }
 
-/// Checks that the sender has no session, and neither has the receiver. The exception is an attack on the last frame: the
-/// receiver has verified the sender before it sends that frame.
+/// Checks that the sender has no session, and neither has the receiver. The exception is an attack on the last frame:
+/// the receiver has verified the sender before it sends that frame.
 #[track_caller]
 pub(super) fn assert_no_session(outcomes: &HandshakeOutcomes, attacked: ClearFrame, what: &str) {
     assert!(outcomes.sender.is_err(), "{attacked:?}: {what}: the sender has a session");

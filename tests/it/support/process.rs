@@ -50,8 +50,8 @@ impl Process {
         collect(&shared, stderr, |state| &mut state.stderr);
         let waiter = Arc::clone(&shared);
         thread::spawn(move || {
-            // The process stays a zombie until the status is stored, so that no signal can reach another process with the
-            // same id.
+            // The process stays a zombie until the status is stored, so that no signal can reach another process with
+            // the same id.
             waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
             waiter.change(|state| state.status = child.wait().ok());
         });

@@ -22,8 +22,8 @@ impl ProcessOutput {
         self
     }
 
-    /// Checks the exit code, and that the last event is an error of this kind whose message contains `part`. Returns the
-    /// message and the hint.
+    /// Checks the exit code, and that the last event is an error of this kind whose message contains `part`. Returns
+    /// the message and the hint.
     #[track_caller]
     pub(crate) fn expect_error(&self, code: i32, kind: &str, part: &str) -> String {
         assert!(!part.is_empty(), "every message contains the empty string");

@@ -61,8 +61,8 @@ impl UdpProxy {
         self.shared.is_blocked.store(false, Ordering::Relaxed);
     }
 
-    /// Gives every client another address at the server, as a NAT does that has forgotten its mappings. Datagrams to the
-    /// old addresses are lost.
+    /// Gives every client another address at the server, as a NAT does that has forgotten its mappings. Datagrams to
+    /// the old addresses are lost.
     pub(crate) fn rebind(&self) {
         self.shared.upstream.lock().unwrap().clear();
     }

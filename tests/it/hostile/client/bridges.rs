@@ -55,8 +55,8 @@ async fn a_bridge_resets_the_other_side_if_a_connection_closes() {
     );
 }
 
-/// One receiver reads nothing, and its sender sends until the relay resets the bridge. A second receiver of the same sender
-/// downloads in the meantime.
+/// One receiver reads nothing, and its sender sends until the relay resets the bridge. A second receiver of the same
+/// sender downloads in the meantime.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_reads_nothing_does_not_stall_others() {
     const PIECE: usize = 256 * 1024;

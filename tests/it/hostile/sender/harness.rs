@@ -80,7 +80,8 @@ impl HostileSender {
         (run, done)
     }
 
-    /// Offers `entries`, sends these records once the receiver requests the files, and waits for the end of the session.
+    /// Offers `entries`, sends these records once the receiver requests the files, and waits for the end of the
+    /// session.
     pub(super) async fn offer_and_send(&self, entries: Vec<RawEntry>, records: Vec<RecordBuilder>) -> FinishedRun {
         self.run_receiver_against(async {
             let mut session = self.accept_receiver(manifest(entries)).await;

@@ -31,8 +31,8 @@ enum CreditPolicy {
     Unlimited,
 }
 
-/// Runs a download at 1 Gbit/s over two legs with these round-trip times. Returns the goodput of its last third, in bits
-/// per second.
+/// Runs a download at 1 Gbit/s over two legs with these round-trip times. Returns the goodput of its last third, in
+/// bits per second.
 async fn download_over_legs(network: Network, legs: [Duration; 2], policy: CreditPolicy) -> f64 {
     let (scenario, memory) = relay_with_budget(&network, 32 * MIB, 1024 * MIB);
     let file = scenario.scratch.file("file", SIZE as usize);
@@ -75,8 +75,8 @@ async fn download_over_legs(network: Network, legs: [Duration; 2], policy: Credi
     last_third
 }
 
-/// Returns the rate over the receiver's leg in each quarter of a second, in Mbit/s, and the times at which each third of
-/// the download had arrived.
+/// Returns the rate over the receiver's leg in each quarter of a second, in Mbit/s, and the times at which each third
+/// of the download had arrived.
 async fn measure_thirds(down: &NetworkPath) -> (Vec<u64>, Vec<Instant>) {
     let delivered = || down.reverse[0].counters().delivered.bytes;
     let (mut before, mut quarters, mut thirds) = (0, Vec::new(), Vec::new());
