@@ -221,8 +221,8 @@ async fn handle_request(
     far.0.write(bytes_of(&IncomingDownload {}).into()).await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
     let there =
-        BridgeDirection { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };
-    let back = BridgeDirection { direction: StreamDirection::ToReceiver, from: far.1, to: near.0, shared };
+        TamperedStream { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };
+    let back = TamperedStream { direction: StreamDirection::ToReceiver, from: far.1, to: near.0, shared };
     tokio::join!(there.run(listener.clone(), plan.tamper.clone()), back.run(listener, plan.tamper));
     Ok(())
 }
@@ -268,14 +268,14 @@ async fn send_reply(
 }
 
 /// One direction of a bridge.
-struct BridgeDirection {
+struct TamperedStream {
     direction: StreamDirection,
     from: RecvHalf,
     to: SendHalf,
     shared: Arc<SharedRelay>,
 }
 
-impl BridgeDirection {
+impl TamperedStream {
     async fn run(mut self, listener: Arc<Listener>, tamper: Tamper) {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);

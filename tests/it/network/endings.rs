@@ -36,13 +36,13 @@ enum Leg {
 
 /// An outage of one leg. Its beginning counts from that of the download.
 #[derive(Debug, Clone, Copy)]
-struct Outage {
+struct LegOutage {
     leg: Leg,
     begin: Duration,
     length: Duration,
 }
 
-impl Outage {
+impl LegOutage {
     async fn run(self, up: &NetworkPath, down: &NetworkPath) {
         let leg = match self.leg {
             Leg::Sender => up,
@@ -56,7 +56,7 @@ impl Outage {
 }
 
 /// Downloads a file from a share with `--once`, and checks that both ends report success. Returns the duration.
-fn download_once(outage: Option<Outage>) -> Duration {
+fn download_once(outage: Option<LegOutage>) -> Duration {
     run_in_virtual_time(1, async |network| {
         let scenario = Scenario::new(&network, RelayConfig::default());
         let config = LinkConfig::new(mbit(100), 25 * MS);
@@ -84,7 +84,7 @@ fn both_ends_report_success_if_a_leg_dies_at_the_end_of_the_download() {
     for before_end in [90, 76, 74, 72, 70, 68, 66, 64, 62, 60, 55, 50, 45, 35] {
         let begin = undisturbed.checked_sub(before_end * MS).expect("a download takes longer than 90 ms");
         for leg in [Leg::Receiver, Leg::Sender] {
-            download_once(Some(Outage { leg, begin, length: 20 * SECOND }));
+            download_once(Some(LegOutage { leg, begin, length: 20 * SECOND }));
         }
     }
 }

@@ -133,7 +133,7 @@ enum Fault {
 }
 
 /// A share with two receivers, and legs that are cut at random.
-struct ChaosTest {
+struct OutageTest {
     scenario: Scenario,
     /// The sender's leg, then those of the receivers.
     legs: [NetworkPath; 3],
@@ -141,7 +141,7 @@ struct ChaosTest {
     undisturbed: Duration,
 }
 
-impl ChaosTest {
+impl OutageTest {
     fn new(network: &Network, random: &mut StdRng) -> Self {
         let scenario = Scenario::new(network, RelayConfig::default());
         let rate = mbit(random.random_range(5..200));
@@ -224,7 +224,7 @@ async fn survive_random_faults(network: &Network, seed: u64) {
     /// Longer than a sender keeps the session of a receiver that does not reattach.
     const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
     let mut random = StdRng::seed_from_u64(seed);
-    let test = ChaosTest::new(network, &mut random);
+    let test = OutageTest::new(network, &mut random);
     let file = test.scenario.scratch.file("file", SIZE / 2);
     let [up, downs @ ..] = &test.legs;
     let share = test.scenario.share(up, from_ref(&file)).await.unwrap();

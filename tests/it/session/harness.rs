@@ -22,7 +22,7 @@ use tokio::{task::JoinSet, time::sleep};
 use super::manual_clock::ManualClock;
 use crate::support::bytes_of;
 
-pub(super) type Stream = (SendHalf, RecvHalf);
+pub(super) type HandshakeStream = (SendHalf, RecvHalf);
 
 /// The results of a handshake at both ends.
 pub(super) struct HandshakeOutcomes {
@@ -84,12 +84,16 @@ pub(super) fn first_record() -> RecordBuilder {
 }
 
 /// Runs the receiver's side of a handshake.
-pub(super) async fn initiate(code: &Code, stream: Stream) -> Result<Established, Error> {
+pub(super) async fn initiate(code: &Code, stream: HandshakeStream) -> Result<Established, Error> {
     initiate_on(Aes::InHardware, code, stream).await
 }
 
 /// Runs the receiver's side of a handshake on a processor with or without AES.
-pub(super) async fn initiate_on(aes: Aes, code: &Code, (mut send, recv): Stream) -> Result<Established, Error> {
+pub(super) async fn initiate_on(
+    aes: Aes,
+    code: &Code,
+    (mut send, recv): HandshakeStream,
+) -> Result<Established, Error> {
     let initiator =
         Initiator::new(Credential::Code(code), InitiatorOptions { aes, ..InitiatorOptions::default() }).unwrap();
     let _ = send.write(initiator.flight_1().clone()).await; // a failure shows in `finish` too

@@ -23,8 +23,8 @@ use qshare::{
 };
 
 use super::harness::{
-    Attacker, ClearFrame, Stream, Tampering, assert_no_session, edit, first_record, initiate_on, new_budget, new_code,
-    run_handshake, run_handshake_on, tamper_with,
+    Attacker, ClearFrame, HandshakeStream, Tampering, assert_no_session, edit, first_record, initiate_on, new_budget,
+    new_code, run_handshake, run_handshake_on, tamper_with,
 };
 use crate::support::bytes_of;
 
@@ -195,7 +195,7 @@ async fn a_receiver_refuses_a_sender_that_chooses_the_worse_cipher() {
 async fn receive_with_hello(
     code: &Code,
     change: fn(&mut Hello),
-    (mut send, mut recv): Stream,
+    (mut send, mut recv): HandshakeStream,
 ) -> Result<(u16, Cipher), Alert> {
     let (exchange, message) =
         PakeExchange::start(Role::Receiver, &Password::from(code.secret()), code.slot(), crypto::ExchangeMode::Code);

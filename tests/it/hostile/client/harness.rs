@@ -13,7 +13,7 @@ use crate::{
     support::bytes_of,
 };
 
-pub(super) type Stream = (SendHalf, RecvHalf);
+pub(super) type ClientStream = (SendHalf, RecvHalf);
 
 /// Connects a sender and registers a slot.
 pub(super) async fn register_sender(relay: &LocalRelay) -> (RelayConnection, Registration) {
@@ -23,14 +23,18 @@ pub(super) async fn register_sender(relay: &LocalRelay) -> (RelayConnection, Reg
 }
 
 /// Opens a stream and sends these bytes.
-pub(super) async fn open_stream_with(connection: &RelayConnection, bytes: &[u8]) -> Stream {
+pub(super) async fn open_stream_with(connection: &RelayConnection, bytes: &[u8]) -> ClientStream {
     let (mut send, recv) = connection.connection.open_stream().await.unwrap();
     send.write(Bytes::copy_from_slice(bytes)).await.unwrap();
     (send, recv)
 }
 
 /// Opens a bridge. Returns the streams of the receiver and of the sender.
-pub(super) async fn open_bridge(receiver: &RelayConnection, sender: &RelayConnection, slot: Slot) -> (Stream, Stream) {
+pub(super) async fn open_bridge(
+    receiver: &RelayConnection,
+    sender: &RelayConnection,
+    slot: Slot,
+) -> (ClientStream, ClientStream) {
     let mut near = open_stream_with(receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await;
     let mut far = within("the relay's stream", sender.connection.accept_stream()).await.unwrap();
     far.1.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
@@ -50,7 +54,7 @@ pub(super) async fn assert_alive(relay: &LocalRelay) {
 }
 
 /// Reads until the stream ends. Returns its data, or how it was aborted.
-pub(super) async fn read_to_end((_send, mut recv): Stream) -> Result<Vec<u8>, StreamError> {
+pub(super) async fn read_to_end((_send, mut recv): ClientStream) -> Result<Vec<u8>, StreamError> {
     let mut all = Vec::new();
     while let Some(bytes) = within("the end of a stream", recv.read()).await? {
         all.extend_from_slice(&bytes);

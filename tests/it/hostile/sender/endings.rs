@@ -6,7 +6,7 @@ use qshare::{
 };
 
 use super::harness::{
-    HostileSender, ReceiverMessage, file_entry, file_record, manifest, manifest_announcing, next_message,
+    HostileSender, ReceivedMessage, file_entry, file_record, manifest, manifest_announcing, next_message,
     wait_for_request,
 };
 use crate::{hostile::processes::tree, support::UnknownFrame};
@@ -18,7 +18,7 @@ async fn a_receiver_does_not_wait_for_ever_for_the_final_acknowledgement() {
         let mut session = sender.accept_receiver(manifest(vec![file_entry("a", 5)])).await;
         wait_for_request(&mut session).await;
         session.writer.send(file_record(0, b"12345")).await.unwrap();
-        while next_message(&mut session).await.is_some_and(|message| !matches!(message, ReceiverMessage::Done(_))) {}
+        while next_message(&mut session).await.is_some_and(|message| !matches!(message, ReceivedMessage::Done(_))) {}
         session // stays open and sends nothing
     };
     let (run, _session) = sender.run_receiver_against(acting).await;

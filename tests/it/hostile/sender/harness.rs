@@ -69,9 +69,9 @@ impl HostileSender {
                 let mut session = self.accept_receiver(early).await;
                 loop {
                     match next_message(&mut session).await {
-                        Some(ReceiverMessage::Done(done)) => return done,
-                        Some(ReceiverMessage::Request) => panic!("the receiver requested the files"),
-                        Some(ReceiverMessage::Credit) => {}
+                        Some(ReceivedMessage::Done(done)) => return done,
+                        Some(ReceivedMessage::Request) => panic!("the receiver requested the files"),
+                        Some(ReceivedMessage::Credit) => {}
                         None => panic!("the receiver left without a last message"),
                     }
                 }
@@ -99,7 +99,7 @@ impl HostileSender {
 /// Reads until the receiver reports the end of the download, and acknowledges it.
 pub(super) async fn acknowledge_end(mut session: Established) {
     while let Some(message) = next_message(&mut session).await {
-        if matches!(message, ReceiverMessage::Done(_)) {
+        if matches!(message, ReceivedMessage::Done(_)) {
             if let Ok(mut leaving) = session.writer.close(RecordBuilder::from_message(&DoneAck {}).unwrap()) {
                 leaving.deliver().await;
             }
@@ -109,27 +109,27 @@ pub(super) async fn acknowledge_end(mut session: Established) {
 }
 
 /// A message of the receiver.
-pub(super) enum ReceiverMessage {
+pub(super) enum ReceivedMessage {
     Request,
     Credit,
     Done(Done),
 }
 
 /// Reads the next message of the receiver. Returns `None` if it has left.
-pub(super) async fn next_message(session: &mut Established) -> Option<ReceiverMessage> {
+pub(super) async fn next_message(session: &mut Established) -> Option<ReceivedMessage> {
     let record = within("the receiver", session.reader.read_record(&mut session.opener)).await.ok()??;
     let frame = Frame::split(&mut &record[..]).unwrap();
     Some(match frame.kind {
-        FileRequest::TYPE => ReceiverMessage::Request,
-        Credit::TYPE => ReceiverMessage::Credit,
-        Done::TYPE => ReceiverMessage::Done(frame.decode().unwrap()),
+        FileRequest::TYPE => ReceivedMessage::Request,
+        Credit::TYPE => ReceivedMessage::Credit,
+        Done::TYPE => ReceivedMessage::Done(frame.decode().unwrap()),
         other => panic!("the receiver sent a message of type {other}"),
     })
 }
 
 /// Reads until the receiver requests the files.
 pub(super) async fn wait_for_request(session: &mut Established) {
-    while !matches!(next_message(session).await, Some(ReceiverMessage::Request)) {}
+    while !matches!(next_message(session).await, Some(ReceivedMessage::Request)) {}
 }
 
 pub(super) fn file_entry(path: &str, size: u64) -> RawEntry {
