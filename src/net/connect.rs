@@ -39,6 +39,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// The head start of an address over the next one (RFC 8305 section 5 recommends 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// Why a relay is unreachable that does not answer in time.
+const NO_ANSWER: &str = "it does not answer";
+
 /// The streams that a relay may have open on a sender's connection: downloads at the same time.
 const MAX_RELAY_STREAMS: u32 = 1024;
 
@@ -73,8 +76,6 @@ pub async fn connect_over(
     let clamped_buffers = clamped.filter(|_| !is_loopback(connection.quic().remote_address()));
     Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
 }
-
-const NO_ANSWER: &str = "it does not answer";
 
 /// What every connection attempt of a race needs.
 #[derive(Clone)]

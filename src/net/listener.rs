@@ -112,7 +112,7 @@ impl Listener {
         self.endpoint.close(code.into(), &[]);
     }
 
-    /// Waits until no connection is left. After [`Listener::close`] it waits until the peers were told.
+    /// Waits until no connection is left. After [`Listener::close`] it waits until the peers were notified.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// No address of the relay could be reached.
+/// Returns the error for a relay of which no address could be reached.
 pub(super) fn relay_unreachable(relays: &[RelayAddr], why: &str) -> Error {
     let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
     Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
@@ -14,7 +14,7 @@ pub(super) fn relay_unreachable(relays: &[RelayAddr], why: &str) -> Error {
         .transient()
 }
 
-/// The relay did not prove the expected identity.
+/// Returns the error for a relay that did not prove the expected identity.
 pub(super) fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
     let (what, hint) = match refusal {
         Refusal::WrongPin => ("has another key than the pin", "ask for a new link; the connection may be intercepted"),

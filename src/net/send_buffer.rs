@@ -1,4 +1,4 @@
-//! The send buffer of a connection: its size, and who writes into it when.
+//! The send buffer of a connection: its size, and the order of writes.
 //!
 //! quinn accepts writes until its send buffer holds as many unacknowledged bytes as
 //! [`quinn::Connection::set_send_window`] allows. A buffer no larger than the congestion window would make the

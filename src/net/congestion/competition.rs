@@ -13,7 +13,7 @@ const DRAINS_TO_COMPETE: u32 = 3;
 /// Drains without a standing queue, in a row, after which it stops.
 const DRAINS_TO_STOP: u32 = 2;
 
-/// Whether a queue stands although our own is drained.
+/// Whether a queue remains although our own is drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StandingQueue {
     Absent,
@@ -28,7 +28,7 @@ pub(super) struct Competition {
     queued_drains: u32,
     unqueued_drains: u32,
     window: Option<CubicWindow>,
-    /// While it is unclear why the queue stands: the bandwidth-delay product from before.
+    /// The bandwidth-delay product before the queue appeared, while the cause of the queue is unclear.
     frozen_bdp: Option<f64>,
 }
 
@@ -48,7 +48,8 @@ impl Competition {
         self.window.as_mut()
     }
 
-    /// The bandwidth-delay product to use instead of the current estimate, while it is unclear why a queue stands.
+    /// The bandwidth-delay product to use instead of the current estimate, while the cause of a standing queue is
+    /// unclear.
     pub(super) fn frozen_bdp(&self) -> Option<f64> {
         self.frozen_bdp
     }

@@ -1,4 +1,4 @@
-//! A drain: for a short time less is in flight than the path holds, so what is measured is the path and not our queue.
+//! A drain: for a short time less is in flight than the path holds, so measurements show the path and not our queue.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Tells random packet loss from the loss that congestion causes.
 //!
-//! Loss while no queue of ours stands is random: above all the loss in a drain, when less is in flight than the path
+//! Loss while our queue is empty is random: above all the loss in a drain, when less is in flight than the path
 //! holds. A policer and a very short queue drop packets without raising the round-trip time, but they stop as soon as
 //! less is sent. A radio link keeps losing packets.
 
@@ -40,8 +40,8 @@ pub(super) struct LossEstimator {
 }
 
 impl LossEstimator {
-    /// Records packets that were sent at `level` and were acknowledged or lost. `queue_empty` says whether no queue
-    /// stands.
+    /// Records packets that were sent at `level` and were acknowledged or lost. `queue_empty` says whether the queue
+    /// was empty.
     pub(super) fn record(&mut self, acked: f64, lost: f64, level: FlightLevel, queue_empty: bool) {
         self.round.acked += acked;
         self.round.lost += lost;

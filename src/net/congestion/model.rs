@@ -37,13 +37,13 @@ const DEEP_DRAIN_INTERVAL: u32 = 4;
 /// Packets on top of every window: quinn stops one packet short of it, and one packet may wait at either end.
 const EXTRA_PACKETS: f64 = 3.0;
 
-/// The smallest window. With fewer packets in flight, a loss could not be told from the end of the data.
+/// The smallest window. With fewer packets in flight, a loss could not be distinguished from the end of the data.
 const MIN_PACKETS: f64 = 4.0;
 
 /// Why start-up ends.
 #[derive(Debug, Clone, Copy)]
 enum StartupExit {
-    /// A queue stands. It allows an estimate of the bandwidth.
+    /// A queue has built up. It allows an estimate of the bandwidth.
     Queue { bandwidth: f64 },
     /// The bandwidth has stopped growing.
     NoGrowth,
@@ -316,7 +316,7 @@ impl Model {
         if queue == StandingQueue::Absent && self.path.recent_bandwidth() < 0.8 * self.path.bandwidth() {
             self.path.keep_recent_bandwidth();
         }
-        // Different flows should not probe in step.
+        // Spreads the probes of different flows.
         let random = (self.path.delivery.delivered() as u32 ^ drained_rtt.subsec_nanos()) / 8 % 5;
         let rounds_left = if queue == StandingQueue::Present { 4 } else { CRUISE_ROUNDS - 2 + random };
         self.enter(now, State::Cruise { rounds_left }, FlightLevel::At);

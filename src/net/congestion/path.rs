@@ -124,7 +124,7 @@ impl PathModel {
         rate * (mean + allowance).as_secs_f64() / (1.0 - self.random_loss())
     }
 
-    /// Whether no queue stands, according to the latest round trip.
+    /// Whether the queue is empty, according to the latest round trip.
     pub(super) fn is_queue_empty(&self) -> bool {
         self.last_sample.is_none_or(|last| last.rtt <= self.rtt_limit(1.25))
     }

@@ -33,7 +33,7 @@ impl Startup {
         Self { full_bandwidth: bandwidth, ..Self::default() }
     }
 
-    /// Records a round-trip time. Returns whether a queue stands: four long ones in a row.
+    /// Records a round-trip time. Returns whether a queue has built up: four long ones in a row.
     pub(super) fn has_queue(&mut self, is_long: bool) -> bool {
         self.long_rtts = if is_long { self.long_rtts + 1 } else { 0 };
         self.long_rtts >= 4
