@@ -18,6 +18,7 @@ mod lines;
 mod listing;
 mod log;
 mod offer;
+mod options;
 mod phrase;
 pub mod prompt;
 mod qr;
@@ -29,30 +30,11 @@ mod sharing;
 use std::io::{self, IsTerminal};
 
 use self::human::Human;
-pub use self::log::start_log;
+pub use self::{
+    log::start_log,
+    options::{OutputFormat, UiOptions},
+};
 use crate::event::{Event, OfferSummary};
-
-/// The format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// Text for people.
-    Human,
-    /// JSON for scripts: one object per line.
-    Json,
-}
-
-/// How events are shown.
-#[derive(Debug, Clone, Copy)]
-pub struct UiOptions {
-    /// The format.
-    pub format: OutputFormat,
-    /// Show only results on standard output and errors on standard error.
-    pub quiet: bool,
-    /// Whether the user allows colors (`--no-color`, `NO_COLOR`). They appear only at a terminal.
-    pub color: bool,
-    /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
-    pub qr: bool,
-}
 
 /// The sink of all events of a command.
 #[derive(Debug)]

@@ -22,7 +22,9 @@ pub(super) fn imports(source: &Source) -> Vec<Import> {
     let (mut depth, mut inline): (usize, Vec<(usize, bool)>) = (0, Vec::new());
     let mut i = 0;
     while let Some(token) = source.tokens.get(i) {
-        let starts_path = !(i > 0 && source.is(i - 1, "::")) && source.is(i + 1, "::");
+        let is_visibility = i >= 3 && source.is(i - 1, "in") && source.is(i - 2, "(") && source.is(i - 3, "pub");
+        let is_continued = i > 0 && source.is(i - 1, "::");
+        let starts_path = source.is(i + 1, "::") && !is_continued && !is_visibility;
         let base = match token.text.as_str() {
             "mod" if source.is(i + 2, "{") => {
                 let name = &source.tokens[i + 1].text;

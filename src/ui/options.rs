@@ -1,0 +1,23 @@
+//! The options that decide how events are shown.
+
+/// The format of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Text for people.
+    Human,
+    /// JSON for scripts: one object per line.
+    Json,
+}
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct UiOptions {
+    /// The format.
+    pub format: OutputFormat,
+    /// Show only results on standard output and errors on standard error.
+    pub quiet: bool,
+    /// Whether the user allows colors (`--no-color`, `NO_COLOR`). They appear only at a terminal.
+    pub color: bool,
+    /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
+    pub qr: bool,
+}
