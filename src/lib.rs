@@ -1,68 +1,91 @@
-//! Send files to anyone with a short code, over QUIC, through a relay that learns nothing, to many receivers at once.
+//! qshare sends files to anyone with a short code, over QUIC, through a relay that cannot read names or content.
+//!
+//! # From disk to stream: the sender
 //!
 //! ```text
-//!  disk/scan ─▶ manifest ─▶ transfer/serve ─▶ crypto/record ─▶ QUIC stream ─┐
-//!                                             (seal)                         │
-//!                                                                      relay/bridge
-//!                                             (open)                         │
-//!  disk/sink ◀─ manifest ◀─ transfer/fetch ◀─ crypto/record ◀─ QUIC stream ◀─┘
+//! cli/send                         the paths on the command line
+//!   ▼
+//! disk/source, disk/scan           lists files, folders and links; the result is a manifest
+//!   ▼
+//! transfer/sender/share            keeps the code, the latest scan and the limits of the share
+//!   ▼
+//! transfer/sender/accept_loop      accepts a stream from the relay
+//!   ▼
+//! transfer/sender/admission        runs the handshake: transfer/handshake/responder charges transfer/handshake/guess_budget
+//!   ▼
+//! transfer/sender/download         serves one receiver: offer, request, content, completion
+//!   ▼
+//! transfer/sender/file_reader      fills records from disk/source_file, which reads through disk/shared_read
+//!   ▼
+//! transfer/sender/record_sender    waits for credit (transfer/session/send_credit)
+//!   ▼
+//! transfer/session/writer          seals (crypto/record/sealer), and keeps the bytes in transfer/session/retransmit_buffer
+//!   ▼
+//! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight
 //! ```
 //!
-//! - **One connection per peer, one stream per download.** A sender holds one QUIC connection to the [`relay`] for as
-//!   long as it shares. For each receiver the relay opens one stream on that connection and bridges it to the stream
-//!   that the receiver opened.
-//! - **The relay is blind.** A [`code::Code`] is a [`code::Slot`], which the relay gives out and routes by, and a
-//!   [`code::Secret`], which nobody but the two ends ever has. Inside the bridge the ends run a password-authenticated
-//!   key exchange and talk in sealed records.
-//! - **The transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::SendHalf`], [`net::RecvHalf`]),
-//!   whatever carries them; tests give it one in memory, or a whole network in memory ([`net::Socket::in_memory`]).
-//! - **Every stream is always read**, as its bytes come and in whatever order, into bounded memory. What bounds it is
-//!   the credit that the two ends give each other, not QUIC's: quinn closes connections over gaps in what nobody reads.
-//! - **Loss is not congestion.** How much is on its way follows a model of each leg, its rate and its round trip, and not
-//!   its losses ([`net::congestion`]).
+//! # Between them: the relay
 //!
-//! - **A session outlives its stream.** Both directions count their sealed bytes and keep what is not acknowledged; when a
-//!   stream dies, the receiver brings another, both prove themselves, and the same bytes go on ([`transfer::session::resumable_stream`]).
-//!   Dead lines, relays that start again and other networks are one mechanism.
-//! - **Processes come back too.** What lies in the staging folder is the record of a download, with a journal of the names
-//!   that it gives at its end ([`disk`]); the sender gives each receiver a key to come back with ([`crypto::resume`]), keeps
-//!   its own share for a day, and has a ticket for its slot at the relay.
+//! ```text
+//! relay/server ─▶ relay/request_handler ─▶ relay/registry (slots) ─▶ relay/bridge, bounded by relay/memory_budget
+//! ```
 //!
-//! # A download
+//! # From stream to disk: the receiver
 //!
-//! | flight | from | what |
-//! |---|---|---|
-//! | 1 | receiver | with the frame that asks the relay for the slot: version, suites, its message of the key exchange |
-//! | 2 | sender | its message, its confirmation tag, and sealed: the first 64 KiB of the manifest, padded |
-//! | 3 | receiver | its tag, at once; the rest of a long manifest follows |
-//! | 4 | receiver | what is here already, and the request, once somebody has accepted; file content follows |
-//! | 5 | receiver | how it went, once everything is verified and named; the sender's last record acknowledges it |
+//! ```text
+//! net/recv_half                    reads packets in any order; net/reassembly puts them into order
+//!   ▼
+//! transfer/session/reader          splits the stream into sealed records, across any number of streams
+//!   ▼
+//! transfer/receiver/pipeline       queues records, and grants credit (transfer/session/receive_window)
+//!   ▼
+//! transfer/receiver/file_writer    opens records (crypto/record/opener) and reads their frames
+//!   ▼
+//! disk/sink, disk/incoming_file    writes blocks to files in the staging folder and checks each file's hash
+//!   ▼
+//! disk/publisher                   moves every entry to its final name, recorded in disk/journal
+//! ```
 //!
-//! Instead of flight 1 the receiver of a session whose stream has died says which session it is and how far it is; the
-//! sender answers with how far it is itself, and both go on. Where the sender has forgotten it, or the receiver's process is
-//! another one, there are five flights again, with the key that the sender gave instead of the code.
+//! [`transfer`] explains the five flights of a download, [`disk`] the staging folder, and `docs/architecture.md` the design.
 //!
-//! The sender charges a guess before flight 2 and gets it back with flight 3 ([`transfer::handshake::guess_budget`]). The receiver says
-//! how far the sender may go ([`transfer::session::receive_window`]), so that nothing piles up in the relay. A file's BLAKE3 is made in
-//! the same pass in which it is sent and follows it; nothing gets its final name before it is verified.
+//! # Principles
+//!
+//! - **One connection per peer, one stream per download.** A sender holds one QUIC connection to the [`relay`] while it shares.
+//!   For each download, the relay opens one stream on that connection and bridges it to the stream that the receiver opened.
+//! - **The relay is blind.** A [`code::Code`] consists of a [`code::Slot`], which the relay assigns and uses for routing, and a
+//!   [`code::Secret`], which only the two ends know. The ends run a password-authenticated key exchange and exchange sealed
+//!   records inside the bridge.
+//! - **A transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::SendHalf`],
+//!   [`net::RecvHalf`]). Tests give it a stream in memory, or a network in memory ([`net::Socket::in_memory`]).
+//! - **Every stream is always drained**, into bounded memory. Credit of our own bounds the bytes in flight, because quinn closes a connection
+//!   whose unread stream has more than 1,024 gaps.
+//! - **Loss is not congestion.** The congestion controller models the rate and the round-trip time of each leg instead of
+//!   reacting to loss ([`net::congestion`]).
+//! - **A session outlives its stream.** Both ends keep sealed bytes until they are acknowledged. When a stream fails, the receiver opens
+//!   another and the session continues with the same bytes ([`transfer::session::resumable_stream`]).
+//! - **A download outlives its processes.** The staging folder records what has arrived, the receiver resumes with a key that the sender gave
+//!   it ([`crypto::resume`]), and the sender reclaims its slot with a ticket.
 //!
 //! # Layers
 //!
-//! Imports go down only; a test reads the sources and holds them to it.
+//! Imports go down only, and no two files import each other. `tests/it/layers.rs` checks both and prints the import graph.
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
 //! | 5 | `main` | [`cli`] |
 //! | 4 | [`cli`] | [`ui`], [`transfer`], [`relay`], [`net`], layer 0 |
-//! | 3 | [`ui`] | layer 0; it alone writes to the terminal |
+//! | 3 | [`ui`] | layer 0; only this module writes to the terminal |
 //! | 3 | [`transfer`] | [`net`], [`wire`], [`crypto`], [`disk`], layer 0 |
-//! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]: never [`crypto`], never [`disk`] |
+//! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`error`], [`event`], [`code`], [`manifest`], [`text`], [`state`], [`processor`], [`rate_limiter`], [`background`] | each other |
+//! | 0 | [`background`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`state`], [`sync`], [`text`] | each other |
 //!
-//! `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so that tests
-//! can cross hours. The library exists for the program and its tests; its interface may change with any version.
+//! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and `handshake`
+//! uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds attempts. `quinn` is named only in [`net`]
+//! and [`relay`]. Time comes from tokio's clock or from an injected one, so tests can skip hours.
+//!
+//! The library exists for the program and its tests. Its interface may change with any version until 1.0.
 
 pub mod background;
 pub mod cli;
