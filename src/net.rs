@@ -2,7 +2,7 @@
 //!
 //! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream
 //! is a [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in
-//! tests. Outside of this module only the relay names QUIC.
+//! tests. Outside this module, only the relay uses QUIC types.
 
 mod buffer_pool;
 pub mod congestion;

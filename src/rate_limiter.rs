@@ -29,7 +29,7 @@ impl RateLimiter {
         }
     }
 
-    /// Counts `bytes` and returns `None` if they are allowed now, or else the time to try again.
+    /// Counts `bytes` and returns `None` if they are allowed now. Otherwise returns when to retry.
     fn try_acquire(&self, bytes: usize) -> Option<Instant> {
         let mut next = self.next.lock();
         let now = Instant::now();
@@ -40,8 +40,8 @@ impl RateLimiter {
         None
     }
 
-    /// The number of bytes to request at once: those of 20 ms, at least one packet. Other users of the network hardly
-    /// notice such a burst.
+    /// The number of bytes to request at once: 20 ms at the limited rate, at least one packet. Other users of the
+    /// network hardly notice such a burst.
     pub fn chunk_size(&self) -> usize {
         const PACKET: usize = 1200;
         usize::try_from(self.rate.get() / 50).unwrap_or(usize::MAX).max(PACKET)

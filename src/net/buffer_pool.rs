@@ -1,7 +1,7 @@
 //! A pool of reusable buffers.
 //!
-//! A record and its buffer have 128 KiB. A new buffer of that size consists of pages that the kernel has to clear,
-//! which took a tenth of the CPU time of both ends of a download.
+//! A buffer holds one record of 128 KiB. The kernel has to clear the pages of each new buffer, which took a tenth of
+//! the CPU time at both ends of a download.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::sync::Mutex;
 
-/// The most idle buffers that are stored: as many as there are records in flight on a short path.
+/// The maximum number of idle buffers: about as many as there are records in flight on a short path.
 const MAX_IDLE: usize = 32;
 
 /// A pool of reusable buffers. A handle: clones share one pool.
@@ -19,7 +19,7 @@ const MAX_IDLE: usize = 32;
 pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// Returns a buffer that goes back to the pool when it is dropped. It may hold bytes of its last use.
+    /// Returns a buffer that returns to the pool when it is dropped. It may contain bytes from its previous use.
     pub fn get(&self) -> PooledBuffer {
         let bytes = self.0.lock().pop().unwrap_or_default();
         PooledBuffer { bytes, pool: Some(self.clone()) }
@@ -33,7 +33,7 @@ impl BufferPool {
     }
 }
 
-/// A buffer that goes back to its pool when it is dropped. The default has no pool.
+/// A buffer that returns to its pool when it is dropped. The default buffer has no pool.
 #[derive(Debug, Default)]
 pub struct PooledBuffer {
     bytes: Vec<u8>,

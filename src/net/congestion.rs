@@ -1,14 +1,13 @@
 //! Congestion control: how many bytes may be in flight.
 //!
-//! Most controllers take packet loss for a sign of a full queue. On a path that loses one packet in a hundred at
-//! random, CUBIC (RFC 9438) uses a few percent of the bandwidth. The controller here keeps a *model* of the path
+//! Most controllers treat packet loss as a sign of a full queue. On a path that loses one packet in a hundred at
+//! random, CUBIC (RFC 9438) uses a few percent of the bandwidth. This controller maintains a *model* of the path
 //! instead, as BBR does (draft-ietf-ccwg-bbr): the bandwidth of the bottleneck, and the round-trip time (RTT) without
-//! queues. Their product, the bandwidth-delay product (BDP), is what the path holds. About as much is kept in flight,
-//! whatever is lost.
+//! queues. Their product, the bandwidth-delay product (BDP), is the number of bytes that the path holds. The controller
+//! keeps about this many bytes in flight regardless of random loss.
 //!
-//! quinn paces a connection at 1.25 windows per round trip, and asks a controller only for the congestion window. So
-//! the model acts through the window alone. Where BBR changes its pacing gain, this controller changes the bytes in
-//! flight.
+//! quinn paces a connection at 1.25 windows per round trip, and a controller determines only the congestion window.
+//! Where BBR changes its pacing gain, this controller changes the window.
 //!
 //! # States
 //!
@@ -29,18 +28,18 @@
 //!
 //! - *Bandwidth* ([`path`]): the highest delivery rate ([`delivery_rate`]) of the last ten rounds. Rounds in which the
 //!   application has too little to send do not count.
-//! - *Min RTT* ([`min_rtt`]): the lowest of the drained RTTs of the last 30 s. A drained RTT is the lower quartile of
-//!   the round-trip times in a drain, so it contains the jitter of the path but not our own queue. A min RTT below 3 ms
+//! - *Min RTT* ([`min_rtt`]): the lowest drained RTT of the last 30 s. A drained RTT is the lower quartile of the
+//!   round-trip times in a drain, so it contains the jitter of the path but not our own queue. A min RTT below 3 ms
 //!   counts as 3 ms, because it consists mostly of scheduling delays.
-//! - *Random loss* ([`loss`]): the fraction of packets that is lost while less is in flight than the path holds. The
-//!   window is larger by this fraction, because lost packets are in flight too. A much higher loss indicates a short
-//!   queue or a policer. It halves the *headroom*, the part of the window above the BDP. The headroom grows by a
-//!   quarter after each drain without such a loss.
+//! - *Random loss* ([`loss`]): the fraction of packets that is lost while fewer bytes are in flight than the path
+//!   holds. The window is larger by this fraction, because lost packets are in flight too. A much higher loss indicates
+//!   a short queue or a policer. It halves the *headroom*, the part of the window above the BDP. The headroom grows by
+//!   a quarter after each drain without such a loss.
 //! - *Competition* ([`competition`]): if the RTT stays high although our own queue is drained, another flow fills the
 //!   queue, or the route has become longer. A probe tells them apart: on a longer route, more in flight raises the
-//!   delivery rate. A flow that fills the queue would push a model aside. So the window becomes that of CUBIC
-//!   ([`cubic`]). It is reduced only near the top of the queue, and every 24 rounds a drain checks whether the other
-//!   flow is still there.
+//!   delivery rate. Against a flow that fills the queue, the model would lose its share of the bandwidth. So the
+//!   controller switches to a CUBIC window ([`cubic`]). It reduces this window only when the queue is nearly full, and
+//!   every 24 rounds a drain checks whether the other flow is still active.
 //!
 //! # Constants
 //!
@@ -82,7 +81,7 @@ use self::auto::AutoControllerFactory;
 /// The congestion controller of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CongestionControl {
-    /// The controller that this module describes.
+    /// The controller described in the module documentation.
     #[default]
     Auto,
     /// quinn's CUBIC.

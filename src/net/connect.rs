@@ -39,10 +39,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// The head start of an address over the next one (RFC 8305 section 5 recommends 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Why a relay is unreachable that does not answer in time.
+/// The reason in the error for a relay that does not answer in time.
 const NO_ANSWER: &str = "it does not answer";
 
-/// The streams that a relay may have open on a sender's connection: downloads at the same time.
+/// The maximum number of streams that a relay may open on a client's connection. A sender serves one download on each.
 const MAX_RELAY_STREAMS: u32 = 1024;
 
 /// Connects to a relay, at the first of its addresses that answers with the expected identity.
@@ -50,7 +50,7 @@ const MAX_RELAY_STREAMS: u32 = 1024;
 /// Names are resolved, IPv6 and IPv4 addresses alternate, and each address has a head start over the next (RFC 8305).
 ///
 /// # Errors
-/// [`Kind::Network`] after ten seconds at most: no address answered, or the relay is not the expected one.
+/// [`Kind::Network`] after eight seconds at most: no address answered, or the relay is not the expected one.
 pub async fn connect(relays: &[RelayAddr], trust: TrustPolicy, options: TransportOptions) -> Result<RelayConnection> {
     let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
@@ -58,10 +58,10 @@ pub async fn connect(relays: &[RelayAddr], trust: TrustPolicy, options: Transpor
     connect_over(socket, relays, trust, options).await
 }
 
-/// As [`connect()`], through `socket`.
+/// Connects to a relay through `socket`. Otherwise the same as [`connect()`].
 ///
 /// # Errors
-/// As [`connect()`].
+/// The same as [`connect()`].
 pub async fn connect_over(
     socket: Socket,
     relays: &[RelayAddr],
@@ -77,7 +77,7 @@ pub async fn connect_over(
     Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
 }
 
-/// What every connection attempt of a race needs.
+/// The state that all connection attempts of a race share.
 #[derive(Clone)]
 struct Connector {
     endpoint: quinn::Endpoint,
@@ -139,7 +139,7 @@ fn failure_reason(e: &quinn::ConnectionError) -> String {
         quinn::ConnectionError::ConnectionClosed(close)
             if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
         {
-            "it accepts no more connections at present".to_owned()
+            "it is not accepting new connections".to_owned()
         }
         quinn::ConnectionError::ConnectionClosed(_) => "the server at this address is not a qshare relay".to_owned(),
         e => visible(&e.to_string()),

@@ -33,7 +33,7 @@ impl Dialer {
     /// Opens a connection.
     ///
     /// # Errors
-    /// As [`connect()`].
+    /// The same as [`connect()`].
     pub async fn dial(&self) -> Result<RelayConnection> {
         (self.0)().await
     }

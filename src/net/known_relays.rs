@@ -1,4 +1,4 @@
-//! The relays that were contacted before.
+//! The relays that this user has contacted before.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -12,9 +12,11 @@ use crate::{
 };
 
 const FILE: &str = "known-relays.json";
+
+/// In bytes.
 const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
 
-/// The relays that were contacted before, with how each was verified. They are stored in the state folder.
+/// The relays that this user has contacted before, and how each was verified. They are stored in the state folder.
 #[derive(Debug, Clone)]
 pub struct KnownRelays {
     dir: StateDir,
@@ -52,7 +54,8 @@ impl KnownRelays {
         })
     }
 
-    /// Stores how `relay` was verified, if that is new. A pin of the user is not stored: the user gives it each time.
+    /// Stores how `relay` was verified, if that is new. A pin that the user gave is not stored: the user gives it each
+    /// time.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the file cannot be read or written.
@@ -74,7 +77,7 @@ impl KnownRelays {
         let Some(text) = self.dir.read(FILE, MAX_FILE_SIZE)? else { return Ok(BTreeMap::new()) };
         serde_json::from_slice(&text).map_err(|_| {
             Error::new(Kind::Disk, format!("{} is damaged", self.dir.path(FILE).display()))
-                .hint("move it away; every relay is then trusted at its next contact, as at the first")
+                .hint("move the file away; relays are then trusted at first contact again")
         })
     }
 }
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_must_present_what_verified_it_before() {
+    fn trust_follows_how_the_relay_was_verified_before() {
         let home = tempfile::tempdir().unwrap();
         let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
         let spec: RelaySpec = "relay.example".parse().unwrap();

@@ -22,7 +22,7 @@ use crate::{
     processor::Aes,
 };
 
-/// The streams that a client may have open on a connection to a relay.
+/// The maximum number of streams that a client may open on its connection to a relay.
 const MAX_CLIENT_STREAMS: u32 = 16;
 
 /// Accepts QUIC connections on one socket.
@@ -36,7 +36,8 @@ pub struct Listener {
     default_config: quinn::ServerConfig,
 }
 
-/// Listens on the UDP address `addr`. `[::]` means both IP versions, as far as the machine has both.
+/// Listens on the UDP address `addr`. `[::]` stands for all IPv6 and IPv4 addresses; on a machine without IPv6, for all
+/// IPv4 addresses.
 ///
 /// # Errors
 /// [`Kind::Network`] if the port is in use or the address is not one of this machine.
@@ -70,7 +71,7 @@ pub fn listen_on(socket: Socket, identity: &RelayIdentity, options: TransportOpt
 }
 
 impl Listener {
-    /// Waits for the next client that connects. Returns `None` once the listener is closed.
+    /// Waits for the next incoming connection. Returns `None` once the listener is closed.
     pub async fn accept(&self) -> Option<quinn::Incoming> {
         self.endpoint.accept().await
     }
@@ -78,7 +79,7 @@ impl Listener {
     /// Accepts a client and completes its handshake. Packets to the client may be as large as the path allows.
     ///
     /// # Errors
-    /// How the handshake failed.
+    /// Returns quinn's error if the handshake fails.
     pub async fn complete_handshake(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
         let connecting = match self.mtu_source.max_udp_payload(incoming.remote_address()) {
             DEFAULT_UDP_PAYLOAD => incoming.accept()?,
@@ -112,7 +113,7 @@ impl Listener {
         self.endpoint.close(code.into(), &[]);
     }
 
-    /// Waits until no connection is left. After [`Listener::close`] it waits until the peers were notified.
+    /// Waits until no connection is open. After [`Listener::close`] it waits until the peers are notified.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_comes_first_and_the_order_of_interfaces_is_kept() {
+    fn ipv4_comes_first_in_the_order_of_interfaces() {
         let addresses = ["2001:db8::1", "192.0.2.7", "fd00::2", "10.0.0.1"];
         assert_eq!(select(&addresses), ["192.0.2.7", "10.0.0.1", "2001:db8::1", "fd00::2"]);
     }

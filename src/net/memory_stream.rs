@@ -1,7 +1,7 @@
 //! One direction of an in-memory stream.
 //!
-//! It behaves as a direction of a QUIC stream does: a bounded number of chunks is in flight, a finish or a reset
-//! follows the data, and a stop discards the data and carries its code back to the sender.
+//! It behaves like one direction of a QUIC stream: the number of chunks in flight is bounded, a finish or a reset
+//! follows the data, and a stop discards the data and returns its code to the sender.
 
 use std::{
     future::pending,
@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{connection_lost::ConnectionLost, stream_error::StreamError};
 
-/// Chunks in flight before a write waits.
+/// The number of chunks in flight at which a write waits.
 const CAPACITY: usize = 16;
 
 /// Creates one direction of a stream.
@@ -113,7 +113,7 @@ impl MemoryReceiver {
 
     /// Asks the sender to stop. The first code counts.
     pub(super) fn stop(&mut self, code: u32) {
-        let _ = self.stop_code.set(code);
+        let _ = self.stop_code.set(code); // fails if a code is set already
         self.signals.close();
     }
 }

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 /// The largest UDP payload that is accepted and tried. quinn passes up to ten payloads to the kernel at once, and UDP
 /// segmentation offload takes at most 65,507 bytes; above that, sending fails silently and path MTU discovery falls
-/// back to 1,200 bytes. A byte in packets of this size costs less than half the CPU time of one in packets of 1,452
-/// bytes.
+/// back to 1,200 bytes. Packets of this size take less than half the CPU time per byte of packets of 1,452 bytes.
 pub(super) const MAX_UDP_PAYLOAD: u16 = 6500;
 
 /// The largest UDP payload that is tried on a path of unknown MTU: what Ethernet carries over IPv6 (1,500 − 48 bytes).
@@ -15,7 +14,7 @@ pub(super) const DEFAULT_UDP_PAYLOAD: u16 = 1452;
 /// The MTU of Ethernet. A route with this MTU may lead into the Internet.
 const ETHERNET_MTU: u32 = 1500;
 
-/// Where the MTU of a path is looked up.
+/// Where to look up the MTU of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MtuSource {
     /// The routes of this machine.

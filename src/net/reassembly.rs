@@ -23,7 +23,7 @@ pub(super) struct Reassembly {
 }
 
 impl Reassembly {
-    /// Creates an empty buffer for a peer that sends at most `window` bytes while an earlier byte is missing.
+    /// Creates an empty buffer for a peer that sends at most `window` bytes past a missing byte.
     pub(super) fn new(window: usize) -> Self {
         Self { next_offset: 0, chunks: BTreeMap::new(), memory: 0, memory_limit: memory_limit(window) }
     }
@@ -46,7 +46,7 @@ impl Reassembly {
     /// Stores a chunk. Returns it instead if it is the next in order.
     ///
     /// # Errors
-    /// [`ReorderWindowExceeded`] if too much would wait.
+    /// [`ReorderWindowExceeded`] if the waiting chunks would exceed the memory limit.
     pub(super) fn insert(&mut self, offset: u64, chunk: Bytes) -> Result<Option<Bytes>, ReorderWindowExceeded> {
         if offset == self.next_offset {
             self.next_offset += chunk.len() as u64;
@@ -77,13 +77,14 @@ impl Reassembly {
     }
 }
 
-/// The memory that `window` bytes need at most, in chunks as packets carry them. [`CHUNK_OVERHEAD`] is less than an
-/// eighth of the shortest full packet of QUIC (1,200 bytes). 64 KiB allow for packets that are not full.
+/// Returns the memory in bytes that `window` bytes need at most if each chunk is the content of one packet.
+/// [`CHUNK_OVERHEAD`] is less than an eighth of the shortest full packet of QUIC (1,200 bytes). 64 KiB allow for
+/// packets that are not full.
 fn memory_limit(window: usize) -> usize {
     window.saturating_add(window / 8).saturating_add(64 * 1024)
 }
 
-/// More bytes wait behind a gap than agreed.
+/// The peer has sent more bytes past a missing byte than agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReorderWindowExceeded;
 

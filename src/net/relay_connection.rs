@@ -14,7 +14,7 @@ pub struct RelayConnection {
     pub connection: Connection,
     /// How the relay was verified.
     pub verified: VerifiedRelay,
-    /// The address, of those given, that answered.
+    /// The address that answered, out of those passed to [`connect()`](super::connect()).
     pub relay: RelayAddr,
     pub(super) clamped_buffers: Option<ClampedBuffers>,
     /// Keeps the socket open.
@@ -27,12 +27,12 @@ impl RelayConnection {
         self.clamped_buffers
     }
 
-    /// Closes the connection, and waits until the packet that tells the peer has left.
+    /// Closes the connection, and waits until the packet that notifies the peer has left.
     pub async fn close(self) {
         /// The endpoint drains for three probe timeouts, but the packet leaves at once. If it is lost, the peer's idle
         /// timeout ends the connection.
         const CLOSE_PACKET_LINGER: Duration = Duration::from_millis(20);
         self.connection.close();
-        let _ = timeout(CLOSE_PACKET_LINGER, self.endpoint.wait_idle()).await;
+        let _ = timeout(CLOSE_PACKET_LINGER, self.endpoint.wait_idle()).await; // usually times out: it still drains
     }
 }

@@ -1,4 +1,4 @@
-//! What the user reads when a connection to a relay fails.
+//! The errors that users see when a connection to a relay fails.
 
 use super::tls::Refusal;
 use crate::{
@@ -6,11 +6,11 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// Returns the error for a relay of which no address could be reached.
+/// Returns the error for a relay none of whose addresses could be reached.
 pub(super) fn relay_unreachable(relays: &[RelayAddr], why: &str) -> Error {
     let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
     Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
-        .hint("check the address, that the relay runs, and that no firewall blocks UDP")
+        .hint("check that the address is right, the relay is running and no firewall blocks UDP")
         .transient()
 }
 
@@ -23,7 +23,7 @@ pub(super) fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
             "ask its operator; if the change is legitimate, pass the new pin: --relay HOST:PORT#PIN",
         ),
         Refusal::CertificateLost => (
-            "has no certificate of a public authority any more",
+            "no longer has a certificate from a public authority",
             "ask its operator; if the change is legitimate, pass its pin: --relay HOST:PORT#PIN",
         ),
     };

@@ -7,10 +7,10 @@ use tokio::net::lookup_host;
 use super::relay_errors::relay_unreachable;
 use crate::{code::RelayAddr, error::Result};
 
-/// Further addresses are not tried.
+/// The maximum number of addresses to try.
 const MAX_ADDRESSES: usize = 16;
 
-/// Returns the addresses of all names, IPv6 and IPv4 alternating, each with the name that it belongs to.
+/// Returns the addresses of all names with their names. IPv6 and IPv4 addresses alternate.
 ///
 /// # Errors
 /// [`Kind::Network`](crate::error::Kind::Network) if no name can be resolved.

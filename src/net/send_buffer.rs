@@ -8,8 +8,8 @@
 //!
 //! The streams of a connection take turns to write whole chunks. quinn sends one packet of each stream with buffered
 //! data in turn. If all fifty streams had data in the buffer, every packet would wake the reader of another stream.
-//! With turns only a few streams have data in the buffer, and a new stream, which does not wait for a turn, is among
-//! them at once. quinn's unfair mode is no alternative: a stream would hold the connection for as long as it has unsent
+//! With turns, only a few streams have data in the buffer, and a new stream, which does not wait for a turn, is among
+//! them at once. quinn's unfair mode is no alternative: a stream would occupy the connection as long as it has unsent
 //! data, which for a download is until its end.
 
 use std::{num::NonZeroU64, time::Duration};
@@ -33,11 +33,11 @@ pub(super) struct SendBuffer {
     turn: Semaphore,
 }
 
-/// The current size and what determines the next one.
+/// The current size, and the measurements that determine the next one.
 #[derive(Debug)]
 struct BufferSizing {
     size: u64,
-    /// The shortest round-trip time so far: that of the path without queues.
+    /// The shortest round-trip time so far, which approximates the path without queues.
     min_rtt: Duration,
     loss: PacketLossAverage,
 }
@@ -98,9 +98,9 @@ impl PacketLossAverage {
     }
 }
 
-/// Returns for how many round trips quinn stores what it has sent, on a path that sends `packets` per round trip and
-/// loses this fraction of them. quinn stores everything behind the first unacknowledged byte. Of many packets, the one
-/// that is lost most often is lost several times.
+/// Returns for how many round trips quinn stores the bytes it has sent, on a path that sends `packets` per round trip
+/// and loses the fraction `loss` of them. quinn stores everything behind the first unacknowledged byte, and among many
+/// packets some are lost several times in a row.
 fn buffered_rounds(packets: u64, loss: f64) -> f64 {
     const MAX: f64 = 6.0;
     if loss <= 0.0 {
@@ -109,11 +109,11 @@ fn buffered_rounds(packets: u64, loss: f64) -> f64 {
     (1.0 + (packets.max(1) as f64).ln() / (1.0 / loss.min(0.9)).ln()).min(MAX)
 }
 
-/// Returns the size for this many unacknowledged bytes: a few records more, but no more than 10 Gbit/s needs, because
-/// the congestion window grows without bound on a path that never loses a packet. The size changes in steps, so that
-/// not every acknowledgement changes it.
+/// Returns the buffer size for this many unacknowledged bytes: a few records more, but no more than 10 Gbit/s needs,
+/// because the congestion window grows without bound on a path that never loses a packet. The size is a multiple of
+/// [`MIN_SIZE`], so that few acknowledgements change it.
 fn target_size(unacknowledged: u64, min_rtt: Duration) -> u64 {
-    /// What the shortest path needs: time in which the writing task is scheduled.
+    /// Covers the time until the writing task is scheduled, which matters on the shortest paths.
     const SCHEDULING_RESERVE: u64 = 1024 * 1024;
     /// 10 Gbit/s.
     const BYTES_PER_MILLISECOND: u64 = 1_250_000;

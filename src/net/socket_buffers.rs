@@ -4,8 +4,8 @@ use std::io;
 
 use socket2::Socket;
 
-/// The buffer that is requested in each direction. Linux's default of 208 KiB is too small for a fast path: a burst of
-/// 4 MiB is 32 ms at 1 Gbit/s. On loopback it raised the rate from 3.6 to 4.6 Gbit/s.
+/// The buffer size to request in each direction, in bytes. Linux's default of 208 KiB is too small for a fast path. 4
+/// MiB hold a burst of 32 ms at 1 Gbit/s; on loopback they raised the rate from 3.6 to 4.6 Gbit/s.
 const REQUESTED: usize = 4 * 1024 * 1024;
 
 /// Requests large buffers for `socket`.
@@ -14,10 +14,10 @@ pub(super) fn enlarge(socket: &Socket) {
     request(|bytes| socket.set_send_buffer_size(bytes));
 }
 
-/// Requests [`REQUESTED`] bytes, then ever less. Linux grants what its limit allows; the BSDs and macOS refuse a
-/// request above theirs and keep the default.
+/// Requests [`REQUESTED`] bytes, and half as much after each refusal. Linux grants as much as its limit allows; the
+/// BSDs and macOS refuse a request above their limit and leave the default.
 fn request(set_size: impl Fn(usize) -> io::Result<()>) {
-    /// The defaults are at least about this large.
+    /// In bytes. The default sizes are at least about this large.
     const MIN: usize = 256 * 1024;
     let mut bytes = REQUESTED;
     while bytes >= MIN && set_size(bytes).is_err() {
@@ -40,7 +40,7 @@ pub struct ClampedBuffers {
 impl ClampedBuffers {
     /// Reads the buffer sizes of `socket`. Returns `None` if they are as large as requested or cannot be read.
     pub(super) fn of(socket: &Socket) -> Option<Self> {
-        /// Linux reports twice what it grants: half is for its own bookkeeping (socket(7), `SO_RCVBUF`).
+        /// Linux reports twice the granted size: half is for its bookkeeping (socket(7), `SO_RCVBUF`).
         const REPORTED_FACTOR: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 2 } else { 1 };
         let (receive, send) = (socket.recv_buffer_size().ok()?, socket.send_buffer_size().ok()?);
         Self::compare(REQUESTED, receive / REPORTED_FACTOR, send / REPORTED_FACTOR)

@@ -1,4 +1,4 @@
-//! The QUIC transport parameters of both sides: timeouts, windows, packet sizes; and what the user may choose.
+//! The QUIC transport configuration of both sides: timeouts, windows and packet sizes.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -6,7 +6,7 @@ use quinn::VarInt;
 
 use super::{congestion::CongestionControl, path_mtu::DEFAULT_UDP_PAYLOAD, send_buffer};
 
-/// What the user may choose about a connection.
+/// The transport settings that the user can choose.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TransportOptions {
     /// The congestion controller.
@@ -29,9 +29,9 @@ pub(super) fn transport_config(
     /// Every stream is always drained, so the window only has to cover the bandwidth-delay product of a leg:
     /// 1 Gbit/s × 250 ms.
     const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
-    /// 32 ordinary packets, paced, as some senders on the Internet start with. With large packets it holds seven. With
-    /// quinn's default of 14,720 bytes, one MTU probe and one more large packet filled the window, and everything else
-    /// had to wait, even the packet that closes the connection.
+    /// In bytes: 32 packets of ordinary size, as some senders on the Internet start with, or seven large packets. quinn
+    /// paces them. With quinn's default of 14,720 bytes, one MTU probe and one more large packet filled the window, and
+    /// everything else had to wait, even the packet that closes the connection.
     const INITIAL_WINDOW: u64 = 32 * DEFAULT_UDP_PAYLOAD as u64;
 
     let mut config = quinn::TransportConfig::default();
@@ -41,8 +41,7 @@ pub(super) fn transport_config(
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .stream_receive_window(STREAM_WINDOW.into())
-        // The windows of the streams are the bound. A smaller window for all of them would let slow streams starve
-        // others.
+        // The stream windows bound the memory. A smaller window for the connection would let slow streams starve others.
         .receive_window(VarInt::MAX)
         .send_window(send_buffer::MIN_SIZE) // follows the congestion window later
         .congestion_controller_factory(congestion.factory(INITIAL_WINDOW))

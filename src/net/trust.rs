@@ -5,11 +5,11 @@ use crate::code::Pin;
 /// What a relay must present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustPolicy {
-    /// This key. A certificate of a public authority does not replace it.
+    /// This key. A certificate from a public authority does not replace it.
     Pin(Pin),
-    /// A certificate of a public authority, or the key of the first contact.
+    /// A certificate from a public authority, or the key of the first contact.
     StoredPin(Pin),
-    /// A certificate of a public authority, because the relay had one before.
+    /// A certificate from a public authority, because the relay had one before.
     Authority,
     /// Any key: the relay is not known yet.
     FirstContact,

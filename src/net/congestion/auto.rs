@@ -1,4 +1,4 @@
-//! Connects the controller of this crate to quinn.
+//! Implements quinn's controller traits with the [`Model`].
 
 use std::{any::Any, sync::Arc, time::Instant};
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::cubic::CubicWindow;
 
-/// Drains with a standing queue, in a row, after which the controller competes.
+/// The controller starts to compete after this many consecutive drains with a standing queue.
 const DRAINS_TO_COMPETE: u32 = 3;
 
-/// Drains without a standing queue, in a row, after which it stops.
+/// The controller stops competing after this many consecutive drains without a standing queue.
 const DRAINS_TO_STOP: u32 = 2;
 
 /// Whether a queue remains although our own is drained.
@@ -24,8 +24,9 @@ pub(super) enum StandingQueue {
 /// Whether another flow fills the queue, and the window to compete with it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Competition {
-    /// Drains in a row with and without a standing queue.
+    /// Consecutive drains with a standing queue.
     queued_drains: u32,
+    /// Consecutive drains without a standing queue.
     unqueued_drains: u32,
     window: Option<CubicWindow>,
     /// The bandwidth-delay product before the queue appeared, while the cause of the queue is unclear.
@@ -59,7 +60,7 @@ impl Competition {
         self.queued_drains > 0
     }
 
-    /// Records what a drain has shown. Stops competing once the queue stays away.
+    /// Records the result of a drain. Stops competing after [`DRAINS_TO_STOP`] drains without a standing queue.
     pub(super) fn on_drain(&mut self, queue: StandingQueue) {
         self.queued_drains = if queue == StandingQueue::Present { self.queued_drains + 1 } else { 0 };
         self.unqueued_drains = if queue == StandingQueue::Absent { self.unqueued_drains + 1 } else { 0 };

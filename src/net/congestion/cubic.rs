@@ -1,16 +1,16 @@
 //! A CUBIC congestion window (RFC 9438), for a bottleneck that is shared with a flow that fills the queue.
 //!
-//! It is slightly more aggressive than the RFC, because it pauses from time to time to drain the queue.
+//! It is slightly more aggressive than the RFC, to make up for the drains that interrupt it.
 
 use std::time::{Duration, Instant};
 
-/// The growth in packets per cubic second: twice that of RFC 9438, to make up for the time spent in drains.
+/// The growth in packets per cubic second: twice the value of RFC 9438, to make up for the time spent in drains.
 const C: f64 = 0.8;
 
-/// The part of the window that a reduction leaves. RFC 9438 uses 0.7.
+/// The factor by which a reduction multiplies the window. RFC 9438 uses 0.7.
 const BETA: f64 = 0.75;
 
-/// A CUBIC congestion window, in packets. The names are those of RFC 9438.
+/// A CUBIC congestion window, in packets. The fields are named after RFC 9438.
 #[derive(Debug, Clone)]
 pub(super) struct CubicWindow {
     cwnd: f64,
@@ -52,7 +52,7 @@ impl CubicWindow {
             return;
         }
         self.reduced_at = now;
-        // A flow whose window shrinks leaves bandwidth to others: fast convergence (RFC 9438 section 4.7).
+        // Fast convergence: a flow whose window shrinks releases bandwidth to others (RFC 9438 section 4.7).
         self.w_max = if self.cwnd < self.w_max { self.cwnd * (1.0 + BETA) / 2.0 } else { self.cwnd };
         self.cwnd = (self.cwnd * BETA).max(min);
         self.w_est = self.cwnd;

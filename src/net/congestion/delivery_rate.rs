@@ -1,40 +1,40 @@
 //! Estimates the delivery rate: one sample per batch of acknowledgements (draft-cheng-iccrg-delivery-rate-estimation).
 //!
 //! A sample is the number of bytes delivered between the sending of a packet and its acknowledgement, divided by the
-//! longer of the time in which these bytes were sent and the time in which they were acknowledged. So acknowledgements
-//! that arrive in a burst do not look faster than the sending was. quinn reports when an acknowledged packet was sent,
-//! but not its number, so all packets sent at one instant are treated as one batch.
+//! longer of the time in which these bytes were sent and the time in which they were acknowledged. So a burst of
+//! acknowledgements does not give a rate above the send rate. quinn reports when an acknowledged packet was sent, but
+//! not its number, so all packets sent at one instant are treated as one batch.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// The most batches that are stored. More are in flight only if nothing is acknowledged: on a side that only sends
-/// acknowledgements.
+/// The maximum number of batches to store. Only a side that sends nothing but acknowledgements, which are never
+/// acknowledged themselves, reaches it.
 const MAX_BATCHES: usize = 8192;
 
 /// The packets sent at one instant, and the state of the estimator at that instant.
 #[derive(Debug, Clone, Copy)]
 struct SentBatch {
     sent: Instant,
-    /// Bytes delivered before.
+    /// Bytes delivered before this instant.
     delivered: u64,
     /// When the latest of these bytes was delivered.
     delivered_at: Instant,
-    /// When the newest packet that was acknowledged before was sent.
+    /// The send time of the newest packet that was acknowledged before this instant.
     first_sent: Instant,
     /// Bytes in flight, with this batch.
     in_flight: u64,
     app_limited: bool,
 }
 
-/// What a batch of acknowledgements shows.
+/// The measurements of one batch of acknowledgements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RateSample {
     /// When the newest acknowledged packet was sent.
     pub(super) sent: Instant,
-    /// The time until its acknowledgement.
+    /// The time from its sending to its acknowledgement.
     pub(super) rtt: Duration,
     /// The delivery rate in that time, in bytes per second.
     pub(super) rate: f64,

@@ -1,23 +1,23 @@
-//! A drain: for a short time less is in flight than the path holds, so measurements show the path and not our queue.
+//! A drain: for a short time fewer bytes are in flight than the path holds, so that measurements exclude our queue.
 
 use std::time::{Duration, Instant};
 
 use super::{delivery_rate::RateSample, loss::DrainDepth, min_rtt::MinRttEstimator};
 
-/// The part of the bandwidth at which a drain sends. The bandwidth may be overestimated by a tenth.
+/// A drain sends at this fraction of the bandwidth, because the bandwidth may be overestimated by a tenth.
 const DRAIN_GAIN: f64 = 0.9;
 
-/// If less than this part of a drain's rate is delivered, the bandwidth was overestimated by more.
+/// If less than this fraction of a drain's rate is delivered, the bandwidth was overestimated by more than a tenth.
 const MIN_DELIVERED: f64 = 0.8;
 
-/// The round trips that are needed to measure a drained RTT.
+/// The minimum number of samples for a drained RTT.
 const MIN_RTTS: usize = 4;
 
 /// The measurements of a drain.
 #[derive(Debug, Clone)]
 pub(super) struct Drain {
     began: Instant,
-    /// When the bytes in flight had fallen to the window of the drain.
+    /// When the bytes in flight fell to the window of the drain.
     effective_since: Option<Instant>,
     /// The round-trip times of packets sent since then.
     rtts: Vec<Duration>,
@@ -29,7 +29,7 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Begins a drain that sends less than `bandwidth`.
+    /// Starts a drain that sends at less than `bandwidth`, in bytes per second.
     pub(super) fn new(now: Instant, bandwidth_before: f64, bandwidth: f64, depth: DrainDepth) -> Self {
         let gain = match depth {
             DrainDepth::Normal => DRAIN_GAIN,
@@ -76,8 +76,8 @@ impl Drain {
         self.rate
     }
 
-    /// The depth, if `delivery_rate` is about as high as expected. Otherwise the bandwidth was overestimated, and the
-    /// loss in this drain shows nothing.
+    /// The depth, if `delivery_rate` is about as high as expected. Otherwise the bandwidth was overestimated: the queue
+    /// did not empty, so the loss in this drain may not be random.
     pub(super) fn effective_depth(&self, delivery_rate: f64) -> Option<DrainDepth> {
         (delivery_rate >= MIN_DELIVERED * self.rate).then_some(self.depth)
     }

@@ -1,13 +1,13 @@
-//! How much of the window above the bandwidth-delay product is used.
+//! The fraction of the window above the bandwidth-delay product that is in use.
 
-/// The part that is left after excess loss has reduced it again and again.
+/// Excess loss does not reduce the fraction below this.
 const MIN: f64 = 1.0 / 16.0;
 
-/// The used part of the window above the bandwidth-delay product. Excess loss reduces it.
+/// The fraction of the window above the bandwidth-delay product that is in use. Excess loss reduces it.
 #[derive(Debug, Clone)]
 pub(super) struct Headroom {
     factor: f64,
-    /// Whether the part was reduced since the latest drain.
+    /// Whether the fraction was reduced since the latest drain.
     reduced: bool,
 }
 
@@ -16,23 +16,23 @@ impl Headroom {
         Self { factor: 1.0, reduced: false }
     }
 
-    /// The used part, up to 1.
+    /// The fraction, from 1/16 to 1.
     pub(super) fn factor(&self) -> f64 {
         self.factor
     }
 
-    /// Whether the part was reduced since the latest drain.
+    /// Whether the fraction was reduced since the latest drain.
     pub(super) fn was_reduced(&self) -> bool {
         self.reduced
     }
 
-    /// Halves the used part.
+    /// Halves the fraction.
     pub(super) fn reduce(&mut self) {
         self.reduced = true;
         self.factor = (self.factor / 2.0).max(MIN);
     }
 
-    /// Ends a drain. The used part grows by a quarter if it was not reduced since the previous drain.
+    /// Ends a drain. The fraction grows by a quarter if it was not reduced since the previous drain.
     pub(super) fn end_drain(&mut self) {
         if !self.reduced {
             self.factor = (self.factor * 1.25).min(1.0);

@@ -1,8 +1,8 @@
-//! Tells random packet loss from the loss that congestion causes.
+//! Distinguishes random packet loss from the loss that congestion causes.
 //!
-//! Loss while our queue is empty is random: above all the loss in a drain, when less is in flight than the path
-//! holds. A policer and a very short queue drop packets without raising the round-trip time, but they stop as soon as
-//! less is sent. A radio link keeps losing packets.
+//! Loss while our queue is empty is random, in particular the loss in a drain, when fewer bytes are in flight than the
+//! path holds. A policer and a very short queue drop packets without raising the round-trip time, but they stop as soon
+//! as the rate falls. A radio link continues to lose packets.
 
 use super::flight_level::FlightLevel;
 
@@ -29,7 +29,7 @@ pub(super) enum DrainDepth {
 /// Estimates the fraction of packets that is lost at random, and the loss above it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LossEstimator {
-    /// Packets sent while no queue stood.
+    /// Packets sent while the queue was empty.
     unqueued: LossCount,
     unqueued_in_round: LossCount,
     /// Packets sent while a drain was in effect.
@@ -138,7 +138,7 @@ impl LossCount {
     }
 }
 
-/// How packets are lost together.
+/// How many packets are lost together.
 #[derive(Debug, Clone, Copy, Default)]
 struct LossBursts {
     packets: f64,

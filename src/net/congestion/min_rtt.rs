@@ -2,7 +2,7 @@
 //!
 //! When our own queue is drained, the round-trip time consists of the propagation delay, the jitter of the path and the
 //! queues of other flows. The *drained RTT* is the lower quartile of the round-trip times of a drain: on a path with
-//! jitter, the minimum would be that of the luckiest packet. The *min RTT* is the lowest drained RTT of the last 30 s.
+//! jitter, the minimum is an outlier. The *min RTT* is the lowest drained RTT of the last 30 s.
 
 use std::{
     collections::VecDeque,
@@ -66,8 +66,8 @@ impl MinRttEstimator {
         self.lowest().map_or(Duration::ZERO, |drain| drain.mean - drain.lower_quartile)
     }
 
-    /// Forgets all drains but the latest.
-    pub(super) fn keep_latest(&mut self) {
+    /// Discards all drained RTTs but the latest.
+    pub(super) fn retain_latest(&mut self) {
         self.drains.drain(..self.drains.len().saturating_sub(1));
     }
 

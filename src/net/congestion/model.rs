@@ -1,4 +1,5 @@
-//! The controller: a model of the path, and the window that follows from it. It reads no clock.
+//! The controller: a model of the path, and the window that follows from it. Callers pass the time, so tests can
+//! simulate it.
 
 use std::{
     mem,
@@ -24,17 +25,18 @@ const CRUISE_ROUNDS: u32 = 8;
 /// Rounds between two drains while another flow competes.
 const COMPETE_ROUNDS: u32 = 24;
 
-/// The part above the bandwidth-delay product that is in flight while cruising. A short queue keeps the path busy.
+/// While cruising, the bytes in flight exceed the bandwidth-delay product by this fraction: a short queue keeps the
+/// path busy.
 const CRUISE_HEADROOM: f64 = 0.08;
 
-/// The part above the bandwidth-delay product that is in flight in a probe.
+/// In a probe, the bytes in flight exceed the bandwidth-delay product by this fraction.
 const PROBE_HEADROOM: f64 = 0.25;
 
-/// One in this many drains is deep if packets are lost: its window leaves no room for random loss. The drops of a
-/// policer or a short queue are not random, and end in a deep drain.
+/// If packets are lost, one in this many drains is deep: its window leaves no room for random loss. The drops of a
+/// policer or a short queue stop in a deep drain, so they are recognized as not random.
 const DEEP_DRAIN_INTERVAL: u32 = 4;
 
-/// Packets on top of every window: quinn stops one packet short of it, and one packet may wait at either end.
+/// Packets added to every window: quinn stops one packet short of it, and one packet may wait at either end.
 const EXTRA_PACKETS: f64 = 3.0;
 
 /// The smallest window. With fewer packets in flight, a loss could not be distinguished from the end of the data.
@@ -43,11 +45,11 @@ const MIN_PACKETS: f64 = 4.0;
 /// Why start-up ends.
 #[derive(Debug, Clone, Copy)]
 enum StartupExit {
-    /// A queue has built up. It allows an estimate of the bandwidth.
+    /// A queue has built up, which allows an estimate of the bandwidth in bytes per second.
     Queue { bandwidth: f64 },
     /// The bandwidth has stopped growing.
     NoGrowth,
-    /// Packets are lost or marked.
+    /// Packets were lost or marked.
     Loss,
 }
 
@@ -64,7 +66,7 @@ pub(super) struct Model {
     /// Bytes acknowledged in the current batch of acknowledgements.
     acked: f64,
     headroom: Headroom,
-    /// Rounds in a row with much excess loss.
+    /// Consecutive rounds with an excess loss of more than a tenth.
     heavy_loss_rounds: u32,
     competition: Competition,
     /// The number of drains so far.
@@ -210,7 +212,7 @@ impl Model {
         let has_queue = round.min_rtt.is_some_and(|rtt| rtt > self.path.rtt_limit(1.25));
         let is_overestimated = self.heavy_loss_rounds >= 2;
         if is_overestimated {
-            self.path.keep_latest_bandwidth();
+            self.path.retain_latest_bandwidth();
         }
         if is_overestimated || (has_queue && !self.competition.is_suspected() && rounds_left + 2 <= CRUISE_ROUNDS) {
             self.start_drain(now, self.path.bandwidth());
@@ -220,14 +222,14 @@ impl Model {
         }
     }
 
-    /// Does what every sample requires in the current state.
+    /// Handles a sample in the current state.
     fn on_sample(&mut self, now: Instant, sample: &RateSample, acked: f64, in_flight: f64) {
         let min_rtt = self.path.min_rtt();
         let window_in_use = (in_flight + acked) * 2.0 >= self.window;
         match &mut self.state {
             State::Startup(startup) => {
                 if startup.has_queue(sample.rtt > self.path.rtt_limit(1.06) + self.path.jitter()) {
-                    // The bytes that were in flight at once, divided by the time that they took (Little's law).
+                    // Little's law: the bytes in flight, divided by the time that each of them was in flight.
                     let rate = sample.in_flight as f64 / sample.rtt.as_secs_f64() * (1.0 - self.path.random_loss());
                     self.leave_startup(now, StartupExit::Queue { bandwidth: rate });
                 } else if window_in_use {
@@ -302,7 +304,7 @@ impl Model {
         self.competition.on_drain(queue);
         if !self.competition.is_active() && queue == StandingQueue::Present && probe_succeeded {
             // More bytes in flight have raised the delivery rate: the route has become longer.
-            self.path.min_rtt_estimator.keep_latest();
+            self.path.min_rtt_estimator.retain_latest();
             self.competition.dismiss();
         }
         self.competition.update_frozen_bdp(0.9 * self.path.bdp_at(self.path.bandwidth(), self.headroom.factor()));
@@ -314,9 +316,9 @@ impl Model {
 
     fn start_cruise(&mut self, now: Instant, queue: StandingQueue, drained_rtt: Duration) {
         if queue == StandingQueue::Absent && self.path.recent_bandwidth() < 0.8 * self.path.bandwidth() {
-            self.path.keep_recent_bandwidth();
+            self.path.retain_recent_bandwidth();
         }
-        // Spreads the probes of different flows.
+        // Randomized, so that flows on one path do not probe at the same time.
         let random = (self.path.delivery.delivered() as u32 ^ drained_rtt.subsec_nanos()) / 8 % 5;
         let rounds_left = if queue == StandingQueue::Present { 4 } else { CRUISE_ROUNDS - 2 + random };
         self.enter(now, State::Cruise { rounds_left }, FlightLevel::At);
@@ -343,7 +345,7 @@ impl Model {
         let window = match &self.state {
             State::Startup(_) => self.window,
             State::Drain(drain) => self.path.bdp_at(drain.rate(), self.headroom.factor()) + extra - packet_size,
-            // Without headroom, the next probe sends a quarter more than before.
+            // No headroom here, so that the next probe sends a full quarter more.
             State::Cruise { .. } if self.competition.frozen_bdp().is_some() => self.bdp() + extra,
             State::Cruise { .. } => with_headroom(CRUISE_HEADROOM),
             State::Probe { .. } => with_headroom(PROBE_HEADROOM),

@@ -10,15 +10,15 @@ use super::{
     windowed_max::WindowedMax,
 };
 
-/// The bandwidth is the highest delivery rate of this many rounds: at least the time from one probe to the next.
+/// The bandwidth is the highest delivery rate of this many rounds, which span at least two probes.
 const BANDWIDTH_ROUNDS: u64 = 10;
 
-/// The recent bandwidth is that of this many rounds. A drain must be below what the path delivers now.
+/// The recent bandwidth is the highest delivery rate of this many rounds. A drain must send less than the path delivers
+/// now.
 const RECENT_ROUNDS: u64 = 3;
 
-/// A round trip that is shorter than this consists mostly of the time in which both machines schedule their tasks and
-/// delay acknowledgements. It does not measure a path: on loopback, the product of bandwidth and round-trip time is a
-/// few packets.
+/// A round-trip time below this consists mostly of scheduling and delayed acknowledgements at both ends. It does not
+/// describe the path: on loopback, the bandwidth-delay product would be only a few packets.
 const SHORTEST_MIN_RTT: Duration = Duration::from_millis(3);
 
 /// The model of a path.
@@ -82,13 +82,13 @@ impl PathModel {
         self.max_bandwidth.max_since(self.first_round_of(RECENT_ROUNDS)).unwrap_or_else(|| self.bandwidth())
     }
 
-    /// Forgets the bandwidth of older rounds than those of [`PathModel::recent_bandwidth`].
-    pub(super) fn keep_recent_bandwidth(&mut self) {
+    /// Discards the delivery rates of rounds that [`PathModel::recent_bandwidth`] does not include.
+    pub(super) fn retain_recent_bandwidth(&mut self) {
         self.max_bandwidth.forget_before(self.first_round_of(RECENT_ROUNDS));
     }
 
-    /// Forgets the bandwidth of older rounds than the latest two.
-    pub(super) fn keep_latest_bandwidth(&mut self) {
+    /// Discards the delivery rates of all rounds but the latest two.
+    pub(super) fn retain_latest_bandwidth(&mut self) {
         self.max_bandwidth.forget_before(self.first_round_of(2));
     }
 
@@ -116,8 +116,8 @@ impl PathModel {
         self.loss.random_loss()
     }
 
-    /// The bytes on the path at `rate` without a queue, with those that will be lost at random. `headroom` scales what
-    /// is added to a round-trip time below [`SHORTEST_MIN_RTT`].
+    /// The bytes on the path at `rate`, in bytes per second, without a queue, including those that will be lost at
+    /// random. A round-trip time below [`SHORTEST_MIN_RTT`] is raised to it; `headroom` scales the difference.
     pub(super) fn bdp_at(&self, rate: f64, headroom: f64) -> f64 {
         let mean = self.min_rtt_estimator.mean().unwrap_or_default();
         let allowance = SHORTEST_MIN_RTT.saturating_sub(mean).mul_f64(headroom);
@@ -129,12 +129,12 @@ impl PathModel {
         self.last_sample.is_none_or(|last| last.rtt <= self.rtt_limit(1.25))
     }
 
-    /// Whether the queue is about as long as it gets, according to the latest round trip.
+    /// Whether the queue is nearly full, according to the latest round trip.
     pub(super) fn is_queue_near_max(&self) -> bool {
         self.last_sample.is_some_and(|last| last.rtt > (self.min_rtt() + self.max_rtt) / 2)
     }
 
-    /// Whether clearly less is delivered than was in flight, beyond random loss.
+    /// Whether clearly fewer bytes were delivered than were in flight, beyond random loss.
     pub(super) fn is_saturated(&self) -> bool {
         self.last_sample.is_some_and(|last| {
             let sent = last.in_flight as f64 / self.packet_size * (1.0 - self.random_loss());

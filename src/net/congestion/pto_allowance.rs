@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The packets that may be sent with a probe of quinn's probe timeout. QUIC sends two packets then, and doubles the
-/// timeout each time (RFC 9002 section 6.2). A burst of losses that ends only when packets are sent would outlast them.
+/// The number of packets that may be sent at a probe timeout (PTO). QUIC sends two packets then, and doubles the timeout
+/// each time (RFC 9002 section 6.2). With so few packets, a burst that drops a fixed number of them lasts too long.
 const PACKETS: f64 = 8.0;
 
 /// Bytes that may be in flight above the window while nothing is acknowledged.
@@ -30,7 +30,7 @@ impl PtoAllowance {
     }
 
     /// Records that a packet was sent. It counts as a probe if nothing was sent or acknowledged for `rtt`; the
-    /// allowance then is [`PACKETS`] above what is in flight.
+    /// allowance is then [`PACKETS`] above the bytes in flight.
     pub(super) fn on_sent(&mut self, now: Instant, rtt: Duration, above_window: f64, packet_size: f64) {
         let is_probe = now.saturating_duration_since(self.last_acked.max(self.last_sent)) > rtt;
         if is_probe {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::delivery_rate::RateSample;
 
-/// What the samples of the current round have shown. A round ends when a packet is acknowledged that was sent after the
-/// round began.
+/// The measurements of the current round. A round ends when a packet is acknowledged that was sent after the round
+/// began.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Round {
     /// Bytes that were delivered when the round began.
@@ -19,7 +19,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Begins a round after `delivered` bytes.
+    /// Starts a round after `delivered` bytes.
     pub(super) fn starting_at(delivered: u64) -> Self {
         Self { delivered_at_start: delivered, ..Self::default() }
     }

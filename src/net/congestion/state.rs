@@ -2,33 +2,33 @@
 
 use super::drain::Drain;
 
-/// What the controller does now. The diagram in [`super`] shows the transitions.
+/// The state of the controller. The diagram in [`super`] shows the transitions.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     /// Grows the window until the path is full.
     Startup(Startup),
-    /// Keeps less in flight than the path holds, and measures the path.
+    /// Keeps fewer bytes in flight than the path holds, and measures the path.
     Drain(Drain),
-    /// Keeps slightly more in flight than the path holds.
+    /// Keeps slightly more bytes in flight than the path holds.
     Cruise { rounds_left: u32 },
-    /// Tries whether more in flight raises the delivery rate.
+    /// Tests whether more bytes in flight raise the delivery rate.
     Probe { bandwidth_before: f64 },
     /// Competes with a flow that fills the queue.
     Compete { rounds_left: u32 },
 }
 
-/// What start-up has seen.
+/// The progress of start-up.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Startup {
     /// The bandwidth when it last grew by a quarter.
     full_bandwidth: f64,
     rounds_without_growth: u32,
-    /// Round-trip times in a row that show a queue.
+    /// Consecutive round-trip times that show a queue.
     long_rtts: u32,
 }
 
 impl Startup {
-    /// Starts again at a known bandwidth.
+    /// Restarts start-up at a known bandwidth.
     pub(super) fn from_bandwidth(bandwidth: f64) -> Self {
         Self { full_bandwidth: bandwidth, ..Self::default() }
     }

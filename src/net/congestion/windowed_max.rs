@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// The maximum of a value over the latest rounds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WindowedMax {
-    /// Rounds and values. The values decrease: a smaller one that is older than a larger one can never be the maximum.
+    /// Rounds and values. The values decrease: a value that is older than a larger one can never be the maximum.
     values: VecDeque<(u64, f64)>,
 }
 
@@ -26,12 +26,12 @@ impl WindowedMax {
         self.values.front().map(|(_, value)| *value)
     }
 
-    /// The maximum since `round`, which counts.
+    /// The maximum since `round`, inclusive.
     pub(super) fn max_since(&self, round: u64) -> Option<f64> {
         self.values.iter().find(|(at, _)| *at >= round).map(|(_, value)| *value)
     }
 
-    /// Drops the values from before `round`, unless there are no others.
+    /// Drops the values from before `round`, unless there are no newer ones.
     pub(super) fn forget_before(&mut self, round: u64) {
         if self.max_since(round).is_some() {
             self.values.retain(|(at, _)| *at >= round);

@@ -19,7 +19,7 @@ const CERTIFICATE: &str = "relay.crt";
 const KEY: &str = "relay.key";
 const SECRET: &str = "relay.secret";
 
-/// The size limit of the PEM files.
+/// The size limit of each PEM file in bytes.
 const MAX_PEM: u64 = 256 * 1024;
 
 /// A relay's certificate chain and private key, and a secret that survives restarts.
@@ -70,8 +70,8 @@ impl RelayIdentity {
         Zeroizing::new(blake3::derive_key(purpose, &self.secret[..]))
     }
 
-    /// Returns the server's configuration of TLS 1.3. The client's order of cipher suites counts, unless AES is slow on
-    /// this processor. So both ends use ChaCha20 if AES is slow at either.
+    /// Returns the server's configuration of TLS 1.3. The server follows the client's order of cipher suites unless AES
+    /// is slow on this processor. So both ends use ChaCha20 if AES is slow at either.
     pub(in crate::net) fn server_config(&self, aes: Aes) -> Result<rustls::ServerConfig> {
         let mut config = rustls::ServerConfig::builder_with_provider(crypto_provider(aes))
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_created_once_and_keeps_its_pin() {
+    fn a_stored_identity_is_loaded_with_the_same_pin() {
         let home = tempfile::tempdir().unwrap();
         let dir = StateDir::open(home.path()).unwrap();
         let created = RelayIdentity::load_or_create(&dir).unwrap();

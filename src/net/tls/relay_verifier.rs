@@ -30,11 +30,11 @@ pub(in crate::net) enum VerificationResult {
 /// Why a relay's certificate was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Refusal {
-    /// The key does not match the pin of the link or of the user.
+    /// The key does not match the pin that the user gave or that is in the link.
     WrongPin,
-    /// The key is not that of the first contact.
+    /// The key differs from the key at first contact.
     KeyChanged,
-    /// The relay had a certificate of a public authority before, and has none now.
+    /// The relay had a certificate from a public authority before, and has none now.
     CertificateLost,
 }
 
@@ -100,8 +100,8 @@ impl ServerCertVerifier for RelayVerifier {
     }
 }
 
-/// Decides whether to trust a relay with the key `pin`. A pin of the user is the only test. Otherwise a certificate of
-/// a public authority is enough, and then the pin of the first contact.
+/// Decides whether to trust a relay with the key `pin`. If the user or the link gives a pin, only that pin counts.
+/// Otherwise a certificate from a public authority is sufficient, and without one the pin stored at first contact.
 fn decide(
     trust: TrustPolicy,
     pin: Pin,

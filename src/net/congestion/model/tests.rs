@@ -12,7 +12,7 @@ struct SimulatedPath {
     now: Instant,
     step: Duration,
     rtt: Duration,
-    /// The packets that the queue holds.
+    /// The capacity of the queue in packets.
     queue_limit: usize,
     /// One in this many packets is lost; 0 for none.
     loss_interval: u64,
