@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use crate::net::{BufferPool, PooledBuffer};
 
-/// The length of the first block. Most directions never need a longer one: they carry a handshake and some credit.
+/// The length of the first block, in bytes. Most directions never need a longer one: they carry a handshake and some
+/// credit.
 const SHORT: usize = 4 * 1024;
 
-/// The length of the other blocks: two reads of a socket fill one.
+/// The length of the other blocks, in bytes. Two reads of a socket fill one.
 ///
 /// quinn scans the unacknowledged chunks of a stream for every packet that it builds. Forwarding the chunks of single
 /// packets therefore costs more than the one copy into long blocks.
@@ -79,7 +80,8 @@ impl BlockQueue {
         self.filling.reserve_exact(self.capacity);
     }
 
-    /// Moves the block that is being filled to the full ones. The next block is long if this one filled a short one.
+    /// Moves the block that is being filled to the full ones. The next block is long if this one holds at least
+    /// [`SHORT`] bytes.
     fn complete_block(&mut self) {
         if !self.filling.is_empty() {
             self.capacity = 0;

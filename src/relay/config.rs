@@ -7,9 +7,10 @@ use super::{memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::Tic
 /// The configuration of a relay.
 #[derive(Clone)]
 pub struct RelayConfig {
-    /// The most bytes that a bridge holds in each direction.
+    /// The most bytes that a bridge holds in each direction, besides a small allowance for overhead.
     pub bridge_bytes: u64,
-    /// Bounds what all bridges hold together. Above it, the bridges that have been blocked longest are reset.
+    /// Bounds the memory of all bridges together. When it is exceeded, the bridges that have been blocked longest are
+    /// reset.
     pub memory: MemoryBudget,
     /// The most registered senders at a time.
     pub max_senders: usize,
@@ -27,7 +28,7 @@ pub struct RelayConfig {
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        /// Thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the relay.
+        /// Bytes for thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the relay.
         const MEMORY: usize = 1024 * 1024 * 1024;
         Self {
             bridge_bytes: 32 * 1024 * 1024,

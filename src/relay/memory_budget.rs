@@ -73,7 +73,7 @@ impl MemoryBudget {
     }
 }
 
-/// The account of one direction of a bridge. It counts nothing any more once it is dropped.
+/// The account of one direction of a bridge. Dropping it releases the bytes that it counts.
 #[derive(Debug)]
 pub(super) struct MemoryAccount {
     budget: MemoryBudget,

@@ -23,7 +23,7 @@ pub(super) struct Registry {
     changed: Arc<Notify>,
 }
 
-/// The result of a lookup: as much as this receiver may know about the slot.
+/// The result of a lookup, limited to what the receiver may know about the slot.
 pub(super) enum Lookup {
     /// The sender that has the slot, and the slot's owner.
     Found(Client, SlotOwner),
@@ -46,7 +46,7 @@ impl Registry {
     }
 
     /// Gives a sender a slot for as long as the [`SlotLease`] lives: the one that it claims with a ticket, otherwise a
-    /// random free one. Returns `None` if all slots are taken.
+    /// random free one. Returns `None` if the relay has the maximum number of senders or finds no free slot.
     ///
     /// A claim replaces the older connection of the same owner, which is closed: a sender claims its slot only when it
     /// considers that connection dead.

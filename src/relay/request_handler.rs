@@ -110,7 +110,7 @@ impl RequestHandler {
         Ok(())
     }
 
-    /// Bridges a receiver's stream to the sender of the requested slot, from behind the reply on.
+    /// Bridges a receiver's stream to the sender that has the requested slot. The bridge begins behind the reply.
     async fn connect(&self, request: ConnectRequest, mut send: SendHalf, recv: RecvHalf) -> Result<(), StreamError> {
         let known_owner = request.pass.and_then(|pass| self.config.ticket_key.verify_pass(request.slot, &pass));
         let (sender, owner) = match self.registry.look_up(request.slot, known_owner) {
@@ -162,8 +162,8 @@ impl ClientRequest {
     }
 }
 
-/// Holds the slot until the sender finishes its stream, which ends the share, or loses it. The sender must send nothing
-/// else.
+/// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender must
+/// send nothing else.
 async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     match recv.read().await? {
         None => {
@@ -174,6 +174,7 @@ async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamE
     }
 }
 
+/// Rejects a request. `retry_after` is in seconds; 0 means that no retry can succeed.
 async fn reject(send: &mut SendHalf, reason: RejectReason, retry_after: u32) -> Result<(), StreamError> {
     send.send_message(&Rejected { reason, retry_after }).await?;
     send.finish();

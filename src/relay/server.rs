@@ -44,7 +44,7 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
     }
     server.write_journal().await;
     server.listener.close(ENDED);
-    let _ = timeout(CLOSE_TIMEOUT, server.listener.wait_idle()).await;
+    let _ = timeout(CLOSE_TIMEOUT, server.listener.wait_idle()).await; // the process may exit in either case
     Ok(())
 }
 
@@ -63,7 +63,7 @@ impl Server {
             if open >= self.config.max_connections {
                 incoming.refuse();
             } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
-                let _ = incoming.retry();
+                let _ = incoming.retry(); // cannot fail: `may_retry` is true
             } else {
                 tokio::spawn(Arc::clone(self).serve_connection(incoming));
             }
@@ -76,15 +76,15 @@ impl Server {
         }
     }
 
-    /// Waits until the open bridges have delivered what they hold, for at most the configured time.
+    /// Waits until the open bridges have delivered what they hold, for at most [`RelayConfig::drain_timeout`].
     async fn drain(&self) {
-        /// Resets leave at once, but QUIC does not report when they are acknowledged.
-        const LAST_PACKETS: Duration = Duration::from_millis(200);
+        /// The time for the last resets to arrive. QUIC does not report when they are acknowledged.
+        const RESET_TIMEOUT: Duration = Duration::from_millis(200);
         let drained = async {
             self.handler.wait_until_bridges_end().await;
-            let _ = timeout(LAST_PACKETS, self.listener.wait_idle()).await;
+            let _ = timeout(RESET_TIMEOUT, self.listener.wait_idle()).await; // ends earlier if all clients leave
         };
-        let _ = timeout(self.config.drain_timeout, drained).await;
+        let _ = timeout(self.config.drain_timeout, drained).await; // the shutdown continues in either case
     }
 
     /// Writes the journal shortly after each change of the registry. Never completes.

@@ -20,6 +20,8 @@ use crate::code::Slot;
 pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const VERSION: u8 = 1;
+
+// The lengths of the fields, in bytes.
 const MAC: usize = blake3::OUT_LEN;
 const OWNER: usize = 16;
 const SLOT: usize = 4;
@@ -62,7 +64,7 @@ impl TicketKey {
         ticket
     }
 
-    /// Returns slot and owner of a ticket, or `None` if this key did not issue it or it has expired.
+    /// Returns the slot and the owner of a ticket, or `None` if this key did not issue it or it has expired.
     pub(super) fn verify_ticket(&self, ticket: &[u8], now: u64) -> Option<(Slot, SlotOwner)> {
         let (body, mac) = ticket.split_last_chunk::<MAC>()?;
         if body.len() != 1 + SLOT + OWNER + ISSUED || self.mac(b"ticket", body) != *mac {

@@ -41,7 +41,7 @@ pub fn header(kind: u8, length: u32) -> [u8; HEADER] {
     [kind, a, b, c, d]
 }
 
-/// Returns type and length of the frame with this header.
+/// Returns the type and the body length of the frame with this header.
 pub fn read_header(header: [u8; HEADER]) -> (u8, u32) {
     let [kind, length @ ..] = header;
     (kind, u32::from_be_bytes(length))

@@ -13,7 +13,7 @@ pub struct AttachRequest {
     pub number: u64,
     /// The offset in the sender's sealed bytes up to which the receiver has all of them. The sender continues there.
     pub received: u64,
-    /// Authenticates the request as one of the session's receiver.
+    /// Proves that the session's receiver made this request.
     pub tag: [u8; 32],
 }
 
@@ -26,7 +26,7 @@ impl Message for AttachRequest {
 pub struct AttachReply {
     /// The offset in the receiver's sealed bytes up to which the sender has all of them. The receiver continues there.
     pub received: u64,
-    /// Authenticates the reply as one of the session's sender, and the request that it belongs to.
+    /// Proves that the session's sender made this reply, to this request.
     pub tag: [u8; 32],
 }
 

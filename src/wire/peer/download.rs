@@ -167,6 +167,7 @@ mod tests {
 
     #[test]
     fn download_messages_have_their_golden_bytes() {
+        assert_golden(&HashingStaged {}, "4e00000000");
         assert_golden(&StagedGroups { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
         assert_golden(&FileRequest { wanted: vec![(0, 3)] }, "4300000003010003");
         assert_golden(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");

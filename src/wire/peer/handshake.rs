@@ -49,7 +49,7 @@ impl Message for Hello {
 pub enum HelloMode {
     /// The secret half of a code.
     Code,
-    /// The resume key with this id: see [`ResumptionGrant`](super::ResumptionGrant).
+    /// The resumption key with this id: see [`ResumptionGrant`](super::ResumptionGrant).
     Resume([u8; 16]),
 }
 
