@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 
 const SCHEME: &str = "qshare://";
 
-/// Longer links are rejected before they are parsed, in bytes.
+/// The longest link, in bytes. A longer one is rejected before it is parsed.
 const MAX_LINK: usize = 2_000;
 
 /// The most alternative addresses: more than a machine has. The receiver tries each of them.
@@ -36,7 +36,7 @@ impl Link {
     /// Parses a link. Unknown parameters are ignored.
     ///
     /// # Errors
-    /// [`Kind::Usage`], with a message that names the invalid part; a code with a typo has its own.
+    /// [`Kind::Usage`], with a message that names the invalid part. A code with a typo has its own message.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let invalid = |why: &str| {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// Longer text is not parsed as a code, in bytes. The longest code, 25 characters with a space after each, fits.
+/// The longest text that is parsed as a code, in bytes. The longest code, 25 characters with a space after each, fits.
 const MAX_INPUT: usize = 200;
 
 /// The code of a share: slot and secret. The check character is computed, never stored.
@@ -96,10 +96,11 @@ impl FromStr for Code {
     }
 }
 
-/// Whether `c` is a hyphen, a soft hyphen, a minus sign, or a dash that keyboards and messengers replace a hyphen by.
+/// Whether `c` is a hyphen, a soft hyphen, a minus sign, or a dash with which keyboards and messengers replace a hyphen.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}')
 }
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -9,7 +9,7 @@ use super::alphabet::ALPHABET;
 /// Characters in a slot.
 pub const SLOT_LENGTH: usize = 4;
 
-/// The routing half of a code. It tells the relay which share is meant, and nothing else.
+/// The routing half of a code. It identifies the share at the relay and reveals nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "[u8; SLOT_LENGTH]", into = "[u8; SLOT_LENGTH]")]
 pub struct Slot(pub(super) [u8; SLOT_LENGTH]);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{entry::Entry, share_id::ShareId};
 
-/// The header of a manifest. It suffices to refuse a manifest before its entries are read.
+/// The header of a manifest. With it, a receiver can refuse a manifest before it reads the entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestHeader {
     /// The share's identity.
