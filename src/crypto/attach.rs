@@ -48,7 +48,7 @@ impl AttachKey {
     /// Verifies the tag of a request in constant time.
     ///
     /// # Errors
-    /// [`BadTag`].
+    /// [`BadTag`] if it does not match.
     pub fn verify_request(&self, number: u64, received: u64, tag: &[u8]) -> Result<(), BadTag> {
         self.expected_request(number, received).verify(tag)
     }
@@ -56,7 +56,7 @@ impl AttachKey {
     /// Verifies the tag of the reply to a request in constant time.
     ///
     /// # Errors
-    /// [`BadTag`].
+    /// [`BadTag`] if it does not match.
     pub fn verify_reply(&self, request_tag: &[u8; TAG_LENGTH], received: u64, tag: &[u8]) -> Result<(), BadTag> {
         self.expected_reply(request_tag, received).verify(tag)
     }

@@ -9,7 +9,7 @@ use super::cipher::Cipher;
 /// A derived key. It is wiped when it is dropped.
 pub(super) type DerivedKey = Zeroizing<[u8; 32]>;
 
-/// The labels of all keys. No two keys share one, so no key can stand in for another.
+/// The labels of all keys. No two keys share one, so no key can be used in place of another.
 pub(super) mod label {
     use super::Cipher;
 

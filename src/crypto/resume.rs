@@ -17,7 +17,7 @@ pub const KEY_LENGTH: usize = 32;
 /// The length of a receiver's id, in bytes.
 pub const RECEIVER_ID_LENGTH: usize = 16;
 
-/// The key of a share. It is made, replaced and forgotten together with the share's code.
+/// The key of a share. It is created, replaced and deleted together with the share's code.
 #[derive(Clone)]
 pub struct ShareKey(Zeroizing<[u8; KEY_LENGTH]>);
 
@@ -31,7 +31,7 @@ pub struct Resumption {
 }
 
 impl ShareKey {
-    /// Makes a new key.
+    /// Creates a new key.
     pub fn random() -> Self {
         Self(Zeroizing::new(rand::random()))
     }
@@ -46,7 +46,7 @@ impl ShareKey {
         &self.0
     }
 
-    /// Makes the credentials of a new receiver of the share with this id.
+    /// Creates the credentials of a new receiver of the share with this id.
     pub fn issue_resumption(&self, share: &[u8]) -> Resumption {
         self.derive_resumption(share, rand::random())
     }

@@ -96,7 +96,7 @@ mod tests {
         crypto::pake::{ExchangeMode, PakeExchange, Password},
     };
 
-    /// Returns the keys of the receiver and of the sender, each of which has seen its own two flights.
+    /// Returns the keys of the receiver and of the sender. Each derives them from the two flights that it has seen.
     fn keys(flights: [(&[u8], &[u8]); 2]) -> [SessionKeys; 2] {
         let slot = Slot::from_number(1);
         let secret = Secret::random(5).unwrap();

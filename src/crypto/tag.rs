@@ -11,7 +11,7 @@ pub(super) fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
 }
 
-/// A tag that can be computed, or compared with one that the other end has sent.
+/// A tag that is computed for the other end, or compared with the one that the other end has sent.
 pub struct ExpectedTag(Hmac<Sha256>);
 
 impl ExpectedTag {

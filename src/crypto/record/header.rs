@@ -9,16 +9,16 @@
 
 use super::open_error::OpenError;
 
-/// The bytes before the ciphertext.
+/// The length of the header, in bytes.
 pub const RECORD_HEADER: usize = 4;
 
-/// The bytes of a record besides its plaintext.
+/// The bytes of a record besides its plaintext: the header and the tag.
 pub const RECORD_OVERHEAD: usize = RECORD_HEADER + RECORD_TAG;
 
 /// The longest plaintext of a record, in bytes.
 pub const MAX_PLAINTEXT: usize = 256 * 1024;
 
-/// The bytes behind the ciphertext.
+/// The length of the tag, in bytes.
 pub(super) const RECORD_TAG: usize = 16;
 
 const KIND_DATA: u8 = 0;
@@ -33,7 +33,7 @@ pub enum RecordKind {
     Last,
 }
 
-/// A header with a valid form. Whether it is authentic shows only when its record is opened.
+/// A well-formed header. Only opening its record shows whether it is authentic.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordHeader([u8; RECORD_HEADER]);
 
@@ -65,7 +65,7 @@ impl RecordHeader {
         u32::from_be_bytes([0, a, b, c]) as usize + RECORD_TAG
     }
 
-    /// Returns what the record claims to be.
+    /// Returns the kind that the header claims.
     pub fn kind(&self) -> RecordKind {
         if self.0[0] == KIND_LAST { RecordKind::Last } else { RecordKind::Data }
     }

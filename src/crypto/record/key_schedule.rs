@@ -7,8 +7,8 @@ use crate::crypto::{
     kdf::{DerivedKey, expand_secret, label},
 };
 
-/// How many records one key seals. NIST SP 800-38D asks for fewer than 2³² under one key of GCM; this limit is far
-/// below, and each new key hides the past.
+/// How many records one key seals. NIST SP 800-38D requires fewer than 2³² under one key of GCM. This limit is far
+/// lower. The records of earlier keys stay secret if a later key leaks.
 pub(super) const RECORDS_PER_KEY: u64 = 1 << 20;
 
 /// The current key of one direction, and the number of its next record, which is the nonce. The schedule owns the

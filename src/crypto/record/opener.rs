@@ -37,7 +37,7 @@ impl Opener {
         Ok(())
     }
 
-    /// Returns whether the last record was opened.
+    /// Whether the last record was opened.
     pub fn is_ended(&self) -> bool {
         self.ended
     }

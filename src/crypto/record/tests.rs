@@ -1,3 +1,5 @@
+//! Tests of the record layer.
+
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
