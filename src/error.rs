@@ -93,7 +93,7 @@ impl Error {
         self.kind
     }
 
-    /// Returns what happened to what.
+    /// Returns the message: what happened to what.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -75,7 +75,7 @@ impl StateDir {
         open_file(OpenOptions::new().read(true), &self.path(name))
     }
 
-    /// Replaces the content of the file `name`. It is on the disk on return.
+    /// Replaces the content of the file `name`. The new content is on the disk on return.
     ///
     /// # Errors
     /// [`Kind::Disk`] if it cannot be written.
@@ -103,18 +103,18 @@ impl StateDir {
             Ok(file)
         });
         replaced.map_err(|e| {
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&temporary); // best effort: see `sweep`
             state_error("write", &path, &e)
         })
     }
 
-    /// Removes the file `name`, if it exists. Errors are ignored.
+    /// Removes the file `name`, if it exists. Ignores errors.
     pub fn remove(&self, name: &str) {
-        let _ = fs::remove_file(self.path(name));
+        let _ = fs::remove_file(self.path(name)); // best effort: see `sweep`
     }
 
-    /// Removes the files of dead processes: those that were last written longer than `age` ago and for which
-    /// `is_orphaned` returns true, and temporary files of that age.
+    /// Removes the files that dead processes left behind: temporary files, and files for which `is_orphaned` returns
+    /// true. Both only if they were last modified longer than `age` ago.
     pub fn sweep(&self, age: Duration, is_orphaned: impl Fn(&Path) -> bool) {
         for name in self.all_names() {
             let path = self.path(&name);
@@ -137,7 +137,7 @@ impl StateDir {
     }
 }
 
-/// Whether `name` is that of a temporary file.
+/// Whether `name` is the name of a temporary file.
 fn is_temporary(name: &str) -> bool {
     name.starts_with('.')
 }
@@ -162,7 +162,7 @@ pub fn open_file(options: &OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether a process has locked the file.
+/// Whether an open handle holds an exclusive lock on the file. Returns `false` if the file cannot be opened.
 pub fn is_locked(path: &Path) -> bool {
     open_file(OpenOptions::new().read(true), path)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -8,8 +8,8 @@ use std::{
 /// [`std::sync::Mutex`] whose [`lock`](Mutex::lock) cannot fail.
 ///
 /// A lock is poisoned when a thread panics while it holds the lock. Every critical section in this crate leaves its
-/// data valid at each step, so the data behind a poisoned lock is still good, and one panicking task must not take all
-/// others down with it.
+/// data valid at each step, so the data behind a poisoned lock is still valid. One panicking task must not make all
+/// others panic.
 #[derive(Default)]
 pub struct Mutex<T: ?Sized>(sync::Mutex<T>);
 
