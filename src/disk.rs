@@ -1,6 +1,6 @@
 //! The file system at both ends: the files that a sender shares, and the folder that a download goes to.
 //!
-//! Everything here blocks. Asynchronous callers run it on a thread for blocking work.
+//! All operations block. Asynchronous callers run them on a thread for blocking work.
 //!
 //! # The sender: from the disk to the stream
 //!
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A [`Source`] is the result of one scan: the manifest, and a fingerprint of every entry (device, inode, size, mtime
-//! and ctime). [`Source::open`] gives a [`SourceFile`], which reads one file for one download. It compares the
-//! fingerprint before the first and after the last byte, so a file that changes is never sent as if it had not.
+//! and ctime). [`Source::open`] returns a [`SourceFile`], which reads one file for one download. It compares the
+//! fingerprint before the first and after the last byte, so a change during the transfer is an error.
 //! Downloads that read the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The
 //! BLAKE3 hash of a file is computed while it is read, and follows its content on the stream.
 //!
@@ -24,30 +24,29 @@
 //! ```
 //!
 //! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names,
-//! whatever exists at the target is allowed by the [`ConflictPolicy`], and there is enough space. A [`Sink`] writes the
-//! blocks of one file after the other into the staging folder, hashes them, and compares the hash at the end of each
-//! file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to
-//! its final name by one rename. A rename replaces something only if the policy allows it.
+//! the [`ConflictPolicy`] allows all conflicts, and there is enough space. A [`Sink`] writes the blocks of one file
+//! after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to
+//! its final name by one rename. A rename replaces an existing target only if the policy allows it.
 //!
 //! # Staging and resuming
 //!
-//! The staging folder `.qshare-….part` lies beside the final names, on the same file system; `staging_layout.rs` shows
-//! what is in it. A lock keeps two downloads of the same share apart. If a download ends before it is published and has
-//! staged a complete file or a whole group, the folder stays. It is the only record that the next download of the share
-//! needs:
+//! The staging folder `.qshare-….part` is beside the final names, on the same file system; `staging_layout.rs` shows
+//! its content. A lock prevents two downloads of the same share from using it. If a download ends before it is
+//! published and has staged a complete file or a whole group, the folder remains. It is the only record that the next
+//! download of the share needs:
 //!
-//! - **Content** resumes by groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
+//! - **Content** resumes in groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
 //!   groups that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender
 //!   continues after the groups that equal its own ([`SourceFile::resume_after`]). Both ends hash at the same time, on
 //!   all processors.
-//! - **Final names** resume by the journal. It is written before the first rename and identifies each entry by inode
-//!   and birth time. Entries that have their final name already are not downloaded again, and are not conflicts.
+//! - **Final names** resume from the journal. It is written before the first rename and identifies each entry by inode
+//!   and birth time. Entries that already have their final name are not downloaded again, and are not conflicts.
 //!
 //! # Links
 //!
-//! A tree that another process changes meanwhile cannot lead anywhere else. The receiver follows no link below the
-//! target folder. The sender follows no link out of a shared folder, and none at all in the place of a path that the
-//! user named.
+//! Another process that replaces files or folders with links during a transfer cannot redirect it. The receiver follows
+//! no link below the target folder. The sender follows no link out of a shared folder, and no link that has replaced a
+//! path that the user named.
 
 mod attributes;
 mod block_cache;

@@ -19,7 +19,7 @@ pub(super) fn mode(meta: &Metadata) -> u32 {
     meta.mode() & 0o777
 }
 
-/// Returns the usual permission bits: this system has none.
+/// Returns the usual permission bits, because this system has none.
 #[cfg(not(unix))]
 pub(super) fn mode(meta: &Metadata) -> u32 {
     if meta.is_dir() { 0o755 } else { 0o644 }
@@ -66,15 +66,15 @@ pub(super) fn correct_mode(_file: &File, _entry: &Entry) -> io::Result<()> {
 /// and the file is complete without it.
 pub(super) fn set_file_mtime(file: &File, entry: &Entry) {
     if let Some(time) = entry.mtime.and_then(system_time) {
-        let _ = file.set_times(FileTimes::new().set_modified(time));
+        let _ = file.set_times(FileTimes::new().set_modified(time)); // optional, see above
     }
 }
 
-/// Sets the modification time of a received folder, which lies in `parent`. Errors are ignored, as for files.
+/// Sets the modification time of a received folder in `parent`. Errors are ignored, as for files.
 pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) {
     if let Some(time) = entry.mtime.and_then(system_time) {
         let time = SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
-        let _ = parent.set_symlink_times(entry.path.name(), None, Some(time));
+        let _ = parent.set_symlink_times(entry.path.name(), None, Some(time)); // optional, see above
     }
 }
 

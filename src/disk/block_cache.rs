@@ -8,10 +8,10 @@ use std::{
     },
 };
 
-/// The most bytes that are cached of one file: about 16 records.
+/// The maximum number of cached bytes of one file: 32 records.
 pub(super) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most bytes that are cached of all files of a share.
+/// The number of cached bytes of all files of a share above which no more blocks are cached.
 const MAX_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 
 /// Counts the bytes in all caches of a share. A handle: clones share the count.
@@ -19,7 +19,7 @@ const MAX_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct CacheBudget(Arc<AtomicUsize>);
 
 impl CacheBudget {
-    /// Counts `bytes` more; `false` if the caches are full already.
+    /// Counts `bytes` more. Returns `false` without counting them if the caches are full.
     fn reserve(&self, bytes: usize) -> bool {
         if self.0.fetch_add(bytes, Ordering::Relaxed) > MAX_TOTAL_BYTES {
             self.release(bytes);

@@ -40,10 +40,10 @@ impl NameFolding {
         }
     }
 
-    /// Finds out which differences the file system of `dir` ignores, with temporary files.
+    /// Finds out which differences the file system of `dir` ignores by creating temporary files.
     ///
     /// # Errors
-    /// Any I/O error of creating and removing them.
+    /// Any I/O error when they are created or removed.
     pub(super) fn probe(dir: &Dir) -> io::Result<Self> {
         let prefix = format!(".qshare-probe-{:016x}-", rand::random::<u64>());
         let case = are_equal(dir, &format!("{prefix}k"), &format!("{prefix}K"))?;
@@ -65,8 +65,8 @@ fn are_equal(dir: &Dir, name: &str, other: &str) -> io::Result<bool> {
 
 /// Finds the first two entries that a file system with this folding treats as equal.
 ///
-/// It compares whole paths: if two folders collide, they come before the entries in them. It needs 16 bytes for each
-/// entry. The hash is keyed, so a sender cannot choose names with equal hashes.
+/// It compares whole paths: if two folders collide, they come before the entries in them. It needs 16 bytes of memory
+/// for each entry. The hash is keyed, so a sender cannot choose names with equal hashes.
 pub(super) fn find_collision(entries: &[Entry], folding: NameFolding) -> Option<(&SafePath, &SafePath)> {
     let random = RandomState::new();
     let folded = |index: usize| folding.fold(entries[index].path.as_str());

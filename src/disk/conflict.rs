@@ -3,12 +3,12 @@
 /// The user's choice of what to do about targets that already exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConflictPolicy {
-    /// Downloads nothing if the name of a top-level entry exists, whatever it is.
+    /// Downloads nothing if the name of any top-level entry exists.
     #[default]
     Refuse,
     /// Replaces files and links; merges folders file by file.
     Overwrite,
-    /// Saves a top-level entry whose name exists as `name (1).ext`, or with the first number that is free.
+    /// Saves a top-level entry whose name exists as `name (1).ext`, or under the first free number.
     Rename,
     /// Leaves existing files alone; downloads only what is missing in existing folders.
     Skip,
@@ -21,7 +21,7 @@ pub(super) enum ConflictOutcome {
     WithParent,
     /// It is published under a name that is free.
     New,
-    /// It replaces something that is not a folder.
+    /// It replaces an existing file, link or special file.
     Replace,
     /// It is an existing folder; its entries are published into it.
     Merge,

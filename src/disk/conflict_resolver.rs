@@ -23,7 +23,7 @@ use crate::{
     text::visible,
 };
 
-/// The number of names that `--rename` tries.
+/// The largest number that `--rename` tries.
 const MAX_NUMBER: u32 = 9_999;
 
 /// Applies a [`ConflictPolicy`] to every entry of a share.
@@ -35,7 +35,7 @@ pub(super) struct ConflictResolver<'a> {
     existing: Option<RootedDir>,
     /// Folders of the manifest that exist and are merged.
     merged: HashSet<&'a str>,
-    /// What an earlier download has already published.
+    /// The entries that an earlier download has already published, by index.
     published: HashMap<usize, RenameRecord>,
     /// The folders in `published`, and all folders below them.
     published_folders: HashSet<&'a str>,
@@ -72,7 +72,7 @@ impl<'a> ConflictResolver<'a> {
         })
     }
 
-    /// Decides for every entry.
+    /// Decides the outcome of every entry.
     ///
     /// # Errors
     /// [`Kind::Disk`], naming the first entry that the policy refuses.
@@ -134,7 +134,7 @@ impl<'a> ConflictResolver<'a> {
         (published == name || self.policy == ConflictPolicy::Rename).then_some(published)
     }
 
-    /// Returns the metadata of what exists as `name` in the folder of `entry`. That folder exists, or the entry is at
+    /// Returns the metadata of `name` in the folder of `entry`, if it exists. That folder exists, or the entry is at
     /// the top level.
     fn look_up(&mut self, entry: &Entry, name: &OsStr) -> Result<Option<Metadata>> {
         let Some(existing) = &mut self.existing else { return Ok(None) };
@@ -145,7 +145,7 @@ impl<'a> ConflictResolver<'a> {
         }
     }
 
-    /// Decides for an entry whose final `path` is printable.
+    /// Decides the outcome of an entry. `path` is its final path, printable.
     fn apply_policy(&self, entry: &Entry, existing: Option<&Metadata>, path: &str) -> Result<ConflictOutcome> {
         let Some(existing) = existing else { return Ok(ConflictOutcome::New) };
         let is_folder = entry.kind == EntryKind::Folder;
@@ -178,7 +178,7 @@ impl<'a> ConflictResolver<'a> {
     }
 }
 
-/// Returns the error for a folder and something else that cannot replace each other.
+/// Returns the error for an entry that cannot replace what exists, because exactly one of them is a folder.
 fn kinds_differ(entry: &Entry, existing: &Metadata, path: &str) -> Error {
     let kind = match entry.kind {
         EntryKind::File { .. } => "file",
@@ -186,7 +186,7 @@ fn kinds_differ(entry: &Entry, existing: &Metadata, path: &str) -> Error {
         EntryKind::Link { .. } => "link",
     };
     let message = format!("cannot replace the {} {path} with a {kind}", kind_of(existing));
-    Error::new(Kind::Disk, message).hint("move it away, pass --rename, or use --out DIR to save to another folder")
+    Error::new(Kind::Disk, message).hint("move it, pass --rename, or use --out DIR to save to another folder")
 }
 
 fn kind_of(meta: &Metadata) -> &'static str {

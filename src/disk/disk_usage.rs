@@ -11,7 +11,7 @@ pub(super) struct DiskUsage {
 }
 
 impl DiskUsage {
-    /// Adds up everything below `dir`. What cannot be read counts as nothing.
+    /// Adds up all files below `dir`. Files and folders that cannot be read are not counted.
     pub(super) fn of(dir: &Dir) -> Self {
         let Ok(entries) = dir.entries() else { return Self::default() };
         let usages = entries.flatten().map(|entry| match entry.metadata() {

@@ -1,4 +1,4 @@
-//! When written data reaches the disk.
+//! Syncs written data to the disk.
 //!
 //! Every file must be on the disk before it gets its final name. Large files are synced one by one. On Linux, small
 //! files are synced together by one `syncfs` before the first rename: waiting for the disk after each of them takes
@@ -16,7 +16,7 @@ const MIN_SYNCED_FILE: u64 = 1024 * 1024;
 pub(super) enum Durability {
     /// It is on the disk.
     Synced,
-    /// A power cut can lose it until [`sync_file_system`] is called.
+    /// A power failure can lose it until [`sync_file_system`] is called.
     Deferred,
 }
 

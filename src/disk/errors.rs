@@ -22,8 +22,7 @@ pub(super) fn disk_error(action: &str, subject: impl fmt::Display, e: &io::Error
     }
 }
 
-/// Returns the error for a path that the sender's user wants to share and that cannot be read. `path` must be
-/// printable.
+/// Returns the error for a path that cannot be shared because it cannot be read. `path` must be printable.
 pub(super) fn unreadable(path: &str, e: &io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{path} does not exist")).hint("check the path"),

@@ -19,7 +19,7 @@ pub(super) struct Fingerprint {
     ctime: i64,
 }
 
-/// Identifies a file or folder, whatever its content.
+/// Identifies a file or folder regardless of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct DeviceAndInode {
     #[cfg(unix)]

@@ -91,7 +91,7 @@ impl GroupHasher {
         groups
     }
 
-    /// Goes back to the end of the first `groups` groups, which must be whole. At least one more byte must follow.
+    /// Discards everything after the first `groups` groups, which must be whole. At least one more byte must follow.
     pub(super) fn truncate(&mut self, groups: usize) {
         if self.full_groups.len() < groups {
             self.close_full_group();
@@ -215,11 +215,11 @@ mod tests {
                 steps.iter().for_each(|end| read.read_until(*end, &file, &HashProgress::default()).unwrap());
                 assert_eq!((read.finalize(), read.groups()), (hash, updated.groups()), "{length} by {steps:?}");
             }
-            for kept in 0..length.div_ceil(GROUP_SIZE) as usize {
-                let mut rest = updated.clone();
-                rest.truncate(kept);
-                rest.update(&bytes[kept * GROUP_SIZE as usize..]);
-                assert_eq!(rest.finalize(), hash, "from group {kept} of {length}");
+            for group in 0..length.div_ceil(GROUP_SIZE) as usize {
+                let mut truncated = updated.clone();
+                truncated.truncate(group);
+                truncated.update(&bytes[group * GROUP_SIZE as usize..]);
+                assert_eq!(truncated.finalize(), hash, "from group {group} of {length}");
             }
         }
     }

@@ -13,7 +13,7 @@ use blake3::{
 /// The size of a group in bytes. The last group of a file may be shorter.
 pub const GROUP_SIZE: u64 = 16 * 1024 * 1024;
 
-/// The chaining value of a group.
+/// The BLAKE3 chaining value of a group.
 pub type GroupHash = [u8; 32];
 
 /// Returns the number of groups of a file of `bytes` bytes.

@@ -1,4 +1,4 @@
-//! Progress and cancellation of hashing that may take long.
+//! Progress and cancellation of long hashing.
 
 use std::{
     io,

@@ -32,7 +32,7 @@ pub(super) struct IncomingFile {
 pub(super) enum ContentHash {
     /// The hasher of the content so far.
     Partial(Box<GroupHasher>),
-    /// The hash of a file that an earlier download has left complete.
+    /// The hash of a file that an earlier download has staged completely.
     Complete(blake3::Hash),
 }
 
@@ -55,8 +55,8 @@ impl ContentHash {
 }
 
 impl IncomingFile {
-    /// Opens the file of entry number `index` in the staged folder `dir`. With `offset` 0 it is created anew, otherwise
-    /// an existing file is truncated to `offset`.
+    /// Opens the file of entry number `index` in the staged folder `dir`. If `offset` is 0, replaces the file by an
+    /// empty one; otherwise truncates it to `offset`.
     pub(super) fn open(dir: &Dir, index: usize, entry: &Entry, offset: u64, hash: ContentHash) -> io::Result<Self> {
         let file = if offset > 0 { open_at(dir, entry, offset)? } else { create(dir, entry)? };
         Ok(Self { index, file, length: offset, hash })

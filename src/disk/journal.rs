@@ -5,8 +5,7 @@
 //! the next download of the share reads the journal, finds out which entries are already published, and neither reports
 //! them as conflicts nor downloads them again.
 //!
-//! A published entry is identified by inode and birth time. A rename changes neither of them, and no other file has
-//! both.
+//! A published entry is identified by inode and birth time. A rename changes neither, and no other file has both.
 
 use std::{
     collections::HashMap,
@@ -35,7 +34,7 @@ struct RenameJournal {
     renames: Vec<RenameRecord>,
 }
 
-/// An entry that is published, or is about to be.
+/// An entry that was published or is about to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RenameRecord {
     entry: u32,
@@ -44,7 +43,7 @@ pub(super) struct RenameRecord {
     identity: FileIdentity,
 }
 
-/// What does not change when a file or folder is renamed.
+/// Identifies a file or folder across renames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileIdentity {
     inode: u64,

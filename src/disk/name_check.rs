@@ -11,7 +11,7 @@ use crate::{
     manifest::Manifest,
 };
 
-/// Checks every name by itself and against the others.
+/// Checks each name, and that no two names collide.
 ///
 /// # Errors
 /// [`Kind::Disk`], with the name: Windows cannot hold it, the staging folder needs it, or it collides with another one.
@@ -34,8 +34,8 @@ pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     check_collisions(manifest, folding, &target.printable())
 }
 
-/// Checks that no two names are equal for a file system with this folding. `folder` is printable and on that file
-/// system.
+/// Checks that no two names are equal on a file system with this folding. `folder` is the printable path of a folder on
+/// that file system.
 ///
 /// # Errors
 /// [`Kind::Disk`], with both names.

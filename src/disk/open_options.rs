@@ -1,6 +1,6 @@
 //! Options for opening files that another process may have replaced.
 //!
-//! No file is opened through a symbolic link, and opening a FIFO never blocks.
+//! These options do not follow symbolic links, and opening a FIFO with them never blocks.
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::fs::OpenOptions;

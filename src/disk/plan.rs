@@ -1,4 +1,4 @@
-//! Where a download goes, decided before its first byte.
+//! The plan of a download: the target and the outcome of every entry, decided before the first byte.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -44,8 +44,9 @@ impl Plan {
     /// hold the top-level entries. Otherwise it is the final name of a share of exactly one file, or a folder to
     /// create.
     ///
-    /// With [`ConflictPolicy::Overwrite`] and [`ConflictPolicy::Skip`], something else in the place of a folder is an
-    /// error. With [`ConflictPolicy::Overwrite`], so is a folder in the place of a file. No folder is ever deleted.
+    /// With [`ConflictPolicy::Overwrite`] and [`ConflictPolicy::Skip`], it is an error if a folder of the share exists
+    /// as anything but a folder. With [`ConflictPolicy::Overwrite`], it is also an error if a file exists as a folder.
+    /// No folder is ever deleted.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk): the target folder does not exist or is not writable, its file system
@@ -87,8 +88,8 @@ impl Plan {
         &self.manifest
     }
 
-    /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] leaves it out, if an earlier
-    /// download has published it, or if there is no such entry.
+    /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] skips it, if an earlier download has
+    /// published it, or if there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
         self.outcome(index).is_wanted()
     }
@@ -147,7 +148,7 @@ fn staged_bytes_in(target: &Target, manifest: &Manifest) -> u64 {
     content.map_or(0, |content| staged_files::staged_bytes(content, manifest))
 }
 
-/// Returns the bytes of the files that are published by themselves or with a folder that holds them.
+/// Returns the bytes of the files that are published, individually or as part of a published folder.
 fn bytes_below(published: &HashMap<usize, RenameRecord>, manifest: &Manifest) -> u64 {
     let mut folders = HashSet::new();
     let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {

@@ -24,7 +24,7 @@ use crate::{
     manifest::{Entry, EntryKind},
 };
 
-/// What is published, and where from and to.
+/// Publishes one download.
 pub(super) struct Publisher<'a> {
     pub(super) plan: &'a Plan,
     pub(super) staging: &'a StagingFolder,
@@ -40,8 +40,8 @@ impl Publisher<'_> {
     /// Publishes everything. Returns the final top-level paths as the user would type them, without skipped ones.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if the disk refuses, or a final name exists that was free when the download was planned. What is
-    /// published stays published.
+    /// [`Kind::Disk`] if an I/O operation fails, or a final name exists that was free when the download was planned.
+    /// Entries that are already published stay published.
     pub(super) fn publish(mut self) -> Result<Vec<PathBuf>> {
         self.create_links()?;
         self.set_folder_times();
@@ -83,7 +83,7 @@ impl Publisher<'_> {
         }
     }
 
-    /// Returns the journal's content: the renames that follow, and those of an interrupted download.
+    /// Returns the content of the journal: the renames to come, and the renames of an interrupted download.
     fn record_renames(&mut self) -> Result<Vec<RenameRecord>> {
         let manifest = self.plan.manifest();
         let mut renames: Vec<RenameRecord> = journal::find_published(self.base, manifest).into_values().collect();
@@ -144,12 +144,12 @@ impl Publisher<'_> {
                 _ => path.to_string(),
             };
             Error::new(Kind::Disk, format!("{final_path} was created while the download was running"))
-                .hint("run it again with --overwrite, --rename or --skip, or use --out DIR to save to another folder")
+                .hint("run it again with --overwrite, --rename, --skip or another --out DIR")
         })
     }
 }
 
-/// Whether an entry is moved by a rename of its own.
+/// Whether an entry is moved individually, and not with its folder.
 fn is_renamed(outcome: ConflictOutcome) -> bool {
     matches!(outcome, ConflictOutcome::New | ConflictOutcome::Replace)
 }

@@ -1,4 +1,4 @@
-//! Renames that never replace anything.
+//! Renames that never replace an existing target.
 
 use std::{ffi::OsStr, io};
 
@@ -23,8 +23,9 @@ pub(super) fn rename_without_replacing(from: &Dir, name: &str, to: &Dir, new_nam
     check_then_rename(from, name, to, new_name)
 }
 
-/// The fallback for file systems without such a rename. A file is linked to its new name before its old one is removed,
-/// which replaces nothing. For a folder, the name is checked and then used: another process can create it in between.
+/// The fallback for file systems without such a rename. A file gets a hard link under its new name before the old name
+/// is removed, which replaces nothing. For a folder, there is a race: another process can create the new name between
+/// the check and the rename.
 fn check_then_rename(from: &Dir, name: &str, to: &Dir, new_name: &OsStr) -> io::Result<()> {
     if from.symlink_metadata(name)?.is_file() {
         match from.hard_link(name, to, new_name) {

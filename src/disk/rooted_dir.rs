@@ -9,8 +9,8 @@ use crate::manifest::SafePath;
 
 /// A folder that opens the folders below it one component at a time, never through a link.
 ///
-/// It keeps the handles of the folders on the path that was opened last, so that all files of a folder cost one lookup.
-/// It holds at most as many handles as a path has components.
+/// It caches the handles of the folders on the path that was opened last, so all files of a folder need one lookup. It
+/// holds at most as many handles as a path has components.
 #[derive(Debug)]
 pub(super) struct RootedDir {
     root: Dir,
@@ -25,7 +25,7 @@ impl RootedDir {
     /// Returns the folder that holds `path`.
     ///
     /// # Errors
-    /// Any I/O error, also if a link is in the place of a folder on the path.
+    /// Any I/O error, also if a component of the path is a link.
     pub(super) fn parent_of(&mut self, path: &SafePath) -> io::Result<&Dir> {
         let folders = path.as_str().rsplit_once('/').map(|(folders, _)| folders);
         let mut depth = 0;

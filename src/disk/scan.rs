@@ -26,7 +26,8 @@ use crate::{
     text::{count, visible},
 };
 
-/// The number of top-level folders that keep a handle. Far below the 256 handles that a process may have on macOS.
+/// The maximum number of top-level folders whose handles stay open. Far below the 256 handles that a process may have
+/// on macOS.
 const MAX_HANDLES: usize = 64;
 
 /// The result of a scan. `fingerprints` has one item for every item of `entries`.
@@ -40,7 +41,7 @@ pub(super) struct Scan {
     handles: usize,
 }
 
-/// Something inside a shared folder that is not shared.
+/// A path inside a shared folder that is not shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedPath {
     /// Its path, safe to print on a terminal.
@@ -58,7 +59,7 @@ struct OpenFolder<'a> {
     local_path: String,
 }
 
-/// Something found in a folder.
+/// A directory entry that the scan has found.
 struct FoundEntry<'a> {
     folder: &'a OpenFolder<'a>,
     name: &'a OsStr,
@@ -128,7 +129,7 @@ impl Scan {
         Ok(ScannedRoot::Folder { path: root.clone(), id: DeviceAndInode::of(&meta), handle })
     }
 
-    /// Adds everything in a folder. [`SafePath`] limits the recursion to 64 levels.
+    /// Adds all entries of a folder. [`SafePath`] limits the recursion to 64 levels.
     fn add_entries_of(&mut self, folder: &OpenFolder<'_>) -> Result<()> {
         for name in names_in(folder.dir).map_err(|e| unreadable(&folder.local_path, &e))? {
             match folder.dir.symlink_metadata(&name) {
@@ -213,8 +214,8 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Checks that this process can read a file. The permission bits are enough for a file that belongs to the user. For
-/// other files the system is asked; if it denies access or does not support the query, the file is opened.
+/// Checks that this process can read a file. For a file that belongs to the user, the permission bits are sufficient.
+/// For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
 fn check_readable(found: &FoundEntry<'_>) -> io::Result<()> {
     let FoundEntry { folder, name, .. } = found;
     #[cfg(unix)]

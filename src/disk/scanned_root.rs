@@ -1,4 +1,4 @@
-//! A top-level entry of a share, and how its files are opened.
+//! A top-level entry of a share, from which its files are opened.
 
 use std::{fs, io};
 
@@ -17,8 +17,8 @@ pub(super) enum ScannedRoot {
         path: SharedRoot,
         /// Identifies the folder that was scanned.
         id: DeviceAndInode,
-        /// A handle to it. Only the first folders of a share keep one, so that a thousand folders do not use up the
-        /// process's file handles.
+        /// A handle to it. Only the first folders of a share have one, so that a thousand folders do not exhaust the
+        /// file handles of the process.
         handle: Option<Dir>,
     },
 }
@@ -31,7 +31,7 @@ impl ScannedRoot {
         }
     }
 
-    /// Opens the file at `below` in a folder, or the file that the user named if that is `None`.
+    /// Opens the file at the path `below` in a folder, or the file that the user named if `below` is `None`.
     ///
     /// # Errors
     /// Any I/O error, and [`io::ErrorKind::NotFound`] if the folder is not the one that was scanned.
@@ -51,8 +51,8 @@ impl ScannedRoot {
     }
 }
 
-/// Opens a file below a folder. Links on the path cannot lead out of the folder; the fingerprint of the file shows
-/// whether they led to another file inside it.
+/// Opens a file below a folder. Links on the path cannot lead out of the folder. If they lead to another file inside
+/// it, its fingerprint differs.
 fn open_below(dir: &Dir, path: &str) -> io::Result<fs::File> {
     Ok(dir.open_with(path, &open_options::for_reading())?.into_std())
 }

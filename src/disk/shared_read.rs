@@ -1,9 +1,8 @@
-//! Files that several downloads read at the same time: each is read and hashed once.
+//! Files that several downloads read at the same time. Each byte is hashed once, and usually read once.
 //!
-//! Downloads that have the same version of a file open share its handle, its hasher and a cache of the blocks that were
-//! read last. The download that is ahead reads from the disk and hashes. The others find the bytes in the cache while
-//! they are close behind it, and read from the disk if they are not. Nothing stays in memory of a file that no download
-//! has open.
+//! Downloads that have the same version of a file open share its handle, its hasher and a cache of the latest blocks.
+//! The download that is ahead reads from the disk and hashes. The others find the bytes in the cache while they are
+//! close behind it, and read from the disk otherwise. A file that no download has open uses no memory.
 
 use std::{
     collections::HashMap,
@@ -35,8 +34,8 @@ struct OpenReads {
 type FileVersion = (SafePath, Fingerprint);
 
 impl SharedReads {
-    /// Returns the read of this version of `path` that other downloads have open, or starts one of `file`, which the
-    /// caller has just opened.
+    /// Returns the read of this version of `path` that other downloads have open. Otherwise starts one with `file`,
+    /// which the caller has just opened.
     pub(super) fn join(&self, path: &SafePath, fingerprint: Fingerprint, file: fs::File) -> Arc<SharedRead> {
         let version = (path.clone(), fingerprint);
         let mut open = self.0.by_version.lock();
@@ -68,7 +67,7 @@ pub(super) struct SharedRead {
 #[derive(Debug, Default)]
 struct HashState {
     hasher: GroupHasher,
-    /// Everything before this offset is hashed. No download is ahead of it.
+    /// All bytes before this offset are hashed. No download is ahead of it.
     hashed: u64,
 }
 
@@ -94,7 +93,7 @@ impl SharedRead {
         Ok(length)
     }
 
-    /// Hashes `bytes`, which were read at `offset`, except those that another download has hashed.
+    /// Hashes `bytes`, which were read at `offset`, except for the part that another download has hashed.
     pub(super) fn hash(&self, offset: u64, bytes: &[u8]) {
         let mut state = self.hash_state.lock();
         let end = offset + bytes.len() as u64;
@@ -105,13 +104,13 @@ impl SharedRead {
         }
     }
 
-    /// Compares the groups of the file, which has `size` bytes, with those that a receiver has staged. Returns the
-    /// length of the part that is equal: whole groups, or the whole file. That part counts as hashed.
+    /// Compares the groups of the file, which has `size` bytes, with the groups that a receiver has staged. Returns the
+    /// length of the equal part in bytes: whole groups, or the whole file. This part counts as hashed.
     ///
     /// # Errors
     /// Any I/O error, also if `progress` is cancelled.
     pub(super) fn compare_groups(&self, size: u64, staged: &[GroupHash], progress: &HashProgress) -> io::Result<u64> {
-        /// Groups that are hashed before they are compared: little is read needlessly of a file that differs early.
+        /// The number of groups to hash before they are compared, which limits the work for a file that differs early.
         const GROUPS_AT_ONCE: u64 = 16;
         let wanted = group_count(size).min(staged.len() as u64);
         let (mut hasher, mut equal) = (GroupHasher::default(), 0);
@@ -175,7 +174,7 @@ mod tests {
         let mut buf = [0; 2000];
         assert_eq!(ahead.read_at(0, &mut buf).unwrap(), 2000);
         ahead.hash(0, &buf);
-        file.as_file().set_len(0).unwrap(); // nothing can be read from the disk any more
+        file.as_file().set_len(0).unwrap(); // from now on, only the cache has the bytes
         let mut part = [0; 1500];
         assert_eq!(behind.read_at(0, &mut part).unwrap(), 1500);
         behind.hash(0, &[9; 1500]); // already hashed, so ignored

@@ -1,4 +1,4 @@
-//! The paths that the user shares, and where they led when the share was created.
+//! The paths that the user shares, resolved when the share is created.
 
 use std::{
     ffi::OsString,

@@ -21,7 +21,7 @@ use crate::{
     manifest::EntryKind,
 };
 
-/// A running download. If it is dropped before it is published, a later download can resume from what it has staged.
+/// A running download. If it is dropped before it is published, a later download can resume from the staged data.
 #[derive(Debug)]
 pub struct Sink {
     plan: Plan,
@@ -36,16 +36,17 @@ pub struct Sink {
     durability: Durability,
     files: RootedDir,
     base: Dir,
-    // Dropped after every handle to something in it: Windows cannot remove an open file.
+    // Dropped after all handles to its content, because Windows cannot remove an open file.
     staging: StagingFolder,
 }
 
 impl Sink {
-    /// Locks the staging folder, hashes what an earlier download has staged, and creates the folders of the share.
+    /// Locks the staging folder, hashes the data that an earlier download has staged, and creates the folders of the
+    /// share.
     ///
     /// # Errors
-    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, the disk refuses,
-    /// or `progress` is cancelled. What an earlier download has staged is kept.
+    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, an I/O operation
+    /// fails, or `progress` is cancelled. Data that an earlier download has staged remains.
     pub fn new(plan: Plan, progress: &HashProgress) -> Result<Self> {
         let (base, created) = plan.target().create_folder()?;
         let base_path = plan.target().printable();
@@ -53,7 +54,7 @@ impl Sink {
         let staging_base = base.try_clone().map_err(failed)?;
         let mut staging = StagingFolder::lock(staging_base, created, plan.manifest().share(), &base_path)?;
         let files = staging.open_files().map_err(failed)?;
-        // From here on, no error may remove what an earlier download has staged.
+        // From now on, no error may remove the data that an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
         let staged = staged_files::hash_staged(&files, plan.manifest(), |index| plan.wants(index), progress)?;
@@ -89,7 +90,7 @@ impl Sink {
     ///
     /// # Errors
     /// [`Kind::Transfer`] if the sender breaks the protocol: the entry is not a wanted file, was started before,
-    /// another file is not finished, or the offset was not offered. [`Kind::Disk`] if the disk refuses.
+    /// another file is not finished, or the offset was not offered. [`Kind::Disk`] if the file cannot be opened.
     pub fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(protocol_violation("a file that was not requested")) };
@@ -111,8 +112,8 @@ impl Sink {
     /// Appends content to the current file.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if the file becomes longer than announced or no file is started; [`Kind::Disk`] if the disk
-    /// refuses.
+    /// [`Kind::Transfer`] if the file becomes longer than announced or no file is started; [`Kind::Disk`] if the write
+    /// fails.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
         let entry = &self.plan.manifest().entries()[file.index()];
@@ -130,7 +131,7 @@ impl Sink {
     ///
     /// # Errors
     /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the
-    /// file, if its content does not match `hash`; [`Kind::Disk`] if the disk refuses.
+    /// file, if its content does not match `hash`; [`Kind::Disk`] if an I/O operation fails.
     pub fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
         let Some(file) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
@@ -140,7 +141,7 @@ impl Sink {
             return Err(protocol_violation(format_args!("less of “{}” than announced", entry.path)));
         }
         if file.hash() != blake3::Hash::from_bytes(*hash) {
-            // Otherwise the next download would offer it to the sender.
+            // Removed so that the next download does not resume from it. If that fails, its groups will differ anyway.
             let _ = self.files.parent_of(&entry.path).and_then(|dir| dir.remove_file(entry.path.name()));
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
                 .hint("run the same command again"));
@@ -163,9 +164,9 @@ impl Sink {
     /// type them, without skipped ones.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if the disk refuses, or a final name exists that was
-    /// free when the download was planned; then what is published stays published, and the rest stays in the staging
-    /// folder.
+    /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if an I/O operation fails, or a final name exists that
+    /// was free when the download was planned; then published entries stay published, and the others stay in the
+    /// staging folder.
     pub fn publish(mut self) -> Result<Vec<PathBuf>> {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
@@ -191,7 +192,7 @@ fn create_folders(plan: &Plan, files: &mut RootedDir) -> Result<()> {
     let entries = plan.manifest().entries().iter().enumerate();
     for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
         match files.parent_of(&entry.path).and_then(|dir| dir.create_dir(entry.path.name())) {
-            // It exists as a folder: everything else in its place has been removed.
+            // It exists as a folder: `hash_staged` has removed anything else.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.map_err(|e| disk_error("create the folder", &entry.path, &e))?,
         }

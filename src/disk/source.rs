@@ -21,7 +21,7 @@ const MAX_NAME: usize = 255;
 /// The result of a scan, from which the files of a share are opened.
 ///
 /// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any
-/// file. It can be kept for weeks and read by many downloads at once.
+/// file. It can exist for weeks, and many downloads can read it at once.
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
@@ -33,8 +33,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Scans files and folders. Links that the user named are followed once, here. Links inside folders are shared as
-    /// links, or skipped if they point outside the share. Without `name`, the share is named after the first path.
+    /// Scans files and folders. Links that the user named are followed now, and not again later. Links inside folders
+    /// are shared as links, or skipped if they point outside the share. Without `name`, the share is named after the
+    /// first path.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, or is neither a file nor a folder; two
@@ -47,7 +48,7 @@ impl Source {
     /// Scans the same paths again. Reads in progress are shared with the new source.
     ///
     /// # Errors
-    /// As [`Source::scan`], and [`Kind::Usage`] if a path was replaced by a link.
+    /// The same as [`Source::scan`], and [`Kind::Usage`] if a path was replaced by a link.
     pub fn rescan(&self, name: Option<&str>) -> Result<Self> {
         Self::scan_roots(self.paths.clone(), name, self.manifest.share(), self.reads.clone())
     }
@@ -81,7 +82,7 @@ impl Source {
         &self.manifest
     }
 
-    /// Returns what is not shared and why: links that point outside the share; FIFOs, sockets and devices inside
+    /// Returns the paths that are not shared: links that point outside the share; FIFOs, sockets and devices inside
     /// folders.
     pub fn skipped(&self) -> &[SkippedPath] {
         &self.skipped
@@ -91,7 +92,7 @@ impl Source {
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was deleted, replaced or modified since the scan, or cannot be read.
-    /// Also if `index` is not that of a file.
+    /// Also [`Kind::Transfer`] if entry `index` is not a file.
     pub fn open(&self, index: usize) -> Result<SourceFile> {
         let entry = self.manifest.entries().get(index).filter(|entry| entry.is_file());
         let (Some(entry), Some(&fingerprint)) = (entry, self.fingerprints.get(index)) else {

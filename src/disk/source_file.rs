@@ -22,8 +22,8 @@ impl SourceFile {
         Self { path, fingerprint, read, offset: 0 }
     }
 
-    /// Skips what the receiver has staged: the whole file, or the groups before the first one that differs from
-    /// `staged`. Returns the offset at which reading continues.
+    /// Skips the data that the receiver has staged: the whole file, or the groups before the first one that differs
+    /// from `staged`. Returns the offset at which reading continues.
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read; or the hashing was cancelled.
@@ -58,7 +58,8 @@ impl SourceFile {
         Ok(filled)
     }
 
-    /// Checks, after the last byte, that the file is still as it was scanned. Returns the BLAKE3 hash of its content.
+    /// Checks, after the last byte, that the file has not changed since the scan. Returns the BLAKE3 hash of its
+    /// content.
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it changed, or was not read to its end.

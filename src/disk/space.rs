@@ -13,8 +13,8 @@ use crate::{
 /// Checks that the user can write to the target folder.
 ///
 /// # Errors
-/// [`Kind::Disk`] if the permissions or a read-only file system forbid it. Every other obstacle shows when it is
-/// written to.
+/// [`Kind::Disk`] if the permissions or a read-only file system forbid it. Any other obstacle causes an error at the
+/// first write.
 #[cfg(unix)]
 pub(super) fn check_writable(target: &Target) -> Result<()> {
     use rustix::{
@@ -34,8 +34,8 @@ pub(super) fn check_writable(_target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `needed` bytes fit. What an earlier download of this share has staged counts as free: it is used or
-/// removed.
+/// Checks that `needed` bytes fit. Data that an earlier download of this share has staged counts as free space, because
+/// it is reused or removed.
 ///
 /// # Errors
 /// [`Kind::Disk`] with the needed and the free bytes.
@@ -52,7 +52,7 @@ pub(super) fn check_space(target: &Target, share: ShareId, needed: u64) -> Resul
     Err(Error::new(Kind::Disk, message).hint("free up space, or use --out DIR to save to another disk"))
 }
 
-/// Returns the disk space in bytes that the staging folder of `share` in `base` takes.
+/// Returns the disk space in bytes that the staging folder of `share` in `base` occupies.
 pub(super) fn staged_disk_bytes(base: &Dir, share: ShareId) -> u64 {
     base.open_dir_nofollow(staging_name(share)).map_or(0, |staging| DiskUsage::of(&staging).bytes)
 }

@@ -34,15 +34,15 @@ pub struct StagedDownload {
 }
 
 impl StagedDownload {
-    /// Finds the staging folders of this user in `folder`, sorted by name. Links, and folders whose names are only
-    /// similar to that of a staging folder, are ignored.
+    /// Finds the staging folders of this user in `folder`, sorted by name. Ignores links, and folders with only similar
+    /// names.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be read.
     pub fn find_in(folder: &Path) -> Result<Vec<Self>> {
         let failed = |e: io::Error| {
             Error::new(Kind::Disk, format!("cannot read {}: {e}", printable(folder)))
-                .hint("name the folder that the download was written to")
+                .hint("pass the folder that the download was saved to")
         };
         let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
         let mut found = Vec::new();
@@ -61,7 +61,7 @@ impl StagedDownload {
         let running = match folder.symlink_metadata(LOCK) {
             Ok(meta) if meta.is_file() => is_locked(open_lock(&folder).ok()?),
             Ok(_) => return None,
-            Err(_) => false, // its process was killed before it created the lock or after it removed it
+            Err(_) => false, // its process was killed before it created the lock, or after it removed the lock
         };
         let files = folder.open_dir_nofollow(FILES).ok();
         let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
@@ -78,7 +78,7 @@ impl StagedDownload {
     /// Removes this staging folder from `folder`; after that the download cannot be resumed.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if a download is writing to it or the disk refuses.
+    /// [`Kind::Disk`] if a download is writing to it or it cannot be removed.
     pub fn remove(&self, folder: &Path) -> Result<()> {
         let path = folder.join(&self.name);
         let removed =

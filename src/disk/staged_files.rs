@@ -1,8 +1,8 @@
 //! The files that an interrupted download has left in the staging folder.
 //!
-//! The folder itself is the record: the receiver offers the groups of every staged file to the sender, which continues
-//! after the groups that it finds equal. Everything that is not a file or folder of the download is removed. Nothing
-//! else needs to be trusted: if a power cut or another process has changed a file, its groups differ.
+//! There is no other record: the receiver offers the groups of every staged file to the sender, which continues after
+//! the groups that equal its own. Everything that is not a file or folder of the download is removed. The files need
+//! not be trusted: if a power failure or another process has changed one, its groups differ.
 
 use std::{collections::HashMap, io};
 
@@ -42,11 +42,11 @@ pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
     bytes.sum()
 }
 
-/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` tells which
-/// entries are downloaded. Returns the staged files by the index of their entry.
+/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` returns whether
+/// an entry is downloaded. Returns the staged files by the index of their entry.
 ///
 /// # Errors
-/// [`Kind::Disk`](crate::error::Kind::Disk) if the disk refuses or `progress` is cancelled.
+/// [`Kind::Disk`](crate::error::Kind::Disk) if an I/O operation fails or `progress` is cancelled.
 pub(super) fn hash_staged(
     files: &Dir,
     manifest: &Manifest,
@@ -74,7 +74,7 @@ pub(super) fn hash_staged(
 struct StagedSearch<'a> {
     /// The folders and the wanted files of the share, with their indexes.
     expected: HashMap<&'a str, (usize, &'a Entry)>,
-    /// The indexes of the files that are there.
+    /// The indexes of the expected files that exist.
     found: Vec<usize>,
 }
 
@@ -88,13 +88,14 @@ impl<'a> StagedSearch<'a> {
         Self { expected, found: Vec::new() }
     }
 
-    /// Removes what is not expected below `dir`, whose path is `above`, and collects the files that are.
-    fn visit(&mut self, dir: &Dir, above: &str) -> io::Result<()> {
+    /// Removes everything below `dir` that is not expected, and collects the expected files. `prefix` is the path of
+    /// `dir` in the share.
+    fn visit(&mut self, dir: &Dir, prefix: &str) -> io::Result<()> {
         let names = dir.entries()?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
         for name in names {
             let meta = dir.symlink_metadata(&name)?;
             let path =
-                name.to_str().map(|name| if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") });
+                name.to_str().map(|name| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") });
             let expected = path.and_then(|path| self.expected.get(path.as_str()).map(|known| (path, *known)));
             match expected {
                 Some((path, (_, entry))) if entry.kind == EntryKind::Folder && meta.is_dir() => {
@@ -108,7 +109,7 @@ impl<'a> StagedSearch<'a> {
     }
 }
 
-/// Whether it is a regular file without other hard links: writing to it changes no other file.
+/// Whether this is a regular file without other hard links, so that writing to it changes no other file.
 fn is_own_file(meta: &Metadata) -> bool {
     #[cfg(unix)]
     let has_one_link = cap_std::fs::MetadataExt::nlink(meta) == 1;
@@ -117,8 +118,8 @@ fn is_own_file(meta: &Metadata) -> bool {
     meta.is_file() && has_one_link
 }
 
-/// Returns how many of the `length` staged bytes of a file of `size` bytes can be resumed from: all of them if the file
-/// is complete, else whole groups.
+/// Returns how many of the `length` staged bytes of a file of `size` bytes are usable: all of them if the file is
+/// complete, otherwise whole groups.
 fn usable_bytes(length: u64, size: u64) -> u64 {
     if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
 }

@@ -22,8 +22,8 @@ use crate::{
     manifest::{Manifest, ShareId},
 };
 
-/// How often a staging folder that disappears while it is opened is opened again.
-const MAX_RETRIES: u32 = 16;
+/// The number of attempts to lock a staging folder that another process removes at the same time.
+const MAX_ATTEMPTS: u32 = 16;
 
 /// A locked staging folder. Dropping it removes or keeps the folder, and unlocks it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct StagingFolder {
     folder: Option<Dir>,
     lock: Option<File>,
     on_drop: OnDrop,
-    // Dropped last: the folder that was created to hold the staging folder is removed after it.
+    // Dropped last, because this removes the folder that contains the staging folder.
     _created: Option<CreatedFolder>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct StagingFolder {
 pub(super) enum OnDrop {
     /// It is removed with everything in it.
     Remove,
-    /// It is kept, so that the download can be resumed.
+    /// It remains, so that the download can be resumed.
     Keep,
 }
 
@@ -60,11 +60,11 @@ impl StagingFolder {
     /// does not exist. `base_path` is the path of `base`, safe to print on a terminal.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if another process has locked it or the disk refuses.
+    /// [`Kind::Disk`] if another process has locked it or an I/O operation fails.
     pub(super) fn lock(base: Dir, created: Option<CreatedFolder>, share: ShareId, base_path: &str) -> Result<Self> {
         let name = staging_name(share);
         let failed = |e: &io::Error| disk_error("create the staging folder", format!("{base_path}/{name}"), e);
-        for _ in 0..MAX_RETRIES {
+        for _ in 0..MAX_ATTEMPTS {
             create_staging_folder(&base, &name).map_err(|e| failed(&e))?;
             let opened = open_by_name(&base, &name).and_then(|folder| Ok((open_lock(&folder)?, folder)));
             let (lock, folder) = match opened {
@@ -102,7 +102,7 @@ impl StagingFolder {
         folder.open_dir_nofollow(FILES)
     }
 
-    /// Writes the journal, as [`journal::write`].
+    /// Writes the journal; see [`journal::write`].
     pub(super) fn write_journal(
         &self,
         manifest: &Manifest,
@@ -135,15 +135,15 @@ impl Drop for StagingFolder {
         if self.on_drop == OnDrop::Keep {
             return;
         }
-        // The next download of this share reuses what cannot be removed.
+        // Errors are ignored here: the next download of this share reuses whatever remains.
         let _ = self.clear();
-        // The lock file is removed while it is locked: a process that has opened the same file sees that it is removed.
-        // Windows cannot remove an open file, so there it is closed first.
+        // The lock file is removed while it is locked, so that a process that has opened the same file detects the
+        // removal. Windows cannot remove an open file, so on Windows it is closed first.
         #[cfg(windows)]
         drop(self.lock.take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove_file(LOCK);
-            let _ = folder.remove_file(JOURNAL); // last: an interruption before this line can still be resumed from
+            let _ = folder.remove_file(JOURNAL); // last, so that an interruption before this line loses nothing
         }
         let _ = self.base.remove_dir(&self.name);
         drop(self.lock.take());
@@ -162,18 +162,18 @@ pub(super) fn remove(base: Dir, name: &str) -> io::Result<Removal> {
         Err(TryLockError::WouldBlock) => return Ok(Removal::InUse),
         Err(TryLockError::Error(e)) => return Err(e),
     }
-    let base_again = base.try_clone()?;
+    let base_clone = base.try_clone()?;
     let (folder, lock) = (Some(folder), Some(lock));
     let staging = StagingFolder { base, name: name.to_owned(), folder, lock, on_drop: OnDrop::Remove, _created: None };
     staging.clear()?;
     drop(staging);
-    match base_again.symlink_metadata(name) {
+    match base_clone.symlink_metadata(name) {
         Ok(_) => Err(io::Error::other("it contains files that are not part of a download")),
         Err(_) => Ok(Removal::Removed),
     }
 }
 
-/// Whether the lock file was removed after it was opened: then the lock protects nothing.
+/// Whether the lock file was removed after it was opened. Such a lock protects nothing.
 #[cfg(unix)]
 fn is_removed(lock: &File) -> io::Result<bool> {
     Ok(std::os::unix::fs::MetadataExt::nlink(&lock.metadata()?) == 0)

@@ -56,7 +56,7 @@ pub(super) fn create_staging_folder(base: &Dir, name: &str) -> io::Result<()> {
 /// Opens the staging folder of a share.
 ///
 /// # Errors
-/// As [`open_by_name`].
+/// The same as [`open_by_name`].
 pub(super) fn open_staging_folder(base: &Dir, share: ShareId) -> io::Result<Dir> {
     open_by_name(base, &staging_name(share))
 }
@@ -65,7 +65,7 @@ pub(super) fn open_staging_folder(base: &Dir, share: ShareId) -> io::Result<Dir>
 ///
 /// # Errors
 /// Any I/O error, and [`io::ErrorKind::PermissionDenied`] if it belongs to another user: in a folder that others can
-/// write to, one of them could have created it to read along.
+/// write to, another user could have created it to read the staged data.
 pub(super) fn open_by_name(base: &Dir, name: &str) -> io::Result<Dir> {
     let folder = base.open_dir_nofollow(name)?;
     #[cfg(unix)]

@@ -36,7 +36,7 @@ pub(super) struct CreatedFolder {
 }
 
 impl Target {
-    /// Finds the folder that `out` means for this share; `None` is the current folder.
+    /// Resolves `--out` for this share; `None` is the current folder.
     ///
     /// # Errors
     /// [`Kind::Disk`] if `out` can be neither a folder nor the name of the only file.
@@ -116,7 +116,7 @@ impl Target {
 
 impl Drop for CreatedFolder {
     fn drop(&mut self) {
-        // Fails if the folder is not empty, which is intended.
+        // Fails if the folder is not empty, as intended.
         let _ = self.parent.remove_dir(&self.name);
     }
 }

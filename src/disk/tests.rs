@@ -7,7 +7,7 @@
 //! - `sink`: writing and publishing
 //! - `staging`: the staging folder, its lock, and other processes that interfere with it
 //! - `resume`: content that an interrupted download has staged
-//! - `journal`: final names that an interrupted download has given
+//! - `journal`: entries that an interrupted download has already published
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

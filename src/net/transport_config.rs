@@ -41,7 +41,7 @@ pub(super) fn transport_config(
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .stream_receive_window(STREAM_WINDOW.into())
-        // The stream windows bound the memory. A smaller window for the connection would let slow streams starve others.
+        // The stream windows bound the memory. A window for the whole connection would let slow streams starve others.
         .receive_window(VarInt::MAX)
         .send_window(send_buffer::MIN_SIZE) // follows the congestion window later
         .congestion_controller_factory(congestion.factory(INITIAL_WINDOW))

@@ -70,7 +70,7 @@ fn a_target_created_during_the_download_is_not_replaced() {
             assert_says(&e, &[&format!("out/{name} was created while the download was running")]);
             let after = fs::symlink_metadata(home.at("out").join(name)).unwrap();
             assert_eq!((before.file_type(), before.len()), (after.file_type(), after.len()));
-            assert_eq!(home.read("out/a"), "hello"); // what is published stays published
+            assert_eq!(home.read("out/a"), "hello"); // published entries stay published
             // The rest stays staged for the next download.
             assert!(home.tree("out").iter().any(|p| p.ends_with(".part/files/f")));
             fs::remove_dir_all(home.folder("out")).unwrap();

@@ -88,8 +88,7 @@ fn a_download_resumes_after_any_step() {
     }
 }
 
-/// Interrupts a download after its first renames: something exists under the final name of `d`, or of `d/f` if `d` is
-/// merged.
+/// Interrupts a download after its first renames with a file under the final name of `d`, or of `d/f` if `d` is merged.
 fn interrupt_publishing(home: &Home, policy: ConflictPolicy) -> Arc<Manifest> {
     let manifest = manifest(&[("a", 5), ("d/", 0), ("d/e", 5), ("d/f", 5), ("g", 5)]);
     let mut sink = start(home, &manifest, policy).unwrap();
@@ -147,11 +146,11 @@ fn a_journal_that_is_damaged_or_of_another_version_is_ignored() {
     assert_says(&plan().unwrap_err(), &["out/a already exists"]);
     fs::remove_file(&journal).unwrap();
     fs::write(&journal, &bytes).unwrap();
-    assert_eq!(plan().unwrap().missing_files(), 3, "the journal as it was");
+    assert_eq!(plan().unwrap().missing_files(), 3, "the original journal");
 }
 
 #[test]
-fn files_published_under_numbered_names_are_found_again() {
+fn files_published_under_numbered_names_are_recognized() {
     let home = Home::new();
     home.file("out/a", "old");
     let manifest = interrupt_publishing(&home, ConflictPolicy::Rename);
@@ -165,7 +164,7 @@ fn files_published_under_numbered_names_are_found_again() {
 }
 
 #[test]
-fn files_published_into_merged_folders_are_found_again() {
+fn files_published_into_merged_folders_are_recognized() {
     let home = Home::new();
     for path in ["out/a", "out/d/e"] {
         home.file(path, "old");

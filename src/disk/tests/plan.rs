@@ -59,7 +59,7 @@ fn without_out_the_target_is_the_current_folder() {
 }
 
 #[test]
-fn refuse_names_whatever_exists() {
+fn refuse_reports_existing_targets_of_any_kind() {
     let home = Home::new();
     home.file("out/file", "");
     home.folder("out/folder");

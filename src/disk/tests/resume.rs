@@ -119,7 +119,7 @@ fn a_file_that_does_not_match_its_hash_is_not_offered_again() {
 }
 
 #[test]
-fn cancelling_the_hashing_keeps_what_is_staged() {
+fn cancelling_the_hashing_does_not_remove_staged_data() {
     let home = Home::new();
     let (manifest, _) = interrupt_after(&home, 2 * GROUP_SIZE);
     let progress = HashProgress::default();

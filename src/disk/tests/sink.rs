@@ -4,7 +4,7 @@ use super::*;
 use crate::{disk::errors::disk_error, error::Kind};
 
 #[test]
-fn a_tree_arrives_as_it_was() {
+fn content_names_times_and_permissions_arrive_intact() {
     let home = Home::new();
     home.file("src/t/a/b/c.txt", "deep");
     home.folder("src/t/a/empty");

@@ -29,7 +29,7 @@ fn a_file_that_changes_fails() {
     let mut open = source.open(1).unwrap();
     let mut shrinking = scan(&[home.at("src/t")]).unwrap().open(1).unwrap(); // does not share its reads with `open`
     let mut buf = [0; 100];
-    // It grows while it is read: no more is read than was announced, and the end fails.
+    // It grows while it is read: no more bytes are read than were announced, and finishing fails.
     fs::write(&path, "123456789").unwrap();
     assert_eq!(open.read(&mut buf).unwrap(), 8);
     assert_eq!(open.read(&mut buf).unwrap(), 0);

@@ -45,15 +45,15 @@ fn downloads_that_start_and_end_concurrently_never_share_a_staging_folder() {
 fn the_staging_folder_of_a_killed_process_is_cleaned_and_reused() {
     let home = Home::new();
     let manifest = manifest(&[("d/", 0), ("d/f", 5)]);
-    let left = home.staging(&manifest);
-    fs::create_dir_all(left.join("files/d/old")).unwrap();
-    fs::write(left.join("files/d/f"), "half").unwrap();
-    fs::write(left.join("lock"), "").unwrap();
-    symlink("/etc", left.join("files/d/etc")).unwrap();
+    let staging = home.staging(&manifest);
+    fs::create_dir_all(staging.join("files/d/old")).unwrap();
+    fs::write(staging.join("files/d/f"), "half").unwrap();
+    fs::write(staging.join("lock"), "").unwrap();
+    symlink("/etc", staging.join("files/d/etc")).unwrap();
     let outside = home.file("precious/f", "stays");
-    symlink(home.at("precious"), left.join("files/d/link")).unwrap();
+    symlink(home.at("precious"), staging.join("files/d/link")).unwrap();
     let mut sink = start(&home, &manifest, ConflictPolicy::Refuse).unwrap();
-    assert_eq!(fs::metadata(&left).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(&staging).unwrap().permissions().mode() & 0o777, 0o700);
     receive_hello(&mut sink, 1).unwrap();
     sink.publish().unwrap();
     assert_eq!(home.tree("out"), ["d", "d/f"]);
@@ -61,7 +61,7 @@ fn the_staging_folder_of_a_killed_process_is_cleaned_and_reused() {
 }
 
 #[test]
-fn a_file_or_a_link_in_the_place_of_the_staging_folder_is_refused() {
+fn a_staging_folder_that_is_a_file_or_a_link_is_refused() {
     let home = Home::new();
     let manifest = manifest(&[("f", 5)]);
     let staging = home.staging(&manifest);
