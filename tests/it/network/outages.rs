@@ -48,8 +48,13 @@ fn count(share: &ShareTask, is_wanted: fn(&Event) -> bool) -> usize {
     share.events().iter().filter(|event| is_wanted(event)).count()
 }
 
-fn failures(share: &ShareTask) -> usize {
-    count(share, |event| matches!(event, Event::DownloadFailed { .. }))
+/// Returns the kinds and messages of the sender's failed downloads.
+fn failures(share: &ShareTask) -> Vec<(Kind, String)> {
+    let failed = |event| match event {
+        Event::DownloadFailed { kind, error, .. } => Some((kind, error)),
+        _ => None,
+    };
+    share.events().into_iter().filter_map(failed).collect()
 }
 
 #[test]
@@ -80,7 +85,7 @@ fn a_download_continues_within_3_s_after_an_outage_of_minutes() {
                 println!("{legs:?} {outage:?}: continues {delay:?} after the outage, {sent:.2} bytes sent per byte");
                 assert!(delay <= 3 * SECOND, "{legs:?}, {outage:?}: {delay:?}");
                 assert!(sent < 1.6, "{legs:?}, {outage:?}: {sent}");
-                assert_eq!(failures(&share), 0, "{legs:?}, {outage:?}");
+                assert_eq!(failures(&share), [], "{legs:?}, {outage:?}");
                 share.stop().await.unwrap();
                 scenario.stop().await;
             });
@@ -116,7 +121,7 @@ fn downloads_continue_within_3_s_after_a_killed_relay_has_restarted() {
                 println!("{outage:?}: continues {delay:?} after the restart");
                 assert!(delay <= 3 * SECOND, "{outage:?}: {delay:?}");
             }
-            assert_eq!(failures(&share), 0);
+            assert_eq!(failures(&share), []);
             let late = scenario.download(&network.path(&config), &share.code).await.unwrap();
             assert!(late.contains_copy_of(&file), "the code is still valid");
             share.stop().await.unwrap();
@@ -242,7 +247,7 @@ async fn survive_random_faults(network: &Network, seed: u64) {
         let download = download.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(download.contains_copy_of(&file), "{what}");
     }
-    assert_eq!(failures(&share), 0, "{what}");
+    assert_eq!(failures(&share), [], "{what}");
 
     // A receiver that has everything does not wait for ever until the sender acknowledges it. If it left before, the
     // sender ends that download when its session expires.
@@ -250,7 +255,7 @@ async fn survive_random_faults(network: &Network, seed: u64) {
     let started = count(&share, |event| matches!(event, Event::DownloadStarted { .. }));
     let finished = count(&share, |event| matches!(event, Event::DownloadFinished { .. }));
     assert!(started >= downs.len(), "{what}");
-    assert_eq!(finished + failures(&share), started, "{what}");
+    assert_eq!(finished + failures(&share).len(), started, "{what}");
     share.stop().await.unwrap_or_else(|e| panic!("{what}: the share is not idle: {e}"));
     test.scenario.stop().await;
 }
