@@ -59,7 +59,7 @@ impl RecvHalf {
         self.pending = Bytes::new();
     }
 
-    /// The memory used by chunks that wait behind a gap, in bytes.
+    /// Returns the memory used by chunks that wait behind a gap, in bytes.
     pub fn reorder_memory(&self) -> usize {
         self.reassembly.memory()
     }
@@ -67,8 +67,11 @@ impl RecvHalf {
     /// Returns the next bytes as soon as any arrive, or `None` at the finish.
     ///
     /// # Errors
-    /// [`StreamError::Aborted`] if the peer reset the stream, [`StreamError::TooFarAhead`] if the
-    /// reorder window is exceeded, [`StreamError::Lost`] if the connection ended.
+    /// [`StreamError::Aborted`] if the peer reset the stream, [`StreamError::TooFarAhead`] if the reorder window is
+    /// exceeded, [`StreamError::Lost`] if the connection ended.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, no bytes are lost.
     pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
         poll_fn(|cx| self.poll_read(cx)).await
     }
@@ -110,10 +113,11 @@ impl RecvHalf {
 
     /// Passes the bytes that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.
     ///
-    /// If the future is dropped before it completes, nothing is lost.
-    ///
     /// # Errors
     /// As [`RecvHalf::read`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, `consume` was not called and no bytes are lost.
     pub async fn read_available(&mut self, mut consume: impl FnMut(&[u8])) -> Result<bool, StreamError> {
         /// After this many bytes the call returns, so that other tasks can run.
         const MAX_BYTES_PER_CALL: usize = 512 * 1024;
@@ -138,10 +142,12 @@ impl RecvHalf {
 
     /// Reads until `buffer` holds `length` bytes.
     ///
-    /// If the future is dropped before it completes, the bytes that have arrived are in `buffer`.
-    ///
     /// # Errors
     /// As [`RecvHalf::read`], and [`StreamError::EndedEarly`] if the stream finishes first.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the bytes read so far are in `buffer`, and another call with the
+    /// same `buffer` continues behind them.
     pub async fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), StreamError> {
         buffer.reserve(length.saturating_sub(buffer.len()));
         while buffer.len() < length {
@@ -159,6 +165,9 @@ impl RecvHalf {
     ///
     /// # Errors
     /// As [`RecvHalf::fill`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, no bytes are discarded.
     pub async fn skip(&mut self, max: u64) -> Result<u64, StreamError> {
         let mut chunk = self.read().await?.ok_or(StreamError::EndedEarly)?;
         let skipped = usize::try_from(max).unwrap_or(usize::MAX).min(chunk.len());
@@ -169,7 +178,10 @@ impl RecvHalf {
     /// Reads the next frame, whose body has at most `max_body` bytes.
     ///
     /// # Errors
-    /// As [`RecvHalf::fill`], and [`WireError::TooLong`] for a longer body, of which nothing is read.
+    /// As [`RecvHalf::fill`], and [`WireError::TooLong`] for a longer body, which is not read.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if the future is dropped before it completes, the bytes of the frame that it has read are lost.
     pub async fn read_frame(&mut self, max_body: u32) -> Result<OwnedFrame, StreamError> {
         let mut bytes = Vec::with_capacity(HEADER);
         self.fill(&mut bytes, HEADER).await?;

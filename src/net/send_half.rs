@@ -40,6 +40,10 @@ impl SendHalf {
     ///
     /// # Errors
     /// [`StreamError::Aborted`] if the peer stopped the stream, [`StreamError::Lost`] if the connection ended.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if the future is dropped before it completes, an unknown part of `chunk` was written, and the
+    /// rest is lost.
     pub async fn write(&mut self, mut chunk: Bytes) -> Result<(), StreamError> {
         match &mut self.inner {
             Inner::Quic(stream, _) => Ok(stream.write_chunk(chunk).await?),
@@ -51,18 +55,23 @@ impl SendHalf {
     ///
     /// # Errors
     /// As [`SendHalf::write`], and [`StreamError::Wire`] if the message cannot be encoded.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe, as [`SendHalf::write`]: a part of the frame may have been written.
     pub async fn send_message<M: Message>(&mut self, message: &M) -> Result<(), StreamError> {
         let mut bytes = Vec::new();
         encode(message, &mut bytes)?;
         self.write(bytes.into()).await
     }
 
-    /// Writes all of `chunk`. Of all calls on one connection, only one writes at a time, in the order of the calls.
-    ///
-    /// If the future is dropped before it completes, the unwritten bytes are still in `chunk`.
+    /// Writes all of `chunk`. The calls on one connection write one at a time, in the order in which they were made.
     ///
     /// # Errors
     /// As [`SendHalf::write`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the unwritten bytes are still in `chunk`. The next call waits for
+    /// its turn behind the calls of other streams.
     pub async fn write_in_turn(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
         let buffer = match &self.inner {
             Inner::Quic(_, buffer) => Some(Arc::clone(buffer)),
@@ -80,10 +89,11 @@ impl SendHalf {
 
     /// Writes as much of `chunk` as there is room for, at least one byte, and removes it from `chunk`.
     ///
-    /// If the future is dropped before it completes, nothing is lost.
-    ///
     /// # Errors
     /// As [`SendHalf::write`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, nothing was written and `chunk` is unchanged.
     pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
         let (stream, buffer) = match &mut self.inner {
             Inner::Quic(stream, buffer) => (stream, buffer),
@@ -120,7 +130,7 @@ impl SendHalf {
     /// connection ends. Returns at once for a stream in memory.
     pub async fn wait_until_delivered(&mut self) {
         if let Inner::Quic(stream, _) = &mut self.inner {
-            let _ = stream.stopped().await;
+            let _ = stream.stopped().await; // each of the three ends the wait
         }
     }
 
