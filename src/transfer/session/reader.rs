@@ -17,7 +17,7 @@ pub struct SessionReader {
     half: Option<RecvHalf>,
     /// The number of the stream that `half` belongs to, or belonged to.
     number: u64,
-    /// Bytes that arrive on this stream a second time.
+    /// Bytes to skip on this stream, because they have already arrived on an earlier one.
     repeated: u64,
     reorder_window: usize,
     buffers: BufferPool,
@@ -25,8 +25,9 @@ pub struct SessionReader {
     arriving: PooledBuffer,
     /// Bytes of the records returned so far.
     received: u64,
-    /// A record that claims to be the last was returned; the end of the stream is awaited.
+    /// Whether a record that claims to be the last was returned. Only the end of the stream may follow.
     last_returned: bool,
+    /// Whether the end of the stream has arrived behind the last record.
     ended: bool,
 }
 
@@ -56,8 +57,7 @@ impl SessionReader {
         }
     }
 
-    /// Returns the next sealed record; `None` once the last record and the end of the stream have arrived. If the
-    /// future is dropped before it completes, nothing is lost.
+    /// Returns the next sealed record; `None` once the last record and the end of the stream have arrived.
     ///
     /// A record that claims to be the last is returned before the end of the stream arrives. Opening it shows whether
     /// the claim is true, and an attacker that has changed it cannot make the reader wait.
@@ -65,6 +65,10 @@ impl SessionReader {
     /// # Errors
     /// [`SessionError::Stream`] if the stream fails or ends without a last record; [`SessionError::Tampered`] for an
     /// invalid record header and for bytes behind the last record.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, nothing is lost: the reader stores the part of a record that has
+    /// arrived, and the next call continues there.
     pub async fn read_sealed(&mut self) -> Result<Option<PooledBuffer>, SessionError> {
         if self.ended {
             return Ok(None);
@@ -88,6 +92,10 @@ impl SessionReader {
     ///
     /// # Errors
     /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
+    ///
+    /// # Cancel safety
+    /// Before the last record arrives, as [`SessionReader::read_sealed`]. If the future is dropped between the arrival
+    /// of the last record and that of the end of the stream, the last record is lost, and the next call returns `None`.
     pub async fn read_record(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
         let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;
@@ -127,8 +135,8 @@ impl SessionReader {
         Ok(())
     }
 
-    /// Calls `read` on the current stream, behind the bytes that arrive a second time. Returns `None` if the stream has
-    /// failed or was replaced meanwhile; the next call uses the stream that replaces it.
+    /// Skips the repeated bytes of the current stream and calls `read` on it. Returns `None` if the stream has failed
+    /// or was replaced meanwhile; the next call uses the stream that replaces it.
     async fn read_from_stream<T>(
         &mut self,
         read: impl AsyncFnOnce(&mut RecvHalf, &mut PooledBuffer) -> Result<T, StreamError>,

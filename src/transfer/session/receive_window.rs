@@ -70,7 +70,7 @@ pub struct ReceiveWindow {
 }
 
 /// A trial of a larger window. Each window is judged by the bytes that were sent under it: from the offset at which its
-/// predecessor ended to the offset at which it ends itself. That takes as long as bytes wait on the path.
+/// predecessor ended to the offset at which it ends itself. A trial takes as long as bytes wait on the path.
 #[derive(Debug)]
 enum Trial {
     /// No trial for this many rounds.
@@ -175,7 +175,7 @@ impl ReceiveWindow {
 
     /// Starts, continues or judges a trial, if one is due.
     fn advance_trial(&mut self, drained: u64, now: Instant) {
-        /// Bytes that a measurement counts at least. Content arrives in records, and a few of them say little.
+        /// The least bytes that a measurement counts. Content arrives in records, and a few records show no rate.
         const MIN_MEASURED: u64 = 1024 * 1024;
         match self.trial {
             Trial::Idle(0) => self.trial = Trial::Settling { baseline: None, until: drained },
@@ -193,12 +193,12 @@ impl ReceiveWindow {
 
     /// Keeps or reverts the window whose rate was measured, and enlarges it again if that may help.
     fn judge_trial(&mut self, baseline: Option<Baseline>, rate: f64) {
-        /// Round trips for which bytes wait at most. A window that covers them is not enlarged. At a loss of one packet
-        /// in ten, bytes wait for four round trips of each leg, and a leg's round trip is half of the path's.
+        /// The most round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one
+        /// packet in ten, bytes wait for four round trips of each leg, and a leg's round trip is half of the path's.
         const MAX_WAIT: f64 = 5.0;
         /// Bytes that wait for the rest of their record.
         const RECORDS: f64 = INITIAL_CREDIT as f64;
-        /// A window half as large again has helped if the rate rises by this factor; less may be chance.
+        /// A larger window has helped if the rate rises by this factor. A smaller rise may be chance.
         const BETTER: f64 = 1.1;
         let round = self.round.as_secs_f64();
         if let Some(baseline) = baseline

@@ -104,7 +104,7 @@ impl RecordBuilder {
         (MAX_RECORD - RECORD_OVERHEAD).saturating_sub(self.plaintext_length() + HEADER)
     }
 
-    /// Returns whether the record contains no frame.
+    /// Whether the record contains no frame.
     pub fn is_empty(&self) -> bool {
         self.plaintext_length() == 0
     }

@@ -6,7 +6,7 @@
 //! connection, a restarted relay and a change of networks are the same event here: the stream ended.
 //!
 //! Until [`ResumableStream::enable_reattach`] is called, the end of the stream is the end of the session: a session
-//! that is not confirmed is not kept.
+//! that is not confirmed is not stored.
 
 use std::sync::{
     Arc, MutexGuard,
@@ -91,8 +91,8 @@ impl ResumableStream {
         self.0.state.send_modify(|state| state.can_reattach = false);
     }
 
-    /// Replaces the current stream. The other end has received our bytes below `their_received`, and was told that its
-    /// bytes below `our_received` have arrived.
+    /// Replaces the current stream. The other end reports that our bytes below `their_received` have arrived, and we
+    /// have reported the same of its bytes below `our_received`.
     ///
     /// # Errors
     /// [`WireError::Malformed`] if `their_received` is beyond what was sealed or below what was acknowledged.
@@ -120,7 +120,7 @@ impl ResumableStream {
         Ok(())
     }
 
-    /// Returns whether the other end can have received exactly our bytes below this offset.
+    /// Whether the other end can have received exactly our bytes below this offset.
     pub fn can_resend_from(&self, received: u64) -> bool {
         self.lock_retransmit().can_resend_from(received)
     }
@@ -154,15 +154,16 @@ impl ResumableStream {
 
     /// Waits until the current stream is not broken.
     pub async fn wait_until_reattached(&self) {
+        // Cannot fail: `self` holds the sender.
         let _ = self.0.state.subscribe().wait_for(|state| state.broken.is_none()).await;
     }
 
-    /// Returns whether the current stream is broken.
+    /// Whether the current stream is broken.
     pub fn is_broken(&self) -> bool {
         self.0.state.borrow().broken.is_some()
     }
 
-    /// Returns whether no other stream will be attached.
+    /// Whether no other stream will be attached.
     pub fn is_closed(&self) -> bool {
         self.0.state.borrow().closed.is_some()
     }
@@ -199,7 +200,7 @@ impl ResumableStream {
     pub(super) async fn wait_until_replaced(&self, number: u64) {
         let is_replaced =
             |state: &StreamState| state.number != number || state.broken.is_some() || state.closed.is_some();
-        let _ = self.0.state.subscribe().wait_for(is_replaced).await;
+        let _ = self.0.state.subscribe().wait_for(is_replaced).await; // cannot fail: `self` holds the sender
     }
 
     /// Waits for the sending half of a stream after `number`.
@@ -212,7 +213,7 @@ impl ResumableStream {
         self.next_half(number, |halves| halves.recv.take()).await
     }
 
-    /// Keeps a sealed record until the other end acknowledges it.
+    /// Stores a sealed record until the other end acknowledges it.
     ///
     /// # Errors
     /// [`StreamError::TooFarAhead`] if the other end acknowledges too little.
@@ -281,7 +282,7 @@ impl Default for ResumableStream {
     }
 }
 
-/// Returns whether another stream may succeed: not if the other end has violated the protocol or ended its share.
+/// Whether another stream may succeed: not if the other end has violated the protocol or ended its share.
 fn is_recoverable(why: &StreamError) -> bool {
     match why {
         StreamError::Lost(_) | StreamError::EndedEarly => true,

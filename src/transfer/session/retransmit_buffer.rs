@@ -1,4 +1,4 @@
-//! Sealed bytes that are kept until the other end has acknowledged them.
+//! Sealed bytes that are stored until the other end has acknowledged them.
 //!
 //! After a stream has failed, exactly these bytes are sent again over the next one: nothing is sealed twice under one
 //! nonce.
@@ -66,7 +66,7 @@ impl RetransmitBuffer {
     /// end of the buffer.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if they are no longer kept: the other end acknowledged them before they were sent.
+    /// [`WireError::Malformed`] if they are no longer stored: the other end acknowledged them before they were sent.
     pub(super) fn read(&mut self, stream: u64, from: u64) -> Result<Bytes, WireError> {
         let index = self.records.partition_point(|record| record.end() <= from);
         let bytes = match self.records.get(index) {
@@ -86,7 +86,7 @@ impl RetransmitBuffer {
         (self.stream, self.written) = (stream, from);
     }
 
-    /// Returns whether the other end can have received exactly the bytes below this offset.
+    /// Whether the other end can have received exactly the bytes below this offset.
     pub(super) fn can_resend_from(&self, received: u64) -> bool {
         (self.acknowledged..=self.end).contains(&received)
     }

@@ -10,7 +10,7 @@ use crate::wire::peer::{Credit, INITIAL_CREDIT};
 const MAX_AHEAD: u64 = MAX_WINDOW + MAX_WINDOW / 4;
 
 /// The bytes that a download may always send ahead: twice what a receiver drains before it acknowledges, and the
-/// records at both ends of that. So the receiver always acknowledges some of it.
+/// records at both ends. The receiver therefore acknowledges a part of them before the sender has to stop.
 const MIN_AHEAD: u64 = 2 * MAX_UNACKNOWLEDGED + INITIAL_CREDIT;
 
 /// The bytes that all downloads of a share together may keep unacknowledged.

@@ -45,12 +45,12 @@ impl StreamPair {
     /// Breaks the current stream and attaches another. The receiver reports `unreported` bytes less than it has
     /// received.
     fn replace(&self, unreported: u64) {
-        let [(send, back), (other, recv)] = duplex();
+        let [sender, receiver] = duplex();
         let reported = self.receiver.received_bytes().saturating_sub(unreported);
         self.sender.mark_broken(StreamError::EndedEarly);
         self.receiver.mark_broken(StreamError::EndedEarly);
-        if self.sender.attach(send, back, reported, 0).is_ok() {
-            self.receiver.attach(other, recv, 0, reported).unwrap();
+        if self.sender.attach(sender.0, sender.1, reported, 0).is_ok() {
+            self.receiver.attach(receiver.0, receiver.1, 0, reported).unwrap();
         }
     }
 }

@@ -46,11 +46,15 @@ impl SessionWriter {
         }
     }
 
-    /// Seals a record and sends it. If the future is dropped before it completes, the rest of the record is sent before
-    /// the next one.
+    /// Seals a record and sends it.
     ///
     /// # Errors
     /// [`StreamError`] if the stream has failed and no other replaces it.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped while earlier records are being written, the record is discarded and never sealed. If
+    /// it is dropped after that, the record is sealed, and the next call sends the rest of it first.
+    /// [`sealed_bytes`](Self::sealed_bytes) distinguishes the two.
     pub async fn send(&mut self, record: RecordBuilder) -> Result<(), StreamError> {
         self.flush().await?;
         self.seal(record, RecordKind::Data)?;
@@ -74,6 +78,10 @@ impl SessionWriter {
 
     /// Waits for `future`. Meanwhile, whenever another stream replaces the current one, sends the unacknowledged bytes
     /// again.
+    ///
+    /// # Cancel safety
+    /// If the returned future is dropped before it completes, `future` is dropped with it. No sealed byte is lost: the
+    /// next call continues to send.
     pub async fn flush_while<T>(&mut self, future: impl Future<Output = T>) -> T {
         let flushing = async {
             while self.flush().await.is_ok() {
@@ -97,6 +105,9 @@ impl SessionWriter {
 
     /// Writes all sealed bytes that the current stream lacks, and waits for other streams if it fails. Finishes the
     /// stream behind the last record.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the next call continues with the unwritten bytes.
     pub(super) async fn flush(&mut self) -> Result<(), StreamError> {
         loop {
             let Some(half) = &mut self.half else {
@@ -134,7 +145,7 @@ impl SessionWriter {
     async fn leave_stream(&mut self, why: StreamError) -> Result<(), StreamError> {
         /// A peer that stops this half gives its reason on the other half, which may arrive this much later.
         const REASON_TIMEOUT: Duration = Duration::from_secs(2);
-        let _ = timeout(REASON_TIMEOUT, self.stream.wait_until_replaced(self.number)).await;
+        let _ = timeout(REASON_TIMEOUT, self.stream.wait_until_replaced(self.number)).await; // else `why` is the reason
         self.half = None;
         self.stream.report_failure(self.number, why)
     }
@@ -160,12 +171,16 @@ impl ClosingWriter {
         self.0.flush_while(future).await
     }
 
-    /// Writes everything, and waits until the next hop has acknowledged it or wants no more of it.
+    /// Writes everything, and waits until the next hop has acknowledged all of it or has stopped the stream.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the next call of this method or of
+    /// [`flush_while`](Self::flush_while) continues to send.
     pub async fn deliver(&mut self) {
         self.0.deliver().await;
     }
 
-    /// Resets the stream with code `why`, even if it is finished. The next hop learns `why` before it delivers the
+    /// Resets the stream with code `why`, even if it is finished. The next hop receives `why` before it delivers the
     /// bytes that it still holds.
     pub fn reset(mut self, why: u32) {
         if let Some(half) = &mut self.0.half {
