@@ -19,10 +19,11 @@ mod initiator_error;
 pub(crate) mod manual_clock;
 mod responder;
 
+// `manual_clock` imports `super::Clock`, because the integration tests include the same file under another parent.
 #[cfg(test)]
 use self::clock::Clock;
 pub(crate) use self::{
-    alert::{BUSY_RETRY, send_alert},
+    alert::{BUSY_RETRY_DELAY, send_alert},
     flight_1::{FirstFrameError, read_first_frame},
     responder::ResumptionAdmission,
 };

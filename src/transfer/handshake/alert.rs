@@ -7,11 +7,10 @@ use crate::{
     wire::peer::{Alert, AlertReason},
 };
 
-/// When a receiver that was refused as [`AlertReason::Busy`] should retry.
-pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(60);
+/// The delay after which a receiver that was refused as [`AlertReason::Busy`] should retry.
+pub(crate) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// Sends an alert and finishes the stream. `retry_after` is the earliest time at which a retry may succeed; `None` if
-/// no retry can.
+/// Sends an alert and finishes the stream. A retry may succeed after the delay `retry_after`; `None` if no retry can.
 pub(crate) async fn send_alert(mut send: SendHalf, reason: AlertReason, retry_after: Option<Duration>) {
     let retry_after = retry_after.map_or(0, whole_seconds);
     if send.send_message(&Alert { reason, retry_after }).await.is_ok() {

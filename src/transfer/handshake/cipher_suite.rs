@@ -28,12 +28,12 @@ impl<'a> From<&'a HelloReply> for Announced<'a> {
     }
 }
 
-/// Returns what this version announces on a processor that does AES in this way.
+/// Returns the announcement of this version. `aes` is how the processor computes AES.
 pub(crate) fn ours(aes: Aes) -> Announced<'static> {
     Announced { suites: &SUITES, capabilities: capabilities(aes) }
 }
 
-/// Returns the capability bits for a processor that does AES in this way.
+/// Returns the capability bits for a processor that computes AES as `aes`.
 pub(crate) fn capabilities(aes: Aes) -> u64 {
     match aes {
         Aes::InHardware => 0,

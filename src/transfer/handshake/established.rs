@@ -24,6 +24,6 @@ pub struct Established {
     /// The receiver's id if it authenticated with a resumption; always `None` at the receiver.
     pub resumption_id: Option<[u8; 16]>,
     /// The time from flight 1 to flight 2: a round trip and the sender's work. Zero at the sender, which does not
-    /// measure.
+    /// measure it.
     pub round_trip: Duration,
 }

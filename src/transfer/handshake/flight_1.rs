@@ -28,7 +28,7 @@ impl Flight1 {
     /// Parses a [`Hello`] and negotiates the cipher suite.
     ///
     /// # Errors
-    /// The reason to send to the receiver.
+    /// The [`AlertReason`] to send to the receiver.
     pub(super) fn parse(aes: Aes, first: &OwnedFrame) -> Result<Self, AlertReason> {
         let hello: Hello = first.frame().decode().map_err(|_| AlertReason::Malformed)?;
         if hello.version != VERSION {
@@ -62,7 +62,7 @@ pub(crate) async fn read_first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, 
 /// Why a stream has no first frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FirstFrameError {
-    /// The receiver sent no valid frame in time; an alert can tell it so.
+    /// The receiver sent no valid frame in time; an alert can still reach it.
     Malformed,
     /// The stream has failed; no alert can reach the receiver.
     Lost,

@@ -63,7 +63,7 @@ struct SharedBudget {
     file: Option<(StateDir, String)>,
     /// Held during a write, so that no older state replaces a newer one.
     writing: tokio::sync::Mutex<()>,
-    /// A write is already pending.
+    /// Whether a background write is pending. It saves the bucket as it is when the write begins.
     is_write_pending: AtomicBool,
     /// Whether the code retires after [`MAX_LOST`] lost attempts.
     can_retire: bool,
@@ -130,7 +130,11 @@ impl GuessBudget {
     /// are outstanding.
     ///
     /// # Errors
-    /// [`AttemptRefused`].
+    /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped while it waits for attempts of other receivers, nothing is charged. If it is dropped
+    /// while it saves the budget, the attempt is lost.
     pub async fn charge(&self) -> Result<Attempt, AttemptRefused> {
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         loop {
@@ -165,7 +169,7 @@ impl GuessBudget {
         bucket.available
     }
 
-    /// Returns whether the code has lost so many attempts that it is retired.
+    /// Whether the code has lost so many attempts that it is retired.
     pub fn is_retired(&self) -> bool {
         self.0.is_retired(&self.0.lock())
     }
@@ -241,6 +245,7 @@ impl Bucket {
         self.outstanding += 1;
     }
 
+    /// Returns the time until the bucket regains its next attempt.
     fn refill_in(&self, now_ms: u64) -> Duration {
         REFILL_INTERVAL.saturating_sub(Duration::from_millis(now_ms.saturating_sub(self.refill_start_ms)))
     }

@@ -21,11 +21,13 @@ use crate::{
     },
 };
 
-/// How long the receiver waits for flight 2. The sender may hold it back for 30 s while other receivers confirm their
-/// attempts.
+/// How long the receiver waits for flight 2. The sender may delay it by [`QUEUE_TIMEOUT`] (30 s) while other receivers
+/// confirm their attempts.
+///
+/// [`QUEUE_TIMEOUT`]: super::guess_budget::QUEUE_TIMEOUT
 const FLIGHT_2_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The receiver's end of a handshake whose flight 1 is made and not yet answered.
+/// The receiver's end of a handshake whose flight 1 is ready and not yet answered.
 pub struct Initiator {
     exchange: PakeExchange,
     slot: Slot,
@@ -38,7 +40,7 @@ pub struct Initiator {
 /// What the receiver announces besides its credential.
 #[derive(Debug, Clone, Copy)]
 pub struct InitiatorOptions {
-    /// How this processor does AES, which decides the preferred cipher.
+    /// How this processor computes AES, which decides the preferred cipher.
     pub aes: Aes,
     /// Whether this receiver reattaches after its stream has failed.
     pub can_reattach: bool,
@@ -52,7 +54,7 @@ impl Default for InitiatorOptions {
 }
 
 impl Initiator {
-    /// Makes flight 1.
+    /// Creates flight 1.
     ///
     /// # Errors
     /// [`WireError`] if flight 1 cannot be encoded, which does not happen with the messages of this version.
@@ -83,7 +85,7 @@ impl Initiator {
     /// Reads flight 2, checks the sender's tag and sends flight 3.
     ///
     /// # Errors
-    /// [`InitiatorError`].
+    /// [`InitiatorError`] if the sender refuses or does not reply in time, if its tag is wrong, or if the stream fails.
     pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established, InitiatorError> {
         let flight_2 =
             timeout(FLIGHT_2_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| InitiatorError::NoReply)?;

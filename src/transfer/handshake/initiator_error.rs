@@ -21,7 +21,7 @@ pub enum InitiatorError {
     Unconfirmed(StreamError),
     /// The stream failed after the sender's tag was verified.
     Stream(StreamError),
-    /// The sender opens no session, and says why. Anyone between the two ends can forge this.
+    /// The sender refuses the session and gives a reason. Anyone between the two ends can forge this.
     Alert(Alert),
     /// The sender uses another version of the protocol.
     UnsupportedVersion,

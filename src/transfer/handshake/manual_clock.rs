@@ -1,4 +1,4 @@
-//! A clock that advances only when a test tells it to. The integration tests include this file too.
+//! A clock that advances only when a test advances it. The integration tests include this file too.
 #![allow(dead_code, reason = "the unit tests and the integration tests each use a part of it")]
 
 use std::{

@@ -1,4 +1,4 @@
-//! The sender's end of the handshake: checks flight 1, charges it, sends flight 2 and waits for flight 3.
+//! The sender's end of the handshake: checks flight 1, charges an attempt, sends flight 2 and waits for flight 3.
 
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ use crate::{
     },
 };
 
-/// When a receiver should retry whose resumption found no free permit.
-const PERMIT_RETRY: Duration = Duration::from_secs(10);
+/// The delay after which a receiver should retry if its resumption found no free permit.
+const PERMIT_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// When a receiver should retry if the sender cannot save its guess budget.
-const DISK_RETRY: Duration = Duration::from_secs(60);
+/// The delay after which a receiver should retry if the sender cannot save its guess budget.
+const DISK_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The sender's end of handshakes with one code.
 pub struct Responder<'a> {
@@ -52,12 +52,12 @@ pub(crate) struct ResumptionAdmission<'a> {
 }
 
 impl<'a> Responder<'a> {
-    /// Admits receivers that know `code`, at the expense of `budget`.
+    /// Admits receivers that know `code`, and charges their attempts to `budget`.
     pub fn new(code: &'a Code, budget: &'a GuessBudget) -> Self {
         Self { code, budget, resumption: None, aes: Aes::detect() }
     }
 
-    /// Prefers the cipher for a processor that does AES in this way.
+    /// Prefers the cipher for a processor that computes AES as `aes`.
     #[must_use]
     pub fn with_aes(self, aes: Aes) -> Self {
         Self { aes, ..self }
@@ -120,7 +120,7 @@ impl<'a> Responder<'a> {
         })
     }
 
-    /// Returns the credential that `mode` calls for.
+    /// Returns the credential for `mode`.
     fn select_credential(&self, mode: &HelloMode) -> Result<Credential<'a>, AlertReason> {
         match (mode, &self.resumption) {
             (HelloMode::Code, _) => Ok(Credential::Code(self.code)),
@@ -136,14 +136,14 @@ impl<'a> Responder<'a> {
         if let (Credential::Resumption { .. }, Some(resumption)) = (credential, &self.resumption) {
             return match timeout(QUEUE_TIMEOUT, resumption.permits.acquire()).await {
                 Ok(Ok(permit)) => Ok(Charge::Permit(permit)),
-                _ => Err(HandshakeRefusal::not_charged(AlertReason::Busy, PERMIT_RETRY)),
+                _ => Err(HandshakeRefusal::not_charged(AlertReason::Busy, PERMIT_RETRY_DELAY)),
             };
         }
         self.budget.charge().await.map(Charge::Attempt).map_err(HandshakeRefusal::from)
     }
 }
 
-/// What a receiver that has not confirmed occupies.
+/// The attempt or the permit that a handshake holds until the receiver has confirmed.
 enum Charge<'a> {
     Attempt(Attempt),
     Permit(#[allow(dead_code, reason = "held until it is dropped")] SemaphorePermit<'a>),
@@ -254,7 +254,7 @@ impl From<AttemptRefused> for HandshakeRefusal {
             }
             AttemptRefused::Disk(e) => Self {
                 reason: AlertReason::SenderError,
-                retry_after: Some(DISK_RETRY),
+                retry_after: Some(DISK_RETRY_DELAY),
                 failure: HandshakeFailure::Disk(e),
             },
         }

@@ -91,7 +91,7 @@ impl AcceptLoop<'_> {
         }
     }
 
-    /// Serves each stream that the relay opens on the present connection. Returns when the connection is lost, or with
+    /// Serves each stream that the relay opens on the current connection. Returns when the connection is lost, or with
     /// `None` when the share is closing and no stream is left.
     async fn serve_connection(&mut self) -> Option<ConnectionLost> {
         let connection = &self.active.registration.connection;
@@ -128,7 +128,7 @@ impl AcceptLoop<'_> {
         let end = async {
             tokio::join!(registration.release(), timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut self.streams)))
         };
-        let _ = with_background(end, refuse_streams).await; // both have a time limit
+        let _ = with_background(end, refuse_streams).await; // the share has ended, whether both end in time or not
         if let Some(connection) = connection {
             RelayConnection::close(connection).await;
         }

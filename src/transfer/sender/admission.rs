@@ -12,7 +12,8 @@ use crate::{
     net::{OwnedFrame, RecvHalf, SendHalf},
     transfer::{
         handshake::{
-            BUSY_RETRY, FirstFrameError, HandshakeFailure, Responder, ResumptionAdmission, read_first_frame, send_alert,
+            BUSY_RETRY_DELAY, FirstFrameError, HandshakeFailure, Responder, ResumptionAdmission, read_first_frame,
+            send_alert,
         },
         session::RecordBuilder,
         timeouts::REPLY_TIMEOUT,
@@ -81,7 +82,7 @@ async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (sen
         return;
     };
     let Some(permit) = share.capacity().try_acquire_unauthenticated() else {
-        return send_alert(send, AlertReason::Busy, Some(BUSY_RETRY)).await;
+        return send_alert(send, AlertReason::Busy, Some(BUSY_RETRY_DELAY)).await;
     };
     let credentials = share.credentials();
     let resumption = match mode {
@@ -94,7 +95,7 @@ async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (sen
     };
     debug!("receiver {number} sent its hello");
     let responder = Responder::new(&credentials.code, share.guess_budget())
-        .with_resumption(ResumptionAdmission { expected: &resumption, permits: share.capacity().resuming() });
+        .with_resumption(ResumptionAdmission { expected: &resumption, permits: share.capacity().resumption_permits() });
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
     let is_closing = share.is_closing();
     let outcome = tokio::select! {

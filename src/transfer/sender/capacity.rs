@@ -12,17 +12,18 @@ use super::{
     session_table::{EvictionScope, SessionTable},
 };
 
-/// Sessions that a share serves at the same time. Further receivers are refused.
+/// The most sessions that a share serves at the same time. Further receivers are refused.
 const MAX_SESSIONS: usize = 256;
 
-/// Streams with unauthenticated peers at the same time. Further peers are refused.
+/// The most streams with unauthenticated peers at the same time. Further peers are refused.
 const MAX_UNAUTHENTICATED: usize = 256;
 
-/// Handshakes of resuming receivers at the same time. They cost no guess, so they need a bound of their own.
-const MAX_RESUMING: usize = 16;
+/// The most handshakes of resuming receivers at the same time. They cost no attempt of the guess budget, so they need a
+/// bound of their own.
+const MAX_RESUMPTION_HANDSHAKES: usize = 16;
 
-/// How long a session that is to end may take to release its permit.
-const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a session that must end may take to release its permit.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a receiver has authenticated itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(crate) struct Capacity {
     downloads: DownloadLimit,
     sessions: Arc<Semaphore>,
     unauthenticated: Arc<Semaphore>,
-    resuming: Semaphore,
+    resumption_permits: Semaphore,
     table: Arc<SessionTable>,
 }
 
@@ -49,19 +50,19 @@ impl Capacity {
             downloads: DownloadLimit::new(max_downloads),
             sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
             unauthenticated: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED)),
-            resuming: Semaphore::new(MAX_RESUMING),
+            resumption_permits: Semaphore::new(MAX_RESUMPTION_HANDSHAKES),
             table,
         }
     }
 
     /// Takes a download permit; returns `None` when none is free.
     ///
-    /// A session whose receiver has been disconnected for long is evicted for it. A resuming receiver waits for its own
-    /// previous session, which is about to end.
+    /// If none is free, evicts a session whose receiver has been disconnected for long. A resuming receiver waits for
+    /// its own previous session, which is about to end.
     pub(super) async fn acquire_download(&self, origin: SessionOrigin) -> Option<DownloadPermit> {
         match self.downloads.try_acquire() {
             None if origin == SessionOrigin::Resumption || self.table.evict(EvictionScope::WithDownload) => {
-                timeout(RELEASE_WITHIN, self.downloads.acquire()).await.ok()
+                timeout(RELEASE_TIMEOUT, self.downloads.acquire()).await.ok()
             }
             permit => permit,
         }
@@ -73,7 +74,7 @@ impl Capacity {
         match Arc::clone(&self.sessions).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) if origin == SessionOrigin::Resumption || self.table.evict(EvictionScope::All) => {
-                timeout(RELEASE_WITHIN, Arc::clone(&self.sessions).acquire_owned()).await.ok()?.ok()
+                timeout(RELEASE_TIMEOUT, Arc::clone(&self.sessions).acquire_owned()).await.ok()?.ok()
             }
             Err(_) => None,
         }
@@ -85,11 +86,11 @@ impl Capacity {
     }
 
     /// Returns the permits for handshakes of resuming receivers.
-    pub(super) fn resuming(&self) -> &Semaphore {
-        &self.resuming
+    pub(super) fn resumption_permits(&self) -> &Semaphore {
+        &self.resumption_permits
     }
 
-    /// Returns the downloads that the share allows.
+    /// Returns the download limit of the share.
     pub(super) fn downloads(&self) -> &DownloadLimit {
         &self.downloads
     }

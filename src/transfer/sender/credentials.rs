@@ -5,11 +5,11 @@ use crate::{
     crypto::ShareKey,
 };
 
-/// A code and its share key. The two are made, replaced and forgotten together.
+/// A code and its share key. The two are created, replaced and deleted together.
 #[derive(Clone)]
 pub(crate) struct ShareCredentials {
     pub(crate) code: Code,
-    /// Key from which the receivers' resumption grants are derived.
+    /// The key from which the receivers' resumption grants are derived.
     pub(crate) key: ShareKey,
 }
 
@@ -20,6 +20,7 @@ impl ShareCredentials {
         if self.code.slot() == slot {
             return;
         }
+        // Cannot fail: the length of an existing secret is valid.
         if let Ok(secret) = Secret::random(self.code.secret().length()) {
             *self = Self { code: Code::new(slot, secret), key: ShareKey::random() };
         }

@@ -12,7 +12,7 @@ use super::{
     messages::{MessageQueue, ReceiverFrame, ReceiverMessage, message_queue},
     offer::{OfferReply, PreparedOffer},
     progress::SendProgress,
-    record_sender::{RECEIVER_STALLED, RecordSender},
+    record_sender::{RECEIVER_STALL_TIMEOUT, RecordSender},
     requested_files::RequestedFiles,
     session_table::SessionEntry,
     share::Share,
@@ -32,12 +32,12 @@ use crate::{
     },
 };
 
-/// An acknowledgement leaves this often while no content is ready. A receiver that has granted credit abandons a sender
+/// The interval of acknowledgements while no content is ready. A receiver that has granted credit abandons a sender
 /// that is silent for three times as long.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a download that may finish after the end of the share waits for its receiver to reattach.
-const REATTACH_WHILE_CLOSING: Duration = Duration::from_secs(60);
+const CLOSING_REATTACH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One download that is being served.
 pub(super) struct Download {
@@ -122,7 +122,7 @@ impl Download {
             early = messages.next() => early,
             sent = self.send_files(&mut sender, offer.source, files) => {
                 sent?;
-                let reply = sender.flush_while(timeout(RECEIVER_STALLED, messages.next())).await;
+                let reply = sender.flush_while(timeout(RECEIVER_STALL_TIMEOUT, messages.next())).await;
                 reply.map_err(|_| DownloadError::stalled("the receiver did not confirm that it has everything"))?
             }
         };
@@ -153,7 +153,7 @@ impl Download {
         let (_reader, mut records) = FileReader::spawn(source, files, self.share.buffers());
         loop {
             // The file reader may hash staged data for long before it has a record.
-            match sender.flush_while(timeout(KEEP_ALIVE, records.recv())).await {
+            match sender.flush_while(timeout(KEEP_ALIVE_INTERVAL, records.recv())).await {
                 Ok(Some(Ok(record))) => sender.send(record.record, record.content).await?,
                 Ok(Some(Err(e))) => {
                     self.share.scan().invalidate().await;
@@ -215,7 +215,7 @@ impl Download {
         entry.wait_until_abandoned(|e| self.progress.report_waiting(e), |e| self.progress.report_resumed(e)).await
     }
 
-    /// Waits until the share is closing and the receiver has been disconnected for [`REATTACH_WHILE_CLOSING`].
+    /// Waits until the share is closing and the receiver has been disconnected for [`CLOSING_REATTACH_TIMEOUT`].
     async fn wait_until_unreachable(&self) -> StreamError {
         self.share.wait_until_closing().await;
         loop {
@@ -223,7 +223,7 @@ impl Download {
             if self.stream.is_closed() {
                 return std::future::pending().await; // the reading side reports the reason
             }
-            if timeout(REATTACH_WHILE_CLOSING, self.stream.wait_until_reattached()).await.is_err() {
+            if timeout(CLOSING_REATTACH_TIMEOUT, self.stream.wait_until_reattached()).await.is_err() {
                 return lost;
             }
         }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// A handle; clones share one count.
+/// The download limit of a share. A handle: clones share one count.
 #[derive(Debug, Clone)]
 pub(crate) struct DownloadLimit {
     count: watch::Sender<DownloadCount>,

@@ -19,24 +19,24 @@ use crate::{
     },
 };
 
-/// Records that are read before they can be sent. With 1, a record is read while the previous one is sent. More are not
-/// faster, and fifty downloads would each hold them.
+/// Records that are read before they can be sent. With 1, a record is read while the previous one is sent. A larger
+/// value is not faster, and each of fifty downloads would hold that many records.
 const READ_AHEAD: usize = 1;
 
-/// Space in a record that the frames around the content of a file take.
+/// Bytes of a record that the frames around the content of a file take at most.
 const FRAME_SPACE: usize = 64;
 
-/// BLAKE3 hashes this many bytes at once, and they are whole pages.
+/// Content is read in multiples of this many bytes. BLAKE3 hashes as many at once, and they are whole pages.
 const BLOCK: usize = 8 * 1024;
 
 /// A record that is ready to be sealed.
 pub(super) struct ContentRecord {
     pub(super) record: RecordBuilder,
-    /// Content bytes in it. Includes the bytes that a file start skips because the receiver has staged them.
+    /// Content bytes in the record, and the staged bytes that a [`FileStart`] in it skips.
     pub(super) content: u64,
 }
 
-/// Reads the requested files until it is dropped.
+/// The task that reads the requested files. Dropping this handle aborts it.
 pub(super) struct FileReader {
     task: JoinHandle<()>,
     /// Dropping it cancels the hashing of staged data on a blocking thread.

@@ -19,40 +19,40 @@ use crate::{
 };
 
 /// How long the last record may take to arrive behind the data in flight.
-const DELIVER_WITHIN: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the last record may take to arrive when the share ends. After that the data in flight is discarded.
-const DELIVER_AT_SHARE_END: Duration = Duration::from_millis(1_500);
+const SHARE_END_DELIVERY_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a receiver that has left may take to reconnect to learn why its download failed.
-const RECONNECT_GRACE: Duration = Duration::from_secs(5);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The last record of a session and the terms of its delivery.
 pub(super) struct Goodbye {
     last_record: RecordBuilder,
-    deliver_within: Duration,
+    delivery_timeout: Duration,
     /// The code with which the stream is reset if the record does not arrive in time.
     reset_code: u32,
-    reconnect_grace: Duration,
+    reconnect_timeout: Duration,
 }
 
 impl Goodbye {
     /// Returns the goodbye for a download that ended with `result`; `None` if nothing can be delivered.
     pub(super) fn new(result: &Result<DownloadEnd, DownloadError>, stream: &ResumableStream) -> Option<Self> {
-        let (last_record, reconnect_grace) = match result {
+        let (last_record, reconnect_timeout) = match result {
             Ok(_) => (RecordBuilder::from_message(&DoneAck {}), Duration::ZERO),
             Err(DownloadError::Remote(_)) => return None,
             Err(DownloadError::Local(..)) if stream.is_broken() => return None,
             Err(DownloadError::Local(reason, e)) => (
                 RecordBuilder::from_message(&Failure { reason: *reason, message: message_for_peer(e) }),
-                RECONNECT_GRACE,
+                RECONNECT_TIMEOUT,
             ),
         };
-        let (deliver_within, reset_code) = match result {
-            Err(DownloadError::Local(FailureReason::ShareEnded, _)) => (DELIVER_AT_SHARE_END, ENDED),
-            _ => (DELIVER_WITHIN, CANCELLED),
+        let (delivery_timeout, reset_code) = match result {
+            Err(DownloadError::Local(FailureReason::ShareEnded, _)) => (SHARE_END_DELIVERY_TIMEOUT, ENDED),
+            _ => (DELIVERY_TIMEOUT, CANCELLED),
         };
-        Some(Self { last_record: last_record.ok()?, deliver_within, reset_code, reconnect_grace })
+        Some(Self { last_record: last_record.ok()?, delivery_timeout, reset_code, reconnect_timeout })
     }
 
     /// Sends the last record and waits until it is delivered or the receiver has left. Resets the stream if it is not
@@ -74,8 +74,8 @@ impl Goodbye {
             closing.deliver().await;
         };
         let is_settled = tokio::select! {
-            delivered = timeout(self.deliver_within, delivery) => delivered.is_ok(),
-            () = receiver_left(stream, self.reconnect_grace) => true,
+            delivered = timeout(self.delivery_timeout, delivery) => delivered.is_ok(),
+            () = receiver_left(stream, self.reconnect_timeout) => true,
         };
         if !is_settled {
             closing.reset(self.reset_code);
@@ -83,11 +83,11 @@ impl Goodbye {
     }
 }
 
-/// Waits until the receiver has closed its stream and has not opened another within `reconnect_grace`.
-async fn receiver_left(stream: &ResumableStream, reconnect_grace: Duration) {
+/// Waits until the receiver has closed its stream and has not opened another within `reconnect_timeout`.
+async fn receiver_left(stream: &ResumableStream, reconnect_timeout: Duration) {
     loop {
         if matches!(stream.wait_until_broken().await, StreamError::Aborted(PEER_CLOSED | CANCELLED))
-            && timeout(reconnect_grace, stream.wait_until_reattached()).await.is_err()
+            && timeout(reconnect_timeout, stream.wait_until_reattached()).await.is_err()
         {
             return;
         }

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-/// Longest time for which a scan is reused. Each download is to offer the present state of the files.
+/// The longest time for which a scan is reused. Each download should offer the current state of the files.
 const MAX_FRESH: Duration = Duration::from_secs(2);
 
 /// The latest scan. Locked while a new scan runs, so that all waiting downloads get its result.

@@ -19,12 +19,12 @@ use crate::{
     wire::peer::{Done, FailureReason, ResumptionGrant},
 };
 
-/// How long the user at the other end may take to accept. A receiver that hashes its staged data must report that as
-/// often.
-const ACCEPT_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// How long the user at the other end may take to accept. A receiver that hashes its staged data must report within the
+/// same time that it continues.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// How long the receiver may take to hash its staged data.
-const HASH_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+const HASH_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A scan of the share, and its manifest as far as it is not sent yet.
 pub(super) struct PreparedOffer {
@@ -41,7 +41,7 @@ pub(super) enum OfferReply {
 }
 
 impl PreparedOffer {
-    /// Prepares an offer of the present state of the share.
+    /// Prepares an offer of the current state of the share.
     ///
     /// # Errors
     /// Those of a scan, if a shared path is missing or unreadable.
@@ -66,7 +66,8 @@ impl PreparedOffer {
         sender: &mut RecordSender<'_>,
         messages: &mut MessageQueue,
     ) -> Result<OfferReply, DownloadError> {
-        // Biased: the reply to a short manifest may be here already. It is early only if the manifest is not sent yet.
+        // Biased: the reply to a short manifest may have arrived already. It is early only if a part of the manifest is
+        // not sent yet.
         tokio::select! {
             biased;
             sent = send_manifest(&mut self.manifest, sender) => sent?,
@@ -90,9 +91,9 @@ async fn send_manifest(manifest: &mut ManifestEncoder, sender: &mut RecordSender
 /// Waits until the receiver requests files or ends the session.
 async fn receive_reply(messages: &mut MessageQueue, source: &Source) -> Result<OfferReply, DownloadError> {
     let mut staged = StagedHashes::default();
-    let deadline = Instant::now() + HASH_WITHIN;
+    let deadline = Instant::now() + HASH_TIMEOUT;
     loop {
-        let next = timeout_at(deadline.min(Instant::now() + ACCEPT_WITHIN), messages.next());
+        let next = timeout_at(deadline.min(Instant::now() + ACCEPT_TIMEOUT), messages.next());
         match next.await.map_err(|_| not_accepted_in_time())? {
             ReceiverMessage::HashingStaged => {}
             ReceiverMessage::Staged(groups) => staged.add(source, groups)?,

@@ -28,7 +28,7 @@ pub(super) struct SendProgress {
 
 #[derive(Default)]
 struct ProgressCounters {
-    /// Offset in the sealed stream behind the last record sent.
+    /// The offset in the sealed stream behind the last record sent.
     sealed: u64,
     /// Records that are not acknowledged.
     in_flight: VecDeque<RecordInFlight>,
@@ -42,7 +42,7 @@ struct ProgressCounters {
 }
 
 struct RecordInFlight {
-    /// Offset in the sealed stream behind the record.
+    /// The offset in the sealed stream behind the record.
     end: u64,
     /// Content bytes sent up to the end of the record.
     content: u64,

@@ -16,7 +16,7 @@ use crate::{
 /// A receiver that grants no credit for this long, or does not confirm that it has everything, is abandoned, because
 /// other receivers may wait for its download permit. The time is long because a disk may hang and a user may have to
 /// answer a question.
-pub(super) const RECEIVER_STALLED: Duration = Duration::from_secs(10 * 60);
+pub(super) const RECEIVER_STALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The receiver stores what it has sent until it is acknowledged. An [`Ack`] leaves with the next record when this many
 /// bytes are not acknowledged.
@@ -30,7 +30,7 @@ pub(super) struct RecordSender<'a> {
     pub(super) progress: &'a SendProgress,
     /// Sealed bytes that all sessions of the share store until they are acknowledged.
     pub(super) unacknowledged: &'a AtomicU64,
-    /// Offset in the receiver's sealed stream that was acknowledged last.
+    /// The offset in the receiver's sealed stream that was acknowledged last.
     pub(super) acknowledged: u64,
 }
 
@@ -38,7 +38,8 @@ impl RecordSender<'_> {
     /// Sends a record with `content` bytes of content, once the receiver has granted credit for it.
     ///
     /// # Errors
-    /// [`DownloadError`] if the receiver grants none within [`RECEIVER_STALLED`], or the session is over.
+    /// [`DownloadError`] if the receiver grants too little credit for [`RECEIVER_STALL_TIMEOUT`], or the session is
+    /// over.
     pub(super) async fn send(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
         if self.stream.received_bytes() >= self.acknowledged + ACK_AFTER {
             self.acknowledge().await?;
@@ -65,7 +66,7 @@ impl RecordSender<'_> {
     async fn send_record(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
         let end = self.writer.sealed_bytes() + record.sealed_length();
         let credit = self.credit.wait_until_sendable(end, || self.unacknowledged.load(Ordering::Relaxed));
-        let granted = self.writer.flush_while(timeout(RECEIVER_STALLED, credit)).await;
+        let granted = self.writer.flush_while(timeout(RECEIVER_STALL_TIMEOUT, credit)).await;
         granted.map_err(|_| DownloadError::stalled("the receiver stopped accepting data"))?;
         self.progress.count_sent(end, content);
         Ok(self.writer.send(record).await?)

@@ -44,6 +44,7 @@ impl Registration {
     /// Releases the slot. From then on the relay tells receivers that the share has ended; running downloads continue.
     pub async fn release(&mut self) {
         self.send.finish();
-        let _ = timeout(SHARE_CLOSE_TIMEOUT, self.recv.read()).await; // a relay that does not confirm frees the slot later
+        // A relay that does not confirm in time frees the slot later.
+        let _ = timeout(SHARE_CLOSE_TIMEOUT, self.recv.read()).await;
     }
 }

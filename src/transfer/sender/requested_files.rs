@@ -28,7 +28,7 @@ impl StagedHashes {
     /// Adds the next hashes of a file.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if the entry is no file, or has fewer groups.
+    /// [`WireError::Malformed`] if the message has no groups, or more than the entry has.
     pub(super) fn add(&mut self, source: &Source, staged: StagedGroups) -> Result<(), WireError> {
         let size = source.manifest().entries().get(staged.entry as usize).and_then(Entry::size);
         if staged.groups.is_empty() {
@@ -48,7 +48,7 @@ impl StagedHashes {
         self.0.remove(&entry)
     }
 
-    /// Returns the bytes that the staged groups of a file hold at most.
+    /// Returns an upper bound for the bytes in the staged groups of a file.
     fn bytes(&self, entry: u32) -> u64 {
         self.0.get(&entry).map_or(0, |groups| groups.len() as u64 * GROUP_SIZE)
     }
@@ -78,7 +78,7 @@ impl RequestedFiles {
         Ok(requested)
     }
 
-    /// Returns the bytes that the receiver says it has staged of the files.
+    /// Returns the bytes of the files that the receiver claims to have staged.
     pub(super) fn staged_bytes(&self) -> u64 {
         self.staged_bytes
     }

@@ -1,4 +1,4 @@
-//! Registering a share again after its connection to the relay was lost.
+//! Registers a share again after its connection to the relay was lost.
 
 use std::ops::ControlFlow;
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long a session waits for another stream.
-const REATTACH_WITHIN: Duration = Duration::from_secs(10 * 60);
+const REATTACH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// A session that has waited this long for another stream may be evicted for a connected receiver.
 const EVICT_AFTER: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ struct LiveSession {
     /// The highest number of an accepted [`AttachRequest`].
     last_request: Mutex<u64>,
     disconnected_since: Mutex<Option<Instant>>,
-    /// Set while another session needs the permit of this one. Reset when the session has a stream again.
+    /// Whether the session must end because another one needs its permit. Reset when the session has a stream again.
     is_evicted: watch::Sender<bool>,
     holds_download: AtomicBool,
     /// The id of the receiver's resumption grant.
@@ -48,6 +48,7 @@ struct LiveSession {
 /// Which sessions may be evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EvictionScope {
+    /// All sessions.
     All,
     /// Only sessions that hold a download permit.
     WithDownload,
@@ -187,7 +188,7 @@ impl SessionEntry {
                     on_reattached(&lost);
                 }
                 _ = is_evicted.wait_for(|is_evicted| *is_evicted) => return lost,
-                () = sleep(REATTACH_WITHIN) => return lost,
+                () = sleep(REATTACH_TIMEOUT) => return lost,
             }
         }
     }

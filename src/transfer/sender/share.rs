@@ -150,6 +150,7 @@ impl Share {
 
     /// Waits until running downloads must end too.
     pub(super) async fn wait_until_ending(&self) {
+        // Cannot fail: `self` owns the sender.
         let _ = self.phase.subscribe().wait_for(|phase| *phase == SharePhase::Ending).await;
     }
 
@@ -171,7 +172,7 @@ impl Share {
         }
     }
 
-    /// Takes one of the downloads that the share allows; returns `None` when none is free.
+    /// Takes a download permit. Returns `None` when none is free, and for a new receiver when the share is closing.
     pub(super) async fn acquire_download(&self, origin: SessionOrigin) -> Option<DownloadPermit> {
         if self.is_closing() && origin == SessionOrigin::Code {
             return None;

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     admission::serve_stream,
-    record_sender::RECEIVER_STALLED,
+    record_sender::RECEIVER_STALL_TIMEOUT,
     share::{Share, ShareSettings},
 };
 use crate::{
@@ -122,11 +122,11 @@ async fn a_receiver_that_never_confirms_completion_is_abandoned() {
         }
     }
     assert_eq!(failures, [FailureReason::ReceiverTimeout]);
-    assert!(requested.elapsed() >= RECEIVER_STALLED);
+    assert!(requested.elapsed() >= RECEIVER_STALL_TIMEOUT);
     serving.await.unwrap();
 }
 
-fn can_reattach() -> InitiatorOptions {
+fn reattaching() -> InitiatorOptions {
     InitiatorOptions { can_reattach: true, ..InitiatorOptions::default() }
 }
 
@@ -139,7 +139,7 @@ struct ReattachingReceiver {
 impl ReattachingReceiver {
     async fn new(home: &Path) -> Self {
         let share = share_of(700, home);
-        let initiator = Initiator::new(Credential::Code(&share.credentials().code), can_reattach()).unwrap();
+        let initiator = Initiator::new(Credential::Code(&share.credentials().code), reattaching()).unwrap();
         let ((send, recv), _) = open_stream(&share, 1, initiator.flight_1()).await;
         let mut session = initiator.complete(send, recv).await.unwrap();
         session.stream.enable_reattach();
@@ -202,7 +202,7 @@ async fn forty_receivers_resume_at_once() {
     for number in 0..40 {
         let resumption = credentials.key.issue_resumption(share.id().as_bytes());
         let credential = Credential::Resumption { slot: credentials.code.slot(), resumption: &resumption };
-        let initiator = Initiator::new(credential, can_reattach()).unwrap();
+        let initiator = Initiator::new(credential, reattaching()).unwrap();
         let ((send, recv), _) = open_stream(&share, number, initiator.flight_1()).await;
         streams.push((initiator, send, recv));
     }
@@ -220,16 +220,17 @@ async fn unauthenticated_peers_evict_no_session() {
     let (reply, stream) = receiver.send(&request).await;
     assert_eq!(reply, AttachReply::TYPE);
     drop(stream); // the receiver loses its connection
-    sleep(Duration::from_secs(11)).await;
+    sleep(Duration::from_secs(11)).await; // the session may be evicted after 10 s
     let slot = receiver.share.credentials().code.slot();
     let mut streams = Vec::new();
     for number in 10..310 {
+        // More peers than the share admits at the same time.
         let wrong = Code::new(slot, Secret::random(5).unwrap());
         let initiator = Initiator::new(Credential::Code(&wrong), InitiatorOptions::default()).unwrap();
         let (stream, _) = open_stream(&receiver.share, number, initiator.flight_1()).await;
         streams.push(stream);
     }
-    sleep(Duration::from_secs(3)).await;
+    sleep(Duration::from_secs(3)).await; // longer than an evicted session may take to end
     let request = receiver.request(2, receiver.session.reader.received_bytes(), |_| ());
     assert_eq!(receiver.send(&request).await.0, AttachReply::TYPE);
 }
