@@ -1,13 +1,12 @@
 //! The receiver's half of a transfer: from a code to saved files.
 //!
-//! - [`connect`] reaches the sender, with retries; [`open_session`] makes one attempt at a
-//!   [`confirmed_session`].
+//! - [`connect`] reaches the sender, with retries; [`open_session`] makes one attempt at a [`confirmed_session`].
 //! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
 //! - [`download`] downloads in one session after another. In each of them [`session_download`] hashes the staged data
 //!   ([`prepare_sink`]), sends the [`request`], and runs the [`pipeline`] into the [`file_writer`].
 //! - [`completion`] reports the end to the sender. [`session_end`] reports every other outcome.
 //! - [`reconnect`] keeps a session alive while its streams fail: [`reconnect_task`] watches the stream, and
-//!   [`reattach`] brings another one.
+//!   [`reattach`] attaches another one.
 //! - [`resumption_store`] lets a later process resume the download.
 
 pub(super) mod completion;

@@ -1,4 +1,4 @@
-//! Flight 5 of a complete download: the receiver tells the sender, and waits until the sender acknowledges it.
+//! Flight 5 of a complete download: the receiver reports it to the sender and waits for the acknowledgement.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use crate::{
 /// connection, the relay reports that earlier, after 12 to 15 s.
 const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The same if the stream broke before the sender received the notice.
-const ACK_TIMEOUT_AFTER_CUT: Duration = Duration::from_secs(60);
+/// The limit of the whole wait while the stream is broken: the session may still be reattached.
+const BROKEN_ACK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The wait after which an explanation of the delay is reported.
-const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
+/// How long the wait lasts before its reason is reported to the user.
+const EXPLANATION_DELAY: Duration = Duration::from_secs(2);
 
 /// The notice to the sender that the download is complete, not sent yet.
 pub(super) struct CompletionNotice {
@@ -35,11 +35,11 @@ pub(super) struct CompletionNotice {
 }
 
 impl CompletionNotice {
-    /// Tells the sender and waits until it acknowledges, times out, or `interrupt` completes.
+    /// Sends the notice. Waits until the sender acknowledges it, until a timeout, or until `interrupt` completes.
     pub(super) async fn send(self, events: &Events, interrupt: impl Future<Output = ()>) {
         let Self { writer, reader, opener, mut reconnector } = self;
         let explanation = async {
-            sleep(EXPLAIN_AFTER).await;
+            sleep(EXPLANATION_DELAY).await;
             let message = "waiting for the sender to confirm the end of the download".to_owned();
             let hint = Some("everything is saved; press Ctrl-C to stop waiting".to_owned());
             events.report(Event::Warning { kind: "goodbye", message, hint }).await;
@@ -67,6 +67,6 @@ async fn send_done(writer: SessionWriter, mut reader: SessionReader, mut opener:
     let started = Instant::now();
     while timeout(ACK_TIMEOUT, notice.as_mut()).await.is_err()
         && stream.is_broken()
-        && started.elapsed() < ACK_TIMEOUT_AFTER_CUT
+        && started.elapsed() < BROKEN_ACK_TIMEOUT
     {}
 }

@@ -26,7 +26,7 @@ pub(super) struct ConfirmedSession {
 }
 
 impl ConfirmedSession {
-    /// Grants credit for the bytes received so far, if it is time to.
+    /// Grants credit for the bytes received so far, if any is due.
     ///
     /// # Errors
     /// [`WireError`] if the credit cannot be encoded, which does not happen with the messages of this version.
@@ -38,12 +38,12 @@ impl ConfirmedSession {
         Ok(())
     }
 
-    /// Tells the sender that the download failed, and closes the session.
+    /// Reports to the sender that the download failed, and closes the session.
     pub(super) async fn abort(self, error: &Error) {
         report_failure(self.writer, self.reconnector, error).await;
     }
 
-    /// Tells the sender a deliberate outcome, and closes the session.
+    /// Reports a deliberate outcome to the sender, and closes the session.
     pub(super) async fn close(self, outcome: DownloadOutcome) {
         report_outcome(self.writer, self.reconnector, outcome).await;
     }

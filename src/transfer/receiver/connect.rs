@@ -28,7 +28,7 @@ pub(super) struct SenderConnector {
     config: ReconnectConfig,
     /// The credentials that the sender has granted, to this process or an earlier one.
     resumption: Option<StoredResumption>,
-    /// The same in the resumption store, for a later process.
+    /// These credentials in the resumption store, for a later process.
     claim: Option<ResumptionClaim>,
 }
 

@@ -41,7 +41,7 @@ impl PlannedDownload {
         Self { session, sender, destination, plan, bytes_per_second: None }
     }
 
-    /// Limits the rate.
+    /// Limits the rate of the download.
     #[must_use]
     pub fn limit(self, bytes_per_second: NonZeroU64) -> Self {
         Self { bytes_per_second: Some(bytes_per_second), ..self }
@@ -57,7 +57,8 @@ impl PlannedDownload {
         self.session.close(DownloadOutcome::Declined).await;
     }
 
-    /// Downloads and verifies every entry, gives each its final name, reports that, and tells the sender.
+    /// Downloads and verifies every entry, gives each its final name, and reports the end to `events` and to the
+    /// sender.
     ///
     /// When a stream fails, the session continues on another one. When the sender has forgotten the session, the
     /// download resumes from the staged data in a new one.
@@ -116,11 +117,11 @@ async fn replace_session(
 }
 
 /// Whether both manifests have the same paths with the same kinds. Contents may differ.
-fn has_same_entries(before: &Manifest, now: &Manifest) -> bool {
+fn has_same_entries(before: &Manifest, offered: &Manifest) -> bool {
     let is_same = |(a, b): (&Entry, &Entry)| {
         a.path == b.path && std::mem::discriminant(&a.kind) == std::mem::discriminant(&b.kind)
     };
-    before.entries().len() == now.entries().len() && before.entries().iter().zip(now.entries()).all(is_same)
+    before.entries().len() == offered.entries().len() && before.entries().iter().zip(offered.entries()).all(is_same)
 }
 
 fn lossy(path: &Path) -> String {

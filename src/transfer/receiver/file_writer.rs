@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct FileWriter {
     opener: Opener,
     sink: Sink,
-    /// The session's stream, which learns what the sender acknowledges.
+    /// The session's stream. The sender's acknowledgements release the bytes that it stores.
     stream: ResumableStream,
     bytes: u64,
 }
@@ -44,7 +44,7 @@ impl FileWriter {
     /// Opens a record and handles its frames.
     ///
     /// # Errors
-    /// - [`ReceiveError::Session`] for a record that was altered and for a frame that does not belong here
+    /// - [`ReceiveError::Session`] for a record that was altered and for an unexpected frame
     /// - [`ReceiveError::Sender`] for a failure that the sender reports
     /// - [`ReceiveError::Final`] for an error of the [`Sink`]
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {

@@ -60,7 +60,7 @@ pub(super) async fn open_session(
     }
 }
 
-/// Asks the relay for a stream to the sender, and completes the handshake on it.
+/// Requests a stream to the sender from the relay, and completes the handshake on it.
 async fn establish(
     connection: &Connection,
     code: &Code,

@@ -26,10 +26,10 @@ use crate::{
     wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
-/// A batch for the blocking thread is closed once it holds this many bytes of records.
+/// A batch for the blocking thread is complete once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
 
-/// The pipeline of one session, without the source and the target of its data.
+/// The pipeline of one session. [`run`](Self::run) takes the reader and the file writer that it connects.
 pub(super) struct Pipeline<'a> {
     pub(super) writer: &'a mut SessionWriter,
     pub(super) window: ReceiveWindow,
@@ -61,17 +61,17 @@ impl Pipeline<'_> {
     ) -> Result<ReceivedContent, ReceiveError> {
         let (arrived, records) = mpsc::unbounded_channel(); // bounded by the credit, see `drain`
         let granted = watch::Sender::new(self.window.granted());
-        let end = OnceLock::new();
-        // The records that have arrived are written before the end counts: they may complete the download, or explain
-        // it.
+        let drain_error = OnceLock::new();
+        // The records that have arrived are written before an error of `drain` counts: they may complete the download,
+        // or explain the error.
         let draining = async {
-            let _ = end.set(drain(&mut reader, arrived, granted.subscribe()).await); // set here only
+            let _ = drain_error.set(drain(&mut reader, arrived, granted.subscribe()).await); // set here only
         };
         let writing = async {
             for record in request {
                 let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
             }
-            self.write_files(file_writer, records, &granted, &end).await
+            self.write_files(file_writer, records, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
         self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total }).await;
@@ -84,12 +84,12 @@ impl Pipeline<'_> {
         mut file_writer: FileWriter,
         mut records: mpsc::UnboundedReceiver<ArrivedRecord>,
         granted: &watch::Sender<u64>,
-        end: &OnceLock<ReceiveError>,
+        drain_error: &OnceLock<ReceiveError>,
     ) -> Result<FileWriter, ReceiveError> {
         let mut reported = Instant::now();
         while !file_writer.is_complete() {
             let Some(first) = self.writer.flush_while(records.recv()).await else {
-                return Err(end.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
+                return Err(drain_error.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
             };
             let batch = Batch::collect(first, &mut records);
             if let Some(limiter) = &self.rate_limiter {
@@ -144,8 +144,8 @@ async fn write_batch(mut file_writer: FileWriter, records: Vec<PooledBuffer>) ->
 
 /// Takes records off the stream as they arrive. Returns why no more arrive.
 ///
-/// A sender that exceeds its credit is cut off, so that the records in the channel are bounded. One that does not use
-/// its credit for too long has stalled.
+/// A sender that exceeds its credit ends the session, so that the records in the channel are bounded. A sender that
+/// does not use its credit for too long has stalled.
 async fn drain(
     reader: &mut SessionReader,
     arrived: mpsc::UnboundedSender<ArrivedRecord>,

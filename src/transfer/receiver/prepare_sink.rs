@@ -1,4 +1,4 @@
-//! Preparing the staging folder: data of an earlier download is hashed before the request.
+//! Prepares the staging folder: data of an earlier download is hashed before the request.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::{
 /// The interval of the notices that hashing continues. The sender waits longer than this for a notice or the request.
 const HASHING_NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Creates the sink, which hashes staged data. Meanwhile reports the progress, and tells the sender that hashing
-/// continues.
+/// Creates the sink, which hashes staged data. Meanwhile, reports the progress to `events` and sends [`HashingStaged`]
+/// to the sender.
 ///
 /// # Errors
 /// Those of [`Sink::new`] and of the session.

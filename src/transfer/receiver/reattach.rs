@@ -1,4 +1,4 @@
-//! Reattaching a session: the receiver opens another stream to the sender and continues the session on it.
+//! Reattaches a session: the receiver opens another stream to the sender and continues the session on it.
 
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ pub(super) struct ReattachContext {
     pub(super) attach_key: AttachKey,
     /// The current connection to the relay.
     pub(super) connection: Connection,
-    /// Shows the relay that this receiver was connected to this sender before.
+    /// Proves to the relay that this receiver was bridged to this sender before.
     pub(super) pass: Vec<u8>,
 }
 
@@ -77,7 +77,7 @@ impl Reattacher {
         }
     }
 
-    /// Asks the sender to continue the session on a new stream of the current connection.
+    /// Opens a new stream on the current connection and requests that the sender continue the session on it.
     async fn reattach(&mut self) -> Result<(), AttemptError> {
         let ReattachContext { slot, stream, attach_key, connection, pass } = &self.context;
         self.number += 1;

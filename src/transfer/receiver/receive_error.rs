@@ -38,7 +38,7 @@ impl ReceiveError {
         }
     }
 
-    /// Whether the connection is to blame. If it could not be restored either, the reason for that explains more.
+    /// Whether the connection is the cause. If the session could not be reattached either, that failure explains more.
     pub(super) fn is_disconnection(&self) -> bool {
         match self {
             Self::Sender(failure) => failure.reason == FailureReason::ReceiverTimeout,

@@ -60,15 +60,15 @@ impl Reconnector {
         }
     }
 
-    /// Returns why the session cannot be reattached any more, if so.
+    /// Returns why the session cannot be reattached any more; `None` as long as it can.
     pub(super) fn failure(&self) -> Option<&ReattachFailure> {
         self.failure.get()
     }
 
     /// Stops the task and closes the connections.
     pub(super) async fn close(self) {
-        let _ = self.stop.send(());
-        let _ = self.task.await;
+        let _ = self.stop.send(()); // fails if the task has ended already
+        let _ = self.task.await; // the connection is closed even if the task has panicked
         if let Some(connected) = self.first_connection {
             connected.close().await;
         }

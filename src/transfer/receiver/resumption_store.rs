@@ -1,8 +1,8 @@
 //! The store of the credentials with which another process resumes a receiver's downloads: see
 //! [`crate::crypto::resume`].
 //!
-//! The state folder has a file per download, which is removed when the download is complete. A file is found by the
-//! code, which it does not contain.
+//! The state folder has a file per download, which is removed when the download is complete. The name of a file begins
+//! with the slot of its code. The file contains a keyed hash of the code, and not the code itself.
 
 use std::{fs::File, time::Duration};
 
@@ -25,15 +25,15 @@ const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The credentials with which a receiver resumes a download.
 #[derive(Debug, Clone)]
 pub(super) struct StoredResumption {
-    /// For the sender: proves that it has confirmed this receiver before.
+    /// Proves to the sender that it has confirmed this receiver before.
     pub(super) resumption: Resumption,
-    /// For the relay: proves that it has connected this receiver to this sender before. The relay then says whether a
-    /// missing sender may return.
+    /// Proves to the relay that it has bridged this receiver to this sender before. The relay then replies whether a
+    /// disconnected sender may return.
     pub(super) pass: Vec<u8>,
 }
 
 impl StoredResumption {
-    /// Whether the sender knows both under the same id.
+    /// Whether both have the same receiver id.
     pub(super) fn has_same_id(&self, other: &Self) -> bool {
         self.resumption.id == other.resumption.id
     }
@@ -47,7 +47,7 @@ impl ResumptionStore {
     /// Opens the store in a state folder, and removes expired files.
     ///
     /// # Errors
-    /// [`Kind::Disk`].
+    /// [`Kind::Disk`] if its folder cannot be created.
     pub fn open(state: &StateDir) -> Result<Self> {
         let dir = state.subfolder("resumptions")?;
         dir.sweep(LIFETIME, |_| true);
@@ -77,7 +77,7 @@ impl ResumptionStore {
     /// Stores and claims the credentials that the sender behind `code` has granted.
     ///
     /// # Errors
-    /// [`Kind::Disk`].
+    /// [`Kind::Disk`] if the file cannot be written.
     pub(super) fn store(&self, code: &Code, granted: StoredResumption) -> Result<ResumptionClaim> {
         let Resumption { id, key } = &granted.resumption;
         let file = ResumptionFile { id: *id, key: **key, code: code_check(key, id, code), pass: granted.pass.clone() };
@@ -109,13 +109,13 @@ impl ResumptionClaim {
 struct ResumptionFile {
     id: [u8; 16],
     key: [u8; 32],
-    /// [`code_check`].
+    /// The result of [`code_check`].
     code: [u8; 32],
-    /// For the relay.
+    /// The pass for the relay.
     pass: Vec<u8>,
 }
 
-/// Returns a value that tells whether a code is the one that a file was stored for.
+/// Returns the value by which a file identifies its code.
 ///
 /// It is a hash of the code under the resumption key. The key is as secret as the code, so the value alone cannot test
 /// a guess of the code.

@@ -46,7 +46,7 @@ pub(super) struct SavedDownload {
 pub(super) enum SessionDownloadError {
     /// The download has failed.
     Fatal(Error),
-    /// The sender is there and does not know the session. Another session can resume the download.
+    /// The sender is reachable and does not know the session. Another session can resume the download.
     SessionForgotten,
 }
 
@@ -64,7 +64,7 @@ impl SessionDownload<'_> {
             received = with_background(receiving, reconnector.report_events(events)) => received,
             () = interrupt => Err(ReceiveError::Interrupted),
         };
-        // Publishing takes a moment and is not interrupted.
+        // Publishing is short and is not interrupted.
         let published = match received {
             Ok(content) => publish(content).await,
             Err(e) => Err(e),
@@ -111,7 +111,7 @@ async fn publish(content: ReceivedContent) -> Result<PublishedContent, ReceiveEr
 }
 
 /// Ends a session that failed. If its stream could not be replaced, the reason for that explains more than `error`, and
-/// there is no stream on which to tell the sender.
+/// there is no stream on which to report it to the sender.
 async fn end_session(writer: SessionWriter, reconnector: Reconnector, error: ReceiveError) -> SessionDownloadError {
     match reconnector.failure().filter(|_| error.is_disconnection()).cloned() {
         Some(failure) => {

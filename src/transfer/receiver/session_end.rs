@@ -17,18 +17,18 @@ use crate::{
 /// How long the delivery of the outcome may take. The sender notices the end of the stream without it.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Tells the sender that the download failed, and closes the session.
+/// Reports to the sender that the download failed, and closes the session.
 pub(super) async fn report_failure(writer: SessionWriter, reconnector: Reconnector, error: &Error) {
     let done = Done { outcome: outcome_of(error.kind()), message: message_for_peer(error) };
     send_done(writer, reconnector, done).await;
 }
 
-/// Tells the sender a deliberate outcome, and closes the session.
+/// Reports a deliberate outcome to the sender, and closes the session.
 pub(super) async fn report_outcome(writer: SessionWriter, reconnector: Reconnector, outcome: DownloadOutcome) {
     send_done(writer, reconnector, Done { outcome, message: String::new() }).await;
 }
 
-/// Sends the last record, waits a moment until the sender has it, and closes the session.
+/// Sends the last record, waits up to [`DELIVERY_TIMEOUT`] for its delivery, and closes the session.
 async fn send_done(writer: SessionWriter, reconnector: Reconnector, done: Done) {
     let delivery = async {
         let Ok(record) = RecordBuilder::from_message(&done) else { return };
@@ -36,7 +36,7 @@ async fn send_done(writer: SessionWriter, reconnector: Reconnector, done: Done) 
             closing.deliver().await;
         }
     };
-    let _ = timeout(DELIVERY_TIMEOUT, delivery).await;
+    let _ = timeout(DELIVERY_TIMEOUT, delivery).await; // the sender notices the end of the stream in either case
     reconnector.close().await;
 }
 

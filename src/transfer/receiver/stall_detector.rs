@@ -11,7 +11,7 @@ pub(super) enum SilentSender {
     Blocked,
 }
 
-/// Tells a sender that has stalled from one that has a reason to be silent.
+/// Distinguishes a sender that has stalled from one that has a reason to be silent.
 ///
 /// Silence is counted in steps of [`StallDetector::STEP`]. A sender that can send has stalled after two silent steps in
 /// a row. One is not enough, because its first part may belong to a stream that was broken.
@@ -21,7 +21,7 @@ pub(super) struct StallDetector {
 }
 
 impl StallDetector {
-    /// The length of a step.
+    /// The length of a step. Two of them are three times the interval of the sender's acknowledgements.
     pub(super) const STEP: Duration = Duration::from_secs(15);
 
     /// Notes that data arrived.
