@@ -1,4 +1,4 @@
-//! The retry driver: it attempts to restore a session or a registration until one attempt is done.
+//! The retry driver: it repeats attempts to restore a session or a registration until one of them is final.
 //!
 //! Three loops use it. A receiver opens a session, a receiver reattaches a session, and a sender registers its share
 //! again. Each of them announces an attempt, connects to the relay, makes the attempt, and waits before the next one.
@@ -21,8 +21,8 @@ use crate::{
 /// The longest wait between two attempts while a download waits for them. Jitter adds at most as much again.
 const MAX_WAIT_BUSY: Duration = Duration::from_secs(1);
 
-/// The same while no download waits. A receiver may arrive at any time, and until the share is registered the relay
-/// tells it that there is no such code.
+/// The longest wait while no download waits. A receiver may arrive at any time, and the relay does not know the code
+/// until the share is registered again.
 const MAX_WAIT_IDLE: Duration = Duration::from_secs(8);
 
 /// A connection that lasted this long counts as progress, whatever was transferred over it.
@@ -49,9 +49,9 @@ pub(crate) enum LastConnection {
 /// How an outage relates to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outage {
-    /// The last connection was good, so the backoff starts anew.
+    /// The last connection made progress or was long-lived, so the backoff starts anew.
     New,
-    /// The last connection was of no use, so the backoff continues.
+    /// The last connection was short and made no progress, so the backoff continues.
     Continued,
 }
 
@@ -69,18 +69,18 @@ impl RetryDeadline {
         Self { at: Instant::now() + retry_for, retry_for }
     }
 
-    /// Returns whether the deadline has passed.
+    /// Whether the deadline has passed.
     pub(crate) fn has_passed(&self) -> bool {
         Instant::now() >= self.at
     }
 }
 
-/// Work that a [`RetryDriver`] attempts until it is done.
+/// Work that a [`RetryDriver`] attempts until one attempt is final.
 pub(crate) trait RetriedWork {
     /// The final result, which may be a failure.
     type Output;
 
-    /// Returns whether a download waits for the work.
+    /// Whether a download waits for the work.
     fn urgency(&self) -> Urgency;
 
     /// Makes one attempt. [Connects](RetryDriver::connect) through `driver` if it needs a new connection.
@@ -106,7 +106,7 @@ pub(crate) struct RetryDriver {
 impl RetryDriver {
     /// Creates a driver that connects with `dialer` and reports its attempts to `events`.
     pub(crate) fn new(dialer: Dialer, events: Events, urgency: Urgency) -> Self {
-        let reason = Error::new(Kind::Network, "the relay does not answer"); // until an attempt has another one
+        let reason = Error::new(Kind::Network, "the relay does not answer"); // until an attempt is announced
         Self { dialer, events, urgency, waits: waits(urgency), attempts: 0, reason, last_success: None }
     }
 
@@ -125,7 +125,7 @@ impl RetryDriver {
         }
     }
 
-    /// Makes attempts until one of them is done, with a wait after each one that is not.
+    /// Makes attempts until one of them is final, with a wait between them.
     pub(crate) async fn run<W: RetriedWork>(&mut self, mut reason: Error, work: &mut W) -> W::Output {
         loop {
             self.announce_attempt(&reason);
@@ -138,7 +138,7 @@ impl RetryDriver {
         }
     }
 
-    /// Does the same as [`run`](Self::run), but cancels whatever is in progress at `deadline`.
+    /// Like [`run`](Self::run), but cancels the attempt or the wait in progress at `deadline`.
     ///
     /// # Errors
     /// [`Kind::Network`] at the deadline.
@@ -154,9 +154,9 @@ impl RetryDriver {
         }
     }
 
-    /// Connects to the relay, however long that takes. The next dial begins while the one before is still in progress:
-    /// when a network returns, the first packet of a new connection arrives before the next retransmission of an old
-    /// one.
+    /// Connects to the relay, however long that takes. The next dial begins while the previous ones are still in
+    /// progress: when a network returns, the first packet of a new connection arrives before the next retransmission of
+    /// an old one.
     pub(crate) async fn connect(&mut self, urgency: impl Fn() -> Urgency) -> RelayConnection {
         let mut dials = JoinSet::new();
         let mut reason = self.reason.clone();
@@ -179,7 +179,7 @@ impl RetryDriver {
         }
     }
 
-    /// Does the same as [`connect`](Self::connect), but only until `deadline`.
+    /// Like [`connect`](Self::connect), but only until `deadline`.
     ///
     /// # Errors
     /// [`Kind::Network`] at the deadline.
@@ -239,8 +239,7 @@ impl RetryDriver {
     }
 }
 
-/// Returns the waits between attempts. They double up to a maximum. Jitter keeps the clients of a relay from returning
-/// all at once.
+/// Returns the waits between attempts. They double up to a maximum. Jitter spreads out the clients of a relay.
 fn waits(urgency: Urgency) -> ExponentialBackoff {
     let max_wait = match urgency {
         Urgency::Busy => MAX_WAIT_BUSY,

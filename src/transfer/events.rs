@@ -25,6 +25,6 @@ impl Events {
 
     /// Reports an event that the next one supersedes, such as progress. Drops the event if the channel is full.
     pub fn try_report(&self, event: Event) {
-        let _ = self.0.try_send(event);
+        let _ = self.0.try_send(event); // full, or without a reader
     }
 }

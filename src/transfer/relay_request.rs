@@ -21,7 +21,7 @@ use crate::{
 /// Returns the stream as well. The payload is for the peer to which the relay bridges the stream.
 ///
 /// # Errors
-/// [`RequestError`].
+/// [`RequestError`] if the relay rejects the request, does not reply within [`REPLY_TIMEOUT`], or the stream fails.
 pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
     connection: &Connection,
     request: &Request,
@@ -44,7 +44,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
     Ok((send, recv, reply.decode()?))
 }
 
-/// Why a relay did not do what a request asked for.
+/// Why a request to a relay failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestError {
     /// The relay rejected the request.

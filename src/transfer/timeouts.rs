@@ -1,4 +1,4 @@
-//! Timeouts that several modules of the transfer share. A timeout that one module uses is defined in that module.
+//! Timeouts and intervals that several modules of the transfer share. One that a single module uses is defined there.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ pub(crate) const LEG_SILENCE_TIMEOUT: Duration = Duration::from_millis(5_500);
 /// How long a peer or a relay may take to answer a request that needs no user and no other peer.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the sender and its relay may take to end a share.
+/// How long the relay may take to confirm the end of a share, and the streams of the share to end.
 pub(crate) const SHARE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often progress is reported at most.
+/// The shortest time between two reports of progress.
 pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);

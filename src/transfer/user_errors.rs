@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// A sender that was interrupted or killed keeps its code. A share that ended deliberately does not.
+/// For a sender that is gone: if it was interrupted or killed, its next share of the same paths reuses the code. If its
+/// share ended deliberately, the code is invalid.
 const HINT_IF_SHARED_AGAIN: &str = "if the sender shares it again, repeat the command; otherwise ask for a new code";
 
 const HINT_SAME_VERSION: &str = "install the same version of qshare on both machines";
@@ -130,7 +131,7 @@ pub(crate) fn explain_session_error(e: &SessionError) -> Error {
     }
 }
 
-/// Explains a message that the sender, whose tag was right, should not have sent.
+/// Explains an invalid message from a sender that has confirmed the code.
 pub(crate) fn explain_wire_error(e: WireError) -> Error {
     explain_session_error(&e.into())
 }
