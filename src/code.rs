@@ -6,8 +6,8 @@
 //! - a check character, which detects every single wrong character and every swap of two neighbours before anything is
 //!   sent. A typo therefore costs no guess.
 //!
-//! A [`Link`] holds a code, the addresses of the relay, and the relay's [`Pin`]. Only [`Code::parse`] converts text to a
-//! code, and only [`Link::parse`] converts text to a link. A relay never has more of a code than its [`Slot`].
+//! A [`Link`] holds a code, the addresses of the relay, and the relay's [`Pin`]. Only [`Code::parse`] converts text to
+//! a code, and only [`Link::parse`] converts text to a link. A relay never has more of a code than its [`Slot`].
 
 mod alphabet;
 mod check_character;

@@ -14,8 +14,8 @@ use crate::{
 /// The port of a relay if none is given.
 pub const DEFAULT_PORT: u16 = 4433;
 
-/// The longest host name, in bytes. RFC 1035 section 2.3.4 allows 255 on the wire, which include the length of the first
-/// label and the empty root label.
+/// The longest host name, in bytes. RFC 1035 section 2.3.4 allows 255 on the wire, which include the length of the
+/// first label and the empty root label.
 const MAX_HOST: usize = 253;
 
 /// The address of a relay: a host name or an IP address, and a port. As text `HOST`, `HOST:PORT`, `[IPV6]:PORT` or

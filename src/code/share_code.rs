@@ -96,7 +96,8 @@ impl FromStr for Code {
     }
 }
 
-/// Whether `c` is a hyphen, a soft hyphen, a minus sign, or a dash with which keyboards and messengers replace a hyphen.
+/// Whether `c` is a hyphen, a soft hyphen, a minus sign, or a dash with which keyboards and messengers replace a
+/// hyphen.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}')
 }

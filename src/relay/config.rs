@@ -28,7 +28,8 @@ pub struct RelayConfig {
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        /// Bytes for thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the relay.
+        /// Bytes for thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the
+        /// relay.
         const MEMORY: usize = 1024 * 1024 * 1024;
         Self {
             bridge_bytes: 32 * 1024 * 1024,

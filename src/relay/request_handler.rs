@@ -162,8 +162,8 @@ impl ClientRequest {
     }
 }
 
-/// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender must
-/// send nothing else.
+/// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender
+/// must send nothing else.
 async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     match recv.read().await? {
         None => {

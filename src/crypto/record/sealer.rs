@@ -23,8 +23,8 @@ impl Sealer {
     /// whole record.
     ///
     /// # Panics
-    /// If the plaintext is longer than [`MAX_PLAINTEXT`], if `record` has no room for the header, or if the last record is
-    /// already sealed. All three are errors of the caller.
+    /// If the plaintext is longer than [`MAX_PLAINTEXT`], if `record` has no room for the header, or if the last record
+    /// is already sealed. All three are errors of the caller.
     pub fn seal(&mut self, record: &mut Vec<u8>, kind: RecordKind) {
         assert!(!self.ended, "a record after the last one");
         assert!(record.len() >= RECORD_HEADER, "no room for the record's header");

@@ -9,8 +9,8 @@ pub const MAX_EARLY_MANIFEST: usize = 64 * 1024;
 /// Bytes of the sealed stream that may be in flight before the first [`Credit`](super::Credit).
 pub const INITIAL_CREDIT: u64 = 256 * 1024;
 
-/// The last record of a direction may exceed the credit by this many bytes, so that the end of a session never waits for
-/// credit.
+/// The last record of a direction may exceed the credit by this many bytes, so that the end of a session never waits
+/// for credit.
 pub const LAST_RECORD_SLACK: u64 = 4096;
 
 /// The longest text for a user in a message, in bytes.
