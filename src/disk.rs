@@ -25,8 +25,9 @@
 //!
 //! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names,
 //! the [`ConflictPolicy`] allows all conflicts, and there is enough space. A [`Sink`] writes the blocks of one file
-//! after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file gets its final name before all files are verified. Then the publisher moves each top-level entry to
-//! its final name by one rename. A rename replaces an existing target only if the policy allows it.
+//! after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file gets
+//! its final name before all files are verified. Then the publisher moves each top-level entry to its final name by one
+//! rename. A rename replaces an existing target only if the policy allows it.
 //!
 //! # Staging and resuming
 //!

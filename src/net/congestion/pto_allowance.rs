@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 /// The number of packets that may be sent at a probe timeout (PTO). QUIC sends two packets then, and doubles the
-/// timeout each time (RFC 9002 section 6.2). With so few packets, a burst that drops a fixed number of them lasts too long.
+/// timeout each time (RFC 9002 section 6.2). With so few packets, a burst that drops a fixed number of packets lasts
+/// too long.
 const PACKETS: f64 = 8.0;
 
 /// Bytes that may be in flight above the window while nothing is acknowledged.
