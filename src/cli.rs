@@ -1,7 +1,7 @@
 //! The command line interface: it turns arguments into a running command, and the outcome into an exit code.
 //!
-//! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` put the parts of the program
-//! together and run them. `shares` shows the share store, and `parts` the interrupted downloads.
+//! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` assemble the parts of the program
+//! and run them. `shares` manages the share store, and `parts` the interrupted downloads.
 
 pub mod args;
 mod config;
@@ -33,7 +33,7 @@ use crate::{
     ui,
 };
 
-/// Limit on the wait for blocking tasks that remove files when the process exits.
+/// At exit, the longest wait for blocking tasks, which may be removing files.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the command line of this process and returns the exit code.
@@ -63,8 +63,8 @@ fn run_command(command: Command, mut console: Console) -> u8 {
             return console.report_outcome(Err(e));
         }
     };
-    // The command runs on a worker, as the connections that wake it do. On the main thread, each wake-up would cost a
-    // switch of threads.
+    // The command runs on a worker thread, like the connections that wake it. On the main thread, each wake-up would
+    // cost a thread switch.
     let task = runtime.spawn(async move {
         let outcome = dispatch(command, &mut console).await;
         (console, outcome)

@@ -108,7 +108,7 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8>
     let words: Vec<OsString> = words.into_iter().collect();
     try_parse(&words).map_err(|e| {
         if e.exit_code() == 0 {
-            let _ = e.print(); // help for a closed pipe ends quietly
+            let _ = e.print(); // a closed pipe is not an error here
             return 0;
         }
         usage_error::print(&e, has_flag(&words, "--json"), has_flag(&words, "--no-color"));

@@ -28,8 +28,8 @@ pub(super) fn open_state() -> Result<StateDir> {
     StateDir::open(base.state_dir().unwrap_or_else(|| base.data_dir()).join("qshare"))
 }
 
-/// Returns the relay to use: `explicit`, from the command line or `QSHARE_RELAY`, else the one of the configuration
-/// file.
+/// Returns the relay to use: `explicit`, from the command line or `QSHARE_RELAY`, otherwise the relay in the
+/// configuration file.
 pub(super) fn resolve_relay(explicit: Option<RelaySpec>) -> Result<Option<RelaySpec>> {
     if explicit.is_some() {
         return Ok(explicit);
@@ -60,5 +60,5 @@ fn base_dirs() -> Result<impl BaseStrategy> {
 
 fn config_error(path: &Path, reason: &str) -> Error {
     Error::new(Kind::Usage, format!("{}: {reason}", path.display()))
-        .hint("the file may have one line: relay = \"HOST:PORT#PIN\"")
+        .hint("the only setting is relay = \"HOST:PORT#PIN\"")
 }

@@ -23,10 +23,10 @@ impl Console {
         Self { ui, output_failed: false }
     }
 
-    /// Runs `work` and shows its events meanwhile. Drops the work if standard output fails.
+    /// Runs `work` and shows its events. Drops the work if standard output fails.
     ///
     /// # Errors
-    /// Those of the work, and those of [`Console::show`].
+    /// The errors of the work and of [`Console::show`].
     pub(super) async fn run<T, F>(&mut self, work: impl FnOnce(Events) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -50,7 +50,7 @@ impl Console {
     /// Shows one event.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`] if the reader of standard output is gone, [`Kind::Transfer`] if a write fails otherwise.
+    /// [`Kind::Interrupted`] if standard output is a closed pipe, [`Kind::Transfer`] if the write fails otherwise.
     /// [`Console::report_outcome`] shows neither.
     pub(super) fn show(&mut self, event: &Event) -> Result<()> {
         self.ui.show(event).map_err(|e| {
@@ -93,14 +93,14 @@ impl Console {
             Ok(()) => 0,
             Err(_) if self.output_failed => 0,
             Err(e) => {
-                let _ = self.show(&Event::from(&e)); // a failed write has no other place to be reported
+                let _ = self.show(&Event::from(&e)); // a failed write cannot be reported anywhere
                 e.kind().exit_code()
             }
         }
     }
 }
 
-/// Reads an answer on a thread of its own. Unlike a blocking task of the runtime, it does not delay the exit.
+/// Reads an answer on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit.
 async fn read_on_thread<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
     let (sender, answer) = oneshot::channel();
     thread::spawn(move || sender.send(read()).is_ok());

@@ -19,10 +19,10 @@ use crate::{
 /// The file that stores the port across restarts.
 const PORT_FILE: &str = "port";
 
-/// Limit on the wait for undelivered data when the share ends.
+/// When the share ends, the longest wait for undelivered data.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Limit on the addresses in a link. A link should stay short enough for a QR code.
+/// The maximum number of addresses in a link, so that it fits into a QR code.
 const MAX_ADDRESSES: usize = 4;
 
 /// A relay that runs in this process.
@@ -63,7 +63,7 @@ impl EmbeddedRelay {
         };
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(relay::serve(listener, config, async {
-            let _ = stopped.await;
+            let _ = stopped.await; // an error means that the relay was dropped: it stops too
         }));
         Ok(Self { pin: identity.pin(), port, clamped_buffers, register_token, stop, server })
     }
@@ -95,7 +95,7 @@ impl EmbeddedRelay {
 
     /// Closes the relay's connections and waits until it has stopped.
     pub(super) async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.server.await;
+        let _ = self.stop.send(()); // fails if the relay has already stopped
+        let _ = self.server.await; // the share is over, so an error no longer matters
     }
 }

@@ -13,10 +13,10 @@ use crate::{
 
 const MENU: &str = "  1  Send files or folders\n  2  Receive\n  q  Quit\n> ";
 
-/// The number of times that a question is asked.
+/// How many times each question is asked.
 const MAX_ATTEMPTS: usize = 3;
 
-/// What the user wants to do. It may contain a code, so the type has no `Debug` form.
+/// The user's choice. It may contain a code, so the type has no `Debug` form.
 #[derive(PartialEq, Eq)]
 pub enum Choice {
     /// Share these paths.

@@ -21,7 +21,7 @@ pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     }
     for staged in &found {
         if staged.running {
-            let message = format!("keeping {}: its download is running", staged.name);
+            let message = format!("skipping {}: its download is running", staged.name);
             console.show(&Event::Warning { kind: "running", message, hint: None })?;
         } else {
             staged.remove(&dir)?;

@@ -28,7 +28,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
         None => ask_code(console).await?,
     };
     let target = ReceiveTarget::resolve(&text, args.relay.take())?;
-    // One future for all steps, so that no signal between two of them is lost.
+    // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
     let planned = console.run(|events| plan_download(&args, target, events, interrupted.as_mut())).await?;
     let Some(mut planned) = planned else { return Ok(()) };
@@ -53,7 +53,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {
-    let missing = || Error::new(Kind::Usage, "no code given").hint("pass it as qshare recv CODE, or set QSHARE_CODE");
+    let missing = || Error::new(Kind::Usage, "no code given").hint("run qshare recv CODE, or set QSHARE_CODE");
     if !console.can_ask() {
         return Err(missing());
     }

@@ -22,10 +22,10 @@ use crate::{
     transfer::Events,
 };
 
-/// The first dial reports that it is connecting if the relay has not answered by then.
+/// The first dial reports that it is connecting if the relay has not answered after this time.
 const SLOW_DIAL: Duration = Duration::from_millis(1_500);
 
-/// Returns a dialer of the relay `spec`, which is reached at one of `addresses`.
+/// Returns a dialer for the relay `spec`, which is reachable at one of `addresses`.
 pub(super) fn relay_dialer(
     state: &StateDir,
     addresses: Vec<RelayAddr>,
@@ -47,7 +47,7 @@ pub(super) fn relay_dialer(
     })
 }
 
-/// The relay that a dialer connects to, and everything that each dial needs.
+/// The relay that a dialer connects to, and the state that all dials share.
 struct DialTarget {
     state: StateDir,
     addresses: Vec<RelayAddr>,
@@ -86,6 +86,6 @@ fn first_contact(spec: &RelaySpec, connected: &RelayConnection) -> Event {
     Event::Warning {
         kind: "first_contact",
         message: format!("first connection to relay {}; its pin is {}", spec.addr, connected.verified.pin),
-        hint: Some("the pin is now stored; compare it with the one that the relay's operator publishes".to_owned()),
+        hint: Some("the pin is now stored; check that it is the one the relay's operator publishes".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
-//! The addresses of the embedded relays of shares that run on this machine, so that a bare code works here.
+//! The addresses of the embedded relays on this machine, so that a bare code works on the machine of its sender.
 //!
-//! Each share has a file in the state folder, named after its slot. Its process holds a lock on the file, so a file
-//! that a killed process leaves behind counts as gone.
+//! Each share has a file in the state folder, named after its slot. Its process holds a lock on the file. An unlocked
+//! file is left over from a killed process and is ignored.
 
 use std::{fs::File, net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     state::{StateDir, is_locked},
 };
 
-/// Limit on the size of a file.
+/// The size limit of a file in bytes.
 const MAX_FILE: u64 = 4096;
 
 /// An unlocked file is removed after this time.
@@ -90,7 +90,7 @@ mod tests {
         let path = running.dir.path(&running.name);
         drop(running);
         assert!(!path.exists());
-        std::fs::write(&path, serde_json::to_vec(&address).unwrap()).unwrap(); // as a killed process leaves it
+        std::fs::write(&path, serde_json::to_vec(&address).unwrap()).unwrap(); // the file of a killed process
         assert_eq!(find_address(&state, slot).unwrap(), None);
         File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         let _next = RunningShare::publish(&state, Slot::from_number(9), &address).unwrap();

@@ -65,7 +65,7 @@ struct PreparedShare {
     held: HeldShare,
     relay: ShareRelay,
     registration: Registration,
-    /// Makes the bare code work on this machine while the share runs.
+    /// Lets the bare code work on this machine while the share runs.
     _running: Option<RunningShare>,
 }
 
@@ -125,7 +125,7 @@ impl PreparedShare {
         if outcome.is_ok() || share.has_ended() {
             held.lock().forget();
         } else {
-            let _ = held.lock().touch();
+            let _ = held.lock().touch(); // on failure the share expires a little earlier
         }
         let reason = outcome?;
         events.report(Event::Stopped { reason }).await;

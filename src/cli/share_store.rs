@@ -1,7 +1,7 @@
 //! The share store: interrupted shares, saved in the state folder.
 //!
 //! Sharing the same paths through the same relay again restores the code, the share id and the guess budget. The
-//! process of a share holds a lock while it runs, so a second process for the same paths gets a share of its own.
+//! process of a share holds a lock while it runs, so a second process for the same paths creates a separate share.
 
 mod held_share;
 mod listed_share;

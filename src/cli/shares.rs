@@ -19,7 +19,7 @@ use crate::{
     transfer::Registration,
 };
 
-/// Limit on the time to release a slot at its relay.
+/// The time limit for releasing a slot at its relay.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lists shares, or forgets some of them.
@@ -44,7 +44,7 @@ pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
     Ok(())
 }
 
-/// Returns the share that `text` names. A share whose only path it is comes first.
+/// Returns the share that `text` identifies. Prefers the share whose only path is `text`.
 fn find_one<'a>(listed: &'a [ListedShare], text: &str) -> Result<&'a ListedShare> {
     let exact: Vec<_> = listed.iter().filter(|share| share.has_only_path(text)).collect();
     if let [share] = exact[..] {
@@ -71,7 +71,7 @@ async fn release_slot(state: &StateDir, spec: RelaySpec, ticket: Vec<u8>) {
         connected.close().await;
         Ok::<_, Error>(())
     };
-    let _ = timeout(RELEASE_TIMEOUT, release).await;
+    let _ = timeout(RELEASE_TIMEOUT, release).await; // best effort, see above
 }
 
 fn event_of(share: &ListedShare) -> InterruptedShare {

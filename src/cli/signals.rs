@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 /// Notified by the second signal.
 static SECOND_SIGNAL: Notify = Notify::const_new();
 
-/// Completes at the second signal: the user does not want to wait until the command has ended cleanly.
+/// Completes at the second signal, which ends the command without a clean shutdown.
 pub(super) async fn second_interrupt() {
     SECOND_SIGNAL.notified().await;
 }

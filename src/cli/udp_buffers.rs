@@ -7,7 +7,7 @@ use crate::{event::Event, net::ClampedBuffers, state::StateDir, text::bytes, tra
 /// The file that stores the sizes of the last warning.
 const WARNED_FILE: &str = "socket_buffers";
 
-/// Limit on the size of that file.
+/// The size limit of that file in bytes.
 const MAX_FILE: u64 = 256;
 
 /// Returns the warning for this system.
@@ -15,7 +15,8 @@ pub(super) fn warning(clamped: &ClampedBuffers) -> Event {
     warning_on(OS, clamped)
 }
 
-/// Warns once for each pair of sizes. On most systems they never change, and every transfer would repeat the warning.
+/// Warns once for each combination of sizes. On most systems the sizes never change, and every transfer would repeat
+/// the warning.
 pub(super) async fn warn_once(state: &StateDir, clamped: Option<ClampedBuffers>, events: &Events) {
     if let Some(clamped) = clamped
         && record_if_new(state, &clamped)
@@ -30,7 +31,7 @@ fn record_if_new(state: &StateDir, clamped: &ClampedBuffers) -> bool {
     let sizes = format!("{} {} {}\n", clamped.wanted, clamped.receive, clamped.send).into_bytes();
     let is_known = state.read(WARNED_FILE, MAX_FILE).is_ok_and(|recorded| recorded.as_ref() == Some(&sizes));
     if !is_known {
-        let _ = state.write(WARNED_FILE, &sizes);
+        let _ = state.write(WARNED_FILE, &sizes); // on failure the warning is repeated next time
     }
     !is_known
 }
@@ -53,7 +54,7 @@ fn warning_on(system: &str, clamped: &ClampedBuffers) -> Event {
             let limits: Vec<String> = short.iter().map(|(_, limit, _)| format!("{limit}={wanted}")).collect();
             Some(format!("run as root: sysctl -w {}", limits.join(" ")))
         }
-        // There the limit includes the bookkeeping, an eighth on top (`sb_max_adj`).
+        // On these systems the limit includes the kernel's bookkeeping, an eighth of the size (`sb_max_adj`).
         "macos" | "freebsd" => Some(format!("run as root: sysctl -w kern.ipc.maxsockbuf={}", 2 * wanted)),
         _ => None,
     };

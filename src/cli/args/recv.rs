@@ -29,7 +29,7 @@ pub struct RecvArgs {
     /// Code or link from the sender; asks for it if missing
     #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true)]
     pub code: Option<String>,
-    /// Look for the code at this relay, HOST[:PORT][#PIN]; a link names its own
+    /// Use this relay, HOST[:PORT][#PIN]; a link names its own
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelaySpec>,
     /// Save in this folder, or under this file name [default: the current folder]
@@ -50,7 +50,7 @@ pub struct RecvArgs {
     /// List everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,
-    /// Once a download runs, try to reconnect for this long, such as 90s or 1h; 0 fails at once
+    /// Try to reconnect a download for this long, such as 90s or 1h; 0 fails at once
     #[arg(
         long,
         value_name = "DURATION",

@@ -18,7 +18,7 @@ pub struct RelayArgs {
     /// Listen on this UDP address
     #[arg(long, value_name = "ADDR", default_value = "[::]:4433")]
     pub listen: SocketAddr,
-    /// Use the certificate and key in this folder; creates them if missing [default: in the state folder]
+    /// Use the certificate and key in this folder; create them if missing [default: in the state folder]
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
     /// The options of the connections.

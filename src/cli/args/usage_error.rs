@@ -1,4 +1,4 @@
-//! Errors of the command line: clap's, with our own messages where those help more.
+//! Errors of the command line: clap's own, or ours where they are more helpful.
 
 use std::{env, error::Error as _, path::Path};
 
@@ -23,10 +23,10 @@ pub(super) fn print(e: &clap::Error, json: bool, no_color: bool) {
 fn show(error: &Error, json: bool, no_color: bool) {
     let no_color = no_color || env::var_os("NO_COLOR").is_some();
     let global = GlobalArgs { json, quiet: false, verbose: 0, no_color };
-    let _ = global.ui(false).show(&Event::from(error)); // a failed write has no other place to be reported
+    let _ = global.ui(false).show(&Event::from(error)); // a failed write cannot be reported anywhere
 }
 
-/// Returns our own error where it has a hint to add, or where clap's would repeat a code.
+/// Returns our own error where it adds a hint, or where clap's error would repeat a code.
 pub(super) fn translate(e: &clap::Error) -> Option<Error> {
     if let Some(error) = e.source().and_then(|source| source.downcast_ref::<Error>()) {
         return Some(invalid_value(e, error));

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_color_is_set_by_any_value_but_the_empty_one() {
+    fn any_value_but_the_empty_one_sets_no_color() {
         assert_eq!((is_set(""), is_set("0")), (Ok(false), Ok(true)));
     }
 }

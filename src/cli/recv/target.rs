@@ -19,8 +19,8 @@ pub(super) struct ReceiveTarget {
 }
 
 impl ReceiveTarget {
-    /// Resolves a code or a link. A link names its relay. A bare code belongs to the configured relay, else to the
-    /// embedded relay of a share on this machine.
+    /// Resolves a code or a link. A link names its relay. A bare code belongs to the configured relay; without one, to
+    /// the embedded relay of a share on this machine.
     pub(super) fn resolve(text: &str, relay: Option<RelaySpec>) -> Result<Self> {
         if Link::has_scheme(text) {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
@@ -42,7 +42,7 @@ impl ReceiveTarget {
             Some(address) => Ok(RelaySpec { addr: address.addr.into(), pin: Some(address.pin) }),
             None => {
                 let message = "no relay is configured, and no sender on this machine has this code";
-                let hint = "use the link that the sender shows, or name its relay with --relay HOST";
+                let hint = "use the sender's link, or pass its relay with --relay HOST";
                 Err(Error::new(Kind::NotFound, message).hint(hint))
             }
         }

@@ -1,4 +1,4 @@
-//! The decision whether a share keeps its saved code or gets a new one.
+//! The decision whether a share reuses its saved code or gets a new one.
 
 use std::time::Duration;
 
@@ -10,16 +10,19 @@ use crate::{
     transfer::{Events, Registration},
 };
 
-/// The secret characters of a code that lives for at most a day, and of one that lives longer.
+/// The number of secret characters in a code that is valid for at most a day.
 const SHORT_SECRET: usize = 5;
+
+/// The number of secret characters in a code that is valid for more than a day.
 const LONG_SECRET: usize = 8;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The code that a share is to get.
+/// The code that a share will get.
 pub(super) struct CodePlan {
-    /// Secret characters.
+    /// The number of secret characters.
     length: usize,
-    /// The saved code, if it is to be used again.
+    /// The saved code, if it is to be reused.
     reused: Option<Code>,
     /// The ticket of the saved code, if another code replaces it.
     retired_ticket: Option<Vec<u8>>,
@@ -58,8 +61,8 @@ impl CodePlan {
         let registration = relay.request_slot(held.ticket()).await?;
         let code = match self.reused {
             Some(code) if code.slot() == registration.slot() => code,
-            lost => {
-                if lost.is_some() {
+            unavailable => {
+                if unavailable.is_some() {
                     held.renew();
                     events.report(warnings::new_code()).await;
                 }
@@ -70,7 +73,7 @@ impl CodePlan {
         if self.retired_ticket.is_some()
             && let Ok(mut retired) = relay.request_slot(self.retired_ticket).await
         {
-            retired.release().await; // receivers of the old code need not wait for its sender
+            retired.release().await; // so that receivers with the old code do not wait for its sender
         }
         Ok((registration, code))
     }

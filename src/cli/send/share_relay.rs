@@ -18,7 +18,7 @@ pub(super) struct ShareRelay {
 }
 
 impl ShareRelay {
-    /// Connects to the configured relay. Without one, starts an embedded relay, on `port` if it is free.
+    /// Connects to the configured relay. Without one, starts an embedded relay, preferably on `port`.
     pub(super) async fn open(
         state: &StateDir,
         configured: Option<RelaySpec>,
@@ -40,7 +40,7 @@ impl ShareRelay {
         Ok(Self { connected, dialer, spec, embedded: Some(embedded) })
     }
 
-    /// Requests a slot: the one of `ticket`, if there is one, else a new one.
+    /// Requests a slot: the slot of `ticket`, or a new one if there is no ticket.
     pub(super) async fn request_slot(&self, ticket: Option<Vec<u8>>) -> Result<Registration> {
         Registration::request(self.connected.connection.clone(), self.register_token(), ticket).await
     }
@@ -58,13 +58,13 @@ impl ShareRelay {
         self.embedded.as_ref().map(EmbeddedRelay::port)
     }
 
-    /// Publishes an embedded relay's address on this machine, so that the bare code works here.
+    /// Publishes an embedded relay's address on this machine, so that the bare code works on it.
     pub(super) fn publish(&self, state: &StateDir, code: &Code) -> Result<Option<RunningShare>> {
         let embedded = self.embedded.as_ref();
         embedded.map(|relay| RunningShare::publish(state, code.slot(), &relay.loopback_address())).transpose()
     }
 
-    /// Returns the pin of the relay's key, unless a public authority vouches for the relay.
+    /// Returns the pin of the relay's key, unless a public authority has certified the relay.
     pub(super) fn pin(&self) -> Option<Pin> {
         let verified = &self.connected.verified;
         (verified.by != VerifiedBy::Authority).then_some(verified.pin)

@@ -6,7 +6,7 @@ use crate::{
     transfer::{Events, Source},
 };
 
-/// Limit on the skipped paths that are named one by one.
+/// The maximum number of skipped paths to list one by one.
 const MAX_NAMED: usize = 10;
 
 /// Reports the paths that a scan has skipped.

@@ -1,4 +1,4 @@
-//! A share that this process has locked for itself.
+//! A share that this process has locked.
 
 use std::{fs::File, mem};
 
@@ -16,13 +16,13 @@ use crate::{
     transfer::ShareKey,
 };
 
-/// A share that this process has locked for itself. One that was never saved leaves no files when it is dropped.
+/// A share that this process has locked. A share that was never saved leaves no files when it is dropped.
 pub(in crate::cli) struct HeldShare {
     folder: ShareFolder,
     file: ShareFile,
     /// Whether the share file exists.
     is_saved: bool,
-    /// Whether the code is to be replaced: the share file still has the old one.
+    /// Whether the code is being replaced. Until [`HeldShare::save`], the share file contains the old code.
     is_renewed: bool,
     _lock: File,
 }
@@ -73,7 +73,7 @@ impl HeldShare {
         name.clone_into(&mut self.file.name);
     }
 
-    /// Drops the code, its key and its ticket. The share file keeps the old ones until [`HeldShare::save`].
+    /// Drops the code, its key and its ticket. The share file contains the old ones until [`HeldShare::save`].
     pub(in crate::cli) fn renew(&mut self) {
         self.file.key = rand::random();
         self.file.ticket.clear();

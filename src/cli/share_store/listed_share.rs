@@ -8,7 +8,7 @@ use super::{
 };
 use crate::code::{Code, RelaySpec, Revealed};
 
-/// The user may shorten a share id to this many characters.
+/// The shortest prefix of a share id that identifies a share.
 const MIN_ID_PREFIX: usize = 4;
 
 /// A share of the store.
@@ -39,7 +39,7 @@ impl ListedShare {
         self.file.relay.as_deref()
     }
 
-    /// Returns the relay with the pin that it has shown.
+    /// Returns the relay with the pin that it presented.
     pub(in crate::cli) fn relay_spec(&self) -> Option<RelaySpec> {
         let addr = self.relay()?.parse().ok()?;
         Some(RelaySpec { addr, pin: self.file.pin })

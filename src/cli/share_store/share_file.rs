@@ -11,7 +11,7 @@ use crate::{
     state::unix_time,
 };
 
-/// A share as it is saved. Code and key belong together: they are made, replaced and forgotten as one.
+/// A saved share. The code and the key are created, replaced and removed together.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub(super) struct ShareFile {
     #[zeroize(skip)]
@@ -22,7 +22,7 @@ pub(super) struct ShareFile {
     /// The relay as the user named it; `None` for an embedded relay.
     #[zeroize(skip)]
     pub(super) relay: Option<String>,
-    /// The pin that the relay has shown, unless a public authority vouches for it.
+    /// The pin that the relay presented, unless a public authority has certified the relay.
     #[zeroize(skip)]
     #[serde(default)]
     pub(super) pin: Option<Pin>,

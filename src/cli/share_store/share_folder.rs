@@ -15,7 +15,7 @@ use crate::{
     state::{StateDir, is_locked, open_file},
 };
 
-/// Limit on the size of a share file.
+/// The size limit of a share file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// The files of a share. Each is named after the share's id, with an extension for its kind.

@@ -1,4 +1,4 @@
-//! Paths as the share store saves them: absolute, and percent-encoded so that any bytes survive.
+//! The form of paths in the share store: absolute, and percent-encoded to preserve all bytes.
 
 use std::{
     ffi::OsString,
