@@ -1,6 +1,6 @@
 //! The events that a running command reports. Each [`Event`] is one line of `--json`; the terminal shows it as text.
 //!
-//! The JSON names of events and fields are a promise to scripts. Scripts ignore what they do not know.
+//! The JSON names of events and fields are stable. Scripts must ignore events and fields that they do not know.
 
 use serde::Serialize;
 
@@ -28,13 +28,13 @@ pub enum StopReason {
     Once,
     /// `--max-downloads`: all downloads have finished.
     MaxDownloads,
-    /// `--expire`: the time is over.
+    /// `--expire`: the share has expired.
     Expired,
     /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 
-/// Something that happened. `event` is the first field of the JSON object.
+/// An event of a running command. `event` is the first field of the JSON object.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -83,7 +83,7 @@ pub enum Event {
     WrongCode {
         /// The number of the attempt, counted with the downloads.
         download: u64,
-        /// A label made up for the attempt.
+        /// A generated label for the attempt.
         peer: String,
         /// The guesses left before new receivers must wait.
         guesses_left: u32,
@@ -154,7 +154,7 @@ pub enum Event {
     },
     /// send, relay: it has ended deliberately.
     Stopped {
-        /// Why.
+        /// The reason.
         reason: StopReason,
     },
     /// The command has failed. This is its last event.
@@ -202,7 +202,7 @@ pub struct InterruptedDownload {
     pub bytes: u64,
     /// The number of staged files, complete or not.
     pub files: u64,
-    /// Whether a download is running there.
+    /// Whether a download is writing to it.
     pub running: bool,
     /// The last write, in seconds since 1970.
     pub modified: Option<u64>,
@@ -213,7 +213,7 @@ pub struct InterruptedDownload {
 pub struct InterruptedShare {
     /// The share's id.
     pub share: String,
-    /// The code. Only the sender at a terminal sees it: in JSON it appears only in `sharing`.
+    /// The code. It is shown at a terminal; in JSON it appears only in `sharing`.
     #[serde(skip)]
     pub code: Option<Revealed>,
     /// The share's name.
@@ -237,7 +237,7 @@ pub struct DownloadStatus {
     /// The number of the download, from 1.
     #[serde(rename = "download")]
     pub number: u64,
-    /// A label made up for the receiver; never an address.
+    /// A generated label for the receiver; never an address.
     pub peer: String,
     /// The route of its bytes.
     #[serde(rename = "path")]

@@ -1,12 +1,12 @@
 //! Text for people: escaped text from the other side, and readable counts and sizes.
 
-/// Whether `c` has Unicode's `Bidi_Control` property (UAX #9): such characters reorder the text around them.
+/// Whether `c` has Unicode's `Bidi_Control` property (UAX #9). Such characters reorder the text around them.
 pub const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns `text` with control, bidi, line-separator and escape characters escaped (`\u{1b}`), truncated to 500
-/// characters. Text from the other side can then not move the cursor, hide parts of itself or flood the screen.
+/// characters. Such text from the other side cannot move the cursor, hide parts of itself or flood the screen.
 pub fn visible(text: &str) -> String {
     const MAX_CHARS: usize = 500;
     let mut shown = String::with_capacity(text.len().min(MAX_CHARS));

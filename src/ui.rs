@@ -1,4 +1,4 @@
-//! The user interface: what people and scripts see of a command. Each [`Event`] goes through one sink.
+//! The user interface: it shows the events of a command to people or scripts. Each [`Event`] goes through one sink.
 //!
 //! ```text
 //! Event ─┬─ OutputFormat::Json  ─ json ──────────────────────────▶ standard output, one object per line
@@ -62,8 +62,8 @@ impl Ui {
     /// Shows one event. When it returns, the operating system has the output.
     ///
     /// # Errors
-    /// Standard output cannot be written. If its reader is gone ([`io::ErrorKind::BrokenPipe`]), the caller ends
-    /// quietly. Failures of standard error are ignored.
+    /// Any I/O error of standard output. After [`io::ErrorKind::BrokenPipe`], the caller exits without a message.
+    /// Errors of standard error are ignored.
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match &mut self.sink {
             Sink::Human(human) => human.show(event),
@@ -83,7 +83,7 @@ impl Ui {
         summary + "Download?"
     }
 
-    /// Removes the progress bars, before a question or the last lines.
+    /// Removes the progress bars. Called before a question and before the last lines.
     pub fn clear_bars(&mut self) {
         if let Sink::Human(human) = &mut self.sink {
             human.clear_bars();

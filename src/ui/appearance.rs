@@ -11,13 +11,13 @@ pub(super) struct Appearance {
     pub(super) color_out: bool,
     /// Standard error has colors.
     pub(super) color_err: bool,
-    /// There are progress bars, so the start of a download needs no line.
+    /// Progress bars are shown, so the start of a download needs no line.
     pub(super) bars: bool,
     /// Only results and errors are shown.
     pub(super) quiet: bool,
     /// The link is drawn as a QR code.
     pub(super) qr: bool,
-    /// The columns of the terminal.
+    /// The width of the terminal in columns.
     pub(super) width: usize,
 }
 

@@ -56,7 +56,7 @@ fn appearance(options: UiOptions) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let colors =
         |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
-    // Either stream may be the terminal. Everything fits 80 columns.
+    // Either stream may be the terminal. If neither is, 80 columns are assumed.
     let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
     Appearance {
         out_terminal,

@@ -23,8 +23,8 @@ fn line(event: &Event) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Compact JSON that is safe to show at a terminal: control characters are escaped, as in `\u009b`. A parser sees no
-/// difference.
+/// Writes compact JSON that is safe to show at a terminal: control characters are escaped, as in `\u009b`. Parsers
+/// return the same text.
 struct EscapingFormatter;
 
 impl Formatter for EscapingFormatter {

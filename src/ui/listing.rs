@@ -46,7 +46,7 @@ pub(super) fn share(share: &InterruptedShare) -> String {
     let expires = i64::try_from(share.expires).ok().and_then(date_and_minute);
     let state = match expires {
         _ if share.running => "running".to_owned(),
-        Some(expires) => format!("kept until {expires} UTC"),
+        Some(expires) => format!("expires {expires} UTC"),
         None => "interrupted".to_owned(),
     };
     let relay = match share.relay.as_deref() {

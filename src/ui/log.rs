@@ -9,7 +9,7 @@ pub fn start_log(verbose: u8) {
         1 => "qshare=debug",
         _ => "debug",
     };
-    let _ = tracing_subscriber::fmt() // fails if the menu has started the log already
+    let _ = tracing_subscriber::fmt() // fails if the bare command has already started the log before its menu
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .try_init();

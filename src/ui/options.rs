@@ -9,7 +9,7 @@ pub enum OutputFormat {
     Json,
 }
 
-/// How events are shown.
+/// The options that decide how events are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct UiOptions {
     /// The format.

@@ -7,16 +7,17 @@ use crate::{
     text::{self, visible},
 };
 
-/// The indentation of commands and paths. With two columns the longest command, which has a pin, just fits 80.
+/// The indentation of commands and paths. Two columns, so that the longest command, which contains a pin, fits 80
+/// columns.
 pub(super) const INDENT: &str = "  ";
 
-/// `214 files, 1.3 GB`.
+/// Returns a summary such as `214 files, 1.3 GB`.
 pub(super) fn files_and_bytes(files: u64, bytes: Option<u64>) -> String {
     let size = bytes.map_or_else(|| "unknown size".to_owned(), text::bytes);
     format!("{}, {size}", text::count(files, "file"))
 }
 
-/// `12.1 s`, `2 min 5 s`, `3 h 20 min`.
+/// Returns a duration such as `12.1 s`, `2 min 5 s` or `3 h 20 min`.
 pub(super) fn duration(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
     if seconds < 59.95 {
@@ -29,17 +30,17 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// `1.3 GB in 12.1 s`.
+/// Returns an amount such as `1.3 GB in 12.1 s`.
 pub(super) fn bytes_in(bytes: u64, seconds: f64) -> String {
     format!("{} in {}", text::bytes(bytes), duration(seconds))
 }
 
-/// `107.4 MB/s`; `None` if the time is too short for a rate.
+/// Returns a rate such as `107.4 MB/s`; `None` if the time is too short for a rate.
 pub(super) fn rate(bytes: u64, seconds: f64) -> Option<String> {
     (seconds >= 0.001).then(|| format!("{}/s", text::bytes((bytes as f64 / seconds) as u64)))
 }
 
-/// `via relay`.
+/// Returns the route as a phrase.
 pub(super) fn via(route: Route) -> &'static str {
     match route {
         Route::Relay => "via relay",

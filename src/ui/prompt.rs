@@ -1,15 +1,15 @@
 //! Questions: asked on standard error, answered on standard input.
 //!
-//! They block until the user presses Enter, so async callers ask from a thread of their own. Text from the other side
+//! They block until the user presses Enter, so async callers ask from a separate thread. Text from the other side
 //! must pass through [`crate::text::visible`] before it becomes part of a question. The caller removes progress bars
 //! first ([`super::Ui::clear_bars`]).
 
 use std::io::{self, BufRead, Read, Write};
 
-/// Limit on the bytes of an answer; several dragged paths fit.
+/// The size limit of an answer in bytes; several dragged paths fit.
 const MAX_LINE: u64 = 64 * 1024;
 
-/// The number of times that a question is asked before the answer counts as no.
+/// How many times a question is asked before the answer counts as no.
 const MAX_ATTEMPTS: usize = 3;
 
 /// Asks `QUESTION [Y/n]`. An empty answer is yes. The end of input is no, and so is the third answer that is neither.

@@ -3,10 +3,10 @@
 use console::{Color, Style, measure_text_width};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-/// Returns `text` as a QR code, or a line that says why there is none.
+/// Returns `text` as a QR code, or a line that explains why it cannot be drawn.
 ///
-/// With `color` it is black on white, whatever the terminal's theme. Without, the blocks are the light modules, which
-/// is right for a dark theme; today's readers also accept inverted codes.
+/// With `color` it is black on white in every theme. Without, the blocks are the light modules, which is right for a
+/// dark theme; current readers also accept inverted codes.
 pub(super) fn draw(text: &str, width: usize, color: bool) -> String {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
         return "(the link is too long for a QR code)\n".to_owned();

@@ -1,4 +1,4 @@
-//! The first lines of a relay: where it listens, and how to use it.
+//! The first lines of a relay: its address, its pin, and how to use it.
 
 use super::{appearance::Appearance, lines::Lines, phrase::INDENT};
 use crate::code::Pin;

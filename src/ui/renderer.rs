@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{event::Event, text::visible};
 
-/// Renders events. It remembers how many bytes were staged when a download began, because rates do not count them.
+/// Renders events. It stores how many bytes were staged when a download began, because rates do not count them.
 #[derive(Debug)]
 pub(super) struct Renderer {
     look: Appearance,

@@ -1,4 +1,4 @@
-//! The first lines of a sender: what is shared, the code, and how to use it.
+//! The first lines of a sender: the share, its code, and how to use it.
 
 use console::Style;
 
@@ -13,8 +13,8 @@ use crate::{event::Sharing, text::visible};
 
 /// Renders the summary, the code and the commands for receivers.
 ///
-/// A script gets the code and the link, one per line. The code is on standard error only at a terminal: it must not end
-/// up in a log by accident.
+/// A script gets the code and the link, one per line. The code is on standard error only at a terminal, so that it does
+/// not end up in a log by accident.
 pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{}\n{}\n", share.code, share.link);

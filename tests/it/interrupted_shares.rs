@@ -110,7 +110,7 @@ fn interrupted_shares_are_listed_and_can_be_forgotten() {
     let shares = |args: &[&str]| env.qshare(&[&["shares"], args].concat()).run();
     let human = shares(&[]).expect(0);
     let text = human.text();
-    assert!(text.contains(&code) && text.contains("one, kept until") && text.contains("two, running"), "{human}");
+    assert!(text.contains(&code) && text.contains("one, expires") && text.contains("two, running"), "{human}");
     for path in [&one, &two] {
         assert!(text.contains(path.canonicalize().unwrap().to_str().unwrap()), "{human}");
     }

@@ -1,4 +1,4 @@
-//! The layout of a progress bar: its templates, and how its numbers are written.
+//! The layout of a progress bar: its templates and the format of its numbers.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use crate::{
     ui::phrase::duration,
 };
 
-/// The columns of a label.
+/// The width of a label in columns.
 const LABEL_WIDTH: usize = 14;
 
-/// The columns of the numbers and of a bar that is long enough to be useful.
+/// The width in columns of the numbers and the shortest useful bar.
 const MIN_WIDTH: usize = 62;
 
 /// The template of a line that is only text.
@@ -27,12 +27,12 @@ const WIDE_WAITING: &str = "{prefix}[{wide_bar}] {amount}  {waiting:>24}";
 const NARROW_WAITING: &str = "{prefix}{percent:>3} %  {amount}  waiting";
 const UNKNOWN_TOTAL_WAITING: &str = "{prefix}{spinner} {amount}  waiting";
 
-/// What a bar shows besides its amount.
+/// The state of a transfer, which determines what its bar shows besides the amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BarState {
     /// The rate and the time left.
     Moving,
-    /// A note that the connection is lost. The rate and the time left have no meaning then.
+    /// A note that the connection is lost. The rate and the time left are meaningless then.
     Waiting,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn bar_style(state: BarState, total: Option<u64>, label: &str) -> Pro
     })
 }
 
-/// Returns the style of a template.
+/// Returns the style of a template. The writers are strings, so writing cannot fail.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar()) // a test shows that every template is valid
@@ -79,7 +79,7 @@ pub(super) fn fixed_width_label(peer: &str) -> String {
     pad_str(&truncate_str(&shown, LABEL_WIDTH, "…"), LABEL_WIDTH, Alignment::Left, None).into_owned()
 }
 
-/// `12 s left`; empty if there is no rate yet, or one too low to be meaningful.
+/// Returns the time left, such as `12 s left`; empty if the rate is unknown or too low to be meaningful.
 fn time_left(seconds: f64) -> String {
     match seconds {
         ..=0.0 | 360_000.0.. => String::new(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{event::DownloadStatus, ui::phrase::via};
 
-/// Limit on the bars. More would push the code off a terminal of 24 lines.
+/// The maximum number of bars. More would push the code off a terminal of 24 lines.
 pub(super) const MAX_BARS: usize = 10;
 
 /// The progress bars of a sender.

@@ -66,7 +66,7 @@ fn download(number: u64, bytes: u64) -> DownloadStatus {
 fn drawn(bars: &Bars, screen: &Screen) -> Vec<String> {
     bars.hide();
     screen.take();
-    let _ = bars.group.println("x");
+    let _ = bars.group.println("x"); // cannot fail: the screen is in memory
     let mut lines = screen.take();
     lines.retain(|line| line.trim() != "x");
     lines

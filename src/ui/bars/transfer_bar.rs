@@ -65,7 +65,7 @@ impl TransferBar {
     }
 }
 
-/// Measures the rate from the current position on.
+/// Restarts the measurement of the rate at the current position.
 fn restart_rate(bar: &ProgressBar) {
     bar.tick();
     bar.reset_eta();
