@@ -1,4 +1,4 @@
-//! Measures the parts of a transfer without a network: sealing and opening records, framing, the key exchange, parsing.
+//! Measures parts of a transfer without a network: sealing and opening records, framing, the key exchange and parsing.
 #![allow(clippy::unwrap_used, reason = "a failed set-up leaves nothing to measure")]
 #![allow(missing_docs, reason = "criterion's macro generates a public item")]
 
@@ -28,7 +28,7 @@ const CIPHERS: [(&str, Cipher); 2] =
 /// The lengths of a record's plaintext: a short message, a few packets, and the records of a long file.
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1024), ("16 KiB", 16 * 1024), ("128 KiB", 128 * 1024)];
 
-/// The most records that are sealed before they are opened.
+/// The maximum number of records that are sealed before they are opened.
 const BATCH: u64 = 32;
 
 const ENTRIES: usize = 1000;

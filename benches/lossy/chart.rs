@@ -2,7 +2,10 @@
 
 use std::{env, path::Path};
 
-use plotters::{coord::Shift, coord::types::RangedCoordf64, prelude::*};
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+};
 
 use crate::{
     grid_cell::{CONTROLLERS, GridCell, LOSSES, TransferResult},
@@ -18,7 +21,7 @@ struct Panel {
     title: &'static str,
     min: f64,
     max: f64,
-    /// The value drawn for a transfer that did not complete.
+    /// The value to draw for a transfer that did not complete.
     failed: f64,
     value: fn(&TransferResult) -> f64,
 }

@@ -11,7 +11,7 @@ use crate::{
 /// Mbit/s.
 const RATES: [u64; 3] = [10, 100, 300];
 
-/// Milliseconds, both legs together.
+/// Milliseconds, the sum of both legs.
 const ROUND_TRIPS: [u64; 3] = [10, 50, 200];
 
 /// Measures all cells, prints them and draws the chart.
@@ -39,7 +39,7 @@ fn print(cells: &[GridCell]) {
         "Goodput as a share of the limit: steady (whole transfer); bytes sent per byte; mean RTT over the minimum RTT."
     );
     println!(
-        "Two equal legs; the RTT is that of both together; - did not complete in {TIME_LIMIT} times the minimum.\n"
+        "Two equal legs; the RTT is the sum of both; - means not completed in {TIME_LIMIT} times the minimum time.\n"
     );
     print!("{:>16} {:>10} |", "path", "loss/leg");
     CONTROLLERS.iter().for_each(|(name, _)| print!(" {name:^29} |"));

@@ -6,20 +6,21 @@ use qshare::net::CongestionControl;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LossPattern {
     pub(super) name: &'static str,
-    pub(super) share: f64,
+    /// The fraction of packets that is lost.
+    pub(super) fraction: f64,
     /// The mean length of a burst in packets; `None` if packets are lost independently.
     pub(super) burst: Option<f64>,
 }
 
 pub(super) const LOSSES: [LossPattern; 8] = [
-    LossPattern { name: "0", share: 0.0, burst: None },
-    LossPattern { name: "0.1 %", share: 0.001, burst: None },
-    LossPattern { name: "1 %", share: 0.01, burst: None },
-    LossPattern { name: "2 %", share: 0.02, burst: None },
-    LossPattern { name: "5 %", share: 0.05, burst: None },
-    LossPattern { name: "10 %", share: 0.1, burst: None },
-    LossPattern { name: "1 % by 4", share: 0.01, burst: Some(4.0) },
-    LossPattern { name: "3 % by 12", share: 0.03, burst: Some(12.0) },
+    LossPattern { name: "0", fraction: 0.0, burst: None },
+    LossPattern { name: "0.1 %", fraction: 0.001, burst: None },
+    LossPattern { name: "1 %", fraction: 0.01, burst: None },
+    LossPattern { name: "2 %", fraction: 0.02, burst: None },
+    LossPattern { name: "5 %", fraction: 0.05, burst: None },
+    LossPattern { name: "10 %", fraction: 0.1, burst: None },
+    LossPattern { name: "1 % by 4", fraction: 0.01, burst: Some(4.0) },
+    LossPattern { name: "3 % by 12", fraction: 0.03, burst: Some(12.0) },
 ];
 
 pub(super) const CONTROLLERS: [(&str, CongestionControl); 3] =

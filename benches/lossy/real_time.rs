@@ -1,6 +1,11 @@
 //! Compares transfers in virtual time with real processes over emulated links in real time.
 
-use std::{net::SocketAddr, path::Path, slice::from_ref, time::Duration, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    slice::from_ref,
+    time::{Duration, Instant},
+};
 
 use qshare::relay::RelayConfig;
 use tokio::task::spawn_blocking;
@@ -22,7 +27,7 @@ const LEG: Duration = Duration::from_millis(25);
 
 const BYTES: usize = 60_000_000;
 
-/// Measures all loss rates both ways and prints the table.
+/// Measures all loss rates in virtual and in real time and prints the table.
 pub(super) fn run() -> Result<()> {
     println!(
         "\n60 MB between processes, {RATE} Mbit/s, two legs of {LEG:?}, UDP through a link emulator on this machine.\n"

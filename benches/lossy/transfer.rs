@@ -19,7 +19,7 @@ pub(super) const TIME_LIMIT: f64 = 4.0;
 /// The interval at which queues are sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Measures a transfer; `rate` is in Mbit/s, `round_trip` in milliseconds for both legs together. Returns `None` if it
+/// Measures a transfer; `rate` is in Mbit/s, `round_trip` in milliseconds as the sum of both legs. Returns `None` if it
 /// does not complete within [`TIME_LIMIT`].
 pub(super) fn transfer(
     rate: u64,
@@ -30,8 +30,8 @@ pub(super) fn transfer(
     run_in_virtual_time(1, async |network: Network| {
         let clean = LinkConfig::new(mbit(rate), Duration::from_millis(round_trip) / 2);
         let lossy = match loss.burst {
-            Some(mean_length) => clean.bursts(loss.share, mean_length),
-            None => clean.loss(loss.share),
+            Some(mean_length) => clean.bursts(loss.fraction, mean_length),
+            None => clean.loss(loss.fraction),
         };
         let options = TransportOptions { congestion, send_rate_limit: None };
         let scenario = Scenario::with_transport(&network, RelayConfig::default(), options);
@@ -59,7 +59,7 @@ pub(super) fn transfer(
     })
 }
 
-/// Returns the bytes to send: at full rate they take a hundred round trips, but 6 to 15 seconds.
+/// Returns the bytes to send: a hundred round trips at full rate, within 6 to 15 seconds.
 fn content_length(rate: u64, round_trip: u64) -> u64 {
     let seconds = (round_trip as f64 / 10.0).clamp(6.0, 15.0);
     (mbit(rate) as f64 * seconds) as u64

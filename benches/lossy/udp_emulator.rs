@@ -50,7 +50,7 @@ impl UdpEmulator {
 
     /// Forwards packets in both directions. Never completes.
     pub(super) async fn run(&self) {
-        // The client is the source of the last packet.
+        // The source of the latest packet from the client.
         let client = watch::Sender::new(None);
         tokio::join!(
             receive(&self.client_side, &self.near, self.far.addr(), |source| {
@@ -61,7 +61,7 @@ impl UdpEmulator {
             deliver(&self.near, async |packet: &[u8]| {
                 let client = *client.borrow();
                 if let Some(client) = client {
-                    let _ = self.client_side.send_to(packet, client).await;
+                    let _ = self.client_side.send_to(packet, client).await; // an error is a lost packet
                 }
             }),
         );
@@ -75,7 +75,8 @@ async fn receive(from: &UdpSocket, to: &VirtualSocket, destination: SocketAddr, 
         let Ok((length, source)) = from.recv_from(&mut packet).await else { continue };
         on_source(source);
         let contents = &packet[..length];
-        let _ = to.try_send(&Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None });
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+        let _ = to.try_send(&transmit); // an error is a lost packet
     }
 }
 

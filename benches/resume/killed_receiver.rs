@@ -1,4 +1,4 @@
-//! Kills a receiver in the middle of 1 GiB and starts it again with the same command.
+//! Kills a receiver in the middle of a file of 1 GiB and starts it again with the same command.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -13,7 +13,7 @@ use crate::{
 const MIB: u64 = 1024 * 1024;
 const SIZE: u64 = 1024 * MIB;
 
-/// A limit that loopback never reaches.
+/// A rate limit that loopback never reaches.
 const UNLIMITED: &str = "100GB";
 
 pub(super) fn run(folder: &BenchFolder) -> Result<()> {
@@ -53,7 +53,7 @@ pub(super) fn run(folder: &BenchFolder) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many bytes of the file the killed receiver has staged.
+/// Returns the number of bytes of the file that the killed receiver has staged.
 fn staged_bytes(target: &Path) -> Result<u64> {
     for entry in fs::read_dir(target)? {
         let staged = entry?.path().join("files/one-file");

@@ -27,7 +27,7 @@ pub(crate) fn exit_code(outcome: Result<()>) -> ExitCode {
     }
 }
 
-/// Returns the parts that are named on the command line, in their own order, or all of them if none is named.
+/// Returns the parts that `names` selects, in the order of `parts`, or all of them if `names` is empty.
 pub(crate) fn select<'a>(names: &[String], parts: &[&'a str]) -> Result<Vec<&'a str>> {
     if let Some(unknown) = names.iter().find(|name| !parts.contains(&name.as_str())) {
         return Err(format!("there is no part `{unknown}`; choose from {}", parts.join(", ")).into());

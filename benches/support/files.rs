@@ -1,4 +1,4 @@
-//! The files that a benchmark sends, the folder that they are in, and the check of what arrived.
+//! The files that a benchmark sends, their folder, and the check of the copies.
 
 use std::{
     env,
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use super::{Result, machine};
 
-/// Small files in each subfolder.
+/// The number of small files in each subfolder.
 const FILES_PER_FOLDER: u64 = 100;
 
-/// Bytes that all cases need: sources, one round of large copies, and all rounds of small ones.
+/// The bytes that all cases need: sources, one round of large copies, and all rounds of small ones.
 const REQUIRED_SPACE: u64 = 5_000_000_000;
 
 const MEMORY_FOLDER: &str = "/dev/shm";

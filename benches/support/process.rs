@@ -24,11 +24,11 @@ use super::{
 /// The longest wait for an event, on the slowest machine.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The longest interval between two samples of a process's peak memory, which is gone when the process is. Sampling
-/// fifty processes has a cost of its own.
+/// The longest interval between two samples of a process's peak memory, which cannot be read after the process has
+/// exited. Not shorter, because sampling fifty processes takes CPU time too.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The resources that a process used in its whole life. `None` if the system does not report them.
+/// The resources that a process used in its lifetime. `None` if the system does not report them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ResourceUsage {
     /// Seconds of CPU, user and system.
@@ -145,8 +145,8 @@ impl BenchProcess {
 
 impl Drop for BenchProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.kill(); // fails if the process has already exited
+        let _ = self.child.wait(); // only reaps the process
     }
 }
 

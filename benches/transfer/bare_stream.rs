@@ -1,4 +1,4 @@
-//! A bare QUIC stream, for comparison: one process writes zeros to each of some others, which discard them.
+//! A bare QUIC stream, for comparison: one process writes zeros to each of several others, which discard them.
 //!
 //! All processes are this program, called with another argument.
 
@@ -28,10 +28,10 @@ const WRITER: &str = "--bare-stream-writer";
 const READER: &str = "--bare-stream-reader";
 const SERVER_NAME: &str = "bare-stream";
 
-/// The flow-control windows, as in the program. On loopback quinn's defaults would make little difference.
+/// The flow-control windows in bytes. On loopback, quinn's defaults would make little difference.
 const WINDOW: u32 = 16 * 1024 * 1024;
 
-/// Bytes of one write.
+/// The bytes of one write.
 const CHUNK: usize = 256 * 1024;
 
 /// Sends `bytes` bytes to each of `readers` readers once.
@@ -59,7 +59,7 @@ pub(super) fn run(bytes: u64, readers: usize) -> Result<Measurement> {
     Ok(Measurement { bytes, fairness: None, seconds, sender, receivers, ..Measurement::default() })
 }
 
-/// One end of a stream, in a process of its own.
+/// One end of a stream, in a separate process.
 pub(super) enum End<'a> {
     Writer(&'a [String]),
     Reader,

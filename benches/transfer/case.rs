@@ -1,4 +1,4 @@
-//! The cases of the benchmark: what is sent, and to how many receivers.
+//! The cases of the benchmark: a payload and the number of receivers.
 
 use std::{
     fs,
@@ -119,8 +119,8 @@ impl Case {
     }
 }
 
-/// Removes a copy, unless it has many files: ext4 creates files slowly where as many were just removed. Those copies
-/// remain until the end of the benchmark.
+/// Removes a copy, unless it has many files: ext4 creates files slowly in places where many were just removed. Such
+/// copies remain until the end of the benchmark.
 fn remove_copy(payload: Payload, target: &Path) -> Result<()> {
     match payload {
         Payload::File(_) => Ok(fs::remove_dir_all(target)?),

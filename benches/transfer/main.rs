@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --bench transfer [-- WORD…]` runs the cases whose names contain one of the words. `QSHARE_BENCH_ROUNDS`
 //! (default 3) is the number of rounds; each round runs every case once, so that a noisy minute affects all of them.
-//! `QSHARE_BENCH_DIR` is where files are read and written (default: in memory if there is enough of it, so that no disk
-//! is measured). All files are removed at the end.
+//! `QSHARE_BENCH_DIR` is the folder in which files are read and written (default: in memory if enough is available, so
+//! that no disk is measured). All files are removed at the end.
 //!
 //! # Where the time goes
 //!
@@ -84,7 +84,7 @@ fn remove_when_interrupted(folder: &BenchFolder) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            let _ = std::fs::remove_dir_all(&path);
+            let _ = std::fs::remove_dir_all(&path); // on failure the system removes temporary files later
             std::process::exit(130);
         }
     });

@@ -5,7 +5,7 @@ use crate::{case::Case, measurement::Measurement, support::process::ResourceUsag
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Below this many bytes, starting the processes takes most of the time, and figures per byte mean nothing.
+/// Below this many bytes, starting the processes takes most of the time, and figures per byte are meaningless.
 const MIN_BYTES: f64 = 1e7;
 
 /// Prints a row for each case.
