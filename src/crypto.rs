@@ -3,7 +3,7 @@
 //! [`pake`] turns a short password into a strong key. [`session_keys`] derives the keys of a session from that key and
 //! the [`transcript`] of the handshake, and proves them to the other end. [`record`] seals everything that follows.
 //! [`attach`] authenticates the move of a session to another stream. [`resume`] makes the credentials of receivers that
-//! resume. This module knows no frames, streams or files, and no code of the relay can reach it.
+//! resume. This module does not depend on frames, streams or files, and the relay must not import it.
 
 pub mod attach;
 mod cipher;

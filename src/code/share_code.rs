@@ -188,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn revealed_codes_parse_back(n in 0..Slot::COUNT, length in 0usize..5) {
+        fn a_revealed_code_parses_to_the_same_code(n in 0..Slot::COUNT, length in 0usize..5) {
             let code = Code::new(Slot::from_number(n), Secret::random(SECRET_LENGTHS[length]).unwrap());
             prop_assert_eq!(Code::parse(code.reveal().as_str()), Ok(code.clone()));
             let typed: String = code.reveal().as_str().to_lowercase().chars().flat_map(|c| [c, ' ']).collect();

@@ -1,7 +1,7 @@
 //! A bridge forwards the bytes, the finish, the reset and the stop of one stream to another, in both directions.
 //!
-//! Each direction always reads what has arrived, into a bounded queue of its own. QUIC's flow control is not enough to
-//! hold a sender back: it leaves gaps in the receive buffer, and quinn closes a connection with more than 1,024 of
+//! Each direction always reads what has arrived, into a bounded queue of its own. It cannot use QUIC's flow control to
+//! slow a sender: unread data leaves gaps in the receive buffer, and quinn closes a connection with more than 1,024 of
 //! them. The credit of the two ends bounds what is in flight; a bridge that holds more than its limit is reset.
 
 use bytes::Bytes;

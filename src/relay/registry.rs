@@ -49,7 +49,7 @@ impl Registry {
     /// random free one. Returns `None` if the relay has the maximum number of senders or finds no free slot.
     ///
     /// A claim replaces the older connection of the same owner, which is closed: a sender claims its slot only when it
-    /// considers that connection dead.
+    /// considers that connection lost.
     pub(super) fn register(&self, sender: Client, claim: Option<(Slot, SlotOwner)>) -> Option<SlotLease> {
         let mut slots = self.lock();
         let claim = claim.filter(|(slot, owner)| slots.may_claim(*slot, *owner));

@@ -41,7 +41,7 @@ impl Message for RegisterRequest {
 pub struct ConnectRequest {
     /// The routing half of the code.
     pub slot: Slot,
-    /// The access token, if the receiver has one for this relay.
+    /// An access token for this relay. Receivers of this version send none, and relays do not check it.
     pub token: Option<Vec<u8>>,
     /// The pass of an earlier [`ConnectReply`], to learn why the sender is not connected.
     pub pass: Option<Vec<u8>>,
