@@ -1,4 +1,4 @@
-//! The connector to a sender: it opens a session, and another one when the sender has forgotten the first.
+//! The connector to a sender: it opens a session, and another one when the sender does not know the first any more.
 
 use std::ops::ControlFlow;
 
@@ -42,7 +42,7 @@ impl SenderConnector {
 
     /// Opens a session and reads the sender's offer.
     ///
-    /// `lost` says why the previous session of this process ended, if there was one. A receiver with a resumption waits
+    /// `lost` is why the previous session of this process ended, if there was one. A receiver with a resumption waits
     /// for the network, the relay and the sender. Any other receiver makes one attempt.
     pub(super) async fn open_session(
         &self,
@@ -83,10 +83,10 @@ impl SenderConnector {
         self.resumption = Some(granted);
     }
 
-    /// Removes the stored resumption: the download is complete.
-    pub(super) fn forget_resumption(self) {
+    /// Removes the stored resumption, because the download is complete.
+    pub(super) fn remove_resumption(self) {
         if let Some(claim) = self.claim {
-            claim.forget();
+            claim.remove();
         }
     }
 

@@ -52,7 +52,7 @@ impl PlannedDownload {
         summarize(self.plan.manifest())
     }
 
-    /// Declines the offer: the user does not want it.
+    /// Declines the offer on behalf of the user, and closes the session.
     pub async fn decline(self) {
         self.session.close(DownloadOutcome::Declined).await;
     }
@@ -60,7 +60,7 @@ impl PlannedDownload {
     /// Downloads and verifies every entry, gives each its final name, and reports the end to `events` and to the
     /// sender.
     ///
-    /// When a stream fails, the session continues on another one. When the sender has forgotten the session, the
+    /// When a stream fails, the session continues on another one. When the sender does not know the session, the
     /// download resumes from the staged data in a new one.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl PlannedDownload {
             let download = SessionDownload { plan, rate_limiter: bytes_per_second.map(RateLimiter::new), events };
             match download.run(session, interrupt.as_mut()).await {
                 Ok(SavedDownload { paths, bytes, completion }) => {
-                    sender.forget_resumption();
+                    sender.remove_resumption();
                     let seconds = started.elapsed().as_secs_f64();
                     let saved = paths.iter().map(|path| lossy(path)).collect();
                     let finished = Finished { bytes, seconds, saved, files, route: Route::Relay };
@@ -84,7 +84,7 @@ impl PlannedDownload {
                     return Ok(finished);
                 }
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
-                Err(SessionDownloadError::SessionForgotten) => {}
+                Err(SessionDownloadError::SessionUnknown) => {}
             }
             (session, plan) = replace_session(&sender, &destination, &manifest, events, interrupt.as_mut()).await?;
         }

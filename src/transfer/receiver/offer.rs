@@ -84,7 +84,7 @@ impl PendingOffer {
         Ok(())
     }
 
-    /// Declines the offer: the user does not want it.
+    /// Declines the offer on behalf of the user, and closes the session.
     pub async fn decline(self) {
         self.session.close(DownloadOutcome::Declined).await;
     }

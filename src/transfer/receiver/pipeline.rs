@@ -160,8 +160,8 @@ async fn drain(
                 stall.note_arrival();
                 let end = reader.received_bytes();
                 let exceeds_credit = end > *granted.borrow() + LAST_RECORD_SLACK;
-                // The record is passed on all the same. Only opening it tells whether the sender has sealed it, or
-                // an attacker has repeated or forged it.
+                // The record is still passed on: only opening it shows whether the sender has sealed it, or an attacker
+                // has repeated or forged it.
                 let is_unwanted = arrived.send(ArrivedRecord { bytes, end }).is_err();
                 if exceeds_credit || is_unwanted {
                     return WireError::TooLong.into();

@@ -16,7 +16,7 @@ use crate::{
 /// Why a receiver's session ended before the download was complete.
 #[derive(Debug, Clone)]
 pub(super) enum ReceiveError {
-    /// The stream failed for good, a record was altered, or the sender violated the protocol.
+    /// The stream failed and was not replaced, a record was altered, or the sender violated the protocol.
     Session(SessionError),
     /// The sender has credit and sends nothing.
     Stalled,

@@ -98,8 +98,8 @@ pub(super) struct ResumptionClaim {
 }
 
 impl ResumptionClaim {
-    /// Removes the file: the download is complete.
-    pub(super) fn forget(self) {
+    /// Removes the file, because the download is complete.
+    pub(super) fn remove(self) {
         self.dir.remove(&self.name);
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     };
 
     #[test]
-    fn a_resumption_is_found_only_by_its_code_and_by_one_process() {
+    fn a_resumption_is_claimed_only_with_its_code_and_by_one_process() {
         let home = tempfile::tempdir().unwrap();
         let store = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
@@ -146,7 +146,7 @@ mod tests {
         assert!(store.claim(&one).is_none(), "it is claimed already");
         assert_eq!(*store.claim(&same_slot).unwrap().resumption.resumption.key, *second.resumption.key);
         assert!(store.claim(&other).is_none());
-        claim.forget();
+        claim.remove();
         assert!(store.claim(&one).is_none() && store.claim(&same_slot).is_some());
         let file = store.0.path(&store.0.file_names()[0]);
         assert!(!std::fs::read_to_string(&file).unwrap().contains(same_slot.reveal().as_str()));

@@ -47,7 +47,7 @@ pub(super) enum SessionDownloadError {
     /// The download has failed.
     Fatal(Error),
     /// The sender is reachable and does not know the session. Another session can resume the download.
-    SessionForgotten,
+    SessionUnknown,
 }
 
 impl SessionDownload<'_> {
@@ -117,7 +117,7 @@ async fn end_session(writer: SessionWriter, reconnector: Reconnector, error: Rec
         Some(failure) => {
             reconnector.close().await;
             match failure {
-                ReattachFailure::UnknownSession => SessionDownloadError::SessionForgotten,
+                ReattachFailure::UnknownSession => SessionDownloadError::SessionUnknown,
                 ReattachFailure::Failed(e) => SessionDownloadError::Fatal(e),
             }
         }

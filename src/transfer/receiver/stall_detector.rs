@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Whether a silent sender could have sent something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SilentSender {
-    /// It has credit and the stream is good.
+    /// It has credit and the stream is not broken.
     CanSend,
     /// It has no credit, or the stream is broken.
     Blocked,
