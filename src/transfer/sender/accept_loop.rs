@@ -95,13 +95,13 @@ impl AcceptLoop<'_> {
     /// `None` when the share is closing and no stream is left.
     async fn serve_connection(&mut self) -> Option<ConnectionLost> {
         let connection = &self.active.registration.connection;
-        let silent = wait_until_silent(connection, self.share);
-        tokio::pin!(silent);
+        let silence = wait_until_silent(connection, self.share);
+        tokio::pin!(silence);
         while !(self.share.is_closing() && self.streams.is_empty()) {
             let stream = tokio::select! {
                 stream = connection.accept_stream() => stream,
                 Some(_) = self.streams.join_next() => continue,
-                lost = &mut silent => return Some(lost),
+                lost = &mut silence => return Some(lost),
             };
             match stream {
                 Ok(stream) => {

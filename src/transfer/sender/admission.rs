@@ -31,7 +31,7 @@ use crate::{
 /// learns that the share has ended.
 const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves a stream that the relay opened until the stream ends. Reports failures itself.
+/// Serves a stream that the relay opened until the stream ends. Reports failures as events.
 pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
     match timeout(REPLY_TIMEOUT, recv.read_frame(0)).await {
         Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
@@ -75,7 +75,7 @@ async fn reattach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf
     }
 }
 
-/// Runs the handshake with a receiver, and its download if it authenticates itself.
+/// Runs the handshake with a receiver, and its download if the handshake succeeds.
 async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
     let Ok(Hello { mode, .. }) = first.frame().decode() else {
         send_alert(send, AlertReason::Malformed, None).await;

@@ -92,7 +92,7 @@ impl SendProgress {
         }
         if counters.last_report.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
             counters.last_report = Some(Instant::now());
-            self.mention(&counters, Event::DownloadProgress);
+            self.try_report(&counters, Event::DownloadProgress);
         }
     }
 
@@ -115,14 +115,14 @@ impl SendProgress {
     pub(super) fn report_waiting(&self, error: &StreamError) {
         if !is_connection_lost(error) {
             let reason = explain_stream_error(error).message().to_owned();
-            self.mention(&self.counters.lock(), |download| Event::DownloadWaiting { download, reason });
+            self.try_report(&self.counters.lock(), |download| Event::DownloadWaiting { download, reason });
         }
     }
 
     /// Reports that the session has another stream after `error`.
     pub(super) fn report_resumed(&self, error: &StreamError) {
         if !is_connection_lost(error) {
-            self.mention(&self.counters.lock(), Event::DownloadResumed);
+            self.try_report(&self.counters.lock(), Event::DownloadResumed);
         }
     }
 
@@ -147,7 +147,7 @@ impl SendProgress {
     }
 
     /// Reports an event that the next one supersedes, if the download was accepted.
-    fn mention(&self, counters: &ProgressCounters, event: impl FnOnce(DownloadStatus) -> Event) {
+    fn try_report(&self, counters: &ProgressCounters, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(accepted) = &counters.accepted {
             self.events.try_report(event(status(self.number, counters.acknowledged, accepted.total)));
         }

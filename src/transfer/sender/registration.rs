@@ -41,7 +41,7 @@ impl Registration {
         &self.ticket
     }
 
-    /// Releases the slot. From then on the relay tells receivers that the share has ended; running downloads continue.
+    /// Releases the slot. From then on the relay refuses new receivers; running downloads continue.
     pub async fn release(&mut self) {
         self.send.finish();
         // A relay that does not confirm in time frees the slot later.

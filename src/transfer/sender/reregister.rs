@@ -32,7 +32,7 @@ pub struct ReregisterConfig {
 /// The registration under which receivers find the share.
 pub(super) struct ActiveRegistration {
     pub(super) registration: Registration,
-    /// The connection of the registration, if the share itself opened it. Dropping it closes its socket.
+    /// The connection of the registration, if the share has opened it after an outage. Dropping it closes its socket.
     pub(super) connection: Option<RelayConnection>,
 }
 

@@ -1,4 +1,4 @@
-//! The table of a share's live sessions, in which receivers find their session to reattach to it.
+//! The table of a share's live sessions, through which a receiver reattaches to its session.
 
 use std::{
     collections::HashMap,
@@ -38,7 +38,7 @@ struct LiveSession {
     /// The highest number of an accepted [`AttachRequest`].
     last_request: Mutex<u64>,
     disconnected_since: Mutex<Option<Instant>>,
-    /// Whether the session must end because another one needs its permit. Reset when the session has a stream again.
+    /// Whether the session must end because another one needs its permit. Reset when the session is reattached.
     is_evicted: watch::Sender<bool>,
     holds_download: AtomicBool,
     /// The id of the receiver's resumption grant.

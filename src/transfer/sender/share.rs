@@ -154,13 +154,13 @@ impl Share {
         let _ = self.phase.subscribe().wait_for(|phase| *phase == SharePhase::Ending).await;
     }
 
-    /// Records that the share has ended for good.
+    /// Records that the share has ended and cannot be resumed.
     pub(super) fn set_ended(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the share has ended for good: its download limit is reached, its lifetime has passed or its code is
-    /// retired. The sender cannot resume it then, even if its last downloads were interrupted.
+    /// Whether the share has ended and cannot be resumed: its download limit is reached, its lifetime has passed or its
+    /// code is retired. This does not change if its last downloads are interrupted.
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
     }
