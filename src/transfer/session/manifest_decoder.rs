@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_paths_are_refused_and_named_escaped() {
+    fn the_refusal_of_a_hostile_path_shows_it_escaped() {
         let mut record = RecordBuilder::new();
         let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 };
         record.push(&ManifestStart(header)).unwrap();

@@ -5,8 +5,8 @@
 //!
 //! The window starts at 256 KiB and follows the rate at which the receiver drains, like TCP's receive buffer (Dynamic
 //! Right-Sizing, Fisk and Feng 2001). It is twice the bytes drained in one round trip. While that number grows, the
-//! window also covers its further growth. A fast receiver is never held back, and a slow one holds no more in the relay
-//! than it needs.
+//! window also covers its further growth. The window never limits a fast receiver, and a slow receiver occupies no more
+//! of the relay's memory than it needs.
 //!
 //! Where packets are lost, bytes wait behind gaps for several round trips on either leg, and the receiver cannot see
 //! for how long. So it tries a larger window from time to time, and keeps it if the rate rises. A trial doubles the
@@ -140,8 +140,8 @@ impl ReceiveWindow {
 
     /// Adjusts the window to a round that has drained `in_round` bytes in `elapsed`.
     fn end_round(&mut self, in_round: u64, elapsed: Duration) {
-        /// A round is late if it takes this many times its length. Its bytes have accumulated somewhere and say nothing
-        /// about the path.
+        /// A round is late if it takes this many times its length. Its bytes have accumulated somewhere and do not
+        /// show the rate of the path.
         const LATE: u32 = 4;
         let is_late = elapsed > self.round * LATE;
         if !is_late && !self.was_late {
@@ -149,7 +149,7 @@ impl ReceiveWindow {
             self.size = self.size.max(wanted).min(self.max_size);
         }
         if let Trial::Idle(rounds) = &mut self.trial {
-            // While the rate grows on its own, it says nothing about the window.
+            // While the rate grows on its own, a trial cannot show that a larger window helps.
             let grows = in_round > self.last_round + self.last_round / 4;
             *rounds = if grows && !self.has_trial_failed { ROUNDS_AFTER_GROWTH } else { rounds.saturating_sub(1) };
         }
@@ -167,7 +167,7 @@ impl ReceiveWindow {
             return in_round.saturating_add(self.last_round).saturating_add(self.round_before_last).saturating_mul(2)
                 / 3;
         }
-        // Bytes granted now are drained one round trip later, when a growing rate has grown once more. Without this
+        // Bytes granted now are drained one round trip later, when a growing rate has grown further. Without this
         // term a path of 1 Gbit/s × 200 ms took 4.8 s to fill; with unlimited credit it takes 1.8 s.
         let growth = in_round.saturating_sub(self.last_round).min(self.last_round);
         in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4))
@@ -191,7 +191,7 @@ impl ReceiveWindow {
         }
     }
 
-    /// Keeps or reverts the window whose rate was measured, and enlarges it again if that may help.
+    /// Keeps or reverts the window whose rate was measured, and enlarges it further if that may help.
     fn judge_trial(&mut self, baseline: Option<Baseline>, rate: f64) {
         /// The most round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one
         /// packet in ten, bytes wait for four round trips of each leg, and a leg's round trip is half of the path's.
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_doubles_every_round_is_not_held_back() {
+    fn the_window_does_not_limit_a_rate_that_doubles_every_round() {
         let (start, round) = (Instant::now(), Duration::from_millis(200));
         let mut window = ReceiveWindow::new(32 * MIB, round, start);
         let (mut drained, mut rate) = (0, INITIAL_CREDIT / 2);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_receiver_keeps_the_first_window() {
+    fn a_slow_receiver_keeps_the_initial_window() {
         assert_eq!(size_after(1_000_000, 100, 64 * MIB), INITIAL_CREDIT);
         assert_eq!(size_after(0, 100, 64 * MIB), INITIAL_CREDIT);
     }

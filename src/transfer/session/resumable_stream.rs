@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledged_bytes_are_kept_until_the_new_stream_has_them() {
+    fn acknowledged_bytes_are_stored_until_the_new_stream_has_them() {
         let stream = ResumableStream::new();
         stream.push_record(Bytes::from_static(b"01234")).unwrap();
         stream.push_record(Bytes::from_static(b"56789")).unwrap();

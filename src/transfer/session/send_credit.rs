@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::receive_window::{MAX_UNACKNOWLEDGED, MAX_WINDOW};
 use crate::wire::peer::{Credit, INITIAL_CREDIT};
 
-/// The most that is sent ahead of what is acknowledged, in bytes: the largest window, and what is in flight when that
+/// The most bytes that are sent ahead of the acknowledged offset: the largest window, and the bytes in flight when it
 /// is granted.
 const MAX_AHEAD: u64 = MAX_WINDOW + MAX_WINDOW / 4;
 
