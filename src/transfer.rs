@@ -2,12 +2,12 @@
 //!
 //! A [`Share`] serves every stream that the relay opens on the sender's connection. A receiver gets a [`PendingOffer`],
 //! plans it ([`PlannedDownload`]) and accepts it. Both report [`Event`](crate::event::Event)s to a bounded channel
-//! ([`Events`]) and know nothing of the terminal. [`sender`] and [`receiver`] never import each other; both use
+//! ([`Events`]) and do not depend on the terminal. [`sender`] and [`receiver`] never import each other; both use
 //! [`handshake`] and [`session`].
 //!
 //! # A download, in the order in which it happens
 //!
-//! 1. **Connect.** The receiver dials the relay ([`receiver::connect`]) and asks for the sender's slot
+//! 1. **Connect.** The receiver dials the relay ([`receiver::connect`]) and requests a stream to the sender
 //!    ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
 //!    connection and bridges the two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_useful_connection_makes_the_next_outage_new() {
+    async fn progress_or_a_long_connection_restarts_the_backoff() {
         let (events, _reported) = Events::channel();
         let mut driver = driver(events);
         assert_eq!(driver.begin_outage(LastConnection::MadeNoProgress).await, Outage::New, "the first outage");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A leg that has been silent for this long while a download runs counts as dead. QUIC keep-alives leave every 3 s
+/// A leg that has been silent for this long while a download runs counts as lost. QUIC keep-alives leave every 3 s
 /// ([`crate::net`]), so a live leg survives the loss of one of them.
 pub(crate) const LEG_SILENCE_TIMEOUT: Duration = Duration::from_millis(5_500);
 

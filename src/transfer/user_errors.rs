@@ -1,4 +1,4 @@
-//! Turns failures of the protocol into [`Error`]s that tell the user what happened and what to do next.
+//! Converts protocol failures to [`Error`]s, which state what happened and what the user can do next.
 
 use crate::{
     error::{Error, Kind},
