@@ -1,4 +1,4 @@
-//! The file system at both ends: the files that a sender shares, and the folder that a download goes to.
+//! The file system at both ends: the files that a sender shares, and the folder that a download is saved to.
 //!
 //! All operations block. Asynchronous callers run them on a thread for blocking work.
 //!

@@ -13,7 +13,7 @@ pub enum Aes {
 }
 
 impl Aes {
-    /// Detects what this processor supports.
+    /// Detects whether this processor has these instructions.
     pub fn detect() -> Self {
         if has_instructions() { Self::InHardware } else { Self::InSoftware }
     }

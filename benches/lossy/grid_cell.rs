@@ -26,7 +26,7 @@ pub(super) const LOSSES: [LossPattern; 8] = [
 pub(super) const CONTROLLERS: [(&str, CongestionControl); 3] =
     [("qshare", CongestionControl::Auto), ("CUBIC", CongestionControl::Cubic), ("BBR", CongestionControl::Bbr)];
 
-/// The result of one transfer. Goodput is a share of what the path can carry.
+/// The result of one transfer. Goodput is relative to the highest goodput that the path allows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TransferResult {
     /// The goodput between the middle of the content and its last tenth.

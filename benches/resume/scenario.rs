@@ -28,7 +28,7 @@ impl Scenario {
         Ok(Self { home: home.to_owned(), relay, sender, relay_addr, link })
     }
 
-    /// Starts receiver `number`, which has a state folder of its own and receives at most `limit` per second.
+    /// Starts receiver `number`, which has its own state folder and receives at most `limit` per second.
     pub(super) fn start_receiver(&self, number: usize, target: &Path, limit: &str) -> Result<BenchProcess> {
         let mut command = qshare(&self.home, &format!("receiver-{number}"));
         command.args(["recv", "--yes", "--limit-down", limit, "--out"]).arg(target).arg(&self.link);

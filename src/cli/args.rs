@@ -95,7 +95,7 @@ pub enum Command {
 ///
 /// # Errors
 /// Returns the exit code if there is nothing to run; the reason has been printed. It is 0 after `--help` and
-/// `--version`, else that of [`Kind::Usage`].
+/// `--version`, otherwise the exit code of [`Kind::Usage`].
 pub fn parse() -> Result<Args, u8> {
     parse_from(env::args_os())
 }

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_asked_for_again_after_a_typo() {
+    fn the_question_for_the_code_is_repeated_after_a_typo() {
         let (choice, prompts) = run_with(&["2", "XKY9-7HQ2MF", "XKY9-7HQ2ME"]);
         assert!(choice == Choice::Receive("XKY9-7HQ2ME".into()));
         assert!(prompts[2].contains("typo"), "{prompts:?}");

@@ -1,6 +1,6 @@
 //! Conflicts: targets that already exist.
 
-/// The user's choice of what to do about targets that already exist.
+/// The user's policy for targets that already exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConflictPolicy {
     /// Downloads nothing if the name of any top-level entry exists.
@@ -10,11 +10,11 @@ pub enum ConflictPolicy {
     Overwrite,
     /// Saves a top-level entry whose name exists as `name (1).ext`, or under the first free number.
     Rename,
-    /// Leaves existing files alone; downloads only what is missing in existing folders.
+    /// Skips existing files; downloads only the files that are missing in existing folders.
     Skip,
 }
 
-/// What happens to one entry.
+/// The outcome of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConflictOutcome {
     /// It is published as part of a new folder.

@@ -1,4 +1,4 @@
-//! Decides what happens to each entry, given what exists at the target.
+//! Decides the outcome of each entry from the conflict policy and the existing targets.
 
 use std::{
     collections::{HashMap, HashSet},

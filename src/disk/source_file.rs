@@ -42,8 +42,8 @@ impl SourceFile {
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let left = usize::try_from(self.fingerprint.size() - self.offset).unwrap_or(usize::MAX);
-        let wanted = buf.len().min(left);
+        let unread = usize::try_from(self.fingerprint.size() - self.offset).unwrap_or(usize::MAX);
+        let wanted = buf.len().min(unread);
         let mut filled = 0;
         while filled < wanted {
             match self.read.read_at(self.offset + filled as u64, &mut buf[filled..wanted]) {

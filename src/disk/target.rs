@@ -1,4 +1,4 @@
-//! The folder that a download goes to: the meaning of `--out`.
+//! The target of a download: the folder or the file name that `--out` gives.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -56,7 +56,7 @@ pub(super) fn is_loopback(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
 
-/// Converts a socket's error. `what` says what failed.
+/// Converts an error of a socket. `what` is the failure that the message begins with, such as "cannot open".
 pub(super) fn socket_error(what: &str, e: &io::Error) -> Error {
     Error::new(Kind::Network, format!("{what}: {e}"))
 }

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_and_link_local_addresses_are_left_out() {
+    fn loopback_and_link_local_addresses_are_excluded() {
         let addresses = ["127.0.0.1", "::1", "169.254.3.4", "fe80::1", "192.0.2.7"];
         assert_eq!(select(&addresses), ["192.0.2.7"]);
     }

@@ -3,7 +3,7 @@
 //! quinn closes the whole connection when the unread data of a stream has more than 1,024 gaps (`too many gaps in
 //! stream buffer`). A fast path with packet loss reaches that within one round trip. So streams are read as the chunks
 //! arrive, in any order, and are reordered here. Reading also grants QUIC flow-control credit, so QUIC does not bound
-//! the bytes that wait here. The credit of the session does, and a limit ends a stream whose peer exceeds it.
+//! the bytes that wait here. The credit of the session bounds them, and a limit ends a stream whose peer exceeds it.
 
 use std::collections::BTreeMap;
 

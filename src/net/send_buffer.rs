@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_path_has_a_small_buffer_whatever_its_window() {
+    fn a_short_path_has_a_small_buffer_for_any_window() {
         assert_eq!(target_size(u64::MAX, Duration::from_micros(50)), 1024 * 1024);
         assert_eq!(target_size(u64::MAX, Duration::MAX), MAX_SIZE);
     }

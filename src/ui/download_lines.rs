@@ -37,12 +37,12 @@ pub(super) fn resumed(download: &DownloadStatus) -> String {
 
 /// Renders the warning about a wrong code, without its label.
 pub(super) fn wrong_code(peer: &str, guesses_left: u32) -> String {
-    let left = match guesses_left {
+    let remaining = match guesses_left {
         0 => "no guesses left, so new receivers must wait".to_owned(),
         1 => "1 guess left before new receivers must wait".to_owned(),
         n => format!("{n} guesses left before new receivers must wait"),
     };
-    format!("{} used a wrong code; {left}", visible(peer))
+    format!("{} used a wrong code; {remaining}", visible(peer))
 }
 
 pub(super) fn stopped(reason: StopReason) -> &'static str {

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_paths_are_shown_whole_and_harmless() {
+    fn hostile_paths_are_escaped_and_not_truncated() {
         let path = format!("{}\x1b]52;\u{202e}", "a/".repeat(600));
         let shown = entries(&[entry(&path, "file", Some(0), None)]);
         assert!(shown.ends_with("a/\\u{1b}]52;\\u{202e}\n"), "{shown}");

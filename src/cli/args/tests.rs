@@ -99,7 +99,7 @@ fn global_options_are_accepted_anywhere() {
 }
 
 #[test]
-fn errors_of_value_parsers_name_the_option_and_keep_the_hint() {
+fn errors_of_value_parsers_name_the_option_and_include_the_hint() {
     let error = translate(&bad("qshare send --relay a:b x")).unwrap();
     assert_eq!(error.message(), "--relay: invalid relay address “a:b”");
     assert_eq!(error.hint_text(), Some("use HOST, HOST:PORT or [IPV6]:PORT"));

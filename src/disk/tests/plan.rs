@@ -128,7 +128,7 @@ fn overwrite_and_skip_do_not_replace_folders_with_files_or_files_with_folders() 
 }
 
 #[test]
-fn skip_wants_only_what_is_missing() {
+fn skip_downloads_only_missing_files() {
     let home = Home::new();
     home.file("out/d/have", "old");
     home.link("nowhere", "out/top");

@@ -57,8 +57,8 @@ fn a_path_that_ends_in_dots_gets_the_real_name_of_its_folder() {
     }
     let e = scan(&[PathBuf::from("/")]).unwrap_err();
     assert_eq!(e.kind(), Kind::Usage);
-    let here = std::env::current_dir().unwrap();
-    assert_eq!(Some(&*SharedRoot::resolve(Path::new(".")).unwrap().name().unwrap()), here.file_name());
+    let current = std::env::current_dir().unwrap();
+    assert_eq!(Some(&*SharedRoot::resolve(Path::new(".")).unwrap().name().unwrap()), current.file_name());
 }
 
 #[test]
@@ -164,6 +164,6 @@ fn a_shared_path_that_is_replaced_by_a_link_is_refused() {
     // The link that the user named points elsewhere now: the file that it pointed to before stays shared.
     fs::remove_file(home.at("as-typed")).unwrap();
     home.link("victim/f", "as-typed");
-    let again = source.rescan(None).unwrap();
-    assert_eq!(read_all(&again, index_of(again.manifest(), "as-typed")).unwrap(), b"1234");
+    let rescanned = source.rescan(None).unwrap();
+    assert_eq!(read_all(&rescanned, index_of(rescanned.manifest(), "as-typed")).unwrap(), b"1234");
 }

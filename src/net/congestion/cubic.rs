@@ -73,7 +73,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_reduction_leaves_three_quarters_and_the_window_grows_back() {
+    fn a_reduction_leaves_three_quarters_and_the_window_recovers() {
         let begin = Instant::now();
         let mut cubic = CubicWindow::new(begin, 100.0);
         cubic.reduce(begin, begin + Duration::from_nanos(1), 4.0);

@@ -157,7 +157,7 @@ impl LossBursts {
         }
     }
 
-    /// By which factor the variance of a count of lost packets exceeds that of independent losses.
+    /// The factor by which the variance of a count of lost packets exceeds the variance for independent losses.
     fn dispersion(&self) -> f64 {
         if self.packets > 0.0 { (self.squares / self.packets).max(1.0) } else { 1.0 }
     }

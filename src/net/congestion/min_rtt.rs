@@ -61,7 +61,7 @@ impl MinRttEstimator {
         self.lowest().map(|drain| drain.mean).or_else(|| self.shortest())
     }
 
-    /// By how much round-trip times vary without a queue.
+    /// The variation of round-trip times without a queue: the mean minus the lower quartile.
     pub(super) fn jitter(&self) -> Duration {
         self.lowest().map_or(Duration::ZERO, |drain| drain.mean - drain.lower_quartile)
     }

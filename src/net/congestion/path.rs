@@ -101,7 +101,7 @@ impl PathModel {
         self.min_rtt_estimator.min().unwrap_or_default().max(SHORTEST_MIN_RTT)
     }
 
-    /// By how much round-trip times vary without a queue.
+    /// The variation of round-trip times without a queue.
     pub(super) fn jitter(&self) -> Duration {
         self.min_rtt_estimator.jitter()
     }

@@ -14,8 +14,8 @@ use crate::processor::Aes;
 
 /// Returns `ring`'s provider with the cipher suites in the order of their speed on this processor.
 ///
-/// AES-128 comes before AES-256 because it has ten rounds instead of fourteen. What must stay secret from the relay is
-/// sealed under a 256-bit key of its own. QUIC's first packets use AES-128 in any case (RFC 9001 section 5.2).
+/// AES-128 comes before AES-256 because it has ten rounds instead of fourteen. Content that the relay must not read is
+/// sealed with a separate 256-bit key. QUIC's first packets use AES-128 in any case (RFC 9001 section 5.2).
 pub(super) fn crypto_provider(aes: Aes) -> Arc<CryptoProvider> {
     let cipher_suites = match aes {
         Aes::InHardware => [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256],

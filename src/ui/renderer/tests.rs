@@ -53,7 +53,7 @@ fn a_download_has_one_line_when_it_ends() {
 }
 
 #[test]
-fn failures_and_wrong_codes_say_what_happened() {
+fn failures_and_wrong_codes_are_described() {
     let failed = Event::DownloadFailed {
         download: download("receiver 3", 1_500),
         error: "the receiver is gone".into(),
@@ -69,7 +69,7 @@ fn failures_and_wrong_codes_say_what_happened() {
 }
 
 #[test]
-fn lost_connections_are_shown_once_and_so_is_their_return() {
+fn lost_and_restored_connections_are_shown_once() {
     let look = Appearance::terminal;
     let lost = |attempt| Event::Reconnecting { attempt, reason: "lost connection to the relay".into() };
     assert_eq!(shown(look(), &lost(1)), "warning: lost connection to the relay; reconnecting…\n");
@@ -106,7 +106,7 @@ fn errors_and_warnings_have_their_hint_below() {
 }
 
 #[test]
-fn quiet_leaves_results_and_errors() {
+fn quiet_shows_only_results_and_errors() {
     let quiet = || Appearance { quiet: true, bars: false, ..Appearance::terminal() };
     let warning = Event::Warning { kind: "k", message: "m".into(), hint: None };
     let stopped = Event::Stopped { reason: StopReason::Once };
