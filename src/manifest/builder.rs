@@ -11,7 +11,7 @@ use super::{
     safe_path::SafePath,
 };
 
-/// Builds a manifest and refuses what no honest sender offers.
+/// Builds a manifest, and refuses an entry that breaks a rule of the [module](super).
 #[derive(Debug)]
 pub struct ManifestBuilder {
     header: ManifestHeader,

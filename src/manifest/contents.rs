@@ -36,7 +36,7 @@ impl Manifest {
         &self.name
     }
 
-    /// Returns all entries. A folder precedes what it holds.
+    /// Returns all entries. A folder precedes the entries in it.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -1,4 +1,4 @@
-//! One file, folder or link of a share.
+//! The entries of a manifest.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub struct Entry {
     pub path: SafePath,
     /// Whether it is a file, a folder or a link.
     pub kind: EntryKind,
-    /// Unix permission bits of the source (0o777). The receiver decides what to apply.
+    /// Unix permission bits of the source (0o777). The receiver decides which of them to apply.
     pub mode: u32,
     /// The time of the last modification, if the source has one.
     pub mtime: Option<Mtime>,

@@ -22,7 +22,7 @@ pub struct RelayConfig {
     pub ticket_key: TicketKey,
     /// Records issued slots for the next process; `None` if nothing outlives this one.
     pub journal: Option<SlotJournal>,
-    /// How long a shutdown waits until the open bridges have delivered what they hold.
+    /// How long a shutdown waits until the open bridges have delivered their bytes.
     pub drain_timeout: Duration,
 }
 

@@ -124,7 +124,8 @@ impl SlotLease {
         self.owner
     }
 
-    /// Frees the slot because the sender has ended its share. Receivers with a pass learn of it.
+    /// Frees the slot because the sender has ended its share. A lookup with a pass then returns
+    /// [`Lookup::ShareEnded`].
     pub(super) fn end_share(mut self) {
         self.share_ended = true;
     }
@@ -169,7 +170,7 @@ struct ReservedSlot {
 }
 
 impl Slots {
-    /// Whether `owner`, who has a ticket for the slot, may take it.
+    /// Whether the bearer of a ticket of `owner` may take the slot.
     fn may_claim(&self, slot: Slot, owner: SlotOwner) -> bool {
         match (self.taken.get(&slot), self.reserved.get(&slot)) {
             (Some(taken), _) => taken.owner == owner,

@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// Waits until the open bridges have delivered what they hold, for at most [`RelayConfig::drain_timeout`].
+    /// Waits until the open bridges have delivered their bytes, for at most [`RelayConfig::drain_timeout`].
     async fn drain(&self) {
         /// The time for the last resets to arrive. QUIC does not report when they are acknowledged.
         const RESET_TIMEOUT: Duration = Duration::from_millis(200);

@@ -11,7 +11,7 @@ pub struct AttachRequest {
     pub id: [u8; 16],
     /// The number of this stream. It increases strictly, so an old request cannot be replayed.
     pub number: u64,
-    /// The offset in the sender's sealed bytes up to which the receiver has all of them. The sender continues there.
+    /// The offset below which all of the sender's sealed bytes have arrived. The sender continues there.
     pub received: u64,
     /// Proves that the session's receiver made this request.
     pub tag: [u8; 32],
@@ -24,7 +24,7 @@ impl Message for AttachRequest {
 /// The sender accepts an [`AttachRequest`]. Sealed bytes follow in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachReply {
-    /// The offset in the receiver's sealed bytes up to which the sender has all of them. The receiver continues there.
+    /// The offset below which all of the receiver's sealed bytes have arrived. The receiver continues there.
     pub received: u64,
     /// Proves that the session's sender made this reply, to this request.
     pub tag: [u8; 32],

@@ -73,7 +73,7 @@ impl Message for FileEnd {
 pub struct Credit {
     /// The offset in the sender's sealed bytes up to which it may send. Never decreases.
     pub limit: u64,
-    /// The offset up to which all of them have arrived in order.
+    /// The offset below which all of the sender's sealed bytes have arrived.
     pub received: u64,
 }
 
@@ -84,7 +84,7 @@ impl Message for Credit {
 /// The sender's acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The offset in the receiver's sealed bytes up to which all of them have arrived in order.
+    /// The offset below which all of the receiver's sealed bytes have arrived.
     pub received: u64,
 }
 

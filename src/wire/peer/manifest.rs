@@ -14,7 +14,7 @@ use crate::{
 pub struct ResumptionGrant {
     /// The id that the receiver sends in [`HelloMode::Resume`](super::HelloMode::Resume).
     pub id: [u8; 16],
-    /// The password of that key exchange.
+    /// The password of the key exchange with this id.
     pub key: [u8; 32],
 }
 
