@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The exact body length of a [`Confirm`]. Records follow the frame, so a longer limit would let a forged length
-/// consume the beginning of them.
+/// consume the beginning of the first record.
 const CONFIRM_BODY: u32 = TAG_LENGTH as u32;
 
 /// Reads a [`Confirm`]; does not check its tag.

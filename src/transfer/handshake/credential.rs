@@ -1,4 +1,4 @@
-//! The secret that both ends of a handshake must know.
+//! The two kinds of secrets that authenticate a handshake.
 
 use crate::{
     code::{Code, Slot},

@@ -1,4 +1,4 @@
-//! A session that both ends have confirmed.
+//! The result of a handshake.
 
 use std::time::Duration;
 

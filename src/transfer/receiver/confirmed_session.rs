@@ -1,4 +1,4 @@
-//! A session that both ends have confirmed, as the receiver holds it.
+//! The receiver's side of a confirmed session.
 
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{
     wire::{WireError, peer::DownloadOutcome},
 };
 
-/// A session that both ends have confirmed, as the receiver holds it.
+/// The receiver's side of a session that both ends have confirmed.
 pub(super) struct ConfirmedSession {
     pub(super) writer: SessionWriter,
     pub(super) reader: SessionReader,

@@ -115,7 +115,8 @@ impl<'a> SessionAttempts<'a> {
         Self { sender, deadline: can_retry.then(|| RetryDeadline::after(retry_for)), connected: None }
     }
 
-    /// Makes attempts until one of them is final. The first one of a process dials once and is not reported as a retry.
+    /// Makes attempts until one of them is final. The first attempt of a process dials once and is not reported
+    /// as a retry.
     async fn run(&mut self, lost: Option<Error>, events: &Events) -> <Self as RetriedWork>::Output {
         let mut driver = RetryDriver::new(self.sender.config.dialer.clone(), events.clone(), Urgency::Busy);
         if let Some(reason) = lost {

@@ -1,4 +1,4 @@
-//! A sender's offer that the user has not accepted yet.
+//! The offer of a sender: the user can list, decline or plan it.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The handle of the task that keeps a session alive.
+//! Spawns, observes and stops the task that keeps a session alive.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! The configuration of a receiver's connections to its relay.
+//! How a receiver connects to its relay, for how long it retries, and where it stores resumptions.
 
 use std::time::Duration;
 

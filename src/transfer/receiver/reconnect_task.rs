@@ -49,7 +49,7 @@ impl ReconnectTask {
         }
     }
 
-    /// Closes the stream for good, once it is broken.
+    /// Waits until the stream is broken, and closes it with the same reason, so that no other stream is awaited.
     pub(super) async fn close_stream(&self) {
         let stream = &self.reattacher.context.stream;
         stream.close(stream.wait_until_broken().await);

@@ -1,4 +1,4 @@
-//! The part of a download that runs in one session.
+//! Runs a download in one session: hashing, request, content, and final names.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ pub(super) enum SessionDownloadError {
 }
 
 impl SessionDownload<'_> {
-    /// Downloads what the staged data lacks, and gives every entry its final name.
+    /// Downloads the content that is not staged, and gives every entry its final name.
     pub(super) async fn run(
         self,
         session: ConfirmedSession,

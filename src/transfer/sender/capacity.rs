@@ -57,8 +57,8 @@ impl Capacity {
 
     /// Takes a download permit; returns `None` when none is free.
     ///
-    /// If none is free, a new receiver evicts a session whose receiver has been disconnected for long. A resuming receiver
-    /// waits for its own previous session, which is about to end.
+    /// If none is free, a new receiver evicts a session whose receiver has been disconnected for long. A resuming
+    /// receiver waits for its own previous session, which is about to end.
     pub(super) async fn acquire_download(&self, origin: SessionOrigin) -> Option<DownloadPermit> {
         match self.downloads.try_acquire() {
             None if origin == SessionOrigin::Resumption || self.table.evict(EvictionScope::WithDownload) => {

@@ -18,7 +18,7 @@ pub(super) fn receiver_label(number: u64) -> String {
     format!("receiver {number}")
 }
 
-/// Counts what is sent and acknowledged, and reports it.
+/// Counts the bytes sent and acknowledged in one download, and reports them.
 pub(super) struct SendProgress {
     /// The number of the receiver.
     number: u64,

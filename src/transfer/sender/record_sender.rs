@@ -18,8 +18,8 @@ use crate::{
 /// answer a question.
 pub(super) const RECEIVER_STALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// The receiver stores what it has sent until it is acknowledged. An [`Ack`] leaves with the next record when this many
-/// bytes are not acknowledged.
+/// The receiver stores its sealed bytes until they are acknowledged. The sender sends an [`Ack`] before its next record
+/// when this many bytes are not acknowledged.
 const ACK_AFTER: u64 = 16 * 1024;
 
 /// Seals and sends the records of one download.
@@ -47,7 +47,7 @@ impl RecordSender<'_> {
         self.send_record(record, content).await
     }
 
-    /// Acknowledges what has arrived from the receiver.
+    /// Acknowledges all bytes that have arrived from the receiver.
     ///
     /// # Errors
     /// As [`RecordSender::send`].

@@ -1,4 +1,4 @@
-//! Why a session ended before it was complete.
+//! The error of a session's reader and writer.
 
 use crate::{crypto::OpenError, net::StreamError, wire::WireError};
 

@@ -49,7 +49,7 @@ impl SessionReader {
         }
     }
 
-    /// Lets the other end send at most `bytes` bytes ahead of what has arrived in order.
+    /// Lets the other end send at most `bytes` bytes beyond the bytes that have arrived in order.
     pub fn set_reorder_window(&mut self, bytes: u64) {
         self.reorder_window = usize::try_from(bytes).unwrap_or(usize::MAX);
         if let Some(half) = &mut self.half {
@@ -94,8 +94,8 @@ impl SessionReader {
     /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
     ///
     /// # Cancel safety
-    /// Before the last record arrives, as [`SessionReader::read_sealed`]. If the future is dropped between the arrival
-    /// of the last record and that of the end of the stream, the last record is lost, and the next call returns `None`.
+    /// Before the last record arrives, as [`SessionReader::read_sealed`]. If the future is dropped after the last
+    /// record has arrived and before the end of the stream has, the last record is lost: the next call returns `None`.
     pub async fn read_record(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
         let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
         opener.open(&mut bytes)?;

@@ -95,7 +95,8 @@ impl ResumableStream {
     /// have reported the same of its bytes below `our_received`.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if `their_received` is beyond what was sealed or below what was acknowledged.
+    /// [`WireError::Malformed`] if `their_received` exceeds the sealed bytes, or is less than an earlier
+    /// acknowledgement.
     pub fn attach(
         &self,
         send: SendHalf,

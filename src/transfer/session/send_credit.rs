@@ -56,16 +56,16 @@ impl Default for SendCredit {
     }
 }
 
-/// Returns how far a download may send ahead of what is acknowledged while all downloads together keep
+/// Returns how far a download may send ahead of the acknowledged offset while all downloads together keep
 /// `share_unacknowledged` bytes.
 ///
-/// The limit is the part of the bound that is still free, so some of it always stays free, however many downloads take
-/// all that they can (dynamic queue length thresholds, Choudhury and Hahne 1998).
+/// The limit is the part of the bound that is still free, so a part of it always stays free, even if many downloads use
+/// their whole limit (dynamic queue length thresholds, Choudhury and Hahne 1998).
 fn max_ahead(share_unacknowledged: u64) -> u64 {
     MAX_SHARE_UNACKNOWLEDGED.saturating_sub(share_unacknowledged).clamp(MIN_AHEAD, MAX_AHEAD)
 }
 
-/// A credit that falls, or that acknowledges what was never sent.
+/// A credit that falls, or that acknowledges bytes that were never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadCredit;
 

@@ -150,7 +150,8 @@ impl SessionWriter {
         self.stream.report_failure(self.number, why)
     }
 
-    /// Writes everything, and waits until the peer of the current stream has acknowledged all of it, the end included.
+    /// Writes everything, and waits until the next hop has acknowledged it up to the end of the stream, or has stopped
+    /// the stream.
     async fn deliver(&mut self) {
         while self.flush().await.is_ok() {
             let Some(half) = &mut self.half else { continue };
