@@ -1,6 +1,6 @@
 //! Congestion control: how many bytes may be in flight.
 //!
-//! Most controllers treat packet loss as a sign of a full queue. On a path that loses one packet in a hundred at
+//! Most controllers treat packet loss as a sign of a full queue. On a fast path that loses one packet in a hundred at
 //! random, CUBIC (RFC 9438) uses a few percent of the bandwidth. This controller maintains a *model* of the path
 //! instead, as BBR does (draft-ietf-ccwg-bbr): the bandwidth of the bottleneck, and the round-trip time (RTT) without
 //! queues. Their product, the bandwidth-delay product (BDP), is the number of bytes that the path holds. The controller
@@ -36,8 +36,8 @@
 //!   a short queue or a policer. It halves the *headroom*, the part of the window above the BDP. The headroom grows by
 //!   a quarter after each drain without such a loss.
 //! - *Competition* ([`competition`]): if the RTT stays high although our own queue is drained, another flow fills the
-//!   queue, or the route has become longer. A probe tells them apart: on a longer route, more in flight raises the
-//!   delivery rate. Against a flow that fills the queue, the model would lose its share of the bandwidth. So the
+//!   queue, or the route has become longer. A probe distinguishes them: on a longer route, more bytes in flight raise
+//!   the delivery rate. Against a flow that fills the queue, the model would lose its share of the bandwidth. So the
 //!   controller switches to a CUBIC window ([`cubic`]). It reduces this window only when the queue is nearly full, and
 //!   every 24 rounds a drain checks whether the other flow is still active.
 //!

@@ -1,7 +1,7 @@
 //! Detects a flow that fills the queue, and competes with it.
 //!
 //! If the round-trip time stays high although our own queue is drained, another flow fills the queue, or the route has
-//! become longer. A probe tells them apart: on a longer route, more bytes in flight raise the delivery rate.
+//! become longer. A probe distinguishes them: on a longer route, more bytes in flight raise the delivery rate.
 
 use std::time::{Duration, Instant};
 
