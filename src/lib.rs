@@ -3,9 +3,9 @@
 //! # From disk to stream: the sender
 //!
 //! ```text
-//! cli/send                         the paths on the command line
+//! cli/args/send, cli/send          the paths on the command line
 //!   ▼
-//! disk/source, disk/scan           lists files, folders and links; the result is a manifest
+//! disk/source                      scans them (disk/shared_root, disk/scan); the result is a manifest
 //!   ▼
 //! transfer/sender/share            keeps the code, the latest scan and the limits of the share
 //!   ▼
@@ -13,51 +13,68 @@
 //!   ▼
 //! transfer/sender/admission        runs the handshake: transfer/handshake/responder charges transfer/handshake/guess_budget
 //!   ▼
-//! transfer/sender/download         serves one receiver: offer, request, content, completion
+//! transfer/sender/download         serves one receiver in phases
 //!   ▼
-//! transfer/sender/file_reader      fills records from disk/source_file, which reads through disk/shared_read
+//! transfer/sender/offer            offers the present state: transfer/sender/latest_scan scans again
+//!   ▼
+//! transfer/sender/file_reader      fills records (transfer/session/record) from disk/source_file
+//!   ▼
+//! disk/shared_read                 reads and hashes a file once for all downloads that read it now
 //!   ▼
 //! transfer/sender/record_sender    waits for credit (transfer/session/send_credit)
 //!   ▼
-//! transfer/session/writer          seals (crypto/record/sealer), and keeps the bytes in transfer/session/retransmit_buffer
+//! transfer/session/writer          seals a record (crypto/record/sealer) and keeps it in transfer/session/retransmit_buffer
 //!   ▼
-//! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight
+//! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight on this leg
 //! ```
 //!
 //! # Between them: the relay
 //!
 //! ```text
-//! relay/server ─▶ relay/request_handler ─▶ relay/registry (slots) ─▶ relay/bridge, bounded by relay/memory_budget
+//! relay/server ─▶ relay/request_handler ─┬▶ relay/registry    slots and their senders
+//!                                        └▶ relay/bridge      forwards both directions of one download
+//!                                             └▶ relay/memory_budget   bounds what all bridges hold together
 //! ```
 //!
 //! # From stream to disk: the receiver
 //!
 //! ```text
-//! net/recv_half                    reads packets in any order; net/reassembly puts them into order
+//! cli/recv                         the code on the command line
 //!   ▼
-//! transfer/session/reader          splits the stream into sealed records, across any number of streams
+//! transfer/receiver/connect        reaches the sender: transfer/receiver/open_session, transfer/handshake/initiator
 //!   ▼
-//! transfer/receiver/pipeline       queues records, and grants credit (transfer/session/receive_window)
+//! transfer/receiver/offer          shows the manifest; transfer/receiver/destination plans a path for each entry (disk/plan)
+//!   ▼
+//! transfer/receiver/download       runs one session after another (transfer/receiver/session_download)
+//!   ▼
+//! net/recv_half                    reads chunks in any order; net/reassembly puts them into order
+//!   ▼
+//! transfer/session/reader          splits the bytes of one stream after another into sealed records
+//!   ▼
+//! transfer/receiver/pipeline       queues records, and grants credit when they are written (transfer/session/receive_window)
 //!   ▼
 //! transfer/receiver/file_writer    opens records (crypto/record/opener) and reads their frames
 //!   ▼
-//! disk/sink, disk/incoming_file    writes blocks to files in the staging folder and checks each file's hash
+//! disk/sink                        checks the order, the size and the hash of each file
 //!   ▼
-//! disk/publisher                   moves every entry to its final name, recorded in disk/journal
+//! disk/incoming_file               writes each block to a file in the staging folder
+//!   ▼
+//! disk/publisher                   moves the entries to their final names, recorded in disk/journal
 //! ```
 //!
-//! [`transfer`] explains the five flights of a download, [`disk`] the staging folder, and `docs/architecture.md` the design.
+//! Both directions of a session run over a [`transfer::session::resumable_stream`], which replaces a QUIC stream that fails.
+//! [`transfer`] explains a download step by step, [`disk`] the staging folder, and `docs/architecture.md` the design.
 //!
 //! # Principles
 //!
-//! - **One connection per peer, one stream per download.** A sender holds one QUIC connection to the [`relay`] while it shares.
+//! - **One connection per peer, one stream at a time per download.** A sender holds one QUIC connection to the [`relay`] while it shares.
 //!   For each download, the relay opens one stream on that connection and bridges it to the stream that the receiver opened.
 //! - **The relay is blind.** A [`code::Code`] consists of a [`code::Slot`], which the relay assigns and uses for routing, and a
 //!   [`code::Secret`], which only the two ends know. The ends run a password-authenticated key exchange and exchange sealed
 //!   records inside the bridge.
 //! - **A transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::SendHalf`],
 //!   [`net::RecvHalf`]). Tests give it a stream in memory, or a network in memory ([`net::Socket::in_memory`]).
-//! - **Every stream is always drained**, into bounded memory. Credit of our own bounds the bytes in flight, because quinn closes a connection
+//! - **Every stream is always drained**, into bounded memory. Credit of our own bounds how far the sender is ahead of the receiver, because quinn closes a connection
 //!   whose unread stream has more than 1,024 gaps.
 //! - **Loss is not congestion.** The congestion controller models the rate and the round-trip time of each leg instead of
 //!   reacting to loss ([`net::congestion`]).
