@@ -79,7 +79,7 @@ impl SafePath {
     /// # Errors
     /// The same as [`SafePath::parse`].
     pub fn join(&self, name: &str) -> Result<Self, PathError> {
-        Self::parse(&format!("{self}/{name}"))
+        Self::parse(&format!("{}/{name}", self.0)) // `Display` escapes and truncates
     }
 
     /// Returns why Windows cannot store a file at this path, if it cannot.
@@ -157,6 +157,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn join_keeps_characters_that_are_escaped_or_truncated_for_display() {
+        let folder = ["d".repeat(255), "line\u{2028}separator".to_owned(), "e".repeat(255)].join("/");
+        let joined = SafePath::parse(&folder).unwrap().join("file").unwrap();
+        assert_eq!(joined.as_str(), format!("{folder}/file"));
+    }
 
     #[test]
     fn hostile_paths_are_rejected() {
