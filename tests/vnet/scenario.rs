@@ -99,17 +99,21 @@ impl Scenario {
     /// # Errors
     /// Those of a sender until its share is registered.
     pub(crate) async fn share(&self, path: &NetworkPath, paths: &[PathBuf]) -> Result<ShareTask> {
-        let settings = ShareSettings { paths: paths.to_vec(), ..ShareSettings::default() };
-        self.share_with_settings(path, settings).await
+        self.share_with_settings(path, paths, ShareSettings::default()).await
     }
 
-    /// Shares from a new host, which is connected to the relay by `path`.
+    /// Shares files with other settings than the default.
     ///
     /// # Errors
     /// As [`Scenario::share`].
-    pub(crate) async fn share_with_settings(&self, path: &NetworkPath, settings: ShareSettings) -> Result<ShareTask> {
+    pub(crate) async fn share_with_settings(
+        &self,
+        path: &NetworkPath,
+        paths: &[PathBuf],
+        settings: ShareSettings,
+    ) -> Result<ShareTask> {
         let host = self.add_host(path);
-        let paths = settings.paths.clone();
+        let paths = paths.to_vec();
         let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
         let relay = self.connect_to_relay(&host).await?;
         let registration = Registration::request(relay.connection.clone(), None, None).await?;

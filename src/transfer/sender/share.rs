@@ -1,7 +1,6 @@
 //! The state that all connections and downloads of one share have in common.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,8 +32,6 @@ use crate::{
 /// The settings of a share.
 #[derive(Debug, Clone, Default)]
 pub struct ShareSettings {
-    /// Files and folders to share.
-    pub paths: Vec<PathBuf>,
     /// The name that receivers see; `None` for the name of the first path.
     pub name: Option<String>,
     /// Ends the share after this many complete downloads.

@@ -44,12 +44,11 @@ fn share_of(files: usize, home: &Path) -> Arc<Share> {
     for n in 0..files {
         std::fs::write(home.join(format!("{n:0>150}")), "").unwrap();
     }
-    let settings = ShareSettings { paths: vec![home.to_owned()], ..ShareSettings::default() };
-    share_with(settings, Arc::new(SystemClock))
+    share_with(home, ShareSettings::default(), Arc::new(SystemClock))
 }
 
-fn share_with(settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
-    let source = Source::scan(&settings.paths, None, ShareId::random()).unwrap();
+fn share_with(home: &Path, settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
+    let source = Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
     let guess_budget = GuessBudget::load(None, 5, clock).unwrap();
     Share::new(settings, source, code, guess_budget, Events::channel().0)
@@ -240,9 +239,8 @@ async fn unauthenticated_peers_evict_no_session() {
 async fn a_share_expires_while_the_machine_sleeps() {
     let home = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at_ms(1_000));
-    let paths = vec![home.path().to_owned()];
-    let settings = ShareSettings { paths, expire: Some(Duration::from_secs(7_200)), ..ShareSettings::default() };
-    let share = share_with(settings, clock.clone());
+    let settings = ShareSettings { expire: Some(Duration::from_secs(7_200)), ..ShareSettings::default() };
+    let share = share_with(home.path(), settings, clock.clone());
     let start = Instant::now();
     let sleeping = async {
         sleep(Duration::from_secs(100)).await;

@@ -1,7 +1,7 @@
 //! Legs that die, relays that end and shares that expire just when a download ends: both ends still agree on its
 //! outcome.
 
-use std::{path::Path, slice::from_ref, time::Duration};
+use std::{slice::from_ref, time::Duration};
 
 use qshare::{
     error::Kind,
@@ -18,8 +18,8 @@ use super::units::{MS, SECOND};
 use crate::vnet::{LinkConfig, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time};
 
 /// Returns the settings of `send --once`.
-fn once(file: &Path) -> ShareSettings {
-    ShareSettings { paths: vec![file.to_owned()], max_downloads: Some(1), ..ShareSettings::default() }
+fn once() -> ShareSettings {
+    ShareSettings { max_downloads: Some(1), ..ShareSettings::default() }
 }
 
 /// Returns how many downloads the sender has reported as finished.
@@ -62,7 +62,7 @@ fn download_once(outage: Option<LegOutage>) -> Duration {
         let config = LinkConfig::new(mbit(100), 25 * MS);
         let file = scenario.scratch.file("file", 2_000_000);
         let (up, down) = (network.path(&config), network.path(&config));
-        let share = scenario.share_with_settings(&up, once(&file)).await.unwrap();
+        let share = scenario.share_with_settings(&up, from_ref(&file), once()).await.unwrap();
         let cutting = async {
             if let Some(outage) = outage {
                 outage.run(&up, &down).await;
@@ -129,7 +129,7 @@ fn an_embedded_relay_that_ends_delivers_the_end_of_a_complete_download() {
             let file = scenario.scratch.file("file", 100_000);
             let up = network.path(&LinkConfig::new(mbit(10_000), Duration::ZERO));
             let down = network.path(&LinkConfig::new(mbit(20), 25 * MS).loss(0.05));
-            let share = scenario.share_with_settings(&up, once(&file)).await.unwrap();
+            let share = scenario.share_with_settings(&up, from_ref(&file), once()).await.unwrap();
             let code = share.code.clone();
             let ending = async {
                 let ended = share.wait().await;
@@ -149,8 +149,8 @@ async fn download_from_expiring_share(scenario: &Scenario, outage: Option<Durati
     let config = LinkConfig::new(mbit(20), 25 * MS);
     let file = scenario.scratch.file("file", 20_000_000);
     let (up, down) = (scenario.network.path(&config), scenario.network.path(&config));
-    let settings = ShareSettings { paths: vec![file.clone()], expire: Some(2 * SECOND), ..ShareSettings::default() };
-    let share = scenario.share_with_settings(&up, settings).await.unwrap();
+    let settings = ShareSettings { expire: Some(2 * SECOND), ..ShareSettings::default() };
+    let share = scenario.share_with_settings(&up, from_ref(&file), settings).await.unwrap();
     let (began, code) = (Instant::now(), share.code.clone());
     let ending = async {
         assert_eq!(share.wait().await.unwrap(), StopReason::Expired);
