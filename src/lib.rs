@@ -11,7 +11,9 @@
 //!   ▼
 //! transfer/sender/accept_loop      accepts a stream from the relay
 //!   ▼
-//! transfer/sender/admission        runs the handshake: transfer/handshake/responder charges transfer/handshake/guess_budget
+//! transfer/sender/admission        runs the handshake
+//!   ▼
+//! transfer/handshake/responder     charges an attempt to transfer/handshake/guess_budget, and checks the receiver's tag
 //!   ▼
 //! transfer/sender/download         serves one receiver in phases
 //!   ▼
@@ -23,7 +25,7 @@
 //!   ▼
 //! transfer/sender/record_sender    waits for credit (transfer/session/send_credit)
 //!   ▼
-//! transfer/session/writer          seals a record (crypto/record/sealer) and keeps it in transfer/session/retransmit_buffer
+//! transfer/session/writer          seals records (crypto/record/sealer), kept in transfer/session/retransmit_buffer
 //!   ▼
 //! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight on this leg
 //! ```
@@ -43,7 +45,7 @@
 //!   ▼
 //! transfer/receiver/connect        reaches the sender: transfer/receiver/open_session, transfer/handshake/initiator
 //!   ▼
-//! transfer/receiver/offer          shows the manifest; transfer/receiver/destination plans a path for each entry (disk/plan)
+//! transfer/receiver/offer          shows the manifest; transfer/receiver/destination plans the paths (disk/plan)
 //!   ▼
 //! transfer/receiver/download       runs one session after another (transfer/receiver/session_download)
 //!   ▼
@@ -51,7 +53,7 @@
 //!   ▼
 //! transfer/session/reader          splits the bytes of one stream after another into sealed records
 //!   ▼
-//! transfer/receiver/pipeline       queues records, and grants credit when they are written (transfer/session/receive_window)
+//! transfer/receiver/pipeline       queues records; grants credit once they are written (transfer/session/receive_window)
 //!   ▼
 //! transfer/receiver/file_writer    opens records (crypto/record/opener) and reads their frames
 //!   ▼
@@ -62,30 +64,34 @@
 //! disk/publisher                   moves the entries to their final names, recorded in disk/journal
 //! ```
 //!
-//! Both directions of a session run over a [`transfer::session::resumable_stream`], which replaces a QUIC stream that fails.
-//! [`transfer`] explains a download step by step, [`disk`] the staging folder, and `docs/architecture.md` the design.
+//! Both directions of a session run over a [`transfer::session::resumable_stream`], which replaces a QUIC stream that
+//! fails. [`transfer`] explains a download step by step, [`disk`] the staging folder, and `docs/architecture.md` the
+//! design.
 //!
 //! # Principles
 //!
-//! - **One connection per peer, one stream at a time per download.** A sender holds one QUIC connection to the [`relay`] while it shares.
-//!   For each download, the relay opens one stream on that connection and bridges it to the stream that the receiver opened.
-//! - **The relay is blind.** A [`code::Code`] consists of a [`code::Slot`], which the relay assigns and uses for routing, and a
-//!   [`code::Secret`], which only the two ends know. The ends run a password-authenticated key exchange and exchange sealed
-//!   records inside the bridge.
+//! - **One connection per peer, one stream at a time per download.** A sender holds one QUIC connection to the
+//!   [`relay`] while it shares. For each download, the relay opens one stream on that connection and bridges it to the
+//!   stream that the receiver opened.
+//! - **The relay is blind.** A [`code::Code`] consists of a [`code::Slot`], which the relay assigns and uses for
+//!   routing, and a [`code::Secret`], which only the two ends know. The ends run a password-authenticated key exchange
+//!   and exchange sealed records inside the bridge.
 //! - **A transfer does not know its path.** [`transfer`] runs on the two halves of a stream ([`net::SendHalf`],
 //!   [`net::RecvHalf`]). Tests give it a stream in memory, or a network in memory ([`net::Socket::in_memory`]).
-//! - **Every stream is always drained**, into bounded memory. Credit of our own bounds how far the sender is ahead of the receiver, because quinn closes a connection
-//!   whose unread stream has more than 1,024 gaps.
-//! - **Loss is not congestion.** The congestion controller models the rate and the round-trip time of each leg instead of
-//!   reacting to loss ([`net::congestion`]).
-//! - **A session outlives its stream.** Both ends keep sealed bytes until they are acknowledged. When a stream fails, the receiver opens
-//!   another and the session continues with the same bytes ([`transfer::session::resumable_stream`]).
-//! - **A download outlives its processes.** The staging folder records what has arrived, the receiver resumes with a key that the sender gave
-//!   it ([`crypto::resume`]), and the sender reclaims its slot with a ticket.
+//! - **Every stream is always drained**, into bounded memory. Credit of our own bounds how far the sender is ahead of
+//!   the receiver, because quinn closes a connection whose unread stream has more than 1,024 gaps.
+//! - **Loss is not congestion.** The congestion controller models the rate and the round-trip time of each leg instead
+//!   of reacting to loss ([`net::congestion`]).
+//! - **A session outlives its stream.** Both ends keep sealed bytes until they are acknowledged. When a stream fails,
+//!   the receiver opens another and the session continues with the same bytes
+//!   ([`transfer::session::resumable_stream`]).
+//! - **A download outlives its processes.** The staging folder records what has arrived, the receiver resumes with a
+//!   key that the sender gave it ([`crypto::resume`]), and the sender reclaims its slot with a ticket.
 //!
 //! # Layers
 //!
-//! Imports go down only, and no two files import each other. `tests/it/layers.rs` checks both and prints the import graph.
+//! Imports go down only, and no two files import each other. `tests/it/layers.rs` checks both and prints the import
+//! graph.
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
@@ -98,9 +104,10 @@
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
 //! | 0 | [`background`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`state`], [`sync`], [`text`] | each other |
 //!
-//! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and `handshake`
-//! uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds attempts. `quinn` is named only in [`net`]
-//! and [`relay`]. Time comes from tokio's clock or from an injected one, so tests can skip hours.
+//! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
+//! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
+//! attempts. `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so
+//! tests can skip hours.
 //!
 //! The library exists for the program and its tests. Its interface may change with any version until 1.0.
 
