@@ -1,7 +1,7 @@
 //! A process that reports events on its standard output, and the resources that it used.
 
 use std::{
-    fmt,
+    env, fmt,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -47,10 +47,12 @@ impl ResourceUsage {
     }
 }
 
-/// Returns the command of the program with JSON output and a home folder for this role.
+/// Returns the command of the program with JSON output and a home folder for this role. `QSHARE_BENCH_BINARY` names another
+/// build of the program, to compare two builds.
 pub(crate) fn qshare(home: &Path, role: &str) -> Command {
     let home = home.join("home").join(role);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
+    let program = env::var_os("QSHARE_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qshare").into());
+    let mut command = Command::new(program);
     command
         .env("HOME", &home)
         .env("XDG_STATE_HOME", home.join("state"))

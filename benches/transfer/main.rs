@@ -4,7 +4,8 @@
 //! `cargo bench --bench transfer [-- WORD…]` runs the cases whose names contain one of the words. `QSHARE_BENCH_ROUNDS`
 //! (default 3) is the number of rounds; each round runs every case once, so that a noisy minute affects all of them.
 //! `QSHARE_BENCH_DIR` is the folder in which files are read and written (default: in memory if enough is available, so
-//! that no disk is measured). All files are removed at the end.
+//! that no disk is measured). `QSHARE_BENCH_BINARY` is the path of another build, to compare two of them. All files are
+//! removed at the end.
 //!
 //! # Where the time goes
 //!

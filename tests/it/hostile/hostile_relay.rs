@@ -1,7 +1,7 @@
 //! A relay that tampers with the streams that it bridges.
 //!
 //! It splits each direction into units: the two frames in the clear, then the sealed records, whose boundaries are
-//! visible. For each unit, and once more at the end of the stream, the [`Tamper`] function decides what to forward.
+//! visible. For each unit and at the end of the stream, the [`Tamper`] function decides what to forward.
 
 use std::{
     collections::{HashMap, VecDeque},

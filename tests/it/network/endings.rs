@@ -34,7 +34,7 @@ enum Leg {
     Receiver,
 }
 
-/// An outage of one leg. Its beginning counts from that of the download.
+/// An outage of one leg. It begins this long after the download.
 #[derive(Debug, Clone, Copy)]
 struct LegOutage {
     leg: Leg,

@@ -190,8 +190,8 @@ async fn a_receiver_refuses_a_sender_that_chooses_the_worse_cipher() {
     }
 }
 
-/// Runs a receiver whose hello differs from that of this version. It confirms the code, and returns the suite that the
-/// sender chose and the cipher that opens its first record.
+/// Runs a receiver whose hello differs from the hello of this version. It confirms the code, and returns the suite that
+/// the sender chose and the cipher that opens its first record.
 async fn receive_with_hello(
     code: &Code,
     change: fn(&mut Hello),

@@ -42,7 +42,7 @@ fn bursts_have_the_configured_share_and_length() {
         let gaps: Vec<u32> = arrived.windows(2).map(|pair| pair[1] - pair[0] - 1).filter(|gap| *gap > 0).collect();
         let lost: u32 = gaps.iter().sum();
         let mean = f64::from(lost) / gaps.len() as f64;
-        // With 400 bursts, the standard deviation of the mean length is 0.22, and that of the lost packets is 140.
+        // With 400 bursts, the standard deviation is 0.22 for the mean length and 140 for the lost packets.
         assert!((4.0..6.0).contains(&mean), "{} bursts of {mean}", gaps.len());
         assert!(lost.abs_diff(2000) < 500, "{lost} lost");
     });
