@@ -71,6 +71,8 @@ fn send_accepts_its_options() {
         "qshare send --code-length 6 a",
         "qshare send --expire 0s a",
         "qshare send --expire soon a",
+        "qshare send --expire 300000000000years a",
+        "qshare recv --retry-for 1001years a",
         "qshare send --keep a",
     ] {
         assert_eq!(bad(line).exit_code(), 2, "{line}");

@@ -21,7 +21,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, Error> {
 
 /// Parses a duration, which may be zero.
 pub(super) fn duration_or_zero(text: &str) -> Result<Duration, Error> {
-    humantime::parse_duration(text).map_err(|e| invalid_duration(&e.to_string()))
+    /// A point in time that is much later than this overflows the system's clocks.
+    const MAX: Duration = Duration::from_secs(1_000 * 365 * 24 * 60 * 60);
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration > MAX => Err(invalid_duration("must be at most 1000 years")),
+        Ok(duration) => Ok(duration),
+        Err(e) => Err(invalid_duration(&e.to_string())),
+    }
 }
 
 fn invalid_duration(reason: &str) -> Error {
