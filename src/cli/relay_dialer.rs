@@ -1,8 +1,6 @@
 //! The dialer of a relay: it verifies the relay's identity, stores new pins, and warns the user where needed.
 
 use std::{
-    convert::Infallible,
-    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +12,7 @@ use tokio::time::sleep;
 
 use super::udp_buffers;
 use crate::{
+    background::with_background,
     code::{RelayAddr, RelaySpec},
     error::Result,
     event::Event,
@@ -62,23 +61,19 @@ impl DialTarget {
         let is_first = !self.was_dialed.swap(true, Ordering::Relaxed);
         let known = KnownRelays::new(self.state.clone());
         let trust = known.trust_policy(&self.spec)?;
-        let connected = tokio::select! {
-            connected = net::connect(&self.addresses, trust, self.transport) => connected?,
-            never = self.report_slow_dial(), if is_first => match never {},
+        let slow_dial_report = async {
+            if is_first {
+                sleep(SLOW_DIAL).await;
+                self.events.report(Event::Connecting { relay: self.spec.addr.to_string() }).await;
+            }
         };
+        let connected = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report).await?;
         known.remember(&self.spec.addr, &connected.verified)?;
         if connected.verified.by == VerifiedBy::FirstContact {
             self.events.report(first_contact(&self.spec, &connected)).await;
         }
         udp_buffers::warn_once(&self.state, connected.clamped_buffers(), &self.events).await;
         Ok(connected)
-    }
-
-    /// Reports once that the dial takes long, and never returns.
-    async fn report_slow_dial(&self) -> Infallible {
-        sleep(SLOW_DIAL).await;
-        self.events.report(Event::Connecting { relay: self.spec.addr.to_string() }).await;
-        pending().await
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     signals::interrupt,
 };
 use crate::{
+    background::with_background,
     code::Code,
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
@@ -116,10 +117,7 @@ impl PreparedShare {
                 let _ = held.lock().touch(); // on failure the share expires a little earlier
             }
         };
-        let outcome = tokio::select! {
-            outcome = share.run(registration, reregister, interrupted) => outcome,
-            never = keep_touching => never,
-        };
+        let outcome = with_background(share.run(registration, reregister, interrupted), keep_touching).await;
         relay.close().await;
         if outcome.is_ok() || share.has_ended() {
             held.lock().forget();

@@ -13,7 +13,7 @@ use super::{
     registry::Registry,
     request_handler::{CLIENT_TIMEOUT, RequestHandler},
 };
-use crate::{error::Result, net::Listener, wire::reset_code::ENDED};
+use crate::{background::with_background, error::Result, net::Listener, wire::reset_code::ENDED};
 
 /// Above this many connections, a client must first prove its address (QUIC Retry, RFC 9000 section 8.1.2).
 const RETRY_ABOVE: usize = 256;
@@ -37,11 +37,13 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
         shutdown.await;
         server.drain().await;
     };
-    tokio::select! {
-        () = server.accept_connections() => {}
-        never = server.keep_journal() => never,
-        () = shut_down => {}
-    }
+    let serve = async {
+        tokio::select! {
+            () = server.accept_connections() => {}
+            () = shut_down => {}
+        }
+    };
+    with_background(serve, server.keep_journal()).await;
     server.write_journal().await;
     server.listener.close(ENDED);
     let _ = timeout(CLOSE_TIMEOUT, server.listener.wait_idle()).await; // the process may exit in either case
@@ -88,7 +90,7 @@ impl Server {
     }
 
     /// Writes the journal shortly after each change of the registry. Never completes.
-    async fn keep_journal<T>(&self) -> T {
+    async fn keep_journal(&self) {
         /// Gathers the changes of many senders into one write.
         const WRITE_DELAY: Duration = Duration::from_millis(200);
         loop {

@@ -10,6 +10,7 @@ use super::{
     resumable_stream::{FIRST_STREAM, NewHalf, ResumableStream},
 };
 use crate::{
+    background::with_background,
     crypto::{RecordKind, Sealer},
     net::{SendHalf, StreamError},
 };
@@ -88,13 +89,9 @@ impl SessionWriter {
                 self.stream.wait_until_replaced(self.number).await;
                 self.half = None;
             }
-            std::future::pending().await // the reader reports the reason
+            // The reader reports the reason.
         };
-        tokio::select! {
-            biased;
-            output = future => output,
-            never = flushing => never,
-        }
+        with_background(future, flushing).await
     }
 
     pub(super) fn seal(&mut self, record: RecordBuilder, kind: RecordKind) -> Result<(), StreamError> {
