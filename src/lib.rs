@@ -102,7 +102,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`background`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`state`], [`sync`], [`text`] | each other |
+//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`state`], [`sync`], [`text`] | each other |
 //!
 //! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
 //! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
@@ -112,6 +112,7 @@
 //! The library exists for the program and its tests. Its interface may change with any version until 1.0.
 
 pub mod background;
+pub mod blocking;
 pub mod cli;
 pub mod code;
 pub mod crypto;

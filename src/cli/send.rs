@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
 use self::{
     code_plan::CodePlan,
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     background::with_background,
+    blocking::run_blocking,
     code::Code,
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
@@ -139,10 +140,7 @@ fn reject_standard_input(paths: &[PathBuf]) -> Result<()> {
 }
 
 async fn scan(paths: Vec<PathBuf>, name: Option<String>, share: ShareId) -> Result<Source> {
-    match spawn_blocking(move || Source::scan(&paths, name.as_deref(), share)).await {
-        Ok(scanned) => scanned,
-        Err(e) => Err(Error::new(Kind::Transfer, format!("the scan failed: {e}"))),
-    }
+    run_blocking(move || Source::scan(&paths, name.as_deref(), share)).await
 }
 
 /// Records the relay's pin, and the port of an embedded relay unless the share already has another one.

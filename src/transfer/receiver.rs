@@ -27,7 +27,6 @@ mod reconnect_config;
 mod reconnect_task;
 pub(super) mod request;
 pub(super) mod resumption_store;
-mod run_blocking;
 mod session_download;
 mod session_end;
 mod stall_detector;

@@ -12,8 +12,19 @@ use imports::{Graph, imports, standard_paths};
 use source::Source;
 
 /// Modules that every other module may import, and that import only each other.
-const LAYER_0: [&str; 10] =
-    ["background", "error", "event", "code", "manifest", "text", "state", "processor", "rate_limiter", "sync"];
+const LAYER_0: [&str; 11] = [
+    "background",
+    "blocking",
+    "error",
+    "event",
+    "code",
+    "manifest",
+    "text",
+    "state",
+    "processor",
+    "rate_limiter",
+    "sync",
+];
 
 /// What each module may import besides itself and layer 0.
 const RULES: [(&str, &[&str]); 9] = [

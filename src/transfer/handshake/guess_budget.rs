@@ -23,6 +23,7 @@ use tokio::{
 
 use super::clock::Clock;
 use crate::{
+    blocking::run_blocking,
     error::{Error, Kind, Result},
     state::StateDir,
     sync::Mutex,
@@ -216,9 +217,7 @@ impl SharedBudget {
         let _writing = self.writing.lock().await;
         self.is_write_pending.store(false, Ordering::Release);
         let text = serde_json::to_vec(&*self.lock()).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
-        tokio::task::spawn_blocking(move || dir.write(&name, &text))
-            .await
-            .map_err(|e| Error::new(Kind::Transfer, e.to_string()))?
+        run_blocking(move || dir.write(&name, &text)).await
     }
 }
 

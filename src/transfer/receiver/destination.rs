@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::run_blocking::run_blocking;
 use crate::{
+    blocking::run_blocking,
     disk::{ConflictPolicy, Plan},
     error::Result,
     manifest::Manifest,

@@ -9,9 +9,9 @@ use super::{
     download::PlannedDownload,
     offer_summary::{list_entry, summarize},
     reconnect_config::ReconnectConfig,
-    run_blocking::run_blocking,
 };
 use crate::{
+    blocking::run_blocking,
     code::Code,
     disk::{ConflictPolicy, Plan},
     error::Result,

@@ -10,11 +10,11 @@ use tokio::{
 use super::{
     file_writer::FileWriter,
     receive_error::ReceiveError,
-    run_blocking::run_blocking,
     stall_detector::{SilentSender, StallDetector},
 };
 use crate::{
     background::with_background,
+    blocking::run_blocking,
     event::Event,
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::interval;
 
-use super::{receive_error::ReceiveError, run_blocking::run_blocking};
+use super::receive_error::ReceiveError;
 use crate::{
+    blocking::run_blocking,
     disk::{HashProgress, Plan, Sink},
     event::Event,
     transfer::{

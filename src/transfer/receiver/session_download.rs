@@ -12,11 +12,11 @@ use super::{
     receive_error::ReceiveError,
     reconnect::Reconnector,
     request::{encode_request, ranges},
-    run_blocking::run_blocking,
     session_end::report_failure,
 };
 use crate::{
     background::with_background,
+    blocking::run_blocking,
     crypto::Opener,
     disk::Plan,
     error::{Error, Result},

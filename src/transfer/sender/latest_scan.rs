@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
+use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    disk::Source,
-    error::{Error, Kind, Result},
-};
+use crate::{blocking::run_blocking, disk::Source, error::Result};
 
 /// The longest time for which a scan is reused. Each download should offer the current state of the files.
 const MAX_FRESH: Duration = Duration::from_secs(2);
@@ -39,8 +36,7 @@ impl LatestScan {
             return Ok(Arc::clone(&latest.source));
         }
         let (previous, name, start) = (Arc::clone(&latest.source), self.name.clone(), Instant::now());
-        let scanned = spawn_blocking(move || previous.rescan(name.as_deref())).await;
-        let source = Arc::new(scanned.map_err(|e| Error::new(Kind::Transfer, e.to_string()))??);
+        let source = Arc::new(run_blocking(move || previous.rescan(name.as_deref())).await?);
         // A scan is reused for as long as it took, so that repeated requests scan for at most half of the time.
         let fresh_for = start.elapsed().min(MAX_FRESH);
         *latest = CachedScan { source: Arc::clone(&source), fresh_until: Instant::now() + fresh_for };

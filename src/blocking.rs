@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 ///
 /// # Errors
 /// Those of `work`; [`Kind::Transfer`] if it panics or the runtime shuts down.
-pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(e) => Err(Error::new(Kind::Transfer, format!("a background task failed: {e}"))),
