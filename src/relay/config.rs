@@ -7,8 +7,9 @@ use super::{memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::Tic
 /// The configuration of a relay.
 #[derive(Clone)]
 pub struct RelayConfig {
-    /// The most bytes that a bridge holds in each direction, besides a small allowance for overhead.
-    pub bridge_bytes: u64,
+    /// The most bytes that a bridge may hold in each direction, besides a small allowance for overhead, even if the memory
+    /// budget allows more.
+    pub max_bridge_bytes: u64,
     /// Bounds the memory of all bridges together. When it is exceeded, the bridges that have been blocked longest are
     /// reset.
     pub memory: MemoryBudget,
@@ -28,11 +29,11 @@ pub struct RelayConfig {
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        /// Bytes for thirty-two full bridges. Most hold far less: only the credit of a slow receiver accumulates in the
-        /// relay.
+        /// Bytes for the first sixteen full bridges. Most hold far less: only the credit of a slow receiver accumulates
+        /// in the relay.
         const MEMORY: usize = 1024 * 1024 * 1024;
         Self {
-            bridge_bytes: 32 * 1024 * 1024,
+            max_bridge_bytes: 64 * 1024 * 1024,
             memory: MemoryBudget::new(MEMORY),
             max_senders: 10_000,
             max_connections: 20_000,

@@ -51,6 +51,16 @@ impl MemoryBudget {
         MemoryUsage { directions: accounts.open.len(), ..accounts.usage }
     }
 
+    /// Returns how many bytes the next bridge may hold in each direction: a sixteenth of the free memory, from 512 KiB
+    /// to 64 MiB. So the grants fall as the memory fills, and some always stays free.
+    pub(super) fn grant(&self) -> u64 {
+        const MIN: usize = 512 * 1024;
+        const MAX: usize = 64 * 1024 * 1024;
+        let accounts = self.lock();
+        let free = accounts.limit.saturating_sub(accounts.usage.held);
+        (free / 16).clamp(MIN, MAX) as u64
+    }
+
     /// Opens the account of one direction.
     pub(super) fn open_account(&self) -> MemoryAccount {
         let mut accounts = self.lock();
@@ -209,6 +219,19 @@ mod tests {
         }
         assert!(!is_evicted(&small));
         assert_eq!(trickling.iter().filter(|account| is_evicted(account)).count(), 1);
+    }
+
+    #[test]
+    fn grants_fall_as_the_memory_fills() {
+        const MIB: usize = 1024 * 1024;
+        let budget = MemoryBudget::new(1024 * MIB);
+        let account = budget.open_account();
+        let grants = [0, 512, 1000, 1024].map(|held| {
+            account.update(held * MIB, WriteProgress::Written);
+            budget.grant() as usize
+        });
+        assert_eq!(grants, [64 * MIB, 32 * MIB, 3 * MIB / 2, MIB / 2]);
+        assert_eq!(MemoryBudget::new(usize::MAX).grant() as usize, 64 * MIB);
     }
 
     #[test]

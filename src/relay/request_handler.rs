@@ -124,10 +124,11 @@ impl RequestHandler {
         };
         sender_stream.0.send_message(&IncomingDownload {}).await?;
         let pass = self.config.ticket_key.issue_pass(request.slot, owner);
-        send.send_message(&ConnectReply { limits: self.limits(), pass }).await?;
+        let limits = self.limits(); // fixed for the life of the bridge
+        send.send_message(&ConnectReply { limits, pass }).await?;
         debug!("a receiver is bridged");
         self.open_bridges.send_modify(|open| *open += 1);
-        bridge::run((send, recv), sender_stream, self.config.bridge_bytes, &self.config.memory).await;
+        bridge::run((send, recv), sender_stream, limits.bridge_bytes, &self.config.memory).await;
         self.open_bridges.send_modify(|open| *open -= 1);
         debug!("a bridge has ended");
         Ok(())
@@ -142,7 +143,7 @@ impl RequestHandler {
     }
 
     fn limits(&self) -> RelayLimits {
-        RelayLimits { bridge_bytes: self.config.bridge_bytes }
+        RelayLimits { bridge_bytes: self.config.memory.grant().min(self.config.max_bridge_bytes) }
     }
 }
 

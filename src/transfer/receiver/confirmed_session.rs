@@ -31,7 +31,8 @@ impl ConfirmedSession {
     /// # Errors
     /// [`WireError`] if the credit cannot be encoded, which does not happen with the messages of this version.
     pub(super) async fn grant_credit(&mut self) -> Result<(), WireError> {
-        if let Some(credit) = self.window.note_drained(self.reader.received_bytes(), Instant::now()) {
+        let received = self.reader.received_bytes();
+        if let Some(credit) = self.window.update(received, received, Instant::now()) {
             let record = RecordBuilder::from_message(&credit)?;
             let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
         }

@@ -85,6 +85,7 @@ async fn establish(
 
 /// Reads the manifest, and the resumption if the sender grants one.
 async fn read_offer(session: &mut ConfirmedSession) -> Result<(Manifest, Option<Resumption>), ReceiveError> {
+    session.grant_credit().await?; // the first window leaves right behind flight 3
     let (mut decoder, mut stall) = (ManifestDecoder::default(), StallDetector::default());
     let stream = session.reader.stream();
     loop {

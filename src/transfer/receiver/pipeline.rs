@@ -20,7 +20,10 @@ use crate::{
     rate_limiter::RateLimiter,
     transfer::{
         events::Events,
-        session::{MAX_RECORD, RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow},
+        session::{
+            MAX_RECORD, RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow,
+            resumable_stream::ResumableStream,
+        },
         timeouts::PROGRESS_INTERVAL,
     },
     wire::{WireError, peer::LAST_RECORD_SLACK},
@@ -59,9 +62,11 @@ impl Pipeline<'_> {
         mut reader: SessionReader,
         file_writer: FileWriter,
     ) -> Result<ReceivedContent, ReceiveError> {
+        self.window.restart_growth(Instant::now());
         let (arrived, records) = mpsc::unbounded_channel(); // bounded by the credit, see `drain`
         let granted = watch::Sender::new(self.window.granted());
         let drain_error = OnceLock::new();
+        let stream = reader.stream();
         // The records that have arrived are written before an error of `drain` counts: they may complete the download,
         // or explain the error.
         let draining = async {
@@ -71,7 +76,7 @@ impl Pipeline<'_> {
             for record in request {
                 let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
             }
-            self.write_files(file_writer, records, &granted, &drain_error).await
+            self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
         self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total }).await;
@@ -83,6 +88,7 @@ impl Pipeline<'_> {
         &mut self,
         mut file_writer: FileWriter,
         mut records: mpsc::UnboundedReceiver<ArrivedRecord>,
+        stream: &ResumableStream,
         granted: &watch::Sender<u64>,
         drain_error: &OnceLock<ReceiveError>,
     ) -> Result<FileWriter, ReceiveError> {
@@ -96,7 +102,7 @@ impl Pipeline<'_> {
                 limiter.acquire(batch.size).await; // this delays the credit, and the credit limits the sender
             }
             file_writer = write_batch(file_writer, batch.records).await?;
-            if let Some(credit) = self.window.note_drained(batch.end, Instant::now()) {
+            if let Some(credit) = self.window.update(stream.received_bytes(), batch.end, Instant::now()) {
                 granted.send_replace(credit.limit);
                 let record = RecordBuilder::from_message(&credit)?;
                 let _ = self.writer.send(record).await; // if this fails, the next read returns the reason

@@ -3,14 +3,19 @@
 //! QUIC's flow control cannot bound the sealed stream: reading a stream grants QUIC credit, and every stream must be
 //! read. So the receiver grants credit of its own, as the highest offset that the sender may send.
 //!
-//! The window starts at 256 KiB and follows the rate at which the receiver drains, like TCP's receive buffer (Dynamic
-//! Right-Sizing, Fisk and Feng 2001). It is twice the bytes drained in one round trip. While that number grows, the
-//! window also covers its further growth. The window never limits a fast receiver, and a slow receiver occupies no more
-//! of the relay's memory than it needs.
+//! The window follows a fixed rule:
 //!
-//! Where packets are lost, bytes wait behind gaps for several round trips on either leg, and the receiver cannot see
-//! for how long. So it tries a larger window from time to time, and keeps it if the rate rises. A trial doubles the
-//! window; after a trial has failed, later ones enlarge it by half.
+//! - **Start.** An eighth of the relay's bound, from 512 KiB to 4 MiB.
+//! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most four times the steady window
+//!   for that rate: a slow path does not fill the relay.
+//! - **Steady.** Five times the product of the highest delivery rate of the last 30 s and the round-trip time, from 1 MiB
+//!   to the relay's bound. Where one packet in ten is lost, each leg holds four to five bandwidth-delay products behind
+//!   gaps, and a smaller factor starves the path.
+//! - **Shrinking.** The steady window is halved when data that has arrived but is not written exceeds half of it for two
+//!   rounds: then the receiver's disk is the bottleneck. A slower path does not shrink it.
+//!
+//! In a packet simulation of 48 paths (8 to 300 Mbit/s, 10 to 360 ms, 0 to 10 % loss) this is within 1 % of unlimited
+//! credit.
 
 use std::time::Duration;
 
@@ -19,11 +24,24 @@ use tokio::time::Instant;
 use crate::wire::peer::{Credit, INITIAL_CREDIT};
 
 /// The largest window, whatever a relay claims to allow: data that is granted and not drained may occupy this process's
-/// memory. It fills 1 Gbit/s at a round-trip time of 250 ms.
-pub(super) const MAX_WINDOW: u64 = 32 * 1024 * 1024;
+/// memory. It fills 300 Mbit/s × 200 ms at a loss of one packet in ten, and 1 Gbit/s × 500 ms without loss.
+pub(super) const MAX_WINDOW: u64 = 64 * MIB;
 
 /// The receiver acknowledges at the latest after it has drained this many bytes. The sender may wait for that.
-pub(super) const MAX_UNACKNOWLEDGED: u64 = 1024 * 1024;
+pub(super) const MAX_UNACKNOWLEDGED: u64 = MIB;
+
+/// The bounds of the first window. The lower one holds four records.
+const MIN_START: u64 = 512 * 1024;
+const MAX_START: u64 = 4 * MIB;
+
+/// The smallest window after the start, unless the relay allows less.
+const MIN_WINDOW: u64 = MIB;
+
+/// The steady window in bandwidth-delay products.
+const STEADY_FACTOR: f64 = 5.0;
+
+/// For how long a delivery rate counts, within a factor of two.
+const RATE_MEMORY: Duration = Duration::from_secs(30);
 
 /// The shortest round. On a fast path the round-trip time is far below the time in which the three processes are
 /// scheduled, and a window of one round trip would starve them.
@@ -33,14 +51,7 @@ const MIN_ROUND: Duration = Duration::from_millis(10);
 /// attacker on the path delays it.
 const MAX_ROUND: Duration = Duration::from_secs(1);
 
-/// For this many rounds after a gap, the window follows the average of three rounds.
-const ROUNDS_AFTER_GAP: u32 = 3;
-
-/// Rounds without a trial after a round in which the rate has grown on its own: the window follows that growth.
-const ROUNDS_AFTER_GROWTH: u32 = 2;
-
-/// Rounds without a trial after one that has not helped, or that a larger window could not help.
-const ROUNDS_AFTER_TRIAL: u32 = 16;
+const MIB: u64 = 1024 * 1024;
 
 /// Decides when to grant how much credit.
 #[derive(Debug)]
@@ -51,60 +62,39 @@ pub struct ReceiveWindow {
     granted: u64,
     /// The highest offset acknowledged so far.
     acknowledged: u64,
-    /// The time over which drained bytes are counted: the round-trip time within [`MIN_ROUND`] and [`MAX_ROUND`].
+    /// The time over which delivered bytes are counted: the round-trip time within [`MIN_ROUND`] and [`MAX_ROUND`].
     round: Duration,
     round_start: Instant,
-    /// The drained offset at `round_start`.
-    drained_at_start: u64,
-    /// Bytes drained in the last round.
-    last_round: u64,
-    /// Bytes drained in the round before the last.
-    round_before_last: u64,
-    /// Rounds since one that drained less than half of the bytes of its predecessor.
-    rounds_since_gap: u32,
-    /// Whether the last round was late.
-    was_late: bool,
-    trial: Trial,
-    /// Whether a trial has failed.
-    has_trial_failed: bool,
+    /// The offset up to which bytes had arrived at `round_start`.
+    arrived_at_start: u64,
+    rate: DeliveryRate,
+    phase: Phase,
+    /// Rounds in a row at whose end more than half of the window waited to be written.
+    backlogged_rounds: u32,
 }
 
-/// A trial of a larger window. Each window is judged by the bytes that were sent under it: from the offset at which its
-/// predecessor ended to the offset at which it ends itself. A trial takes as long as bytes wait on the path.
-#[derive(Debug)]
-enum Trial {
-    /// No trial for this many rounds.
-    Idle(u32),
-    /// Bytes sent under the previous window are still being drained, up to this offset.
-    Settling { baseline: Option<Baseline>, until: u64 },
-    /// Bytes sent under this window are counted from offset `from` to offset `until`.
-    Measuring { baseline: Option<Baseline>, since: Instant, from: u64, until: u64 },
-}
-
-/// The window before the trial, and its rate in bytes per second.
-#[derive(Debug, Clone, Copy)]
-struct Baseline {
-    size: u64,
-    rate: f64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The delivery rate still grows.
+    Growth,
+    Steady,
 }
 
 impl ReceiveWindow {
     /// Creates a window of at most `max_size` bytes (the bound of the relay) for a path with round-trip time `rtt`.
     pub fn new(max_size: u64, rtt: Duration, now: Instant) -> Self {
+        let max_size = max_size.clamp(INITIAL_CREDIT, MAX_WINDOW);
         Self {
-            size: INITIAL_CREDIT,
-            max_size: max_size.clamp(INITIAL_CREDIT, MAX_WINDOW),
+            size: (max_size / 8).clamp(MIN_START, MAX_START).min(max_size),
+            max_size,
             granted: INITIAL_CREDIT,
             acknowledged: 0,
             round: rtt.clamp(MIN_ROUND, MAX_ROUND),
             round_start: now,
-            drained_at_start: 0,
-            last_round: 0,
-            round_before_last: 0,
-            rounds_since_gap: ROUNDS_AFTER_GAP,
-            was_late: false,
-            trial: Trial::Idle(ROUNDS_AFTER_GROWTH),
-            has_trial_failed: false,
+            arrived_at_start: 0,
+            rate: DeliveryRate::new(now),
+            phase: Phase::Growth,
+            backlogged_rounds: 0,
         }
     }
 
@@ -118,180 +108,225 @@ impl ReceiveWindow {
         self.granted
     }
 
-    /// Records that everything below offset `drained` has been received and processed. Returns the credit to send, if
-    /// any is due.
-    pub fn note_drained(&mut self, drained: u64, now: Instant) -> Option<Credit> {
+    /// Starts the growth anew, because content follows: the rate of a manifest says little.
+    pub fn restart_growth(&mut self, now: Instant) {
+        self.phase = Phase::Growth;
+        self.rate = DeliveryRate::new(now);
+    }
+
+    /// Records that everything below offset `arrived` has been received, and everything below `drained` processed.
+    /// Returns the credit to send, if any is due. The first call always returns some, unless the relay allows no more than
+    /// [`INITIAL_CREDIT`].
+    pub fn update(&mut self, arrived: u64, drained: u64, now: Instant) -> Option<Credit> {
         let elapsed = now.duration_since(self.round_start);
         if elapsed >= self.round {
-            self.end_round(drained - self.drained_at_start, elapsed);
+            self.end_round(arrived, drained, elapsed, now);
             self.round_start = now;
-            self.drained_at_start = drained;
+            self.arrived_at_start = arrived;
         }
-        self.advance_trial(drained, now);
         let limit = drained + self.size;
-        if limit >= self.granted + self.size / 4 {
-            self.granted = limit;
-        } else if drained < self.acknowledged + MAX_UNACKNOWLEDGED {
+        let is_grant_due = limit >= self.granted + self.size / 4;
+        if !is_grant_due && drained < self.acknowledged + MAX_UNACKNOWLEDGED {
             return None;
         }
+        self.granted = self.granted.max(limit);
         self.acknowledged = drained;
         Some(Credit { limit: self.granted, received: drained })
     }
 
-    /// Adjusts the window to a round that has drained `in_round` bytes in `elapsed`.
-    fn end_round(&mut self, in_round: u64, elapsed: Duration) {
-        /// A round is late if it takes this many times its length. Its bytes have accumulated somewhere and do not
-        /// show the rate of the path.
-        const LATE: u32 = 4;
-        let is_late = elapsed > self.round * LATE;
-        if !is_late && !self.was_late {
-            let wanted = self.wanted_size(in_round);
-            self.size = self.size.max(wanted).min(self.max_size);
-        }
-        if let Trial::Idle(rounds) = &mut self.trial {
-            // While the rate grows on its own, a trial cannot show that a larger window helps.
-            let grows = in_round > self.last_round + self.last_round / 4;
-            *rounds = if grows && !self.has_trial_failed { ROUNDS_AFTER_GROWTH } else { rounds.saturating_sub(1) };
-        }
-        self.was_late = is_late;
-        let is_gap = in_round < self.last_round / 2;
-        self.rounds_since_gap = if is_gap { 0 } else { self.rounds_since_gap.saturating_add(1) };
-        self.round_before_last = self.last_round;
-        self.last_round = in_round;
-    }
-
-    /// Returns the window size for the rate of a round that has drained `in_round` bytes.
-    fn wanted_size(&self, in_round: u64) -> u64 {
-        if self.rounds_since_gap < ROUNDS_AFTER_GAP {
-            // The bytes behind a gap arrive in a burst once it is filled: three rounds together show the rate.
-            return in_round.saturating_add(self.last_round).saturating_add(self.round_before_last).saturating_mul(2)
-                / 3;
-        }
-        // Bytes granted now are drained one round trip later, when a growing rate has grown further. Without this
-        // term a path of 1 Gbit/s × 200 ms took 4.8 s to fill; with unlimited credit it takes 1.8 s.
-        let growth = in_round.saturating_sub(self.last_round).min(self.last_round);
-        in_round.saturating_mul(2).saturating_add(growth.saturating_mul(4))
-    }
-
-    /// Starts, continues or judges a trial, if one is due.
-    fn advance_trial(&mut self, drained: u64, now: Instant) {
-        /// The least bytes that a measurement counts. Content arrives in records, and a few records show no rate.
-        const MIN_MEASURED: u64 = 1024 * 1024;
-        match self.trial {
-            Trial::Idle(0) => self.trial = Trial::Settling { baseline: None, until: drained },
-            Trial::Settling { baseline, until } if drained >= until => {
-                let until = self.granted.max(drained + MIN_MEASURED);
-                self.trial = Trial::Measuring { baseline, since: now, from: drained, until };
-            }
-            Trial::Measuring { baseline, since, from, until } if drained >= until => {
-                let rate = (drained - from) as f64 / now.duration_since(since).as_secs_f64().max(1e-3);
-                self.judge_trial(baseline, rate);
-            }
-            _ => {}
-        }
-    }
-
-    /// Keeps or reverts the window whose rate was measured, and enlarges it further if that may help.
-    fn judge_trial(&mut self, baseline: Option<Baseline>, rate: f64) {
-        /// The most round trips for which bytes wait. A window that covers them is not enlarged. At a loss of one
-        /// packet in ten, bytes wait for four round trips of each leg, and a leg's round trip is half of the path's.
-        const MAX_WAIT: f64 = 5.0;
-        /// Bytes that wait for the rest of their record.
-        const RECORDS: f64 = INITIAL_CREDIT as f64;
-        /// A larger window has helped if the rate rises by this factor. A smaller rise may be chance.
-        const BETTER: f64 = 1.1;
-        let round = self.round.as_secs_f64();
-        if let Some(baseline) = baseline
-            && rate < BETTER * baseline.rate
-        {
-            self.has_trial_failed = true;
-            self.size = baseline.size.max((2.0 * rate * round) as u64).min(self.max_size);
-            self.trial = Trial::Idle(ROUNDS_AFTER_TRIAL);
-        } else if MAX_WAIT * rate * round + RECORDS < self.size as f64 {
-            self.trial = Trial::Idle(ROUNDS_AFTER_TRIAL);
+    /// Adjusts the window to the round that ends now.
+    fn end_round(&mut self, arrived: u64, drained: u64, elapsed: Duration, now: Instant) {
+        let rate = (arrived - self.arrived_at_start) as f64 / elapsed.as_secs_f64();
+        let best = self.rate.max();
+        self.rate.note(rate, now);
+        if arrived - drained > self.size / 2 {
+            self.backlogged_rounds += 1;
         } else {
-            let baseline = Some(Baseline { size: self.size, rate });
-            self.trial = Trial::Settling { baseline, until: self.granted };
-            let increase = if self.has_trial_failed { self.size / 2 } else { self.size };
-            self.size = (self.size + increase).min(self.max_size);
+            self.backlogged_rounds = 0;
         }
+        if self.backlogged_rounds >= 2 {
+            self.backlogged_rounds = 0;
+            self.phase = Phase::Steady;
+            self.rate = DeliveryRate::new(now);
+            self.size = (self.size / 2).max(MIN_WINDOW).min(self.max_size);
+            return;
+        }
+        // Nothing has been requested yet, or the sender has a reason to pause: that says nothing about the path.
+        if rate == 0.0 {
+            return;
+        }
+        let steady = (STEADY_FACTOR * self.rate.max() * self.round.as_secs_f64()) as u64;
+        let size = match self.phase {
+            Phase::Growth if rate >= 1.25 * best => self.size.max(4 * self.size.min(steady)),
+            Phase::Growth => {
+                self.phase = Phase::Steady;
+                steady
+            }
+            Phase::Steady => self.size.max(steady),
+        };
+        self.size = size.max(MIN_WINDOW).min(self.max_size);
+    }
+}
+
+/// The highest delivery rate of the last [`RATE_MEMORY`], in bytes per second. It is kept in two halves, so a rate counts
+/// for 15 to 30 s.
+#[derive(Debug)]
+struct DeliveryRate {
+    current: f64,
+    previous: f64,
+    since: Instant,
+}
+
+impl DeliveryRate {
+    fn new(now: Instant) -> Self {
+        Self { current: 0.0, previous: 0.0, since: now }
+    }
+
+    fn note(&mut self, rate: f64, now: Instant) {
+        if now.duration_since(self.since) >= RATE_MEMORY / 2 {
+            (self.previous, self.current, self.since) = (self.current, 0.0, now);
+        }
+        self.current = self.current.max(rate);
+    }
+
+    fn max(&self) -> f64 {
+        self.current.max(self.previous)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const MIB: u64 = 1024 * 1024;
-
-    /// Drains at `rate` bytes per second for a second, in steps of a millisecond, and returns the window size.
+    /// Delivers and drains at `rate` bytes per second for a second, in steps of a millisecond, and returns the window
+    /// size.
     fn size_after(rate: u64, rtt_ms: u64, max_size: u64) -> u64 {
         let start = Instant::now();
         let mut window = ReceiveWindow::new(max_size, Duration::from_millis(rtt_ms), start);
         for ms in 1..=1_000 {
-            window.note_drained(rate * ms / 1_000, start + Duration::from_millis(ms));
+            let offset = rate * ms / 1_000;
+            window.update(offset, offset, start + Duration::from_millis(ms));
         }
         window.size
     }
 
     #[test]
-    fn the_window_does_not_limit_a_rate_that_doubles_every_round() {
-        let (start, round) = (Instant::now(), Duration::from_millis(200));
-        let mut window = ReceiveWindow::new(32 * MIB, round, start);
-        let (mut drained, mut rate) = (0, INITIAL_CREDIT / 2);
-        for n in 1..8u32 {
-            drained += rate;
-            window.note_drained(drained, start + round * n);
-            rate *= 2;
-            assert!(n == 1 || window.size >= (2 * rate).min(32 * MIB), "round {n}: {} for {rate}", window.size);
+    fn the_first_window_is_an_eighth_of_the_bound_from_512_kib_to_4_mib() {
+        for (bound, start) in
+            [(64 * MIB, 4 * MIB), (16 * MIB, 2 * MIB), (MIB, MIB / 2), (MIB / 4, MIB / 4), (0, MIB / 4)]
+        {
+            let now = Instant::now();
+            let mut window = ReceiveWindow::new(bound, MIN_ROUND, now);
+            assert_eq!(window.granted(), INITIAL_CREDIT);
+            let credit = window.update(0, 0, now);
+            assert_eq!(credit.map(|credit| credit.limit), (start > INITIAL_CREDIT).then_some(start), "{bound}");
         }
     }
 
     #[test]
-    fn a_burst_after_a_late_round_does_not_enlarge_the_window() {
-        let (start, round) = (Instant::now(), Duration::from_millis(40));
-        let mut window = ReceiveWindow::new(32 * MIB, round, start);
-        window.note_drained(1_000, start + round);
-        window.note_drained(MIB, start + round * 200);
-        window.note_drained(5 * MIB, start + round * 201);
-        assert_eq!(window.size, INITIAL_CREDIT);
-        window.note_drained(6 * MIB, start + round * 202);
-        assert_eq!(window.size, 2 * MIB);
+    fn the_window_grows_fourfold_while_the_rate_grows() {
+        let (start, round) = (Instant::now(), Duration::from_millis(200));
+        let mut window = ReceiveWindow::new(64 * MIB, round, start);
+        let (mut offset, mut sizes) = (0, Vec::new());
+        for n in 1..=4u32 {
+            offset += MIB << n; // doubles per round
+            window.update(offset, offset, start + round * n);
+            sizes.push(window.size / MIB);
+        }
+        assert_eq!(sizes, [16, 64, 64, 64]);
     }
 
     #[test]
-    fn a_fast_receiver_gets_the_bandwidth_delay_product() {
-        let bdp = 125_000_000 / 5; // 1 Gbit/s, 200 ms
-        assert!(size_after(125_000_000, 200, 64 * MIB) >= bdp);
-        assert!(size_after(125_000_000, 200, 16 * MIB) == 16 * MIB, "the window never exceeds the bound of the relay");
+    fn a_slow_path_does_not_fill_the_relay() {
+        let bdp = 125_000 / 10; // 1 Mbit/s, 100 ms
+        assert_eq!(size_after(125_000, 100, 64 * MIB), MIN_WINDOW.max(5 * bdp));
+        let start = Instant::now();
+        let mut window = ReceiveWindow::new(64 * MIB, Duration::from_millis(100), start);
+        for n in 1..10u64 {
+            window.update(n * bdp, n * bdp, start + Duration::from_millis(100 * n));
+            assert!(window.granted() <= MAX_START + n * bdp, "{}", window.granted());
+        }
     }
 
     #[test]
-    fn a_slow_receiver_keeps_the_initial_window() {
-        assert_eq!(size_after(1_000_000, 100, 64 * MIB), INITIAL_CREDIT);
-        assert_eq!(size_after(0, 100, 64 * MIB), INITIAL_CREDIT);
-    }
-
-    #[test]
-    fn the_window_is_bounded_whatever_the_relay_claims() {
+    fn the_steady_window_is_five_bandwidth_delay_products() {
+        let bdp = 12_500_000 / 5; // 100 Mbit/s, 200 ms
+        let size = size_after(12_500_000, 200, 64 * MIB);
+        assert!(size >= 5 * bdp - MIB && size <= 16 * MIB, "{size}");
+        assert_eq!(size_after(125_000_000, 200, 64 * MIB), 64 * MIB);
+        assert_eq!(size_after(125_000_000, 200, 8 * MIB), 8 * MIB, "the window never exceeds the bound of the relay");
         assert_eq!(size_after(10_000_000_000, 1, u64::MAX), MAX_WINDOW);
-        assert_eq!(size_after(10_000_000_000, 1, 0), INITIAL_CREDIT);
+    }
+
+    #[test]
+    fn a_pause_does_not_change_the_window() {
+        let (start, round) = (Instant::now(), Duration::from_millis(40));
+        let mut window = ReceiveWindow::new(64 * MIB, round, start);
+        window.update(1_000, 1_000, start + round);
+        let size = window.size;
+        for n in 2..1_000u32 {
+            window.update(1_000, 1_000, start + round * n);
+        }
+        assert_eq!(window.size, size);
+    }
+
+    #[test]
+    fn the_window_shrinks_to_the_rate_of_a_slow_disk_and_recovers() {
+        let (start, round) = (Instant::now(), Duration::from_millis(10));
+        let mut window = ReceiveWindow::new(64 * MIB, round, start);
+        let (mut arrived, mut drained, mut n) = (0, 0, 0);
+        for _ in 0..200 {
+            n += 1;
+            drained += 10_000;
+            arrived = window.granted(); // the sender always uses up its credit
+            window.update(arrived, drained, start + round * n);
+        }
+        assert_eq!(window.size, MIN_WINDOW);
+        for _ in 0..200 {
+            n += 1;
+            (arrived, drained) = (arrived + 10 * MIB, arrived + 10 * MIB);
+            window.update(arrived, drained, start + round * n);
+        }
+        assert_eq!(window.size, 50 * MIB);
+    }
+
+    #[test]
+    fn a_delayed_handshake_does_not_prolong_rounds_without_limit() {
         let start = Instant::now();
         let mut window = ReceiveWindow::new(MAX_WINDOW, Duration::from_secs(40), start);
-        window.note_drained(MIB, start + Duration::from_secs(2));
-        assert_eq!(window.size, 2 * MIB, "a delayed first answer does not hold back the window");
+        window.update(2 * MIB, 2 * MIB, start + Duration::from_secs(2));
+        assert_eq!(window.size, 16 * MIB, "the round was cut to a second");
     }
 
-    #[test]
-    fn credit_never_falls() {
-        let start = Instant::now();
-        let mut window = ReceiveWindow::new(16 * MIB, Duration::from_millis(1), start);
-        let mut last = INITIAL_CREDIT;
-        for step in 0..10_000u64 {
-            if let Some(credit) = window.note_drained(step * 1_000, start + Duration::from_micros(step * 37)) {
-                assert!(credit.limit >= last && credit.limit == window.granted());
-                last = credit.limit;
+    proptest! {
+        #[test]
+        fn credit_never_falls_and_the_window_keeps_its_bounds(
+            bound in 0..u64::MAX,
+            rtt_ms in 0..100_000u64,
+            steps in prop::collection::vec((0..5_000u64, 0.0..=1.0f64, 0.0..=1.0f64), 0..200),
+        ) {
+            let start = Instant::now();
+            let mut window = ReceiveWindow::new(bound, Duration::from_millis(rtt_ms), start);
+            let (mut now, mut arrived, mut drained, mut last) = (start, 0, 0, INITIAL_CREDIT);
+            for (ms, arriving, draining) in steps {
+                now += Duration::from_millis(ms);
+                arrived += ((window.granted() - arrived) as f64 * arriving) as u64;
+                drained += ((arrived - drained) as f64 * draining) as u64;
+                if let Some(credit) = window.update(arrived, drained, now) {
+                    prop_assert!(credit.limit >= last && credit.limit == window.granted());
+                    prop_assert_eq!(credit.received, drained);
+                    last = credit.limit;
+                }
+                prop_assert!(window.size <= window.max_size());
+                prop_assert!(window.size >= MIN_START.min(window.max_size()));
+                prop_assert!(window.granted() <= drained.max(INITIAL_CREDIT) + MAX_WINDOW);
             }
+            // Whatever happened, a receiver that has drained everything grants at least one record more.
+            now += Duration::from_secs(100);
+            window.update(arrived, arrived, now);
+            prop_assert!(window.granted() >= arrived + 128 * 1024);
         }
     }
 }

@@ -337,6 +337,6 @@ mod tests {
         let stream = ResumableStream::new();
         let mebibyte = Bytes::from(vec![0; 1024 * 1024]);
         let accepted = (0..1_000).take_while(|_| stream.push_record(mebibyte.clone()).is_ok()).count();
-        assert_eq!(accepted, 64, "a peer that acknowledges nothing is abandoned");
+        assert_eq!(accepted, 96, "a peer that acknowledges nothing is abandoned");
     }
 }

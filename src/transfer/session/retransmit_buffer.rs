@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::{net::StreamError, wire::WireError};
 
 /// The most unacknowledged bytes: twice the largest send credit, and far more than a receiver ever sends.
-const MAX_BUFFERED: u64 = 64 * 1024 * 1024;
+const MAX_BUFFERED: u64 = 96 * 1024 * 1024;
 
 /// The unacknowledged records of one direction. Offsets count the sealed bytes of that direction from 0.
 pub(super) struct RetransmitBuffer {

@@ -114,7 +114,7 @@ mod tests {
             let waiting = send_credit.wait_until_sendable(record, || share_unacknowledged);
             assert!(timeout(Duration::from_millis(1), waiting).await.is_ok(), "stuck at {sent}");
             sent = record;
-            if let Some(credit) = window.note_drained(sent, start + Duration::from_millis(ms)) {
+            if let Some(credit) = window.update(sent, sent, start + Duration::from_millis(ms)) {
                 send_credit.update(credit, sent).unwrap();
             }
         }

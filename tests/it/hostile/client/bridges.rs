@@ -62,7 +62,7 @@ async fn a_receiver_that_reads_nothing_does_not_stall_others() {
     const PIECE: usize = 256 * 1024;
     const BRIDGE: usize = 1024 * 1024;
     const HEALTHY: usize = 64 * 1024 * 1024;
-    let relay = LocalRelay::start(RelayConfig { bridge_bytes: BRIDGE as u64, ..RelayConfig::default() });
+    let relay = LocalRelay::start(RelayConfig { max_bridge_bytes: BRIDGE as u64, ..RelayConfig::default() });
     let (sender, registration) = register_sender(&relay).await;
     let (stalled, healthy) = (relay.connect().await, relay.connect().await);
     let (_unread, mut flood) = open_bridge(&stalled, &sender, registration.slot()).await;

@@ -27,7 +27,7 @@ pub(super) fn unbounded_queue(rate: u64, round_trip: Duration) -> LinkConfig {
 /// Starts a relay with this memory budget.
 pub(super) fn relay_with_budget(network: &Network, bridge_bytes: u64, budget: u64) -> (Scenario, MemoryBudget) {
     let memory = MemoryBudget::new(budget as usize);
-    let config = RelayConfig { bridge_bytes, memory: memory.clone(), ..RelayConfig::default() };
+    let config = RelayConfig { max_bridge_bytes: bridge_bytes, memory: memory.clone(), ..RelayConfig::default() };
     (Scenario::new(network, config), memory)
 }
 
