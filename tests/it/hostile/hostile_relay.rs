@@ -16,6 +16,7 @@ use qshare::{
     wire::{
         HEADER, Message,
         frame::read_header,
+        peer::INITIAL_CREDIT,
         relay::{
             ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
             Rejected, RelayLimits,
@@ -26,8 +27,9 @@ use tempfile::TempDir;
 
 use crate::support::bytes_of;
 
-/// The limit that an honest relay announces.
-pub(crate) const BRIDGE_BYTES: u64 = 16 * 1024 * 1024;
+/// The limit that this relay announces: the initial credit. So a receiver sends its first credit behind the request, and
+/// the sender needs it to complete a file of 400 kB.
+pub(crate) const BRIDGE_BYTES: u64 = INITIAL_CREDIT;
 
 /// The number of the first unit that is a record.
 pub(crate) const RECORDS: usize = 2;

@@ -58,8 +58,19 @@ impl HostileSender {
 
     /// Runs a receiver while the sender does `act`.
     pub(super) async fn run_receiver_against<T>(&self, act: impl Future<Output = T>) -> (FinishedRun, T) {
+        self.run_receiver_with(&[], act).await
+    }
+
+    /// Runs a receiver with these options while the sender does `act`.
+    pub(super) async fn run_receiver_with<T>(
+        &self,
+        options: &[&str],
+        act: impl Future<Output = T>,
+    ) -> (FinishedRun, T) {
         let code = self.code.reveal();
-        tokio::join!(self.machine.run_receiver(self.relay.addr(), code.as_str()), act)
+        let options = [&["--json", "--yes"], options].concat();
+        let target = self.machine.target();
+        tokio::join!(self.machine.run_receiver_with(self.relay.addr(), code.as_str(), target, &options), act)
     }
 
     /// Sends an offer that the receiver must refuse before it requests anything. Returns its exit and its last message.
@@ -181,14 +192,6 @@ pub(super) fn build_record(fill: impl FnOnce(&mut RecordBuilder)) -> RecordBuild
     let mut record = RecordBuilder::new();
     fill(&mut record);
     record
-}
-
-/// An unknown optional frame of any length.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SkippableFrame(pub(super) Vec<u8>);
-
-impl Message for SkippableFrame {
-    const TYPE: u8 = 0xef;
 }
 
 /// A manifest part whose paths are any bytes.

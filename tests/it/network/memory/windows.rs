@@ -138,7 +138,7 @@ fn a_slow_receiver_keeps_its_first_window() {
 }
 
 #[test]
-fn a_paused_receiver_leaves_at_most_its_window_in_flight() {
+fn a_paused_receiver_leaves_at_most_its_steady_window_in_flight() {
     run_in_virtual_time(1, async |network| {
         let (scenario, memory) = relay_with_budget(&network, 16 * MIB, 1024 * MIB);
         let file = scenario.scratch.file("file", 15_000_000);
@@ -156,11 +156,12 @@ fn a_paused_receiver_leaves_at_most_its_window_in_flight() {
         let downloading = async { join!(scenario.download(&down, &share.code), pausing) };
         let ((download, usage), max) = measure_in_flight(&up, from_ref(&down), downloading).await;
         assert!(download.unwrap().contains_copy_of(&file));
-        // Five bandwidth-delay products, with a rate that is a quarter higher while the sender probes.
-        let window = (5.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
-        println!("{usage:?}, most bytes in flight: {max}, window {window}");
-        assert!(max <= window + window / 8, "{max}"); // headers included
-        assert!(usage.held as u64 <= window + window / 8, "{usage:?}");
+        // Five bandwidth-delay products, with a rate that is a quarter higher while the sender probes. The window may be
+        // four times that while it grows.
+        let steady = (5.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
+        println!("{usage:?}, most bytes in flight: {max}, steady window {steady}");
+        assert!(max <= 4 * steady, "{max}");
+        assert!(usage.held as u64 <= steady + steady / 8, "{usage:?}"); // headers included
         share.stop().await.unwrap();
         scenario.stop().await;
     });
