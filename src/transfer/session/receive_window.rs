@@ -300,6 +300,79 @@ mod tests {
         assert_eq!(window.size, 16 * MIB, "the round was cut to a second");
     }
 
+    /// Arrivals that were recorded in virtual time: milliseconds, arrived and drained bytes.
+    ///
+    /// 300 Mbit/s, a round-trip time of 200 ms and a loss of one packet in ten on each leg.
+    const LOSSY: [(u64, u64, u64); 20] = [
+        (0, 0, 0),
+        (710, 123_064, 123_060),
+        (1_043, 491_779, 491_775),
+        (1_281, 1_229_209, 1_229_205),
+        (1_424, 3_810_214, 3_810_210),
+        (1_831, 4_301_834, 4_301_830),
+        (2_112, 5_039_264, 5_039_260),
+        (2_245, 6_759_934, 6_759_930),
+        (2_383, 9_095_129, 9_095_125),
+        (2_584, 15_240_379, 15_240_375),
+        (2_710, 19_664_959, 19_664_955),
+        (2_838, 20_156_579, 20_156_575),
+        (2_993, 25_441_494, 25_441_490),
+        (3_126, 30_726_409, 30_357_690),
+        (3_282, 33_799_034, 33_799_030),
+        (3_412, 40_927_524, 40_927_520),
+        (3_577, 43_385_624, 42_894_000),
+        (3_808, 50_145_399, 50_145_395),
+        (4_062, 58_871_654, 55_553_215),
+        (4_545, 60_012_417, 60_012_417),
+    ];
+
+    /// 50 Mbit/s and a round-trip time of 60 ms. The receiver's host is paused after the sixth line, for 3 s.
+    const STALLED: [(u64, u64, u64); 14] = [
+        (0, 0, 0),
+        (168, 245_969, 245_965),
+        (317, 983_399, 983_395),
+        (503, 1_843_734, 1_843_730),
+        (655, 2_826_974, 2_826_970),
+        (803, 3_687_309, 3_687_305),
+        (3_899, 4_301_834, 4_301_830),
+        (4_048, 4_793_454, 4_793_450),
+        (4_199, 5_653_789, 5_653_785),
+        (4_365, 6_514_124, 6_514_120),
+        (4_529, 7_497_364, 7_497_360),
+        (4_697, 8_480_604, 8_480_600),
+        (4_845, 9_340_939, 9_340_935),
+        (5_009, 10_324_179, 10_324_175),
+    ];
+
+    /// Replays recorded arrivals and returns the size of the window after each.
+    fn replay(recorded: &[(u64, u64, u64)], rtt_ms: u64, bound: u64) -> Vec<u64> {
+        let start = Instant::now();
+        let mut window = ReceiveWindow::new(bound, Duration::from_millis(rtt_ms), start);
+        let replayed = recorded.iter().map(|&(ms, arrived, drained)| {
+            window.update(arrived, drained, start + Duration::from_millis(ms));
+            assert!(window.granted() >= drained + 128 * 1024, "less than a record after {ms} ms");
+            assert!(window.granted() <= drained + bound, "more than the bound after {ms} ms");
+            window.size
+        });
+        replayed.collect()
+    }
+
+    #[test]
+    fn the_window_does_not_limit_a_recorded_lossy_download() {
+        let sizes = replay(&LOSSY, 400, 64 * MIB);
+        let bdp = 15_000_000; // 300 Mbit/s × 400 ms, the whole path
+        assert!(sizes.iter().rev().take(8).all(|size| *size >= 2 * bdp), "{sizes:?}");
+        assert!(replay(&LOSSY, 400, MIB).iter().all(|size| *size <= MIB));
+    }
+
+    #[test]
+    fn a_recorded_stall_does_not_shrink_the_window() {
+        let sizes = replay(&STALLED, 60, 64 * MIB);
+        let before = sizes[5];
+        assert!(before >= 5 * 375_000 * 9 / 10, "about five times 50 Mbit/s × 60 ms: {sizes:?}");
+        assert!(sizes[6..].iter().all(|size| *size >= before), "{sizes:?}");
+    }
+
     proptest! {
         #[test]
         fn credit_never_falls_and_the_window_keeps_its_bounds(
