@@ -31,10 +31,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
     let planned = console.run(|events| plan_download(&args, target, events, interrupted.as_mut())).await?;
-    let Some(mut planned) = planned else { return Ok(()) };
-    if let Some(limit) = args.limit_down {
-        planned = planned.limit(limit);
-    }
+    let Some(planned) = planned else { return Ok(()) };
     let accepted = args.yes || {
         let summary = planned.summary();
         tokio::select! {
@@ -72,7 +69,7 @@ async fn plan_download(
     let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
     let dialer = relay_dialer(&state, addresses, &spec, transport, &events);
     let resumptions = Some(ResumptionStore::open(&state)?);
-    let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, resumptions };
+    let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
     let offer = PendingOffer::receive(&code, reconnect, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(args.out.clone()).await)).await;
     if args.list {

@@ -153,7 +153,7 @@ impl Scenario {
                 Ok(connection)
             }
         });
-        let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, resumptions: None };
+        let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, rate_limit: None, resumptions: None };
         let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
         let planned = offer.plan(Some(folder.clone()), ConflictPolicy::Refuse).await?;

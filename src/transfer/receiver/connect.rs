@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     manifest::Manifest,
     net::RelayConnection,
+    rate_limiter::RateLimiter,
     transfer::{
         backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency},
         events::Events,
@@ -38,6 +39,11 @@ impl SenderConnector {
         let claim = config.resumptions.as_ref().and_then(|store| store.claim(&code));
         let resumption = claim.as_ref().map(|claim| claim.resumption.clone());
         Self { code, config, resumption, claim }
+    }
+
+    /// Returns a limiter of the receive rate, if the rate is limited.
+    pub(super) fn rate_limiter(&self) -> Option<RateLimiter> {
+        self.config.rate_limit.map(RateLimiter::new)
     }
 
     /// Opens a session and reads the sender's offer.

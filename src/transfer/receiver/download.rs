@@ -1,6 +1,6 @@
 //! A download: it runs in one session after another until every entry is saved.
 
-use std::{num::NonZeroU64, path::Path, pin::Pin, sync::Arc};
+use std::{path::Path, pin::Pin, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -16,7 +16,6 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Finished, OfferSummary, Route},
     manifest::{Entry, Manifest},
-    rate_limiter::RateLimiter,
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
@@ -27,24 +26,16 @@ pub struct PlannedDownload {
     sender: SenderConnector,
     destination: Destination,
     plan: Plan,
-    bytes_per_second: Option<NonZeroU64>,
 }
 
 impl PlannedDownload {
-    /// Creates a download without a rate limit.
     pub(super) fn new(
         session: ConfirmedSession,
         sender: SenderConnector,
         destination: Destination,
         plan: Plan,
     ) -> Self {
-        Self { session, sender, destination, plan, bytes_per_second: None }
-    }
-
-    /// Limits the rate of the download.
-    #[must_use]
-    pub fn limit(self, bytes_per_second: NonZeroU64) -> Self {
-        Self { bytes_per_second: Some(bytes_per_second), ..self }
+        Self { session, sender, destination, plan }
     }
 
     /// Summarizes the offer, without staged data.
@@ -66,13 +57,13 @@ impl PlannedDownload {
     /// # Errors
     /// An [`Error`] of any [`Kind`]. No incomplete file has a final name.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { mut session, mut sender, destination, mut plan, bytes_per_second } = self;
+        let Self { mut session, mut sender, destination, mut plan } = self;
         let started = Instant::now();
         tokio::pin!(interrupt);
         loop {
             let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
             sender.store_resumption(session.resumption.take());
-            let download = SessionDownload { plan, rate_limiter: bytes_per_second.map(RateLimiter::new), events };
+            let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
                 Ok(SavedDownload { paths, bytes, completion }) => {
                     sender.remove_resumption();

@@ -42,7 +42,7 @@ pub(super) async fn open_session(
     let (established, ConnectReply { limits, pass }) = establish(connection, code, config, stored).await?;
     let Established { writer, mut reader, opener, stream, attach_key, round_trip, .. } = established;
     debug!("session confirmed after {round_trip:?}");
-    let window = ReceiveWindow::new(limits.bridge_bytes, round_trip, Instant::now());
+    let window = ReceiveWindow::new(limits.bridge_bytes, config.rate_limit, round_trip, Instant::now());
     reader.set_reorder_window(window.max_size());
     let context =
         ReattachContext { slot: code.slot(), stream, attach_key, connection: connection.clone(), pass: pass.clone() };

@@ -1,6 +1,6 @@
-//! How a receiver connects to its relay, for how long it retries, and where it stores resumptions.
+//! How a receiver connects to its relay, for how long it retries, how fast it receives, and where it stores resumptions.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use super::resumption_store::ResumptionStore;
 use crate::net::Dialer;
@@ -12,6 +12,8 @@ pub struct ReconnectConfig {
     pub dialer: Dialer,
     /// How long an outage may last. Zero disables retries.
     pub retry_for: Duration,
+    /// The limit of the receive rate in bytes per second; `None` for no limit.
+    pub rate_limit: Option<NonZeroU64>,
     /// The store of the credentials with which a later process resumes the download; `None` to store nothing.
     pub resumptions: Option<ResumptionStore>,
 }

@@ -105,7 +105,7 @@ mod tests {
     async fn a_large_window_and_a_small_send_limit_do_not_deadlock() {
         let send_credit = SendCredit::new();
         let start = Instant::now();
-        let mut window = ReceiveWindow::new(MAX_WINDOW, Duration::from_millis(10), start);
+        let mut window = ReceiveWindow::new(MAX_WINDOW, None, Duration::from_millis(10), start);
         let (mut sent, mut ms) = (0, 0);
         while sent < 200 * MIB {
             ms += 1;
