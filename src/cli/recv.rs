@@ -65,9 +65,9 @@ async fn plan_download(
     events: Events,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<PlannedDownload>> {
-    let ReceiveTarget { code, addresses, spec, state } = target;
+    let ReceiveTarget { code, addresses, spec, named_by, state } = target;
     let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
-    let dialer = relay_dialer(&state, addresses, &spec, transport, &events);
+    let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, &events);
     let resumptions = Some(ResumptionStore::open(&state)?);
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
     let offer = PendingOffer::receive(&code, reconnect, &events, interrupted.as_mut()).await?;

@@ -1,8 +1,10 @@
 //! The command `qshare relay`.
 
+use std::path::Path;
+
 use super::{args::RelayArgs, config, console::Console, signals::interrupt, ticket_key::ticket_key, udp_buffers};
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
     relay::{self, RelayConfig, SlotJournal},
@@ -12,7 +14,8 @@ use crate::{
 /// Runs a relay until Ctrl-C or SIGTERM.
 pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let certs = match args.certs {
-        Some(dir) => StateDir::open(dir)?,
+        Some(dir) if dir.is_dir() => StateDir::open(dir)?,
+        Some(dir) => return Err(missing_certs(&dir)),
         None => config::open_state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
@@ -31,4 +34,10 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     };
     relay::serve(listener, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
+}
+
+/// A folder that is missing by mistake must not become a new identity, which clients would refuse.
+fn missing_certs(dir: &Path) -> Error {
+    Error::new(Kind::Usage, format!("{} is not a folder", dir.display()))
+        .hint("create the folder first; the relay then creates its certificate there")
 }

@@ -24,11 +24,20 @@ use crate::{
 /// The first dial reports that it is connecting if the relay has not answered after this time.
 const SLOW_DIAL: Duration = Duration::from_millis(1_500);
 
+/// Who named a relay. It decides what its pin may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// The user, on the command line or in the configuration. The pin replaces a stored one.
+    User,
+    /// A link, or another share on this machine. The pin changes nothing that is stored.
+    Link,
+}
+
 /// Returns a dialer for the relay `spec`, which is reachable at one of `addresses`.
 pub(super) fn relay_dialer(
     state: &StateDir,
     addresses: Vec<RelayAddr>,
-    spec: &RelaySpec,
+    (spec, named_by): (&RelaySpec, NamedBy),
     transport: TransportOptions,
     events: &Events,
 ) -> Dialer {
@@ -36,6 +45,7 @@ pub(super) fn relay_dialer(
         state: state.clone(),
         addresses,
         spec: spec.clone(),
+        named_by,
         transport,
         events: events.clone(),
         was_dialed: AtomicBool::new(false),
@@ -51,6 +61,7 @@ struct DialTarget {
     state: StateDir,
     addresses: Vec<RelayAddr>,
     spec: RelaySpec,
+    named_by: NamedBy,
     transport: TransportOptions,
     events: Events,
     was_dialed: AtomicBool,
@@ -68,7 +79,10 @@ impl DialTarget {
             }
         };
         let connected = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report).await?;
-        known.remember(&self.spec.addr, &connected.verified)?;
+        match (connected.verified.by, self.named_by) {
+            (VerifiedBy::Pin, NamedBy::User) => known.replace(&connected.relay, connected.verified.pin)?,
+            _ => known.remember(&connected.relay, &connected.verified)?,
+        }
         if connected.verified.by == VerifiedBy::FirstContact {
             self.events.report(first_contact(&self.spec, &connected)).await;
         }

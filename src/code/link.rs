@@ -10,15 +10,15 @@ const SCHEME: &str = "qshare://";
 /// The longest link, in bytes. A longer one is rejected before it is parsed.
 const MAX_LINK: usize = 2_000;
 
-/// The most alternative addresses: more than a machine has. The receiver tries each of them.
-const MAX_ALTERNATIVES: usize = 16;
+/// The most alternative addresses. The receiver sends packets to each of them, so a link must not name many victims.
+const MAX_ALTERNATIVES: usize = 7;
 
 /// A code, the relay's addresses, and the relay's pin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
     /// The relay's address; the first one to try.
     pub relay: RelayAddr,
-    /// Other addresses of the same relay.
+    /// Other addresses of the same relay. Empty without a pin: only a pin proves that they lead to the same relay.
     pub alternatives: Vec<RelayAddr>,
     /// The code.
     pub code: Code,
@@ -63,6 +63,9 @@ impl Link {
         if alternatives.len() > MAX_ALTERNATIVES {
             return Err(invalid("it has too many addresses"));
         }
+        if pin.is_none() && !alternatives.is_empty() {
+            return Err(invalid("it has several addresses and no pin"));
+        }
         Ok(Self { relay: relay.parse()?, alternatives, code: Code::parse(code.trim_end_matches('/'))?, pin })
     }
 
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_ignored_and_errors_name_the_invalid_part() {
-        let link = Link::parse("QSHARE://relay.example/xky97hq2me?v=9&alt=a:1&z").unwrap();
+        let link = Link::parse(&format!("QSHARE://relay.example/xky97hq2me?v=9&alt=a:1&z#{PIN}")).unwrap();
         assert_eq!(link.relay.port, DEFAULT_PORT);
         assert_eq!(link.alternatives, ["a:1".parse().unwrap()]);
         for (bad, word) in [
@@ -111,6 +114,8 @@ mod tests {
             ("qshare://relay.example/XKY9-7HQ2ME#abc", "pin"),
             ("qshare://relay.example:0/XKY9-7HQ2ME", "address"),
             ("qshare:///XKY9-7HQ2ME", "address"),
+            ("qshare://relay.example/XKY9-7HQ2ME?alt=a:1", "no pin"),
+            (&format!("qshare://relay.example/XKY9-7HQ2ME?{}#{PIN}", "alt=a:1&".repeat(8)), "too many"),
         ] {
             let e = Link::parse(bad).unwrap_err();
             assert_eq!(e.kind(), Kind::Usage);

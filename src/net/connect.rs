@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    slice,
     sync::Arc,
     time::Duration,
 };
@@ -10,7 +11,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn_proto::TransportErrorCode;
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 use tracing::debug;
 
@@ -50,7 +51,8 @@ const MAX_RELAY_STREAMS: u32 = 1024;
 /// Names are resolved, IPv6 and IPv4 addresses alternate, and each address has a head start over the next (RFC 8305).
 ///
 /// # Errors
-/// [`Kind::Network`] after eight seconds at most: no address answered, or the relay is not the expected one.
+/// [`Kind::Network`] after eight seconds at most if no address answered, [`Kind::WrongCode`] if a relay is not the
+/// expected one.
 pub async fn connect(relays: &[RelayAddr], trust: TrustPolicy, options: TransportOptions) -> Result<RelayConnection> {
     let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
@@ -70,8 +72,7 @@ pub async fn connect_over(
 ) -> Result<RelayConnection> {
     let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
     let connector = Connector { endpoint: client_endpoint(socket)?, mtu_source, trust, options };
-    let winner = timeout(CONNECT_TIMEOUT, connector.race(relays));
-    let (connection, verified, relay) = winner.await.unwrap_or_else(|_| Err(relay_unreachable(relays, NO_ANSWER)))?;
+    let (connection, verified, relay) = connector.race(relays).await?;
     debug!("connected to a relay, verified by {:?}", verified.by);
     let clamped_buffers = clamped.filter(|_| !is_loopback(connection.quic().remote_address()));
     Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
@@ -89,34 +90,48 @@ struct Connector {
 impl Connector {
     /// Tries all addresses of the relay, each with a head start over the next, and returns the first connection.
     async fn race(&self, relays: &[RelayAddr]) -> Result<(Connection, VerifiedRelay, RelayAddr)> {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let no_answer = || relay_unreachable(relays, NO_ANSWER);
+        let addresses = timeout_at(deadline, resolve(relays)).await.map_err(|_| no_answer())??;
         let mut attempts = JoinSet::new();
-        for (i, (relay, addr)) in resolve(relays).await?.into_iter().enumerate() {
+        for (i, (relay, addr)) in addresses.into_iter().enumerate() {
             let connector = self.clone();
             attempts.spawn(async move {
                 sleep(HEAD_START * i as u32).await;
                 connector.try_address(&relay, addr).await.map(|(connection, verified)| (connection, verified, relay))
             });
         }
-        let mut first_failure = None;
-        while let Some(done) = attempts.join_next().await {
-            match done {
-                Ok(Ok(winner)) => return Ok(winner),
-                Ok(Err(e)) => first_failure = first_failure.or(Some(e)),
-                Err(_) => {}
+        let mut unreachable = None;
+        let mut refused = None;
+        let failure = loop {
+            match timeout_at(deadline, attempts.join_next()).await {
+                Ok(Some(Ok(Ok(winner)))) => return Ok(winner),
+                Ok(Some(Ok(Err(AttemptError::Refused(e))))) => refused = refused.or(Some(e)),
+                Ok(Some(Ok(Err(AttemptError::Unreachable(e))))) => unreachable = unreachable.or(Some(e)),
+                Ok(Some(Err(_))) => {} // the task has panicked, which the panic hook has reported
+                Ok(None) => break unreachable.unwrap_or_else(|| relay_unreachable(relays, "its name has no address")),
+                Err(_) => break no_answer(),
             }
-        }
-        Err(first_failure.unwrap_or_else(|| relay_unreachable(relays, "its name has no address")))
+        };
+        Err(refused.unwrap_or(failure))
     }
 
-    async fn try_address(&self, relay: &RelayAddr, addr: SocketAddr) -> Result<(Connection, VerifiedRelay)> {
-        let (tls, verification) = client_config(self.trust, Aes::detect())?;
+    async fn try_address(
+        &self,
+        relay: &RelayAddr,
+        addr: SocketAddr,
+    ) -> Result<(Connection, VerifiedRelay), AttemptError> {
+        let unreachable = |why: &str| AttemptError::Unreachable(relay_unreachable(slice::from_ref(relay), why));
+        if self.trust == TrustPolicy::Loopback && !is_loopback(addr) {
+            return Err(unreachable("its name does not lead to this machine"));
+        }
+        let (tls, verification) = client_config(self.trust, Aes::detect()).map_err(AttemptError::Unreachable)?;
         let crypto = QuicClientConfig::try_from(tls)
-            .map_err(|e| Error::new(Kind::Transfer, format!("cannot configure TLS: {e}")))?;
+            .map_err(|e| AttemptError::Unreachable(Error::new(Kind::Transfer, format!("cannot configure TLS: {e}"))))?;
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         let max_udp_payload = self.mtu_source.max_udp_payload(addr);
         let transport = transport_config(MAX_RELAY_STREAMS, max_udp_payload, self.options.congestion);
         config.transport_config(Arc::new(transport));
-        let unreachable = |why: &str| relay_unreachable(std::slice::from_ref(relay), why);
         let connecting =
             self.endpoint.connect_with(config, addr, &relay.host).map_err(|e| unreachable(&e.to_string()))?;
         let connected = connecting.await;
@@ -125,11 +140,19 @@ impl Connector {
             (Ok(connection), VerificationResult::Verified(verified)) => {
                 Ok((Connection::new(connection, self.options), verified))
             }
-            (_, VerificationResult::Refused(refusal)) => Err(wrong_relay(relay, refusal)),
+            (_, VerificationResult::Refused(refusal)) => Err(AttemptError::Refused(wrong_relay(relay, refusal))),
             (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),
             (Err(e), _) => Err(unreachable(&failure_reason(&e))),
         }
     }
+}
+
+/// Why an attempt to connect to one address failed.
+enum AttemptError {
+    /// No connection was established.
+    Unreachable(Error),
+    /// The relay is not the expected one. The user must learn this even if other addresses do not answer.
+    Refused(Error),
 }
 
 fn failure_reason(e: &quinn::ConnectionError) -> String {
@@ -176,7 +199,7 @@ mod tests {
         let found = connect(&[wrong_addr.clone(), right_addr.clone()], trust, options).await.unwrap();
         assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
         let refused = connect(&[wrong_addr], trust, options).await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::Network);
+        assert_eq!(refused.kind(), Kind::WrongCode);
         assert!(refused.message().contains("another key"), "{refused}");
     }
 }

@@ -45,7 +45,7 @@ impl KnownRelays {
             return Ok(TrustPolicy::Pin(pin));
         }
         if is_loopback(&relay.addr) {
-            return Ok(TrustPolicy::AnyKey);
+            return Ok(TrustPolicy::Loopback);
         }
         Ok(match self.load()?.get(&relay.addr.to_string()) {
             Some(KnownRelay::Pin(pin)) => TrustPolicy::StoredPin(*pin),
@@ -54,8 +54,8 @@ impl KnownRelays {
         })
     }
 
-    /// Stores how `relay` was verified, if that is new. A pin that the user gave is not stored: the user gives it each
-    /// time.
+    /// Stores how the relay at `relay` was verified, if nothing is stored for that address yet. Nothing is stored for a
+    /// pin that the user or a link gave.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the file cannot be read or written.
@@ -66,10 +66,28 @@ impl KnownRelays {
             VerifiedBy::Pin | VerifiedBy::StoredPin | VerifiedBy::Unverified => return Ok(()),
         };
         let mut all = self.load()?;
-        if all.insert(relay.to_string(), known) == Some(known) {
+        if all.contains_key(&relay.to_string()) {
             return Ok(());
         }
-        let text = serde_json::to_vec_pretty(&all).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+        all.insert(relay.to_string(), known);
+        self.store(&all)
+    }
+
+    /// Replaces what is stored for `relay`, if anything is, with the pin that the user gave and the relay has proved.
+    ///
+    /// # Errors
+    /// As [`KnownRelays::remember`].
+    pub fn replace(&self, relay: &RelayAddr, pin: Pin) -> Result<()> {
+        let mut all = self.load()?;
+        match all.get_mut(&relay.to_string()) {
+            Some(known) if *known != KnownRelay::Pin(pin) => *known = KnownRelay::Pin(pin),
+            _ => return Ok(()),
+        }
+        self.store(&all)
+    }
+
+    fn store(&self, all: &BTreeMap<String, KnownRelay>) -> Result<()> {
+        let text = serde_json::to_vec_pretty(all).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
         self.dir.write(FILE, &text)
     }
 
@@ -92,19 +110,42 @@ fn is_loopback(addr: &RelayAddr) -> bool {
 mod tests {
     use super::*;
 
+    /// Runs the table in docs/SECURITY.md row by row: what is stored, what a relay proved, and what is stored then.
     #[test]
-    fn trust_follows_how_the_relay_was_verified_before() {
-        let home = tempfile::tempdir().unwrap();
-        let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
+    fn only_the_user_replaces_what_is_stored() {
         let spec: RelaySpec = "relay.example".parse().unwrap();
-        let pin = Pin::new([1; 32]);
-        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::FirstContact);
-        known.remember(&spec.addr, &VerifiedRelay { pin, by: VerifiedBy::FirstContact }).unwrap();
-        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::StoredPin(pin));
-        known.remember(&spec.addr, &VerifiedRelay { pin: Pin::new([2; 32]), by: VerifiedBy::Authority }).unwrap();
-        assert_eq!(known.trust_policy(&spec).unwrap(), TrustPolicy::Authority);
-        let pinned = RelaySpec { pin: Some(pin), ..spec };
-        assert_eq!(known.trust_policy(&pinned).unwrap(), TrustPolicy::Pin(pin));
+        let pin = |n| Pin::new([n; 32]);
+        let stored = |known: &KnownRelays| known.trust_policy(&spec).unwrap();
+        let first_contact = |n| VerifiedRelay { pin: pin(n), by: VerifiedBy::FirstContact };
+        let authority = VerifiedRelay { pin: pin(9), by: VerifiedBy::Authority };
+        let given = VerifiedRelay { pin: pin(9), by: VerifiedBy::Pin };
+        for (before, expected) in [
+            (None, TrustPolicy::FirstContact),
+            (Some(first_contact(1)), TrustPolicy::StoredPin(pin(1))),
+            (Some(authority), TrustPolicy::Authority),
+        ] {
+            let home = tempfile::tempdir().unwrap();
+            let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
+            if let Some(before) = before {
+                known.remember(&spec.addr, &before).unwrap();
+            }
+            assert_eq!(stored(&known), expected);
+            known.remember(&spec.addr, &given).unwrap();
+            assert_eq!(stored(&known), expected, "a pin in a link stores nothing");
+            known.replace(&spec.addr, pin(2)).unwrap();
+            let replaced = if before.is_some() { TrustPolicy::StoredPin(pin(2)) } else { expected };
+            assert_eq!(stored(&known), replaced, "the user replaces only what is stored");
+            if before.is_some() {
+                for later in [first_contact(3), authority] {
+                    known.remember(&spec.addr, &later).unwrap();
+                    assert_eq!(stored(&known), replaced, "{later:?} replaces nothing");
+                }
+            }
+            let pinned = RelaySpec { pin: Some(pin(4)), ..spec.clone() };
+            assert_eq!(known.trust_policy(&pinned).unwrap(), TrustPolicy::Pin(pin(4)));
+            let other: RelaySpec = "other.example".parse().unwrap();
+            assert_eq!(known.trust_policy(&other).unwrap(), TrustPolicy::FirstContact);
+        }
     }
 
     #[test]
@@ -112,7 +153,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let known = KnownRelays::new(StateDir::open(home.path()).unwrap());
         for local in ["localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:9", "::ffff:127.0.0.1"] {
-            assert_eq!(known.trust_policy(&local.parse().unwrap()).unwrap(), TrustPolicy::AnyKey, "{local}");
+            assert_eq!(known.trust_policy(&local.parse().unwrap()).unwrap(), TrustPolicy::Loopback, "{local}");
         }
     }
 

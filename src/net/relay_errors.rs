@@ -27,5 +27,5 @@ pub(super) fn wrong_relay(relay: &RelayAddr, refusal: Refusal) -> Error {
             "ask its operator; if the change is legitimate, pass its pin: --relay HOST:PORT#PIN",
         ),
     };
-    Error::new(Kind::Network, format!("the relay {relay} {what}; nothing was sent")).hint(hint)
+    Error::new(Kind::WrongCode, format!("the relay {relay} {what}; nothing was sent")).hint(hint)
 }

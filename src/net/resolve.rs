@@ -7,8 +7,8 @@ use tokio::net::lookup_host;
 use super::relay_errors::relay_unreachable;
 use crate::{code::RelayAddr, error::Result};
 
-/// The maximum number of addresses to try.
-const MAX_ADDRESSES: usize = 16;
+/// The maximum number of addresses to try. A link or a name server must not direct packets to many victims.
+const MAX_ADDRESSES: usize = 8;
 
 /// Returns the addresses of all names with their names. IPv6 and IPv4 addresses alternate.
 ///

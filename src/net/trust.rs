@@ -5,16 +5,16 @@ use crate::code::Pin;
 /// What a relay must present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustPolicy {
-    /// This key. A certificate from a public authority does not replace it.
+    /// This key, which the user or a link gave. A certificate from a public authority does not replace it.
     Pin(Pin),
-    /// A certificate from a public authority, or the key of the first contact.
+    /// The key of the first contact. A certificate from a public authority does not replace it.
     StoredPin(Pin),
     /// A certificate from a public authority, because the relay had one before.
     Authority,
     /// Any key: the relay is not known yet.
     FirstContact,
-    /// Any key: the relay runs on this machine.
-    AnyKey,
+    /// Any key, if the address is a loopback address: the relay runs on this machine.
+    Loopback,
 }
 
 /// A relay whose key was accepted.

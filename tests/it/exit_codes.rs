@@ -139,14 +139,21 @@ fn a_relay_whose_key_does_not_match_the_pin_is_refused() {
     let relay = env.relay();
     let sender = env.send(&[&env.file("file", "")]).via(&relay).share();
     let other = TestEnv::new().relay();
+    let silent = SilentServer::new();
     let wrong = format!("{}#{}", relay.addr, other.pin);
     let file = env.path("file");
     for refused in [
         env.recv(sender.code(), &env.path("in")).args(&["--relay", &wrong]).run(),
         env.send(&[&file]).args(&["--relay", &wrong]).run(),
         env.recv(&sender.link().replace(&relay.pin, &other.pin), &env.path("in")).run(),
+        // The other address never answers.
+        env.recv(
+            &sender.link().replace(&format!("#{}", relay.pin), &format!("?alt={}#{}", silent.addr(), other.pin)),
+            &env.path("in"),
+        )
+        .run(),
     ] {
-        refused.expect_error(5, "network", "another key");
+        refused.expect_error(4, "wrong_code", "another key");
         assert!(refused.all("sharing").is_empty() && refused.all("offer").is_empty());
     }
     assert!(sender.stop().all("wrong_code").is_empty());

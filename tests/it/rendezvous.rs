@@ -101,6 +101,10 @@ fn a_restarted_relay_keeps_its_key_and_serves_both_ip_versions() {
     assert_file_arrives(&env, env.qshare(&["recv", sender.code(), "--relay", &by_name]), "in");
     relay.stop();
     let certs = env.path("certs");
+    let missing = env.qshare(&["relay", "--json", "--listen", "127.0.0.1:0", "--certs"]).arg(&certs).run();
+    missing.expect_error(2, "usage", "is not a folder");
+    assert!(!certs.exists());
+    std::fs::create_dir(&certs).unwrap();
     let relay = RelayProcess::start(env.qshare(&["relay", "--json", "--listen", "127.0.0.1:0", "--certs"]).arg(&certs));
     assert_ne!(relay.pin, pin);
     for entry in std::fs::read_dir(&certs).unwrap() {

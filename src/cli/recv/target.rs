@@ -3,7 +3,7 @@
 use std::iter;
 
 use crate::{
-    cli::{config, running_shares},
+    cli::{config, relay_dialer::NamedBy, running_shares},
     code::{Code, Link, RelayAddr, RelaySpec},
     error::{Error, Kind, Result},
     state::StateDir,
@@ -15,6 +15,7 @@ pub(super) struct ReceiveTarget {
     /// The addresses of the relay, the preferred one first.
     pub(super) addresses: Vec<RelayAddr>,
     pub(super) spec: RelaySpec,
+    pub(super) named_by: NamedBy,
     pub(super) state: StateDir,
 }
 
@@ -26,15 +27,16 @@ impl ReceiveTarget {
             let Link { relay, alternatives, code, pin } = Link::parse(text)?;
             let spec = RelaySpec { addr: relay.clone(), pin };
             let addresses = iter::once(relay).chain(alternatives).collect();
-            return Ok(Self { code, addresses, spec, state: config::open_state()? });
+            let named_by = NamedBy::Link;
+            return Ok(Self { code, addresses, spec, named_by, state: config::open_state()? });
         }
         let code = Code::parse(text)?;
         let state = config::open_state()?;
-        let spec = match config::resolve_relay(relay)? {
-            Some(spec) => spec,
-            None => Self::find_on_this_machine(&code, &state)?,
+        let (spec, named_by) = match config::resolve_relay(relay)? {
+            Some(spec) => (spec, NamedBy::User),
+            None => (Self::find_on_this_machine(&code, &state)?, NamedBy::Link),
         };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, state })
+        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, named_by, state })
     }
 
     fn find_on_this_machine(code: &Code, state: &StateDir) -> Result<RelaySpec> {

@@ -1,7 +1,12 @@
 //! The relay of a share: a configured one, or an embedded one.
 
 use crate::{
-    cli::{embedded_relay::EmbeddedRelay, relay_dialer::relay_dialer, running_shares::RunningShare, udp_buffers},
+    cli::{
+        embedded_relay::EmbeddedRelay,
+        relay_dialer::{NamedBy, relay_dialer},
+        running_shares::RunningShare,
+        udp_buffers,
+    },
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
     net::{Dialer, RelayConnection, TransportOptions, TrustPolicy, VerifiedBy},
@@ -27,7 +32,7 @@ impl ShareRelay {
         events: &Events,
     ) -> Result<Self> {
         if let Some(spec) = configured {
-            let dialer = relay_dialer(state, vec![spec.addr.clone()], &spec, transport, events);
+            let dialer = relay_dialer(state, vec![spec.addr.clone()], (&spec, NamedBy::User), transport, events);
             let connected = dialer.dial().await?;
             return Ok(Self { connected, dialer, spec, embedded: None });
         }

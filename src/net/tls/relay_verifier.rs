@@ -100,21 +100,17 @@ impl ServerCertVerifier for RelayVerifier {
     }
 }
 
-/// Decides whether to trust a relay with the key `pin`. If the user or the link gives a pin, only that pin counts.
-/// Otherwise a certificate from a public authority is sufficient, and without one the pin stored at first contact.
-fn decide(
-    trust: TrustPolicy,
-    pin: Pin,
-    has_public_certificate: impl FnOnce() -> bool,
-) -> Result<VerifiedRelay, Refusal> {
+/// Decides whether to trust a relay with the key `pin`. A pin that the user or the link gives decides alone, and so does
+/// the pin stored at first contact. Without either, a certificate from a public authority is sufficient.
+fn decide(trust: TrustPolicy, pin: Pin, has_public_certificate: impl Fn() -> bool) -> Result<VerifiedRelay, Refusal> {
     let by = match trust {
         TrustPolicy::Pin(expected) if expected == pin => VerifiedBy::Pin,
         TrustPolicy::Pin(_) => return Err(Refusal::WrongPin),
-        TrustPolicy::AnyKey => VerifiedBy::Unverified,
-        _ if has_public_certificate() => VerifiedBy::Authority,
-        TrustPolicy::Authority => return Err(Refusal::CertificateLost),
         TrustPolicy::StoredPin(expected) if expected == pin => VerifiedBy::StoredPin,
         TrustPolicy::StoredPin(_) => return Err(Refusal::KeyChanged),
+        TrustPolicy::Loopback => VerifiedBy::Unverified,
+        TrustPolicy::Authority | TrustPolicy::FirstContact if has_public_certificate() => VerifiedBy::Authority,
+        TrustPolicy::Authority => return Err(Refusal::CertificateLost),
         TrustPolicy::FirstContact => VerifiedBy::FirstContact,
     };
     Ok(VerifiedRelay { pin, by })
@@ -125,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_comes_before_an_authority_and_an_authority_before_a_stored_pin() {
+    fn a_given_or_stored_pin_comes_before_an_authority() {
         let pin = |n| Pin::new([n; 32]);
         let decide = |trust, n, authority| decide(trust, pin(n), || authority).map(|verified| verified.by);
         assert_eq!(decide(TrustPolicy::Pin(pin(1)), 1, false), Ok(VerifiedBy::Pin));
@@ -138,9 +134,10 @@ mod tests {
         assert_eq!(decide(TrustPolicy::FirstContact, 1, false), Ok(VerifiedBy::FirstContact));
         assert_eq!(decide(TrustPolicy::StoredPin(pin(1)), 1, false), Ok(VerifiedBy::StoredPin));
         assert_eq!(decide(TrustPolicy::StoredPin(pin(1)), 2, false), Err(Refusal::KeyChanged));
-        assert_eq!(decide(TrustPolicy::StoredPin(pin(1)), 2, true), Ok(VerifiedBy::Authority));
+        assert_eq!(decide(TrustPolicy::StoredPin(pin(1)), 1, true), Ok(VerifiedBy::StoredPin));
+        assert_eq!(decide(TrustPolicy::StoredPin(pin(1)), 2, true), Err(Refusal::KeyChanged));
         assert_eq!(decide(TrustPolicy::Authority, 1, true), Ok(VerifiedBy::Authority));
         assert_eq!(decide(TrustPolicy::Authority, 1, false), Err(Refusal::CertificateLost));
-        assert_eq!(decide(TrustPolicy::AnyKey, 1, false), Ok(VerifiedBy::Unverified));
+        assert_eq!(decide(TrustPolicy::Loopback, 1, false), Ok(VerifiedBy::Unverified));
     }
 }

@@ -30,6 +30,6 @@ impl LocalRelay {
     }
 
     pub(crate) async fn connect(&self) -> net::RelayConnection {
-        net::connect(&[self.addr.into()], TrustPolicy::AnyKey, TransportOptions::default()).await.unwrap()
+        net::connect(&[self.addr.into()], TrustPolicy::Loopback, TransportOptions::default()).await.unwrap()
     }
 }
