@@ -8,6 +8,7 @@ mod buffer_pool;
 pub mod congestion;
 mod connect;
 mod connection;
+mod connection_ids;
 mod connection_lost;
 mod dialer;
 mod duplex;

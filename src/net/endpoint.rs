@@ -2,9 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use quinn_proto::HashedConnectionIdGenerator;
-
-use super::{path_mtu::MAX_UDP_PAYLOAD, socket::Socket, tls::RelayIdentity};
+use super::{connection_ids::MarkedConnectionIds, path_mtu::MAX_UDP_PAYLOAD, socket::Socket, tls::RelayIdentity};
 use crate::error::{Error, Kind, Result};
 
 /// Creates an endpoint that only opens connections.
@@ -43,10 +41,9 @@ fn stateless_reset_config(identity: &RelayIdentity) -> quinn::EndpointConfig {
     const MIN_RESET_INTERVAL: Duration = Duration::from_micros(100);
     let reset_key = identity.derive_key("qshare relay 2026 stateless reset");
     let reset_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &reset_key[..]);
-    let [a, b, c, d, e, f, g, h, ..] = *identity.derive_key("qshare relay 2026 connection ids");
-    let connection_id_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let id_key = identity.derive_key("qshare relay 2026 connection ids");
     let mut config = quinn::EndpointConfig::new(Arc::new(reset_key));
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_id_key)));
+    config.cid_generator(move || Box::new(MarkedConnectionIds::new(id_key.clone())));
     config.min_reset_interval(MIN_RESET_INTERVAL);
     config
 }
