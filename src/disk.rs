@@ -36,10 +36,10 @@
 //! published and has staged a complete file or a whole group, the folder remains. It is the only record that the next
 //! download of the share needs:
 //!
-//! - **Content** resumes in groups of 16 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
-//!   groups that are staged, and offers the hashes to the sender ([`Sink::staged_groups`]). For each file the sender
-//!   continues after the groups that equal its own ([`SourceFile::resume_after`]). Both ends hash at the same time, on
-//!   all processors.
+//! - **Content** resumes in groups of 1 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole groups
+//!   that are staged, and offers the hashes to the sender in pages ([`StagedHasher`]). The sender hashes its own files at
+//!   the same time and continues each one at the first group that differs ([`Comparison`]). Each end uses all of its
+//!   processors, and stores the hashes of a few pages and the root of each complete subtree, whatever the size of a file.
 //! - **Final names** resume from the journal. It is written before the first rename and identifies each entry by inode
 //!   and birth time. Entries that already have their final name are not downloaded again, and are not conflicts.
 //!
@@ -52,6 +52,7 @@
 mod attributes;
 mod block_cache;
 mod case_collision;
+mod comparison;
 mod conflict;
 mod conflict_resolver;
 mod disk_usage;
@@ -59,12 +60,14 @@ mod durability;
 mod errors;
 mod fingerprint;
 mod group_hasher;
+mod group_reader;
 mod groups;
 mod hash_progress;
 mod incoming_file;
 mod journal;
 mod name_check;
 mod numbered_name;
+mod offered_files;
 mod open_options;
 mod plan;
 mod publisher;
@@ -81,6 +84,7 @@ mod source_file;
 mod space;
 mod staged_downloads;
 mod staged_files;
+mod staged_hasher;
 mod staging;
 mod staging_layout;
 mod target;
@@ -88,6 +92,7 @@ mod target;
 mod tests;
 
 pub use self::{
+    comparison::{Comparison, ComparisonState},
     conflict::ConflictPolicy,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
@@ -98,4 +103,6 @@ pub use self::{
     source::Source,
     source_file::SourceFile,
     staged_downloads::StagedDownload,
+    staged_files::StagedFile,
+    staged_hasher::{GroupPage, StagedHasher},
 };

@@ -1,4 +1,4 @@
-//! The groups of a file: subtrees of 16 MiB of its BLAKE3 tree.
+//! The groups of a file: subtrees of 1 MiB of its BLAKE3 tree.
 //!
 //! BLAKE3 is a tree hash. The chaining value of a group identifies both its content and its position, and the chaining
 //! values of all groups give the hash of the file. So a download that resumes hashes each staged byte once, on all
@@ -6,14 +6,14 @@
 //! `blake3::hazmat`.)
 
 use blake3::{
-    Hasher,
+    Hash, Hasher,
     hazmat::{HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root},
 };
 
 /// The size of a group in bytes. The last group of a file may be shorter.
-pub const GROUP_SIZE: u64 = 16 * 1024 * 1024;
+pub const GROUP_SIZE: u64 = 1024 * 1024;
 
-/// The BLAKE3 chaining value of a group.
+/// The BLAKE3 chaining value of a group. For a file of one group, the BLAKE3 hash of the file.
 pub type GroupHash = [u8; 32];
 
 /// Returns the number of groups of a file of `bytes` bytes.
@@ -28,25 +28,68 @@ pub(super) fn hasher_of(group: u64) -> Hasher {
     hasher
 }
 
-/// Returns the hash of a file of at least two groups.
-pub(super) fn hash_of(groups: &[GroupHash]) -> blake3::Hash {
-    let (left, right) = split(groups);
-    merge_subtrees_root(&chaining_value(left), &chaining_value(right), Mode::Hash)
+/// The BLAKE3 tree of the first groups of a file. It holds the roots of its complete subtrees: 21 for a terabyte.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupTree {
+    /// The subtrees from left to right.
+    subtrees: Vec<GroupHash>,
+    groups: u64,
 }
 
-/// Returns the chaining value of the subtree of one or more groups.
-fn chaining_value(groups: &[GroupHash]) -> GroupHash {
-    match groups {
-        [one] => *one,
-        more => {
-            let (left, right) = split(more);
-            merge_subtrees_non_root(&chaining_value(left), &chaining_value(right), Mode::Hash)
+impl GroupTree {
+    /// Adds the next group.
+    pub(super) fn push(&mut self, group: GroupHash) {
+        // Subtrees of the same size are merged only now that a group follows them: the last merge gives the root.
+        let equal_sizes = if self.groups == 0 { 0 } else { self.groups.trailing_zeros() };
+        for _ in 0..equal_sizes {
+            if let (Some(right), Some(left)) = (self.subtrees.pop(), self.subtrees.pop()) {
+                self.subtrees.push(merge_subtrees_non_root(&left, &right, Mode::Hash));
+            }
         }
+        self.subtrees.push(group);
+        self.groups += 1;
+    }
+
+    /// Returns the number of groups.
+    pub(super) fn groups(&self) -> u64 {
+        self.groups
+    }
+
+    /// Returns the hash of the file whose groups are all in the tree; `None` if there are none.
+    pub(super) fn root(&self) -> Option<Hash> {
+        let (&last, left) = self.subtrees.split_last()?;
+        let Some((first, middle)) = left.split_first() else { return Some(Hash::from_bytes(last)) };
+        let right = middle.iter().rev().fold(last, |right, left| merge_subtrees_non_root(left, &right, Mode::Hash));
+        Some(merge_subtrees_root(first, &right, Mode::Hash))
     }
 }
 
-/// Splits groups into the two subtrees of their parent: the left one is the largest power of two that leaves at least
-/// one group to the right.
-fn split(groups: &[GroupHash]) -> (&[GroupHash], &[GroupHash]) {
-    groups.split_at(groups.len().div_ceil(2).next_power_of_two())
+impl Extend<GroupHash> for GroupTree {
+    fn extend<I: IntoIterator<Item = GroupHash>>(&mut self, groups: I) {
+        groups.into_iter().for_each(|group| self.push(group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_small_and_has_the_hash_of_the_file() {
+        let content: Vec<u8> = (0..21 * GROUP_SIZE).map(|i| (i / 977 * 31 + i) as u8).collect();
+        let mut tree = GroupTree::default();
+        assert_eq!(tree.root(), None);
+        for (group, bytes) in content.chunks(GROUP_SIZE as usize).enumerate() {
+            tree.push(hasher_of(group as u64).update(bytes).finalize_non_root());
+            let groups = group as u64 + 1;
+            assert_eq!(tree.groups(), groups);
+            assert!(tree.subtrees.len() <= 1 + groups.ilog2() as usize, "{groups} groups");
+            if groups > 1 {
+                assert_eq!(tree.root(), Some(blake3::hash(&content[..(groups * GROUP_SIZE) as usize])));
+            }
+        }
+        let mut tree = GroupTree::default();
+        tree.push(*blake3::hash(b"one group").as_bytes());
+        assert_eq!(tree.root(), Some(blake3::hash(b"one group")));
+    }
 }

@@ -11,9 +11,8 @@ use super::{
     attributes::{correct_mode, creation_mode, set_file_mtime},
     durability::{Durability, sync_file},
     group_hasher::GroupHasher,
-    groups::GROUP_SIZE,
+    groups::GroupTree,
     open_options,
-    staged_files::StagedFile,
 };
 use crate::manifest::Entry;
 
@@ -24,42 +23,15 @@ pub(super) struct IncomingFile {
     file: File,
     /// Its current length in bytes.
     length: u64,
-    hash: ContentHash,
-}
-
-/// The hash of an incoming file.
-#[derive(Debug)]
-pub(super) enum ContentHash {
-    /// The hasher of the content so far.
-    Partial(Box<GroupHasher>),
-    /// The hash of a file that an earlier download has staged completely.
-    Complete(blake3::Hash),
-}
-
-impl ContentHash {
-    /// Returns the hash of a file of `size` bytes up to `offset`, where the sender continues it. That is the beginning
-    /// of the file, the end of a staged group, or the end of a complete staged file; `None` for any other offset.
-    pub(super) fn at(offset: u64, size: Option<u64>, staged: Option<StagedFile>) -> Option<Self> {
-        match (staged, offset) {
-            (_, 0) => Some(Self::Partial(Box::default())),
-            (Some(StagedFile { whole: Some(hash), .. }), offset) if size == Some(offset) => Some(Self::Complete(hash)),
-            (Some(StagedFile { mut groups, .. }), offset)
-                if offset % GROUP_SIZE == 0 && offset / GROUP_SIZE <= groups.len() as u64 && size != Some(offset) =>
-            {
-                groups.truncate((offset / GROUP_SIZE) as usize);
-                Some(Self::Partial(Box::new(GroupHasher::after(groups))))
-            }
-            _ => None,
-        }
-    }
+    hasher: GroupHasher,
 }
 
 impl IncomingFile {
     /// Opens the file of entry number `index` in the staged folder `dir`. If `offset` is 0, replaces the file by an
-    /// empty one; otherwise truncates it to `offset`.
-    pub(super) fn open(dir: &Dir, index: usize, entry: &Entry, offset: u64, hash: ContentHash) -> io::Result<Self> {
+    /// empty one; otherwise truncates it to `offset`, before which it has the groups in `tree`.
+    pub(super) fn open(dir: &Dir, index: usize, entry: &Entry, offset: u64, tree: GroupTree) -> io::Result<Self> {
         let file = if offset > 0 { open_at(dir, entry, offset)? } else { create(dir, entry)? };
-        Ok(Self { index, file, length: offset, hash })
+        Ok(Self { index, file, length: offset, hasher: GroupHasher::after(tree) })
     }
 
     /// Returns the number of its entry.
@@ -76,18 +48,13 @@ impl IncomingFile {
     pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.write_all(data)?;
         self.length += data.len() as u64;
-        if let ContentHash::Partial(hasher) = &mut self.hash {
-            hasher.update(data);
-        }
+        self.hasher.update(data);
         Ok(())
     }
 
     /// Returns the BLAKE3 hash of its content.
     pub(super) fn hash(&self) -> blake3::Hash {
-        match &self.hash {
-            ContentHash::Partial(hasher) => hasher.finalize(),
-            ContentHash::Complete(hash) => *hash,
-        }
+        self.hasher.finalize()
     }
 
     /// Sets the modification time and syncs the file, or leaves the sync for later.

@@ -78,11 +78,6 @@ impl Plan {
         staged_bytes_in(&target, manifest) + bytes_below(&published, manifest)
     }
 
-    /// Returns the staged bytes that are hashed before the files are requested, judging by file sizes.
-    pub fn staged_bytes(&self) -> u64 {
-        staged_bytes_in(&self.target, &self.manifest)
-    }
-
     /// Returns the manifest of the share.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest

@@ -14,8 +14,7 @@ use super::{
     block_cache::{BlockCache, CacheBudget},
     fingerprint::Fingerprint,
     group_hasher::GroupHasher,
-    groups::{GROUP_SIZE, GroupHash, group_count},
-    hash_progress::HashProgress,
+    groups::GroupTree,
     read_at::read_at,
 };
 use crate::{manifest::SafePath, sync::Mutex};
@@ -104,31 +103,12 @@ impl SharedRead {
         }
     }
 
-    /// Compares the groups of the file, which has `size` bytes, with the groups that a receiver has staged. Returns the
-    /// length of the equal part in bytes: whole groups, or the whole file. This part counts as hashed.
-    ///
-    /// # Errors
-    /// Any I/O error, also if `progress` is cancelled.
-    pub(super) fn compare_groups(&self, size: u64, staged: &[GroupHash], progress: &HashProgress) -> io::Result<u64> {
-        /// The number of groups to hash before they are compared, which limits the work for a file that differs early.
-        const GROUPS_AT_ONCE: u64 = 16;
-        let wanted = group_count(size).min(staged.len() as u64);
-        let (mut hasher, mut equal) = (GroupHasher::default(), 0);
-        while equal < wanted {
-            let next = wanted.min(equal + GROUPS_AT_ONCE);
-            hasher.read_until(size.min(next * GROUP_SIZE), &self.file, progress)?;
-            equal = hasher.groups().iter().zip(staged).take_while(|(ours, theirs)| ours == theirs).count() as u64;
-            if equal < next {
-                hasher.truncate(equal as usize);
-                break;
-            }
-        }
-        let bytes = size.min(equal * GROUP_SIZE);
+    /// Counts the first `bytes` bytes as hashed: the groups in `tree`.
+    pub(super) fn skip(&self, bytes: u64, tree: GroupTree) {
         let mut state = self.hash_state.lock();
         if state.hashed < bytes {
-            *state = HashState { hasher, hashed: bytes };
+            *state = HashState { hasher: GroupHasher::after(tree), hashed: bytes };
         }
-        Ok(bytes)
     }
 
     /// Returns the BLAKE3 hash of the file, once a download has read it to its end.

@@ -1,19 +1,20 @@
 //! Writes a download into its staging folder, and publishes it.
 
-use std::{collections::HashMap, io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use cap_std::fs::Dir;
 
 use super::{
     durability::Durability,
     errors::{disk_error, protocol_violation},
-    groups::{GROUP_SIZE, GroupHash},
-    hash_progress::HashProgress,
-    incoming_file::{ContentHash, IncomingFile},
+    groups::GROUP_SIZE,
+    incoming_file::IncomingFile,
+    offered_files::OfferedFiles,
     plan::Plan,
     publisher::Publisher,
     rooted_dir::RootedDir,
-    staged_files::{self, StagedFile},
+    staged_files::{StagedFile, find_staged},
+    staged_hasher::StagedHasher,
     staging::{OnDrop, StagingFolder},
 };
 use crate::{
@@ -26,8 +27,10 @@ use crate::{
 pub struct Sink {
     plan: Plan,
     current: Option<IncomingFile>,
-    /// The files of an earlier download that have not been started in this one.
-    staged: HashMap<usize, StagedFile>,
+    /// The files that an earlier download has staged.
+    staged: Vec<StagedFile>,
+    /// The staged files that have not been started in this download.
+    offered: OfferedFiles,
     /// Which entries have been started.
     started: Vec<bool>,
     /// The number of wanted files that are not finished.
@@ -41,13 +44,13 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Locks the staging folder, hashes the data that an earlier download has staged, and creates the folders of the
+    /// Locks the staging folder, finds the data that an earlier download has staged, and creates the folders of the
     /// share.
     ///
     /// # Errors
-    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, an I/O operation
-    /// fails, or `progress` is cancelled. Data that an earlier download has staged remains.
-    pub fn new(plan: Plan, progress: &HashProgress) -> Result<Self> {
+    /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, or an I/O
+    /// operation fails. Data that an earlier download has staged remains.
+    pub fn new(plan: Plan) -> Result<Self> {
         let (base, created) = plan.target().create_folder()?;
         let base_path = plan.target().printable();
         let failed = |e: io::Error| disk_error("create the staging folder in", &base_path, &e);
@@ -57,12 +60,13 @@ impl Sink {
         // From now on, no error may remove the data that an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
-        let staged = staged_files::hash_staged(&files, plan.manifest(), |index| plan.wants(index), progress)?;
+        let staged = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
         let mut files = RootedDir::new(files);
         create_folders(&plan, &mut files)?;
         staging.set_on_drop(keep_if(plan.has_published() || !staged.is_empty()));
         Ok(Self {
             current: None,
+            offered: OfferedFiles::new(&staged),
             staged,
             started: vec![false; plan.manifest().entries().len()],
             missing: plan.missing_files(),
@@ -74,11 +78,31 @@ impl Sink {
         })
     }
 
-    /// Returns the files that are staged completely or in part, each with the hashes of its groups, in order.
-    pub fn staged_groups(&self) -> Vec<(usize, Vec<GroupHash>)> {
-        let mut staged: Vec<_> = self.staged.iter().map(|(index, file)| (*index, file.groups.clone())).collect();
-        staged.sort_unstable_by_key(|(index, _)| *index);
-        staged
+    /// Returns the files that an earlier download has staged, in the order in which they are offered to the sender.
+    pub fn staged(&self) -> &[StagedFile] {
+        &self.staged
+    }
+
+    /// Returns a hasher of the staged files. Content may be written meanwhile.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if the staging folder cannot be opened again.
+    pub fn hash_staged(&self) -> Result<StagedHasher> {
+        let files = self.staging.open_files().map_err(|e| disk_error("open", "the staging folder", &e))?;
+        let manifest = Arc::clone(self.plan.manifest());
+        Ok(StagedHasher::new(files, manifest, self.staged.clone(), self.offered.clone()))
+    }
+
+    /// Records that the sender has the same first `groups` groups of a staged file.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] if they were not offered.
+    pub fn confirm_groups(&mut self, index: usize, groups: u64) -> Result<()> {
+        if self.offered.confirm(index, groups) {
+            Ok(())
+        } else {
+            Err(protocol_violation("a confirmation of data that was not offered"))
+        }
     }
 
     /// Returns the bytes of files that an earlier download has published.
@@ -100,11 +124,11 @@ impl Sink {
         if std::mem::replace(&mut self.started[index], true) {
             return Err(protocol_violation(format_args!("“{}” twice", entry.path)));
         }
-        let Some(hash) = ContentHash::at(offset, entry.size(), self.staged.remove(&index)) else {
+        let Some(tree) = self.offered.start(index, offset) else {
             return Err(protocol_violation(format_args!("“{}” from an offset that was not offered", entry.path)));
         };
         let dir = self.files.parent_of(&entry.path);
-        let file = dir.and_then(|dir| IncomingFile::open(dir, index, entry, offset, hash));
+        let file = dir.and_then(|dir| IncomingFile::open(dir, index, entry, offset, tree));
         self.current = Some(file.map_err(|e| disk_error("create", &entry.path, &e))?);
         Ok(())
     }
@@ -192,7 +216,7 @@ fn create_folders(plan: &Plan, files: &mut RootedDir) -> Result<()> {
     let entries = plan.manifest().entries().iter().enumerate();
     for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
         match files.parent_of(&entry.path).and_then(|dir| dir.create_dir(entry.path.name())) {
-            // It exists as a folder: `hash_staged` has removed anything else.
+            // It exists as a folder: `find_staged` has removed anything else.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.map_err(|e| disk_error("create the folder", &entry.path, &e))?,
         }

@@ -1,8 +1,14 @@
 //! One file of a share while one download reads it.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
-use super::{fingerprint::Fingerprint, groups::GroupHash, hash_progress::HashProgress, shared_read::SharedRead};
+use super::{
+    fingerprint::Fingerprint,
+    group_reader::hash_groups,
+    groups::{GROUP_SIZE, GroupHash, GroupTree},
+    hash_progress::HashProgress,
+    shared_read::SharedRead,
+};
 use crate::{
     error::{Error, Kind, Result},
     manifest::SafePath,
@@ -22,18 +28,27 @@ impl SourceFile {
         Self { path, fingerprint, read, offset: 0 }
     }
 
-    /// Skips the data that the receiver has staged: the whole file, or the groups before the first one that differs
-    /// from `staged`. Returns the offset at which reading continues.
+    /// Returns its size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.fingerprint.size()
+    }
+
+    /// Returns the hashes of a range of its groups.
     ///
     /// # Errors
     /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read; or the hashing was cancelled.
-    pub fn resume_after(&mut self, staged: &[GroupHash], progress: &HashProgress) -> Result<u64> {
-        let equal = self.read.compare_groups(self.fingerprint.size(), staged, progress);
-        self.offset = equal.map_err(|e| match e.kind() {
+    pub(super) fn hash_groups(&self, groups: Range<u64>, progress: &HashProgress) -> Result<Vec<GroupHash>> {
+        hash_groups(self.read.file(), self.fingerprint.size(), groups, progress).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => truncated(&self.path),
             _ => unavailable(&self.path, &e),
-        })?;
-        Ok(self.offset)
+        })
+    }
+
+    /// Skips the first groups, which `tree` contains. Returns the offset at which reading continues.
+    pub(super) fn skip(&mut self, tree: GroupTree) -> u64 {
+        self.offset = self.fingerprint.size().min(tree.groups() * GROUP_SIZE);
+        self.read.skip(self.offset, tree);
+        self.offset
     }
 
     /// Reads the next bytes. Fills `buf` unless the file ends, and returns 0 only at the end. Never returns more bytes

@@ -1,7 +1,7 @@
 //! The files that an interrupted download has left in the staging folder.
 //!
 //! There is no other record: the receiver offers the groups of every staged file to the sender, which continues after
-//! the groups that equal its own. Everything that is not a file or folder of the download is removed. The files need
+//! the groups that equal its own (`staged_hasher.rs`). Everything that is not a file or folder of the download is removed. The files need
 //! not be trusted: if a power failure or another process has changed one, its groups differ.
 
 use std::{collections::HashMap, io};
@@ -9,27 +9,19 @@ use std::{collections::HashMap, io};
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
-use super::{
-    errors::disk_error,
-    group_hasher::GroupHasher,
-    groups::{GROUP_SIZE, GroupHash},
-    hash_progress::HashProgress,
-    open_options,
-    rooted_dir::RootedDir,
-    staging_layout::remove_tree,
-};
+use super::{errors::disk_error, groups::GROUP_SIZE, rooted_dir::RootedDir, staging_layout::remove_tree};
 use crate::{
     error::Result,
-    manifest::{Entry, EntryKind, Manifest, SafePath},
+    manifest::{Entry, EntryKind, Manifest},
 };
 
-/// A staged file: whole groups, or all of it.
-#[derive(Debug)]
-pub(super) struct StagedFile {
-    /// The hashes of its groups.
-    pub(super) groups: Vec<GroupHash>,
-    /// The hash of the file, if it is complete.
-    pub(super) whole: Option<blake3::Hash>,
+/// A staged file from which the download can be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StagedFile {
+    /// The index of its entry.
+    pub index: usize,
+    /// The length of the usable part: whole groups, or the whole file.
+    pub bytes: u64,
 }
 
 /// Returns the bytes of staged files that can be resumed from, judging by their sizes.
@@ -42,40 +34,29 @@ pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
     bytes.sum()
 }
 
-/// Removes everything from `files` that is not part of the download, and hashes the rest. `is_wanted` returns whether
-/// an entry is downloaded. Returns the staged files by the index of their entry.
+/// Removes everything from `files` that is not part of the download. `is_wanted` returns whether an entry is downloaded.
+/// Returns the staged files: incomplete ones first, because their content can continue, then the complete ones.
 ///
 /// # Errors
-/// [`Kind::Disk`](crate::error::Kind::Disk) if an I/O operation fails or `progress` is cancelled.
-pub(super) fn hash_staged(
+/// [`Kind::Disk`](crate::error::Kind::Disk) if an I/O operation fails.
+pub(super) fn find_staged(
     files: &Dir,
     manifest: &Manifest,
     is_wanted: impl Fn(usize) -> bool,
-    progress: &HashProgress,
-) -> Result<HashMap<usize, StagedFile>> {
-    let failed = |e: io::Error| disk_error("read", "the staging folder", &e);
-    let entries = manifest.entries();
-    let mut search = StagedSearch::new(entries, is_wanted);
-    search.visit(files, "").map_err(failed)?;
-    search.found.sort_unstable();
-    let mut files = RootedDir::new(files.try_clone().map_err(failed)?);
-    let mut staged = HashMap::new();
-    for index in search.found {
-        let Some(entry) = entries.get(index) else { continue };
-        let file = hash_file(&mut files, &entry.path, entry.size(), progress);
-        if let Some(file) = file.map_err(|e| disk_error("read", &entry.path, &e))? {
-            staged.insert(index, file);
-        }
-    }
-    Ok(staged)
+) -> Result<Vec<StagedFile>> {
+    let mut search = StagedSearch::new(manifest.entries(), is_wanted);
+    search.visit(files, "").map_err(|e| disk_error("read", "the staging folder", &e))?;
+    let is_complete = |file: &StagedFile| manifest.entries()[file.index].size() == Some(file.bytes);
+    search.found.sort_unstable_by_key(|file| (is_complete(file), file.index));
+    Ok(search.found)
 }
 
 /// Walks through the staged content.
 struct StagedSearch<'a> {
     /// The folders and the wanted files of the share, with their indexes.
     expected: HashMap<&'a str, (usize, &'a Entry)>,
-    /// The indexes of the expected files that exist.
-    found: Vec<usize>,
+    /// The expected files that are staged.
+    found: Vec<StagedFile>,
 }
 
 impl<'a> StagedSearch<'a> {
@@ -101,7 +82,10 @@ impl<'a> StagedSearch<'a> {
                 Some((path, (_, entry))) if entry.kind == EntryKind::Folder && meta.is_dir() => {
                     self.visit(&dir.open_dir_nofollow(&name)?, &path)?;
                 }
-                Some((_, (index, entry))) if entry.is_file() && is_own_file(&meta) => self.found.push(index),
+                Some((_, (index, entry))) if entry.is_file() && is_own_file(&meta) => {
+                    let bytes = entry.size().map_or(0, |size| usable_bytes(meta.len(), size));
+                    self.found.extend((bytes > 0).then_some(StagedFile { index, bytes }));
+                }
                 _ => remove_tree(dir, &name)?,
             }
         }
@@ -122,20 +106,4 @@ fn is_own_file(meta: &Metadata) -> bool {
 /// complete, otherwise whole groups.
 fn usable_bytes(length: u64, size: u64) -> u64 {
     if length == size { size } else { length.min(size) / GROUP_SIZE * GROUP_SIZE }
-}
-
-/// Hashes the usable part of a staged file; `None` if there is none.
-fn hash_file(
-    files: &mut RootedDir,
-    path: &SafePath,
-    size: Option<u64>,
-    progress: &HashProgress,
-) -> io::Result<Option<StagedFile>> {
-    let file = files.parent_of(path)?.open_with(path.name(), &open_options::for_reading())?.into_std();
-    let Some(size) = size else { return Ok(None) };
-    let bytes = usable_bytes(file.metadata()?.len(), size);
-    let mut hasher = GroupHasher::default();
-    hasher.read_until(bytes, &file, progress)?;
-    let whole = (bytes == size).then(|| hasher.finalize());
-    Ok((bytes > 0).then(|| StagedFile { groups: hasher.groups(), whole }))
 }

@@ -21,6 +21,7 @@ mod source;
 mod staging;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, FileTimes},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -30,11 +31,14 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{ConflictPolicy, HashProgress, Plan, Sink, Source, staging_layout::staging_name};
+use super::{ConflictPolicy, GroupHash, HashProgress, Plan, Sink, Source, staging_layout::staging_name};
 use crate::{
     error::{Error, Result},
     manifest::{ContentCoding, Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
 };
+
+/// The groups that these tests hash at once.
+const PAGE: usize = 2;
 
 /// The content of the small files that these tests receive.
 const HELLO: &[u8] = b"hello";
@@ -159,7 +163,22 @@ fn plan(home: &Home, manifest: &Arc<Manifest>, policy: ConflictPolicy) -> Result
 
 /// Starts a download to `out`, or resumes an interrupted one.
 fn start(home: &Home, manifest: &Arc<Manifest>, policy: ConflictPolicy) -> Result<Sink> {
-    Sink::new(plan(home, manifest, policy)?, &HashProgress::default())
+    Sink::new(plan(home, manifest, policy)?)
+}
+
+/// Returns the staged files in the order of their entries, each with the hashes of its groups.
+fn staged_groups(sink: &Sink) -> Vec<(usize, Vec<GroupHash>)> {
+    let mut staged = BTreeMap::<usize, Vec<GroupHash>>::new();
+    let mut hasher = sink.hash_staged().unwrap();
+    loop {
+        let pages = hasher.next_pages(PAGE, &HashProgress::default()).unwrap();
+        if pages.is_empty() {
+            return staged.into_iter().collect();
+        }
+        for page in pages {
+            staged.entry(page.index).or_default().extend(page.groups);
+        }
+    }
 }
 
 fn hash(data: &[u8]) -> [u8; 32] {
@@ -178,7 +197,7 @@ fn receive_files(source: &Source, plan: Plan) -> Result<Sink> {
     let wanted: Vec<usize> = (0..source.manifest().entries().len())
         .filter(|i| plan.wants(*i) && source.manifest().entries()[*i].is_file())
         .collect();
-    let mut sink = Sink::new(plan, &HashProgress::default())?;
+    let mut sink = Sink::new(plan)?;
     let mut buf = vec![0; 1_000];
     for index in wanted {
         let mut file = source.open(index)?;

@@ -2,8 +2,8 @@
 //!
 //! - [`connect`] reaches the sender, with retries; [`open_session`] makes one attempt at a [`confirmed_session`].
 //! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
-//! - [`download`] downloads in one session after another. In each of them [`session_download`] hashes the staged data
-//!   ([`prepare_sink`]), sends the [`request`], and runs the [`pipeline`] into the [`file_writer`].
+//! - [`download`] downloads in one session after another. In each of them [`session_download`] sends the
+//!   [`request`] and runs the [`pipeline`] into the [`file_writer`]. Meanwhile [`group_offer`] hashes the staged data.
 //! - [`completion`] reports the end to the sender. [`session_end`] reports every other outcome.
 //! - [`reconnect`] keeps a session alive while its streams fail: [`reconnect_task`] watches the stream, and
 //!   [`reattach`] attaches another one.
@@ -15,11 +15,11 @@ pub(super) mod connect;
 pub(super) mod destination;
 mod download;
 pub(super) mod file_writer;
+pub(super) mod group_offer;
 pub(super) mod offer;
 mod offer_summary;
 pub(super) mod open_session;
 pub(super) mod pipeline;
-pub(super) mod prepare_sink;
 pub(super) mod reattach;
 mod receive_error;
 mod reconnect;

@@ -5,13 +5,16 @@
 //! 1. [`accept_loop`] accepts a stream from the relay, and [`reregister`] restores a lost [`registration`].
 //! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream.
 //! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
-//!    [`goodbye`]. [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
+//!    [`goodbye`]. The [`comparer`] decides where staged files continue; their groups arrive in the [`group_queue`].
+//!    [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
 //!
 //! All of them work on one [`share`], which holds the [`credentials`], the [`latest_scan`] and the [`capacity`].
 
 mod accept_loop;
 pub(super) mod admission;
 mod capacity;
+pub(super) mod comparer;
+mod content_record;
 mod credentials;
 mod download;
 mod download_error;
@@ -19,6 +22,7 @@ pub(super) mod download_limit;
 mod expiry;
 pub(super) mod file_reader;
 mod goodbye;
+mod group_queue;
 mod latest_scan;
 mod messages;
 mod offer;

@@ -8,8 +8,8 @@
 //! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ResumptionGrant`], [`ManifestStart`], [`ManifestPart`]; padded |
 //! | 3 | receiver | [`Confirm`] | |
 //! | | sender | | [`ManifestPart`] until a long manifest is complete |
-//! | 4 | receiver | | [`HashingStaged`], [`StagedGroups`] for each partly staged file, [`FileRequest`] |
-//! | | sender | | [`FileStart`], data and [`FileEnd`] for each file |
+//! | 4 | receiver | | [`StagedFiles`], [`FileRequest`], then [`StagedGroups`] in pages |
+//! | | sender | | [`FileStart`], data and [`FileEnd`] for each file; [`GroupsEqual`] between any two of these |
 //! | 5 | receiver | | [`Done`] |
 //! | | sender | | [`DoneAck`] |
 //!
@@ -21,7 +21,7 @@
 //! - Instead of flight 1, the receiver may send an [`AttachRequest`] and the sender an [`AttachReply`]: the stream then
 //!   continues an established session.
 //!
-//! Frame types: 0x31 to 0x36 in the clear; 0x41 to 0x4e and [`PAD`] sealed. The messages are grouped by file:
+//! Frame types: 0x31 to 0x36 in the clear; 0x41 to 0x4f and [`PAD`] sealed. The messages are grouped by file:
 //! `handshake` (flights 1 to 3), `attach`, `manifest`, `download` (flights 4 and 5), and the `limits` of all.
 
 mod attach;
@@ -34,12 +34,15 @@ pub use self::{
     attach::{AttachReply, AttachRequest},
     download::{
         Ack, Credit, DATA, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileEnd, FileRequest, FileStart,
-        HashingStaged, PAD, StagedGroups,
+        GroupsEqual, PAD, StagedFiles, StagedGroups,
     },
     handshake::{
         AES_IS_SLOW, Alert, AlertReason, CAN_REATTACH, Confirm, Hello, HelloMode, HelloReply, PakeMessage,
         SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES, VERSION,
     },
-    limits::{INITIAL_CREDIT, LAST_RECORD_SLACK, MAX_CLEAR_BODY, MAX_EARLY_MANIFEST, MAX_GROUPS, MAX_TEXT},
+    limits::{
+        GROUPS_PER_PAGE, INITIAL_CREDIT, LAST_RECORD_SLACK, MAX_CLEAR_BODY, MAX_EARLY_MANIFEST, MAX_STAGED_FILES,
+        MAX_TEXT, MAX_UNANSWERED_GROUPS,
+    },
     manifest::{ManifestPart, ManifestStart, ResumptionGrant},
 };

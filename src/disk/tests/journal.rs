@@ -69,8 +69,8 @@ fn a_download_resumes_after_any_step() {
         assert_eq!((plan.bytes(), plan.files()), (Some(15), 3));
         let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
         assert_eq!(wanted.len(), 13 - steps.clamp(10, 13), "{steps} steps");
-        let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
-        let staged: Vec<_> = sink.staged_groups().into_iter().map(|(index, _)| index).collect();
+        let mut sink = Sink::new(plan).unwrap();
+        let staged: Vec<_> = staged_groups(&sink).into_iter().map(|(index, _)| index).collect();
         assert_eq!(sink.published_bytes() as usize / 5 + staged.len(), complete, "{steps} steps");
         for index in wanted {
             if staged.contains(&index) {
@@ -100,7 +100,7 @@ fn interrupt_publishing(home: &Home, policy: ConflictPolicy) -> Arc<Manifest> {
 
 /// Publishes a download whose missing files are all staged.
 fn publish_staged(mut sink: Sink) -> Vec<PathBuf> {
-    for (index, _) in sink.staged_groups() {
+    for (index, _) in staged_groups(&sink) {
         sink.start_file(index, 5).unwrap();
         sink.finish_file(&hash(HELLO)).unwrap();
     }
@@ -159,7 +159,7 @@ fn files_published_under_numbered_names_are_recognized() {
     home.file("out/g", "obstacle");
     let plan = plan(&home, &manifest, ConflictPolicy::Rename).unwrap();
     assert_eq!(plan.missing_files(), 3);
-    publish_staged(Sink::new(plan, &HashProgress::default()).unwrap());
+    publish_staged(Sink::new(plan).unwrap());
     assert_eq!(home.tree("out"), ["a", "a (1)", "d", "d (1)", "d (1)/e", "d (1)/f", "g", "g (1)"]);
 }
 
@@ -172,7 +172,7 @@ fn files_published_into_merged_folders_are_recognized() {
     let manifest = interrupt_publishing(&home, ConflictPolicy::Overwrite);
     let plan = plan(&home, &manifest, ConflictPolicy::Overwrite).unwrap();
     assert_eq!((plan.missing_files(), plan.files()), (2, 4), "a and d/e are published");
-    let saved = publish_staged(Sink::new(plan, &HashProgress::default()).unwrap());
+    let saved = publish_staged(Sink::new(plan).unwrap());
     assert_eq!(saved, ["a", "d", "g"].map(|name| home.at("out").join(name)));
     assert_eq!(home.tree("out"), ["a", "d", "d/e", "d/f", "g"]);
     assert!(["a", "d/e", "d/f", "g"].iter().all(|path| home.read(&format!("out/{path}")) == "hello"));

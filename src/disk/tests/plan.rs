@@ -18,7 +18,7 @@ fn assert_refused(home: &Home, entries: &[(&str, u64)], out: &str, policy: Confl
 
 /// Downloads empty files to `out`; returns the final top-level paths below `home`.
 fn download_empty(home: &Home, entries: &[(&str, u64)], out: &str, policy: ConflictPolicy) -> Vec<String> {
-    let mut sink = Sink::new(plan_to(home, entries, out, policy).unwrap(), &HashProgress::default()).unwrap();
+    let mut sink = Sink::new(plan_to(home, entries, out, policy).unwrap()).unwrap();
     for (index, _) in entries.iter().enumerate().filter(|(_, (path, _))| !path.ends_with('/')) {
         if sink.start_file(index, 0).is_ok() {
             sink.finish_file(blake3::hash(b"").as_bytes()).unwrap();
@@ -204,7 +204,7 @@ fn a_folder_that_is_not_writable_is_refused_at_once() {
     // Not even root can create files in /proc.
     if cfg!(target_os = "linux") {
         let plan = Plan::new(manifest(&[("f", 0)]), Some(Path::new("/proc/self")), ConflictPolicy::Refuse);
-        let sink = plan.map(|plan| Sink::new(plan, &HashProgress::default()));
+        let sink = plan.map(Sink::new);
         assert!(matches!(sink, Err(_) | Ok(Err(_))));
     }
 }

@@ -54,7 +54,7 @@ fn a_file_of_unknown_size_may_have_any_length() {
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0, mtime }).unwrap();
     let plan = plan(&home, &Arc::new(builder.finish().unwrap()), ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.bytes(), None);
-    let mut sink = Sink::new(plan, &HashProgress::default()).unwrap();
+    let mut sink = Sink::new(plan).unwrap();
     receive_hello(&mut sink, 0).unwrap();
     sink.publish().unwrap();
     assert_eq!(home.read("out/stdin"), "hello");
@@ -106,7 +106,7 @@ fn a_target_folder_created_for_a_download_is_removed_with_it() {
     let start = |out: &str| {
         let manifest = manifest(&[("a", 5), ("b", 5)]);
         let plan = Plan::new(manifest, Some(&home.at(out)), ConflictPolicy::Refuse).unwrap();
-        Sink::new(plan, &HashProgress::default()).unwrap()
+        Sink::new(plan).unwrap()
     };
     start("out/new").discard();
     start("out").discard();

@@ -11,7 +11,7 @@ use crate::{
     transfer::session::resumable_stream::ResumableStream,
     wire::{
         Frame, Message, WireError,
-        peer::{Ack, DATA, Failure, FileEnd, FileStart},
+        peer::{Ack, DATA, Failure, FileEnd, FileStart, GroupsEqual},
     },
 };
 
@@ -70,6 +70,10 @@ impl FileWriter {
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode()?;
                 self.sink.finish_file(&hash).map_err(ReceiveError::Final)?;
+            }
+            GroupsEqual::TYPE => {
+                let GroupsEqual { entry, groups } = frame.decode()?;
+                self.sink.confirm_groups(entry as usize, groups).map_err(ReceiveError::Final)?;
             }
             Ack::TYPE => {
                 let Ack { received } = frame.decode()?;

@@ -1,14 +1,16 @@
-//! The receiver's pipeline: one side takes records off the stream while the other writes them to files.
+//! The receiver's pipeline: one side takes records off the stream while the other writes them to files. A third hashes
+//! the data that an earlier download has staged.
 
 use std::sync::OnceLock;
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, timeout},
+    time::{Instant, interval, timeout},
 };
 
 use super::{
     file_writer::FileWriter,
+    group_offer::GroupOffer,
     receive_error::ReceiveError,
     stall_detector::{SilentSender, StallDetector},
 };
@@ -40,6 +42,7 @@ pub(super) struct Pipeline<'a> {
     pub(super) events: &'a Events,
     /// Bytes of content in all, if known.
     pub(super) total: Option<u64>,
+    pub(super) offer: GroupOffer,
 }
 
 /// Content that is complete and verified, and has no final names yet.
@@ -83,7 +86,8 @@ impl Pipeline<'_> {
         Ok(ReceivedContent { reader, file_writer })
     }
 
-    /// Writes records in batches and grants credit for them, until every file is complete.
+    /// Writes records in batches and grants credit for them, until every file is complete. Meanwhile offers the groups of
+    /// staged files.
     async fn write_files(
         &mut self,
         mut file_writer: FileWriter,
@@ -92,27 +96,72 @@ impl Pipeline<'_> {
         granted: &watch::Sender<u64>,
         drain_error: &OnceLock<ReceiveError>,
     ) -> Result<FileWriter, ReceiveError> {
-        let mut reported = Instant::now();
+        let published = file_writer.bytes();
+        let (mut batch, mut reported): (Option<Batch>, Option<Instant>) = (None, None);
+        let mut checking = interval(PROGRESS_INTERVAL);
+        checking.reset();
         while !file_writer.is_complete() {
-            let Some(first) = self.writer.flush_while(records.recv()).await else {
-                return Err(drain_error.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
+            let limiter = self.rate_limiter.as_ref();
+            let is_checking = file_writer.bytes() == published && self.offer.progress().is_some();
+            let next = async {
+                tokio::select! {
+                    first = records.recv(), if batch.is_none() => Step::Arrived(first),
+                    // This delays the credit, and the credit limits the sender.
+                    () = allow(limiter, batch.as_ref()), if batch.is_some() => Step::Write,
+                    record = self.offer.next_record() => Step::Offer(record),
+                    _ = checking.tick(), if is_checking => Step::Report,
+                }
             };
-            let batch = Batch::collect(first, &mut records);
-            if let Some(limiter) = &self.rate_limiter {
-                limiter.acquire(batch.size).await; // this delays the credit, and the credit limits the sender
-            }
-            file_writer = write_batch(file_writer, batch.records).await?;
-            if let Some(credit) = self.window.update(stream.received_bytes(), batch.end, Instant::now()) {
-                granted.send_replace(credit.limit);
-                let record = RecordBuilder::from_message(&credit)?;
-                let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
-            }
-            if reported.elapsed() >= PROGRESS_INTERVAL {
-                reported = Instant::now();
-                self.events.try_report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
+            match self.writer.flush_while(next).await {
+                Step::Arrived(Some(first)) => batch = Some(Batch::collect(first, &mut records)),
+                Step::Arrived(None) => {
+                    return Err(drain_error.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
+                }
+                Step::Write => {
+                    let Some(Batch { records, end, .. }) = batch.take() else { continue };
+                    file_writer = write_batch(file_writer, records).await?;
+                    if let Some(credit) = self.window.update(stream.received_bytes(), end, Instant::now()) {
+                        granted.send_replace(credit.limit);
+                        self.send(RecordBuilder::from_message(&credit)?).await;
+                    }
+                    if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
+                        reported = Some(Instant::now());
+                        self.events.try_report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
+                    }
+                }
+                Step::Offer(record) => self.send(record?).await,
+                Step::Report => {
+                    if let Some(progress) = self.offer.progress() {
+                        self.events.try_report(progress);
+                    }
+                }
             }
         }
         Ok(file_writer)
+    }
+
+    /// Sends a record. If that fails, the next read returns the reason.
+    async fn send(&mut self, record: RecordBuilder) {
+        let _ = self.writer.send(record).await;
+    }
+}
+
+/// The next step of [`Pipeline::write_files`].
+enum Step {
+    /// A record has arrived; `None` after the last one.
+    Arrived(Option<ArrivedRecord>),
+    /// The batch that was collected may be written.
+    Write,
+    /// The next groups of staged files are hashed.
+    Offer(Result<RecordBuilder, ReceiveError>),
+    /// No content has arrived, and a report of the hashing is due.
+    Report,
+}
+
+/// Waits until the rate limiter allows a batch.
+async fn allow(limiter: Option<&RateLimiter>, batch: Option<&Batch>) {
+    if let (Some(limiter), Some(batch)) = (limiter, batch) {
+        limiter.acquire(batch.size).await;
     }
 }
 

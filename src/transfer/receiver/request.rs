@@ -1,37 +1,27 @@
-//! Flight 4: the hashes of the staged data, and the request for entries.
+//! Flight 4: what is staged, and the request for entries.
 
 use crate::{
-    disk::GroupHash,
+    disk::StagedFile,
     transfer::session::RecordBuilder,
     wire::{
         WireError,
-        peer::{FileRequest, MAX_GROUPS, StagedGroups},
+        peer::{FileRequest, MAX_STAGED_FILES, StagedFiles},
     },
 };
 
-/// Encodes the hashes of the staged groups of each entry, and the request for the `wanted` ranges of entries.
+/// Encodes the list of staged files, and the request for the `wanted` ranges of entries.
 ///
 /// # Errors
 /// [`WireError`] if a message does not fit, which does not happen with a manifest that was accepted.
-pub(super) fn encode_request(
-    staged: &[(usize, Vec<GroupHash>)],
-    wanted: Vec<(u32, u32)>,
-) -> Result<Vec<RecordBuilder>, WireError> {
-    /// The room for a frame of [`MAX_GROUPS`] groups.
-    const FRAME: usize = 64 * 1024;
-    let mut records = vec![RecordBuilder::new()];
-    for (entry, groups) in staged {
-        for groups in groups.chunks(MAX_GROUPS) {
-            if records.last().is_none_or(|record| record.remaining() < FRAME) {
-                records.push(RecordBuilder::new());
-            }
-            if let Some(record) = records.last_mut() {
-                record.push(&StagedGroups { entry: *entry as u32, groups: groups.to_vec() })?;
-            }
-        }
+pub(super) fn encode_request(staged: &[StagedFile], wanted: Vec<(u32, u32)>) -> Result<Vec<RecordBuilder>, WireError> {
+    let list = |files: &[StagedFile]| StagedFiles {
+        files: files.iter().map(|StagedFile { index, bytes }| (*index as u32, *bytes)).collect(),
+    };
+    let mut records = Vec::new();
+    for files in staged.chunks(MAX_STAGED_FILES) {
+        records.push(RecordBuilder::from_message(&list(files))?);
     }
     records.push(RecordBuilder::from_message(&FileRequest { wanted })?);
-    records.retain(|record| !record.is_empty());
     Ok(records)
 }
 

@@ -1,4 +1,4 @@
-//! Runs a download in one session: hashing, request, content, and final names.
+//! Runs a download in one session: request, content, and final names.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use super::{
     completion::CompletionNotice,
     confirmed_session::ConfirmedSession,
     file_writer::FileWriter,
+    group_offer::GroupOffer,
     pipeline::{Pipeline, ReceivedContent},
-    prepare_sink::prepare_sink,
     reattach::ReattachFailure,
     receive_error::ReceiveError,
     reconnect::Reconnector,
@@ -18,7 +18,7 @@ use crate::{
     background::with_background,
     blocking::run_blocking,
     crypto::Opener,
-    disk::Plan,
+    disk::{Plan, Sink},
     error::{Error, Result},
     rate_limiter::RateLimiter,
     transfer::{
@@ -88,10 +88,17 @@ impl SessionDownload<'_> {
         let Self { plan, rate_limiter, events } = self;
         let total = plan.bytes();
         let wanted = ranges((0..plan.manifest().entries().len()).filter(|entry| plan.wants(*entry)));
-        let sink = prepare_sink(plan, writer, events).await?;
-        let request = encode_request(&sink.staged_groups(), wanted)?;
+        let (sink, hasher) = run_blocking(move || {
+            let sink = Sink::new(plan)?;
+            let hasher = sink.hash_staged()?;
+            Ok((sink, hasher))
+        })
+        .await
+        .map_err(ReceiveError::Final)?;
+        let request = encode_request(sink.staged(), wanted)?;
+        let offer = GroupOffer::new(hasher, sink.staged().iter().map(|file| file.bytes).sum());
         let file_writer = FileWriter::new(opener, sink, reader.stream());
-        Pipeline { writer, window, rate_limiter, events, total }.run(request, reader, file_writer).await
+        Pipeline { writer, window, rate_limiter, events, total, offer }.run(request, reader, file_writer).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     download_error::{DownloadEnd, DownloadError},
     file_reader::FileReader,
     goodbye::Goodbye,
+    group_queue::GroupQueue,
     messages::{MessageQueue, ReceiverFrame, ReceiverMessage, message_queue},
     offer::{OfferReply, PreparedOffer},
     progress::SendProgress,
@@ -118,15 +119,18 @@ impl Download {
         };
         self.start(&files, origin).await?;
         entry.mark_downloading();
+        let groups = GroupQueue::new(&files.staged);
+        let reply = receive_groups(&mut messages, &groups);
+        tokio::pin!(reply);
         let reply = tokio::select! {
-            early = messages.next() => early,
-            sent = self.send_files(&mut sender, offer.source, files) => {
+            early = &mut reply => early,
+            sent = self.send_files(&mut sender, offer.source, files, groups.clone()) => {
                 sent?;
-                let reply = sender.flush_while(timeout(RECEIVER_STALL_TIMEOUT, messages.next())).await;
+                let reply = sender.flush_while(timeout(RECEIVER_STALL_TIMEOUT, reply)).await;
                 reply.map_err(|_| DownloadError::stalled("the receiver did not confirm that it has everything"))?
             }
         };
-        match reply {
+        match reply? {
             ReceiverMessage::Done(Done { outcome: DownloadOutcome::Ok, .. }) => Ok(DownloadEnd::Complete),
             ReceiverMessage::Done(done) => Err(DownloadError::reported(&done)),
             _ => Err(DownloadError::unexpected_request()),
@@ -149,15 +153,18 @@ impl Download {
         sender: &mut RecordSender<'_>,
         source: Arc<Source>,
         files: RequestedFiles,
+        groups: GroupQueue,
     ) -> Result<(), DownloadError> {
-        let (_reader, mut records) = FileReader::spawn(source, files, self.share.buffers());
+        let (_reader, mut records) = FileReader::spawn(source, files, groups, self.share.buffers());
         loop {
-            // The file reader may hash staged data for long before it has a record.
+            // Both ends may hash staged data for long before there is a record.
             match sender.flush_while(timeout(KEEP_ALIVE_INTERVAL, records.recv())).await {
                 Ok(Some(Ok(record))) => sender.send(record.record, record.content).await?,
                 Ok(Some(Err(e))) => {
-                    self.share.scan().invalidate().await;
-                    return Err(DownloadError::Local(FailureReason::Source, e));
+                    if matches!(e, DownloadError::Local(FailureReason::Source, _)) {
+                        self.share.scan().invalidate().await;
+                    }
+                    return Err(e);
                 }
                 Ok(None) => return Ok(()),
                 Err(_) => sender.acknowledge().await?,
@@ -234,6 +241,16 @@ impl Download {
         self.share.wait_until_closing().await;
         if origin == SessionOrigin::Resumption || self.progress.is_accepted() {
             self.share.wait_until_ending().await;
+        }
+    }
+}
+
+/// Passes the receiver's staged groups to `groups`. Returns the first other message.
+async fn receive_groups(messages: &mut MessageQueue, groups: &GroupQueue) -> Result<ReceiverMessage, WireError> {
+    loop {
+        match messages.next().await {
+            ReceiverMessage::Groups(page) => groups.push(page)?,
+            other => return Ok(other),
         }
     }
 }

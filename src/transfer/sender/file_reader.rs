@@ -4,10 +4,16 @@ use std::{sync::Arc, vec};
 
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinSet, spawn_blocking},
 };
 
-use super::requested_files::{RequestedFiles, StagedHashes};
+use super::{
+    comparer::{ComparedFile, Comparer},
+    content_record::ContentRecord,
+    download_error::DownloadError,
+    group_queue::GroupQueue,
+    requested_files::RequestedFiles,
+};
 use crate::{
     disk::{CancelOnDrop, HashProgress, Source, SourceFile},
     error::{Error, Kind, Result},
@@ -15,7 +21,7 @@ use crate::{
     transfer::session::RecordBuilder,
     wire::{
         WireError,
-        peer::{FileEnd, FileStart},
+        peer::{FailureReason, FileEnd, FileStart},
     },
 };
 
@@ -23,63 +29,65 @@ use crate::{
 /// value is not faster, and each of fifty downloads would hold that many records.
 const READ_AHEAD: usize = 1;
 
+/// Files that are compared before they can be sent. Each one is open.
+const COMPARED_AHEAD: usize = 16;
+
 /// Bytes of a record that the frames around the content of a file take at most.
 const FRAME_SPACE: usize = 64;
 
 /// Content is read in multiples of this many bytes. BLAKE3 hashes as many at once, and they are whole pages.
 const BLOCK: usize = 8 * 1024;
 
-/// A record that is ready to be sealed.
-pub(super) struct ContentRecord {
-    pub(super) record: RecordBuilder,
-    /// Content bytes in the record, and the staged bytes that a [`FileStart`] in it skips.
-    pub(super) content: u64,
-}
-
-/// The task that reads the requested files. Dropping this handle aborts it.
+/// The tasks that read and compare the requested files. Dropping this handle aborts them.
 pub(super) struct FileReader {
-    task: JoinHandle<()>,
-    /// Dropping it cancels the hashing of staged data on a blocking thread.
+    _tasks: JoinSet<()>,
+    /// Dropping it cancels the hashing on a blocking thread.
     _hashing: CancelOnDrop,
 }
 
 impl FileReader {
-    /// Spawns the task that reads the files. The returned channel closes after the last record or an error.
+    /// Spawns the tasks. The receiver's staged groups arrive in `groups`. The returned channel closes after the last
+    /// record or an error.
     pub(super) fn spawn(
         source: Arc<Source>,
         requested: RequestedFiles,
+        groups: GroupQueue,
         buffers: BufferPool,
-    ) -> (Self, mpsc::Receiver<Result<ContentRecord>>) {
-        let (tx, rx) = mpsc::channel(READ_AHEAD);
+    ) -> (Self, mpsc::Receiver<Result<ContentRecord, DownloadError>>) {
+        let (records_tx, records) = mpsc::channel(READ_AHEAD);
+        let (compared_tx, compared) = mpsc::channel(COMPARED_AHEAD);
         let hashing = HashProgress::default();
         let guard = hashing.cancel_on_drop();
-        let RequestedFiles { files, staged, .. } = requested;
-        let task = ReadTask { source, files: files.into_iter(), staged, current: None, buffers, hashing };
-        (Self { task: tokio::spawn(task.run(tx)), _hashing: guard }, rx)
-    }
-}
-
-impl Drop for FileReader {
-    fn drop(&mut self) {
-        self.task.abort();
+        let RequestedFiles { unstaged, staged, .. } = requested;
+        let comparer = Comparer { source: Arc::clone(&source), staged, groups, hashing };
+        let unstaged = unstaged.into_iter();
+        let reading = ReadTask { source, unstaged, compared, next: None, current: None, buffers };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(comparer.run(compared_tx, records_tx.clone()));
+        tasks.spawn(reading.run(records_tx));
+        (Self { _tasks: tasks, _hashing: guard }, records)
     }
 }
 
 struct ReadTask {
     source: Arc<Source>,
-    /// Entry numbers of the files that are not opened yet.
-    files: vec::IntoIter<u32>,
-    staged: StagedHashes,
+    /// Entry numbers of the files that are not staged and not opened yet.
+    unstaged: vec::IntoIter<u32>,
+    /// Files of which a part is staged. They are sent before those that are not.
+    compared: mpsc::Receiver<ComparedFile>,
+    /// A compared file that is sent next.
+    next: Option<ComparedFile>,
     current: Option<SourceFile>,
     buffers: BufferPool,
-    hashing: HashProgress,
 }
 
 impl ReadTask {
     /// Uses one blocking call for each record. A blocking thread that waited for the connection would stop the paused
     /// clock of a test.
-    async fn run(mut self, records: mpsc::Sender<Result<ContentRecord>>) {
-        while let Ok(permit) = records.reserve().await {
+    async fn run(mut self, records: mpsc::Sender<Result<ContentRecord, DownloadError>>) {
+        while self.has_next_file().await
+            && let Ok(permit) = records.reserve().await
+        {
             let filled = spawn_blocking(move || {
                 let filled = self.fill_record();
                 (self, filled)
@@ -89,25 +97,38 @@ impl ReadTask {
                     self = task;
                     filled
                 }
-                Err(e) => return permit.send(Err(Error::new(Kind::Transfer, format!("reading failed: {e}")))),
+                Err(e) => {
+                    let e = Error::new(Kind::Transfer, format!("reading failed: {e}"));
+                    return permit.send(Err(DownloadError::Local(FailureReason::Source, e)));
+                }
             };
-            let Some(filled) = filled.transpose() else { return };
             let has_failed = filled.is_err();
-            permit.send(filled);
+            permit.send(filled.map_err(|e| DownloadError::Local(FailureReason::Source, e)));
             if has_failed {
                 return;
             }
         }
     }
 
-    /// Fills a record with as many files, or as much of one file, as it holds. Returns `None` after the last file.
-    fn fill_record(&mut self) -> Result<Option<ContentRecord>> {
+    /// Waits until a file can be read. Returns `false` after the last one.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, no file is lost.
+    async fn has_next_file(&mut self) -> bool {
+        if self.current.is_none() && self.next.is_none() && self.unstaged.as_slice().is_empty() {
+            self.next = self.compared.recv().await;
+        }
+        self.current.is_some() || self.next.is_some() || !self.unstaged.as_slice().is_empty()
+    }
+
+    /// Fills a record with as many files, or as much of one file, as it holds.
+    fn fill_record(&mut self) -> Result<ContentRecord> {
         let mut record = RecordBuilder::with_buffer(self.buffers.get());
         let mut content = 0;
         while record.remaining() > 2 * FRAME_SPACE {
             let Some(file) = &mut self.current else {
-                let Some(entry) = self.files.next() else { break };
-                let offset = self.open_file(entry)?;
+                let Some(ComparedFile { entry, offset, file }) = self.next_file()? else { break };
+                self.current = Some(file);
                 record.push(&FileStart { entry, offset }).map_err(not_encodable)?;
                 content += offset;
                 continue;
@@ -122,18 +143,16 @@ impl ReadTask {
                 record.push(&FileEnd { hash: file.finish()? }).map_err(not_encodable)?;
             }
         }
-        Ok((!record.is_empty()).then_some(ContentRecord { record, content }))
+        Ok(ContentRecord { record, content })
     }
 
-    /// Opens a file and returns the offset behind the staged groups that match it.
-    fn open_file(&mut self, entry: u32) -> Result<u64> {
-        let mut file = self.source.open(entry as usize)?;
-        let offset = match self.staged.remove(entry) {
-            Some(groups) => file.resume_after(&groups, &self.hashing)?,
-            None => 0,
-        };
-        self.current = Some(file);
-        Ok(offset)
+    /// Returns the next file that can be read now.
+    fn next_file(&mut self) -> Result<Option<ComparedFile>> {
+        if let Some(compared) = self.next.take().or_else(|| self.compared.try_recv().ok()) {
+            return Ok(Some(compared));
+        }
+        let Some(entry) = self.unstaged.next() else { return Ok(None) };
+        Ok(Some(ComparedFile { entry, offset: 0, file: self.source.open(entry as usize)? }))
     }
 }
 

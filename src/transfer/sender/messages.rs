@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::wire::{
     Frame, Message, WireError,
-    peer::{Credit, Done, FileRequest, HashingStaged, StagedGroups},
+    peer::{Credit, Done, FileRequest, StagedFiles, StagedGroups},
 };
 
 /// Messages that may wait for the sending side before the receiver's stream is no longer read.
@@ -22,12 +22,12 @@ pub(super) enum ReceiverFrame {
 
 /// A message that the sending side of a download waits for.
 pub(super) enum ReceiverMessage {
-    /// The receiver has accepted and hashes its staged data.
-    HashingStaged,
-    /// Hashes of staged data.
-    Staged(StagedGroups),
+    /// Files that are staged.
+    Staged(StagedFiles),
     /// The receiver requests files.
     Request(FileRequest),
+    /// The next groups of a staged file.
+    Groups(StagedGroups),
     /// The receiver has finished.
     Done(Done),
 }
@@ -40,9 +40,9 @@ impl ReceiverFrame {
     pub(super) fn decode(frame: &Frame<'_>) -> Result<Self, WireError> {
         let message = match frame.kind {
             Credit::TYPE => return frame.decode().map(Self::Credit),
-            HashingStaged::TYPE => frame.decode().map(|HashingStaged {}| ReceiverMessage::HashingStaged)?,
-            StagedGroups::TYPE => ReceiverMessage::Staged(frame.decode()?),
+            StagedFiles::TYPE => ReceiverMessage::Staged(frame.decode()?),
             FileRequest::TYPE => ReceiverMessage::Request(frame.decode()?),
+            StagedGroups::TYPE => ReceiverMessage::Groups(frame.decode()?),
             Done::TYPE => ReceiverMessage::Done(frame.decode()?),
             _ if frame.may_be_skipped() => return Ok(Self::Skipped),
             other => return Err(WireError::Unexpected(other)),

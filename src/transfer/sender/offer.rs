@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::{
     download_error::DownloadError,
     messages::{MessageQueue, ReceiverMessage},
     record_sender::RecordSender,
-    requested_files::{RequestedFiles, StagedHashes},
+    requested_files::{RequestedFiles, StagedList},
     share::Share,
 };
 use crate::{
@@ -19,12 +19,8 @@ use crate::{
     wire::peer::{Done, FailureReason, ResumptionGrant},
 };
 
-/// How long the user at the other end may take to accept. A receiver that hashes its staged data must report within the
-/// same time that it continues.
+/// How long the user at the other end may take to accept.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-
-/// How long the receiver may take to hash its staged data.
-const HASH_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A scan of the share, and its manifest as far as it is not sent yet.
 pub(super) struct PreparedOffer {
@@ -76,7 +72,8 @@ impl PreparedOffer {
                 _ => Err(DownloadError::unexpected_request()),
             },
         }
-        sender.flush_while(receive_reply(messages, &self.source)).await
+        let reply = sender.flush_while(timeout(ACCEPT_TIMEOUT, receive_reply(messages, &self.source))).await;
+        reply.map_err(|_| not_accepted_in_time())?
     }
 }
 
@@ -90,16 +87,14 @@ async fn send_manifest(manifest: &mut ManifestEncoder, sender: &mut RecordSender
 
 /// Waits until the receiver requests files or ends the session.
 async fn receive_reply(messages: &mut MessageQueue, source: &Source) -> Result<OfferReply, DownloadError> {
-    let mut staged = StagedHashes::default();
-    let deadline = Instant::now() + HASH_TIMEOUT;
+    let mut staged = StagedList::default();
     loop {
-        let next = timeout_at(deadline.min(Instant::now() + ACCEPT_TIMEOUT), messages.next());
-        match next.await.map_err(|_| not_accepted_in_time())? {
-            ReceiverMessage::HashingStaged => {}
-            ReceiverMessage::Staged(groups) => staged.add(source, groups)?,
+        match messages.next().await {
+            ReceiverMessage::Staged(files) => staged.add(source, files)?,
             ReceiverMessage::Request(request) => {
                 return Ok(OfferReply::Accepted(RequestedFiles::new(source, &request, staged)?));
             }
+            ReceiverMessage::Groups(_) => return Err(DownloadError::unexpected_request()),
             ReceiverMessage::Done(done) => return Ok(OfferReply::Ended(done)),
         }
     }

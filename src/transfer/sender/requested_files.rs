@@ -1,56 +1,61 @@
-//! The files that a receiver requests, and what it has staged of them.
+//! The files that a receiver requests, and how much of them it has staged.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::{
-    disk::{GROUP_SIZE, GroupHash, Source, group_count},
+    disk::{GROUP_SIZE, Source},
     manifest::Entry,
     wire::{
         WireError,
-        peer::{FileRequest, StagedGroups},
+        peer::{FileRequest, MAX_STAGED_FILES, StagedFiles},
     },
 };
 
-/// The requested files, in the order of the manifest.
+/// The requested files.
 pub(super) struct RequestedFiles {
-    /// Entry numbers.
-    pub(super) files: Vec<u32>,
-    pub(super) staged: StagedHashes,
+    /// The entry numbers of the files that are not staged, in the order of the manifest.
+    pub(super) unstaged: Vec<u32>,
+    /// The files that are staged completely or in part, in the order in which the receiver offers them.
+    pub(super) staged: Vec<StagedFile>,
     total_bytes: Option<u64>,
-    staged_bytes: u64,
 }
 
-/// The hashes of the groups that the receiver has staged, by entry number.
-#[derive(Debug, Default)]
-pub(super) struct StagedHashes(HashMap<u32, Vec<GroupHash>>);
+/// A file that the receiver has staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StagedFile {
+    /// The number of its entry.
+    pub(super) entry: u32,
+    /// The staged part: whole groups, or the whole file.
+    pub(super) bytes: u64,
+}
 
-impl StagedHashes {
-    /// Adds the next hashes of a file.
+/// The receiver's list of staged files.
+#[derive(Debug, Default)]
+pub(super) struct StagedList {
+    files: Vec<StagedFile>,
+    /// Their entry numbers.
+    entries: HashSet<u32>,
+}
+
+impl StagedList {
+    /// Adds the next files.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if the message has no groups, or more than the entry has.
-    pub(super) fn add(&mut self, source: &Source, staged: StagedGroups) -> Result<(), WireError> {
-        let size = source.manifest().entries().get(staged.entry as usize).and_then(Entry::size);
-        if staged.groups.is_empty() {
+    /// [`WireError`] if the message has no file or too many, an entry that is not a file or occurs twice, or a length
+    /// that is not that of whole groups or of the file.
+    pub(super) fn add(&mut self, source: &Source, staged: StagedFiles) -> Result<(), WireError> {
+        if staged.files.is_empty() || staged.files.len() > MAX_STAGED_FILES {
             return Err(WireError::Malformed);
         }
-        let groups = self.0.entry(staged.entry).or_default();
-        groups.extend(staged.groups);
-        if size.is_some_and(|size| groups.len() as u64 <= group_count(size)) {
-            Ok(())
-        } else {
-            Err(WireError::Malformed)
+        for (entry, bytes) in staged.files {
+            let size = source.manifest().entries().get(entry as usize).and_then(Entry::size).unwrap_or(0);
+            let is_possible = bytes == size || (bytes < size && bytes.is_multiple_of(GROUP_SIZE));
+            if bytes == 0 || !is_possible || !self.entries.insert(entry) {
+                return Err(WireError::Malformed);
+            }
+            self.files.push(StagedFile { entry, bytes });
         }
-    }
-
-    /// Removes and returns the hashes of a file.
-    pub(super) fn remove(&mut self, entry: u32) -> Option<Vec<GroupHash>> {
-        self.0.remove(&entry)
-    }
-
-    /// Returns an upper bound for the bytes in the staged groups of a file.
-    fn bytes(&self, entry: u32) -> u64 {
-        self.0.get(&entry).map_or(0, |groups| groups.len() as u64 * GROUP_SIZE)
+        Ok(())
     }
 }
 
@@ -58,11 +63,11 @@ impl RequestedFiles {
     /// Checks a request against the manifest.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if the ranges are not in order or exceed the manifest.
-    pub(super) fn new(source: &Source, request: &FileRequest, staged: StagedHashes) -> Result<Self, WireError> {
+    /// [`WireError::Malformed`] if the ranges are not in order or exceed the manifest, or a staged file is not requested.
+    pub(super) fn new(source: &Source, request: &FileRequest, mut staged: StagedList) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;
-        let mut requested = Self { files: Vec::new(), staged, total_bytes: Some(0), staged_bytes: 0 };
+        let mut requested = Self { unstaged: Vec::new(), staged: staged.files, total_bytes: Some(0) };
         for &(from, to) in &request.wanted {
             if from < end || to <= from || to as usize > entries.len() {
                 return Err(WireError::Malformed);
@@ -70,17 +75,18 @@ impl RequestedFiles {
             end = to;
             for index in (from..to).filter(|i| entries[*i as usize].is_file()) {
                 let size = entries[index as usize].size();
-                requested.files.push(index);
                 requested.total_bytes = requested.total_bytes.zip(size).map(|(sum, size)| sum + size);
-                requested.staged_bytes += size.unwrap_or(0).min(requested.staged.bytes(index));
+                if !staged.entries.remove(&index) {
+                    requested.unstaged.push(index);
+                }
             }
         }
-        Ok(requested)
+        if staged.entries.is_empty() { Ok(requested) } else { Err(WireError::Malformed) }
     }
 
     /// Returns the bytes of the files that the receiver claims to have staged.
     pub(super) fn staged_bytes(&self) -> u64 {
-        self.staged_bytes
+        self.staged.iter().map(|file| file.bytes).sum()
     }
 
     /// Returns the sum of the sizes, if all are known.

@@ -33,7 +33,7 @@ use crate::{
         Frame, Message, frame,
         peer::{
             Alert, AttachReply, AttachRequest, Credit, Done, DoneAck, DownloadOutcome, Failure, FailureReason,
-            FileRequest, INITIAL_CREDIT, MAX_EARLY_MANIFEST,
+            FileRequest, FileStart, INITIAL_CREDIT, MAX_EARLY_MANIFEST, StagedFiles, StagedGroups,
         },
         relay::IncomingDownload,
     },
@@ -121,6 +121,76 @@ async fn a_receiver_that_never_confirms_completion_is_abandoned() {
         }
     }
     assert_eq!(failures, [FailureReason::ReceiverTimeout]);
+    assert!(requested.elapsed() >= RECEIVER_STALL_TIMEOUT);
+    serving.await.unwrap();
+}
+
+/// The files that a sender has started, with their offsets, and the reason of its failure.
+#[derive(Default)]
+struct SentFiles {
+    started: Vec<(u32, u64)>,
+    failure: Option<FailureReason>,
+}
+
+impl SentFiles {
+    /// Reads records until `is_enough`, or to the end of the session.
+    async fn read(&mut self, reader: &mut SessionReader, opener: &mut Opener, is_enough: impl Fn(&Self) -> bool) {
+        while !is_enough(self)
+            && let Some(record) = reader.read_record(opener).await.unwrap()
+        {
+            let mut rest = &record[..];
+            while !rest.is_empty() {
+                let frame = Frame::split(&mut rest).unwrap();
+                match frame.kind {
+                    FileStart::TYPE => {
+                        let FileStart { entry, offset } = frame.decode().unwrap();
+                        self.started.push((entry, offset));
+                    }
+                    Failure::TYPE => self.failure = Some(frame.decode::<Failure>().unwrap().reason),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Shares a folder with the files `a` and `b`. The receiver has staged all of `a` and requests both.
+async fn resume_session(home: &Path) -> (Established, JoinHandle<()>) {
+    std::fs::write(home.join("a"), [1; 300]).unwrap();
+    std::fs::write(home.join("b"), [2; 300]).unwrap();
+    let share = share_with(home, ShareSettings::default(), Arc::new(SystemClock));
+    let (mut session, serving) = establish_session(&share, 1).await;
+    let mut request = RecordBuilder::from_message(&StagedFiles { files: vec![(1, 300)] }).unwrap();
+    request.push(&FileRequest { wanted: vec![(0, 3)] }).unwrap();
+    session.writer.send(request).await.unwrap();
+    (session, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_flows_while_the_receiver_hashes_other_files() {
+    let home = tempfile::tempdir().unwrap();
+    let (session, serving) = resume_session(home.path()).await;
+    let Established { mut writer, mut reader, mut opener, .. } = session;
+    let mut sent = SentFiles::default();
+    sent.read(&mut reader, &mut opener, |sent| !sent.started.is_empty()).await;
+    assert_eq!(sent.started, [(2, 0)]);
+    let groups = vec![*blake3::hash(&[1; 300]).as_bytes()];
+    writer.send(RecordBuilder::from_message(&StagedGroups { entry: 1, groups }).unwrap()).await.unwrap();
+    sent.read(&mut reader, &mut opener, |sent| sent.started.len() == 2).await;
+    assert_eq!(sent.started, [(2, 0), (1, 300)]);
+    drop((writer, reader));
+    serving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_never_offers_its_groups_is_abandoned() {
+    let home = tempfile::tempdir().unwrap();
+    let (session, serving) = resume_session(home.path()).await;
+    let Established { writer: _writer, mut reader, mut opener, .. } = session;
+    let requested = Instant::now();
+    let mut sent = SentFiles::default();
+    sent.read(&mut reader, &mut opener, |_| false).await;
+    assert_eq!((sent.started, sent.failure), (vec![(2, 0)], Some(FailureReason::ReceiverTimeout)));
     assert!(requested.elapsed() >= RECEIVER_STALL_TIMEOUT);
     serving.await.unwrap();
 }

@@ -10,27 +10,47 @@ pub const DATA: u8 = 0x48;
 /// The type of a frame of zeros, which hides the length of a record's content.
 pub const PAD: u8 = 0x7f | MAY_SKIP;
 
-/// Before the request: the receiver has accepted and is still hashing its staged data. Sent repeatedly.
+/// Before the request: the receiver has staged these files completely or in part. A long list takes several messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HashingStaged {}
+pub struct StagedFiles {
+    /// The number of each entry and how many bytes of it are staged: whole groups of 1 MiB, or the whole file. At most
+    /// [`MAX_STAGED_FILES`](super::MAX_STAGED_FILES), in the order in which their groups follow.
+    pub files: Vec<(u32, u64)>,
+}
 
-impl Message for HashingStaged {
+impl Message for StagedFiles {
     const TYPE: u8 = 0x4e;
 }
 
-/// Before the request: the receiver has staged a part of a file. A long list takes several messages. The sender
-/// continues the file at the first group whose content differs.
+/// Behind the request: the next page of groups of a staged file. The files have the order of [`StagedFiles`]. The
+/// receiver leaves out the rest of a file that the sender has started.
+///
+/// At most [`MAX_UNANSWERED_GROUPS`](super::MAX_UNANSWERED_GROUPS) are on their way. A [`GroupsEqual`] is an answer to
+/// the groups that it counts, and a [`FileStart`] to all groups of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedGroups {
     /// The number of the entry.
     pub entry: u32,
-    /// BLAKE3 chaining values of groups of 16 MiB, in order from the first. A shorter group is listed only if it is the
-    /// last of the file.
+    /// BLAKE3 chaining values of its next groups of 1 MiB; the BLAKE3 hash of a file of at most 1 MiB. Exactly
+    /// [`GROUPS_PER_PAGE`](super::GROUPS_PER_PAGE), or the rest of what is staged of the file.
     pub groups: Vec<[u8; 32]>,
 }
 
 impl Message for StagedGroups {
     const TYPE: u8 = 0x4b;
+}
+
+/// The sender has the same content up to this group. It is still comparing, and starts the file later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsEqual {
+    /// The number of the entry.
+    pub entry: u32,
+    /// The number of groups from the beginning of the file.
+    pub groups: u64,
+}
+
+impl Message for GroupsEqual {
+    const TYPE: u8 = 0x4f;
 }
 
 /// Flight 4: the receiver requests the files in these ranges of entries.
@@ -44,12 +64,13 @@ impl Message for FileRequest {
     const TYPE: u8 = 0x43;
 }
 
-/// The bytes of a file follow, in frames of type [`DATA`].
+/// The bytes of a file follow, in frames of type [`DATA`]. The sender chooses the order of the files: it sends a file
+/// that is not staged while it compares those that are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStart {
     /// The number of the entry.
     pub entry: u32,
-    /// The offset in the file at which the bytes begin.
+    /// The offset in the file at which the bytes begin: the first group that differs, or the end of what is staged.
     pub offset: u64,
 }
 
@@ -167,8 +188,9 @@ mod tests {
 
     #[test]
     fn download_messages_have_their_golden_bytes() {
-        assert_golden(&HashingStaged {}, "4e00000000");
+        assert_golden(&StagedFiles { files: vec![(1, 300)] }, "4e000000040101ac02");
         assert_golden(&StagedGroups { entry: 1, groups: vec![[8; 32]] }, &format!("4b000000220101{}", "08".repeat(32)));
+        assert_golden(&GroupsEqual { entry: 1, groups: 128 }, "4f00000003018001");
         assert_golden(&FileRequest { wanted: vec![(0, 3)] }, "4300000003010003");
         assert_golden(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
         assert_golden(&FileEnd { hash: [9; 32] }, &format!("4500000020{}", "09".repeat(32)));

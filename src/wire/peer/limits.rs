@@ -16,5 +16,13 @@ pub const LAST_RECORD_SLACK: u64 = 4096;
 /// The longest text for a user in a message, in bytes.
 pub const MAX_TEXT: usize = 1000;
 
-/// The most groups in one [`StagedGroups`](super::StagedGroups).
-pub const MAX_GROUPS: usize = 1024;
+/// The most files in one [`StagedFiles`](super::StagedFiles).
+pub const MAX_STAGED_FILES: usize = 4096;
+
+/// The number of groups in one [`StagedGroups`](super::StagedGroups). Either end hashes 128 MiB in less than 0.1 s, and
+/// even a disk that reads 300 kB/s in less than ten minutes, after which the sender gives up.
+pub const GROUPS_PER_PAGE: usize = 128;
+
+/// The most groups that a receiver sends without an answer. Each end stores that many. Pages of 1 GiB are enough to
+/// hash 10 GB/s at a round-trip time of 0.1 s.
+pub const MAX_UNANSWERED_GROUPS: usize = 1024;

@@ -4,7 +4,7 @@ use qshare::{
     transfer::session::RecordBuilder,
     wire::{
         Message,
-        peer::{Credit, DoneAck, DownloadOutcome, FailureReason, FileEnd, FileStart, StagedGroups},
+        peer::{Credit, DoneAck, DownloadOutcome, FailureReason, FileEnd, FileStart, StagedFiles, StagedGroups},
     },
 };
 
@@ -52,14 +52,67 @@ async fn a_sender_refuses_staged_groups_of_entries_that_do_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_refuses_impossible_lists_of_staged_files() {
+    let mut test = ReceiverTest::new(&[]).await;
+    for files in [
+        vec![],
+        vec![(0, 1)],
+        vec![(1, 0)],
+        vec![(1, 1)],
+        vec![(1, 399_999)],
+        vec![(1, 400_001)],
+        vec![(1, u64::MAX)],
+        vec![(1, 400_000), (1, 400_000)],
+        vec![(2, 1)],
+        vec![(u32::MAX, 1)],
+        vec![(1, 400_000); 4097],
+    ] {
+        assert_refused(&mut test, &StagedFiles { files }).await;
+    }
+    test.assert_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_refuses_groups_that_it_does_not_expect() {
+    let mut test = ReceiverTest::new(&[]).await;
+    let staged = StagedFiles { files: vec![(1, 400_000)] };
+    let groups = |entry, count| StagedGroups { entry, groups: vec![[1; 32]; count] };
+    for (what, pages, is_staged) in [
+        ("a staged file that is not requested", vec![], true),
+        ("no file is staged", vec![groups(1, 1)], false),
+        ("a folder", vec![groups(0, 1)], true),
+        ("another file", vec![groups(2, 1)], true),
+        ("no group", vec![groups(1, 0)], true),
+        ("too many groups", vec![groups(1, 2)], true),
+        ("pages without end", vec![groups(1, 1); 100], true),
+    ] {
+        let mut receiver = test.confirmed_receiver().await;
+        let mut record = RecordBuilder::new();
+        if is_staged {
+            record.push(&staged).unwrap();
+        }
+        record.push(&file_request(if pages.is_empty() { &[(0, 1)] } else { &[(0, 2)] })).unwrap();
+        pages.iter().for_each(|page| record.push(page).unwrap());
+        receiver.session.writer.send(record).await.unwrap();
+        let failure = receiver.read_to_end().await.unwrap().failure;
+        assert_eq!(failure.unwrap_or_else(|| panic!("{what} is accepted")).reason, FailureReason::Protocol, "{what}");
+    }
+    test.assert_alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_ends_the_session_on_a_message_out_of_turn() {
     type Fill = fn(&mut RecordBuilder);
     let mut test = ReceiverTest::new(&[]).await;
-    let records: [(&str, Fill); 10] = [
+    let records: [(&str, Fill); 11] = [
         ("done before a request", |r| r.push(&done_message(DownloadOutcome::Ok)).unwrap()),
         ("two requests", |r| {
             r.push(&file_request(&[(0, 2)])).unwrap();
             r.push(&file_request(&[(0, 2)])).unwrap();
+        }),
+        ("staged files behind the request", |r| {
+            r.push(&file_request(&[(0, 2)])).unwrap();
+            r.push(&StagedFiles { files: vec![(1, 400_000)] }).unwrap();
         }),
         ("garbage", |r| r.push(&MalformedRequest(vec![0xff; 100])).unwrap()),
         ("a frame that only senders send", |r| r.push(&FileStart { entry: 1, offset: 0 }).unwrap()),

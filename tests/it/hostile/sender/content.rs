@@ -3,7 +3,7 @@
 use qshare::{
     manifest::RawEntry,
     transfer::session::RecordBuilder,
-    wire::peer::{FileEnd, FileStart},
+    wire::peer::{FileEnd, FileStart, GroupsEqual},
 };
 
 use super::harness::{
@@ -28,6 +28,7 @@ async fn a_receiver_detects_content_that_differs_from_the_offer() {
     };
     let start = |entry, offset| RecordBuilder::from_message(&FileStart { entry, offset }).unwrap();
     let end = || RecordBuilder::from_message(&FileEnd { hash: [0; 32] }).unwrap();
+    let equal = |entry, groups| RecordBuilder::from_message(&GroupsEqual { entry, groups }).unwrap();
     let two = || vec![file_entry("a", 5), file_entry("b", 5)];
     for (what, exit, entries, records) in [
         ("more than announced", 1, one(), vec![file_record(0, b"123456")]),
@@ -51,6 +52,8 @@ async fn a_receiver_detects_content_that_differs_from_the_offer() {
         ("an end without a file", 1, one(), vec![end()]),
         ("the end twice", 1, two(), vec![file_record(0, b"12345"), end()]),
         ("content after the end", 1, two(), vec![file_record(0, b"12345"), build_record(|r| push_data(r, b"1"))]),
+        ("a confirmation of data that was not offered", 1, one(), vec![equal(0, 1)]),
+        ("a confirmation of another file", 1, one(), vec![equal(7, 0)]),
         ("another manifest", 1, one(), vec![manifest(vec![file_entry("b", 1)])]),
         ("an unknown mandatory frame", 1, one(), vec![RecordBuilder::from_message(&UnknownFrame::<0x6f>(1)).unwrap()]),
     ] {

@@ -1,0 +1,87 @@
+//! Compares what the receiver has staged with the files of the share, while other files are sent.
+
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    content_record::ContentRecord, download_error::DownloadError, group_queue::GroupQueue,
+    record_sender::RECEIVER_STALL_TIMEOUT, requested_files::StagedFile,
+};
+use crate::{
+    blocking::run_blocking,
+    disk::{Comparison, ComparisonState, HashProgress, Source, SourceFile},
+    transfer::session::RecordBuilder,
+    wire::peer::{FailureReason, GROUPS_PER_PAGE, GroupsEqual},
+};
+
+/// A file of which the receiver has staged a part.
+pub(super) struct ComparedFile {
+    /// The number of its entry.
+    pub(super) entry: u32,
+    /// Where it continues.
+    pub(super) offset: u64,
+    pub(super) file: SourceFile,
+}
+
+/// Compares one staged file after another. Hashes each page while the receiver hashes the same one.
+pub(super) struct Comparer {
+    pub(super) source: Arc<Source>,
+    pub(super) staged: Vec<StagedFile>,
+    pub(super) groups: GroupQueue,
+    pub(super) hashing: HashProgress,
+}
+
+impl Comparer {
+    /// Compares all files. Passes each to `compared` once it is known where it continues. Answers to the receiver and an
+    /// error go to `records`.
+    pub(super) async fn run(
+        self,
+        compared: mpsc::Sender<ComparedFile>,
+        records: mpsc::Sender<Result<ContentRecord, DownloadError>>,
+    ) {
+        for staged in &self.staged {
+            match self.compare(*staged, &records).await {
+                Ok(file) => {
+                    if compared.send(file).await.is_err() {
+                        return;
+                    }
+                }
+                Err(e) => {
+                    let _ = records.send(Err(e)).await; // if this fails, the download has ended
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn compare(
+        &self,
+        StagedFile { entry, bytes }: StagedFile,
+        records: &mpsc::Sender<Result<ContentRecord, DownloadError>>,
+    ) -> Result<ComparedFile, DownloadError> {
+        let mut started = None;
+        loop {
+            let (source, hashing) = (Arc::clone(&self.source), self.hashing.clone());
+            let hashed = run_blocking(move || {
+                let mut comparison = match started {
+                    Some(comparison) => comparison,
+                    None => Comparison::new(source.open(entry as usize)?, bytes),
+                };
+                comparison.hash_page(GROUPS_PER_PAGE, &hashing)?;
+                Ok(comparison)
+            });
+            let mut comparison = hashed.await.map_err(|e| DownloadError::Local(FailureReason::Source, e))?;
+            let theirs = timeout(RECEIVER_STALL_TIMEOUT, self.groups.next()).await;
+            let theirs = theirs.map_err(|_| DownloadError::stalled("the receiver stopped hashing its staged data"))?;
+            if comparison.compare_page(&theirs) == ComparisonState::Decided {
+                self.groups.decide();
+                let (file, offset) = comparison.into_file();
+                return Ok(ComparedFile { entry, offset, file });
+            }
+            let record = RecordBuilder::from_message(&GroupsEqual { entry, groups: comparison.equal_groups() })?;
+            let _ = records.send(Ok(ContentRecord { record, content: 0 })).await; // as above
+            started = Some(comparison);
+        }
+    }
+}
