@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    scenario::{Scenario, start_relay},
+    scenario::{Scenario, UNLIMITED, start_relay},
     support::{
         Result,
         files::{BenchFolder, Payload, check_content},
@@ -21,7 +21,7 @@ pub(super) fn run(folder: &BenchFolder) -> Result<()> {
         Err(_) => 200,
     };
     let source = Payload::File(SIZE).create(folder.path().join("small-file"))?;
-    let scenario = Scenario::start(folder.path(), &source)?;
+    let scenario = Scenario::start(folder.path(), &source, UNLIMITED)?;
     let targets: Vec<_> = (0..count).map(|n| folder.path().join(format!("relay-{n}"))).collect();
     let mut receivers = Vec::new();
     for (n, target) in targets.iter().enumerate() {

@@ -1,8 +1,9 @@
 //! Measures how fast downloads resume after a process is killed, with real processes over loopback: receivers in the
-//! middle of a large file, and a relay with many running downloads.
+//! middle of a file, and a relay with many running downloads.
 //!
 //! `cargo bench --bench resume [-- receiver|relay …]` prints both parts. `QSHARE_BENCH_RECEIVERS` (default 200) is the
-//! number of downloads that run when the relay is killed. Files are in memory if enough is available.
+//! number of downloads that run when the relay is killed. `QSHARE_BENCH_BINARY` is the path of another build, to compare two of
+//! them. Files are in memory if enough is available.
 #![allow(clippy::print_stdout, reason = "a benchmark prints tables")]
 
 #[path = "../support/mod.rs"]

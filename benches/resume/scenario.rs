@@ -7,6 +7,9 @@ use crate::support::{
     process::{BenchProcess, qshare},
 };
 
+/// A rate limit that loopback never reaches.
+pub(super) const UNLIMITED: &str = "100GB";
+
 /// A relay and a sender that shares one path through it.
 pub(super) struct Scenario {
     home: PathBuf,
@@ -18,11 +21,13 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    pub(super) fn start(home: &Path, source: &Path) -> Result<Self> {
+    /// Starts both. `limit` is the sender's rate limit.
+    pub(super) fn start(home: &Path, source: &Path, limit: &str) -> Result<Self> {
         let (relay, relay_addr, pin) = start_relay(home, "127.0.0.1:0")?;
         let mut command = qshare(home, "sender");
         let spec = format!("{relay_addr}#{pin}");
-        let sender = BenchProcess::start("sender", command.args(["send", "--relay", &spec]).arg(source))?;
+        let sender =
+            BenchProcess::start("sender", command.args(["send", "--limit-up", limit, "--relay", &spec]).arg(source))?;
         let (_, sharing) = sender.wait_for_event("sharing")?;
         let link = sharing["link"].as_str().ok_or("the sender reports no link")?.to_owned();
         Ok(Self { home: home.to_owned(), relay, sender, relay_addr, link })
