@@ -4,6 +4,7 @@
 //! is a [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in
 //! tests. Outside this module, only the relay uses QUIC types.
 
+mod amplification_guard;
 mod buffer_pool;
 pub mod congestion;
 mod connect;

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{connection_ids::MarkedConnectionIds, path_mtu::MAX_UDP_PAYLOAD, socket::Socket, tls::RelayIdentity};
+use super::{
+    amplification_guard::AmplificationGuard, connection_ids::MarkedConnectionIds, path_mtu::MAX_UDP_PAYLOAD,
+    socket::Socket, tls::RelayIdentity,
+};
 use crate::error::{Error, Kind, Result};
 
 /// Creates an endpoint that only opens connections.
@@ -25,7 +28,10 @@ fn endpoint(
     server: Option<quinn::ServerConfig>,
 ) -> Result<quinn::Endpoint> {
     let _ = config.max_udp_payload_size(MAX_UDP_PAYLOAD); // fails only outside of 1,200 to 65,527
-    let (socket, seed) = socket.into_parts();
+    let (mut socket, seed) = socket.into_parts();
+    if server.is_some() {
+        socket = Arc::new(AmplificationGuard::new(socket));
+    }
     config.rng_seed(seed);
     quinn::Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))

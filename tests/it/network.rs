@@ -5,6 +5,7 @@
 //! - [`congestion`]: the program's own congestion control, alone and beside other streams.
 //! - [`transfers`]: transfers between the real relay, sender and receivers over such links.
 //! - [`outages`]: outages that are longer than a connection lives.
+//! - [`handshakes`]: handshakes with the relay whose packets are lost.
 //! - [`endings`]: faults just when a download or a share ends.
 //! - [`memory`]: bounds on the memory between sender and receivers, and the isolation of receivers.
 //!
@@ -15,6 +16,7 @@
 mod clocks;
 mod congestion;
 mod endings;
+mod handshakes;
 mod join_all;
 mod links;
 mod memory;
