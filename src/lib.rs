@@ -30,6 +30,8 @@
 //! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight on this leg
 //! ```
 //!
+//! Without a configured relay, the last step is net/memory_stream: it hands the record to the relay in the same process.
+//!
 //! # Between them: the relay
 //!
 //! ```text
@@ -37,6 +39,8 @@
 //!                                        └▶ relay/bridge      forwards both directions of one download
 //!                                             └▶ relay/memory_budget   bounds what all bridges hold together
 //! ```
+//!
+//! A share and a relay in one process exchange streams over net/memory_connection instead of a QUIC connection.
 //!
 //! # From stream to disk: the receiver
 //!

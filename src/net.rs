@@ -1,7 +1,8 @@
 //! QUIC connections to and from a relay: sockets, TLS, trust, streams and congestion control.
 //!
 //! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream
-//! is a [`SendHalf`] and a [`RecvHalf`]. [`duplex()`] creates one in memory, so the layers above need no network in
+//! is a [`SendHalf`] and a [`RecvHalf`]. A share and the relay in its process exchange streams over a connection in memory
+//! ([`Connection::in_memory`]). [`duplex()`] creates a single stream in memory, so the layers above need no network in
 //! tests. Outside this module, only the relay uses QUIC types.
 
 mod amplification_guard;
@@ -17,9 +18,11 @@ mod endpoint;
 mod known_relays;
 mod listener;
 mod local_addresses;
+mod memory_connection;
 mod memory_stream;
 mod owned_frame;
 mod path_mtu;
+mod quic_connection;
 mod reassembly;
 mod recv_half;
 mod relay_connection;

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 
 use crate::sync::Mutex;
 
@@ -14,16 +17,20 @@ pub struct RateLimiter {
     rate: NonZeroU64,
     /// When the next bytes are allowed.
     next: Mutex<Option<Instant>>,
+    /// The turn to wait for them.
+    turn: Semaphore,
 }
 
 impl RateLimiter {
     /// Creates a limiter for `rate` bytes per second.
     pub fn new(rate: NonZeroU64) -> Self {
-        Self { rate, next: Mutex::new(None) }
+        Self { rate, next: Mutex::new(None), turn: Semaphore::new(1) }
     }
 
-    /// Waits until `bytes` are allowed. If the future is dropped before it completes, no bytes are counted.
+    /// Waits until `bytes` are allowed: first come, first served. If the future is dropped before it completes, no bytes
+    /// are counted.
     pub async fn acquire(&self, bytes: usize) {
+        let _turn = self.turn.acquire().await; // cannot fail: the semaphore is never closed
         while let Some(retry_at) = self.try_acquire(bytes) {
             sleep_until(retry_at).await;
         }

@@ -26,7 +26,7 @@ mod slot_journal;
 mod tickets;
 
 pub use self::{
-    config::RelayConfig,
+    config::{RelayConfig, SenderPolicy},
     memory_budget::{MemoryBudget, MemoryUsage},
     server::serve,
     slot_journal::SlotJournal,

@@ -1,4 +1,5 @@
-//! The relay inside a sender's process, for users who have no other relay. It serves only that process's share.
+//! The relay inside a sender's process, for users who have no other relay. It serves only that process's share, over a
+//! connection in memory.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,8 +12,8 @@ use super::{running_shares::EmbeddedAddress, ticket_key::ticket_key};
 use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
-    net::{self, ClampedBuffers, RelayIdentity, TransportOptions},
-    relay::{self, RelayConfig},
+    net::{self, ClampedBuffers, Connection, RelayIdentity, TransportOptions},
+    relay::{self, RelayConfig, SenderPolicy},
     state::StateDir,
 };
 
@@ -30,14 +31,15 @@ pub(super) struct EmbeddedRelay {
     pin: Pin,
     port: u16,
     clamped_buffers: Option<ClampedBuffers>,
-    register_token: Vec<u8>,
+    /// The share's end of the connection to the relay.
+    connection: Connection,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<()>>,
 }
 
 impl EmbeddedRelay {
     /// Starts the relay on the first free port of: `share_port`, which the share had before; the port of the last
-    /// embedded relay; 4433; any port.
+    /// embedded relay; 4433; any port. The rate limit of `transport` applies to the share, not to each receiver.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,
@@ -46,7 +48,8 @@ impl EmbeddedRelay {
         let dir = state.subfolder("embedded")?;
         let identity = RelayIdentity::load_or_create(&dir)?;
         let stored_port = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
-        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, transport);
+        let to_receivers = TransportOptions { send_rate_limit: None, ..transport };
+        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, to_receivers);
         let ports = [share_port, stored_port, Some(DEFAULT_PORT)].into_iter().flatten();
         let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
@@ -54,18 +57,18 @@ impl EmbeddedRelay {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }
         let clamped_buffers = listener.clamped_buffers();
-        let register_token = rand::random::<[u8; 32]>().to_vec();
+        let (connection, relay_end) = Connection::in_memory(transport);
         let config = RelayConfig {
-            register_token: Some(register_token.clone()),
+            senders: SenderPolicy::InProcess,
             ticket_key: ticket_key(&identity),
             drain_timeout: DRAIN_TIMEOUT,
             ..RelayConfig::default()
         };
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(relay::serve(listener, config, async {
+        let server = tokio::spawn(relay::serve(listener, Some(relay_end), config, async {
             let _ = stopped.await; // an error means that the relay was dropped: it stops too
         }));
-        Ok(Self { pin: identity.pin(), port, clamped_buffers, register_token, stop, server })
+        Ok(Self { pin: identity.pin(), port, clamped_buffers, connection, stop, server })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -88,12 +91,16 @@ impl EmbeddedRelay {
         self.clamped_buffers
     }
 
-    /// Returns the token that lets this process register a slot.
-    pub(super) fn register_token(&self) -> Vec<u8> {
-        self.register_token.clone()
+    /// Returns the share's connection to the relay. No other can register a slot.
+    pub(super) fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
-    /// Closes the relay's connections and waits until it has stopped.
+    pub(super) fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Delivers what the bridges hold, closes the relay's connections, and waits until it has stopped.
     pub(super) async fn stop(self) {
         let _ = self.stop.send(()); // fails if the relay has already stopped
         let _ = self.server.await; // the share is over, so an error no longer matters

@@ -32,7 +32,7 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         journal: Some(SlotJournal::new(certs)),
         ..RelayConfig::default()
     };
-    relay::serve(listener, config, interrupted).await?;
+    relay::serve(listener, None, config, interrupted).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }
 

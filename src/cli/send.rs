@@ -107,11 +107,11 @@ impl PreparedShare {
         events.report(Event::Sharing(sharing.clone())).await;
         let share = Share::new(settings, source, code, budget, events.clone());
         let held = Arc::new(Mutex::new(held));
-        let reregister = ReregisterConfig {
-            dialer: relay.dialer(),
-            token: relay.register_token(),
+        let reregister = relay.dialer().map(|dialer| ReregisterConfig {
+            dialer,
+            token: None,
             on_registered: on_registered(Arc::clone(&held), links, sharing),
-        };
+        });
         let keep_touching = async {
             loop {
                 sleep(TOUCH_INTERVAL).await;

@@ -22,9 +22,10 @@ use super::{
     relay_connection::RelayConnection,
     relay_errors::{relay_unreachable, wrong_relay},
     resolve::resolve,
+    send_buffer::ConnectionCount,
     socket::Socket,
     tls::{VerificationResult, client_config},
-    transport_config::{TransportOptions, transport_config},
+    transport_config::{MAX_RELAY_STREAMS, TransportOptions, transport_config},
     trust::{TrustPolicy, VerifiedRelay},
 };
 use crate::{
@@ -42,9 +43,6 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The reason in the error for a relay that does not answer in time.
 const NO_ANSWER: &str = "it does not answer";
-
-/// The maximum number of streams that a relay may open on a client's connection. A sender serves one download on each.
-const MAX_RELAY_STREAMS: u32 = 1024;
 
 /// Connects to a relay, at the first of its addresses that answers with the expected identity.
 ///
@@ -74,7 +72,7 @@ pub async fn connect_over(
     let connector = Connector { endpoint: client_endpoint(socket)?, mtu_source, trust, options };
     let (connection, verified, relay) = connector.race(relays).await?;
     debug!("connected to a relay, verified by {:?}", verified.by);
-    let clamped_buffers = clamped.filter(|_| !is_loopback(connection.quic().remote_address()));
+    let clamped_buffers = clamped.filter(|_| connection.quic().is_some_and(|quic| !is_loopback(quic.remote_address())));
     Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
 }
 
@@ -138,7 +136,7 @@ impl Connector {
         let verification = *verification.lock();
         match (connected, verification) {
             (Ok(connection), VerificationResult::Verified(verified)) => {
-                Ok((Connection::new(connection, self.options), verified))
+                Ok((Connection::new(connection, self.options, ConnectionCount::default()), verified))
             }
             (_, VerificationResult::Refused(refusal)) => Err(AttemptError::Refused(wrong_relay(relay, refusal))),
             (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),

@@ -1,27 +1,56 @@
-//! One QUIC connection.
+//! A connection between a client and a relay: over QUIC, or in memory if both are in one process.
 
-use std::{sync::Arc, time::Duration};
-
-use quinn::VarInt;
-use tokio::time::timeout;
+use std::time::Duration;
 
 use super::{
-    connection_lost::ConnectionLost, recv_half::RecvHalf, send_buffer::SendBuffer, send_half::SendHalf,
-    stream_error::StreamError, transport_config::TransportOptions,
+    connection_lost::ConnectionLost,
+    memory_connection::{MemoryConnection, MemoryConnectionLimits, memory_connection},
+    quic_connection::QuicConnection,
+    recv_half::RecvHalf,
+    send_buffer::ConnectionCount,
+    send_half::SendHalf,
+    stream_error::StreamError,
+    transport_config::{MAX_CLIENT_STREAMS, MAX_RELAY_STREAMS, TransportOptions},
 };
-use crate::wire::reset_code::ENDED;
 
-/// One QUIC connection. A handle: clones share the connection.
+/// A connection between a client and a relay. A handle: clones share the connection.
 #[derive(Debug, Clone)]
-pub struct Connection {
-    quic: quinn::Connection,
-    send_buffer: Arc<SendBuffer>,
+pub struct Connection(Inner);
+
+#[derive(Debug, Clone)]
+enum Inner {
+    Quic(QuicConnection),
+    Memory(MemoryConnection),
 }
 
 impl Connection {
-    /// Wraps an established QUIC connection.
-    pub(super) fn new(quic: quinn::Connection, options: TransportOptions) -> Self {
-        Self { send_buffer: Arc::new(SendBuffer::new(quic.clone(), options.send_rate_limit)), quic }
+    /// Wraps an established QUIC connection, one of those that `endpoint` counts.
+    pub(super) fn new(quic: quinn::Connection, options: TransportOptions, endpoint: ConnectionCount) -> Self {
+        Self(Inner::Quic(QuicConnection::new(quic, options, endpoint)))
+    }
+
+    /// Creates a connection in memory. Returns the end of the client and the end of the relay. The rate limit of
+    /// `options` applies to the client.
+    pub fn in_memory(options: TransportOptions) -> (Self, Self) {
+        let (client, relay) = memory_connection(MemoryConnectionLimits {
+            client_streams: MAX_CLIENT_STREAMS as usize,
+            relay_streams: MAX_RELAY_STREAMS as usize,
+            client_rate: options.send_rate_limit,
+        });
+        (Self(Inner::Memory(client)), Self(Inner::Memory(relay)))
+    }
+
+    /// quinn's connection, unless the connection is in memory.
+    pub(super) fn quic(&self) -> Option<&quinn::Connection> {
+        match &self.0 {
+            Inner::Quic(quic) => Some(quic.handle()),
+            Inner::Memory(_) => None,
+        }
+    }
+
+    /// Whether the peer is in this process.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.0, Inner::Memory(_))
     }
 
     /// Opens a stream. Waits while the peer's stream limit is reached.
@@ -29,8 +58,10 @@ impl Connection {
     /// # Errors
     /// [`StreamError::Lost`] if the connection ends first.
     pub async fn open_stream(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
-        let stream = self.quic.open_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
-        Ok(self.split(stream))
+        match &self.0 {
+            Inner::Quic(quic) => quic.open_stream().await,
+            Inner::Memory(memory) => memory.open_stream().await,
+        }
     }
 
     /// Waits for a stream that the peer opens.
@@ -38,51 +69,45 @@ impl Connection {
     /// # Errors
     /// [`StreamError::Lost`] if the connection ends first.
     pub async fn accept_stream(&self) -> Result<(SendHalf, RecvHalf), StreamError> {
-        let stream = self.quic.accept_bi().await.map_err(|e| StreamError::Lost(e.into()))?;
-        Ok(self.split(stream))
-    }
-
-    fn split(&self, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> (SendHalf, RecvHalf) {
-        (SendHalf::from_quic(send, Arc::clone(&self.send_buffer)), RecvHalf::from(recv))
+        match &self.0 {
+            Inner::Quic(quic) => quic.accept_stream().await,
+            Inner::Memory(memory) => memory.accept_stream().await,
+        }
     }
 
     /// Waits until the connection has ended, and returns the reason.
     pub async fn closed(&self) -> ConnectionLost {
-        self.quic.closed().await.into()
+        match &self.0 {
+            Inner::Quic(quic) => quic.closed().await,
+            Inner::Memory(memory) => memory.closed().await,
+        }
     }
 
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
-        self.quic.close_reason().is_some()
+        match &self.0 {
+            Inner::Quic(quic) => quic.is_closed(),
+            Inner::Memory(memory) => memory.is_closed(),
+        }
     }
 
-    /// Waits until no datagram has arrived for `limit`, or until the connection has ended.
+    /// Waits until no datagram has arrived for `limit`, or until the connection has ended. A connection in memory is
+    /// never silent.
     ///
     /// Both sides send keep-alives every few seconds, so a connection that is silent for longer is dead. Time in which
     /// this process did not run does not count as silence.
     pub async fn wait_until_silent(&self, limit: Duration) -> ConnectionLost {
-        /// The resolution of the measured silence.
-        const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-        let received = || self.quic.stats().udp_rx.datagrams;
-        let (mut last, mut silence) = (received(), Duration::ZERO);
-        while silence < limit {
-            if let Ok(lost) = timeout(CHECK_INTERVAL, self.closed()).await {
-                return lost;
-            }
-            let now = received();
-            silence = if now == last { silence + CHECK_INTERVAL } else { Duration::ZERO };
-            last = now;
+        match &self.0 {
+            Inner::Quic(quic) => quic.wait_until_silent(limit).await,
+            Inner::Memory(memory) => memory.closed().await,
         }
-        ConnectionLost::TimedOut
-    }
-
-    /// The underlying QUIC connection.
-    pub(super) fn quic(&self) -> &quinn::Connection {
-        &self.quic
     }
 
     /// Closes the connection. Nothing more is delivered in either direction.
     pub fn close(&self) {
-        self.quic.close(VarInt::from_u32(ENDED), &[]);
+        match &self.0 {
+            Inner::Quic(quic) => quic.close(),
+            Inner::Memory(memory) => memory.close(),
+        }
     }
 }

@@ -10,6 +10,12 @@ pub fn duplex() -> [(SendHalf, RecvHalf); 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::poll_fn,
+        pin::{Pin, pin},
+        task::Poll,
+    };
+
     use bytes::Bytes;
     use tokio::task::yield_now;
 
@@ -21,8 +27,51 @@ mod tests {
         let [(mut send, _), (_, mut recv)] = duplex();
         send.write(Bytes::from_static(b"half")).await.unwrap();
         drop(send);
-        assert_eq!(recv.read().await.unwrap().unwrap(), "half");
-        assert_eq!(recv.read().await, Err(StreamError::Aborted(CANCELLED)));
+        assert_eq!(recv.read().await, Err(StreamError::Aborted(CANCELLED)), "a reset overtakes the data");
+    }
+
+    #[tokio::test]
+    async fn a_reset_overtakes_the_finish_until_everything_is_delivered() {
+        let [(mut send, _a), (_b, mut recv)] = duplex();
+        send.write(Bytes::from_static(b"half")).await.unwrap();
+        send.finish();
+        send.reset_even_if_finished(77);
+        assert_eq!(recv.read().await, Err(StreamError::Aborted(77)));
+    }
+
+    #[tokio::test]
+    async fn a_write_waits_while_too_many_bytes_are_in_flight() {
+        let [(mut send, _a), (_b, mut recv)] = duplex();
+        let large = Bytes::from(vec![7; 256 * 1024]);
+        let address = large.as_ptr();
+        send.write(large.clone()).await.unwrap();
+        let mut next = large.clone();
+        assert!(poll_once(pin!(send.write_some(&mut next))).await.is_none());
+        assert_eq!(next.len(), large.len(), "an unwritten chunk is unchanged");
+        assert_eq!(recv.read().await.unwrap().unwrap().as_ptr(), address, "chunks are handed over");
+        send.write_some(&mut next).await.unwrap();
+        assert!(next.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_delivered_when_its_reader_has_read_it_to_the_end_and_is_dropped() {
+        let [(mut send, _a), (_b, mut recv)] = duplex();
+        send.write(Bytes::from_static(b"all")).await.unwrap();
+        send.finish();
+        assert_eq!(recv.read().await.unwrap().unwrap(), "all");
+        assert_eq!(recv.read().await, Ok(None));
+        assert!(poll_once(pin!(send.wait_until_delivered())).await.is_none());
+        drop(recv);
+        send.wait_until_delivered().await;
+    }
+
+    /// Polls a future once.
+    async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     #[tokio::test]

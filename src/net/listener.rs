@@ -12,18 +12,16 @@ use super::{
     connection::Connection,
     endpoint::{is_loopback, server_endpoint, socket_error},
     path_mtu::{DEFAULT_UDP_PAYLOAD, MtuSource},
+    send_buffer::ConnectionCount,
     socket::Socket,
     socket_buffers::ClampedBuffers,
     tls::RelayIdentity,
-    transport_config::{TransportOptions, transport_config},
+    transport_config::{MAX_CLIENT_STREAMS, TransportOptions, transport_config},
 };
 use crate::{
     error::{Error, Kind, Result},
     processor::Aes,
 };
-
-/// The maximum number of streams that a client may open on its connection to a relay.
-const MAX_CLIENT_STREAMS: u32 = 16;
 
 /// Accepts QUIC connections on one socket.
 #[derive(Debug)]
@@ -32,6 +30,7 @@ pub struct Listener {
     clamped_buffers: Option<ClampedBuffers>,
     mtu_source: MtuSource,
     options: TransportOptions,
+    connections: ConnectionCount,
     /// The configuration for clients on paths of [`DEFAULT_UDP_PAYLOAD`].
     default_config: quinn::ServerConfig,
 }
@@ -67,7 +66,14 @@ pub fn listen_on(socket: Socket, identity: &RelayIdentity, options: TransportOpt
     let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
     let endpoint = server_endpoint(socket, config.clone(), identity)?;
     let clamped_buffers = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_loopback));
-    Ok(Listener { endpoint, clamped_buffers, mtu_source, options, default_config: config })
+    Ok(Listener {
+        endpoint,
+        clamped_buffers,
+        mtu_source,
+        options,
+        connections: ConnectionCount::default(),
+        default_config: config,
+    })
 }
 
 impl Listener {
@@ -90,7 +96,7 @@ impl Listener {
                 incoming.accept_with(Arc::new(config))?
             }
         };
-        Ok(Connection::new(connecting.await?, self.options))
+        Ok(Connection::new(connecting.await?, self.options, self.connections.clone()))
     }
 
     /// The number of open connections.
@@ -153,12 +159,12 @@ mod tests {
             let server = async {
                 let connection = listener.complete_handshake(listener.accept().await.unwrap()).await.unwrap();
                 exchange(connection.accept_stream().await.unwrap()).await;
-                connection.quic().stats()
+                connection.quic().unwrap().stats()
             };
             let client = async {
                 let connected = connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), options).await.unwrap();
                 exchange(connected.connection.open_stream().await.unwrap()).await;
-                connected.connection.quic().stats()
+                connected.connection.quic().unwrap().stats()
             };
             for stats in <[_; 2]>::from(tokio::join!(server, client)) {
                 assert_eq!(stats.path.current_mtu, MAX_UDP_PAYLOAD, "{stats:?}");

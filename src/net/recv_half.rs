@@ -6,7 +6,7 @@
 //! path (1,024 gaps of two packets each). With 16 MiB, paths that lose a third of their packets closed the connection.
 
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     mem,
     pin::pin,
     task::{Context, Poll, ready},
@@ -59,9 +59,41 @@ impl RecvHalf {
         self.pending = Bytes::new();
     }
 
-    /// Returns the memory used by chunks that wait behind a gap, in bytes.
-    pub fn reorder_memory(&self) -> usize {
-        self.reassembly.memory()
+    /// Returns the memory used by chunks that wait behind a gap, or in a stream in memory, in bytes.
+    pub fn buffered_memory(&self) -> usize {
+        match &self.inner {
+            Inner::Quic(_) => self.reassembly.memory(),
+            Inner::Memory(receiver) => receiver.in_flight(),
+        }
+    }
+
+    /// Whether unread data makes the sender wait, without harm. It does in memory. A QUIC stream must always be read.
+    pub fn has_backpressure(&self) -> bool {
+        matches!(self.inner, Inner::Memory(_))
+    }
+
+    /// Waits until the peer resets the stream, even if it was read to its finish. Stays pending for a QUIC stream, whose
+    /// reset is an error of the next read.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, nothing is lost.
+    pub async fn failed(&mut self) -> StreamError {
+        match &mut self.inner {
+            Inner::Quic(_) => pending().await,
+            Inner::Memory(receiver) => {
+                let why = poll_fn(|cx| receiver.poll_failure(cx)).await;
+                self.ended = true;
+                why
+            }
+        }
+    }
+
+    /// Tells the peer that everything up to the finish has been delivered. Dropping a half that was read to its finish
+    /// has the same effect. QUIC acknowledges by itself.
+    pub fn confirm_delivery(&self) {
+        if let Inner::Memory(receiver) = &self.inner {
+            receiver.confirm_delivery();
+        }
     }
 
     /// Returns the next bytes as soon as any arrive, or `None` at the finish.
@@ -111,14 +143,14 @@ impl RecvHalf {
         }
     }
 
-    /// Passes the bytes that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.
+    /// Passes the chunks that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.
     ///
     /// # Errors
     /// As [`RecvHalf::read`].
     ///
     /// # Cancel safety
     /// If the future is dropped before it completes, `consume` was not called and no bytes are lost.
-    pub async fn read_available(&mut self, mut consume: impl FnMut(&[u8])) -> Result<bool, StreamError> {
+    pub async fn read_available(&mut self, mut consume: impl FnMut(Bytes)) -> Result<bool, StreamError> {
         /// After this many bytes the call returns, so that other tasks can run.
         const MAX_BYTES_PER_CALL: usize = 512 * 1024;
         let mut consumed = 0;
@@ -127,7 +159,7 @@ impl RecvHalf {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(Some(chunk))) => {
                         consumed += chunk.len();
-                        consume(&chunk);
+                        consume(chunk);
                     }
                     Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                     Poll::Ready(Ok(None)) | Poll::Pending if consumed > 0 => break,
@@ -211,6 +243,7 @@ impl RecvHalf {
 impl Drop for RecvHalf {
     fn drop(&mut self) {
         self.stop(CANCELLED);
+        self.confirm_delivery(); // has no effect on a stream that was stopped
     }
 }
 

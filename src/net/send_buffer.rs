@@ -12,14 +12,21 @@
 //! them at once. quinn's unfair mode is no alternative: a stream would occupy the connection as long as it has unsent
 //! data, which for a download is until its end.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{rate_limiter::RateLimiter, sync::Mutex};
 
-/// The smallest buffer: four records. It fills a path of 100 Mbit/s × 20 ms before the congestion window has grown.
+/// The buffer of a new connection: four records. It fills a path of 100 Mbit/s × 20 ms before the congestion window has grown.
 pub(super) const MIN_SIZE: u64 = 512 * 1024;
+
+/// The step of the size, and the size on the shortest paths if an endpoint has many connections: two records.
+const STEP: u64 = 256 * 1024;
+
+/// Covers the time until the writing task is scheduled, which matters on the shortest paths. The connections of an
+/// endpoint share it: together they are no faster than one.
+const SCHEDULING_RESERVE: u64 = 1024 * 1024;
 
 /// The largest buffer: 1 Gbit/s × 250 ms.
 const MAX_SIZE: u64 = 32 * 1024 * 1024;
@@ -31,6 +38,19 @@ pub(super) struct SendBuffer {
     sizing: Mutex<BufferSizing>,
     rate_limiter: Option<RateLimiter>,
     turn: Semaphore,
+    /// The connections of this endpoint, which share [`SCHEDULING_RESERVE`].
+    connections: ConnectionCount,
+}
+
+/// Counts the connections of an endpoint: each holds a clone of the endpoint's handle.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ConnectionCount(Arc<()>);
+
+impl ConnectionCount {
+    /// Returns the number of connections. An endpoint without a handle has one.
+    fn get(&self) -> u64 {
+        (Arc::strong_count(&self.0) as u64 - 1).max(1)
+    }
 }
 
 /// The current size, and the measurements that determine the next one.
@@ -45,10 +65,20 @@ struct BufferSizing {
 impl SendBuffer {
     /// Creates the buffer of a new connection, whose transport configuration sets [`MIN_SIZE`]. `rate_limit` is in
     /// bytes per second.
-    pub(super) fn new(connection: quinn::Connection, rate_limit: Option<NonZeroU64>) -> Self {
+    pub(super) fn new(
+        connection: quinn::Connection,
+        rate_limit: Option<NonZeroU64>,
+        connections: ConnectionCount,
+    ) -> Self {
         let sizing =
             Mutex::new(BufferSizing { size: MIN_SIZE, min_rtt: Duration::MAX, loss: PacketLossAverage::default() });
-        Self { connection, sizing, rate_limiter: rate_limit.map(RateLimiter::new), turn: Semaphore::new(1) }
+        Self {
+            connection,
+            sizing,
+            rate_limiter: rate_limit.map(RateLimiter::new),
+            turn: Semaphore::new(1),
+            connections,
+        }
     }
 
     /// Waits for the turn to write a chunk, first come, first served.
@@ -69,7 +99,7 @@ impl SendBuffer {
         sizing.loss.update(path.sent_packets, path.lost_packets);
         let packets = path.cwnd / u64::from(path.current_mtu.max(1));
         let unacknowledged = path.cwnd as f64 * buffered_rounds(packets, sizing.loss.fraction);
-        let size = target_size(unacknowledged as u64, sizing.min_rtt);
+        let size = target_size(unacknowledged as u64, sizing.min_rtt, self.connections.get());
         if size != sizing.size {
             sizing.size = size;
             self.connection.set_send_window(size);
@@ -111,15 +141,15 @@ fn buffered_rounds(packets: u64, loss: f64) -> f64 {
 
 /// Returns the buffer size for this many unacknowledged bytes: a few records more, but no more than 10 Gbit/s needs,
 /// because the congestion window grows without bound on a path that never loses a packet. The size is a multiple of
-/// [`MIN_SIZE`], so that few acknowledgements change it.
-fn target_size(unacknowledged: u64, min_rtt: Duration) -> u64 {
-    /// Covers the time until the writing task is scheduled, which matters on the shortest paths.
-    const SCHEDULING_RESERVE: u64 = 1024 * 1024;
+/// [`STEP`], so that few acknowledgements change it.
+fn target_size(unacknowledged: u64, min_rtt: Duration, connections: u64) -> u64 {
     /// 10 Gbit/s.
     const BYTES_PER_MILLISECOND: u64 = 1_250_000;
-    let useful = (min_rtt.as_millis() as u64).saturating_mul(BYTES_PER_MILLISECOND).saturating_add(SCHEDULING_RESERVE);
+    let useful = (min_rtt.as_millis() as u64)
+        .saturating_mul(BYTES_PER_MILLISECOND)
+        .saturating_add(SCHEDULING_RESERVE / connections);
     let size = unacknowledged.saturating_add(MIN_SIZE).min(useful);
-    size.clamp(MIN_SIZE, MAX_SIZE).div_ceil(MIN_SIZE) * MIN_SIZE
+    size.clamp(STEP, MAX_SIZE).div_ceil(STEP) * STEP
 }
 
 #[cfg(test)]
@@ -128,13 +158,16 @@ mod tests {
 
     #[test]
     fn the_size_is_slightly_more_than_the_window_within_its_bounds() {
-        let size_for = |window| target_size(window, Duration::from_millis(100));
-        assert_eq!(size_for(14_720), 2 * MIN_SIZE);
-        assert_eq!(size_for(2_000_000), 5 * MIN_SIZE);
+        let size_for = |window| target_size(window, Duration::from_millis(100), 50);
+        assert_eq!(size_for(14_720), MIN_SIZE + STEP);
+        assert_eq!(size_for(2_000_000), 10 * STEP);
         assert_eq!(size_for(u64::MAX), MAX_SIZE);
         for window in (0..MAX_SIZE).step_by(99_991) {
             let size = size_for(window);
-            assert!(size >= (window + MIN_SIZE).min(MAX_SIZE) && size < window + 3 * MIN_SIZE, "{window}: {size}");
+            assert!(
+                size >= (window + MIN_SIZE).min(MAX_SIZE) && size < window + MIN_SIZE + 2 * STEP,
+                "{window}: {size}"
+            );
         }
     }
 
@@ -158,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_short_path_has_a_small_buffer_for_any_window() {
-        assert_eq!(target_size(u64::MAX, Duration::from_micros(50)), 1024 * 1024);
-        assert_eq!(target_size(u64::MAX, Duration::MAX), MAX_SIZE);
+        let size_among = |connections| target_size(u64::MAX, Duration::from_micros(50), connections);
+        assert_eq!([1, 2, 50].map(size_among), [4 * STEP, 2 * STEP, STEP]);
+        assert_eq!(target_size(u64::MAX, Duration::MAX, 1), MAX_SIZE);
     }
 }

@@ -64,7 +64,8 @@ impl SendHalf {
         self.write(bytes.into()).await
     }
 
-    /// Writes all of `chunk`. The calls on one connection write one at a time, in the order in which they were made.
+    /// Writes all of `chunk`. The calls on one QUIC connection write one at a time, in the order in which they were made.
+    /// A stream in memory has its own room, so it waits for no other.
     ///
     /// # Errors
     /// As [`SendHalf::write`].
@@ -95,23 +96,31 @@ impl SendHalf {
     /// # Cancel safety
     /// If the future is dropped before it completes, nothing was written and `chunk` is unchanged.
     pub async fn write_some(&mut self, chunk: &mut Bytes) -> Result<(), StreamError> {
-        let (stream, buffer) = match &mut self.inner {
-            Inner::Quic(stream, buffer) => (stream, buffer),
-            Inner::Memory(sender) => return sender.write(chunk).await,
-        };
-        buffer.follow_congestion_window();
-        match buffer.rate_limiter() {
-            None => {
-                stream.write_chunks(slice::from_mut(chunk)).await?;
+        let mut piece = self.next_piece(chunk).await;
+        let length = piece.len();
+        match &mut self.inner {
+            Inner::Quic(stream, _) => {
+                stream.write_chunks(slice::from_mut(&mut piece)).await?;
             }
-            Some(limiter) => {
-                let mut piece = chunk.slice(..chunk.len().min(limiter.chunk_size()));
-                limiter.acquire(piece.len()).await;
-                let written = stream.write_chunks(slice::from_mut(&mut piece)).await?;
-                chunk.advance(written.bytes);
-            }
+            Inner::Memory(sender) => sender.write(&mut piece).await?,
         }
+        chunk.advance(length - piece.len());
         Ok(())
+    }
+
+    /// Returns how much of `chunk` to write at once: all of it, or what the rate limit allows now.
+    async fn next_piece(&self, chunk: &Bytes) -> Bytes {
+        let limiter = match &self.inner {
+            Inner::Quic(_, buffer) => {
+                buffer.follow_congestion_window();
+                buffer.rate_limiter()
+            }
+            Inner::Memory(sender) => sender.rate_limiter(),
+        };
+        let Some(limiter) = limiter else { return chunk.clone() };
+        let piece = chunk.slice(..chunk.len().min(limiter.chunk_size()));
+        limiter.acquire(piece.len()).await;
+        piece
     }
 
     /// Marks the stream as complete. The written bytes may still be in flight: see
@@ -127,10 +136,15 @@ impl SendHalf {
     }
 
     /// Waits until the peer has acknowledged everything up to the finish, until it stops the stream, or until the
-    /// connection ends. Returns at once for a stream in memory.
+    /// connection ends. The peer of a stream in memory acknowledges with [`RecvHalf::confirm_delivery`].
+    ///
+    /// [`RecvHalf::confirm_delivery`]: super::RecvHalf::confirm_delivery
     pub async fn wait_until_delivered(&mut self) {
-        if let Inner::Quic(stream, _) = &mut self.inner {
-            let _ = stream.stopped().await; // each of the three ends the wait
+        match &mut self.inner {
+            Inner::Quic(stream, _) => {
+                let _ = stream.stopped().await; // each of the three ends the wait
+            }
+            Inner::Memory(sender) => sender.wait_until_delivered().await,
         }
     }
 

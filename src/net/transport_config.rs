@@ -6,6 +6,12 @@ use quinn::VarInt;
 
 use super::{congestion::CongestionControl, path_mtu::DEFAULT_UDP_PAYLOAD, send_buffer};
 
+/// The maximum number of streams that a client may open on its connection to a relay.
+pub(super) const MAX_CLIENT_STREAMS: u32 = 16;
+
+/// The maximum number of streams that a relay may open on a client's connection. A sender serves one download on each.
+pub(super) const MAX_RELAY_STREAMS: u32 = 1024;
+
 /// The transport settings that the user can choose.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TransportOptions {

@@ -3,6 +3,9 @@
 //! Each direction always reads what has arrived, into a bounded queue of its own. It cannot use QUIC's flow control to
 //! slow a sender: unread data leaves gaps in the receive buffer, and quinn closes a connection with more than 1,024 of
 //! them. The credit of the two ends bounds what is in flight; a bridge that holds more than its limit is reset.
+//!
+//! A stream in memory, from the share in the relay's process, is read only when the chunk before has been written. So
+//! the share, which would hold the bytes anyway, waits for the receiver's connection.
 
 use bytes::Bytes;
 
@@ -77,9 +80,17 @@ impl BridgeDirection {
         self.from.discard_buffered();
         self.account.update(0, WriteProgress::Written);
         if self.is_finished {
-            self.to.wait_until_delivered().await; // the bridge counts as open until then
+            self.finish_delivery().await; // the bridge counts as open until then
         }
         ended
+    }
+
+    /// Waits until everything is delivered, and confirms it to the source. A reset still overtakes what is in flight.
+    async fn finish_delivery(&mut self) {
+        tokio::select! {
+            () = self.to.wait_until_delivered() => self.from.confirm_delivery(),
+            e = self.from.failed() => self.to.reset_even_if_finished(forwarded_code(&e)),
+        }
     }
 
     async fn copy(&mut self) -> Result<(), BridgeReset> {
@@ -95,6 +106,8 @@ impl BridgeDirection {
                 self.is_finished = true;
                 return Ok(());
             }
+            let has_room = self.writing.is_empty() || !self.from.has_backpressure();
+            let wants_data = source_is_open && has_room;
             let mut progress = WriteProgress::Blocked;
             tokio::select! {
                 e = &mut stopped => {
@@ -109,7 +122,7 @@ impl BridgeDirection {
                     }
                     progress = WriteProgress::Written;
                 }
-                read = self.from.read_available(|chunk| self.queue.push(chunk)), if source_is_open => match read {
+                read = read_source(&mut self.from, wants_data, |chunk| self.queue.push(chunk)) => match read {
                     Ok(more) => source_is_open = more,
                     Err(StreamError::TooFarAhead) => return Err(BridgeReset(OVERRUN)),
                     Err(e) => {
@@ -118,7 +131,7 @@ impl BridgeDirection {
                     }
                 },
             }
-            let held = self.queue.memory() + self.writing.len() + self.from.reorder_memory();
+            let held = self.queue.memory() + self.writing.len() + self.from.buffered_memory();
             self.account.update(held, progress);
             if held > self.limit {
                 return Err(BridgeReset(OVERRUN));
@@ -130,6 +143,12 @@ impl BridgeDirection {
         self.from.stop(code);
         self.to.reset(code);
     }
+}
+
+/// Passes the chunks that have arrived to `consume`, and returns whether more follow. If the bridge does not want data,
+/// waits for a reset.
+async fn read_source(from: &mut RecvHalf, wants_data: bool, consume: impl FnMut(Bytes)) -> Result<bool, StreamError> {
+    if wants_data { from.read_available(consume).await } else { Err(from.failed().await) }
 }
 
 /// Returns the code with which the other side's stream is reset or stopped.
@@ -162,10 +181,11 @@ mod tests {
         a.0.write("hello".into()).await.unwrap();
         a.0.finish();
         let mut received = Vec::new();
-        while b.1.read_available(|chunk| received.extend_from_slice(chunk)).await.unwrap() {}
+        while b.1.read_available(|chunk| received.extend_from_slice(&chunk)).await.unwrap() {}
         assert_eq!(received, b"hello");
         b.0.finish();
         assert_eq!(a.1.read().await.unwrap(), None);
+        drop((a, b)); // confirms that everything was delivered
         bridge.await.unwrap();
     }
 
@@ -179,9 +199,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reset_overtakes_everything_that_the_bridge_holds() {
+        for finishes in [false, true] {
+            let (mut a, mut b, _bridge) = bridged(100);
+            let chunk = Bytes::from(vec![0; MIB / 4]);
+            for _ in 0..3 {
+                a.0.write(chunk.clone()).await.unwrap(); // to the receiver, in the bridge, and on the way to the bridge
+            }
+            if finishes {
+                a.0.finish();
+            }
+            a.0.reset_even_if_finished(77);
+            let failure = loop {
+                match b.1.read().await {
+                    Ok(Some(_)) => {} // was on its way to the receiver already
+                    other => break other,
+                }
+            };
+            assert_eq!(failure, Err(StreamError::Aborted(77)), "finishes: {finishes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_delivered_when_the_receiver_has_everything() {
+        let (mut a, mut b, _bridge) = bridged(100);
+        a.0.write("last words".into()).await.unwrap();
+        a.0.finish();
+        let mut delivered = tokio::spawn(async move {
+            a.0.wait_until_delivered().await;
+            a
+        });
+        assert_eq!(b.1.read().await.unwrap().unwrap(), "last words");
+        assert_eq!(b.1.read().await, Ok(None));
+        tokio::task::yield_now().await;
+        assert!(!delivered.is_finished());
+        drop(b.1);
+        (&mut delivered).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn large_chunks_are_handed_on_without_a_copy() {
+        let (mut a, mut b, _bridge) = bridged(100);
+        let record = Bytes::from(vec![7; MIB / 8]);
+        let address = record.as_ptr();
+        a.0.write(record).await.unwrap();
+        assert_eq!(b.1.read().await.unwrap().unwrap().as_ptr(), address);
+    }
+
+    #[tokio::test]
     async fn a_bridge_above_its_bound_is_reset() {
         let (mut a, b, bridge) = bridged(100);
-        let chunk = Bytes::from(vec![0; MIB]);
+        let chunk = Bytes::from(vec![0; 2 * MIB]);
         while a.0.write(chunk.clone()).await.is_ok() {}
         bridge.await.unwrap();
         drop(b);
@@ -193,9 +261,9 @@ mod tests {
         let ([mut blocked, relay_a], [relay_b, _b]) = (duplex(), duplex());
         let shared = budget.clone();
         let bridge = tokio::spawn(async move { run(relay_a, relay_b, u64::MAX, &shared).await });
-        let chunk = Bytes::from(vec![0; MIB / 64]);
-        while budget.usage().held < MIB {
-            blocked.0.write(chunk.clone()).await.unwrap();
+        // The third write has room when the first chunk waits for the receiver and the bridge holds the second.
+        for _ in 0..3 {
+            blocked.0.write(vec![0; MIB].into()).await.unwrap();
         }
         budget.open_account().update(MIB, WriteProgress::Written);
         bridge.await.unwrap();

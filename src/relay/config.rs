@@ -17,14 +17,25 @@ pub struct RelayConfig {
     pub max_senders: usize,
     /// The most connections at a time.
     pub max_connections: usize,
-    /// The access token that a sender must show to get a slot; `None` lets every sender register.
-    pub register_token: Option<Vec<u8>>,
+    /// Which senders get a slot.
+    pub senders: SenderPolicy,
     /// Authenticates tickets and passes.
     pub ticket_key: TicketKey,
     /// Records issued slots for the next process; `None` if nothing outlives this one.
     pub journal: Option<SlotJournal>,
     /// How long a shutdown waits until the open bridges have delivered their bytes.
     pub drain_timeout: Duration,
+}
+
+/// Which senders may register a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SenderPolicy {
+    /// Every sender.
+    Anyone,
+    /// Senders that show this access token.
+    WithToken(Vec<u8>),
+    /// Only the share in the relay's own process.
+    InProcess,
 }
 
 impl Default for RelayConfig {
@@ -37,7 +48,7 @@ impl Default for RelayConfig {
             memory: MemoryBudget::new(MEMORY),
             max_senders: 10_000,
             max_connections: 20_000,
-            register_token: None,
+            senders: SenderPolicy::Anyone,
             ticket_key: TicketKey::random(),
             journal: None,
             drain_timeout: Duration::ZERO,

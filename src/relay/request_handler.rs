@@ -11,7 +11,7 @@ use tracing::debug;
 use super::{
     bridge,
     client::Client,
-    config::RelayConfig,
+    config::{RelayConfig, SenderPolicy},
     registry::{Lookup, Registry, SlotLease},
 };
 use crate::{
@@ -95,7 +95,7 @@ impl RequestHandler {
         send: &mut SendHalf,
         recv: &mut RecvHalf,
     ) -> Result<(), StreamError> {
-        if !self.may_register(request.token.as_deref()) {
+        if !self.may_register(client, request.token.as_deref()) {
             return reject(send, RejectReason::Token, 0).await;
         }
         let claim = request.ticket.and_then(|ticket| self.config.ticket_key.verify_ticket(&ticket, unix_time()));
@@ -134,11 +134,14 @@ impl RequestHandler {
         Ok(())
     }
 
-    fn may_register(&self, token: Option<&[u8]>) -> bool {
-        match &self.config.register_token {
+    fn may_register(&self, client: &Client, token: Option<&[u8]>) -> bool {
+        match &self.config.senders {
+            SenderPolicy::Anyone => true,
             // blake3::Hash compares in constant time.
-            Some(expected) => token.is_some_and(|token| blake3::hash(token) == blake3::hash(expected)),
-            None => true,
+            SenderPolicy::WithToken(expected) => {
+                token.is_some_and(|token| blake3::hash(token) == blake3::hash(expected))
+            }
+            SenderPolicy::InProcess => client.connection().is_in_memory(),
         }
     }
 

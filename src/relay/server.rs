@@ -13,7 +13,12 @@ use super::{
     registry::Registry,
     request_handler::{CLIENT_TIMEOUT, RequestHandler},
 };
-use crate::{background::with_background, error::Result, net::Listener, wire::reset_code::ENDED};
+use crate::{
+    background::with_background,
+    error::Result,
+    net::{Connection, Listener},
+    wire::reset_code::ENDED,
+};
 
 /// Above this many connections, a client must first prove its address (QUIC Retry, RFC 9000 section 8.1.2).
 const RETRY_ABOVE: usize = 256;
@@ -21,17 +26,26 @@ const RETRY_ABOVE: usize = 256;
 /// How long a shutdown waits until all clients have acknowledged the close of their connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves clients until `shutdown` completes, then closes every connection.
+/// Serves clients until `shutdown` completes, then closes every connection. `in_process` is the relay's end of a
+/// connection to a share in the same process.
 ///
 /// # Errors
 /// [`Kind::Disk`](crate::error::Kind::Disk) if the journal cannot be read.
-pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Future<Output = ()>) -> Result<()> {
+pub async fn serve(
+    listener: Listener,
+    in_process: Option<Connection>,
+    config: RelayConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
     let issued = match &config.journal {
         Some(journal) => journal.read()?,
         None => Vec::new(),
     };
     let registry = Registry::new(config.max_senders, issued);
     let handler = Arc::new(RequestHandler::new(registry.clone(), config.clone()));
+    if let Some(connection) = in_process.clone() {
+        tokio::spawn(Arc::clone(&handler).serve_client(connection));
+    }
     let server = Arc::new(Server { listener, registry, config, handler });
     let shut_down = async {
         shutdown.await;
@@ -46,6 +60,9 @@ pub async fn serve(listener: Listener, config: RelayConfig, shutdown: impl Futur
     with_background(serve, server.keep_journal()).await;
     server.write_journal().await;
     server.listener.close(ENDED);
+    if let Some(connection) = in_process {
+        connection.close();
+    }
     let _ = timeout(CLOSE_TIMEOUT, server.listener.wait_idle()).await; // the process may exit in either case
     Ok(())
 }
@@ -80,8 +97,9 @@ impl Server {
 
     /// Waits until the open bridges have delivered their bytes, for at most [`RelayConfig::drain_timeout`].
     async fn drain(&self) {
-        /// The time for the last resets to arrive. QUIC does not report when they are acknowledged.
-        const RESET_TIMEOUT: Duration = Duration::from_millis(200);
+        /// The time for the last resets to arrive, behind the packets in the queues of a slow path. QUIC does not report
+        /// when they are acknowledged.
+        const RESET_TIMEOUT: Duration = Duration::from_secs(1);
         let drained = async {
             self.handler.wait_until_bridges_end().await;
             let _ = timeout(RESET_TIMEOUT, self.listener.wait_idle()).await; // ends earlier if all clients leave

@@ -144,9 +144,6 @@ pub(crate) fn explain_failure(failure: &Failure) -> Error {
             .hint("run the command again to download the current files"),
         FailureReason::DownloadLimitReached => Error::new(Kind::Refused, format!("the sender refused: {detail}"))
             .hint("try again later: a download that fails does not count"),
-        FailureReason::ShareEnded => {
-            Error::new(Kind::NotFound, format!("the sender is gone: {detail}")).hint(HINT_IF_SHARED_AGAIN)
-        }
         FailureReason::Protocol => {
             Error::new(Kind::Transfer, format!("the sender rejected the request: {detail}")).hint(HINT_SAME_VERSION)
         }

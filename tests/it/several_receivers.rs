@@ -12,31 +12,31 @@ use crate::support::{BIG, FileTree, Process, TestEnv, write_random_file, write_s
 
 #[test]
 fn twenty_receivers_at_once_get_identical_copies_over_one_socket() {
-    const RECEIVERS: usize = 20;
-    let env = TestEnv::new();
-    let relay = env.relay();
-    write_random_file(&env.folder("share").join("noise"), 4 * 1024 * 1024);
-    env.file("share/small", "content");
-    let mut sender = env.send(&[&env.path("share")]).via(&relay).share();
-    let into = |n: usize| env.path(&format!("in{n}"));
-    let receivers: Vec<_> = (0..RECEIVERS).map(|n| env.recv(sender.code(), &into(n)).via(&relay).start()).collect();
-    for receiver in receivers {
-        receiver.end().expect(0);
-    }
-    let sent = FileTree::of(&env.path("share"));
-    for n in 0..RECEIVERS {
-        assert_eq!(FileTree::of(&into(n).join("share")), sent);
-    }
-    for _ in 0..RECEIVERS {
-        sender.process.wait_for("download_finished");
-    }
-    if cfg!(target_os = "linux") {
-        assert_eq!(udp_sockets(&sender.process), 1);
-    }
-    let sent = sender.stop();
-    assert!(sent.all("wrong_code").is_empty() && sent.all("download_failed").is_empty(), "{sent}");
-    let numbers: HashSet<_> = sent.all("download_finished").iter().map(|e| e["download"].as_u64()).collect();
-    assert_eq!(numbers.len(), RECEIVERS, "{sent}");
+    TestEnv::with_each_relay(|env, relay| {
+        const RECEIVERS: usize = 20;
+        write_random_file(&env.folder("share").join("noise"), 4 * 1024 * 1024);
+        env.file("share/small", "content");
+        let mut sender = env.send(&[&env.path("share")]).via(relay).share();
+        let into = |n: usize| env.path(&format!("in{n}"));
+        let receivers: Vec<_> = (0..RECEIVERS).map(|n| env.recv(sender.code(), &into(n)).via(relay).start()).collect();
+        for receiver in receivers {
+            receiver.end().expect(0);
+        }
+        let sent = FileTree::of(&env.path("share"));
+        for n in 0..RECEIVERS {
+            assert_eq!(FileTree::of(&into(n).join("share")), sent);
+        }
+        for _ in 0..RECEIVERS {
+            sender.process.wait_for("download_finished");
+        }
+        if cfg!(target_os = "linux") {
+            assert_eq!(udp_sockets(&sender.process), 1);
+        }
+        let sent = sender.stop();
+        assert!(sent.all("wrong_code").is_empty() && sent.all("download_failed").is_empty(), "{sent}");
+        let numbers: HashSet<_> = sent.all("download_finished").iter().map(|e| e["download"].as_u64()).collect();
+        assert_eq!(numbers.len(), RECEIVERS, "{sent}");
+    });
 }
 
 /// Returns the number of UDP sockets that a process has open.
@@ -56,33 +56,33 @@ fn udp_sockets(process: &Process) -> usize {
 
 #[test]
 fn a_share_serves_one_receiver_after_another() {
-    let env = TestEnv::new();
-    let relay = env.relay();
-    let file = env.file("file", "content");
-    let sender = env.send(&[&file]).via(&relay).share();
-    for n in 0..7 {
-        let into = env.path(&format!("in{n}"));
-        env.recv(sender.code(), &into).via(&relay).run().expect(0);
-        assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
-    }
-    let sent = sender.stop();
-    assert_eq!(sent.all("download_finished").len(), 7, "{sent}");
-    assert_eq!(sent.event("stopped")["reason"], "interrupted");
+    TestEnv::with_each_relay(|env, relay| {
+        let file = env.file("file", "content");
+        let sender = env.send(&[&file]).via(relay).share();
+        for n in 0..7 {
+            let into = env.path(&format!("in{n}"));
+            env.recv(sender.code(), &into).via(relay).run().expect(0);
+            assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
+        }
+        let sent = sender.stop();
+        assert_eq!(sent.all("download_finished").len(), 7, "{sent}");
+        assert_eq!(sent.event("stopped")["reason"], "interrupted");
+    });
 }
 
 #[test]
 fn a_share_ends_after_max_downloads() {
-    let env = TestEnv::new();
-    let relay = env.relay();
-    let sender = env.send(&[&env.file("file", "content")]).via(&relay).args(&["--max-downloads", "2"]).share();
-    let code = sender.code().to_owned();
-    for n in 0..2 {
-        env.recv(&code, &env.path(&format!("in{n}"))).via(&relay).run().expect(0);
-    }
-    let sent = sender.process.end().expect(0);
-    assert_eq!(sent.event("stopped")["reason"], "max_downloads");
-    let late = env.recv(&code, &env.path("late")).via(&relay).run();
-    late.expect_error(3, "not_found", "no such code");
+    TestEnv::with_each_relay(|env, relay| {
+        let sender = env.send(&[&env.file("file", "content")]).via(relay).args(&["--max-downloads", "2"]).share();
+        let code = sender.code().to_owned();
+        for n in 0..2 {
+            env.recv(&code, &env.path(&format!("in{n}"))).via(relay).run().expect(0);
+        }
+        let sent = sender.process.end().expect(0);
+        assert_eq!(sent.event("stopped")["reason"], "max_downloads");
+        let late = env.recv(&code, &env.path("late")).via(relay).run();
+        late.expect_error(3, "not_found", if relay.is_some() { "no such code" } else { "no sender on this machine" });
+    });
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) use self::{
     network::Network,
     network_path::NetworkPath,
     quic_pair::{BulkTransfer, QuicPair},
-    scenario::{CompletedDownload, Scenario},
+    scenario::{CompletedDownload, RelayKind, Scenario},
     scratch_dir::ScratchDir,
     share_task::ShareTask,
     socket::VirtualSocket,

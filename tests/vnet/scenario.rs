@@ -14,8 +14,8 @@ use qshare::{
     error::Result,
     event::{Event, Finished},
     manifest::ShareId,
-    net::{self, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
-    relay::{self, SlotJournal, TicketKey},
+    net::{self, Connection, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
+    relay::{self, SenderPolicy, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
         ConflictPolicy, GuessBudget, PendingOffer, ReconnectConfig, Registration, ReregisterConfig, Share,
@@ -50,13 +50,29 @@ pub(crate) struct Scenario {
     addr: RelayAddr,
     pin: Pin,
     config: relay::RelayConfig,
+    kind: RelayKind,
     relay: RefCell<Option<RelayTask>>,
     receiver_hosts: RefCell<Vec<Host>>,
     transport: TransportOptions,
 }
 
+/// Where the relay of a scenario runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RelayKind {
+    /// In a process of its own.
+    Separate,
+    /// In the process of the only share, which has no path to it.
+    Embedded,
+}
+
+impl RelayKind {
+    pub(crate) const ALL: [Self; 2] = [Self::Separate, Self::Embedded];
+}
+
 /// A running relay, and the channel that stops it.
 struct RelayTask {
+    /// The connection for the share of an embedded relay, until it is used.
+    for_share: Option<Connection>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<()>>,
 }
@@ -64,22 +80,35 @@ struct RelayTask {
 impl Scenario {
     /// Starts a relay on a new host.
     pub(crate) fn new(network: &Network, config: relay::RelayConfig) -> Self {
-        Self::with_transport(network, config, TransportOptions::default())
+        Self::with_kind(network, RelayKind::Separate, config)
+    }
+
+    /// Starts a relay of this kind on a new host.
+    pub(crate) fn with_kind(network: &Network, kind: RelayKind, config: relay::RelayConfig) -> Self {
+        Self::start(network, kind, config, TransportOptions::default())
     }
 
     /// Starts a relay on a new host, with this transport for the connections of all peers.
     pub(crate) fn with_transport(network: &Network, config: relay::RelayConfig, transport: TransportOptions) -> Self {
+        Self::start(network, RelayKind::Separate, config, transport)
+    }
+
+    fn start(network: &Network, kind: RelayKind, config: relay::RelayConfig, transport: TransportOptions) -> Self {
         let scratch = ScratchDir::new();
         let state = StateDir::open(scratch.path("relay")).unwrap();
         let identity = RelayIdentity::load_or_create(&state).unwrap();
         let relay_host = network.host();
         let addr = RelayAddr::from(SocketAddr::new(relay_host.ip(), PORT));
         let ticket_key = TicketKey::new(identity.derive_key("tickets"));
-        let config = relay::RelayConfig { ticket_key, journal: Some(SlotJournal::new(state)), ..config };
-        let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, &config, transport)));
+        let senders = match kind {
+            RelayKind::Separate => config.senders.clone(),
+            RelayKind::Embedded => SenderPolicy::InProcess,
+        };
+        let config = relay::RelayConfig { ticket_key, senders, journal: Some(SlotJournal::new(state)), ..config };
+        let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, kind, &config, transport)));
         let network = network.clone();
         let (pin, receiver_hosts) = (identity.pin(), RefCell::default());
-        Self { network, scratch, relay_host, addr, pin, config, relay, receiver_hosts, transport }
+        Self { network, scratch, relay_host, addr, pin, config, kind, relay, receiver_hosts, transport }
     }
 
     /// Kills the relay. No peer receives a notice.
@@ -90,11 +119,12 @@ impl Scenario {
     /// Starts the relay again after it was killed, with the same state folder.
     pub(crate) fn restart_relay(&self) {
         let identity = RelayIdentity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
-        let relay = spawn_relay(&self.network, &self.relay_host, &identity, &self.config, self.transport);
+        let relay = spawn_relay(&self.network, &self.relay_host, &identity, self.kind, &self.config, self.transport);
         *self.relay.borrow_mut() = Some(relay);
     }
 
-    /// Shares files from a new host, which is connected to the relay by `path`.
+    /// Shares files from a new host, which is connected to the relay by `path`. A share with an embedded relay has no
+    /// host and no path of its own.
     ///
     /// # Errors
     /// Those of a sender until its share is registered.
@@ -112,22 +142,36 @@ impl Scenario {
         paths: &[PathBuf],
         settings: ShareSettings,
     ) -> Result<ShareTask> {
-        let host = self.add_host(path);
+        let (host, in_process) = match self.kind {
+            RelayKind::Separate => (self.add_host(path), None),
+            RelayKind::Embedded => (self.relay_host.clone(), self.take_share_connection()),
+        };
         let paths = paths.to_vec();
         let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
-        let relay = self.connect_to_relay(&host).await?;
-        let registration = Registration::request(relay.connection.clone(), None, None).await?;
+        let (connection, relay) = match in_process {
+            Some(connection) => (connection, None),
+            None => {
+                let relay = self.connect_to_relay(&host).await?;
+                (relay.connection.clone(), Some(relay))
+            }
+        };
+        let reregister = relay.is_some().then(|| ReregisterConfig {
+            dialer: self.dialer(&host),
+            token: None,
+            on_registered: Box::new(|_, _, _| Vec::new()),
+        });
+        let registration = Registration::request(connection, None, None).await?;
         let secret = Secret::random(5)?;
         let budget = GuessBudget::load(None, secret.length(), Arc::new(SystemClock))?;
         let code = Code::new(registration.slot(), secret);
         let (events, log) = EventLog::record();
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
-        let reregister =
-            ReregisterConfig { dialer: self.dialer(&host), token: None, on_registered: Box::new(|_, _, _| Vec::new()) };
         let task = tokio::spawn(async move {
             let outcome = share.run(registration, reregister, async { drop(stopped.await) }).await;
-            relay.close().await;
+            if let Some(relay) = relay {
+                relay.close().await;
+            }
             outcome
         });
         Ok(ShareTask { host, code, log, stop, task })
@@ -176,9 +220,14 @@ impl Scenario {
     /// Stops the relay gracefully: it closes all connections.
     pub(crate) async fn stop_relay(&self) {
         let relay = self.relay.borrow_mut().take();
-        let RelayTask { stop, task } = relay.unwrap();
+        let RelayTask { stop, task, .. } = relay.unwrap();
         stop.send(()).expect("the relay has ended already");
         task.await.unwrap().unwrap();
+    }
+
+    fn take_share_connection(&self) -> Option<Connection> {
+        let mut relay = self.relay.borrow_mut();
+        Some(relay.as_mut().and_then(|relay| relay.for_share.take()).expect("an embedded relay has one share"))
     }
 
     /// Adds a host that is connected to the relay by `path`.
@@ -212,16 +261,28 @@ fn spawn_relay(
     network: &Network,
     host: &Host,
     identity: &RelayIdentity,
+    kind: RelayKind,
     config: &relay::RelayConfig,
     transport: TransportOptions,
 ) -> RelayTask {
-    let listener = net::listen_on(seeded_socket(network, host.bind(PORT)), identity, transport).unwrap();
+    let (for_share, in_process) = match kind {
+        RelayKind::Separate => (None, None),
+        RelayKind::Embedded => {
+            let (for_share, in_process) = Connection::in_memory(transport);
+            (Some(for_share), Some(in_process))
+        }
+    };
+    let to_receivers = match kind {
+        RelayKind::Separate => transport,
+        RelayKind::Embedded => TransportOptions { send_rate_limit: None, ..transport },
+    };
+    let listener = net::listen_on(seeded_socket(network, host.bind(PORT)), identity, to_receivers).unwrap();
     let (stop, stopped) = oneshot::channel();
     let config = config.clone();
-    let task = tokio::spawn(relay::serve(listener, config, async {
+    let task = tokio::spawn(relay::serve(listener, in_process, config, async {
         let _ = stopped.await; // a dropped sender stops the relay too
     }));
-    RelayTask { stop, task }
+    RelayTask { for_share, stop, task }
 }
 
 /// Returns a socket for which QUIC's random numbers depend only on the network's seed and on the address.

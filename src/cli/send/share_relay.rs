@@ -9,17 +9,17 @@ use crate::{
     },
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
-    net::{Dialer, RelayConnection, TransportOptions, TrustPolicy, VerifiedBy},
+    net::{Dialer, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
     transfer::{Events, Registration},
 };
 
-/// The relay of a share, and the connection to it.
-pub(super) struct ShareRelay {
-    connected: RelayConnection,
-    dialer: Dialer,
-    spec: RelaySpec,
-    embedded: Option<EmbeddedRelay>,
+/// The relay of a share.
+pub(super) enum ShareRelay {
+    /// A configured relay, and the connection to it.
+    Configured { connected: RelayConnection, dialer: Dialer, spec: RelaySpec },
+    /// A relay in this process.
+    Embedded(EmbeddedRelay),
 }
 
 impl ShareRelay {
@@ -34,51 +34,60 @@ impl ShareRelay {
         if let Some(spec) = configured {
             let dialer = relay_dialer(state, vec![spec.addr.clone()], (&spec, NamedBy::User), transport, events);
             let connected = dialer.dial().await?;
-            return Ok(Self { connected, dialer, spec, embedded: None });
+            return Ok(Self::Configured { connected, dialer, spec });
         }
         let embedded = EmbeddedRelay::start(state, port, transport)?;
         udp_buffers::warn_once(state, embedded.clamped_buffers(), events).await;
-        let address = embedded.loopback_address();
-        let spec = RelaySpec { addr: address.addr.into(), pin: Some(address.pin) };
-        let dialer = Dialer::new(vec![spec.addr.clone()], TrustPolicy::Pin(address.pin), transport);
-        let connected = dialer.dial().await?;
-        Ok(Self { connected, dialer, spec, embedded: Some(embedded) })
+        Ok(Self::Embedded(embedded))
     }
 
     /// Requests a slot: the slot of `ticket`, or a new one if there is no ticket.
     pub(super) async fn request_slot(&self, ticket: Option<Vec<u8>>) -> Result<Registration> {
-        Registration::request(self.connected.connection.clone(), self.register_token(), ticket).await
+        let connection = match self {
+            Self::Configured { connected, .. } => connected.connection.clone(),
+            Self::Embedded(relay) => relay.connection(),
+        };
+        Registration::request(connection, None, ticket).await
     }
 
-    pub(super) fn dialer(&self) -> Dialer {
-        self.dialer.clone()
+    /// Returns how to connect again to a configured relay. An embedded relay ends only with its process.
+    pub(super) fn dialer(&self) -> Option<Dialer> {
+        match self {
+            Self::Configured { dialer, .. } => Some(dialer.clone()),
+            Self::Embedded(_) => None,
+        }
     }
 
-    /// Returns the token that an embedded relay requires.
-    pub(super) fn register_token(&self) -> Option<Vec<u8>> {
-        self.embedded.as_ref().map(EmbeddedRelay::register_token)
+    fn embedded(&self) -> Option<&EmbeddedRelay> {
+        match self {
+            Self::Configured { .. } => None,
+            Self::Embedded(relay) => Some(relay),
+        }
     }
 
     pub(super) fn embedded_port(&self) -> Option<u16> {
-        self.embedded.as_ref().map(EmbeddedRelay::port)
+        self.embedded().map(EmbeddedRelay::port)
     }
 
     /// Publishes an embedded relay's address on this machine, so that the bare code works on it.
     pub(super) fn publish(&self, state: &StateDir, code: &Code) -> Result<Option<RunningShare>> {
-        let embedded = self.embedded.as_ref();
-        embedded.map(|relay| RunningShare::publish(state, code.slot(), &relay.loopback_address())).transpose()
+        self.embedded().map(|relay| RunningShare::publish(state, code.slot(), &relay.loopback_address())).transpose()
     }
 
     /// Returns the pin of the relay's key, unless a public authority has certified the relay.
     pub(super) fn pin(&self) -> Option<Pin> {
-        let verified = &self.connected.verified;
-        (verified.by != VerifiedBy::Authority).then_some(verified.pin)
+        match self {
+            Self::Configured { connected: RelayConnection { verified, .. }, .. } => {
+                (verified.by != VerifiedBy::Authority).then_some(verified.pin)
+            }
+            Self::Embedded(relay) => Some(relay.pin()),
+        }
     }
 
     pub(super) fn link_template(&self) -> LinkTemplate {
-        let mut addresses = match &self.embedded {
-            Some(embedded) => embedded.lan_addresses(),
-            None => vec![self.spec.addr.clone()],
+        let mut addresses = match self {
+            Self::Configured { spec, .. } => vec![spec.addr.clone()],
+            Self::Embedded(relay) => relay.lan_addresses(),
         };
         let relay = addresses.remove(0);
         LinkTemplate { relay, alternatives: addresses, pin: self.pin() }
@@ -86,9 +95,9 @@ impl ShareRelay {
 
     /// Closes the connection and stops an embedded relay.
     pub(super) async fn close(self) {
-        self.connected.close().await;
-        if let Some(embedded) = self.embedded {
-            embedded.stop().await;
+        match self {
+            Self::Configured { connected, .. } => connected.close().await,
+            Self::Embedded(relay) => relay.stop().await,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     registration::Registration,
     reregister::{ActiveRegistration, ReregisterConfig, reregister},
     share::Share,
+    share_end::ShareEnd,
 };
 use crate::{
     background::with_background,
@@ -23,26 +24,28 @@ use crate::{
 };
 
 impl Share {
-    /// Serves receivers until the share ends. When the connection to the relay is lost, the share registers again.
+    /// Serves receivers until the share ends. When the connection to the relay is lost, the share registers again as
+    /// `config` says. Without a `config`, the relay is in this process, and the share ends with it.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes while a download runs;
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if the code was guessed wrongly too often.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the code was guessed wrongly too often;
+    /// [`Kind::Network`](crate::error::Kind::Network) if a relay in this process has failed.
     pub async fn run(
         self: &Arc<Self>,
         registration: Registration,
-        config: ReregisterConfig,
+        config: Option<ReregisterConfig>,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
         tokio::pin!(interrupt);
         let mut accept_loop = AcceptLoop {
             share: self,
-            config: &config,
+            config: config.as_ref(),
             active: ActiveRegistration { registration, connection: None },
             streams: JoinSet::new(),
         };
         let mut end = tokio::select! {
-            () = accept_loop.run() => self.interrupted(), // unreachable: the share is not closing yet
+            () = accept_loop.run() => ShareEnd::RelayFailed, // the share is not closing yet
             end = self.wait_for_end() => end,
             () = &mut interrupt => self.interrupted(),
         };
@@ -67,16 +70,22 @@ impl Share {
 
 struct AcceptLoop<'a> {
     share: &'a Arc<Share>,
-    config: &'a ReregisterConfig,
+    /// How to register again; `None` if the relay is in this process.
+    config: Option<&'a ReregisterConfig>,
     active: ActiveRegistration,
     /// The streams that are being served.
     streams: JoinSet<()>,
 }
 
 impl AcceptLoop<'_> {
-    /// Serves streams over one connection after another. Returns when the share is closing and no stream is left.
+    /// Serves streams over one connection after another. Returns when the share is closing and no stream is left, or
+    /// when a relay in this process has failed.
     async fn run(&mut self) {
-        let mut retry = RetryDriver::new(self.config.dialer.clone(), self.share.events().clone(), Urgency::Idle);
+        let Some(config) = self.config else {
+            self.serve_connection().await;
+            return;
+        };
+        let mut retry = RetryDriver::new(config.dialer.clone(), self.share.events().clone(), Urgency::Idle);
         while let Some(lost) = self.serve_connection().await {
             self.active.registration.connection.close();
             let ticket = self.active.registration.ticket().to_vec();
@@ -85,7 +94,7 @@ impl AcceptLoop<'_> {
                 join_streams(&mut self.streams).await;
             };
             tokio::select! {
-                active = reregister(self.share, self.config, &mut retry, ticket, lost) => self.active = active,
+                active = reregister(self.share, config, &mut retry, ticket, lost) => self.active = active,
                 () = drained => return,
             }
         }

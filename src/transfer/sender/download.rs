@@ -76,7 +76,7 @@ impl Download {
                     result = self.send_all(sender, messages, offer, &entry, origin) => result,
                     lost = self.wait_until_abandoned(&entry) => Err(lost.into()),
                     lost = self.wait_until_unreachable() => Err(lost.into()),
-                    () = self.wait_until_ended(origin) => Err(share_ended()),
+                    () = self.wait_until_ended(origin) => Err(DownloadError::ShareEnded),
                 }
             }
         };
@@ -271,8 +271,4 @@ fn end_before_request(done: &Done) -> Result<DownloadEnd, DownloadError> {
 fn too_many_sessions() -> DownloadError {
     let e = Error::new(Kind::Refused, "the sender already serves the maximum number of receivers");
     DownloadError::Local(FailureReason::DownloadLimitReached, e)
-}
-
-fn share_ended() -> DownloadError {
-    DownloadError::Local(FailureReason::ShareEnded, Error::new(Kind::Interrupted, "the share has ended"))
 }

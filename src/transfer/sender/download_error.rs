@@ -27,6 +27,8 @@ pub(super) enum DownloadError {
     Local(FailureReason, Error),
     /// A failure that the receiver reported, or of the connection to it.
     Remote(Error),
+    /// The share has ended.
+    ShareEnded,
 }
 
 impl DownloadError {
@@ -64,6 +66,7 @@ impl DownloadError {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Local(_, e) | Self::Remote(e) => e,
+            Self::ShareEnded => Error::new(Kind::Interrupted, "the share has ended"),
         }
     }
 }

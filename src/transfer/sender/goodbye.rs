@@ -1,4 +1,4 @@
-//! The goodbye: the last record of a session, and the wait for its delivery.
+//! The goodbye: the last record of a session and the wait for its delivery, or a reset if the share has ended.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
         user_errors::message_for_peer,
     },
     wire::{
-        peer::{DoneAck, Failure, FailureReason},
+        peer::{DoneAck, Failure},
         reset_code::{CANCELLED, ENDED, PEER_CLOSED},
     },
 };
@@ -21,26 +21,24 @@ use crate::{
 /// How long the last record may take to arrive behind the data in flight.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the last record may take to arrive when the share ends. After that the data in flight is discarded.
-const SHARE_END_DELIVERY_TIMEOUT: Duration = Duration::from_millis(1_500);
-
 /// How long a receiver that has left may take to reconnect to learn why its download failed.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The last record of a session and the terms of its delivery.
-pub(super) struct Goodbye {
-    last_record: RecordBuilder,
-    delivery_timeout: Duration,
-    /// The code with which the stream is reset if the record does not arrive in time.
-    reset_code: u32,
-    reconnect_timeout: Duration,
+/// How a session ends.
+pub(super) enum Goodbye {
+    /// With a last record. A receiver that has left has this long to reconnect for it.
+    LastRecord(RecordBuilder, Duration),
+    /// With a reset, because the share has ended. It overtakes all bytes in flight: on a slow path, a record behind them
+    /// would arrive long after this process and its relay have exited.
+    Reset,
 }
 
 impl Goodbye {
     /// Returns the goodbye for a download that ended with `result`; `None` if nothing can be delivered.
     pub(super) fn new(result: &Result<DownloadEnd, DownloadError>, stream: &ResumableStream) -> Option<Self> {
-        let (last_record, reconnect_timeout) = match result {
+        let (record, reconnect_timeout) = match result {
             Ok(_) => (RecordBuilder::from_message(&DoneAck {}), Duration::ZERO),
+            Err(DownloadError::ShareEnded) => return Some(Self::Reset),
             Err(DownloadError::Remote(_)) => return None,
             Err(DownloadError::Local(..)) if stream.is_broken() => return None,
             Err(DownloadError::Local(reason, e)) => (
@@ -48,15 +46,11 @@ impl Goodbye {
                 RECONNECT_TIMEOUT,
             ),
         };
-        let (delivery_timeout, reset_code) = match result {
-            Err(DownloadError::Local(FailureReason::ShareEnded, _)) => (SHARE_END_DELIVERY_TIMEOUT, ENDED),
-            _ => (DELIVERY_TIMEOUT, CANCELLED),
-        };
-        Some(Self { last_record: last_record.ok()?, delivery_timeout, reset_code, reconnect_timeout })
+        Some(Self::LastRecord(record.ok()?, reconnect_timeout))
     }
 
-    /// Sends the last record and waits until it is delivered or the receiver has left. Resets the stream if it is not
-    /// delivered in time.
+    /// Ends the session. Waits until the last record is delivered or the receiver has left. Resets the stream if the
+    /// record is not delivered in time.
     pub(super) async fn deliver(
         self,
         writer: SessionWriter,
@@ -64,7 +58,11 @@ impl Goodbye {
         opener: &mut Opener,
         stream: &ResumableStream,
     ) {
-        let Ok(mut closing) = writer.close(self.last_record) else { return };
+        let (last_record, reconnect_timeout) = match self {
+            Self::LastRecord(record, reconnect_timeout) => (record, reconnect_timeout),
+            Self::Reset => return writer.reset(ENDED),
+        };
+        let Ok(mut closing) = writer.close(last_record) else { return };
         let delivery = async {
             // The receiver reads the failure behind the data in flight, and then ends its own direction. Reading
             // continues until then, because stopping that direction earlier would break the stream that carries the
@@ -74,11 +72,11 @@ impl Goodbye {
             closing.deliver().await;
         };
         let is_settled = tokio::select! {
-            delivered = timeout(self.delivery_timeout, delivery) => delivered.is_ok(),
-            () = receiver_left(stream, self.reconnect_timeout) => true,
+            delivered = timeout(DELIVERY_TIMEOUT, delivery) => delivered.is_ok(),
+            () = receiver_left(stream, reconnect_timeout) => true,
         };
         if !is_settled {
-            closing.reset(self.reset_code);
+            closing.reset(CANCELLED);
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum ShareEnd {
     Expired,
     /// Too many wrong guesses: the code is no longer valid.
     CodeRetired,
+    /// The relay in this process has failed.
+    RelayFailed,
     /// The user interrupted the share.
     Interrupted {
         /// Downloads that were running.
@@ -29,13 +31,14 @@ impl ShareEnd {
     /// Whether running downloads may finish. Their receivers have already confirmed the code, so this includes a share
     /// whose code is retired.
     pub(super) fn lets_downloads_finish(self) -> bool {
-        !matches!(self, Self::Interrupted { .. })
+        !matches!(self, Self::RelayFailed | Self::Interrupted { .. })
     }
 
     /// Converts the end to the result of the command.
     ///
     /// # Errors
-    /// [`Kind::Refused`] for a retired code, [`Kind::Interrupted`] if downloads were interrupted.
+    /// [`Kind::Refused`] for a retired code, [`Kind::Network`] for a failed relay, [`Kind::Interrupted`] if downloads
+    /// were interrupted.
     pub(super) fn into_result(self) -> Result<StopReason> {
         match self {
             Self::LimitReached { max_downloads: 1 } => Ok(StopReason::Once),
@@ -43,6 +46,8 @@ impl ShareEnd {
             Self::Expired => Ok(StopReason::Expired),
             Self::CodeRetired => Err(Error::new(Kind::Refused, "too many wrong guesses; the code is no longer valid")
                 .hint("share again for a new code; --code-length 8 makes guessing impractical")),
+            Self::RelayFailed => Err(Error::new(Kind::Network, "the relay in this process has failed")
+                .hint("share the same paths again; the code stays the same")),
             Self::Interrupted { running: 0 } => Ok(StopReason::Interrupted),
             Self::Interrupted { running } => {
                 let downloads = count(running, "download");

@@ -128,7 +128,10 @@ impl SessionReader {
         while !self.ended {
             match self.read_from_stream(async |half, _| half.read().await).await? {
                 Some(Some(_)) => return Err(OpenError.into()),
-                Some(None) => self.ended = true,
+                Some(None) => {
+                    self.ended = true;
+                    self.half = None; // everything was delivered
+                }
                 None => {}
             }
         }

@@ -30,7 +30,7 @@ use crate::wire::peer::{Credit, INITIAL_CREDIT};
 pub(super) const MAX_WINDOW: u64 = 64 * MIB;
 
 /// The receiver acknowledges at the latest after it has drained this many bytes. The sender may wait for that.
-pub(super) const MAX_UNACKNOWLEDGED: u64 = MIB;
+pub(super) const MAX_UNACKNOWLEDGED: u64 = MIB / 4;
 
 /// The bounds of the first window. The lower one holds four records.
 const MIN_START: u64 = 512 * 1024;

@@ -72,6 +72,14 @@ impl SessionWriter {
         Ok(ClosingWriter(self))
     }
 
+    /// Resets the stream with code `why`, even if it is finished. The next hop receives `why` before it delivers the
+    /// bytes that it still holds.
+    pub fn reset(mut self, why: u32) {
+        if let Some(half) = &mut self.half {
+            half.reset_even_if_finished(why);
+        }
+    }
+
     /// Returns the number of bytes sealed so far, which is the offset of the next record.
     pub fn sealed_bytes(&self) -> u64 {
         self.sealed
@@ -178,11 +186,8 @@ impl ClosingWriter {
         self.0.deliver().await;
     }
 
-    /// Resets the stream with code `why`, even if it is finished. The next hop receives `why` before it delivers the
-    /// bytes that it still holds.
-    pub fn reset(mut self, why: u32) {
-        if let Some(half) = &mut self.0.half {
-            half.reset_even_if_finished(why);
-        }
+    /// See [`SessionWriter::reset`].
+    pub fn reset(self, why: u32) {
+        self.0.reset(why);
     }
 }

@@ -173,8 +173,6 @@ pub enum FailureReason {
     Source,
     /// All downloads that the share allows have been made or are running.
     DownloadLimitReached,
-    /// The share has ended.
-    ShareEnded,
     /// The receiver violated the protocol, or requested entries that do not exist.
     Protocol,
     /// The receiver sent nothing for too long.

@@ -21,7 +21,7 @@ impl LocalRelay {
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         let endpoint = net::listen((Ipv4Addr::LOCALHOST, 0).into(), &identity, TransportOptions::default()).unwrap();
         let addr = endpoint.local_addr().unwrap();
-        tokio::spawn(relay::serve(endpoint, config, std::future::pending()));
+        tokio::spawn(relay::serve(endpoint, None, config, std::future::pending()));
         Self { addr, _home: home }
     }
 

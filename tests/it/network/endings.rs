@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::units::{MS, SECOND};
-use crate::vnet::{LinkConfig, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time};
+use crate::vnet::{LinkConfig, NetworkPath, RelayKind, Scenario, ShareTask, mbit, run_in_virtual_time};
 
 /// Returns the settings of `send --once`.
 fn once() -> ShareSettings {
@@ -94,12 +94,11 @@ fn embedded_relay() -> RelayConfig {
     RelayConfig { drain_timeout: 3 * SECOND, ..RelayConfig::default() }
 }
 
-/// The embedded relay learns of the end at once, however many bytes it still holds for the receiver.
-#[test]
-fn an_embedded_relay_that_ends_tells_the_receiver_that_the_share_was_stopped() {
+/// The end overtakes the bytes that the relay and the receiver's leg hold.
+fn assert_that_the_receiver_learns_of_the_end_at_once(kind: RelayKind) {
     for (rate, delay) in [(2, 25), (10, 10), (50, 25), (100, 2), (1000, 5)] {
         run_in_virtual_time(1, async |network| {
-            let scenario = Scenario::new(&network, embedded_relay());
+            let scenario = Scenario::with_kind(&network, kind, embedded_relay());
             let file = scenario.scratch.file("file", 400_000_000);
             let up = network.path(&LinkConfig::new(mbit(10_000), Duration::ZERO));
             let down = network.path(&LinkConfig::new(mbit(rate), delay * MS));
@@ -108,7 +107,9 @@ fn an_embedded_relay_that_ends_tells_the_receiver_that_the_share_was_stopped() {
             let stopping = async {
                 sleep(SECOND).await;
                 let stopped = share.stop().await;
-                scenario.stop_relay().await;
+                if kind == RelayKind::Embedded {
+                    scenario.stop_relay().await;
+                }
                 assert_eq!(stopped.unwrap_err().kind(), Kind::Interrupted);
                 Instant::now()
             };
@@ -122,10 +123,20 @@ fn an_embedded_relay_that_ends_tells_the_receiver_that_the_share_was_stopped() {
 }
 
 #[test]
+fn an_embedded_relay_that_ends_tells_the_receiver_that_the_share_was_stopped() {
+    assert_that_the_receiver_learns_of_the_end_at_once(RelayKind::Embedded);
+}
+
+#[test]
+fn a_separate_relay_tells_the_receiver_that_the_share_was_stopped() {
+    assert_that_the_receiver_learns_of_the_end_at_once(RelayKind::Separate);
+}
+
+#[test]
 fn an_embedded_relay_that_ends_delivers_the_end_of_a_complete_download() {
     for seed in 0..25 {
         run_in_virtual_time(seed, async |network| {
-            let scenario = Scenario::new(&network, embedded_relay());
+            let scenario = Scenario::with_kind(&network, RelayKind::Embedded, embedded_relay());
             let file = scenario.scratch.file("file", 100_000);
             let up = network.path(&LinkConfig::new(mbit(10_000), Duration::ZERO));
             let down = network.path(&LinkConfig::new(mbit(20), 25 * MS).loss(0.05));

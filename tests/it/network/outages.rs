@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     support::env_number,
-    vnet::{CompletedDownload, LinkConfig, Network, NetworkPath, Scenario, ShareTask, mbit, run_in_virtual_time},
+    vnet::{
+        CompletedDownload, LinkConfig, Network, NetworkPath, RelayKind, Scenario, ShareTask, mbit, run_in_virtual_time,
+    },
 };
 
 const SIZE: usize = 20_000_000;
@@ -60,36 +62,49 @@ fn failures(share: &ShareTask) -> Vec<(Kind, String)> {
 #[test]
 fn a_download_continues_within_3_s_after_an_outage_of_minutes() {
     for legs in [CutLegs::Sender, CutLegs::Receiver, CutLegs::Both] {
-        for outage in [8 * SECOND, 20 * SECOND, 60 * SECOND, 300 * SECOND] {
-            run_in_virtual_time(1, async |network| {
-                let scenario = Scenario::new(&network, RelayConfig::default());
-                let config = LinkConfig::new(mbit(100), 25 * MS);
-                let file = scenario.scratch.file("file", SIZE);
-                let (up, down) = (network.path(&config), network.path(&config));
-                let share = scenario.share(&up, from_ref(&file)).await.unwrap();
-                let cutting = async {
-                    sleep(800 * MS).await;
-                    legs.select(&up, &down).iter().for_each(|leg| leg.cut());
-                    sleep(outage).await;
-                    legs.select(&up, &down).iter().for_each(|leg| leg.restore());
-                    Instant::now()
-                };
-                let (download, restored) = join!(scenario.download(&down, &share.code), cutting);
-                let download = download.unwrap();
-                assert!(download.contains_copy_of(&file));
-                let progress = download.progress();
-                let before = progress.iter().filter(|(at, _)| *at < restored).map(|(_, bytes)| *bytes).max().unwrap();
-                let continued = progress.iter().find(|(at, bytes)| *at > restored && *bytes > before).unwrap().0;
-                let sent = up.forward[0].counters().offered.bytes as f64 / SIZE as f64;
-                let delay = continued - restored;
-                println!("{legs:?} {outage:?}: continues {delay:?} after the outage, {sent:.2} bytes sent per byte");
-                assert!(delay <= 3 * SECOND, "{legs:?}, {outage:?}: {delay:?}");
-                assert!(sent < 1.6, "{legs:?}, {outage:?}: {sent}");
-                assert_eq!(failures(&share), [], "{legs:?}, {outage:?}");
-                share.stop().await.unwrap();
-                scenario.stop().await;
-            });
-        }
+        downloads_continue_after_outages(RelayKind::Separate, legs);
+    }
+}
+
+#[test]
+fn a_download_from_an_embedded_relay_continues_within_3_s_after_an_outage_of_minutes() {
+    downloads_continue_after_outages(RelayKind::Embedded, CutLegs::Receiver);
+}
+
+fn downloads_continue_after_outages(kind: RelayKind, legs: CutLegs) {
+    for outage in [8 * SECOND, 20 * SECOND, 60 * SECOND, 300 * SECOND] {
+        run_in_virtual_time(1, async |network| {
+            let scenario = Scenario::with_kind(&network, kind, RelayConfig::default());
+            let config = LinkConfig::new(mbit(100), 25 * MS);
+            let file = scenario.scratch.file("file", SIZE);
+            let (up, down) = (network.path(&config), network.path(&config));
+            let share = scenario.share(&up, from_ref(&file)).await.unwrap();
+            let cutting = async {
+                sleep(800 * MS).await;
+                legs.select(&up, &down).iter().for_each(|leg| leg.cut());
+                sleep(outage).await;
+                legs.select(&up, &down).iter().for_each(|leg| leg.restore());
+                Instant::now()
+            };
+            let (download, restored) = join!(scenario.download(&down, &share.code), cutting);
+            let download = download.unwrap();
+            assert!(download.contains_copy_of(&file));
+            let progress = download.progress();
+            let before = progress.iter().filter(|(at, _)| *at < restored).map(|(_, bytes)| *bytes).max().unwrap();
+            let continued = progress.iter().find(|(at, bytes)| *at > restored && *bytes > before).unwrap().0;
+            let sending_link = match kind {
+                RelayKind::Separate => &up.forward[0],
+                RelayKind::Embedded => &down.reverse[0],
+            };
+            let sent = sending_link.counters().offered.bytes as f64 / SIZE as f64;
+            let delay = continued - restored;
+            println!("{legs:?} {outage:?}: continues {delay:?} after the outage, {sent:.2} bytes sent per byte");
+            assert!(delay <= 3 * SECOND, "{legs:?}, {outage:?}: {delay:?}");
+            assert!(sent < 1.6, "{legs:?}, {outage:?}: {sent}");
+            assert_eq!(failures(&share), [], "{legs:?}, {outage:?}");
+            share.stop().await.unwrap();
+            scenario.stop().await;
+        });
     }
 }
 

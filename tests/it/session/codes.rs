@@ -58,9 +58,10 @@ async fn two_receivers_or_two_senders_have_no_session_with_each_other() {
     let code = new_code();
     let [a, b] = duplex();
     let (one, other) = tokio::join!(initiate(&code, a), initiate(&code, b));
-    for end in [one, other] {
-        assert_eq!(end.err().unwrap().kind(), Kind::WrongCode);
-    }
+    let kinds = [one, other].map(|end| end.err().unwrap().kind());
+    // The first to fail resets the stream, which may overtake its hello.
+    assert!(kinds.contains(&Kind::WrongCode), "{kinds:?}");
+    assert!(kinds.iter().all(|kind| matches!(kind, Kind::WrongCode | Kind::Network)), "{kinds:?}");
     let (budget, _) = new_budget();
     let [a, b] = duplex();
     let (one, other) = tokio::join!(

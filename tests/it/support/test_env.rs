@@ -71,6 +71,13 @@ impl TestEnv {
         QshareCommand { name: args.first().unwrap_or(&"qshare").to_string(), command }
     }
 
+    /// Runs `test` with a relay of its own process, and with the sender's embedded relay.
+    pub(crate) fn with_each_relay(test: impl Fn(&Self, Option<&RelayProcess>)) {
+        let env = Self::new();
+        test(&env, Some(&env.relay()));
+        test(&Self::new(), None);
+    }
+
     /// Starts a relay and waits until it listens.
     pub(crate) fn relay(&self) -> RelayProcess {
         RelayProcess::start(self.qshare(&["relay", "--json", "--listen", "127.0.0.1:0"]))
@@ -124,9 +131,12 @@ impl QshareCommand {
         self
     }
 
-    /// Selects a relay.
-    pub(crate) fn via(self, relay: &RelayProcess) -> Self {
-        self.args(&["--relay", &relay.spec()])
+    /// Selects a relay; with `None`, the sender's embedded one.
+    pub(crate) fn via<'a>(self, relay: impl Into<Option<&'a RelayProcess>>) -> Self {
+        match relay.into() {
+            Some(relay) => self.args(&["--relay", &relay.spec()]),
+            None => self,
+        }
     }
 
     /// Sets an environment variable.

@@ -3,7 +3,7 @@
 use qshare::{
     code::Slot,
     error::Kind,
-    relay::RelayConfig,
+    relay::{RelayConfig, SenderPolicy},
     transfer::Registration,
     wire::{
         Message,
@@ -90,8 +90,10 @@ async fn two_slots_of_one_connection_are_independent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registration_needs_the_exact_token() {
-    let relay =
-        LocalRelay::start(RelayConfig { register_token: Some(b"open sesame".to_vec()), ..RelayConfig::default() });
+    let relay = LocalRelay::start(RelayConfig {
+        senders: SenderPolicy::WithToken(b"open sesame".to_vec()),
+        ..RelayConfig::default()
+    });
     let connection = relay.connect().await;
     for token in [None, Some(&b""[..]), Some(b"open"), Some(b"open sesame "), Some(b"OPEN SESAME")] {
         let asked = Registration::request(connection.connection.clone(), token.map(<[u8]>::to_vec), None).await;

@@ -5,10 +5,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use qshare::{
     code::{Code, Secret},
-    transfer::{handshake::Established, session::RecordBuilder},
+    net::StreamError,
+    transfer::{
+        handshake::Established,
+        session::{RecordBuilder, SessionError},
+    },
     wire::{
         peer::{Credit, FailureReason},
         relay::{ConnectReply, ConnectRequest},
+        reset_code::ENDED,
     },
 };
 
@@ -26,7 +31,8 @@ async fn a_receiver_that_requests_nothing_holds_no_download_permit() {
     test.assert_alive().await;
     // The share has ended for the others too.
     for receiver in idle {
-        assert_eq!(receiver.read_to_end().await.unwrap().failure.unwrap().reason, FailureReason::ShareEnded);
+        let ended = receiver.read_to_end().await.err();
+        assert_eq!(ended, Some(SessionError::Stream(StreamError::Aborted(ENDED))));
     }
     test.sender.wait_for("stopped").await;
     assert_eq!(test.sender.wait_for_exit().await, Some(0));

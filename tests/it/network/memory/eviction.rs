@@ -12,20 +12,30 @@ use tokio::time::sleep;
 
 use super::{
     super::units::{MIB, MS},
-    harness::{FIRST_LEG, failures, relay_with_budget, unbounded_queue},
+    harness::{FIRST_LEG, failures, relay_of_kind_with_budget, relay_with_budget, unbounded_queue},
     manual_receiver::ManualReceiver,
 };
-use crate::vnet::{mbit, run_in_virtual_time};
+use crate::vnet::{RelayKind, mbit, run_in_virtual_time};
 
 #[test]
 fn a_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
-    const BUDGET: usize = 8 * MIB as usize;
+    the_longest_stalled_receiver_is_evicted(RelayKind::Separate, 8 * MIB as usize);
+}
+
+/// An embedded relay holds two records for each stalled receiver: the share waits with the others.
+#[test]
+fn an_embedded_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
+    the_longest_stalled_receiver_is_evicted(RelayKind::Embedded, 2 * MIB as usize);
+}
+
+/// Stalls sixteen receivers of a relay with a budget of this many bytes.
+fn the_longest_stalled_receiver_is_evicted(kind: RelayKind, budget: usize) {
     const SIZE: usize = 48_000_000;
     const STALLED: usize = 16;
     /// No bridge exceeds its bound, but together the stalled receivers exceed the budget.
     const CREDIT: u64 = 2_000_000;
     run_in_virtual_time(1, async |network| {
-        let (scenario, memory) = relay_with_budget(&network, 32 * MIB, BUDGET as u64);
+        let (scenario, memory) = relay_of_kind_with_budget(&network, kind, 32 * MIB, budget as u64);
         let file = scenario.scratch.file("file", SIZE);
         let up = network.path(&unbounded_queue(mbit(1000), FIRST_LEG));
         let share = scenario.share(&up, from_ref(&file)).await.unwrap();
@@ -61,13 +71,13 @@ fn a_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
         println!("the sender's failures: {failures:?}");
         assert_eq!(failures[0].0, 1, "the relay evicts the receiver that stalled first");
         let usage = memory.usage();
-        assert!(usage.evicted > 0 && usage.peak <= BUDGET + MIB as usize, "{usage:?}");
+        assert!(usage.evicted > 0 && usage.peak <= budget + MIB as usize, "{usage:?}");
         let (receiver, host) = stalled.swap_remove(0);
         host.resume();
         let failure = receiver.read_to_failure().await;
         assert_eq!(failure, SessionError::Stream(StreamError::Aborted(EVICTED)));
         drop(stalled);
-        share.stop().await.expect_err("the other stalled downloads still run");
+        assert!(share.stop().await.is_err(), "the other stalled downloads still run");
         scenario.stop().await;
     });
 }

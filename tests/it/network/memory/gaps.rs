@@ -65,7 +65,7 @@ impl LossyStream<'_> {
                 assert!(self.content[at as usize..].starts_with(&chunk), "the data at {at} differs");
                 at += chunk.len() as u64;
                 read.send_replace(at);
-                max.set(max.get().max(half.reorder_memory()));
+                max.set(max.get().max(half.buffered_memory()));
             }
             assert_eq!(at, self.content.len() as u64);
             Ok(())

@@ -9,7 +9,7 @@ use qshare::{
 };
 
 use super::super::units::MIB;
-use crate::vnet::{LinkConfig, Network, Scenario, ShareTask};
+use crate::vnet::{LinkConfig, Network, RelayKind, Scenario, ShareTask};
 
 /// The round-trip time of the sender's leg.
 pub(super) const FIRST_LEG: Duration = Duration::from_millis(10);
@@ -26,9 +26,19 @@ pub(super) fn unbounded_queue(rate: u64, round_trip: Duration) -> LinkConfig {
 
 /// Starts a relay with this memory budget.
 pub(super) fn relay_with_budget(network: &Network, bridge_bytes: u64, budget: u64) -> (Scenario, MemoryBudget) {
+    relay_of_kind_with_budget(network, RelayKind::Separate, bridge_bytes, budget)
+}
+
+/// Starts a relay of this kind with this memory budget.
+pub(super) fn relay_of_kind_with_budget(
+    network: &Network,
+    kind: RelayKind,
+    bridge_bytes: u64,
+    budget: u64,
+) -> (Scenario, MemoryBudget) {
     let memory = MemoryBudget::new(budget as usize);
     let config = RelayConfig { max_bridge_bytes: bridge_bytes, memory: memory.clone(), ..RelayConfig::default() };
-    (Scenario::new(network, config), memory)
+    (Scenario::with_kind(network, kind, config), memory)
 }
 
 /// Returns the sender's failed downloads in the order in which they failed: number, kind and message.

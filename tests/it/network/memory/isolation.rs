@@ -17,17 +17,18 @@ use super::{
         join_all::join_all,
         units::{HOUR, MIB, MS, SECOND},
     },
-    harness::{FIRST_LEG, failures, max_direction_bytes, relay_with_budget, unbounded_queue},
+    harness::{FIRST_LEG, failures, max_direction_bytes, relay_of_kind_with_budget, unbounded_queue},
     manual_receiver::ManualReceiver,
 };
-use crate::vnet::{Network, Scenario, ShareTask, mbit, run_in_virtual_time};
+use crate::vnet::{Network, RelayKind, Scenario, ShareTask, mbit, run_in_virtual_time};
 
 /// Runs three downloads at 100 Mbit/s each beside `other`. Returns how long each took, and the relay's memory usage.
 fn three_downloads_beside(
+    kind: RelayKind,
     other: impl AsyncFnOnce(&Network, &Scenario, &ShareTask, &MemoryBudget),
 ) -> (Vec<Duration>, MemoryUsage) {
     run_in_virtual_time(1, async |network| {
-        let (scenario, memory) = relay_with_budget(&network, 16 * MIB, 1024 * MIB);
+        let (scenario, memory) = relay_of_kind_with_budget(&network, kind, 16 * MIB, 1024 * MIB);
         let file = scenario.scratch.file("file", 25_000_000);
         let up = network.path(&unbounded_queue(mbit(1000), FIRST_LEG));
         let share = scenario.share(&up, from_ref(&file)).await.unwrap();
@@ -48,16 +49,18 @@ fn three_downloads_beside(
 }
 
 /// How long the three downloads take without a fourth receiver.
-static UNDISTURBED: LazyLock<Vec<Duration>> = LazyLock::new(|| three_downloads_beside(async |_, _, _, _| ()).0);
+static UNDISTURBED: LazyLock<[Vec<Duration>; 2]> =
+    LazyLock::new(|| RelayKind::ALL.map(|kind| three_downloads_beside(kind, async |_, _, _, _| ()).0));
 
-fn assert_as_fast_as_undisturbed(durations: &[Duration]) {
+fn assert_as_fast_as_undisturbed(kind: RelayKind, durations: &[Duration]) {
+    let undisturbed = &UNDISTURBED[kind as usize];
     let sum = |durations: &[Duration]| durations.iter().sum::<Duration>().as_secs_f64();
-    let ratio = sum(durations) / sum(&UNDISTURBED);
-    println!("{durations:?}, undisturbed {:?}, ratio {ratio:.4}", *UNDISTURBED);
+    let ratio = sum(durations) / sum(undisturbed);
+    println!("{durations:?}, undisturbed {undisturbed:?}, ratio {ratio:.4}");
     assert!((0.98..1.02).contains(&ratio), "{ratio}");
     // A single download may vary more, because the order in which the sender serves them varies.
-    assert_eq!(durations.len(), UNDISTURBED.len());
-    for (with, without) in durations.iter().zip(&*UNDISTURBED) {
+    assert_eq!(durations.len(), undisturbed.len());
+    for (with, without) in durations.iter().zip(undisturbed) {
         assert!(with.as_secs_f64() < 1.05 * without.as_secs_f64(), "{with:?}, undisturbed {without:?}");
     }
 }
@@ -102,9 +105,11 @@ fn a_receiver_that_stops_for_an_hour_does_not_slow_others() {
         println!("the receiver's failure: {failure}");
         assert_eq!(failure.kind(), Kind::Network);
     };
-    let (durations, usage) = three_downloads_beside(other);
-    assert_as_fast_as_undisturbed(&durations);
-    assert!(usage.largest <= max_direction_bytes(16 * MIB), "{usage:?}");
+    for kind in RelayKind::ALL {
+        let (durations, usage) = three_downloads_beside(kind, other);
+        assert_as_fast_as_undisturbed(kind, &durations);
+        assert!(usage.largest <= max_direction_bytes(16 * MIB), "{kind:?}: {usage:?}");
+    }
 }
 
 #[test]
@@ -127,6 +132,8 @@ fn a_receiver_that_never_grants_credit_does_not_slow_others() {
         sleep(SECOND).await;
         assert_eq!(memory.usage().directions, 0);
     };
-    let (durations, _) = three_downloads_beside(other);
-    assert_as_fast_as_undisturbed(&durations);
+    for kind in RelayKind::ALL {
+        let (durations, _) = three_downloads_beside(kind, other);
+        assert_as_fast_as_undisturbed(kind, &durations);
+    }
 }
