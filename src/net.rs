@@ -1,9 +1,9 @@
 //! QUIC connections to and from a relay: sockets, TLS, trust, streams and congestion control.
 //!
 //! A client calls [`connect()`], a relay calls [`listen`]; both then exchange streams over a [`Connection`]. A stream
-//! is a [`SendHalf`] and a [`RecvHalf`]. A share and the relay in its process exchange streams over a connection in memory
-//! ([`Connection::in_memory`]). [`duplex()`] creates a single stream in memory, so the layers above need no network in
-//! tests. Outside this module, only the relay uses QUIC types.
+//! is a [`SendHalf`] and a [`RecvHalf`]. A share and the relay in its process exchange streams over a connection in
+//! memory ([`Connection::in_memory`]). [`duplex()`] creates a single stream in memory, so the layers above need no
+//! network in tests. Outside this module, only the relay uses QUIC types.
 
 mod amplification_guard;
 mod buffer_pool;

@@ -27,8 +27,8 @@ impl RateLimiter {
         Self { rate, next: Mutex::new(None), turn: Semaphore::new(1) }
     }
 
-    /// Waits until `bytes` are allowed: first come, first served. If the future is dropped before it completes, no bytes
-    /// are counted.
+    /// Waits until `bytes` are allowed: first come, first served. If the future is dropped before it completes, no
+    /// bytes are counted.
     pub async fn acquire(&self, bytes: usize) {
         let _turn = self.turn.acquire().await; // cannot fail: the semaphore is never closed
         while let Some(retry_at) = self.try_acquire(bytes) {

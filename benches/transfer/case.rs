@@ -8,7 +8,7 @@ use std::{
 use crate::{
     bare_stream,
     measurement::Measurement,
-    sharing::Sharing,
+    sharing::{RelayPlace, Sharing},
     support::{
         Result,
         files::{BenchFolder, Payload, check_content},
@@ -26,8 +26,8 @@ pub(super) struct Case {
 }
 
 enum CaseKind {
-    /// Sends through the relay to `receivers` receivers at once, `repetitions` times in succession.
-    Share { payload: Payload, receivers: usize, repetitions: usize },
+    /// Sends through a relay to `receivers` receivers at once, `repetitions` times in succession.
+    Share { payload: Payload, relay: RelayPlace, receivers: usize, repetitions: usize },
     /// Sends this many bytes over a bare stream to each of `readers` readers.
     BareStream { bytes: u64, readers: usize },
 }
@@ -35,31 +35,71 @@ enum CaseKind {
 const GB: u64 = 1_000_000_000;
 const MB: u64 = 1_000_000;
 
-pub(super) const CASES: [Case; 7] = [
+pub(super) const CASES: [Case; 9] = [
     Case {
         name: "one-file",
         description: "one file of 1 GB",
-        kind: CaseKind::Share { payload: Payload::File(GB), receivers: 1, repetitions: 1 },
+        kind: CaseKind::Share {
+            payload: Payload::File(GB),
+            relay: RelayPlace::OwnProcess,
+            receivers: 1,
+            repetitions: 1,
+        },
+    },
+    Case {
+        name: "one-file-embedded",
+        description: "one file of 1 GB, embedded relay",
+        kind: CaseKind::Share { payload: Payload::File(GB), relay: RelayPlace::Embedded, receivers: 1, repetitions: 1 },
     },
     Case {
         name: "small-files",
         description: "10,000 files of 4 KiB",
-        kind: CaseKind::Share { payload: Payload::Files { count: 10_000, each: 4096 }, receivers: 1, repetitions: 1 },
+        kind: CaseKind::Share {
+            payload: Payload::Files { count: 10_000, each: 4096 },
+            relay: RelayPlace::OwnProcess,
+            receivers: 1,
+            repetitions: 1,
+        },
     },
     Case {
         name: "receivers",
         description: "200 MB to 5 receivers at once",
-        kind: CaseKind::Share { payload: Payload::File(200 * MB), receivers: 5, repetitions: 1 },
+        kind: CaseKind::Share {
+            payload: Payload::File(200 * MB),
+            relay: RelayPlace::OwnProcess,
+            receivers: 5,
+            repetitions: 1,
+        },
     },
     Case {
         name: "fifty",
         description: "40 MB to 50 receivers at once",
-        kind: CaseKind::Share { payload: Payload::File(40 * MB), receivers: 50, repetitions: 1 },
+        kind: CaseKind::Share {
+            payload: Payload::File(40 * MB),
+            relay: RelayPlace::OwnProcess,
+            receivers: 50,
+            repetitions: 1,
+        },
+    },
+    Case {
+        name: "fifty-embedded",
+        description: "40 MB to 50, embedded relay",
+        kind: CaseKind::Share {
+            payload: Payload::File(40 * MB),
+            relay: RelayPlace::Embedded,
+            receivers: 50,
+            repetitions: 1,
+        },
     },
     Case {
         name: "tiny",
         description: "one file of 1 kB",
-        kind: CaseKind::Share { payload: Payload::File(1000), receivers: 1, repetitions: 10 },
+        kind: CaseKind::Share {
+            payload: Payload::File(1000),
+            relay: RelayPlace::OwnProcess,
+            receivers: 1,
+            repetitions: 10,
+        },
     },
     Case {
         name: "bare-stream",
@@ -78,8 +118,10 @@ impl Case {
     pub(super) fn run(&self, folder: &BenchFolder, round: usize) -> Result<Measurement> {
         match self.kind {
             CaseKind::BareStream { bytes, readers } => bare_stream::run(bytes, readers),
-            CaseKind::Share { payload, receivers, repetitions } => {
-                self.run_share(folder, round, payload, receivers, repetitions)
+            CaseKind::Share { payload, relay, receivers, repetitions } => {
+                let source = payload.create(folder.path().join(self.name))?;
+                let sharing = Sharing::start(folder.path(), relay, &source, receivers * repetitions)?;
+                self.run_share(folder, sharing, round, payload, receivers, repetitions)
             }
         }
     }
@@ -87,13 +129,13 @@ impl Case {
     fn run_share(
         &self,
         folder: &BenchFolder,
+        sharing: Sharing,
         round: usize,
         payload: Payload,
         receivers: usize,
         repetitions: usize,
     ) -> Result<Measurement> {
-        let source = payload.create(folder.path().join(self.name))?;
-        let sharing = Sharing::start(folder.path(), &source, receivers * repetitions)?;
+        let source = folder.path().join(self.name);
         let mut usage = Vec::new();
         let mut seconds = Vec::new();
         let mut fairness = None;

@@ -72,8 +72,8 @@ impl RecvHalf {
         matches!(self.inner, Inner::Memory(_))
     }
 
-    /// Waits until the peer resets the stream, even if it was read to its finish. Stays pending for a QUIC stream, whose
-    /// reset is an error of the next read.
+    /// Waits until the peer resets the stream, even if it was read to its finish. Stays pending for a QUIC stream,
+    /// whose reset is an error of the next read.
     ///
     /// # Cancel safety
     /// If the future is dropped before it completes, nothing is lost.

@@ -18,7 +18,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{rate_limiter::RateLimiter, sync::Mutex};
 
-/// The buffer of a new connection: four records. It fills a path of 100 Mbit/s × 20 ms before the congestion window has grown.
+/// The buffer of a new connection: four records. It fills a path of 100 Mbit/s × 20 ms before the congestion window has
+/// grown.
 pub(super) const MIN_SIZE: u64 = 512 * 1024;
 
 /// The step of the size, and the size on the shortest paths if an endpoint has many connections: two records.

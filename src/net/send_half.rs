@@ -64,8 +64,8 @@ impl SendHalf {
         self.write(bytes.into()).await
     }
 
-    /// Writes all of `chunk`. The calls on one QUIC connection write one at a time, in the order in which they were made.
-    /// A stream in memory has its own room, so it waits for no other.
+    /// Writes all of `chunk`. The calls on one QUIC connection write one at a time, in the order in which they were
+    /// made. A stream in memory has its own room, so it waits for no other.
     ///
     /// # Errors
     /// As [`SendHalf::write`].

@@ -1,5 +1,5 @@
-//! A FIFO queue of bytes. Short chunks are copied into pooled blocks, which are filled once and never moved. Long chunks
-//! are handed on as they are.
+//! A FIFO queue of bytes. Short chunks are copied into pooled blocks, which are filled once and never moved. Long
+//! chunks are handed on as they are.
 
 use std::collections::VecDeque;
 
@@ -113,7 +113,10 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_leave_in_the_order_in_which_they_were_pushed(
-            pieces in proptest::collection::vec((prop_oneof![0usize..20_000, 60_000usize..200_000], any::<bool>()), 0..100)
+            pieces in proptest::collection::vec(
+                (prop_oneof![0usize..20_000, 60_000usize..200_000], any::<bool>()),
+                0..100,
+            )
         ) {
             let mut queue = BlockQueue::new(BufferPool::default());
             let (mut pushed, mut popped) = (Vec::new(), Vec::new());

@@ -97,8 +97,8 @@ impl Server {
 
     /// Waits until the open bridges have delivered their bytes, for at most [`RelayConfig::drain_timeout`].
     async fn drain(&self) {
-        /// The time for the last resets to arrive, behind the packets in the queues of a slow path. QUIC does not report
-        /// when they are acknowledged.
+        /// The time for the last resets to arrive, behind the packets in the queues of a slow path. QUIC does not
+        /// report when they are acknowledged.
         const RESET_TIMEOUT: Duration = Duration::from_secs(1);
         let drained = async {
             self.handler.wait_until_bridges_end().await;

@@ -28,8 +28,8 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Goodbye {
     /// With a last record. A receiver that has left has this long to reconnect for it.
     LastRecord(RecordBuilder, Duration),
-    /// With a reset, because the share has ended. It overtakes all bytes in flight: on a slow path, a record behind them
-    /// would arrive long after this process and its relay have exited.
+    /// With a reset, because the share has ended. It overtakes all bytes in flight: on a slow path, a record behind
+    /// them would arrive long after this process and its relay have exited.
     Reset,
 }
 
