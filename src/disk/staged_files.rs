@@ -1,8 +1,8 @@
 //! The files that an interrupted download has left in the staging folder.
 //!
 //! There is no other record: the receiver offers the groups of every staged file to the sender, which continues after
-//! the groups that equal its own (`staged_hasher.rs`). Everything that is not a file or folder of the download is removed. The files need
-//! not be trusted: if a power failure or another process has changed one, its groups differ.
+//! the groups that equal its own (`staged_hasher.rs`). Everything that is not a file or folder of the download is
+//! removed. The files need not be trusted: if a power failure or another process has changed one, its groups differ.
 
 use std::{collections::HashMap, io};
 
