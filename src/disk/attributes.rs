@@ -3,6 +3,7 @@
 use std::{
     fs::{File, FileTimes},
     io,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +12,7 @@ use cap_fs_ext::{DirExt as _, SystemTimeSpec};
 use cap_std::fs::MetadataExt as _;
 use cap_std::fs::{Dir, Metadata};
 
-use crate::manifest::{Entry, Mtime};
+use crate::manifest::{Entry, EntryKind, Mtime};
 
 /// Returns the permission bits of a file or folder (0o777).
 #[cfg(unix)]
@@ -41,26 +42,87 @@ pub(super) fn mtime(meta: &Metadata) -> Option<Mtime> {
     }
 }
 
-/// Returns the permission bits that a received file is created with, before the user's umask: executable if the sender
-/// could execute it. No other permission of the sender is used.
-pub(super) fn creation_mode(entry: &Entry) -> u32 {
-    if entry.mode & 0o100 != 0 { 0o777 } else { 0o666 }
+/// The permission bits that the user's umask allows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PermissionMask(u32);
+
+impl PermissionMask {
+    /// Returns the mask that applied when `folder` was created with all permissions.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(super) fn of_new(folder: &Dir) -> io::Result<Self> {
+        Ok(Self(mode(&folder.dir_metadata()?)))
+    }
+
+    /// Returns the permissions of a received entry: those of the sender that the umask allows.
+    pub(super) fn final_mode(self, entry: &Entry) -> u32 {
+        entry.mode & self.0
+    }
+
+    /// Sets the permissions of a complete staged file. The owner keeps access until it is published.
+    pub(super) fn set_staged_mode(self, file: &File, entry: &Entry) {
+        set_mode(file, self.final_mode(entry) | owner_access(entry));
+    }
+
+    /// Sets the final permissions of an entry in `parent`, if the staged ones differ.
+    pub(super) fn set_final_mode(self, parent: &Dir, entry: &Entry) {
+        if self.final_mode(entry) & owner_access(entry) != owner_access(entry) || !entry.is_file() {
+            set_mode_of(parent, Path::new(entry.path.name()), self.final_mode(entry));
+        }
+    }
+
+    /// Sets the final permissions of a folder that was moved to `name` in `parent`: the owner must be able to write to a
+    /// folder while it is moved.
+    pub(super) fn set_moved_mode(self, parent: &Dir, name: &Path, entry: &Entry) {
+        if entry.kind == EntryKind::Folder && self.final_mode(entry) & OWNER_WRITE == 0 {
+            set_mode_of(parent, name, self.final_mode(entry));
+        }
+    }
+
+    /// Sets the permissions of a folder before it is moved.
+    pub(super) fn set_mode_before_move(self, parent: &Dir, entry: &Entry) {
+        set_mode_of(parent, Path::new(entry.path.name()), self.final_mode(entry) | OWNER_WRITE);
+    }
 }
 
-/// Corrects the permissions of a file that an earlier download created. If the sender can execute the file, every user
-/// that can read it can execute it; otherwise no user can.
+/// Returns the permission bits that a received entry is created with, before the user's umask: those of the sender, and
+/// full access for the owner while it is filled. They are never wider than the sender's for anyone else.
+pub(super) fn creation_mode(entry: &Entry) -> u32 {
+    entry.mode | owner_access(entry)
+}
+
+/// The permission to write, for the owner.
+const OWNER_WRITE: u32 = 0o200;
+
+/// Returns the permission bits with which the owner can fill an entry.
+fn owner_access(entry: &Entry) -> u32 {
+    if entry.kind == EntryKind::Folder { 0o700 } else { 0o600 }
+}
+
+/// Sets the permissions of an open file, if they differ. Errors are ignored: not every file system has permissions, and
+/// the file is private or complete without them.
 #[cfg(unix)]
-pub(super) fn correct_mode(file: &File, entry: &Entry) -> io::Result<()> {
+fn set_mode(file: &File, wanted: u32) {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let mode = file.metadata()?.mode() & 0o7777;
-    let wanted = mode & 0o666 | if entry.mode & 0o100 != 0 { (mode & 0o444) >> 2 } else { 0 };
-    if mode == wanted { Ok(()) } else { file.set_permissions(std::fs::Permissions::from_mode(wanted)) }
+    if file.metadata().is_ok_and(|meta| meta.mode() & 0o7777 != wanted) {
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(wanted)); // optional, see above
+    }
+}
+
+/// Sets the permissions of an entry in `parent`. Errors are ignored, as for open files. The caller knows that the entry is
+/// not a link.
+#[cfg(unix)]
+fn set_mode_of(parent: &Dir, name: &Path, wanted: u32) {
+    let mode = rustix::fs::Mode::from_raw_mode(wanted.try_into().unwrap_or(0));
+    let _ = rustix::fs::chmodat(parent, name, mode, rustix::fs::AtFlags::empty()); // optional, see above
 }
 
 #[cfg(not(unix))]
-pub(super) fn correct_mode(_file: &File, _entry: &Entry) -> io::Result<()> {
-    Ok(())
-}
+fn set_mode(_file: &File, _wanted: u32) {}
+
+#[cfg(not(unix))]
+fn set_mode_of(_parent: &Dir, _name: &Path, _wanted: u32) {}
 
 /// Sets the modification time of a received file. Errors are ignored: not every file system can represent every time,
 /// and the file is complete without it.

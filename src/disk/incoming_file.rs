@@ -8,7 +8,7 @@ use std::{
 use cap_std::fs::Dir;
 
 use super::{
-    attributes::{correct_mode, creation_mode, set_file_mtime},
+    attributes::{PermissionMask, creation_mode, set_file_mtime},
     durability::{Durability, sync_file},
     group_hasher::GroupHasher,
     groups::GroupTree,
@@ -57,8 +57,9 @@ impl IncomingFile {
         self.hasher.finalize()
     }
 
-    /// Sets the modification time and syncs the file, or leaves the sync for later.
-    pub(super) fn finish(self, entry: &Entry) -> io::Result<Durability> {
+    /// Sets the permissions and the modification time, and syncs the file or leaves the sync for later.
+    pub(super) fn finish(self, entry: &Entry, permissions: PermissionMask) -> io::Result<Durability> {
+        permissions.set_staged_mode(&self.file, entry);
         set_file_mtime(&self.file, entry);
         sync_file(&self.file, self.length)
     }
@@ -78,7 +79,6 @@ fn open_at(dir: &Dir, entry: &Entry, offset: u64) -> io::Result<File> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     file.set_len(offset)?;
-    correct_mode(&file, entry)?;
     file.seek(SeekFrom::End(0))?;
     Ok(file)
 }

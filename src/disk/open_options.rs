@@ -1,9 +1,9 @@
-//! Options for opening files that another process may have replaced.
+//! Options for opening and creating files that another process may have replaced.
 //!
 //! These options do not follow symbolic links, and opening a FIFO with them never blocks.
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
-use cap_std::fs::OpenOptions;
+use cap_std::fs::{DirBuilder, OpenOptions};
 
 /// Returns the options for reading a file. A terminal does not become the controlling terminal of this process.
 pub(super) fn for_reading() -> OpenOptions {
@@ -36,6 +36,19 @@ pub(super) fn for_locking() -> OpenOptions {
     options.read(true).create(true);
     set_mode(&mut options, 0o600);
     options
+}
+
+/// Returns a builder of one folder. It gets the permission bits of `mode` that the user's umask allows.
+#[cfg(unix)]
+pub(super) fn folder_builder(mode: u32) -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    cap_std::fs::DirBuilderExt::mode(&mut builder, mode);
+    builder
+}
+
+#[cfg(not(unix))]
+pub(super) fn folder_builder(_mode: u32) -> DirBuilder {
+    DirBuilder::new()
 }
 
 #[cfg(unix)]

@@ -4,12 +4,15 @@
 //! one. The journal and all files reach the disk before the first rename. Each top-level entry is then moved by one
 //! rename; entries of merged folders are moved one by one.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use cap_std::fs::Dir;
 
 use super::{
-    attributes::set_folder_mtime,
+    attributes::{PermissionMask, set_folder_mtime},
     conflict::ConflictOutcome,
     durability::{Durability, sync_file_system, sync_folder},
     errors::{disk_error, printable},
@@ -30,6 +33,7 @@ pub(super) struct Publisher<'a> {
     pub(super) staging: &'a StagingFolder,
     /// The staged content.
     pub(super) files: &'a mut RootedDir,
+    pub(super) permissions: PermissionMask,
     /// The target folder.
     pub(super) base: &'a Dir,
     /// Whether all files are on the disk.
@@ -44,7 +48,7 @@ impl Publisher<'_> {
     /// Entries that are already published stay published.
     pub(super) fn publish(mut self) -> Result<Vec<PathBuf>> {
         self.create_links()?;
-        self.set_folder_times();
+        self.set_attributes();
         let renames = self.record_renames()?;
         let failed = |e: io::Error| disk_error("write to", self.plan.target().printable(), &e);
         self.staging.write_journal(self.plan.manifest(), renames, self.durability).map_err(failed)?;
@@ -71,14 +75,26 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Sets the modification times of new folders, innermost first: adding an entry to a folder changes its time.
-    fn set_folder_times(&mut self) {
+    /// Sets the final permissions of all entries and the modification times of new folders, the innermost first: adding an
+    /// entry to a folder changes its time, and a folder may become unreadable.
+    fn set_attributes(&mut self) {
         for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
-            if entry.kind == EntryKind::Folder
-                && matches!(self.plan.outcome(index), ConflictOutcome::New | ConflictOutcome::WithParent)
-                && let Ok(parent) = self.files.parent_of(&entry.path)
-            {
-                set_folder_mtime(parent, entry);
+            let outcome = self.plan.outcome(index);
+            if !(is_renamed(outcome) || outcome == ConflictOutcome::WithParent) {
+                continue;
+            }
+            let Ok(parent) = self.files.parent_of(&entry.path) else { continue };
+            match entry.kind {
+                EntryKind::Folder => {
+                    set_folder_mtime(parent, entry);
+                    if is_renamed(outcome) {
+                        self.permissions.set_mode_before_move(parent, entry);
+                    } else {
+                        self.permissions.set_final_mode(parent, entry);
+                    }
+                }
+                EntryKind::File { .. } => self.permissions.set_final_mode(parent, entry),
+                EntryKind::Link { .. } => {} // a link has no permissions
             }
         }
     }
@@ -135,7 +151,7 @@ impl Publisher<'_> {
             ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
             _ => rename_without_replacing(from, path.name(), to, final_name),
         };
-        renamed.map_err(|e| {
+        renamed.map(|()| self.permissions.set_moved_mode(to, Path::new(final_name), entry)).map_err(|e| {
             if e.kind() != io::ErrorKind::AlreadyExists {
                 return disk_error("save", path, &e);
             }

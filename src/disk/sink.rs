@@ -5,11 +5,13 @@ use std::{io, path::PathBuf, sync::Arc};
 use cap_std::fs::Dir;
 
 use super::{
+    attributes::{PermissionMask, creation_mode},
     durability::Durability,
     errors::{disk_error, protocol_violation},
     groups::GROUP_SIZE,
     incoming_file::IncomingFile,
     offered_files::OfferedFiles,
+    open_options,
     plan::Plan,
     publisher::Publisher,
     rooted_dir::RootedDir,
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::EntryKind,
+    manifest::{Entry, EntryKind},
 };
 
 /// A running download. If it is dropped before it is published, a later download can resume from the staged data.
@@ -38,6 +40,7 @@ pub struct Sink {
     /// Whether all finished files are on the disk.
     durability: Durability,
     files: RootedDir,
+    permissions: PermissionMask,
     base: Dir,
     // Dropped after all handles to its content, because Windows cannot remove an open file.
     staging: StagingFolder,
@@ -61,6 +64,7 @@ impl Sink {
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
         let staged = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
+        let permissions = PermissionMask::of_new(&files).map_err(failed)?;
         let mut files = RootedDir::new(files);
         create_folders(&plan, &mut files)?;
         staging.set_on_drop(keep_if(plan.has_published() || !staged.is_empty()));
@@ -72,6 +76,7 @@ impl Sink {
             missing: plan.missing_files(),
             durability: Durability::Synced,
             files,
+            permissions,
             base,
             staging,
             plan,
@@ -151,7 +156,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Finishes the current file: checks its size and its BLAKE3 hash, and sets its modification time.
+    /// Finishes the current file: checks its size and its BLAKE3 hash, and sets its permissions and modification time.
     ///
     /// # Errors
     /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the
@@ -170,7 +175,9 @@ impl Sink {
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
                 .hint("run the same command again"));
         }
-        if file.finish(entry).map_err(|e| disk_error("write", &entry.path, &e))? == Durability::Deferred {
+        if file.finish(entry, self.permissions).map_err(|e| disk_error("write", &entry.path, &e))?
+            == Durability::Deferred
+        {
             self.durability = Durability::Deferred;
         }
         self.missing -= 1;
@@ -195,8 +202,9 @@ impl Sink {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
         }
-        let Self { plan, staging, files, base, durability, .. } = &mut self;
-        let published = Publisher { plan, staging, files, base, durability: *durability }.publish()?;
+        let Self { plan, staging, files, permissions, base, durability, .. } = &mut self;
+        let (permissions, durability) = (*permissions, *durability);
+        let published = Publisher { plan, staging, files, permissions, base, durability }.publish()?;
         self.staging.set_on_drop(OnDrop::Remove);
         Ok(published)
     }
@@ -215,11 +223,15 @@ fn keep_if(is_resumable: bool) -> OnDrop {
 fn create_folders(plan: &Plan, files: &mut RootedDir) -> Result<()> {
     let entries = plan.manifest().entries().iter().enumerate();
     for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
-        match files.parent_of(&entry.path).and_then(|dir| dir.create_dir(entry.path.name())) {
+        match files.parent_of(&entry.path).and_then(|dir| create_folder(dir, entry)) {
             // It exists as a folder: `find_staged` has removed anything else.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.map_err(|e| disk_error("create the folder", &entry.path, &e))?,
         }
     }
     Ok(())
+}
+
+fn create_folder(parent: &Dir, entry: &Entry) -> io::Result<()> {
+    parent.create_dir_with(entry.path.name(), &open_options::folder_builder(creation_mode(entry)))
 }

@@ -11,7 +11,7 @@
 use std::{fs::File, io, path::Path};
 
 use cap_fs_ext::DirExt as _;
-use cap_std::fs::{Dir, DirBuilder};
+use cap_std::fs::Dir;
 
 use super::open_options;
 use crate::manifest::ShareId;
@@ -42,12 +42,7 @@ pub(super) fn is_staging_name(name: &str) -> bool {
 
 /// Creates a staging folder if it does not exist.
 pub(super) fn create_staging_folder(base: &Dir, name: &str) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    cap_std::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    #[cfg(not(unix))]
-    builder.recursive(false);
-    match base.create_dir_with(name, &builder) {
+    match base.create_dir_with(name, &open_options::folder_builder(0o700)) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
     }

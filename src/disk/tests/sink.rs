@@ -37,11 +37,45 @@ fn content_names_times_and_permissions_arrive_intact() {
             assert_eq!(fs::read(&to).unwrap(), fs::read(&from).unwrap(), "{path}");
         }
     }
-    let mode = |path: &str| fs::metadata(home.at(path)).unwrap().permissions().mode();
+    let mode = |path: &str| fs::metadata(home.at(path)).unwrap().permissions().mode() & 0o7777;
     let umask = 0o777 & !mode("out");
-    assert_eq!(mode("out/t/run") & 0o7777, 0o777 & !umask);
-    assert_eq!(mode("out/t/nothing") & 0o7777, 0o666 & !umask);
+    for path in home.tree("src") {
+        let (from, to) = (format!("src/{path}"), format!("out/{path}"));
+        assert_eq!(mode(&to), mode(&from) & 0o777 & !umask, "{path}");
+    }
     assert_eq!(home.read("out/t/l/to-folder/b/c.txt"), "deep");
+}
+
+/// Every entry gets the permissions of the sender that the umask allows, and none is wider while it is staged.
+#[test]
+fn permissions_are_never_wider_than_the_senders() {
+    let home = Home::new();
+    let umask = 0o777 & !fs::metadata(home.at("out")).unwrap().permissions().mode();
+    let modes = [0o600, 0o644, 0o444, 0o400, 0o750, 0o555, 0o666, 0o777];
+    let folders = [0o700, 0o755, 0o555, 0o500, 0o770, 0o777];
+    let mut builder =
+        ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 14 + 1 }).unwrap();
+    let mut push = |path: &str, kind, mode| {
+        builder.push(Entry { path: SafePath::parse(path).unwrap(), kind, mode, mtime: None }).unwrap();
+    };
+    push("t", EntryKind::Folder, 0o500);
+    for mode in folders {
+        push(&format!("t/d{mode:o}"), EntryKind::Folder, mode);
+    }
+    for mode in modes {
+        push(&format!("t/f{mode:o}"), EntryKind::File { size: Some(5), coding: ContentCoding::Identity }, mode);
+    }
+    let manifest = Arc::new(builder.finish().unwrap());
+    let mut sink = Sink::new(plan(&home, &manifest, ConflictPolicy::Refuse).unwrap()).unwrap();
+    for index in 7..15 {
+        receive_hello(&mut sink, index).unwrap();
+    }
+    sink.publish().unwrap();
+    for entry in manifest.entries() {
+        let mode = fs::metadata(home.at("out").join(entry.path.as_str())).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, entry.mode & !umask, "{}", entry.path);
+    }
+    fs::set_permissions(home.at("out/t"), fs::Permissions::from_mode(0o700)).unwrap(); // so that it can be removed
 }
 
 #[test]
