@@ -113,6 +113,7 @@ fn set_mode(file: &File, wanted: u32) {
 /// Sets the permissions of an entry in `parent`. Errors are ignored, as for open files. The caller knows that the entry is
 /// not a link.
 #[cfg(unix)]
+#[allow(clippy::useless_conversion, reason = "the type of a mode has 16 bits on macOS")]
 fn set_mode_of(parent: &Dir, name: &Path, wanted: u32) {
     let mode = rustix::fs::Mode::from_raw_mode(wanted.try_into().unwrap_or(0));
     let _ = rustix::fs::chmodat(parent, name, mode, rustix::fs::AtFlags::empty()); // optional, see above
