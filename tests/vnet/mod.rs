@@ -48,6 +48,7 @@ mod host;
 mod impairments;
 mod link;
 mod link_config;
+mod log_recorder;
 mod network;
 mod network_path;
 mod quic_pair;
@@ -64,6 +65,7 @@ pub(crate) use self::{
     host::Host,
     link::EmulatedLink,
     link_config::{IP_UDP_HEADERS, LinkConfig, STREAM_EFFICIENCY, mbit},
+    log_recorder::LogRecorder,
     network::Network,
     network_path::NetworkPath,
     quic_pair::{BulkTransfer, QuicPair},

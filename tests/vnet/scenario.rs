@@ -204,7 +204,7 @@ impl Scenario {
         let finished = planned.accept(&events, pending()).await?;
         let duration = began.elapsed();
         let connected_after = *connected_after.get().unwrap();
-        Ok(CompletedDownload { host, folder, connected_after, offered_after, duration, finished, log })
+        Ok(CompletedDownload { host, folder, began, connected_after, offered_after, duration, finished, log })
     }
 
     /// Returns the hosts of all receivers so far, in the order in which they started.
@@ -297,6 +297,8 @@ pub(crate) struct CompletedDownload {
     pub(crate) host: Host,
     /// The folder with the downloaded files.
     pub(crate) folder: PathBuf,
+    /// When the receiver began to connect.
+    pub(crate) began: Instant,
     /// When the receiver was connected to the relay.
     pub(crate) connected_after: Duration,
     /// When the receiver had the offer.

@@ -6,6 +6,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
+use tracing::debug;
 
 use super::{
     alert::send_alert,
@@ -203,6 +204,7 @@ impl PreparedReply<'_> {
             send.write(bytes.into()).await?;
             let mut writer = SessionWriter::new(&stream, send, sealer);
             writer.send(early).await?;
+            debug!("flight 2 is written");
             Ok::<_, StreamError>((writer, read_confirm(&mut recv).await?))
         };
         let writer = match timeout(CONFIRM_TIMEOUT, exchange).await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use tracing::debug;
 
 use super::reconnect::Reconnector;
 use crate::{
@@ -59,9 +60,11 @@ async fn send_done(writer: SessionWriter, mut reader: SessionReader, mut opener:
         let done = Done { outcome: DownloadOutcome::Ok, message: String::new() };
         let Ok(record) = RecordBuilder::from_message(&done) else { return };
         let Ok(mut closing) = writer.close(record) else { return };
+        debug!("the completion is sealed");
         // The acknowledgement is the sender's last record.
         let acknowledgement = async { while let Ok(Some(_)) = reader.read_record(&mut opener).await {} };
         closing.flush_while(acknowledgement).await;
+        debug!("the completion is acknowledged");
     };
     tokio::pin!(notice);
     let started = Instant::now();

@@ -76,6 +76,7 @@ async fn establish(
     let request = ConnectRequest { slot: code.slot(), token: None, pass: stored.map(|stored| stored.pass.clone()) };
     // Flight 1 does not wait for the relay's reply.
     let (send, recv, reply) = send_relay_request(connection, &request, initiator.flight_1()).await?;
+    debug!("the relay has replied");
     match initiator.complete(send, recv).await {
         Ok(established) => Ok((established, reply)),
         Err(InitiatorError::WrongCode) if stored.is_some() => Err(OpenSessionError::ResumptionRejected),

@@ -7,6 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, interval, timeout},
 };
+use tracing::{debug, trace};
 
 use super::{
     file_writer::FileWriter,
@@ -79,6 +80,7 @@ impl Pipeline<'_> {
             for record in request {
                 let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
             }
+            debug!("the request is written");
             self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
@@ -214,6 +216,7 @@ async fn drain(
             Ok(Ok(Some(bytes))) => {
                 stall.note_arrival();
                 let end = reader.received_bytes();
+                trace!("a record has arrived, {end} bytes in all");
                 let exceeds_credit = end > *granted.borrow() + LAST_RECORD_SLACK;
                 // The record is still passed on: only opening it shows whether the sender has sealed it, or an attacker
                 // has repeated or forged it.

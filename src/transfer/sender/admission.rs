@@ -105,6 +105,7 @@ async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (sen
     drop(permit);
     match outcome {
         Ok(session) => {
+            debug!("receiver {number} has confirmed");
             let download = Download::new(share, number, session.stream.clone());
             download.run(session, resumption.id, offer).await;
         }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
+use tracing::debug;
 
 use super::{
     capacity::SessionOrigin,
@@ -117,6 +118,7 @@ impl Download {
             OfferReply::Accepted(files) => files,
             OfferReply::Ended(done) => return end_before_request(&done),
         };
+        debug!("the files are requested");
         self.start(&files, origin).await?;
         entry.mark_downloading();
         let groups = GroupQueue::new(&files.staged);
