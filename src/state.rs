@@ -23,7 +23,8 @@ impl StateDir {
     /// Opens the folder `path`; creates it with mode 0700 if it does not exist.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if it cannot be created.
+    /// [`Kind::Disk`] if it cannot be created, belongs to another user, or can be written to by others: they could replace
+    /// keys and trusted relays.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let mut builder = fs::DirBuilder::new();
@@ -31,6 +32,7 @@ impl StateDir {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).map_err(|e| state_error("create the folder", &path, &e))?;
+        check_owner(&path)?;
         Ok(Self { path })
     }
 
@@ -185,6 +187,30 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+/// Checks that nobody but this user, and the superuser, can change the content of a folder.
+#[cfg(unix)]
+fn check_owner(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    const SUPERUSER: u32 = 0;
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    let meta = fs::metadata(path).map_err(|e| state_error("open", path, &e))?;
+    let unsafe_because = |what: &str| Error::new(Kind::Disk, format!("{} {what}", path.display()));
+    if ![rustix::process::geteuid().as_raw(), SUPERUSER].contains(&meta.uid()) {
+        return Err(unsafe_because("belongs to another user")
+            .hint("run qshare as that user, or set XDG_STATE_HOME to a folder of your own"));
+    }
+    if meta.mode() & WRITABLE_BY_OTHERS != 0 {
+        return Err(unsafe_because("can be written to by other users")
+            .hint(format!("if you trust its content, run: chmod go-w {}", path.display())));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_owner(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -205,6 +231,24 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_change_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        for (mode, is_safe) in [(0o700, true), (0o755, true), (0o770, false), (0o702, false), (0o1777, false)] {
+            fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let opened = StateDir::open(home.path());
+            assert_eq!(opened.is_ok(), is_safe, "{mode:o}");
+            assert!(opened.err().is_none_or(|e| e.kind() == Kind::Disk && e.hint_text().unwrap().contains("chmod")));
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(home.path(), Some(12_345), None).unwrap();
+            fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+            assert!(StateDir::open(home.path()).unwrap_err().message().contains("another user"));
+        }
+    }
 
     #[test]
     fn files_are_private_and_replaced_as_a_whole() {
