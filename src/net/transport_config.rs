@@ -40,12 +40,17 @@ pub(super) fn transport_config(
     /// everything else had to wait, even the packet that closes the connection.
     const INITIAL_WINDOW: u64 = 32 * DEFAULT_UDP_PAYLOAD as u64;
 
+    /// A lost packet of the handshake is sent again after three times this time. With quinn's default, which follows
+    /// RFC 9002, that is a second. On a path with a longer round trip, the handshake is sent twice.
+    const INITIAL_RTT: Duration = Duration::from_millis(100);
+
     let mut config = quinn::TransportConfig::default();
     config
         .max_concurrent_bidi_streams(max_peer_streams.into())
         .max_concurrent_uni_streams(0u32.into())
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
+        .initial_rtt(INITIAL_RTT)
         .stream_receive_window(STREAM_WINDOW.into())
         // The stream windows bound the memory. A window for the whole connection would let slow streams starve others.
         .receive_window(VarInt::MAX)
