@@ -8,11 +8,12 @@
 //! - **Bound.** What the relay lets a bridge hold. With a limit of the rate, also five times the product of that rate and
 //!   the round-trip time, so that the limit holds on the network too.
 //! - **Start.** An eighth of the bound, from 512 KiB to 4 MiB.
-//! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most four times the steady window
-//!   for that rate: a slow path does not fill the relay.
+//! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most to twice the steady window for
+//!   that rate: a slow path does not fill the relay, and a fast one does not fill the memory of the sender.
 //! - **Steady.** Five times the product of the highest delivery rate of the last 30 s and the round-trip time, from 1 MiB
-//!   to the bound. Bytes count as delivered once they are written, so a slow disk counts like a slow path. Where one packet in ten is lost, each leg holds four to five bandwidth-delay products behind
-//!   gaps, and a smaller factor starves the path.
+//!   to the bound. Bytes count as delivered once they are written, so a slow disk counts like a slow path. Where one
+//!   packet in ten is lost, each leg holds four to five bandwidth-delay products behind gaps, and a smaller factor
+//!   starves the path.
 //! - **Shrinking.** The steady window is halved when data that has arrived but is not written exceeds half of it for two
 //!   rounds: then the receiver's disk is the bottleneck. A slower path does not shrink it.
 //!
@@ -45,9 +46,15 @@ const STEADY_FACTOR: f64 = 5.0;
 /// For how long a delivery rate counts, within a factor of two.
 const RATE_MEMORY: Duration = Duration::from_secs(30);
 
-/// The shortest round. On a fast path the round-trip time is far below the time in which the three processes are
-/// scheduled, and a window of one round trip would starve them.
+/// The growing window in steady windows.
+const MAX_GROWTH: u64 = 2;
+
+/// The shortest round. A rate that is measured over less time says little.
 const MIN_ROUND: Duration = Duration::from_millis(10);
+
+/// The shortest round-trip time that counts. On a fast path it is far below the time in which the three processes are
+/// scheduled, and a window of one round trip would starve them.
+const MIN_ROUND_TRIP: Duration = Duration::from_millis(2);
 
 /// The longest round. The sender's first answer may be late because other receivers are served first, or because an
 /// attacker on the path delays it.
@@ -64,7 +71,9 @@ pub struct ReceiveWindow {
     granted: u64,
     /// The highest offset acknowledged so far.
     acknowledged: u64,
-    /// The time over which delivered bytes are counted: the round-trip time within [`MIN_ROUND`] and [`MAX_ROUND`].
+    /// The round-trip time within [`MIN_ROUND_TRIP`] and [`MAX_ROUND`].
+    round_trip: Duration,
+    /// The time over which delivered bytes are counted: the round-trip time, at least [`MIN_ROUND`].
     round: Duration,
     round_start: Instant,
     /// The offset up to which bytes were drained at `round_start`.
@@ -86,15 +95,16 @@ impl ReceiveWindow {
     /// Creates a window of at most `bridge_bytes` (the bound of the relay) for a path with round-trip time `rtt`.
     /// `rate_limit` is in bytes per second.
     pub fn new(bridge_bytes: u64, rate_limit: Option<NonZeroU64>, rtt: Duration, now: Instant) -> Self {
-        let round = rtt.clamp(MIN_ROUND, MAX_ROUND);
-        let limited = rate_limit.map_or(MAX_WINDOW, |rate| steady_size(rate.get() as f64, round));
+        let round_trip = rtt.clamp(MIN_ROUND_TRIP, MAX_ROUND);
+        let limited = rate_limit.map_or(MAX_WINDOW, |rate| steady_size(rate.get() as f64, round_trip));
         let max_size = bridge_bytes.min(limited).clamp(INITIAL_CREDIT, MAX_WINDOW);
         Self {
             size: (max_size / 8).clamp(MIN_START, MAX_START).min(max_size),
             max_size,
             granted: INITIAL_CREDIT,
             acknowledged: 0,
-            round,
+            round_trip,
+            round: round_trip.max(MIN_ROUND),
             round_start: now,
             drained_at_start: 0,
             rate: DeliveryRate::new(now),
@@ -160,9 +170,9 @@ impl ReceiveWindow {
         if rate == 0.0 {
             return;
         }
-        let steady = steady_size(self.rate.max(), self.round);
+        let steady = steady_size(self.rate.max(), self.round_trip);
         let size = match self.phase {
-            Phase::Growth if rate >= 1.25 * best => self.size.max(4 * self.size.min(steady)),
+            Phase::Growth if rate >= 1.25 * best => self.size.max((4 * self.size).min(MAX_GROWTH * steady)),
             Phase::Growth => {
                 self.phase = Phase::Steady;
                 steady
@@ -174,8 +184,8 @@ impl ReceiveWindow {
 }
 
 /// Returns the size of a steady window for this delivery rate in bytes per second.
-fn steady_size(rate: f64, round: Duration) -> u64 {
-    (STEADY_FACTOR * rate * round.as_secs_f64()) as u64
+fn steady_size(rate: f64, round_trip: Duration) -> u64 {
+    (STEADY_FACTOR * rate * round_trip.as_secs_f64()) as u64
 }
 
 /// The highest delivery rate of the last [`RATE_MEMORY`], in bytes per second. It is kept in two halves, so a rate counts
@@ -245,7 +255,7 @@ mod tests {
             window.update(offset, offset, start + round * n);
             sizes.push(window.size / MIB);
         }
-        assert_eq!(sizes, [16, 64, 64, 64]);
+        assert_eq!(sizes, [16, 40, 64, 64]);
     }
 
     #[test]
@@ -327,7 +337,7 @@ mod tests {
         let start = Instant::now();
         let mut window = ReceiveWindow::new(MAX_WINDOW, None, Duration::from_secs(40), start);
         window.update(2 * MIB, 2 * MIB, start + Duration::from_secs(2));
-        assert_eq!(window.size, 16 * MIB, "the round was cut to a second");
+        assert_eq!(window.size, 10 * MIB, "the round was cut to a second");
     }
 
     /// Arrivals that were recorded in virtual time: milliseconds, arrived and drained bytes.
