@@ -36,10 +36,11 @@
 //! published and has staged a complete file or a whole group, the folder remains. It is the only record that the next
 //! download of the share needs:
 //!
-//! - **Content** resumes in groups of 1 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole groups
-//!   that are staged, and offers the hashes to the sender in pages ([`StagedHasher`]). The sender hashes its own files at
-//!   the same time and continues each one at the first group that differs ([`Comparison`]). Each end uses all of its
-//!   processors, and stores the hashes of a few pages and the root of each complete subtree, whatever the size of a file.
+//! - **Content** resumes in groups of 1 MiB ([`GROUP_SIZE`]). The receiver hashes the complete files and the whole
+//!   groups that are staged, and offers the hashes to the sender in pages ([`StagedHasher`]). The sender hashes its own
+//!   files at the same time and continues each one at the first group that differs ([`Comparison`]). Each end uses all
+//!   of its processors, and stores the hashes of a few pages and the root of each complete subtree, whatever the size
+//!   of a file.
 //! - **Final names** resume from the journal. It is written before the first rename and identifies each entry by inode
 //!   and birth time. Entries that already have their final name are not downloaded again, and are not conflicts.
 //!

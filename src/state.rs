@@ -23,8 +23,8 @@ impl StateDir {
     /// Opens the folder `path`; creates it with mode 0700 if it does not exist.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if it cannot be created, belongs to another user, or can be written to by others: they could replace
-    /// keys and trusted relays.
+    /// [`Kind::Disk`] if it cannot be created, belongs to another user, or can be written to by others: they could
+    /// replace keys and trusted relays.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let mut builder = fs::DirBuilder::new();

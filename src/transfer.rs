@@ -17,13 +17,14 @@
 //!    ([`receiver::open_session`]), shows it ([`receiver::offer`]) and plans a path for every entry
 //!    ([`receiver::destination`]).
 //! 4. **Request.** When the user has accepted, the receiver requests entries and lists what an earlier download has
-//!    staged of them ([`receiver::request`]). The sender takes a download permit ([`sender::download_limit`]). Both ends
-//!    hash the staged files at the same time: the receiver offers the hashes of their groups in pages
+//!    staged of them ([`receiver::request`]). The sender takes a download permit ([`sender::download_limit`]). Both
+//!    ends hash the staged files at the same time: the receiver offers the hashes of their groups in pages
 //!    ([`receiver::group_offer`]), and the sender compares them and decides where each file continues
 //!    ([`sender::comparer`]).
-//! 5. **Content.** The sender sends other files while it compares the staged ones. It reads and seals files ([`sender::file_reader`]) as far as its credit reaches
-//!    ([`session::send_credit`]). The receiver opens the records and writes them to the staging folder
-//!    ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit ([`session::receive_window`]).
+//! 5. **Content.** The sender sends other files while it compares the staged ones. It reads and seals files
+//!    ([`sender::file_reader`]) as far as its credit reaches ([`session::send_credit`]). The receiver opens the records
+//!    and writes them to the staging folder ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit
+//!    ([`session::receive_window`]).
 //! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
 //!    and waits until the sender acknowledges it.
 //!

@@ -1,9 +1,10 @@
 //! Measures whole transfers over lossy paths: the real relay, a real sender and a real receiver on a network in memory,
 //! in virtual time, with qshare's congestion control, quinn's CUBIC and quinn's BBR.
 //!
-//! `cargo bench --bench lossy [-- grid|fairness|timeline|whole|satellite|emulated …]` prints the tables; `grid` also draws `docs/lossy.svg`.
-//! With the same seed, `grid` and `fairness` compute the same figures on every machine, to about a percent. `emulated`
-//! runs in real time: real processes on this machine, whose UDP packets pass a link emulator.
+//! `cargo bench --bench lossy [-- grid|fairness|timeline|whole|satellite|emulated …]` prints the tables; `grid` also
+//! draws `docs/lossy.svg`. With the same seed, `grid` and `fairness` compute the same figures on every machine, to
+//! about a percent. `emulated` runs in real time: real processes on this machine, whose UDP packets pass a link
+//! emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints tables")]
 
 #[path = "../support/mod.rs"]

@@ -47,8 +47,8 @@ impl ResourceUsage {
     }
 }
 
-/// Returns the command of the program with JSON output and a home folder for this role. `QSHARE_BENCH_BINARY` names another
-/// build of the program, to compare two builds.
+/// Returns the command of the program with JSON output and a home folder for this role. `QSHARE_BENCH_BINARY` names
+/// another build of the program, to compare two builds.
 pub(crate) fn qshare(home: &Path, role: &str) -> Command {
     let home = home.join("home").join(role);
     let program = env::var_os("QSHARE_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qshare").into());

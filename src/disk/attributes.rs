@@ -72,8 +72,8 @@ impl PermissionMask {
         }
     }
 
-    /// Sets the final permissions of a folder that was moved to `name` in `parent`: the owner must be able to write to a
-    /// folder while it is moved.
+    /// Sets the final permissions of a folder that was moved to `name` in `parent`: the owner must be able to write to
+    /// a folder while it is moved.
     pub(super) fn set_moved_mode(self, parent: &Dir, name: &Path, entry: &Entry) {
         if entry.kind == EntryKind::Folder && self.final_mode(entry) & OWNER_WRITE == 0 {
             set_mode_of(parent, name, self.final_mode(entry));
@@ -110,8 +110,8 @@ fn set_mode(file: &File, wanted: u32) {
     }
 }
 
-/// Sets the permissions of an entry in `parent`. Errors are ignored, as for open files. The caller knows that the entry is
-/// not a link.
+/// Sets the permissions of an entry in `parent`. Errors are ignored, as for open files. The caller knows that the entry
+/// is not a link.
 #[cfg(unix)]
 #[allow(clippy::useless_conversion, reason = "the type of a mode has 16 bits on macOS")]
 fn set_mode_of(parent: &Dir, name: &Path, wanted: u32) {

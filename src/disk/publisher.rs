@@ -75,8 +75,8 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Sets the final permissions of all entries and the modification times of new folders, the innermost first: adding an
-    /// entry to a folder changes its time, and a folder may become unreadable.
+    /// Sets the final permissions of all entries and the modification times of new folders, the innermost first: adding
+    /// an entry to a folder changes its time, and a folder may become unreadable.
     fn set_attributes(&mut self) {
         for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
             let outcome = self.plan.outcome(index);

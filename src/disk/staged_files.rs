@@ -34,8 +34,9 @@ pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
     bytes.sum()
 }
 
-/// Removes everything from `files` that is not part of the download. `is_wanted` returns whether an entry is downloaded.
-/// Returns the staged files: incomplete ones first, because their content can continue, then the complete ones.
+/// Removes everything from `files` that is not part of the download. `is_wanted` returns whether an entry is
+/// downloaded. Returns the staged files: incomplete ones first, because their content can continue, then the complete
+/// ones.
 ///
 /// # Errors
 /// [`Kind::Disk`](crate::error::Kind::Disk) if an I/O operation fails.

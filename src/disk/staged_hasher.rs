@@ -53,8 +53,8 @@ impl StagedHasher {
         Self { files: RootedDir::new(files), manifest, next: staged.into_iter(), current: None, offered }
     }
 
-    /// Hashes the next groups. Each page has `max` groups, except for the last one of a file. Several pages have at most
-    /// `max` groups together. Skips files that the sender has started. Returns no page once everything is hashed.
+    /// Hashes the next groups. Each page has `max` groups, except for the last one of a file. Several pages have at
+    /// most `max` groups together. Skips files that the sender has started. Returns no page once everything is hashed.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk), naming the file, if it cannot be read or `progress` is cancelled.

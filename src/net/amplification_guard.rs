@@ -2,8 +2,8 @@
 //!
 //! An attacker can send a server the first packet of a handshake from a forged address. Until the address has proved
 //! that it receives packets, the server may send it three times as many bytes as it got (RFC 9000 section 8.1). quinn
-//! lets one packet exceed that limit. This socket counts the bytes to and from each such address and drops what is beyond
-//! the limit; to quinn, such a packet is lost. An address that sends a Handshake or 1-RTT packet has read the
+//! lets one packet exceed that limit. This socket counts the bytes to and from each such address and drops what is
+//! beyond the limit; to quinn, such a packet is lost. An address that sends a Handshake or 1-RTT packet has read the
 //! server's first packets, and quinn verifies that. From then on, quinn's own limit counts.
 
 use std::{

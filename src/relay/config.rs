@@ -7,8 +7,8 @@ use super::{memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::Tic
 /// The configuration of a relay.
 #[derive(Clone)]
 pub struct RelayConfig {
-    /// The most bytes that a bridge may hold in each direction, besides a small allowance for overhead, even if the memory
-    /// budget allows more.
+    /// The most bytes that a bridge may hold in each direction, besides a small allowance for overhead, even if the
+    /// memory budget allows more.
     pub max_bridge_bytes: u64,
     /// Bounds the memory of all bridges together. When it is exceeded, the bridges that have been blocked longest are
     /// reset.

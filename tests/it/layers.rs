@@ -1,7 +1,7 @@
 //! The structure of the sources: which module may import which, no import cycles, and words that only some may use.
 //!
-//! The tests read the sources as tokens, so comments and strings do not count. `cargo test --test it layers -- --nocapture`
-//! prints the import graph.
+//! The tests read the sources as tokens, so comments and strings do not count. `cargo test --test it layers --
+//! --nocapture` prints the import graph.
 
 mod imports;
 mod source;

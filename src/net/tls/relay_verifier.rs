@@ -100,8 +100,8 @@ impl ServerCertVerifier for RelayVerifier {
     }
 }
 
-/// Decides whether to trust a relay with the key `pin`. A pin that the user or the link gives decides alone, and so does
-/// the pin stored at first contact. Without either, a certificate from a public authority is sufficient.
+/// Decides whether to trust a relay with the key `pin`. A pin that the user or the link gives decides alone, and so
+/// does the pin stored at first contact. Without either, a certificate from a public authority is sufficient.
 fn decide(trust: TrustPolicy, pin: Pin, has_public_certificate: impl Fn() -> bool) -> Result<VerifiedRelay, Refusal> {
     let by = match trust {
         TrustPolicy::Pin(expected) if expected == pin => VerifiedBy::Pin,

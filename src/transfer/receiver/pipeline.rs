@@ -88,8 +88,8 @@ impl Pipeline<'_> {
         Ok(ReceivedContent { reader, file_writer })
     }
 
-    /// Writes records in batches and grants credit for them, until every file is complete. Meanwhile offers the groups of
-    /// staged files.
+    /// Writes records in batches and grants credit for them, until every file is complete. Meanwhile offers the groups
+    /// of staged files.
     async fn write_files(
         &mut self,
         mut file_writer: FileWriter,

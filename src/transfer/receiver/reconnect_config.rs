@@ -1,4 +1,5 @@
-//! How a receiver connects to its relay, for how long it retries, how fast it receives, and where it stores resumptions.
+//! How a receiver connects to its relay, for how long it retries, how fast it receives, and where it stores
+//! resumptions.
 
 use std::{num::NonZeroU64, time::Duration};
 

@@ -33,8 +33,8 @@ pub(super) struct Comparer {
 }
 
 impl Comparer {
-    /// Compares all files. Passes each to `compared` once it is known where it continues. Answers to the receiver and an
-    /// error go to `records`.
+    /// Compares all files. Passes each to `compared` once it is known where it continues. Answers to the receiver and
+    /// an error go to `records`.
     pub(super) async fn run(
         self,
         compared: mpsc::Sender<ComparedFile>,

@@ -5,6 +5,7 @@ use crate::transfer::session::RecordBuilder;
 /// A record that is ready to be sealed.
 pub(super) struct ContentRecord {
     pub(super) record: RecordBuilder,
-    /// Content bytes in the record, and the staged bytes that a [`FileStart`](crate::wire::peer::FileStart) in it skips.
+    /// Content bytes in the record, and the staged bytes that a [`FileStart`](crate::wire::peer::FileStart) in it
+    /// skips.
     pub(super) content: u64,
 }

@@ -178,8 +178,8 @@ mod tests {
     }
 
     proptest! {
-        /// The receiver offers the files one after another and skips the rest of a file once it knows that it is decided.
-        /// The comparison decides files after a random number of pages.
+        /// The receiver offers the files one after another and skips the rest of a file once it knows that it is
+        /// decided. The comparison decides files after a random number of pages.
         #[test]
         fn the_comparison_gets_the_pages_of_each_file_up_to_its_decision(
             files in proptest::collection::vec((1..PAGE * 4, 0..5_u64, 0..5_u64), 1..6),

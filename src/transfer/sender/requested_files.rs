@@ -63,7 +63,8 @@ impl RequestedFiles {
     /// Checks a request against the manifest.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] if the ranges are not in order or exceed the manifest, or a staged file is not requested.
+    /// [`WireError::Malformed`] if the ranges are not in order or exceed the manifest, or a staged file is not
+    /// requested.
     pub(super) fn new(source: &Source, request: &FileRequest, mut staged: StagedList) -> Result<Self, WireError> {
         let entries = source.manifest().entries();
         let mut end = 0;

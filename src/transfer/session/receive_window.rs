@@ -5,17 +5,17 @@
 //!
 //! The window follows a fixed rule:
 //!
-//! - **Bound.** What the relay lets a bridge hold. With a limit of the rate, also five times the product of that rate and
-//!   the round-trip time, so that the limit holds on the network too.
+//! - **Bound.** What the relay lets a bridge hold. With a limit of the rate, also five times the product of that rate
+//!   and the round-trip time, so that the limit holds on the network too.
 //! - **Start.** An eighth of the bound, from 512 KiB to 4 MiB.
-//! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most to twice the steady window for
-//!   that rate: a slow path does not fill the relay, and a fast one does not fill the memory of the sender.
-//! - **Steady.** Five times the product of the highest delivery rate of the last 30 s and the round-trip time, from 1 MiB
-//!   to the bound. Bytes count as delivered once they are written, so a slow disk counts like a slow path. Where one
-//!   packet in ten is lost, each leg holds four to five bandwidth-delay products behind gaps, and a smaller factor
+//! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most to twice the steady window
+//!   for that rate: a slow path does not fill the relay, and a fast one does not fill the memory of the sender.
+//! - **Steady.** Five times the product of the highest delivery rate of the last 30 s and the round-trip time, from 1
+//!   MiB to the bound. Bytes count as delivered once they are written, so a slow disk counts like a slow path. Where
+//!   one packet in ten is lost, each leg holds four to five bandwidth-delay products behind gaps, and a smaller factor
 //!   starves the path.
-//! - **Shrinking.** The steady window is halved when data that has arrived but is not written exceeds half of it for two
-//!   rounds: then the receiver's disk is the bottleneck. A slower path does not shrink it.
+//! - **Shrinking.** The steady window is halved when data that has arrived but is not written exceeds half of it for
+//!   two rounds: then the receiver's disk is the bottleneck. A slower path does not shrink it.
 //!
 //! In a packet simulation of 48 paths (8 to 300 Mbit/s, 10 to 360 ms, 0 to 10 % loss) this is within 1 % of unlimited
 //! credit.
@@ -130,8 +130,8 @@ impl ReceiveWindow {
     }
 
     /// Records that everything below offset `arrived` has been received, and everything below `drained` processed.
-    /// Returns the credit to send, if any is due. The first call always returns some, unless the relay allows no more than
-    /// [`INITIAL_CREDIT`].
+    /// Returns the credit to send, if any is due. The first call always returns some, unless the relay allows no more
+    /// than [`INITIAL_CREDIT`].
     pub fn update(&mut self, arrived: u64, drained: u64, now: Instant) -> Option<Credit> {
         let elapsed = now.duration_since(self.round_start);
         if elapsed >= self.round {
@@ -188,8 +188,8 @@ fn steady_size(rate: f64, round_trip: Duration) -> u64 {
     (STEADY_FACTOR * rate * round_trip.as_secs_f64()) as u64
 }
 
-/// The highest delivery rate of the last [`RATE_MEMORY`], in bytes per second. It is kept in two halves, so a rate counts
-/// for 15 to 30 s.
+/// The highest delivery rate of the last [`RATE_MEMORY`], in bytes per second. It is kept in two halves, so a rate
+/// counts for 15 to 30 s.
 #[derive(Debug)]
 struct DeliveryRate {
     current: f64,

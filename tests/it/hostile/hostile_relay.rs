@@ -27,8 +27,8 @@ use tempfile::TempDir;
 
 use crate::support::bytes_of;
 
-/// The limit that this relay announces: the initial credit. So a receiver sends its first credit behind the request, and
-/// the sender needs it to complete a file of 400 kB.
+/// The limit that this relay announces: the initial credit. So a receiver sends its first credit behind the request,
+/// and the sender needs it to complete a file of 400 kB.
 pub(crate) const BRIDGE_BYTES: u64 = INITIAL_CREDIT;
 
 /// The number of the first unit that is a record.

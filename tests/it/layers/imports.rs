@@ -81,8 +81,8 @@ pub(super) fn standard_paths(source: &Source) -> Vec<(Vec<String>, usize)> {
     found
 }
 
-/// Reads a path, or a tree of paths in braces, that begins at token `i` and is relative to `base`. Returns the number of
-/// the token behind it.
+/// Reads a path, or a tree of paths in braces, that begins at token `i` and is relative to `base`. Returns the number
+/// of the token behind it.
 fn read_tree(source: &Source, mut i: usize, base: &[String], found: &mut Vec<(Vec<String>, usize)>) -> usize {
     let mut path = base.to_vec();
     while let Some(token) = source.tokens.get(i) {
@@ -114,7 +114,8 @@ fn read_tree(source: &Source, mut i: usize, base: &[String], found: &mut Vec<(Ve
     i
 }
 
-/// The import graph of a crate. A file for tests is no part of it, and a re-export leads to the file that defines the item.
+/// The import graph of a crate. A file for tests is no part of it, and a re-export leads to the file that defines the
+/// item.
 pub(super) struct Graph {
     edges: BTreeMap<String, BTreeSet<String>>,
 }

@@ -156,8 +156,8 @@ fn a_paused_receiver_leaves_at_most_its_steady_window_in_flight() {
         let downloading = async { join!(scenario.download(&down, &share.code), pausing) };
         let ((download, usage), max) = measure_in_flight(&up, from_ref(&down), downloading).await;
         assert!(download.unwrap().contains_copy_of(&file));
-        // Five bandwidth-delay products, with a rate that is a quarter higher while the sender probes. The window may be
-        // twice that while it grows.
+        // Five bandwidth-delay products, with a rate that is a quarter higher while the sender probes. The window may
+        // be twice that while it grows.
         let steady = (5.0 * 1.25 * mbit(100) as f64 * 0.04) as u64;
         println!("{usage:?}, most bytes in flight: {max}, steady window {steady}");
         assert!(max <= 2 * steady + steady / 8, "{max}"); // headers included
