@@ -124,7 +124,7 @@ impl AcceptLoop<'_> {
         None
     }
 
-    /// Releases the slot, waits for the end of all streams, and closes the connection.
+    /// Waits for the end of all streams, releases the slot, and closes the connection.
     async fn shut_down(mut self) {
         let ActiveRegistration { mut registration, connection } = self.active;
         let accepting = registration.connection.clone();
@@ -135,9 +135,12 @@ impl AcceptLoop<'_> {
             }
         };
         let end = async {
-            tokio::join!(registration.release(), timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut self.streams)))
+            // The share has ended, whether its streams end in time or not.
+            let _ = timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut self.streams)).await;
+            // The close discards what has not been sent. The relay confirms the release behind the resets of the streams.
+            registration.release().await;
         };
-        let _ = with_background(end, refuse_streams).await; // the share has ended, whether both end in time or not
+        with_background(end, refuse_streams).await;
         if let Some(connection) = connection {
             RelayConnection::close(connection).await;
         }
