@@ -56,33 +56,33 @@ impl PermissionMask {
     }
 
     /// Returns the permissions of a received entry: those of the sender that the umask allows.
-    pub(super) fn final_mode(self, entry: &Entry) -> u32 {
+    fn final_mode(self, entry: &Entry) -> u32 {
         entry.mode & self.0
     }
 
-    /// Sets the permissions of a complete staged file. The owner keeps access until it is published.
-    pub(super) fn set_staged_mode(self, file: &File, entry: &Entry) {
-        set_mode(file, self.final_mode(entry) | owner_access(entry));
+    /// Returns the permissions of a staged entry. The owner keeps access until it is published.
+    fn staged_mode(self, entry: &Entry) -> u32 {
+        self.final_mode(entry) | owner_access(entry)
     }
 
-    /// Sets the final permissions of an entry in `parent`, if the staged ones differ.
-    pub(super) fn set_final_mode(self, parent: &Dir, entry: &Entry) {
-        if self.final_mode(entry) & owner_access(entry) != owner_access(entry) || !entry.is_file() {
-            set_mode_of(parent, Path::new(entry.path.name()), self.final_mode(entry));
-        }
+    /// Whether the owner has less access to the published entry than to the staged one.
+    pub(super) fn restricts_owner(self, entry: &Entry) -> bool {
+        self.final_mode(entry) != self.staged_mode(entry)
     }
 
-    /// Sets the final permissions of a folder that was moved to `name` in `parent`: the owner must be able to write to
-    /// a folder while it is moved.
-    pub(super) fn set_moved_mode(self, parent: &Dir, name: &Path, entry: &Entry) {
-        if entry.kind == EntryKind::Folder && self.final_mode(entry) & OWNER_WRITE == 0 {
-            set_mode_of(parent, name, self.final_mode(entry));
-        }
+    /// Sets the permissions of a complete staged file.
+    pub(super) fn set_on_staged_file(self, file: &File, entry: &Entry) {
+        set_mode(file, self.staged_mode(entry));
     }
 
-    /// Sets the permissions of a folder before it is moved.
-    pub(super) fn set_mode_before_move(self, parent: &Dir, entry: &Entry) {
-        set_mode_of(parent, Path::new(entry.path.name()), self.final_mode(entry) | OWNER_WRITE);
+    /// Sets the permissions of a staged folder in `parent`. An earlier download may have created it with others.
+    pub(super) fn set_on_staged_folder(self, parent: &Dir, entry: &Entry) {
+        set_mode_of(parent, Path::new(entry.path.name()), self.staged_mode(entry));
+    }
+
+    /// Sets the final permissions of the entry, which has this `name` in `parent`.
+    pub(super) fn set_final(self, parent: &Dir, name: &Path, entry: &Entry) {
+        set_mode_of(parent, name, self.final_mode(entry));
     }
 }
 
@@ -91,9 +91,6 @@ impl PermissionMask {
 pub(super) fn creation_mode(entry: &Entry) -> u32 {
     entry.mode | owner_access(entry)
 }
-
-/// The permission to write, for the owner.
-const OWNER_WRITE: u32 = 0o200;
 
 /// Returns the permission bits with which the owner can fill an entry.
 fn owner_access(entry: &Entry) -> u32 {

@@ -59,7 +59,7 @@ impl IncomingFile {
 
     /// Sets the permissions and the modification time, and syncs the file or leaves the sync for later.
     pub(super) fn finish(self, entry: &Entry, permissions: PermissionMask) -> io::Result<Durability> {
-        permissions.set_staged_mode(&self.file, entry);
+        permissions.set_on_staged_file(&self.file, entry);
         set_file_mtime(&self.file, entry);
         sync_file(&self.file, self.length)
     }

@@ -75,8 +75,9 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Sets the final permissions of all entries and the modification times of new folders, the innermost first: adding
-    /// an entry to a folder changes its time, and a folder may become unreadable.
+    /// Sets the modification times of new folders and the permissions of all entries, the innermost first: adding an
+    /// entry to a folder changes its time, and a folder may become unreadable. A folder that will be moved gets its final
+    /// permissions afterwards, because its owner must be able to write to it.
     fn set_attributes(&mut self) {
         for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
             let outcome = self.plan.outcome(index);
@@ -84,17 +85,14 @@ impl Publisher<'_> {
                 continue;
             }
             let Ok(parent) = self.files.parent_of(&entry.path) else { continue };
-            match entry.kind {
-                EntryKind::Folder => {
-                    set_folder_mtime(parent, entry);
-                    if is_renamed(outcome) {
-                        self.permissions.set_mode_before_move(parent, entry);
-                    } else {
-                        self.permissions.set_final_mode(parent, entry);
-                    }
-                }
-                EntryKind::File { .. } => self.permissions.set_final_mode(parent, entry),
-                EntryKind::Link { .. } => {} // a link has no permissions
+            let is_folder = entry.kind == EntryKind::Folder;
+            if is_folder {
+                set_folder_mtime(parent, entry);
+                self.permissions.set_on_staged_folder(parent, entry);
+            }
+            let is_moved_folder = is_folder && is_renamed(outcome);
+            if has_permissions(entry) && self.permissions.restricts_owner(entry) && !is_moved_folder {
+                self.permissions.set_final(parent, Path::new(entry.path.name()), entry);
             }
         }
     }
@@ -151,7 +149,10 @@ impl Publisher<'_> {
             ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
             _ => rename_without_replacing(from, path.name(), to, final_name),
         };
-        renamed.map(|()| self.permissions.set_moved_mode(to, Path::new(final_name), entry)).map_err(|e| {
+        if renamed.is_ok() && entry.kind == EntryKind::Folder && self.permissions.restricts_owner(entry) {
+            self.permissions.set_final(to, Path::new(final_name), entry);
+        }
+        renamed.map_err(|e| {
             if e.kind() != io::ErrorKind::AlreadyExists {
                 return disk_error("save", path, &e);
             }
@@ -163,6 +164,11 @@ impl Publisher<'_> {
                 .hint("run it again with --overwrite, --rename, --skip or another --out DIR")
         })
     }
+}
+
+/// Whether an entry has permissions of its own. A link has those of its target.
+fn has_permissions(entry: &Entry) -> bool {
+    !matches!(entry.kind, EntryKind::Link { .. })
 }
 
 /// Whether an entry is moved individually, and not with its folder.

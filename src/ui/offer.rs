@@ -31,10 +31,11 @@ pub(super) fn summary(offer: &OfferSummary) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn offer(hidden: u64, executables: u64) -> OfferSummary {
+    /// Returns an offer with these numbers of hidden and executable files.
+    pub(in crate::ui) fn offer(hidden: u64, executables: u64) -> OfferSummary {
         OfferSummary {
             schema: 1,
             share: "00ff".into(),

@@ -85,7 +85,7 @@ fn a_file_of_unknown_size_may_have_any_length() {
         ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 }).unwrap();
     let kind = EntryKind::File { size: None, coding: ContentCoding::Identity };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
-    builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0, mtime }).unwrap();
+    builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0o644, mtime }).unwrap();
     let plan = plan(&home, &Arc::new(builder.finish().unwrap()), ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.bytes(), None);
     let mut sink = Sink::new(plan).unwrap();

@@ -42,7 +42,7 @@ impl StagedList {
     ///
     /// # Errors
     /// [`WireError`] if the message has no file or too many, an entry that is not a file or occurs twice, or a length
-    /// that is not that of whole groups or of the file.
+    /// that is neither a multiple of the group size nor the size of the file.
     pub(super) fn add(&mut self, source: &Source, staged: StagedFiles) -> Result<(), WireError> {
         if staged.files.is_empty() || staged.files.len() > MAX_STAGED_FILES {
             return Err(WireError::Malformed);

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     error::{Error, Kind},
     event::{DownloadStatus, Finished, OfferSummary, Route, StopReason},
-    ui::lines::OutputStream,
+    ui::{lines::OutputStream, offer::tests::offer},
 };
 
 const HOSTILE: &str = "evil\x1b[2J\u{202e}\r\n";
@@ -16,19 +16,6 @@ fn shown(look: Appearance, event: &Event) -> String {
 
 fn download(peer: &str, bytes: u64) -> DownloadStatus {
     DownloadStatus { number: 3, peer: peer.into(), route: Route::Relay, bytes, total: Some(2_000) }
-}
-
-fn offer() -> OfferSummary {
-    OfferSummary {
-        schema: 1,
-        share: "00ff".into(),
-        name: "holiday".into(),
-        files: 214,
-        bytes: Some(1_300_000_000),
-        resumed_bytes: 0,
-        hidden: 1,
-        executables: 1,
-    }
 }
 
 fn finished(saved: &[&str]) -> Event {
@@ -110,7 +97,7 @@ fn quiet_shows_only_results_and_errors() {
     let quiet = || Appearance { quiet: true, bars: false, ..Appearance::terminal() };
     let warning = Event::Warning { kind: "k", message: "m".into(), hint: None };
     let stopped = Event::Stopped { reason: StopReason::Once };
-    for event in [warning, stopped, Event::Offer(offer()), Event::DownloadStarted(download("r", 0))] {
+    for event in [warning, stopped, Event::Offer(offer(1, 1)), Event::DownloadStarted(download("r", 0))] {
         assert_eq!(shown(quiet(), &event), "");
     }
     let error = Event::from(&Error::new(Kind::Disk, "no space"));
@@ -121,7 +108,7 @@ fn quiet_shows_only_results_and_errors() {
 fn text_from_the_other_side_is_escaped() {
     let name = || HOSTILE.to_owned();
     let events = [
-        Event::Offer(OfferSummary { name: name(), ..offer() }),
+        Event::Offer(OfferSummary { name: name(), ..offer(1, 1) }),
         Event::DownloadFinished { download: download(HOSTILE, 1), seconds: 1.0 },
         Event::WrongCode { download: 1, peer: name(), guesses_left: 1 },
         finished(&[HOSTILE]),
