@@ -151,7 +151,7 @@ fn manifest(entries: &[(&str, u64)]) -> Arc<Manifest> {
             _ => (*text, EntryKind::File { size: Some(*size), coding: ContentCoding::Identity }),
         };
         let path = SafePath::parse(path).unwrap();
-        builder.push(Entry { path, kind, mode: 0o644, mtime: None }).unwrap();
+        builder.push(Entry { path, kind, mode: 0o755, mtime: None }).unwrap();
     }
     Arc::new(builder.finish().unwrap())
 }
