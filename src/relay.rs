@@ -23,6 +23,7 @@ mod registry;
 mod request_handler;
 mod server;
 mod slot_journal;
+mod source;
 mod tickets;
 
 pub use self::{

@@ -1,6 +1,9 @@
 //! A connection between a client and a relay: over QUIC, or in memory if both are in one process.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::{
     connection_lost::ConnectionLost,
@@ -51,6 +54,15 @@ impl Connection {
     /// Whether the peer is in this process.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0, Inner::Memory(_))
+    }
+
+    /// Returns the current address of the peer: a loopback address if the connection is in memory. An IPv4-mapped IPv6
+    /// address is returned as an IPv4 address.
+    pub fn remote_ip(&self) -> IpAddr {
+        match &self.0 {
+            Inner::Quic(quic) => quic.handle().remote_address().ip().to_canonical(),
+            Inner::Memory(_) => Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     /// Opens a stream. Waits while the peer's stream limit is reached.

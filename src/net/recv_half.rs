@@ -264,20 +264,23 @@ mod tests {
     use super::*;
     use crate::{
         net::duplex,
-        wire::{frame::encode, relay::IncomingDownload},
+        wire::{
+            frame::encode,
+            relay::{IncomingDownload, MAX_BODY, SourceTag},
+        },
     };
 
     #[tokio::test]
     async fn a_frame_is_read_from_chunks_of_one_byte() {
         let [(mut send, _), (_, mut recv)] = duplex();
         let mut bytes = Vec::new();
-        encode(&IncomingDownload {}, &mut bytes).unwrap();
+        encode(&IncomingDownload { source: SourceTag([7; 8]) }, &mut bytes).unwrap();
         bytes.extend_from_slice(b"rest");
         for b in bytes {
             send.write(Bytes::copy_from_slice(&[b])).await.unwrap();
         }
         send.finish();
-        recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+        recv.read_frame(MAX_BODY).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let mut rest = Vec::new();
         recv.fill(&mut rest, 4).await.unwrap();
         assert_eq!(rest, b"rest");

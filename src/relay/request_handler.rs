@@ -13,6 +13,7 @@ use super::{
     client::Client,
     config::{RelayConfig, SenderPolicy},
     registry::{Lookup, Registry, SlotLease},
+    source::{Source, SourceTagger},
 };
 use crate::{
     net::{Connection, RecvHalf, SendHalf, StreamError},
@@ -35,12 +36,13 @@ pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct RequestHandler {
     registry: Registry,
     config: RelayConfig,
+    tagger: SourceTagger,
     open_bridges: watch::Sender<usize>,
 }
 
 impl RequestHandler {
     pub(super) fn new(registry: Registry, config: RelayConfig) -> Self {
-        Self { registry, config, open_bridges: watch::Sender::new(0) }
+        Self { registry, config, tagger: SourceTagger::new(), open_bridges: watch::Sender::new(0) }
     }
 
     /// Serves the streams of a client until it disconnects. Closes the connection when nothing has used it for
@@ -77,7 +79,7 @@ impl RequestHandler {
         let Ok(first) = timeout(CLIENT_TIMEOUT, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
         let outcome = match first.and_then(|frame| Ok(ClientRequest::parse(frame.frame())?)) {
             Ok(ClientRequest::Register(request)) => self.register(client, request, &mut send, &mut recv).await,
-            Ok(ClientRequest::Connect(request)) => return self.connect(request, send, recv).await,
+            Ok(ClientRequest::Connect(request)) => return self.connect(client, request, send, recv).await,
             Err(e) => Err(e),
         };
         if matches!(outcome, Err(StreamError::Wire(_))) {
@@ -111,7 +113,13 @@ impl RequestHandler {
     }
 
     /// Bridges a receiver's stream to the sender that has the requested slot. The bridge begins behind the reply.
-    async fn connect(&self, request: ConnectRequest, mut send: SendHalf, recv: RecvHalf) -> Result<(), StreamError> {
+    async fn connect(
+        &self,
+        client: &Client,
+        request: ConnectRequest,
+        mut send: SendHalf,
+        recv: RecvHalf,
+    ) -> Result<(), StreamError> {
         let known_owner = request.pass.and_then(|pass| self.config.ticket_key.verify_pass(request.slot, &pass));
         let (sender, owner) = match self.registry.look_up(request.slot, known_owner) {
             Lookup::Found(sender, owner) => (sender, owner),
@@ -122,7 +130,8 @@ impl RequestHandler {
         let Ok(Ok(mut sender_stream)) = timeout(CLIENT_TIMEOUT, sender.connection().open_stream()).await else {
             return reject(&mut send, RejectReason::Full, 10).await;
         };
-        sender_stream.0.send_message(&IncomingDownload {}).await?;
+        let source = self.tagger.tag(Source::of(client.connection()), request.slot, owner);
+        sender_stream.0.send_message(&IncomingDownload { source }).await?;
         let pass = self.config.ticket_key.issue_pass(request.slot, owner);
         let limits = self.limits(); // fixed for the life of the bridge
         send.send_message(&ConnectReply { limits, pass }).await?;

@@ -32,6 +32,11 @@ const ISSUED: usize = 8;
 pub(super) struct SlotOwner([u8; OWNER]);
 
 impl SlotOwner {
+    /// Returns the bytes of the owner.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Creates the owner for a sender without a ticket.
     pub(super) fn random() -> Self {
         Self(rand::random())

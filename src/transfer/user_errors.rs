@@ -9,7 +9,7 @@ use crate::{
         WireError,
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
         relay::RejectReason,
-        reset_code::{ENDED, EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST},
+        reset_code::{ENDED, EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST, UNCONFIRMED},
     },
 };
 
@@ -109,6 +109,7 @@ pub(crate) fn explain_stream_error(e: &StreamError) -> Error {
         StreamError::Aborted(OVERRUN) | StreamError::TooFarAhead => {
             "more data was in flight than the relay or the receiver can hold"
         }
+        StreamError::Aborted(UNCONFIRMED) => "the confirmation of the code did not reach the sender in time",
         StreamError::Aborted(ENDED) => return sender_gone(),
         StreamError::Aborted(_) | StreamError::EndedEarly => "the transfer ended unexpectedly",
         StreamError::Lost(ConnectionLost::TimedOut) => "lost connection to the relay",

@@ -116,11 +116,21 @@ pub enum RejectReason {
 
 /// The relay announces a receiver to the sender, on a stream that the relay opens. The bridge begins behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IncomingDownload {}
+pub struct IncomingDownload {
+    /// The network that the receiver connects from.
+    pub source: SourceTag,
+}
 
 impl Message for IncomingDownload {
     const TYPE: u8 = 0x21;
 }
+
+/// The network that a receiver connects from: an IPv4 address or an IPv6 /64, hashed under a key of the relay.
+///
+/// Receivers of one network have the same tag, so a sender can be fair among networks whose addresses it never learns.
+/// Tags change every hour and differ between shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceTag(pub [u8; 8]);
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +147,6 @@ mod tests {
         assert_golden(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
         assert_golden(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
         assert_golden(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
-        assert_golden(&IncomingDownload {}, "2100000000");
+        assert_golden(&IncomingDownload { source: SourceTag(*b"12345678") }, "21000000083132333435363738");
     }
 }

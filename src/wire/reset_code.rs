@@ -13,6 +13,7 @@
 //! | 5 | [`PROTOCOL_ERROR`] | relay | the first frame of a client's stream, or a frame after it, is invalid |
 //! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
 //! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |
+//! | 8 | [`UNCONFIRMED`] | sender | it ends a session whose peer has not confirmed the code |
 
 /// The stream is abandoned. Also the code of a stream half that is dropped before its end.
 pub const CANCELLED: u32 = 1;
@@ -34,3 +35,7 @@ pub const EVICTED: u32 = 6;
 
 /// The other side of the bridge closed its connection to the relay: it has left, or has opened another connection.
 pub const PEER_CLOSED: u32 = 7;
+
+/// The sender ended a session whose peer never confirmed the code. The relay counts these sessions, so that it can
+/// refuse sources that guess codes.
+pub const UNCONFIRMED: u32 = 8;

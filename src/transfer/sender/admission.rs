@@ -21,7 +21,7 @@ use crate::{
     wire::{
         Message,
         peer::{AlertReason, AttachRequest, Hello, HelloMode},
-        relay::IncomingDownload,
+        relay::{IncomingDownload, MAX_BODY},
         reset_code::ENDED,
     },
 };
@@ -33,7 +33,7 @@ const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a stream that the relay opened until the stream ends. Reports failures as events.
 pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    match timeout(REPLY_TIMEOUT, recv.read_frame(0)).await {
+    match timeout(REPLY_TIMEOUT, recv.read_frame(MAX_BODY)).await {
         Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
         _ => return,
     }

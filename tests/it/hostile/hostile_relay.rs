@@ -19,7 +19,7 @@ use qshare::{
         peer::INITIAL_CREDIT,
         relay::{
             ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
-            Rejected, RelayLimits,
+            Rejected, RelayLimits, SourceTag,
         },
     },
 };
@@ -220,7 +220,7 @@ async fn handle_request(
     };
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
-    far.0.write(bytes_of(&IncomingDownload {}).into()).await?;
+    far.0.write(bytes_of(&IncomingDownload { source: SourceTag([0; 8]) }).into()).await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
     let there =
         TamperedStream { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };

@@ -37,7 +37,7 @@ pub(super) async fn open_bridge(
 ) -> (ClientStream, ClientStream) {
     let mut near = open_stream_with(receiver, &bytes_of(&ConnectRequest { slot, token: None, pass: None })).await;
     let mut far = within("the relay's stream", sender.connection.accept_stream()).await.unwrap();
-    far.1.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+    far.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
     near.1.read_frame(MAX_BODY).await.unwrap().frame().decode::<ConnectReply>().unwrap();
     (near, far)
 }

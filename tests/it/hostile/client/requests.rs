@@ -11,7 +11,7 @@ use qshare::{
     transfer::Registration,
     wire::{
         Message,
-        relay::{ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest},
+        relay::{ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, SourceTag},
         reset_code,
     },
 };
@@ -45,7 +45,7 @@ async fn a_malformed_request_ends_only_its_stream() {
         ("a body one byte too long", [&[ConnectRequest::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
         ("an unknown type", bytes_of(&UnknownFrame::<0x6f>(1))),
         ("an unknown optional type", bytes_of(&UnknownFrame::<0xef>(1))),
-        ("a message that only relays send", bytes_of(&IncomingDownload {})),
+        ("a message that only relays send", bytes_of(&IncomingDownload { source: SourceTag([0; 8]) })),
         ("garbage", random_bytes(5, 10_000)),
         ("a token of 5,000 bytes", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {

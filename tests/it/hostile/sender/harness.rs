@@ -15,7 +15,7 @@ use qshare::{
     wire::{
         Frame, Message,
         peer::{Credit, Done, DoneAck, FileEnd, FileRequest, FileStart, ManifestPart, ManifestStart},
-        relay::IncomingDownload,
+        relay::{IncomingDownload, MAX_BODY},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ impl HostileSender {
     /// Accepts the next receiver and completes the handshake. `early` is the first record.
     pub(super) async fn accept_receiver(&self, early: RecordBuilder) -> Established {
         let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
-        recv.read_frame(0).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
+        recv.read_frame(MAX_BODY).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let budget = GuessBudget::load(None, 5, Arc::new(SystemClock)).unwrap();
         Responder::new(&self.code, &budget)
             .accept(early, (send, recv))
