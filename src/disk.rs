@@ -88,6 +88,7 @@ mod staged_files;
 mod staged_hasher;
 mod staging;
 mod staging_layout;
+mod stream_limit;
 mod target;
 #[cfg(all(test, unix))]
 mod tests;

@@ -11,6 +11,7 @@ mod limits;
 mod link_target;
 mod manifest_error;
 mod raw_entry;
+mod reserved_name;
 mod safe_path;
 mod share_id;
 mod windows_name;
@@ -23,6 +24,7 @@ pub use self::{
     link_target::link_stays_inside,
     manifest_error::ManifestError,
     raw_entry::RawEntry,
+    reserved_name::{RESERVED_PREFIX, is_reserved},
     safe_path::{PathError, SafePath},
     share_id::ShareId,
 };

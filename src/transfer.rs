@@ -52,7 +52,7 @@ pub use self::{
         clock::{Clock, SystemClock},
         guess_budget::GuessBudget,
     },
-    receiver::{PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
+    receiver::{Destination, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
     sender::{
         registration::Registration,
         reregister::{OnRegistered, ReregisterConfig},

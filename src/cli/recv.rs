@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Event,
     net::TransportOptions,
-    transfer::{ConflictPolicy, Events, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
+    transfer::{ConflictPolicy, Destination, Events, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
 };
 
 /// Downloads a share by its code or link.
@@ -75,7 +75,8 @@ async fn plan_download(
     if args.list {
         return offer.list(&events, interrupted).await.map(|()| None);
     }
-    offer.plan(args.out.clone(), conflict_policy(args)).await.map(Some)
+    let destination = Destination { out: args.out.clone(), conflicts: conflict_policy(args), max_size: args.max_size };
+    offer.plan(destination).await.map(Some)
 }
 
 fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {

@@ -6,7 +6,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::manifest::{Entry, SafePath};
+use crate::manifest::{Entry, RESERVED_PREFIX, SafePath};
 
 /// Which differences between names a file system ignores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl NameFolding {
     /// # Errors
     /// Any I/O error when they are created or removed.
     pub(super) fn probe(dir: &Dir) -> io::Result<Self> {
-        let prefix = format!(".qshare-probe-{:016x}-", rand::random::<u64>());
+        let prefix = format!("{RESERVED_PREFIX}probe-{:016x}-", rand::random::<u64>());
         let case = are_equal(dir, &format!("{prefix}k"), &format!("{prefix}K"))?;
         // A file system that cannot store an é cannot store two of them either.
         let normalization = are_equal(dir, &format!("{prefix}\u{e9}"), &format!("{prefix}e\u{301}")).unwrap_or(false);

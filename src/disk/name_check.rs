@@ -3,7 +3,6 @@
 use super::{
     case_collision::{NameFolding, find_collision},
     errors::disk_error,
-    staging_layout::staging_name,
     target::Target,
 };
 use crate::{
@@ -14,17 +13,13 @@ use crate::{
 /// Checks each name, and that no two names collide.
 ///
 /// # Errors
-/// [`Kind::Disk`], with the name: Windows cannot hold it, the staging folder needs it, or it collides with another one.
+/// [`Kind::Disk`], with the name: Windows cannot hold it, or it collides with another one.
 pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     if cfg!(windows)
         && let Some((path, why)) =
             manifest.entries().iter().find_map(|e| Some((&e.path, e.path.windows_restriction()?)))
     {
         return Err(unusable(format!("Windows cannot store “{path}”: {why}")));
-    }
-    let reserved = NameFolding::ALL.fold(&staging_name(manifest.share()));
-    if let Some(entry) = manifest.entries().iter().find(|e| NameFolding::ALL.fold(e.path.top()) == reserved) {
-        return Err(unusable(format!("the name of “{}” is reserved for the staging folder", entry.path)));
     }
     if find_collision(manifest.entries(), NameFolding::ALL).is_none() {
         return Ok(()); // no file system treats two of these names as equal

@@ -13,6 +13,7 @@ use super::{
     journal::{self, RenameRecord},
     name_check::check_names,
     space, staged_files, staging_layout,
+    stream_limit::too_large,
     target::Target,
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct Plan {
     wanted: FileTotals,
     /// The files that an earlier download has already published.
     published: FileTotals,
+    /// The most bytes that the user allows.
+    max_size: Option<u64>,
 }
 
 /// A number of files, and the sum of their sizes if all are known.
@@ -67,7 +70,19 @@ impl Plan {
         if let Some(needed) = wanted.bytes {
             space::check_space(&target, manifest.share(), needed)?;
         }
-        Ok(Self { manifest, target, conflicts, wanted, published })
+        Ok(Self { manifest, target, conflicts, wanted, published, max_size: None })
+    }
+
+    /// Limits the download to `max_size` bytes, staged and published data included.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`](crate::error::Kind::Disk) if the files are known to be larger.
+    pub fn with_max_size(mut self, max_size: Option<u64>) -> Result<Self> {
+        self.max_size = max_size;
+        match (self.bytes(), max_size) {
+            (Some(bytes), Some(max)) if bytes > max => Err(too_large(Some(bytes), max)),
+            _ => Ok(self),
+        }
     }
 
     /// Returns the bytes of the share that an earlier download to `out` has staged or published, judging by file sizes.
@@ -112,6 +127,10 @@ impl Plan {
     /// Returns the number of files to download.
     pub(super) fn missing_files(&self) -> u64 {
         self.wanted.files
+    }
+
+    pub(super) fn max_size(&self) -> Option<u64> {
+        self.max_size
     }
 
     pub(super) fn target(&self) -> &Target {

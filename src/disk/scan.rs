@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{ContentCoding, Entry, EntryKind, MAX_ENTRIES, PathError, SafePath, link_stays_inside},
+    manifest::{ContentCoding, Entry, EntryKind, MAX_ENTRIES, PathError, SafePath, is_reserved, link_stays_inside},
     text::{count, visible},
 };
 
@@ -145,6 +145,10 @@ impl Scan {
         let FoundEntry { folder, name, meta } = found;
         if !(meta.is_file() || meta.is_dir() || meta.is_symlink()) {
             self.skip(found, "it is neither a file nor a folder");
+            return Ok(());
+        }
+        if name.to_str().is_some_and(is_reserved) {
+            self.skip(found, "its name is reserved for downloads in progress");
             return Ok(());
         }
         let path = parse(name, || found.local_path(), |name| folder.path.join(name))?;

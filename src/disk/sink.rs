@@ -18,6 +18,7 @@ use super::{
     staged_files::{StagedFile, find_staged},
     staged_hasher::StagedHasher,
     staging::{OnDrop, StagingFolder},
+    stream_limit::StreamLimit,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -41,6 +42,7 @@ pub struct Sink {
     durability: Durability,
     files: RootedDir,
     permissions: PermissionMask,
+    stream_limit: StreamLimit,
     base: Dir,
     // Dropped after all handles to its content, because Windows cannot remove an open file.
     staging: StagingFolder,
@@ -65,6 +67,7 @@ impl Sink {
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
         let staged = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
         let permissions = PermissionMask::of_new(&files).map_err(failed)?;
+        let stream_limit = StreamLimit::new(&base, plan.max_size()).map_err(failed)?;
         let mut files = RootedDir::new(files);
         create_folders(&plan, &mut files)?;
         staging.set_on_drop(keep_if(plan.has_published() || !staged.is_empty()));
@@ -77,6 +80,7 @@ impl Sink {
             durability: Durability::Synced,
             files,
             permissions,
+            stream_limit,
             base,
             staging,
             plan,
@@ -142,15 +146,20 @@ impl Sink {
     ///
     /// # Errors
     /// [`Kind::Transfer`] if the file becomes longer than announced or no file is started; [`Kind::Disk`] if the write
-    /// fails.
+    /// fails, or if a file of unknown size becomes too long.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
         let entry = &self.plan.manifest().entries()[file.index()];
-        if entry.size().is_some_and(|size| file.length().saturating_add(data.len() as u64) > size) {
-            return Err(protocol_violation(format_args!("more of “{}” than announced", entry.path)));
+        match entry.size() {
+            Some(size) if file.length().saturating_add(data.len() as u64) > size => {
+                return Err(protocol_violation(format_args!("more of “{}” than announced", entry.path)));
+            }
+            Some(_) => {}
+            None => self.stream_limit.check(file.length(), data.len() as u64)?,
         }
         file.write(data).map_err(|e| disk_error("write", &entry.path, &e))?;
-        if file.length() >= GROUP_SIZE {
+        // A file of unknown size is sent once, from its beginning: staged data would be of no use.
+        if file.length() >= GROUP_SIZE && entry.size().is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
         }
         Ok(())
@@ -181,7 +190,9 @@ impl Sink {
             self.durability = Durability::Deferred;
         }
         self.missing -= 1;
-        self.staging.set_on_drop(OnDrop::Keep);
+        if entry.size().is_some() {
+            self.staging.set_on_drop(OnDrop::Keep);
+        }
         Ok(())
     }
 

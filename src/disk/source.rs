@@ -83,7 +83,7 @@ impl Source {
     }
 
     /// Returns the paths that are not shared: links that point outside the share; FIFOs, sockets and devices inside
-    /// folders.
+    /// folders; what interrupted downloads have staged there.
     pub fn skipped(&self) -> &[SkippedPath] {
         &self.skipped
     }

@@ -59,13 +59,13 @@ pub(super) fn staged_disk_bytes(base: &Dir, share: ShareId) -> u64 {
 
 /// Returns the bytes that this user can still write to the file system of `dir`; `None` if it does not report that.
 #[cfg(unix)]
-fn free_bytes(dir: &Dir) -> Option<u64> {
+pub(super) fn free_bytes(dir: &Dir) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(dir).ok()?;
     // Some network and user-space file systems report nothing but zeros.
     (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_dir: &Dir) -> Option<u64> {
+pub(super) fn free_bytes(_dir: &Dir) -> Option<u64> {
     None
 }

@@ -14,7 +14,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
 use super::open_options;
-use crate::manifest::ShareId;
+use crate::manifest::{RESERVED_PREFIX, ShareId};
 
 /// The lock file in a staging folder.
 pub(super) const LOCK: &str = "lock";
@@ -31,12 +31,12 @@ pub(super) const JOURNAL_TEMP: &str = "names.new";
 /// Returns the name of the staging folder of a share.
 pub(super) fn staging_name(share: ShareId) -> String {
     let id = share.to_string();
-    format!(".qshare-{}.part", id.get(..16).unwrap_or(&id))
+    format!("{RESERVED_PREFIX}{}.part", id.get(..16).unwrap_or(&id))
 }
 
 /// Whether `name` is the name of a staging folder.
 pub(super) fn is_staging_name(name: &str) -> bool {
-    let id = name.strip_prefix(".qshare-").and_then(|rest| rest.strip_suffix(".part"));
+    let id = name.strip_prefix(RESERVED_PREFIX).and_then(|rest| rest.strip_suffix(".part"));
     id.is_some_and(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()))
 }
 

@@ -52,6 +52,9 @@ impl ManifestBuilder {
         if self.text > MAX_TEXT {
             return Err(ManifestError::NamesTooLong);
         }
+        if entry.size().is_none() && self.header.entries > 1 {
+            return Err(ManifestError::UnknownSize(entry.path));
+        }
         if let Some(parent) = entry.path.parent()
             && self.is_folder.get(parent.as_str()) != Some(&true)
         {
@@ -142,6 +145,9 @@ mod tests {
         let mut b = builder(2);
         b.push(file("a", u64::MAX)).unwrap();
         assert_eq!(b.push(file("b", 1)), Err(ManifestError::SizeOverflow));
+        let unknown = || entry("a", EntryKind::File { size: None, coding: ContentCoding::Identity });
+        assert_eq!(builder(2).push(unknown()), Err(ManifestError::UnknownSize(path("a"))));
+        builder(1).push(unknown()).unwrap();
         let mut b = builder(1);
         b.push(file("a", 0)).unwrap();
         assert_eq!(b.push(file("b", 0)), Err(ManifestError::WrongCount));

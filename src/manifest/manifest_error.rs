@@ -35,6 +35,9 @@ pub enum ManifestError {
     /// The target of this link is outside the share.
     #[error("the link “{0}” points outside the share")]
     LinkTarget(SafePath),
+    /// The size of this file is unknown, and it is not the only entry.
+    #[error("the size of “{0}” is missing")]
+    UnknownSize(SafePath),
     /// The sum of the sizes exceeds 64 bits.
     #[error("its total size exceeds 64 bits")]
     SizeOverflow,

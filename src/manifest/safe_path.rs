@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, fmt};
 
-use super::windows_name;
+use super::{reserved_name::is_reserved, windows_name};
 use crate::text::{is_bidi_control, visible};
 
 /// The longest component in bytes, as on common file systems.
@@ -104,6 +104,7 @@ fn check_component(name: &str) -> Result<(), PathError> {
     }
     match name.chars().find(|c| c.is_control() || is_bidi_control(*c)) {
         Some(c) => Err(PathError::Character(c)),
+        None if is_reserved(name) => Err(PathError::Reserved),
         None => Ok(()),
     }
 }
@@ -150,6 +151,9 @@ pub enum PathError {
     /// It has a control character or a bidirectional control.
     #[error("it has the character {}", .0.escape_unicode())]
     Character(char),
+    /// A component has a name that downloads use.
+    #[error("names that begin with .qshare- are reserved for downloads in progress")]
+    Reserved,
 }
 
 #[cfg(test)]
@@ -184,6 +188,8 @@ mod tests {
             ("a\u{9d}b", PathError::Character('\u{9d}')),
             ("evil\u{202e}gpj.exe", PathError::Character('\u{202e}')),
             ("a\u{2066}b", PathError::Character('\u{2066}')),
+            (".qshare-0123456789abcdef.part", PathError::Reserved),
+            ("a/.Qshare-x/files/b", PathError::Reserved),
         ] {
             assert_eq!(SafePath::parse(bad), Err(why), "{bad:?}");
         }

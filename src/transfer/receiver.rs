@@ -32,6 +32,6 @@ mod session_end;
 mod stall_detector;
 
 pub use self::{
-    download::PlannedDownload, offer::PendingOffer, reconnect_config::ReconnectConfig,
+    destination::Destination, download::PlannedDownload, offer::PendingOffer, reconnect_config::ReconnectConfig,
     resumption_store::ResumptionStore,
 };

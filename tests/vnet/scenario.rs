@@ -18,7 +18,7 @@ use qshare::{
     relay::{self, SenderPolicy, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
-        ConflictPolicy, GuessBudget, PendingOffer, ReconnectConfig, Registration, ReregisterConfig, Share,
+        ConflictPolicy, Destination, GuessBudget, PendingOffer, ReconnectConfig, Registration, ReregisterConfig, Share,
         ShareSettings, Source, SystemClock,
     },
 };
@@ -200,7 +200,8 @@ impl Scenario {
         let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, rate_limit: None, resumptions: None };
         let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
-        let planned = offer.plan(Some(folder.clone()), ConflictPolicy::Refuse).await?;
+        let out = Some(folder.clone());
+        let planned = offer.plan(Destination { out, conflicts: ConflictPolicy::Refuse, max_size: None }).await?;
         let finished = planned.accept(&events, pending()).await?;
         let duration = began.elapsed();
         let connected_after = *connected_after.get().unwrap();

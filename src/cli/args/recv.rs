@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use super::{
     connection::{self, ConnectionArgs},
-    values::{duration_or_zero, rate},
+    values::{duration_or_zero, rate, size},
 };
 use crate::code::RelaySpec;
 
@@ -47,6 +47,9 @@ pub struct RecvArgs {
     /// Skip files that exist
     #[arg(long)]
     pub skip: bool,
+    /// Refuse a share of more bytes than this, such as 500MB or 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
     /// List everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,

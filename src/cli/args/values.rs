@@ -42,6 +42,13 @@ pub(super) fn rate(text: &str) -> Result<NonZeroU64, Error> {
     )
 }
 
+/// Parses a number of bytes, in any unit.
+pub(super) fn size(text: &str) -> Result<u64, Error> {
+    text.parse::<bytesize::ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|e| Error::new(Kind::Usage, format!("invalid size: {e}")).hint("write it as 500kB, 2MB or 1.5GiB"))
+}
+
 /// Parses the number of secret characters of a code.
 pub(super) fn code_length() -> impl TypedValueParser<Value = usize> {
     PossibleValuesParser::new(["5", "8", "12", "16", "20"]).try_map(|text| text.parse::<usize>())

@@ -186,17 +186,14 @@ fn staged_data_counts_as_free_space() {
 }
 
 #[test]
-fn the_name_of_the_staging_folder_is_reserved() {
+fn a_share_that_exceeds_the_limit_of_the_user_is_refused() {
     let home = Home::new();
-    let share = ShareId::random();
-    let reserved = staging_name(share).to_uppercase();
-    let mut builder = ManifestBuilder::new(ManifestHeader { share, name: "x".into(), entries: 1 }).unwrap();
-    let path = SafePath::parse(&reserved).unwrap();
-    builder.push(Entry { path, kind: EntryKind::Folder, mode: 0, mtime: None }).unwrap();
-    let manifest = Arc::new(builder.finish().unwrap());
-    let e = plan(&home, &manifest, ConflictPolicy::Overwrite).unwrap_err();
+    let plan = || plan_to(&home, &[("a", 5), ("b", 6)], "out", ConflictPolicy::Refuse).unwrap();
+    plan().with_max_size(None).unwrap();
+    plan().with_max_size(Some(11)).unwrap();
+    let e = plan().with_max_size(Some(10)).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
-    assert_says(&e, &["reserved for the staging folder"]);
+    assert_says(&e, &["11 B", "--max-size 10 B"]);
 }
 
 #[test]

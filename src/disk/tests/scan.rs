@@ -92,6 +92,21 @@ fn links_out_of_the_share_and_special_files_are_skipped_and_reported() {
 }
 
 #[test]
+fn what_downloads_have_staged_in_a_folder_is_skipped_and_reported() {
+    let home = Home::new();
+    home.file("src/t/.qshare-0123456789abcdef.part/files/f", "");
+    home.file("src/t/d/.QSHARE-probe-0-k", "");
+    let source = scan(&[home.at("src/t")]).unwrap();
+    assert_eq!(paths_of(source.manifest()), ["t", "t/d"]);
+    let skipped: Vec<_> = source.skipped().iter().map(|s| (s.path.rsplit('/').next().unwrap(), s.reason)).collect();
+    let reason = "its name is reserved for downloads in progress";
+    assert_eq!(skipped, [(".qshare-0123456789abcdef.part", reason), (".QSHARE-probe-0-k", reason)]);
+    let e = scan(&[home.at("src/t/.qshare-0123456789abcdef.part")]).unwrap_err();
+    assert_eq!(e.kind(), Kind::Usage);
+    assert_says(&e, &["cannot share", ".qshare-0123456789abcdef.part", "reserved"]);
+}
+
+#[test]
 fn paths_that_cannot_be_shared_are_named_in_the_error() {
     let home = Home::new();
     let assert_refused = |path: &[PathBuf], words: &[&str]| {

@@ -78,20 +78,47 @@ fn permissions_are_never_wider_than_the_senders() {
     fs::set_permissions(home.at("out/t"), fs::Permissions::from_mode(0o700)).unwrap(); // so that it can be removed
 }
 
-#[test]
-fn a_file_of_unknown_size_may_have_any_length() {
-    let home = Home::new();
+/// Returns the manifest of a share of standard input.
+fn stream_manifest() -> Arc<Manifest> {
     let mut builder =
         ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 }).unwrap();
     let kind = EntryKind::File { size: None, coding: ContentCoding::Identity };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0o644, mtime }).unwrap();
-    let plan = plan(&home, &Arc::new(builder.finish().unwrap()), ConflictPolicy::Refuse).unwrap();
+    Arc::new(builder.finish().unwrap())
+}
+
+#[test]
+fn a_file_of_unknown_size_may_have_any_length() {
+    let home = Home::new();
+    let plan = plan(&home, &stream_manifest(), ConflictPolicy::Refuse).unwrap();
     assert_eq!(plan.bytes(), None);
     let mut sink = Sink::new(plan).unwrap();
     receive_hello(&mut sink, 0).unwrap();
     sink.publish().unwrap();
     assert_eq!(home.read("out/stdin"), "hello");
+}
+
+#[test]
+fn a_file_of_unknown_size_that_is_too_long_leaves_nothing() {
+    let home = Home::new();
+    let block = vec![1; 700_000];
+    let begin = |max_size| {
+        let plan = plan(&home, &stream_manifest(), ConflictPolicy::Refuse).unwrap().with_max_size(max_size).unwrap();
+        let mut sink = Sink::new(plan).unwrap();
+        sink.start_file(0, 0).unwrap();
+        sink.write(&block).unwrap();
+        sink
+    };
+    let mut limited = begin(Some(2_000_000));
+    limited.write(&block).unwrap();
+    assert_eq!(limited.write(&block).unwrap_err().kind(), Kind::Disk);
+    drop(limited);
+    assert!(home.tree("out").is_empty());
+    let mut interrupted = begin(None);
+    interrupted.write(&block).unwrap();
+    drop(interrupted);
+    assert!(home.tree("out").is_empty(), "it cannot be resumed");
 }
 
 #[test]

@@ -10,19 +10,23 @@ use crate::{
 };
 
 /// The destination of a download. It stays the same when the sender's offer changes.
-pub(super) struct Destination {
+#[derive(Debug, Clone)]
+pub struct Destination {
     /// The path that the user chose; `None` for the current folder.
-    pub(super) out: Option<PathBuf>,
-    pub(super) conflicts: ConflictPolicy,
+    pub out: Option<PathBuf>,
+    /// The policy for targets that already exist.
+    pub conflicts: ConflictPolicy,
+    /// The most bytes that the user allows; `None` for no limit.
+    pub max_size: Option<u64>,
 }
 
 impl Destination {
     /// Plans a path for every entry of an offer. Writes nothing.
     ///
     /// # Errors
-    /// Those of [`Plan::new`].
+    /// Those of [`Plan::new`] and [`Plan::with_max_size`].
     pub(super) async fn plan(&self, manifest: Arc<Manifest>) -> Result<Plan> {
-        let (out, conflicts) = (self.out.clone(), self.conflicts);
-        run_blocking(move || Plan::new(manifest, out.as_deref(), conflicts)).await
+        let Self { out, conflicts, max_size } = self.clone();
+        run_blocking(move || Plan::new(manifest, out.as_deref(), conflicts)?.with_max_size(max_size)).await
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     blocking::run_blocking,
     code::Code,
-    disk::{ConflictPolicy, Plan},
+    disk::Plan,
     error::Result,
     event::{Event, OfferSummary},
     manifest::Manifest,
@@ -92,10 +92,9 @@ impl PendingOffer {
     /// Plans a path for every entry. Writes nothing.
     ///
     /// # Errors
-    /// [`Kind::Disk`](crate::error::Kind::Disk) if a target already exists and `conflicts` does not allow that, if the
-    /// target cannot hold a name, or if there is too little space.
-    pub async fn plan(self, out: Option<PathBuf>, conflicts: ConflictPolicy) -> Result<PlannedDownload> {
-        let destination = Destination { out, conflicts };
+    /// [`Kind::Disk`](crate::error::Kind::Disk) if a target already exists and the conflict policy does not allow that,
+    /// if the target cannot hold a name, if there is too little space, or if the share exceeds the user's limit.
+    pub async fn plan(self, destination: Destination) -> Result<PlannedDownload> {
         match destination.plan(Arc::clone(&self.manifest)).await {
             Ok(plan) => Ok(PlannedDownload::new(self.session, self.sender, destination, plan)),
             Err(e) => {

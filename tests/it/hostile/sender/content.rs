@@ -8,7 +8,7 @@ use qshare::{
 
 use super::harness::{
     HostileSender, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry, manifest,
-    push_data, wait_for_request,
+    push_data, stream_entry, wait_for_request,
 };
 use crate::{
     hostile::processes::{random_bytes, tree},
@@ -125,4 +125,36 @@ async fn a_receiver_fails_if_the_sender_exceeds_its_credit() {
     run.assert_failed(1, "a flood");
     assert!(run.message().contains("protocol"), "{}", run.message());
     assert!(run.peak.is_none_or(|bytes| bytes < 100 * 1024 * 1024), "{:?} bytes", run.peak);
+}
+
+/// The receiver cannot know how long the file will be, and the sender never ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_file_ends_at_the_limit_of_the_user_and_leaves_nothing() {
+    let sender = HostileSender::new().await;
+    let piece = random_bytes(4, 200_000);
+    let acting = async {
+        let mut session = sender.accept_receiver(manifest(vec![stream_entry("a")])).await;
+        wait_for_request(&mut session).await;
+        let mut next = RecordBuilder::from_message(&FileStart { entry: 0, offset: 0 }).unwrap();
+        // More than the limit, and less than the receiver's first credit.
+        for _ in 0..6 {
+            push_data(&mut next, &piece);
+            session.writer.send(std::mem::take(&mut next)).await.unwrap();
+        }
+        acknowledge_end(session).await;
+    };
+    let (run, ()) = sender.run_receiver_with(&["--max-size", "1MB"], acting).await;
+    run.assert_failed(6, "an endless file");
+    assert!(run.message().contains("--max-size"), "{}", run.message());
+    assert_eq!(tree(&run.target), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_exceeds_the_limit_of_the_user_is_refused_before_the_first_byte() {
+    let sender = HostileSender::new().await;
+    let early = manifest(vec![file_entry("a", 600_000), file_entry("b", 600_000)]);
+    let acting = async { acknowledge_end(sender.accept_receiver(early).await).await };
+    let (run, ()) = sender.run_receiver_with(&["--max-size", "1MB"], acting).await;
+    run.assert_failed(6, "a share that is too large");
+    assert!(run.message().contains("1.2 MB"), "{}", run.message());
 }

@@ -148,6 +148,11 @@ pub(super) fn file_entry(path: &str, size: u64) -> RawEntry {
     RawEntry { path: path.into(), kind, mode: 0o644, mtime: None }
 }
 
+/// Returns a file whose size is known only at its end.
+pub(super) fn stream_entry(path: &str) -> RawEntry {
+    RawEntry { kind: EntryKind::File { size: None, coding: ContentCoding::Identity }, ..file_entry(path, 0) }
+}
+
 pub(super) fn folder_entry(path: &str) -> RawEntry {
     RawEntry { path: path.into(), kind: EntryKind::Folder, mode: 0o755, mtime: None }
 }

@@ -8,7 +8,7 @@ use qshare::{
 
 use super::harness::{
     HostileSender, NonTextPathPart, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry,
-    manifest, manifest_announcing, manifest_start,
+    manifest, manifest_announcing, manifest_start, stream_entry,
 };
 use crate::support::UnknownFrame;
 
@@ -45,6 +45,13 @@ async fn a_receiver_refuses_names_that_leave_the_target_or_contain_control_chara
         "isolate\u{2066}d",
         &long,
         &deep,
+        ".qshare-0123456789abcdef.part",
+        "a/.qshare-0123456789abcdef.part",
+        ".QShare-0123456789ABCDEF.Part",
+        "a/.q\u{17f}hare-0123456789abcdef.part",
+        ".qsh\u{200d}are-0123456789abcdef.part",
+        "a/.qshare-0123456789abcdef.part/names",
+        ".qshare-probe-0123456789abcdef-k",
     ];
     for name in names {
         let before = sender.machine.snapshot();
@@ -87,6 +94,9 @@ async fn a_receiver_refuses_inconsistent_manifests() {
         ("ten million entries", 1, manifest_announcing(10_000_000, vec![file_entry("a", 1)])),
         ("the highest possible number of entries", 1, manifest_announcing(u64::MAX, vec![])),
         ("more entries than announced", 1, manifest_announcing(1, vec![file_entry("a", 1), file_entry("b", 1)])),
+        ("a file of unknown size beside others", 1, manifest(vec![stream_entry("a"), file_entry("b", 1)])),
+        ("a file of unknown size in a folder", 1, manifest(vec![folder_entry("d"), stream_entry("d/a")])),
+        ("a file of unknown size among announced ones", 1, manifest_announcing(2, vec![stream_entry("a")])),
         ("sizes beyond 64 bits", 1, manifest(vec![file_entry("a", u64::MAX), file_entry("b", 1)])),
         ("no name", 1, named(String::new())),
         ("a name of 256 bytes", 1, named("n".repeat(256))),
