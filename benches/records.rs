@@ -11,8 +11,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qshare::{
     code::{Code, Secret, Slot},
     crypto::{
-        Cipher, ExchangeMode, Opener, PakeExchange, Password, RECORD_HEADER, RecordKind, Role, Sealer, SessionKeys,
-        Transcript,
+        Cipher, ExchangeMode, Opener, PakeExchange, Password, PeerMessage, RECORD_HEADER, RecordKind, Role, Sealer,
+        SessionKeys, Transcript,
     },
     manifest::{ContentCoding, EntryKind, Mtime, RawEntry, SafePath},
     transfer::session::RecordBuilder,
@@ -176,8 +176,10 @@ fn exchange_keys(code: &Code, cipher: Cipher) -> (SessionKeys, SessionKeys) {
     let (receiver, flight_1) = PakeExchange::start(Role::Receiver, &password, slot, ExchangeMode::Code);
     let (sender, flight_2) = PakeExchange::start(Role::Sender, &password, slot, ExchangeMode::Code);
     let transcript = Transcript::new(slot, ExchangeMode::Code, &flight_1, &flight_2);
-    let receiver = SessionKeys::derive(&receiver.finish(&flight_2).unwrap(), transcript.clone(), cipher);
-    let sender = SessionKeys::derive(&sender.finish(&flight_1).unwrap(), transcript, cipher);
+    let from_receiver = PeerMessage::parse(Role::Receiver, &flight_1).unwrap();
+    let from_sender = PeerMessage::parse(Role::Sender, &flight_2).unwrap();
+    let receiver = SessionKeys::derive(&receiver.finish(&from_sender).unwrap(), transcript.clone(), cipher);
+    let sender = SessionKeys::derive(&sender.finish(&from_receiver).unwrap(), transcript, cipher);
     receiver.verify_tag(Role::Sender, &sender.sender_tag()).unwrap();
     sender.verify_tag(Role::Receiver, &receiver.receiver_tag()).unwrap();
     (sender, receiver)

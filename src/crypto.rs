@@ -18,7 +18,7 @@ pub mod transcript;
 pub use self::{
     attach::AttachKey,
     cipher::Cipher,
-    pake::{ExchangeMode, PakeError, PakeExchange, Password, Role},
+    pake::{ExchangeMode, PakeError, PakeExchange, Password, PeerMessage, Role},
     record::{
         MAX_PLAINTEXT, OpenError, Opener, RECORD_HEADER, RECORD_OVERHEAD, RecordHeader, RecordKind, Sealer, plaintext,
     },

@@ -170,6 +170,14 @@ pub fn is_locked(path: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Sets the modification time of an open file to the current time, which postpones its removal by [`StateDir::sweep`].
+///
+/// # Errors
+/// Any I/O error.
+pub fn touch(file: &File) -> io::Result<()> {
+    file.set_modified(SystemTime::now())
+}
+
 /// Returns the seconds since 1970, for times that another process reads.
 pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

@@ -67,8 +67,9 @@ async fn plan_download(
 ) -> Result<Option<PlannedDownload>> {
     let ReceiveTarget { code, addresses, spec, named_by, state } = target;
     let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
+    let relay_name = spec.addr.to_string();
     let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, &events);
-    let resumptions = Some(ResumptionStore::open(&state)?);
+    let resumptions = Some(ResumptionStore::open(&state, &relay_name, args.out.as_deref())?);
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
     let offer = PendingOffer::receive(&code, reconnect, &events, interrupted.as_mut()).await?;
     events.report(Event::Offer(offer.summary(args.out.clone()).await)).await;

@@ -1,15 +1,20 @@
 //! The credentials with which a receiver resumes a download in a new process.
 //!
-//! The sender has a key per share. It gives every receiver a random id and the MAC of that id under the key. A
-//! resumption is the same key exchange as with a code, with the MAC as the password. It costs the sender no attempt of
-//! its guess budget and no memory. A peer that does not know the MAC cannot guess it: it has 256 bits.
+//! The sender has a key per share. It gives every receiver a random id, a tag that proves the id, and a resumption key.
+//! Tag and key are MACs of the id under the share's key. The receiver sends id and tag in the clear, so the sender
+//! recognizes the ids that it has issued before it reserves anything for them. A resumption is the same key exchange as
+//! with a code, with the resumption key as the password. It costs the sender no attempt of its guess budget and no
+//! memory. A peer that does not know the resumption key cannot guess it: it has 256 bits.
 
 use std::fmt;
 
 use hmac::Mac;
 use zeroize::Zeroizing;
 
-use super::{pake::Password, tag::hmac};
+use super::{
+    pake::Password,
+    tag::{BadTag, ExpectedTag, TAG_LENGTH, hmac},
+};
 
 /// The length of a share key and of a resumption key, in bytes.
 pub const KEY_LENGTH: usize = 32;
@@ -26,6 +31,8 @@ pub struct ShareKey(Zeroizing<[u8; KEY_LENGTH]>);
 pub struct Resumption {
     /// The receiver's id, which is sent in the clear.
     pub id: [u8; RECEIVER_ID_LENGTH],
+    /// Proves that the sender has issued the id. Sent in the clear.
+    pub id_tag: [u8; TAG_LENGTH],
     /// The password of the key exchange.
     pub key: Zeroizing<[u8; KEY_LENGTH]>,
 }
@@ -48,14 +55,33 @@ impl ShareKey {
 
     /// Creates the credentials of a new receiver of the share with this id.
     pub fn issue_resumption(&self, share: &[u8]) -> Resumption {
-        self.derive_resumption(share, rand::random())
+        let id = rand::random();
+        self.derive_resumption(share, id, self.expected("qshare/1 resume id", share, &id).into_bytes())
     }
 
-    /// Returns the credentials that were issued to the receiver with this id.
-    pub fn derive_resumption(&self, share: &[u8], id: [u8; RECEIVER_ID_LENGTH]) -> Resumption {
-        let mac = hmac(&self.0[..]).chain_update("qshare/1 resume").chain_update((share.len() as u64).to_be_bytes());
-        let key = mac.chain_update(share).chain_update(id).finalize().into_bytes();
-        Resumption { id, key: Zeroizing::new(key.into()) }
+    /// Returns the credentials that were issued to the receiver with this id. Compares the tag in constant time.
+    ///
+    /// # Errors
+    /// [`BadTag`] if this key did not issue the id for this share.
+    pub fn verify_resumption(
+        &self,
+        share: &[u8],
+        id: [u8; RECEIVER_ID_LENGTH],
+        id_tag: [u8; TAG_LENGTH],
+    ) -> Result<Resumption, BadTag> {
+        self.expected("qshare/1 resume id", share, &id).verify(&id_tag)?;
+        Ok(self.derive_resumption(share, id, id_tag))
+    }
+
+    fn derive_resumption(&self, share: &[u8], id: [u8; RECEIVER_ID_LENGTH], id_tag: [u8; TAG_LENGTH]) -> Resumption {
+        let key = self.expected("qshare/1 resume key", share, &id).into_bytes();
+        Resumption { id, id_tag, key: Zeroizing::new(key) }
+    }
+
+    /// Returns the MAC of an id for the use that `label` names.
+    fn expected(&self, label: &str, share: &[u8], id: &[u8; RECEIVER_ID_LENGTH]) -> ExpectedTag {
+        let mac = hmac(&self.0[..]).chain_update(label).chain_update((share.len() as u64).to_be_bytes());
+        ExpectedTag::new(mac.chain_update(share).chain_update(id))
     }
 }
 
@@ -85,14 +111,35 @@ mod tests {
     fn every_receiver_of_every_share_has_its_own_key() {
         let (key, other) = (ShareKey::random(), ShareKey::random());
         let one = key.issue_resumption(b"share");
-        assert_eq!(*key.derive_resumption(b"share", one.id).key, *one.key);
+        assert_eq!(*key.verify_resumption(b"share", one.id, one.id_tag).unwrap().key, *one.key);
         for different in [
             key.issue_resumption(b"share"),
-            key.derive_resumption(b"sharf", one.id),
-            other.derive_resumption(b"share", one.id),
+            key.derive_resumption(b"sharf", one.id, one.id_tag),
+            other.derive_resumption(b"share", one.id, one.id_tag),
         ] {
             assert_ne!(*different.key, *one.key);
         }
+        assert_ne!(*one.key, one.id_tag);
         assert_eq!(format!("{key:?}{one:?}"), "ShareKey(…)Resumption(…)");
+    }
+
+    #[test]
+    fn only_issued_ids_are_recognized() {
+        let (key, other) = (ShareKey::random(), ShareKey::random());
+        let one = key.issue_resumption(b"share");
+        assert!(key.verify_resumption(b"sharf", one.id, one.id_tag).is_err());
+        assert!(other.verify_resumption(b"share", one.id, one.id_tag).is_err());
+        assert!(key.verify_resumption(b"share", rand::random(), one.id_tag).is_err());
+        assert!(key.verify_resumption(b"share", one.id, [0; TAG_LENGTH]).is_err());
+        for bit in 0..TAG_LENGTH * 8 {
+            let mut id_tag = one.id_tag;
+            id_tag[bit / 8] ^= 1 << (bit % 8);
+            assert!(key.verify_resumption(b"share", one.id, id_tag).is_err());
+        }
+        for bit in 0..RECEIVER_ID_LENGTH * 8 {
+            let mut id = one.id;
+            id[bit / 8] ^= 1 << (bit % 8);
+            assert!(key.verify_resumption(b"share", id, one.id_tag).is_err());
+        }
     }
 }

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{
         code::{Secret, Slot},
-        crypto::pake::{ExchangeMode, PakeExchange, Password},
+        crypto::pake::{ExchangeMode, PakeExchange, Password, PeerMessage},
     };
 
     /// Returns the keys of the receiver and of the sender. Each derives them from the two flights that it has seen.
@@ -102,6 +102,8 @@ mod tests {
         let secret = Secret::random(5).unwrap();
         let (receiver, first) = PakeExchange::start(Role::Receiver, &Password::from(&secret), slot, ExchangeMode::Code);
         let (sender, second) = PakeExchange::start(Role::Sender, &Password::from(&secret), slot, ExchangeMode::Code);
+        let first = PeerMessage::parse(Role::Receiver, &first).unwrap();
+        let second = PeerMessage::parse(Role::Sender, &second).unwrap();
         let transcript = |(one, two)| Transcript::new(slot, ExchangeMode::Code, one, two);
         [
             SessionKeys::derive(&receiver.finish(&second).unwrap(), transcript(flights[0]), Cipher::Aes256Gcm),

@@ -6,6 +6,7 @@
 //! parse count as a wrong tag.
 
 mod alert;
+mod attempt_bucket;
 mod cipher_suite;
 pub mod clock;
 mod confirm;
@@ -24,8 +25,9 @@ mod responder;
 use self::clock::Clock;
 pub(crate) use self::{
     alert::{BUSY_RETRY_DELAY, send_alert},
+    credential::wire_id,
     flight_1::{FirstFrameError, read_first_frame},
-    responder::ResumptionAdmission,
+    responder::{ChargedHello, HandshakeRefusal},
 };
 pub use self::{
     credential::Credential,

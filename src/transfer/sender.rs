@@ -3,7 +3,8 @@
 //! A download passes these modules in order:
 //!
 //! 1. [`accept_loop`] accepts a stream from the relay, and [`reregister`] restores a lost [`registration`].
-//! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream.
+//! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream. The
+//!    [`fair_permits`] keep it fair among networks.
 //! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
 //!    [`goodbye`]. The [`comparer`] decides where staged files continue; their groups arrive in the [`group_queue`].
 //!    [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
@@ -20,15 +21,18 @@ mod download;
 mod download_error;
 pub(super) mod download_limit;
 mod expiry;
+pub(super) mod fair_permits;
 pub(super) mod file_reader;
 mod goodbye;
 mod group_queue;
 mod latest_scan;
 mod messages;
 mod offer;
+mod pressure_gauge;
 mod progress;
 mod record_sender;
 pub(crate) mod registration;
+mod repeated_warning;
 mod requested_files;
 pub(crate) mod reregister;
 pub(super) mod session_table;

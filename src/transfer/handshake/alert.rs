@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::{
     net::SendHalf,
+    transfer::timeouts::REPLY_TIMEOUT,
     wire::peer::{Alert, AlertReason},
 };
 
@@ -11,9 +14,10 @@ use crate::{
 pub(crate) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// Sends an alert and finishes the stream. A retry may succeed after the delay `retry_after`; `None` if no retry can.
+/// Gives up on a peer that does not read for [`REPLY_TIMEOUT`].
 pub(crate) async fn send_alert(mut send: SendHalf, reason: AlertReason, retry_after: Option<Duration>) {
     let retry_after = retry_after.map_or(0, whole_seconds);
-    if send.send_message(&Alert { reason, retry_after }).await.is_ok() {
+    if matches!(timeout(REPLY_TIMEOUT, send.send_message(&Alert { reason, retry_after })).await, Ok(Ok(()))) {
         send.finish();
     }
 }

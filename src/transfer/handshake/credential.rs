@@ -3,7 +3,7 @@
 use crate::{
     code::{Code, Slot},
     crypto::{ExchangeMode, Password, Resumption},
-    wire::peer::HelloMode,
+    wire::peer::{HelloMode, ResumptionId},
 };
 
 /// The secret that both ends of a handshake must know.
@@ -43,17 +43,14 @@ impl Credential<'_> {
     }
 
     pub(super) fn hello_mode(&self) -> HelloMode {
-        match self.resumption_id() {
-            None => HelloMode::Code,
-            Some(id) => HelloMode::Resume(id),
-        }
-    }
-
-    /// Returns the receiver's id if this is a resumption.
-    pub(super) fn resumption_id(&self) -> Option<[u8; 16]> {
         match self {
-            Self::Code(_) => None,
-            Self::Resumption { resumption, .. } => Some(resumption.id),
+            Self::Code(_) => HelloMode::Code,
+            Self::Resumption { resumption, .. } => HelloMode::Resume(wire_id(resumption)),
         }
     }
+}
+
+/// Returns the id of a resumption as it is sent.
+pub(crate) fn wire_id(resumption: &Resumption) -> ResumptionId {
+    ResumptionId { receiver: resumption.id, tag: resumption.id_tag }
 }

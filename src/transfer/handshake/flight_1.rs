@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::cipher_suite;
 use crate::{
-    crypto::Cipher,
+    crypto::{Cipher, PeerMessage, Role},
     net::{OwnedFrame, RecvHalf, StreamError},
     processor::Aes,
     transfer::timeouts::REPLY_TIMEOUT,
@@ -18,14 +18,13 @@ pub(super) struct Flight1 {
     pub(super) bytes: Bytes,
     pub(super) suite: u16,
     pub(super) cipher: Cipher,
-    /// The receiver's PAKE message.
-    pub(super) pake_message: Vec<u8>,
+    pub(super) pake_message: PeerMessage,
     pub(super) mode: HelloMode,
     pub(super) can_reattach: bool,
 }
 
 impl Flight1 {
-    /// Parses a [`Hello`] and negotiates the cipher suite.
+    /// Parses a [`Hello`], negotiates the cipher suite and checks the PAKE message.
     ///
     /// # Errors
     /// The [`AlertReason`] to send to the receiver.
@@ -36,11 +35,12 @@ impl Flight1 {
         }
         let (suite, cipher) = cipher_suite::best(cipher_suite::ours(aes), (&hello).into()).ok_or(AlertReason::Suite)?;
         let exchange = hello.exchanges.into_iter().find(|e| e.suite == suite).ok_or(AlertReason::Malformed)?;
+        let pake_message = PeerMessage::parse(Role::Receiver, &exchange.message).map_err(|_| AlertReason::Malformed)?;
         Ok(Self {
             bytes: first.bytes().clone(),
             suite,
             cipher,
-            pake_message: exchange.message,
+            pake_message,
             mode: hello.mode,
             can_reattach: hello.capabilities & CAN_REATTACH != 0,
         })

@@ -4,36 +4,34 @@
 //! attempt before flight 2 leaves, and refunds it when the receiver's tag proves that it knows the code. An attempt
 //! that is not refunded is lost.
 //!
-//! The budget is a token bucket: it holds five attempts and regains one every ten minutes. It is saved before flight 2
-//! leaves, so a restart of the sender does not refill it. The clock is injected.
+//! The budget is a token bucket ([`AttemptBucket`]). A charge is on the disk before flight 2 leaves, and the file counts
+//! an attempt as lost from its charge on. So a sender that is killed forgives nothing. The clock is injected.
 
 use std::{
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 
-use super::clock::Clock;
+pub use super::attempt_bucket::{BURST, BURST_PER_SOURCE, REFILL_INTERVAL};
+use super::{
+    attempt_bucket::{AttemptBucket, AttemptId, ChargeResult},
+    clock::Clock,
+};
 use crate::{
     blocking::run_blocking,
     error::{Error, Kind, Result},
     state::StateDir,
     sync::Mutex,
+    wire::relay::SourceTag,
 };
-
-/// How many attempts may be outstanding or lost at once.
-pub const BURST: u32 = 5;
-
-/// The time in which the budget regains one attempt.
-pub const REFILL_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How long a receiver may take to confirm. A later confirmation refunds nothing.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,47 +54,17 @@ const MAX_FILE: u64 = 4096;
 pub struct GuessBudget(Arc<SharedBudget>);
 
 struct SharedBudget {
-    bucket: Mutex<Bucket>,
+    bucket: Mutex<AttemptBucket>,
     /// Notified when an outstanding attempt is refunded or lost.
     settled: Notify,
     clock: Arc<dyn Clock>,
     /// The file that stores the bucket, if any.
     file: Option<(StateDir, String)>,
-    /// Held during a write, so that no older state replaces a newer one.
-    writing: tokio::sync::Mutex<()>,
+    /// Held by the thread that writes the file, from reading the bucket to the end of the write. So no older state
+    /// replaces a newer one, even if nobody waits for the end of the write any more.
+    writing: Mutex<()>,
     /// Whether a background write is pending. It saves the bucket as it is when the write begins.
     is_write_pending: AtomicBool,
-    /// Whether the code retires after [`MAX_LOST`] lost attempts.
-    can_retire: bool,
-}
-
-/// The token bucket. The file stores all fields but `outstanding`, so after a crash the outstanding attempts count as
-/// charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Bucket {
-    /// Attempts that can be charged now.
-    #[serde(rename = "left")]
-    available: u32,
-    /// The start of the current refill interval, in milliseconds since 1970.
-    #[serde(rename = "since_ms")]
-    refill_start_ms: u64,
-    /// Attempts lost during the life of the code.
-    lost: u32,
-    /// Attempts that await confirmation.
-    #[serde(skip)]
-    outstanding: u32,
-}
-
-/// The outcome of a charge.
-enum ChargeResult {
-    Charged,
-    /// The bucket is empty; it regains an attempt in `refill_in`. If others are outstanding, one may be refunded
-    /// earlier.
-    Empty {
-        has_outstanding: bool,
-        refill_in: Duration,
-    },
-    Retired,
 }
 
 impl GuessBudget {
@@ -106,56 +74,70 @@ impl GuessBudget {
     /// # Errors
     /// [`Kind::Disk`] if the file cannot be read or is damaged. A damaged file never refills the budget.
     pub fn load(file: Option<(StateDir, String)>, secret_length: usize, clock: Arc<dyn Clock>) -> Result<Self> {
+        let max_lost = (secret_length < LONG_SECRET).then_some(MAX_LOST);
         let stored = match &file {
             Some((dir, name)) => dir.read(name, MAX_FILE)?,
             None => None,
         };
         let bucket = match stored {
-            Some(text) => serde_json::from_slice(&text).map_err(|_| {
-                Error::new(Kind::Disk, "the stored guess budget of this code is damaged").hint("share with --new-code")
-            })?,
-            None => Bucket { available: BURST, refill_start_ms: clock.now_ms(), lost: 0, outstanding: 0 },
+            Some(text) => {
+                serde_json::from_slice(&text).ok().and_then(|stored| AttemptBucket::restore(stored, max_lost))
+            }
+            None => Some(AttemptBucket::new(max_lost, clock.now_ms())),
         };
+        let bucket = bucket.ok_or_else(|| {
+            Error::new(Kind::Disk, "the stored guess budget of this code is damaged").hint("share with --new-code")
+        })?;
         Ok(Self(Arc::new(SharedBudget {
             bucket: Mutex::new(bucket),
             settled: Notify::new(),
             clock,
             file,
-            writing: tokio::sync::Mutex::default(),
+            writing: Mutex::default(),
             is_write_pending: AtomicBool::new(false),
-            can_retire: secret_length < LONG_SECRET,
         })))
     }
 
-    /// Charges an attempt and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while the budget is empty and attempts
-    /// are outstanding.
+    /// Charges an attempt to `source` and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while no attempt is free for
+    /// `source` and an outstanding one may be refunded.
     ///
     /// # Errors
-    /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved.
+    /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved. Nothing is charged
+    /// then.
     ///
     /// # Cancel safety
     /// If the future is dropped while it waits for attempts of other receivers, nothing is charged. If it is dropped
     /// while it saves the budget, the attempt is lost.
-    pub async fn charge(&self) -> Result<Attempt, AttemptRefused> {
+    pub async fn charge(&self, source: SourceTag) -> Result<Attempt, AttemptRefused> {
         let deadline = Instant::now() + QUEUE_TIMEOUT;
-        loop {
+        let id = loop {
             // Registered before the charge, so that no notification is missed between the two.
             let settled = self.0.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            match self.0.try_charge() {
-                ChargeResult::Charged => break,
+            let charged = self.0.bucket.lock().charge(source, self.0.clock.now_ms());
+            match charged {
+                ChargeResult::Charged(id) => break id,
                 ChargeResult::Retired => return Err(AttemptRefused::Retired),
-                ChargeResult::Empty { has_outstanding, refill_in } => {
-                    if !has_outstanding || timeout_at(deadline, settled).await.is_err() {
+                ChargeResult::Empty { may_be_refunded: false, refill_in } => {
+                    return Err(AttemptRefused::Spent(refill_in));
+                }
+                ChargeResult::Empty { may_be_refunded: true, refill_in } => {
+                    if timeout_at(deadline, settled).await.is_err() {
                         return Err(AttemptRefused::Spent(refill_in));
                     }
                 }
             }
+        };
+        let confirm_by = Instant::now() + CONFIRM_TIMEOUT;
+        let attempt = Attempt { budget: self.clone(), id, confirm_by, is_settled: false };
+        match self.0.save().await {
+            Ok(()) => Ok(attempt),
+            Err(e) => {
+                attempt.cancel();
+                Err(AttemptRefused::Disk(e))
+            }
         }
-        let attempt = Attempt { budget: self.clone(), charged_at: Instant::now(), is_settled: false };
-        self.0.save().await.map_err(AttemptRefused::Disk)?;
-        Ok(attempt)
     }
 
     /// Returns the time of day by the clock of this budget, in milliseconds since 1970.
@@ -163,45 +145,18 @@ impl GuessBudget {
         self.0.clock.now_ms()
     }
 
-    /// Returns the number of attempts that can be charged now.
+    /// Returns the number of attempts that can be charged now, to all sources together.
     pub fn remaining(&self) -> u32 {
-        let mut bucket = self.0.lock();
-        bucket.refill(self.0.clock.now_ms());
-        bucket.available
+        self.0.bucket.lock().available(self.0.clock.now_ms())
     }
 
     /// Whether the code has lost so many attempts that it is retired.
     pub fn is_retired(&self) -> bool {
-        self.0.is_retired(&self.0.lock())
+        self.0.bucket.lock().is_retired()
     }
 }
 
 impl SharedBudget {
-    fn lock(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock()
-    }
-
-    fn is_retired(&self, bucket: &Bucket) -> bool {
-        self.can_retire && bucket.lost >= MAX_LOST
-    }
-
-    fn try_charge(&self) -> ChargeResult {
-        let mut bucket = self.lock();
-        let now_ms = self.clock.now_ms();
-        bucket.refill(now_ms);
-        if self.is_retired(&bucket) {
-            return ChargeResult::Retired;
-        }
-        if bucket.available == 0 {
-            return ChargeResult::Empty {
-                has_outstanding: bucket.outstanding > 0,
-                refill_in: bucket.refill_in(now_ms),
-            };
-        }
-        bucket.charge(now_ms);
-        ChargeResult::Charged
-    }
-
     /// Saves the bucket in the background. If the process is killed before that, the refund is lost.
     fn save_soon(self: &Arc<Self>) {
         if self.file.is_none() || self.is_write_pending.swap(true, Ordering::AcqRel) {
@@ -212,66 +167,61 @@ impl SharedBudget {
     }
 
     /// Writes the current bucket to the file and waits until it is on the disk.
-    async fn save(&self) -> Result<()> {
-        let Some((dir, name)) = self.file.clone() else { return Ok(()) };
-        let _writing = self.writing.lock().await;
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the write continues, and later writes wait for its end.
+    async fn save(self: &Arc<Self>) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let budget = Arc::clone(self);
+        run_blocking(move || budget.write()).await
+    }
+
+    fn write(&self) -> Result<()> {
+        let Some((dir, name)) = &self.file else { return Ok(()) };
+        let _writing = self.writing.lock();
         self.is_write_pending.store(false, Ordering::Release);
-        let text = serde_json::to_vec(&*self.lock()).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
-        run_blocking(move || dir.write(&name, &text)).await
-    }
-}
-
-impl Bucket {
-    /// Adds the attempts that have been regained. A clock that jumps forward fills the bucket at most; a clock that
-    /// jumps back adds nothing.
-    fn refill(&mut self, now_ms: u64) {
-        let interval = REFILL_INTERVAL.as_millis() as u64;
-        if self.available + self.outstanding >= BURST || now_ms < self.refill_start_ms {
-            self.refill_start_ms = now_ms;
-            return;
-        }
-        let regained = (now_ms - self.refill_start_ms) / interval;
-        let missing = u64::from(BURST - self.available - self.outstanding);
-        self.available += regained.min(missing) as u32;
-        self.refill_start_ms = if regained >= missing { now_ms } else { self.refill_start_ms + regained * interval };
-    }
-
-    fn charge(&mut self, now_ms: u64) {
-        if self.available + self.outstanding == BURST {
-            self.refill_start_ms = now_ms;
-        }
-        self.available -= 1;
-        self.outstanding += 1;
-    }
-
-    /// Returns the time until the bucket regains its next attempt.
-    fn refill_in(&self, now_ms: u64) -> Duration {
-        REFILL_INTERVAL.saturating_sub(Duration::from_millis(now_ms.saturating_sub(self.refill_start_ms)))
+        let stored = self.bucket.lock().to_stored();
+        let text = serde_json::to_vec(&stored).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
+        dir.write(name, &text)
     }
 }
 
 /// An outstanding attempt. It is lost if it is dropped without [`Attempt::refund`].
 pub struct Attempt {
     budget: GuessBudget,
-    charged_at: Instant,
+    id: AttemptId,
+    confirm_by: Instant,
     is_settled: bool,
 }
 
 /// How an outstanding attempt ends.
 #[derive(Clone, Copy)]
 enum Settlement {
-    Refunded,
+    Returned,
     Lost,
 }
 
 impl Attempt {
+    /// Starts the [`CONFIRM_TIMEOUT`] of the receiver, because flight 2 leaves now.
+    pub(crate) fn start_timeout(&mut self) {
+        self.confirm_by = Instant::now() + CONFIRM_TIMEOUT;
+    }
+
     /// Refunds the attempt, because the receiver has proved that it knows the code. After [`CONFIRM_TIMEOUT`] the
     /// attempt is lost instead.
     pub fn refund(mut self) {
-        if self.charged_at.elapsed() <= CONFIRM_TIMEOUT {
-            self.settle(Settlement::Refunded);
+        if Instant::now() <= self.confirm_by {
+            self.settle(Settlement::Returned);
             self.budget.0.save_soon();
         }
+    }
+
+    /// Returns the attempt to the budget, because it could not be saved, so flight 2 will not leave. If the file
+    /// contains it all the same, it is lost there until the next write.
+    fn cancel(mut self) {
+        self.settle(Settlement::Returned);
     }
 
     /// Settles the attempt, once.
@@ -280,11 +230,10 @@ impl Attempt {
             return;
         }
         {
-            let mut bucket = self.budget.0.lock();
-            bucket.outstanding -= 1;
+            let mut bucket = self.budget.0.bucket.lock();
             match settlement {
-                Settlement::Refunded => bucket.available = (bucket.available + 1).min(BURST),
-                Settlement::Lost => bucket.lost += 1,
+                Settlement::Returned => bucket.give_back(self.id),
+                Settlement::Lost => bucket.lose(self.id),
             }
         }
         self.budget.0.settled.notify_waiters();
@@ -300,7 +249,7 @@ impl Drop for Attempt {
 /// Why no attempt was charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptRefused {
-    /// The budget is empty; it regains an attempt after this time.
+    /// No attempt is left for the source; it regains one after this time.
     Spent(Duration),
     /// The code has lost too many attempts and is retired.
     Retired,
@@ -310,6 +259,8 @@ pub enum AttemptRefused {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::{super::manual_clock::ManualClock, *};
 
     fn budget(secret_length: usize) -> (GuessBudget, Arc<ManualClock>) {
@@ -317,27 +268,33 @@ mod tests {
         (GuessBudget::load(None, secret_length, clock.clone()).unwrap(), clock)
     }
 
+    /// Charges an attempt to a network that has made none before.
+    async fn charge(budget: &GuessBudget) -> Result<Attempt, AttemptRefused> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        budget.charge(SourceTag(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_budget_allows_five_attempts_and_one_more_every_ten_minutes() {
         let (budget, clock) = budget(5);
         for _ in 0..BURST {
-            drop(budget.charge().await.unwrap());
+            drop(charge(&budget).await.unwrap());
         }
-        assert_eq!(budget.charge().await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
+        assert_eq!(charge(&budget).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
         clock.advance(REFILL_INTERVAL / 2);
-        assert_eq!(budget.charge().await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL / 2)));
+        assert_eq!(charge(&budget).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL / 2)));
         clock.advance(REFILL_INTERVAL / 2);
-        drop(budget.charge().await.unwrap());
-        assert!(budget.charge().await.is_err());
+        drop(charge(&budget).await.unwrap());
+        assert!(charge(&budget).await.is_err());
         clock.advance(Duration::from_secs(86_400 * 365));
         assert_eq!(budget.remaining(), BURST, "a jump of the clock fills the bucket at most");
         clock.set_ms(5);
         assert_eq!(budget.remaining(), BURST);
         for _ in 0..BURST {
-            drop(budget.charge().await.unwrap());
+            drop(charge(&budget).await.unwrap());
         }
         clock.set_ms(1);
-        assert!(budget.charge().await.is_err(), "a clock that jumps back adds nothing");
+        assert!(charge(&budget).await.is_err(), "a clock that jumps back adds nothing");
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,7 +304,7 @@ mod tests {
             .map(|_| {
                 let budget = budget.clone();
                 tokio::spawn(async move {
-                    let attempt = budget.charge().await.unwrap();
+                    let attempt = charge(&budget).await.unwrap();
                     tokio::time::sleep(Duration::from_secs(2)).await;
                     attempt.refund();
                 })
@@ -365,7 +322,7 @@ mod tests {
         let tasks: Vec<_> = (0..100)
             .map(|_| {
                 let budget = budget.clone();
-                tokio::spawn(async move { budget.charge().await.map(drop).is_ok() })
+                tokio::spawn(async move { charge(&budget).await.map(drop).is_ok() })
             })
             .collect();
         let mut charged = 0;
@@ -378,7 +335,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_confirmation_refunds_nothing() {
         let (budget, _) = budget(5);
-        let attempt = budget.charge().await.unwrap();
+        let attempt = charge(&budget).await.unwrap();
         tokio::time::advance(CONFIRM_TIMEOUT + Duration::from_millis(1)).await;
         attempt.refund();
         assert_eq!(budget.remaining(), BURST - 1);
@@ -390,24 +347,106 @@ mod tests {
             let (budget, clock) = budget(secret_length);
             for _ in 0..MAX_LOST {
                 clock.advance(REFILL_INTERVAL);
-                drop(budget.charge().await.unwrap());
+                drop(charge(&budget).await.unwrap());
             }
             clock.advance(REFILL_INTERVAL);
-            assert_eq!(budget.charge().await.err() == Some(AttemptRefused::Retired), retires);
+            assert_eq!(charge(&budget).await.err() == Some(AttemptRefused::Retired), retires);
+        }
+    }
+
+    /// A budget that is stored in a folder, and can be loaded again as after a kill.
+    struct StoredBudget {
+        home: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+    }
+
+    impl StoredBudget {
+        fn new() -> Self {
+            Self { home: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at_ms(77)) }
+        }
+
+        fn load(&self) -> Result<GuessBudget> {
+            let dir = StateDir::open(self.home.path()).unwrap();
+            GuessBudget::load(Some((dir, "guesses".to_owned())), 5, self.clock.clone())
+        }
+
+        fn lost_on_disk(&self) -> u64 {
+            let text = std::fs::read(self.home.path().join("guesses")).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()["lost"].as_u64().unwrap()
         }
     }
 
     #[tokio::test]
-    async fn a_restart_does_not_refill_the_budget() {
-        let home = tempfile::tempdir().unwrap();
-        let dir = StateDir::open(home.path()).unwrap();
-        let clock = Arc::new(ManualClock::at_ms(77));
-        let load = || GuessBudget::load(Some((dir.clone(), "b".into())), 5, clock.clone());
-        let budget = load().unwrap();
-        let outstanding: Vec<_> = [budget.charge().await.unwrap(), budget.charge().await.unwrap()].into();
+    async fn a_restart_forgives_nothing() {
+        let stored = StoredBudget::new();
+        let budget = stored.load().unwrap();
+        let outstanding = charge(&budget).await.unwrap();
+        assert_eq!(stored.lost_on_disk(), 1, "an attempt counts as lost from its charge on");
+        let lost = charge(&budget).await.unwrap();
+        drop(lost);
         std::mem::forget(outstanding); // as if the process were killed
-        assert_eq!(load().unwrap().remaining(), BURST - 2);
-        std::fs::write(home.path().join("b"), "?").unwrap();
-        assert!(load().is_err());
+        let budget = stored.load().unwrap();
+        assert_eq!((budget.remaining(), stored.lost_on_disk()), (BURST - 2, 2));
+        charge(&budget).await.unwrap().refund();
+        budget.0.save().await.unwrap();
+        assert_eq!((stored.load().unwrap().remaining(), stored.lost_on_disk()), (BURST - 2, 2));
+        std::fs::write(stored.home.path().join("guesses"), "?").unwrap();
+        assert!(stored.load().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_network_has_two_attempts_and_a_restart_does_not_renew_them() {
+        let stored = StoredBudget::new();
+        let [one, other] = [1, 2].map(|n| SourceTag([n; 8]));
+        let budget = stored.load().unwrap();
+        for _ in 0..BURST_PER_SOURCE {
+            std::mem::forget(budget.charge(one).await.unwrap());
+        }
+        let budget = stored.load().unwrap();
+        assert_eq!(budget.charge(one).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
+        drop(budget.charge(other).await.unwrap());
+        stored.clock.advance(REFILL_INTERVAL);
+        drop(budget.charge(one).await.unwrap());
+        // The attempts are regained in the order in which they were lost: `one`, `other`, `one`.
+        assert_eq!(budget.charge(one).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
+        drop(budget.charge(other).await.unwrap());
+        assert_eq!(budget.charge(other).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL * 2)));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_cannot_be_saved_is_returned() {
+        let stored = StoredBudget::new();
+        let budget = stored.load().unwrap();
+        drop(charge(&budget).await.unwrap());
+        std::fs::rename(stored.home.path(), stored.home.path().with_extension("away")).unwrap();
+        for _ in 0..2 * BURST {
+            assert!(matches!(charge(&budget).await.err(), Some(AttemptRefused::Disk(_))));
+        }
+        assert_eq!(budget.remaining(), BURST - 1);
+        std::fs::rename(stored.home.path().with_extension("away"), stored.home.path()).unwrap();
+        drop(charge(&budget).await.unwrap());
+        assert_eq!(stored.load().unwrap().remaining(), BURST - 2);
+    }
+
+    /// A closing share drops its handshakes. The write of a dropped charge continues, and must not replace a later one.
+    #[tokio::test]
+    async fn a_dropped_charge_never_replaces_a_later_state() {
+        let stored = StoredBudget::new();
+        let budget = stored.load().unwrap();
+        let writing = budget.0.writing.lock(); // as if the first write were slow
+        let [first, second] = [(); 2].map(|()| {
+            let budget = budget.clone();
+            tokio::spawn(async move { charge(&budget).await.map(drop) })
+        });
+        while budget.remaining() > BURST - 2 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        drop(writing);
+        second.await.unwrap().unwrap();
+        drop(budget.0.writing.lock());
+        assert_eq!(stored.load().unwrap().remaining(), BURST - 2);
+        assert_eq!(stored.lost_on_disk(), 2);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     code::Slot,
-    crypto::{Cipher, ExchangeMode, PakeExchange, Role, SessionKeys, Transcript},
+    crypto::{Cipher, ExchangeMode, PakeExchange, PeerMessage, Role, SessionKeys, Transcript},
     net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
     transfer::session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
@@ -118,7 +118,8 @@ impl Initiator {
         }
         let reply: HelloReply = flight_2.frame().decode().map_err(|_| InitiatorError::WrongCode)?;
         let cipher = check_suite(self.options.aes, &reply)?;
-        let key = self.exchange.finish(&reply.exchange.message).map_err(|_| InitiatorError::WrongCode)?;
+        let message = PeerMessage::parse(Role::Sender, &reply.exchange.message);
+        let key = message.and_then(|message| self.exchange.finish(&message)).map_err(|_| InitiatorError::WrongCode)?;
         let transcript = Transcript::new(self.slot, self.exchange_mode, &self.flight_1, flight_2.bytes());
         Ok(SessionKeys::derive(&key, transcript, cipher))
     }

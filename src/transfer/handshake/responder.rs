@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
@@ -15,47 +12,45 @@ use super::{
     credential::Credential,
     established::Established,
     flight_1::{FirstFrameError, Flight1, read_first_frame},
-    guess_budget::{Attempt, AttemptRefused, CONFIRM_TIMEOUT, GuessBudget, QUEUE_TIMEOUT},
+    guess_budget::{Attempt, AttemptRefused, CONFIRM_TIMEOUT, GuessBudget},
 };
 use crate::{
     code::Code,
-    crypto::{PakeExchange, Resumption, Role, SessionKeys, Transcript},
+    crypto::{PakeExchange, Resumption, Role, SessionKeys, ShareKey, Transcript},
     error::Error,
-    net::{OwnedFrame, RecvHalf, SendHalf, StreamError},
+    manifest::ShareId,
+    net::{OwnedFrame, RecvHalf, SendHalf},
     processor::Aes,
     transfer::session::{RecordBuilder, SessionReader, SessionWriter, resumable_stream::ResumableStream},
     wire::{
         WireError, frame,
         peer::{AlertReason, Confirm, HelloMode, HelloReply, PakeMessage, SUITES, VERSION},
+        relay::SourceTag,
+        reset_code::UNCONFIRMED,
     },
 };
-
-/// The delay after which a receiver should retry if its resumption found no free permit.
-const PERMIT_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// The delay after which a receiver should retry if the sender cannot save its guess budget.
 const DISK_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The sender's end of handshakes with one code.
+///
+/// A handshake is a succession of states: [checked](Self::check), [charged](CheckedHello::charge), and
+/// [confirmed](ChargedHello::confirm). What a state costs is paid for in the state before it. The caller may do work for
+/// the receiver, such as a scan of the shared files, once the handshake is charged.
 pub struct Responder<'a> {
     code: &'a Code,
     budget: &'a GuessBudget,
-    resumption: Option<ResumptionAdmission<'a>>,
+    source: SourceTag,
+    /// The key of the share with this id, which recognizes resuming receivers.
+    share_key: Option<(&'a ShareKey, ShareId)>,
     aes: Aes,
 }
 
-/// Admits one receiver that resumes instead of proving the code.
-pub(crate) struct ResumptionAdmission<'a> {
-    /// The credentials that the receiver must have.
-    pub(crate) expected: &'a Resumption,
-    /// Bounds the resumptions that await confirmation, because they cost no attempt.
-    pub(crate) permits: &'a Semaphore,
-}
-
 impl<'a> Responder<'a> {
-    /// Admits receivers that know `code`, and charges their attempts to `budget`.
-    pub fn new(code: &'a Code, budget: &'a GuessBudget) -> Self {
-        Self { code, budget, resumption: None, aes: Aes::detect() }
+    /// Admits a receiver that knows `code`, and charges its attempt to `budget` and to its network `source`.
+    pub fn new(code: &'a Code, budget: &'a GuessBudget, source: SourceTag) -> Self {
+        Self { code, budget, source, share_key: None, aes: Aes::detect() }
     }
 
     /// Prefers the cipher for a processor that computes AES as `aes`.
@@ -64,13 +59,13 @@ impl<'a> Responder<'a> {
         Self { aes, ..self }
     }
 
-    /// Also admits a receiver that resumes.
+    /// Also admits a receiver that resumes with credentials of this key.
     #[must_use]
-    pub(crate) fn with_resumption(self, resumption: ResumptionAdmission<'a>) -> Self {
-        Self { resumption: Some(resumption), ..self }
+    pub(crate) fn with_share_key(self, key: &'a ShareKey, share: ShareId) -> Self {
+        Self { share_key: Some((key, share)), ..self }
     }
 
-    /// Reads flight 1 from a new stream and [responds](Self::respond) to it.
+    /// Reads flight 1 from a new stream, charges an attempt, answers with flight 2 and `early`, and waits for flight 3.
     ///
     /// # Errors
     /// [`HandshakeFailure`]. The receiver has been sent an alert if it may know the reason.
@@ -79,28 +74,20 @@ impl<'a> Responder<'a> {
         early: RecordBuilder,
         (send, mut recv): (SendHalf, RecvHalf),
     ) -> Result<Established, HandshakeFailure> {
-        match read_first_frame(&mut recv).await {
-            Ok(first) => self.respond(&first, early, (send, recv)).await,
+        let first = match read_first_frame(&mut recv).await {
+            Ok(first) => first,
             Err(FirstFrameError::Malformed) => {
                 send_alert(send, AlertReason::Malformed, None).await;
-                Err(HandshakeFailure::NotCharged)
+                return Err(HandshakeFailure::NotCharged);
             }
-            Err(FirstFrameError::Lost) => Err(HandshakeFailure::NotCharged),
-        }
-    }
-
-    /// Responds to flight 1 and waits for flight 3. Sends `early`, sealed, with flight 2.
-    ///
-    /// # Errors
-    /// [`HandshakeFailure`]. The receiver has been sent an alert if it may know the reason.
-    pub(crate) async fn respond(
-        self,
-        first: &OwnedFrame,
-        early: RecordBuilder,
-        (send, recv): (SendHalf, RecvHalf),
-    ) -> Result<Established, HandshakeFailure> {
-        match self.prepare(first).await {
-            Ok(prepared) => prepared.confirm(early, (send, recv)).await,
+            Err(FirstFrameError::Lost) => return Err(HandshakeFailure::NotCharged),
+        };
+        let charged = match self.check(&first) {
+            Ok(checked) => checked.charge().await,
+            Err(reason) => Err(reason.into()),
+        };
+        match charged {
+            Ok(charged) => charged.confirm(early, (send, recv)).await,
             Err(HandshakeRefusal { reason, retry_after, failure }) => {
                 send_alert(send, reason, retry_after).await;
                 Err(failure)
@@ -108,46 +95,56 @@ impl<'a> Responder<'a> {
         }
     }
 
-    /// Does everything that precedes flight 2. The charge comes last, so that a malformed flight 1 costs nothing.
-    async fn prepare(&self, first: &OwnedFrame) -> Result<PreparedReply<'_>, HandshakeRefusal> {
+    /// Checks flight 1. Computes no key, reserves nothing and costs no attempt.
+    ///
+    /// # Errors
+    /// The [`AlertReason`] to send to the receiver.
+    pub(crate) fn check(self, first: &OwnedFrame) -> Result<CheckedHello<'a>, AlertReason> {
         let flight_1 = Flight1::parse(self.aes, first)?;
-        let credential = self.select_credential(&flight_1.mode)?;
-        let flight_2 = Flight2::new(self.aes, &credential, &flight_1)?;
-        Ok(PreparedReply {
-            charge: self.charge(&credential).await?,
-            flight_2,
-            can_reattach: flight_1.can_reattach,
-            resumption_id: credential.resumption_id(),
-        })
-    }
-
-    /// Returns the credential for `mode`.
-    fn select_credential(&self, mode: &HelloMode) -> Result<Credential<'a>, AlertReason> {
-        match (mode, &self.resumption) {
-            (HelloMode::Code, _) => Ok(Credential::Code(self.code)),
-            (HelloMode::Resume(id), Some(ResumptionAdmission { expected, .. })) if expected.id == *id => {
-                Ok(Credential::Resumption { slot: self.code.slot(), resumption: expected })
+        let resumption = match flight_1.mode {
+            HelloMode::Code => None,
+            HelloMode::Resume(id) => {
+                let (key, share) = self.share_key.ok_or(AlertReason::UnknownSession)?;
+                let verified = key.verify_resumption(share.as_bytes(), id.receiver, id.tag);
+                Some(verified.map_err(|_| AlertReason::UnknownSession)?)
             }
-            (HelloMode::Resume(_), _) => Err(AlertReason::UnknownSession),
-        }
-    }
-
-    /// Charges an attempt to the guess budget; for a resumption, takes a permit instead.
-    async fn charge(&self, credential: &Credential<'_>) -> Result<Charge<'_>, HandshakeRefusal> {
-        if let (Credential::Resumption { .. }, Some(resumption)) = (credential, &self.resumption) {
-            return match timeout(QUEUE_TIMEOUT, resumption.permits.acquire()).await {
-                Ok(Ok(permit)) => Ok(Charge::Permit(permit)),
-                _ => Err(HandshakeRefusal::not_charged(AlertReason::Busy, PERMIT_RETRY_DELAY)),
-            };
-        }
-        self.budget.charge().await.map(Charge::Attempt).map_err(HandshakeRefusal::from)
+        };
+        Ok(CheckedHello { responder: self, flight_1, resumption })
     }
 }
 
-/// The attempt or the permit that a handshake holds until the receiver has confirmed.
-enum Charge<'a> {
-    Attempt(Attempt),
-    Permit(#[allow(dead_code, reason = "held until it is dropped")] SemaphorePermit<'a>),
+/// A valid flight 1 of a receiver that may proceed once the handshake is charged.
+pub(crate) struct CheckedHello<'a> {
+    responder: Responder<'a>,
+    flight_1: Flight1,
+    /// The credentials that the receiver must have if it resumes.
+    resumption: Option<Resumption>,
+}
+
+impl<'a> CheckedHello<'a> {
+    /// Returns the credentials that the receiver must have; `None` if it must know the code.
+    pub(crate) fn resumption(&self) -> Option<&Resumption> {
+        self.resumption.as_ref()
+    }
+
+    /// Charges an attempt, unless the receiver resumes. The caller bounds the number of resumptions.
+    ///
+    /// # Errors
+    /// [`HandshakeRefusal`] if no attempt is left or the charge cannot be saved.
+    pub(crate) async fn charge(self) -> Result<ChargedHello<'a>, HandshakeRefusal> {
+        let attempt = match self.resumption {
+            Some(_) => None,
+            None => Some(self.responder.budget.charge(self.responder.source).await?),
+        };
+        Ok(ChargedHello { hello: self, attempt })
+    }
+}
+
+/// A handshake that is paid for.
+pub(crate) struct ChargedHello<'a> {
+    hello: CheckedHello<'a>,
+    /// The attempt; `None` if the receiver resumes.
+    attempt: Option<Attempt>,
 }
 
 /// Flight 2 before it is sent, and the keys that it leads to.
@@ -157,10 +154,11 @@ struct Flight2 {
 }
 
 impl Flight2 {
-    fn new(aes: Aes, credential: &Credential<'_>, flight_1: &Flight1) -> Result<Self, AlertReason> {
+    fn new(aes: Aes, credential: &Credential<'_>, flight_1: &Flight1) -> Result<Self, WireError> {
         let (slot, mode) = (credential.slot(), credential.exchange_mode());
         let (exchange, message) = PakeExchange::start(Role::Sender, &credential.password(), slot, mode);
-        let key = exchange.finish(&flight_1.pake_message).map_err(|_| AlertReason::Malformed)?;
+        // Cannot fail: flight 1 was parsed as the message of a receiver.
+        let key = exchange.finish(&flight_1.pake_message).map_err(|_| WireError::Malformed)?;
         let reply = HelloReply {
             version: VERSION,
             suites: SUITES.to_vec(),
@@ -168,51 +166,82 @@ impl Flight2 {
             random: rand::random(),
             exchange: PakeMessage { suite: flight_1.suite, message },
         };
-        // Messages of this version can always be encoded.
-        let unencodable = |_: WireError| AlertReason::SenderError;
         let mut bytes = Vec::new();
-        frame::encode(&reply, &mut bytes).map_err(unencodable)?;
+        frame::encode(&reply, &mut bytes)?;
         let transcript = Transcript::new(slot, mode, &flight_1.bytes, &bytes);
         let keys = SessionKeys::derive(&key, transcript, flight_1.cipher);
-        frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes).map_err(unencodable)?;
+        frame::encode(&Confirm { tag: keys.sender_tag() }, &mut bytes)?;
         Ok(Self { bytes, keys })
     }
 }
 
-/// A handshake that has been charged and whose flight 2 is ready.
-struct PreparedReply<'a> {
-    flight_2: Flight2,
-    charge: Charge<'a>,
-    can_reattach: bool,
-    resumption_id: Option<[u8; 16]>,
-}
+impl ChargedHello<'_> {
+    /// Returns the credentials that the receiver must have; `None` if it must know the code.
+    pub(crate) fn resumption(&self) -> Option<&Resumption> {
+        self.hello.resumption()
+    }
 
-impl PreparedReply<'_> {
-    /// Sends flight 2 and `early`, and refunds the attempt if the receiver's tag is right and in time.
-    async fn confirm(
+    /// Ends the stream of a receiver that leaves or violates the protocol before flight 2. Its attempt is lost.
+    pub(crate) fn abandon(self, (mut send, recv): (SendHalf, RecvHalf)) -> HandshakeFailure {
+        end_unconfirmed(|code| send.reset(code), recv);
+        self.failure()
+    }
+
+    /// Returns the failure of this handshake if the receiver does not confirm.
+    fn failure(&self) -> HandshakeFailure {
+        match self.attempt {
+            Some(_) => HandshakeFailure::Unconfirmed,
+            None => HandshakeFailure::NotCharged,
+        }
+    }
+
+    /// Sends flight 2 and `early`, and refunds the attempt if the receiver's tag is right and in time. Otherwise resets
+    /// the stream as unconfirmed, so that the relay learns of it.
+    ///
+    /// # Errors
+    /// [`HandshakeFailure`].
+    pub(crate) async fn confirm(
         self,
         early: RecordBuilder,
         (mut send, mut recv): (SendHalf, RecvHalf),
     ) -> Result<Established, HandshakeFailure> {
-        let Flight2 { bytes, keys } = self.flight_2;
+        let failure = self.failure();
+        let Self { hello: CheckedHello { responder, flight_1, resumption }, mut attempt } = self;
+        let Responder { code, aes, .. } = responder;
+        let credential = match &resumption {
+            Some(resumption) => Credential::Resumption { slot: code.slot(), resumption },
+            None => Credential::Code(code),
+        };
+        if let Some(attempt) = &mut attempt {
+            attempt.start_timeout();
+        }
+        let flight_2 = Flight2::new(aes, &credential, &flight_1);
+        // Cannot fail: messages of this version can always be encoded.
+        let Ok(Flight2 { bytes, keys }) = flight_2 else { return Err(HandshakeFailure::NotCharged) };
         // `early` is all that is sealed before the receiver has confirmed. None of the receiver's records is opened
         // before its tag is checked.
         let expected = keys.expected_tag(Role::Receiver);
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
         let (sealer, opener) = keys.into_record_layer(Role::Sender);
+        let deadline = Instant::now() + CONFIRM_TIMEOUT;
+        if !matches!(timeout_at(deadline, send.write(bytes.into())).await, Ok(Ok(()))) {
+            end_unconfirmed(|code| send.reset(code), recv);
+            return Err(failure);
+        }
+        let mut writer = SessionWriter::new(&stream, send, sealer);
         let exchange = async {
-            send.write(bytes.into()).await?;
-            let mut writer = SessionWriter::new(&stream, send, sealer);
             writer.send(early).await?;
             debug!("flight 2 is written");
-            Ok::<_, StreamError>((writer, read_confirm(&mut recv).await?))
+            read_confirm(&mut recv).await
         };
-        let writer = match timeout(CONFIRM_TIMEOUT, exchange).await {
-            Ok(Ok((writer, confirm))) if expected.verify(&confirm.tag).is_ok() => writer,
-            _ if self.resumption_id.is_some() => return Err(HandshakeFailure::NotCharged),
-            _ => return Err(HandshakeFailure::Unconfirmed),
-        };
-        if let Charge::Attempt(attempt) = self.charge {
+        match timeout_at(deadline, exchange).await {
+            Ok(Ok(confirm)) if expected.verify(&confirm.tag).is_ok() => {}
+            _ => {
+                end_unconfirmed(|code| writer.reset(code), recv);
+                return Err(failure);
+            }
+        }
+        if let Some(attempt) = attempt {
             attempt.refund();
         }
         Ok(Established {
@@ -221,21 +250,32 @@ impl PreparedReply<'_> {
             opener,
             stream,
             attach_key,
-            can_reattach: self.can_reattach,
-            resumption_id: self.resumption_id,
+            can_reattach: flight_1.can_reattach,
+            resumption_id: resumption.map(|resumption| resumption.id),
             round_trip: Duration::ZERO,
         })
     }
 }
 
+/// Ends a stream whose receiver has not confirmed, so that the relay can count it.
+fn end_unconfirmed(reset: impl FnOnce(u32), mut recv: RecvHalf) {
+    reset(UNCONFIRMED);
+    recv.stop(UNCONFIRMED);
+}
+
 /// A handshake that ends before flight 2: the alert for the receiver, and the outcome for the sender.
-struct HandshakeRefusal {
-    reason: AlertReason,
-    retry_after: Option<Duration>,
-    failure: HandshakeFailure,
+pub(crate) struct HandshakeRefusal {
+    pub(crate) reason: AlertReason,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) failure: HandshakeFailure,
 }
 
 impl HandshakeRefusal {
+    /// Refuses a receiver because of the number of others. It may try again after `retry_after`.
+    pub(crate) fn busy(retry_after: Duration) -> Self {
+        Self::not_charged(AlertReason::Busy, retry_after)
+    }
+
     fn not_charged(reason: AlertReason, retry_after: Duration) -> Self {
         Self { reason, retry_after: Some(retry_after), failure: HandshakeFailure::NotCharged }
     }

@@ -36,7 +36,7 @@ pub(super) struct SenderConnector {
 impl SenderConnector {
     /// Creates a connector, and claims the resumption that an earlier process has stored for the code.
     pub(super) fn new(code: Code, config: ReconnectConfig) -> Self {
-        let claim = config.resumptions.as_ref().and_then(|store| store.claim(&code));
+        let claim = config.resumptions.as_ref().and_then(|store| store.claim(code.slot()));
         let resumption = claim.as_ref().map(|claim| claim.resumption.clone());
         Self { code, config, resumption, claim }
     }
@@ -81,7 +81,7 @@ impl SenderConnector {
         let Some(granted) = granted else { return };
         let is_stored = self.claim.as_ref().is_some_and(|claim| claim.resumption.has_same_id(&granted));
         if let Some(store) = self.config.resumptions.as_ref().filter(|_| !is_stored) {
-            match store.store(&self.code, granted.clone()) {
+            match store.store(self.code.slot(), granted.clone()) {
                 Ok(claim) => self.claim = Some(claim),
                 Err(e) => debug!("cannot store the resumption: {e}"),
             }

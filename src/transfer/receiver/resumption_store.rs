@@ -1,26 +1,37 @@
 //! The store of the credentials with which another process resumes a receiver's downloads: see
 //! [`crate::crypto::resume`].
 //!
-//! The state folder has a file per download, which is removed when the download is complete. The name of a file begins
-//! with the slot of its code. The file contains a keyed hash of the code, and not the code itself.
+//! The state folder has a file per download, which is removed when the download is complete. A later process finds it by
+//! the slot, the relay and the target of the download, so the same command resumes.
+//!
+//! Nothing in a file depends on the secret half of the code, so nobody who reads it can test a guess of the code. The
+//! store knows only the [`Slot`], which makes this a matter of types. As a consequence it cannot tell a wrong secret from
+//! the right one: a user who repeats the command with another secret resumes the download all the same. That gives away
+//! nothing, because this user has the credentials in any case.
 
-use std::{fs::File, time::Duration};
+use std::{
+    env,
+    fs::File,
+    path::{Path, absolute},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    code::Code,
+    code::Slot,
     crypto::Resumption,
     error::{Error, Kind, Result},
-    state::StateDir,
+    state::{StateDir, touch},
 };
 
 /// The maximum size of a file, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;
 
-/// How long a download that is not resumed stays in the store.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a download that is not resumed stays in the store: over a weekend. A relay does not assign a slot that had a
+/// bridge to another sender within a week, so the slot of a stored download cannot belong to another share yet.
+const LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// The credentials with which a receiver resumes a download.
 #[derive(Debug, Clone)]
@@ -39,52 +50,64 @@ impl StoredResumption {
     }
 }
 
-/// The folder of the stored resumptions.
+/// The stored resumptions of the downloads from one relay to one target.
 #[derive(Debug, Clone)]
-pub struct ResumptionStore(StateDir);
+pub struct ResumptionStore {
+    dir: StateDir,
+    /// The result of [`download_id`].
+    download: [u8; 32],
+}
 
 impl ResumptionStore {
-    /// Opens the store in a state folder, and removes expired files.
+    /// Opens the store in a state folder for downloads from `relay`, as the user named it, to `out`, or to the current
+    /// folder. Removes expired files.
     ///
     /// # Errors
     /// [`Kind::Disk`] if its folder cannot be created.
-    pub fn open(state: &StateDir) -> Result<Self> {
+    pub fn open(state: &StateDir, relay: &str, out: Option<&Path>) -> Result<Self> {
         let dir = state.subfolder("resumptions")?;
         dir.sweep(LIFETIME, |_| true);
-        Ok(Self(dir))
+        Ok(Self { dir, download: download_id(relay, out) })
     }
 
-    /// Claims the resumption for a code, unless another process has claimed it. Ignores damaged files.
-    pub(super) fn claim(&self, code: &Code) -> Option<ResumptionClaim> {
-        let prefix = format!("{}-", code.slot());
-        let names = self.0.file_names().into_iter().filter(|name| name.starts_with(&prefix));
-        names.into_iter().find_map(|name| self.claim_file(name, code))
+    /// Claims the resumption of a download from the sender with this slot, unless another process has claimed it.
+    /// Ignores damaged files.
+    pub(super) fn claim(&self, slot: Slot) -> Option<ResumptionClaim> {
+        let prefix = format!("{slot}-");
+        let names = self.dir.file_names().into_iter().filter(|name| name.starts_with(&prefix));
+        names.into_iter().find_map(|name| self.claim_file(name))
     }
 
-    fn claim_file(&self, name: String, code: &Code) -> Option<ResumptionClaim> {
-        let text = Zeroizing::new(self.0.read(&name, MAX_FILE_SIZE).ok()??);
+    fn claim_file(&self, name: String) -> Option<ResumptionClaim> {
+        let text = Zeroizing::new(self.dir.read(&name, MAX_FILE_SIZE).ok()??);
         let file: ResumptionFile = serde_json::from_slice(&text).ok()?;
-        if blake3::Hash::from_bytes(file.code) != code_check(&file.key, &file.id, code) {
+        if file.download != self.download {
             return None;
         }
-        let lock = self.0.open_lock(&name).ok()?;
+        let lock = self.dir.open_lock(&name).ok()?;
         lock.try_lock().ok()?;
-        let resumption = Resumption { id: file.id, key: Zeroizing::new(file.key) };
+        let _ = touch(&lock); // on failure it expires earlier
+        let resumption = Resumption { id: file.id, id_tag: file.id_tag, key: Zeroizing::new(file.key) };
         let resumption = StoredResumption { resumption, pass: file.pass.clone() };
-        Some(ResumptionClaim { dir: self.0.clone(), name, resumption, _lock: lock })
+        Some(ResumptionClaim { dir: self.dir.clone(), name, resumption, _lock: lock })
     }
 
-    /// Stores and claims the credentials that the sender behind `code` has granted.
+    /// Stores and claims the credentials that the sender with this slot has granted.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the file cannot be written.
-    pub(super) fn store(&self, code: &Code, granted: StoredResumption) -> Result<ResumptionClaim> {
-        let Resumption { id, key } = &granted.resumption;
-        let file = ResumptionFile { id: *id, key: **key, code: code_check(key, id, code), pass: granted.pass.clone() };
-        let text = serde_json::to_vec(&file).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
-        let name = format!("{}-{:016x}", code.slot(), rand::random::<u64>());
-        let lock = self.0.write_locked(&name, &Zeroizing::new(text))?;
-        Ok(ResumptionClaim { dir: self.0.clone(), name, resumption: granted, _lock: lock })
+    pub(super) fn store(&self, slot: Slot, granted: StoredResumption) -> Result<ResumptionClaim> {
+        let name = format!("{slot}-{:016x}", rand::random::<u64>());
+        let lock = self.dir.write_locked(&name, &self.encode(&granted)?)?;
+        Ok(ResumptionClaim { dir: self.dir.clone(), name, resumption: granted, _lock: lock })
+    }
+
+    /// Returns the content of a file.
+    fn encode(&self, granted: &StoredResumption) -> Result<Zeroizing<Vec<u8>>> {
+        let Resumption { id, id_tag, key } = &granted.resumption;
+        let pass = granted.pass.clone();
+        let file = ResumptionFile { download: self.download, id: *id, id_tag: *id_tag, key: **key, pass };
+        serde_json::to_vec(&file).map(Zeroizing::new).map_err(|e| Error::new(Kind::Transfer, e.to_string()))
     }
 }
 
@@ -107,50 +130,94 @@ impl ResumptionClaim {
 /// The content of a file.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct ResumptionFile {
+    /// The result of [`download_id`].
+    download: [u8; 32],
     id: [u8; 16],
+    id_tag: [u8; 32],
     key: [u8; 32],
-    /// The result of [`code_check`].
-    code: [u8; 32],
     /// The pass for the relay.
     pass: Vec<u8>,
 }
 
-/// Returns the value by which a file identifies its code.
-///
-/// It is a hash of the code under the resumption key. The key is as secret as the code, so the value alone cannot test
-/// a guess of the code.
-fn code_check(key: &[u8; 32], id: &[u8; 16], code: &Code) -> [u8; 32] {
-    *blake3::Hasher::new_keyed(key).update(id).update(code.reveal().as_str().as_bytes()).finalize().as_bytes()
+/// Returns a hash of the relay and the target, which has a fixed length and tells no paths.
+fn download_id(relay: &str, out: Option<&Path>) -> [u8; 32] {
+    let target = match out {
+        Some(out) => absolute(out),
+        None => env::current_dir(),
+    };
+    let target = target.unwrap_or_default(); // fails only in a removed folder, where no download succeeds
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(relay.len() as u64).to_be_bytes()).update(relay.as_bytes());
+    *hasher.update(target.as_os_str().as_encoded_bytes()).finalize().as_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        code::{Secret, Slot},
-        crypto::ShareKey,
-    };
+    use crate::crypto::ShareKey;
+
+    fn granted(n: u8) -> StoredResumption {
+        StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] }
+    }
+
+    fn store(home: &Path, relay: &str, out: &str) -> ResumptionStore {
+        ResumptionStore::open(&StateDir::open(home).unwrap(), relay, Some(Path::new(out))).unwrap()
+    }
 
     #[test]
-    fn a_resumption_is_claimed_only_with_its_code_and_by_one_process() {
+    fn a_resumption_is_claimed_by_the_same_command_and_by_one_process() {
         let home = tempfile::tempdir().unwrap();
-        let store = ResumptionStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
-        let code = |slot| Code::new(Slot::from_number(slot), Secret::random(8).unwrap());
-        let (one, same_slot, other) = (code(1), code(1), code(2));
-        let granted = |n| StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] };
-        let [first, second] = [1, 2].map(granted);
-        drop((store.store(&one, first.clone()).unwrap(), store.store(&same_slot, second.clone()).unwrap()));
-        let claim = store.claim(&one).unwrap();
-        let claimed = &claim.resumption;
-        assert_eq!((claimed.resumption.id, &claimed.pass), (first.resumption.id, &first.pass));
-        assert!(store.claim(&one).is_none(), "it is claimed already");
-        assert_eq!(*store.claim(&same_slot).unwrap().resumption.resumption.key, *second.resumption.key);
-        assert!(store.claim(&other).is_none());
+        let here = store(home.path(), "relay", "out");
+        let [one, other] = [1, 2].map(Slot::from_number);
+        drop(here.store(one, granted(1)).unwrap());
+        for elsewhere in [store(home.path(), "relay", "other"), store(home.path(), "relax", "out")] {
+            assert!(elsewhere.claim(one).is_none());
+        }
+        assert!(here.claim(other).is_none());
+        let claim = store(home.path(), "relay", "./out").claim(one).unwrap();
+        assert_eq!(claim.resumption.pass, [1]);
+        assert!(here.claim(one).is_none(), "it is claimed already");
+        drop(here.store(one, granted(2)).unwrap());
+        assert_eq!(here.claim(one).unwrap().resumption.pass, [2]);
         claim.remove();
-        assert!(store.claim(&one).is_none() && store.claim(&same_slot).is_some());
-        let file = store.0.path(&store.0.file_names()[0]);
-        assert!(!std::fs::read_to_string(&file).unwrap().contains(same_slot.reveal().as_str()));
+        assert_eq!(here.claim(one).unwrap().resumption.pass, [2]);
+        let file = here.dir.path(&here.dir.file_names()[0]);
         std::fs::write(file, "{}").unwrap();
-        assert!(store.claim(&same_slot).is_none());
+        assert!(here.claim(one).is_none());
+    }
+
+    /// Whoever reads a file must not be able to test a guess of the code. So a file has only values that are drawn at
+    /// random or derive from the relay and the target. Add a field here only if it does not depend on the secret.
+    #[test]
+    fn a_file_contains_nothing_that_depends_on_the_secret() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), "relay", "out");
+        let granted = granted(1);
+        let Resumption { id, id_tag, key } = granted.resumption.clone();
+        drop(store.store(Slot::from_number(1), granted).unwrap());
+        let text = std::fs::read(store.dir.path(&store.dir.file_names()[0])).unwrap();
+        let expected = serde_json::json!({
+            "download": download_id("relay", Some(Path::new("out"))),
+            "id": id, "id_tag": id_tag, "key": *key, "pass": [1],
+        });
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), expected);
+    }
+
+    #[test]
+    fn files_expire_after_days_without_use() {
+        let home = tempfile::tempdir().unwrap();
+        let opened = store(home.path(), "relay", "out");
+        let slot = Slot::from_number(1);
+        let set_age = |age| {
+            let file = File::open(opened.dir.path(&opened.dir.file_names()[0])).unwrap();
+            let now = tempfile::tempfile().unwrap().metadata().unwrap().modified().unwrap();
+            file.set_modified(now - age).unwrap();
+        };
+        drop(opened.store(slot, granted(1)).unwrap());
+        set_age(LIFETIME - Duration::from_secs(60));
+        assert!(store(home.path(), "relay", "out").claim(slot).is_some(), "this use renews it");
+        assert!(store(home.path(), "relay", "out").claim(slot).is_some());
+        set_age(LIFETIME + Duration::from_secs(60));
+        assert!(store(home.path(), "relay", "out").claim(slot).is_none());
     }
 }

@@ -114,8 +114,7 @@ impl AcceptLoop<'_> {
             };
             match stream {
                 Ok(stream) => {
-                    let receiver = self.share.next_receiver();
-                    self.streams.spawn(serve_stream(Arc::clone(self.share), receiver, stream));
+                    self.streams.spawn(serve_stream(Arc::clone(self.share), stream));
                 }
                 Err(StreamError::Lost(lost)) => return Some(lost),
                 Err(_) => return Some(ConnectionLost::TimedOut), // unreachable: only a lost connection fails

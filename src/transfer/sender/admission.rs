@@ -1,27 +1,40 @@
 //! Admission: which of the streams that the relay opens are served.
+//!
+//! A stream passes these steps, and each bounds what the next one may cost:
+//!
+//! 1. **Read.** The stream gets a permit of its network ([`FairPermits`](super::fair_permits::FairPermits)) until it has
+//!    paid. One network cannot take the permits of the others.
+//! 2. **Check.** Flight 1 must be valid. A request to attach and the id of a resuming receiver must have valid tags; they
+//!    then leave the permit of their network to others.
+//! 3. **Charge.** A receiver with a code is charged an attempt, or waits for one.
+//! 4. **Work.** Only now are the shared files scanned, and flight 2 is sent.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::{download::Download, offer::PreparedOffer, progress::receiver_label, share::Share};
+use super::{
+    download::Download, fair_permits::FairPermit, offer::PreparedOffer, progress::receiver_label, share::Share,
+};
 use crate::{
-    error::Error,
+    crypto::Resumption,
+    error::{Error, Result},
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf},
+    text::count,
     transfer::{
         handshake::{
-            BUSY_RETRY_DELAY, FirstFrameError, HandshakeFailure, Responder, ResumptionAdmission, read_first_frame,
-            send_alert,
+            BUSY_RETRY_DELAY, ChargedHello, FirstFrameError, HandshakeFailure, HandshakeRefusal, Responder,
+            read_first_frame, send_alert,
         },
         session::RecordBuilder,
         timeouts::REPLY_TIMEOUT,
     },
     wire::{
         Message,
-        peer::{AlertReason, AttachRequest, Hello, HelloMode},
-        relay::{IncomingDownload, MAX_BODY},
+        peer::{AlertReason, AttachRequest},
+        relay::{IncomingDownload, MAX_BODY, SourceTag},
         reset_code::ENDED,
     },
 };
@@ -32,22 +45,123 @@ use crate::{
 const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a stream that the relay opened until the stream ends. Reports failures as events.
-pub(super) async fn serve_stream(share: Arc<Share>, number: u64, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    match timeout(REPLY_TIMEOUT, recv.read_frame(MAX_BODY)).await {
-        Ok(Ok(frame)) if frame.frame().decode::<IncomingDownload>().is_ok() => {}
-        _ => return,
+pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendHalf, RecvHalf)) {
+    let Some(source) = read_source(&mut recv).await else { return };
+    let (credentials, budget) = (share.credentials(), share.guess_budget().clone());
+    let responder = Responder::new(&credentials.code, &budget, source);
+    let responder = responder.with_share_key(&credentials.key, share.id());
+    match admit(&share, responder, source, &mut recv).await {
+        Admission::Attach(request) => reattach(&share, &request, (send, recv)).await,
+        Admission::Handshake(hello, turn) => {
+            let resumption = match hello.resumption() {
+                Some(resumption) => resumption.clone(),
+                None => credentials.key.issue_resumption(share.id().as_bytes()),
+            };
+            serve_receiver(share, hello, turn, resumption, (send, recv)).await;
+        }
+        Admission::Refused(HandshakeRefusal { reason, retry_after, failure }) => {
+            send_alert(send, reason, retry_after).await;
+            report_refusal(&share, failure).await;
+        }
+        Admission::Left => report_pressure(&share).await,
+        Admission::Closing => send.reset(ENDED),
     }
-    let first = tokio::select! {
-        first = read_first_frame(&mut recv) => first,
-        () = closing_grace(&share) => return send.reset(ENDED),
+}
+
+/// Reads the relay's announcement of a receiver.
+async fn read_source(recv: &mut RecvHalf) -> Option<SourceTag> {
+    let frame = timeout(REPLY_TIMEOUT, recv.read_frame(MAX_BODY)).await.ok()?.ok()?;
+    frame.frame().decode::<IncomingDownload>().ok().map(|incoming| incoming.source)
+}
+
+/// What becomes of a stream.
+enum Admission<'a> {
+    /// It asks to continue an existing session. The tag of the request is not checked yet.
+    Attach(AttachRequest),
+    /// It has paid for a handshake.
+    Handshake(ChargedHello<'a>, Turn),
+    /// It is refused with an alert.
+    Refused(HandshakeRefusal),
+    /// The peer has left or has sent something out of turn.
+    Left,
+    /// The share is closing.
+    Closing,
+}
+
+/// The right of a stream to a handshake.
+enum Turn {
+    /// The attempt that it has paid.
+    Attempt,
+    /// A permit for resuming receivers.
+    Resumption(FairPermit<[u8; 16]>),
+}
+
+impl Turn {
+    /// Waits until another handshake of the same receiver replaces this one.
+    async fn revoked(&self) {
+        match self {
+            Self::Attempt => std::future::pending().await,
+            Self::Resumption(permit) => permit.revoked().await,
+        }
+    }
+}
+
+/// Reads the first frame of a stream, checks it, and charges the receiver an attempt if it needs one.
+async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, recv: &mut RecvHalf) -> Admission<'a> {
+    let permit = share.capacity().unauthenticated().acquire(source);
+    let admission = async {
+        let first = match read_first_frame(recv).await {
+            Ok(first) => first,
+            Err(FirstFrameError::Malformed) => return refused(AlertReason::Malformed),
+            Err(FirstFrameError::Lost) => return Admission::Left,
+        };
+        if first.frame().kind == AttachRequest::TYPE {
+            return first.frame().decode().map_or_else(|_| refused(AlertReason::Malformed), Admission::Attach);
+        }
+        admit_receiver(share, responder, &first, recv).await
     };
-    match first {
-        Ok(first) if first.frame().kind == AttachRequest::TYPE => reattach(&share, &first, (send, recv)).await,
-        Ok(first) if share.is_closing() && !may_finish(&share, &first) => send.reset(ENDED),
-        Ok(first) => serve_receiver(share, number, &first, (send, recv)).await,
-        Err(FirstFrameError::Malformed) => send_alert(send, AlertReason::Malformed, None).await,
-        Err(FirstFrameError::Lost) => {}
+    tokio::select! {
+        admission = admission => admission,
+        () = permit.revoked() => Admission::Refused(HandshakeRefusal::busy(BUSY_RETRY_DELAY)),
+        () = closing_grace(share) => Admission::Closing,
     }
+}
+
+/// Checks flight 1. Charges an attempt to a receiver with a code, and gives a resuming receiver a permit of its own.
+async fn admit_receiver<'a>(
+    share: &Share,
+    responder: Responder<'a>,
+    first: &OwnedFrame,
+    recv: &mut RecvHalf,
+) -> Admission<'a> {
+    let hello = match responder.check(first) {
+        Ok(hello) => hello,
+        Err(reason) => return refused(reason),
+    };
+    let turn = match hello.resumption() {
+        // A download may finish although the share is closing.
+        Some(resumption) if !share.is_closing() || share.sessions().has_receiver(&resumption.id) => {
+            Turn::Resumption(share.capacity().resuming().acquire(resumption.id))
+        }
+        None if !share.is_closing() => Turn::Attempt,
+        _ => return Admission::Closing,
+    };
+    tokio::select! {
+        charged = hello.charge() => match charged {
+            Ok(hello) => Admission::Handshake(hello, turn),
+            Err(refusal) => Admission::Refused(refusal),
+        },
+        () = out_of_turn(recv) => Admission::Left,
+    }
+}
+
+fn refused<'a>(reason: AlertReason) -> Admission<'a> {
+    Admission::Refused(reason.into())
+}
+
+/// Waits until the peer sends something before the sender's next flight, or its stream ends.
+async fn out_of_turn(recv: &mut RecvHalf) {
+    let _ = recv.read().await; // whatever it returns, no honest receiver does this
 }
 
 /// Waits until the share is closing and [`CLOSING_GRACE`] has passed.
@@ -56,55 +170,41 @@ async fn closing_grace(share: &Share) {
     sleep(CLOSING_GRACE).await;
 }
 
-/// Whether the frame is the hello of a resuming receiver whose download may finish although the share is closing.
-fn may_finish(share: &Share, first: &OwnedFrame) -> bool {
-    match first.frame().decode() {
-        Ok(Hello { mode: HelloMode::Resume(receiver), .. }) => share.sessions().has_receiver(&receiver),
-        _ => false,
-    }
-}
-
 /// Moves an existing session to this stream.
-async fn reattach(share: &Share, first: &OwnedFrame, stream: (SendHalf, RecvHalf)) {
-    let attached = match first.frame().decode() {
-        Ok(request) => share.sessions().attach(&request, stream).await,
-        Err(_) => Err(stream.0),
-    };
-    if let Err(send) = attached {
+async fn reattach(share: &Share, request: &AttachRequest, stream: (SendHalf, RecvHalf)) {
+    if let Err(send) = share.sessions().attach(request, stream).await {
         send_alert(send, AlertReason::UnknownSession, None).await;
+        report_pressure(share).await;
     }
 }
 
-/// Runs the handshake with a receiver, and its download if the handshake succeeds.
-async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (send, recv): (SendHalf, RecvHalf)) {
-    let Ok(Hello { mode, .. }) = first.frame().decode() else {
-        send_alert(send, AlertReason::Malformed, None).await;
-        return;
-    };
-    let Some(permit) = share.capacity().try_acquire_unauthenticated() else {
-        return send_alert(send, AlertReason::Busy, Some(BUSY_RETRY_DELAY)).await;
-    };
-    let credentials = share.credentials();
-    let resumption = match mode {
-        HelloMode::Resume(receiver) => credentials.key.derive_resumption(share.id().as_bytes(), receiver),
-        HelloMode::Code => credentials.key.issue_resumption(share.id().as_bytes()),
-    };
-    let (early, offer) = match PreparedOffer::new(&share).await {
-        Ok(mut offer) => (offer.first_record(&resumption), Ok(offer)),
-        Err(e) => (RecordBuilder::new(), Err(report_unreadable(&share, number, &e).await)),
-    };
-    debug!("receiver {number} sent its hello");
-    let responder = Responder::new(&credentials.code, share.guess_budget())
-        .with_resumption(ResumptionAdmission { expected: &resumption, permits: share.capacity().resumption_permits() });
+/// Scans the shared files, completes the handshake with a receiver, and serves its download.
+async fn serve_receiver(
+    share: Arc<Share>,
+    hello: ChargedHello<'_>,
+    turn: Turn,
+    resumption: Resumption,
+    (send, mut recv): (SendHalf, RecvHalf),
+) {
+    let number = share.next_receiver();
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
     let is_closing = share.is_closing();
+    let handshake = async {
+        let (early, offer) = tokio::select! {
+            prepared = prepare_offer(&share, number, &resumption) => prepared,
+            () = out_of_turn(&mut recv) => return Err(hello.abandon((send, recv))),
+        };
+        debug!("receiver {number} has sent its hello");
+        hello.confirm(early, (send, recv)).await.map(|session| (session, offer))
+    };
     let outcome = tokio::select! {
-        outcome = responder.respond(first, early, (send, recv)) => outcome,
+        outcome = handshake => outcome,
+        () = turn.revoked() => return,
         () = closing_grace(&share), if !is_closing => return,
     };
-    drop(permit);
+    drop(turn);
     match outcome {
-        Ok(session) => {
+        Ok((session, offer)) => {
             debug!("receiver {number} has confirmed");
             let download = Download::new(share, number, session.stream.clone());
             download.run(session, resumption.id, offer).await;
@@ -113,28 +213,58 @@ async fn serve_receiver(share: Arc<Share>, number: u64, first: &OwnedFrame, (sen
     }
 }
 
+/// Returns the first record for a receiver, and the rest of the offer or the reason why there is none.
+async fn prepare_offer(share: &Share, number: u64, resumption: &Resumption) -> (RecordBuilder, Result<PreparedOffer>) {
+    match PreparedOffer::new(share).await {
+        Ok(mut offer) => (offer.first_record(resumption), Ok(offer)),
+        Err(e) => (RecordBuilder::new(), Err(report_unreadable(share, number, &e).await)),
+    }
+}
+
 /// Reports to the user that the shared files cannot be read, and returns the error for the receiver, which must not
 /// learn paths of this machine.
 async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
-    let message = format!("cannot serve receiver {number}: {}", e.message());
-    share.events().report(Event::warning("source", message, e)).await;
+    if let Some(times) = share.unreadable().note() {
+        let message = format!("cannot serve {}: {}", affected(times, number), e.message());
+        share.events().report(Event::warning("source", message, e)).await;
+    }
     Error::new(e.kind(), "the shared files are missing or unreadable")
 }
 
-/// Reports a failed handshake.
+/// Names one receiver, or the number of receivers since the last report.
+fn affected(times: u64, number: u64) -> String {
+    if times == 1 { receiver_label(number) } else { count(times, "receiver") }
+}
+
+/// Reports a handshake that failed after it was charged.
 async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
+    if failure == HandshakeFailure::Unconfirmed {
+        let (guesses_left, peer) = (share.guess_budget().remaining(), receiver_label(number));
+        share.events().report(Event::WrongCode { download: number, peer, guesses_left }).await;
+        share.check_code_retired();
+    }
+    report_pressure(share).await;
+}
+
+/// Reports a refused stream.
+async fn report_refusal(share: &Share, failure: HandshakeFailure) {
     match failure {
-        HandshakeFailure::Unconfirmed => {
-            let guesses_left = share.guess_budget().remaining();
-            let peer = receiver_label(number);
-            share.events().report(Event::WrongCode { download: number, peer, guesses_left }).await;
-            share.check_code_retired();
-        }
         HandshakeFailure::Retired => share.check_code_retired(),
         HandshakeFailure::Disk(e) => {
-            let message = format!("cannot admit receiver {number}: {e}");
-            share.events().report(Event::warning("state", message, &e)).await;
+            if let Some(times) = share.unsaved_budget().note() {
+                let message = format!("cannot admit {}: {}", count(times, "receiver"), e.message());
+                share.events().report(Event::warning("state", message, &e)).await;
+            }
+            return;
         }
-        HandshakeFailure::NotCharged => {}
+        HandshakeFailure::NotCharged | HandshakeFailure::Unconfirmed => {}
+    }
+    report_pressure(share).await;
+}
+
+/// Counts a stream that ended without a valid code, and warns the user if there are many.
+async fn report_pressure(share: &Share) {
+    if let Some(warning) = share.pressure().note_failure() {
+        share.events().report(warning).await;
     }
 }

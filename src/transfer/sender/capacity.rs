@@ -9,18 +9,28 @@ use tokio::{
 
 use super::{
     download_limit::{DownloadLimit, DownloadPermit},
+    fair_permits::FairPermits,
     session_table::{EvictionScope, SessionTable},
 };
+use crate::wire::relay::SourceTag;
 
 /// The most sessions that a share serves at the same time. Further receivers are refused.
 const MAX_SESSIONS: usize = 256;
 
-/// The most streams with unauthenticated peers at the same time. Further peers are refused.
+/// The most streams with peers that have neither paid an attempt nor shown a valid id. An honest receiver is among them
+/// for no longer than it takes to read its first frame, or for up to 30 s while it waits for an attempt.
 const MAX_UNAUTHENTICATED: usize = 256;
 
-/// The most handshakes of resuming receivers at the same time. They cost no attempt of the guess budget, so they need a
-/// bound of their own.
-const MAX_RESUMPTION_HANDSHAKES: usize = 16;
+/// How many of these streams may come from one network. Four networks together can fill the capacity.
+const MAX_UNAUTHENTICATED_PER_SOURCE: usize = 64;
+
+/// The most handshakes of resuming receivers at the same time: as many as there may be sessions. They cost no attempt
+/// of the guess budget, so they need a bound of their own.
+const MAX_RESUMING: usize = MAX_SESSIONS;
+
+/// How many of these handshakes one receiver may have. A receiver that has lost its connection begins another one
+/// before the sender notices.
+const MAX_RESUMING_PER_RECEIVER: usize = 2;
 
 /// How long a session that must end may take to release its permit.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,8 +48,8 @@ pub(crate) enum SessionOrigin {
 pub(crate) struct Capacity {
     downloads: DownloadLimit,
     sessions: Arc<Semaphore>,
-    unauthenticated: Arc<Semaphore>,
-    resumption_permits: Semaphore,
+    unauthenticated: FairPermits<SourceTag>,
+    resuming: FairPermits<[u8; 16]>,
     table: Arc<SessionTable>,
 }
 
@@ -49,8 +59,8 @@ impl Capacity {
         Self {
             downloads: DownloadLimit::new(max_downloads),
             sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
-            unauthenticated: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED)),
-            resumption_permits: Semaphore::new(MAX_RESUMPTION_HANDSHAKES),
+            unauthenticated: FairPermits::new(MAX_UNAUTHENTICATED, MAX_UNAUTHENTICATED_PER_SOURCE),
+            resuming: FairPermits::new(MAX_RESUMING, MAX_RESUMING_PER_RECEIVER),
             table,
         }
     }
@@ -80,14 +90,14 @@ impl Capacity {
         }
     }
 
-    /// Takes a permit for a stream with an unauthenticated peer; returns `None` when none is free.
-    pub(super) fn try_acquire_unauthenticated(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.unauthenticated).try_acquire_owned().ok()
+    /// Returns the permits for streams with unauthenticated peers, by their networks.
+    pub(super) fn unauthenticated(&self) -> &FairPermits<SourceTag> {
+        &self.unauthenticated
     }
 
-    /// Returns the permits for handshakes of resuming receivers.
-    pub(super) fn resumption_permits(&self) -> &Semaphore {
-        &self.resumption_permits
+    /// Returns the permits for handshakes of resuming receivers, by the receivers' ids.
+    pub(super) fn resuming(&self) -> &FairPermits<[u8; 16]> {
+        &self.resuming
     }
 
     /// Returns the download limit of the share.

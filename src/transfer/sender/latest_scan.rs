@@ -4,47 +4,118 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{blocking::run_blocking, disk::Source, error::Result};
+use crate::{
+    blocking::run_blocking,
+    disk::Source,
+    error::{Error, Kind, Result},
+};
 
 /// The longest time for which a scan is reused. Each download should offer the current state of the files.
 const MAX_FRESH: Duration = Duration::from_secs(2);
 
-/// The latest scan. Locked while a new scan runs, so that all waiting downloads get its result.
+/// The latest scan. Clones share it.
+#[derive(Clone)]
 pub(crate) struct LatestScan {
     name: Option<String>,
-    latest: Mutex<CachedScan>,
+    /// Locked while a scan runs, so at most one runs.
+    latest: Arc<Mutex<CachedScan>>,
 }
 
 struct CachedScan {
+    /// The latest scan that succeeded.
     source: Arc<Source>,
+    /// The result of the latest scan.
+    result: Result<Arc<Source>>,
+    /// When the latest scan began. Receivers that arrived earlier share its result.
+    start: Instant,
     fresh_until: Instant,
 }
 
 impl LatestScan {
     /// Starts with `source`, which the first download does not reuse. `name` replaces the name of the first path.
     pub(super) fn new(source: Source, name: Option<String>) -> Self {
-        Self { name, latest: Mutex::new(CachedScan { source: Arc::new(source), fresh_until: Instant::now() }) }
+        let (source, now) = (Arc::new(source), Instant::now());
+        let latest = CachedScan { result: Ok(Arc::clone(&source)), source, start: now, fresh_until: now };
+        Self { name, latest: Arc::new(Mutex::new(latest)) }
     }
 
-    /// Returns the latest scan if it is fresh, otherwise scans the paths anew.
+    /// Returns the latest scan if it began after this call or is fresh, and otherwise scans the paths anew.
     ///
     /// # Errors
     /// Those of [`Source::rescan`], if a path is missing or unreadable.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, a running scan continues for other receivers.
     pub(super) async fn get(&self) -> Result<Arc<Source>> {
+        let (scan, arrival) = (self.clone(), Instant::now());
+        // A task of its own, because the lock must be held until the scan ends, even if the receiver leaves.
+        let refreshed = tokio::spawn(async move { scan.refresh(arrival).await });
+        refreshed.await.unwrap_or_else(|e| Err(Error::new(Kind::Transfer, format!("a background task failed: {e}"))))
+    }
+
+    /// Scans the paths unless the latest scan suits a receiver that arrived at `arrival`.
+    async fn refresh(&self, arrival: Instant) -> Result<Arc<Source>> {
         let mut latest = self.latest.lock().await;
-        if Instant::now() < latest.fresh_until {
-            return Ok(Arc::clone(&latest.source));
+        if latest.start > arrival || Instant::now() < latest.fresh_until {
+            return latest.result.clone();
         }
         let (previous, name, start) = (Arc::clone(&latest.source), self.name.clone(), Instant::now());
-        let source = Arc::new(run_blocking(move || previous.rescan(name.as_deref())).await?);
+        let result = run_blocking(move || previous.rescan(name.as_deref())).await.map(Arc::new);
         // A scan is reused for as long as it took, so that repeated requests scan for at most half of the time.
-        let fresh_for = start.elapsed().min(MAX_FRESH);
-        *latest = CachedScan { source: Arc::clone(&source), fresh_until: Instant::now() + fresh_for };
-        Ok(source)
+        let fresh_until = Instant::now() + start.elapsed().min(MAX_FRESH);
+        let source = result.as_ref().map_or_else(|_| Arc::clone(&latest.source), Arc::clone);
+        *latest = CachedScan { source, result: result.clone(), start, fresh_until };
+        result
     }
 
     /// Makes the next download scan anew, because a file has changed since the latest scan.
     pub(super) async fn invalidate(&self) {
         self.latest.lock().await.fresh_until = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ShareId;
+
+    fn latest_scan(home: &std::path::Path) -> LatestScan {
+        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap(), None)
+    }
+
+    #[tokio::test]
+    async fn receivers_that_arrive_together_share_a_scan() {
+        let home = tempfile::tempdir().unwrap();
+        let scan = latest_scan(home.path());
+        let running = scan.latest.lock().await; // as if another scan were running
+        let receivers: Vec<_> = (0..100)
+            .map(|_| {
+                let scan = scan.clone();
+                tokio::spawn(async move { scan.get().await.unwrap() })
+            })
+            .collect();
+        tokio::task::yield_now().await; // all of them have arrived
+        drop(running);
+        let mut scans: Vec<Arc<Source>> = Vec::new();
+        for receiver in receivers {
+            let source = receiver.await.unwrap();
+            if !scans.iter().any(|other| Arc::ptr_eq(other, &source)) {
+                scans.push(source);
+            }
+        }
+        assert_eq!(scans.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_scan_is_shared_and_repeated() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        let scan = latest_scan(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(scan.get().await.is_err());
+        scan.invalidate().await;
+        std::fs::write(&path, "").unwrap();
+        assert!(scan.get().await.is_ok());
     }
 }

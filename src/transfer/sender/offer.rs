@@ -15,7 +15,10 @@ use crate::{
     crypto::Resumption,
     disk::Source,
     error::{Error, Kind, Result},
-    transfer::session::{RecordBuilder, manifest_encoder::ManifestEncoder},
+    transfer::{
+        handshake::wire_id,
+        session::{RecordBuilder, manifest_encoder::ManifestEncoder},
+    },
     wire::peer::{Done, FailureReason, ResumptionGrant},
 };
 
@@ -48,7 +51,7 @@ impl PreparedOffer {
 
     /// Encodes the first record, which leaves with flight 2.
     pub(super) fn first_record(&mut self, resumption: &Resumption) -> RecordBuilder {
-        let grant = ResumptionGrant { id: resumption.id, key: *resumption.key };
+        let grant = ResumptionGrant { id: wire_id(resumption), key: *resumption.key };
         self.manifest.first_record(&grant).unwrap_or_default()
     }
 

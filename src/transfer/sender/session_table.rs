@@ -11,14 +11,14 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
     crypto::AttachKey,
     net::{ConnectionLost, RecvHalf, SendHalf, StreamError},
     sync::Mutex,
-    transfer::{handshake::Established, session::resumable_stream::ResumableStream},
+    transfer::{handshake::Established, session::resumable_stream::ResumableStream, timeouts::REPLY_TIMEOUT},
     wire::peer::{AttachReply, AttachRequest},
 };
 
@@ -91,7 +91,8 @@ impl SessionTable {
         let Some((session, reply)) = session.and_then(|s| s.accept_request(request).map(|reply| (s, reply))) else {
             return Err(send);
         };
-        if send.send_message(&reply).await.is_ok() {
+        // A peer that does not read its reply holds the stream no longer than this.
+        if matches!(timeout(REPLY_TIMEOUT, send.send_message(&reply)).await, Ok(Ok(()))) {
             let last_request = session.last_request.lock();
             if *last_request == request.number {
                 // Fails only if the receiver has acknowledged more than it requests: `accept_request` has checked the

@@ -16,6 +16,8 @@ use super::{
     download_limit::DownloadPermit,
     expiry::wait_until_expired,
     latest_scan::LatestScan,
+    pressure_gauge::PressureGauge,
+    repeated_warning::RepeatedWarning,
     session_table::SessionTable,
     share_end::ShareEnd,
 };
@@ -52,6 +54,11 @@ pub struct Share {
     /// Buffers for the records of all downloads.
     buffers: BufferPool,
     scan: LatestScan,
+    pressure: PressureGauge,
+    /// The shared files are unreadable.
+    unreadable: RepeatedWarning,
+    /// The guess budget cannot be saved.
+    unsaved_budget: RepeatedWarning,
     capacity: Capacity,
     sessions: Arc<SessionTable>,
     phase: watch::Sender<SharePhase>,
@@ -92,6 +99,9 @@ impl Share {
             events,
             buffers: BufferPool::default(),
             scan: LatestScan::new(source, settings.name.clone()),
+            pressure: PressureGauge::new(),
+            unreadable: RepeatedWarning::default(),
+            unsaved_budget: RepeatedWarning::default(),
             capacity: Capacity::new(settings.max_downloads, Arc::clone(&sessions)),
             sessions,
             phase: watch::Sender::new(SharePhase::Open),
@@ -198,6 +208,20 @@ impl Share {
 
     pub(super) fn scan(&self) -> &LatestScan {
         &self.scan
+    }
+
+    pub(super) fn pressure(&self) -> &PressureGauge {
+        &self.pressure
+    }
+
+    /// Returns the warning that the shared files are unreadable.
+    pub(super) fn unreadable(&self) -> &RepeatedWarning {
+        &self.unreadable
+    }
+
+    /// Returns the warning that the guess budget cannot be saved.
+    pub(super) fn unsaved_budget(&self) -> &RepeatedWarning {
+        &self.unsaved_budget
     }
 
     pub(super) fn capacity(&self) -> &Capacity {

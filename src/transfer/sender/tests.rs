@@ -54,21 +54,21 @@ fn share_with(home: &Path, settings: ShareSettings, clock: Arc<dyn Clock>) -> Ar
     Share::new(settings, source, code, guess_budget, Events::channel().0)
 }
 
-/// Opens a stream to the share and sends `hello`. Returns the stream and the task that serves it.
-async fn open_stream(share: &Arc<Share>, number: u64, hello: &[u8]) -> ((SendHalf, RecvHalf), JoinHandle<()>) {
+/// Opens a stream from network `source` to the share and sends `hello`. Returns the stream and the task that serves it.
+async fn open_stream(share: &Arc<Share>, source: u64, hello: &[u8]) -> ((SendHalf, RecvHalf), JoinHandle<()>) {
     let [(mut send, recv), far] = duplex();
-    let serving = tokio::spawn(serve_stream(Arc::clone(share), number, far));
+    let serving = tokio::spawn(serve_stream(Arc::clone(share), far));
     let mut bytes = Vec::new();
-    frame::encode(&IncomingDownload { source: SourceTag([0; 8]) }, &mut bytes).unwrap();
+    frame::encode(&IncomingDownload { source: SourceTag(source.to_be_bytes()) }, &mut bytes).unwrap();
     bytes.extend_from_slice(hello);
     send.write(bytes.into()).await.unwrap();
     ((send, recv), serving)
 }
 
 /// Returns the session of an authenticated receiver, and the task that serves it.
-async fn establish_session(share: &Arc<Share>, number: u64) -> (Established, JoinHandle<()>) {
+async fn establish_session(share: &Arc<Share>, source: u64) -> (Established, JoinHandle<()>) {
     let initiator = Initiator::new(Credential::Code(&share.credentials().code), InitiatorOptions::default()).unwrap();
-    let ((send, recv), serving) = open_stream(share, number, initiator.flight_1()).await;
+    let ((send, recv), serving) = open_stream(share, source, initiator.flight_1()).await;
     (initiator.complete(send, recv).await.unwrap(), serving)
 }
 
@@ -228,7 +228,7 @@ impl ReattachingReceiver {
     /// Sends a request over a new stream. Returns the type of the reply, and the stream.
     async fn send(&self, request: &AttachRequest) -> (u8, (SendHalf, RecvHalf)) {
         let [(mut send, mut recv), far] = duplex();
-        tokio::spawn(serve_stream(Arc::clone(&self.share), 2, far));
+        tokio::spawn(serve_stream(Arc::clone(&self.share), far));
         send.send_message(&IncomingDownload { source: SourceTag([0; 8]) }).await.unwrap();
         send.send_message(request).await.unwrap();
         let reply = recv.read_frame(4_096).await.unwrap().frame().kind;

@@ -51,7 +51,11 @@ impl ManifestDecoder {
     pub(crate) fn finish(self) -> Result<(Manifest, Option<Resumption>)> {
         let builder = self.builder.ok_or(ManifestError::WrongCount);
         let manifest = builder.and_then(ManifestBuilder::finish).map_err(refused)?;
-        let resumption = self.grant.map(|ResumptionGrant { id, key }| Resumption { id, key: Zeroizing::new(key) });
+        let resumption = self.grant.map(|ResumptionGrant { id, key }| Resumption {
+            id: id.receiver,
+            id_tag: id.tag,
+            key: Zeroizing::new(key),
+        });
         Ok((manifest, resumption))
     }
 
@@ -103,8 +107,11 @@ mod tests {
             manifest_encoder::ManifestEncoder,
             record::{MAX_RECORD, RecordBuilder},
         },
-        wire::peer::MAX_EARLY_MANIFEST,
+        wire::peer::{MAX_EARLY_MANIFEST, ResumptionId},
     };
+
+    const GRANT: ResumptionGrant =
+        ResumptionGrant { id: ResumptionId { receiver: [1; 16], tag: [3; 32] }, key: [2; 32] };
 
     fn manifest(entries: u64) -> Manifest {
         let header = ManifestHeader { share: ShareId::random(), name: "many".into(), entries };
@@ -123,7 +130,7 @@ mod tests {
             let manifest = Arc::new(manifest(entries));
             let mut encoder = ManifestEncoder::new(Arc::clone(&manifest));
             let mut decoder = ManifestDecoder::default();
-            let first = encoder.first_record(&ResumptionGrant { id: [1; 16], key: [2; 32] }).unwrap();
+            let first = encoder.first_record(&GRANT).unwrap();
             let length = first.sealed_length() as usize - RECORD_OVERHEAD;
             assert!(length.is_power_of_two() && length <= MAX_EARLY_MANIFEST, "{length}");
             let mut is_complete = decoder.push_record(first.frames()).unwrap();

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     code::{Secret, Slot},
-    crypto::{Cipher, ExchangeMode, Opener, PakeExchange, Password, RecordKind, Role, SessionKeys, Transcript},
+    crypto::{
+        Cipher, ExchangeMode, Opener, PakeExchange, Password, PeerMessage, RecordKind, Role, SessionKeys, Transcript,
+    },
     net::{StreamError, duplex},
     transfer::session::resumable_stream::ResumableStream,
     wire::{Frame, peer::DoneAck},
@@ -63,6 +65,8 @@ fn session_keys() -> [SessionKeys; 2] {
     let (sender, second) = PakeExchange::start(Role::Sender, &password, slot, ExchangeMode::Code);
     let transcript = Transcript::new(slot, ExchangeMode::Code, b"", b"");
     let derive = |key| SessionKeys::derive(&key, transcript.clone(), Cipher::Aes256Gcm);
+    let first = PeerMessage::parse(Role::Receiver, &first).unwrap();
+    let second = PeerMessage::parse(Role::Sender, &second).unwrap();
     [derive(receiver.finish(&second).unwrap()), derive(sender.finish(&first).unwrap())]
 }
 

@@ -49,8 +49,17 @@ impl Message for Hello {
 pub enum HelloMode {
     /// The secret half of a code.
     Code,
-    /// The resumption key with this id: see [`ResumptionGrant`](super::ResumptionGrant).
-    Resume([u8; 16]),
+    /// The resumption key with this id.
+    Resume(ResumptionId),
+}
+
+/// The id of a resumption key, which the sender has issued in a [`ResumptionGrant`](super::ResumptionGrant).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumptionId {
+    /// Random bytes that identify the receiver.
+    pub receiver: [u8; 16],
+    /// Proves that the sender has issued the id. The sender checks it before it reserves anything for the receiver.
+    pub tag: [u8; 32],
 }
 
 /// One end's message of the password-authenticated key exchange (PAKE), for one suite.
@@ -141,8 +150,10 @@ mod tests {
             exchanges: SUITES.map(exchange).to_vec(),
         };
         assert_golden(&hello(0), "310000001f01020102000303030303030303030303030303030300020102410202024102");
-        let resuming = Hello { mode: HelloMode::Resume([7; 16]), exchanges: Vec::new(), ..hello(CAN_REATTACH) };
-        assert_golden(&resuming, &format!("31000000270102010202{}01{}00", "03".repeat(16), "07".repeat(16)));
+        let id = ResumptionId { receiver: [7; 16], tag: [8; 32] };
+        let resuming = Hello { mode: HelloMode::Resume(id), exchanges: Vec::new(), ..hello(CAN_REATTACH) };
+        let (random, receiver, tag) = ("03".repeat(16), "07".repeat(16), "08".repeat(32));
+        assert_golden(&resuming, &format!("31000000470102010202{random}01{receiver}{tag}00"));
         assert_golden(&hello(AES_IS_SLOW), "310000001f01020102010303030303030303030303030303030300020102410202024102");
         let reply = |suite, capabilities| {
             let (suites, exchange) = (SUITES.to_vec(), exchange(suite));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::handshake::ResumptionId;
 use crate::{
     manifest::{ManifestHeader, RawEntry},
     wire::frame::Message,
@@ -13,7 +14,7 @@ use crate::{
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumptionGrant {
     /// The id that the receiver sends in [`HelloMode::Resume`](super::HelloMode::Resume).
-    pub id: [u8; 16],
+    pub id: ResumptionId,
     /// The password of the key exchange with this id.
     pub key: [u8; 32],
 }
@@ -55,8 +56,8 @@ mod tests {
     #[test]
     fn manifest_messages_have_their_golden_bytes() {
         assert_golden(
-            &ResumptionGrant { id: [1; 16], key: [2; 32] },
-            &format!("4d00000030{}{}", "01".repeat(16), "02".repeat(32)),
+            &ResumptionGrant { id: ResumptionId { receiver: [1; 16], tag: [3; 32] }, key: [2; 32] },
+            &format!("4d00000050{}{}{}", "01".repeat(16), "03".repeat(32), "02".repeat(32)),
         );
         let share: ShareId = postcard::from_bytes(&[7; 16]).unwrap();
         assert_golden(

@@ -12,7 +12,8 @@ use qshare::{
 };
 
 use super::harness::{
-    ClearFrame, assert_no_session, first_record, initiate, new_budget, new_code, passive, run_handshake, wrong_code,
+    ClearFrame, any_source, assert_no_session, first_record, initiate, new_budget, new_code, passive, run_handshake,
+    wrong_code,
 };
 
 #[tokio::test(start_paused = true)]
@@ -65,8 +66,8 @@ async fn two_receivers_or_two_senders_have_no_session_with_each_other() {
     let (budget, _) = new_budget();
     let [a, b] = duplex();
     let (one, other) = tokio::join!(
-        Responder::new(&code, &budget).accept(first_record(), a),
-        Responder::new(&code, &budget).accept(first_record(), b)
+        Responder::new(&code, &budget, any_source()).accept(first_record(), a),
+        Responder::new(&code, &budget, any_source()).accept(first_record(), b)
     );
     assert_eq!((one.err(), other.err()), (Some(HandshakeFailure::NotCharged), Some(HandshakeFailure::NotCharged)));
     assert_eq!(budget.remaining(), BURST, "no guess was made");

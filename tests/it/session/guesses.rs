@@ -25,8 +25,8 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     harness::{
-        ClearFrame, Tampering, assert_no_session, first_record, new_budget, new_code, passive, run_handshake,
-        tamper_with, wrong_code,
+        ClearFrame, Tampering, any_source, assert_no_session, first_record, new_budget, new_code, passive,
+        run_handshake, tamper_with, wrong_code,
     },
     manual_clock::ManualClock,
 };
@@ -51,7 +51,7 @@ async fn guess_without_confirming(
         sleep(hold).await;
         drop(near);
     };
-    tokio::join!(Responder::new(&code, &budget).accept(first_record(), far), guesser).0.err().unwrap()
+    tokio::join!(Responder::new(&code, &budget, any_source()).accept(first_record(), far), guesser).0.err().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,10 @@
 //! A handshake between an honest receiver and an honest sender, with an attacker in between.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use qshare::{
         handshake::{Credential, Established, HandshakeFailure, Initiator, InitiatorOptions, Responder},
         session::RecordBuilder,
     },
-    wire::{Frame, Message, peer::DoneAck},
+    wire::{Frame, Message, peer::DoneAck, relay::SourceTag},
 };
 use tokio::{task::JoinSet, time::sleep};
 
@@ -62,6 +65,12 @@ pub(super) enum Tampering {
 pub(super) fn new_budget() -> (GuessBudget, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at_ms(1_000_000_000));
     (GuessBudget::load(None, 5, clock.clone()).unwrap(), clock)
+}
+
+/// Returns the tag of a network that no other receiver of this test connects from.
+pub(super) fn any_source() -> SourceTag {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    SourceTag(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())
 }
 
 pub(super) fn new_code() -> Code {
@@ -126,7 +135,7 @@ pub(super) async fn run_handshake_on(
     });
     let (receiver, sender) = tokio::join!(
         initiate_on(aes[0], codes[0], receiver),
-        Responder::new(codes[1], budget).with_aes(aes[1]).accept(first_record(), sender)
+        Responder::new(codes[1], budget, any_source()).with_aes(aes[1]).accept(first_record(), sender)
     );
     HandshakeOutcomes { receiver, sender, _forwarding }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use qshare::{
     code::Code,
-    crypto::{self, Cipher, Opener, PakeExchange, Password, Role, SessionKeys, Transcript},
+    crypto::{self, Cipher, Opener, PakeExchange, Password, PeerMessage, Role, SessionKeys, Transcript},
     error::Kind,
     net::duplex,
     processor::Aes,
@@ -23,8 +23,8 @@ use qshare::{
 };
 
 use super::harness::{
-    Attacker, ClearFrame, HandshakeStream, Tampering, assert_no_session, edit, first_record, initiate_on, new_budget,
-    new_code, run_handshake, run_handshake_on, tamper_with,
+    Attacker, ClearFrame, HandshakeStream, Tampering, any_source, assert_no_session, edit, first_record, initiate_on,
+    new_budget, new_code, run_handshake, run_handshake_on, tamper_with,
 };
 use crate::support::bytes_of;
 
@@ -173,7 +173,8 @@ async fn a_receiver_refuses_a_sender_that_chooses_the_worse_cipher() {
                 code.slot(),
                 crypto::ExchangeMode::Code,
             );
-            let key = exchange.finish(&first.exchanges[0].message).unwrap();
+            let key =
+                exchange.finish(&PeerMessage::parse(Role::Receiver, &first.exchanges[0].message).unwrap()).unwrap();
             let exchange = PakeMessage { suite: worse, message };
             let reply =
                 HelloReply { version: VERSION, suites: SUITES.to_vec(), capabilities: 0, random: [7; 16], exchange };
@@ -212,7 +213,7 @@ async fn receive_with_hello(
     send.write(hello.clone().into()).await.unwrap();
     let answer = recv.read_frame(4096).await.unwrap();
     let Ok(reply) = answer.frame().decode::<HelloReply>() else { return Err(answer.frame().decode().unwrap()) };
-    let key = exchange.finish(&reply.exchange.message).unwrap();
+    let key = exchange.finish(&PeerMessage::parse(Role::Sender, &reply.exchange.message).unwrap()).unwrap();
     let keys = |cipher| {
         let transcript = Transcript::new(code.slot(), crypto::ExchangeMode::Code, &hello, answer.bytes());
         SessionKeys::derive(&key, transcript, cipher)
@@ -253,7 +254,7 @@ async fn a_sender_serves_newer_receivers_with_a_common_suite_and_refuses_others_
     for (n, (change, expected)) in cases.into_iter().enumerate() {
         let (budget, _) = new_budget();
         let [near, far] = duplex();
-        let sender = Responder::new(&code, &budget).with_aes(Aes::InHardware).accept(first_record(), far);
+        let sender = Responder::new(&code, &budget, any_source()).with_aes(Aes::InHardware).accept(first_record(), far);
         let (receiver, sender) = tokio::join!(receive_with_hello(&code, change, near), sender);
         assert_eq!(receiver.map_err(|alert| alert.reason), expected, "case {n}");
         assert_eq!(sender.is_ok(), expected.is_ok(), "case {n}");

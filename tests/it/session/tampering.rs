@@ -13,8 +13,8 @@ use qshare::{
 };
 
 use super::harness::{
-    Attacker, CLEAR_FRAMES, ClearFrame, Tampering, assert_no_session, find_frame, first_record, new_budget, new_code,
-    record_frames, replace, run_handshake, tamper_with,
+    Attacker, CLEAR_FRAMES, ClearFrame, Tampering, any_source, assert_no_session, find_frame, first_record, new_budget,
+    new_code, record_frames, replace, run_handshake, tamper_with,
 };
 use crate::support::bytes_of;
 
@@ -147,7 +147,7 @@ async fn replayed_frames_prevent_a_session() {
     replayer.0.write(find_frame(&recorded, ClearFrame::Hello).into()).await.unwrap();
     replayer.0.write(find_frame(&recorded, ClearFrame::ReceiverTag).into()).await.unwrap();
     let left = budget.remaining();
-    let refused = Responder::new(&code, &budget).accept(first_record(), sender).await.err();
+    let refused = Responder::new(&code, &budget, any_source()).accept(first_record(), sender).await.err();
     assert_eq!(refused, Some(HandshakeFailure::Unconfirmed), "a replayed receiver");
     assert_eq!(budget.remaining(), left - 1, "a replay costs a guess");
 }

@@ -15,7 +15,8 @@ use qshare::{
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::harness::{
-    ClearFrame, find_frame, first_record, initiate, new_budget, new_code, passive, record_frames, run_handshake,
+    ClearFrame, any_source, find_frame, first_record, initiate, new_budget, new_code, passive, record_frames,
+    run_handshake,
 };
 use crate::support::bytes_of;
 
@@ -44,7 +45,7 @@ async fn a_malformed_flight_1_costs_no_guess() {
         let (budget, _) = new_budget();
         let [mut near, far] = duplex();
         near.0.write(Bytes::from(flight.clone())).await.unwrap();
-        let refused = Responder::new(&code, &budget).accept(first_record(), far).await.err();
+        let refused = Responder::new(&code, &budget, any_source()).accept(first_record(), far).await.err();
         assert_eq!(refused, Some(HandshakeFailure::NotCharged), "{flight:x?}");
         let alert: Alert = near.1.read_frame(4096).await.unwrap().frame().decode().unwrap();
         assert_eq!(alert.reason, AlertReason::Malformed, "{flight:x?}");
@@ -56,7 +57,8 @@ async fn a_malformed_flight_1_costs_no_guess() {
 async fn a_silent_receiver_times_out_and_costs_no_guess() {
     let (code, (budget, _)) = (new_code(), new_budget());
     let [_near, far] = duplex();
-    let responding = timeout(Duration::from_secs(11), Responder::new(&code, &budget).accept(first_record(), far));
+    let responding =
+        timeout(Duration::from_secs(11), Responder::new(&code, &budget, any_source()).accept(first_record(), far));
     assert_eq!(responding.await.unwrap().err(), Some(HandshakeFailure::NotCharged));
     assert_eq!(budget.remaining(), BURST);
 }
@@ -79,7 +81,7 @@ async fn two_hundred_silent_streams_do_not_block_an_honest_receiver() {
         silent.spawn(async move {
             let [near, far] = duplex();
             open.add_permits(1);
-            let failure = Responder::new(&code, &budget).accept(first_record(), far).await.err();
+            let failure = Responder::new(&code, &budget, any_source()).accept(first_record(), far).await.err();
             drop(near);
             failure
         });

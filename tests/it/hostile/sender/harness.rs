@@ -15,7 +15,7 @@ use qshare::{
     wire::{
         Frame, Message,
         peer::{Credit, Done, DoneAck, FileEnd, FileRequest, FileStart, ManifestPart, ManifestStart},
-        relay::{IncomingDownload, MAX_BODY},
+        relay::{IncomingDownload, MAX_BODY, SourceTag},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl HostileSender {
         let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
         recv.read_frame(MAX_BODY).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let budget = GuessBudget::load(None, 5, Arc::new(SystemClock)).unwrap();
-        Responder::new(&self.code, &budget)
+        Responder::new(&self.code, &budget, SourceTag([0; 8]))
             .accept(early, (send, recv))
             .await
             .unwrap_or_else(|e| panic!("no session: {e:?}"))

@@ -1,0 +1,176 @@
+//! The token bucket of a guess budget, without time and storage.
+//!
+//! The bucket holds [`BURST`] attempts. Each is free, outstanding or lost. One lost attempt is regained every
+//! [`REFILL_INTERVAL`], the oldest first. A source may hold or lose at most [`BURST_PER_SOURCE`] of them at a time, so
+//! one network cannot use up the guesses of a share alone. The bucket remembers the source of each attempt that is not
+//! free, which bounds what it stores about sources.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::relay::SourceTag;
+
+/// How many attempts may be outstanding or lost at once.
+pub const BURST: u32 = 5;
+
+/// How many of them may belong to one source.
+pub const BURST_PER_SOURCE: u32 = 2;
+
+/// The time in which the bucket regains one attempt.
+pub const REFILL_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The attempts of a share's guess budget.
+pub(super) struct AttemptBucket {
+    /// The outstanding attempts.
+    outstanding: Vec<OutstandingAttempt>,
+    /// The sources of the lost attempts that are not regained yet, the oldest first.
+    lost: Vec<SourceTag>,
+    /// The start of the current refill interval, in milliseconds since 1970.
+    refill_start_ms: u64,
+    /// Attempts lost during the life of the code.
+    lost_in_all: u32,
+    /// The code retires after this many lost attempts.
+    max_lost: Option<u32>,
+    last_id: u64,
+}
+
+struct OutstandingAttempt {
+    id: AttemptId,
+    source: SourceTag,
+}
+
+/// Identifies an outstanding attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AttemptId(u64);
+
+/// The outcome of a charge.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ChargeResult {
+    Charged(AttemptId),
+    /// No attempt is free for the source; it regains one in `refill_in`.
+    Empty {
+        /// Whether an outstanding attempt may become free earlier.
+        may_be_refunded: bool,
+        refill_in: Duration,
+    },
+    Retired,
+}
+
+/// The content of a budget file. Outstanding attempts are stored as lost: the file is what the next process knows after
+/// a kill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredBucket {
+    /// The sources of all attempts that are not free, the oldest first.
+    taken: Vec<SourceTag>,
+    since_ms: u64,
+    lost: u32,
+}
+
+impl AttemptBucket {
+    /// Creates a bucket in which all attempts are free.
+    pub(super) fn new(max_lost: Option<u32>, now_ms: u64) -> Self {
+        let (outstanding, lost) = (Vec::new(), Vec::new());
+        Self { outstanding, lost, refill_start_ms: now_ms, lost_in_all: 0, max_lost, last_id: 0 }
+    }
+
+    /// Restores a stored bucket; `None` if no bucket can have been stored like this.
+    pub(super) fn restore(stored: StoredBucket, max_lost: Option<u32>) -> Option<Self> {
+        let StoredBucket { taken, since_ms, lost } = stored;
+        let is_valid = taken.len() <= BURST as usize;
+        is_valid.then(|| Self { lost: taken, lost_in_all: lost, ..Self::new(max_lost, since_ms) })
+    }
+
+    /// Returns the content of the budget file.
+    pub(super) fn to_stored(&self) -> StoredBucket {
+        let outstanding = self.outstanding.iter().map(|attempt| attempt.source);
+        StoredBucket {
+            taken: self.lost.iter().copied().chain(outstanding).collect(),
+            since_ms: self.refill_start_ms,
+            lost: self.lost_in_all + self.outstanding.len() as u32,
+        }
+    }
+
+    /// Charges an attempt to `source`.
+    pub(super) fn charge(&mut self, source: SourceTag, now_ms: u64) -> ChargeResult {
+        self.refill(now_ms);
+        if self.is_retired() {
+            return ChargeResult::Retired;
+        }
+        let is_last = self.max_lost.is_some_and(|max| self.lost_in_all + self.outstanding.len() as u32 >= max);
+        if self.taken() >= BURST || is_last {
+            let may_be_refunded = !self.outstanding.is_empty();
+            return ChargeResult::Empty { may_be_refunded, refill_in: self.regains(0, now_ms) };
+        }
+        let (lost, outstanding) = self.taken_by(source);
+        if lost + outstanding >= BURST_PER_SOURCE as usize {
+            let oldest = self.lost.iter().position(|other| *other == source).unwrap_or(self.lost.len());
+            return ChargeResult::Empty { may_be_refunded: outstanding > 0, refill_in: self.regains(oldest, now_ms) };
+        }
+        if self.lost.is_empty() {
+            self.refill_start_ms = now_ms;
+        }
+        self.last_id += 1;
+        let id = AttemptId(self.last_id);
+        self.outstanding.push(OutstandingAttempt { id, source });
+        ChargeResult::Charged(id)
+    }
+
+    /// Frees an outstanding attempt.
+    pub(super) fn give_back(&mut self, id: AttemptId) {
+        self.outstanding.retain(|attempt| attempt.id != id);
+    }
+
+    /// Counts an outstanding attempt as lost.
+    pub(super) fn lose(&mut self, id: AttemptId) {
+        if let Some(index) = self.outstanding.iter().position(|attempt| attempt.id == id) {
+            self.lost.push(self.outstanding.remove(index).source);
+            self.lost_in_all += 1;
+        }
+    }
+
+    /// Returns the number of free attempts.
+    pub(super) fn available(&mut self, now_ms: u64) -> u32 {
+        self.refill(now_ms);
+        BURST - self.taken()
+    }
+
+    /// Whether the code has lost so many attempts that it is retired.
+    pub(super) fn is_retired(&self) -> bool {
+        self.max_lost.is_some_and(|max| self.lost_in_all >= max)
+    }
+
+    /// Frees the lost attempts that are regained. A clock that jumps forward frees all of them at most; a clock that
+    /// jumps back frees none.
+    fn refill(&mut self, now_ms: u64) {
+        let interval = REFILL_INTERVAL.as_millis() as u64;
+        if self.lost.is_empty() || now_ms < self.refill_start_ms {
+            self.refill_start_ms = now_ms;
+            return;
+        }
+        let regained = (now_ms - self.refill_start_ms) / interval;
+        if regained >= self.lost.len() as u64 {
+            self.lost.clear();
+            self.refill_start_ms = now_ms;
+        } else {
+            self.lost.drain(..regained as usize);
+            self.refill_start_ms += regained * interval;
+        }
+    }
+
+    /// Returns the time until the lost attempt with this index is regained.
+    fn regains(&self, index: usize, now_ms: u64) -> Duration {
+        let elapsed = Duration::from_millis(now_ms.saturating_sub(self.refill_start_ms));
+        (REFILL_INTERVAL * (index as u32 + 1)).saturating_sub(elapsed)
+    }
+
+    fn taken(&self) -> u32 {
+        (self.lost.len() + self.outstanding.len()) as u32
+    }
+
+    /// Returns how many lost and outstanding attempts belong to `source`.
+    fn taken_by(&self, source: SourceTag) -> (usize, usize) {
+        let lost = self.lost.iter().filter(|other| **other == source).count();
+        (lost, self.outstanding.iter().filter(|attempt| attempt.source == source).count())
+    }
+}
