@@ -24,6 +24,7 @@ use qshare::{
     },
 };
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use crate::support::bytes_of;
 
@@ -126,6 +127,8 @@ pub(crate) struct HostileRelay {
 #[derive(Default)]
 struct SharedRelay {
     state: Mutex<RelayState>,
+    /// Notified when a sender registers.
+    registered: Notify,
 }
 
 #[derive(Default)]
@@ -167,6 +170,21 @@ impl HostileRelay {
         self.shared.lock().registrations.push_back(answer);
     }
 
+    /// Opens a stream to a sender, as if a receiver connected from the network `source`. Waits until the sender is
+    /// registered.
+    pub(crate) async fn open_stream(&self, slot: Slot, source: SourceTag) -> Result<(SendHalf, RecvHalf), StreamError> {
+        let sender = loop {
+            let registered = self.shared.registered.notified();
+            if let Some(sender) = self.shared.lock().senders.get(&slot).cloned() {
+                break sender;
+            }
+            registered.await;
+        };
+        let mut stream = sender.open_stream().await?;
+        stream.0.write(bytes_of(&IncomingDownload { source }).into()).await?;
+        Ok(stream)
+    }
+
     /// Returns all bytes that the relay has received.
     pub(crate) fn log(&self) -> Vec<u8> {
         self.shared.lock().log.clone()
@@ -202,7 +220,8 @@ async fn handle_request(
     let first = recv.read_frame(MAX_BODY).await?;
     shared.log(first.bytes());
     if first.frame().kind == RegisterRequest::TYPE {
-        return handle_registration(connection, (send, recv), shared).await;
+        let RegisterRequest { ticket, .. } = first.frame().decode()?;
+        return handle_registration(connection, ticket, (send, recv), shared).await;
     }
     let ConnectRequest { slot, .. } = first.frame().decode()?;
     let (plan, sender) = {
@@ -231,21 +250,25 @@ async fn handle_request(
 
 async fn handle_registration(
     connection: Connection,
+    ticket: Option<Vec<u8>>,
     (mut send, mut recv): (SendHalf, RecvHalf),
     shared: Arc<SharedRelay>,
 ) -> Result<(), StreamError> {
+    let claimed = ticket.and_then(|ticket| Slot::try_from(<[u8; 4]>::try_from(ticket).ok()?).ok());
     let (planned, slot) = {
         let mut state = shared.lock();
         state.registered += 1;
-        let slot = Slot::from_number(state.registered * 7_919);
+        let slot = claimed.unwrap_or_else(|| Slot::from_number(state.registered * 7_919));
         (state.registrations.pop_front(), slot)
     };
     if let Some(planned) = planned {
         return send_reply(&connection, (send, recv), planned).await;
     }
     shared.lock().senders.insert(slot, connection);
+    shared.registered.notify_waiters();
     let limits = RelayLimits { bridge_bytes: BRIDGE_BYTES };
-    send.write(bytes_of(&RegisterReply { slot, ticket: Vec::new(), limits }).into()).await?;
+    let ticket = slot.as_str().as_bytes().to_vec();
+    send.write(bytes_of(&RegisterReply { slot, ticket, limits }).into()).await?;
     let _ = recv.read().await;
     shared.lock().senders.remove(&slot);
     send.finish();

@@ -1,6 +1,7 @@
 //! Real senders and receivers, for tests whose other parts run in the process of the test.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
@@ -75,6 +76,24 @@ impl TestMachine {
         let path = self.root.path().join("out").join(n.to_string());
         fs::create_dir(&path).unwrap();
         path
+    }
+
+    /// Returns the state folder of the program.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.path().join("home/state/qshare")
+    }
+
+    /// Returns the files in the state folder with their contents.
+    pub(crate) fn state_files(&self) -> BTreeSet<(PathBuf, Vec<u8>)> {
+        let files = tree(&self.state()).into_iter().filter(|path| path.is_file());
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    /// Returns the lost guesses of the only share, as its state file counts them.
+    pub(crate) fn lost_guesses(&self) -> u64 {
+        let files = self.state_files();
+        let (_, text) = files.iter().find(|(path, _)| path.extension().is_some_and(|e| e == "guesses")).unwrap();
+        serde_json::from_slice::<Value>(text).unwrap()["lost"].as_u64().unwrap()
     }
 
     fn command(&self) -> Command {
@@ -181,6 +200,16 @@ impl RunningSender {
             panic!("the sender ended without {names:?}");
         };
         within(&format!("{names:?}"), reading).await
+    }
+
+    /// Returns the most memory that it has used so far, in bytes, if the system reports it.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        peak_memory(self.child.id()?)
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Waits until it ends without being stopped, and returns the exit code.
