@@ -1,5 +1,7 @@
 //! One attempt to open a session: from a connection to the relay to the sender's offer.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -44,13 +46,23 @@ pub(super) async fn open_session(
     debug!("session confirmed after {round_trip:?}");
     let window = ReceiveWindow::new(limits.bridge_bytes, config.rate_limit, round_trip, Instant::now());
     reader.set_reorder_window(window.max_size());
-    let context =
-        ReattachContext { slot: code.slot(), stream, attach_key, connection: connection.clone(), pass: pass.clone() };
+    let resumption = Arc::<OnceLock<Resumption>>::default();
+    let context = ReattachContext {
+        slot: code.slot(),
+        stream,
+        attach_key,
+        connection: connection.clone(),
+        pass: pass.clone(),
+        resumption: Arc::clone(&resumption),
+    };
     let reconnector = Reconnector::spawn(context, config);
     let mut session = ConfirmedSession { writer, reader, opener, window, reconnector, resumption: None };
     match read_offer(&mut session).await {
         Ok((manifest, granted)) => {
-            session.resumption = granted.map(|resumption| StoredResumption { resumption, pass });
+            if let Some(granted) = granted {
+                let _ = resumption.set(granted.clone()); // set here only
+                session.resumption = Some(StoredResumption { resumption: granted, pass });
+            }
             Ok((session, manifest))
         }
         Err(e) => {

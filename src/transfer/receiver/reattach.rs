@@ -1,16 +1,24 @@
 //! Reattaches a session: the receiver opens another stream to the sender and continues the session on it.
+//!
+//! A sender that was restarted does not know the session and says so in the clear. Anyone between the two ends can say
+//! that, so it is only a hint. The receiver keeps the session until the sender has proved its identity with the
+//! resumption key.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::time::timeout;
 
 use crate::{
     code::Slot,
-    crypto::AttachKey,
-    error::Error,
+    crypto::{AttachKey, Resumption},
+    error::{Error, Kind},
     net::{Connection, RelayConnection, StreamError},
     transfer::{
         backoff::{RetriedWork, RetryDriver, Urgency},
+        handshake::{Credential, Initiator, InitiatorOptions},
         relay_request::{RequestError, send_relay_request},
         session::resumable_stream::ResumableStream,
         timeouts::{LEG_SILENCE_TIMEOUT, REPLY_TIMEOUT},
@@ -32,6 +40,8 @@ pub(super) struct ReattachContext {
     pub(super) connection: Connection,
     /// Proves to the relay that this receiver was bridged to this sender before.
     pub(super) pass: Vec<u8>,
+    /// The credentials for a resumption, once the sender has granted them.
+    pub(super) resumption: Arc<OnceLock<Resumption>>,
 }
 
 /// Why a session cannot be reattached.
@@ -39,7 +49,8 @@ pub(super) struct ReattachContext {
 pub(super) enum ReattachFailure {
     /// Retries timed out, are disabled, or are of no use.
     Failed(Error),
-    /// The sender does not know the session: its process was restarted.
+    /// The sender does not know the session, because its process was restarted. It has proved that it is the sender that
+    /// granted the resumption.
     UnknownSession,
 }
 
@@ -79,7 +90,7 @@ impl Reattacher {
 
     /// Opens a new stream on the current connection and requests that the sender continue the session on it.
     async fn reattach(&mut self) -> Result<(), AttemptError> {
-        let ReattachContext { slot, stream, attach_key, connection, pass } = &self.context;
+        let ReattachContext { slot, stream, attach_key, connection, pass, .. } = &self.context;
         self.number += 1;
         let received = stream.received_bytes();
         let tag = attach_key.request_tag(self.number, received);
@@ -91,13 +102,26 @@ impl Reattacher {
         let reply = timeout(REPLY_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await;
         let reply = reply.map_err(|_| AttemptError::Transient(sender_silent()))??;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
-            return Err(AttemptError::Fatal(ReattachFailure::UnknownSession));
+            return Err(AttemptError::UnknownSession);
         }
         // Anyone between the two ends can write an invalid reply, so it is a failure of the stream.
         let invalid = || StreamError::EndedEarly;
         let reply: AttachReply = reply.frame().decode().map_err(|_| invalid())?;
         attach_key.verify_reply(&request.tag, reply.received, &reply.tag).map_err(|_| invalid())?;
         Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
+    }
+
+    /// Whether the sender proves with its tag that it knows the resumption key. A sender that does so ends the session.
+    async fn sender_confirms_resumption(&self) -> bool {
+        let ReattachContext { slot, connection, pass, resumption, .. } = &self.context;
+        let Some(resumption) = resumption.get() else { return false };
+        let credential = Credential::Resumption { slot: *slot, resumption };
+        let Ok(initiator) = Initiator::new(credential, InitiatorOptions::default()) else { return false };
+        let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
+        match send_relay_request(connection, &connect, initiator.flight_1()).await {
+            Ok((send, recv, ConnectReply { .. })) => initiator.complete(send, recv).await.is_ok(),
+            Err(_) => false,
+        }
     }
 }
 
@@ -121,6 +145,13 @@ impl RetriedWork for Reattacher {
                 ControlFlow::Break(Ok(()))
             }
             Err(AttemptError::Fatal(failure)) => ControlFlow::Break(Err(failure)),
+            Err(AttemptError::UnknownSession) if self.sender_confirms_resumption().await => {
+                ControlFlow::Break(Err(ReattachFailure::UnknownSession))
+            }
+            Err(AttemptError::UnknownSession) => {
+                self.needs_connection = self.context.connection.is_closed();
+                ControlFlow::Continue(Error::new(Kind::Network, "the sender does not know this download"))
+            }
             Err(AttemptError::Transient(reason)) => {
                 self.needs_connection = self.context.connection.is_closed();
                 ControlFlow::Continue(reason)
@@ -135,6 +166,8 @@ enum AttemptError {
     Transient(Error),
     /// No other attempt can succeed.
     Fatal(ReattachFailure),
+    /// The sender, or anyone between the two ends, claims that there is no such session.
+    UnknownSession,
 }
 
 impl From<RequestError> for AttemptError {

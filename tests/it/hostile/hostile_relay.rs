@@ -16,7 +16,7 @@ use qshare::{
     wire::{
         HEADER, Message,
         frame::read_header,
-        peer::INITIAL_CREDIT,
+        peer::{AttachReply, AttachRequest, INITIAL_CREDIT},
         relay::{
             ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
             Rejected, RelayLimits, SourceTag,
@@ -239,7 +239,8 @@ async fn handle_request(
     };
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
-    far.0.write(bytes_of(&IncomingDownload { source: SourceTag([0; 8]) }).into()).await?;
+    // Each receiver connects from a network of its own.
+    far.0.write(bytes_of(&IncomingDownload { source: SourceTag(rand::random()) }).into()).await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
     let there =
         TamperedStream { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };
@@ -304,16 +305,18 @@ impl TamperedStream {
     async fn run(mut self, listener: Arc<Listener>, tamper: Tamper) {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
+        let mut is_attached = false;
         for number in 0.. {
             let unit = tokio::select! {
                 why = &mut stopped => return self.from.stop(reset_code_of(&why)),
-                unit = next_unit(&mut self.from, number) => unit,
+                unit = next_unit(&mut self.from, number, is_attached) => unit,
             };
             let bytes = match unit {
                 Ok(bytes) => bytes,
                 Err(e) => return self.to.reset(reset_code_of(&e)),
             };
             self.shared.log(&bytes);
+            is_attached |= number == 0 && matches!(bytes.first(), Some(&(AttachRequest::TYPE | AttachReply::TYPE)));
             let is_end = bytes.is_empty();
             let Forwarded(bytes, then) = tamper(self.direction, number, bytes);
             let written = tokio::select! {
@@ -344,8 +347,12 @@ fn reset_code_of(e: &StreamError) -> u32 {
     }
 }
 
-/// Reads the next frame or record. Returns no bytes at the end of the stream.
-async fn next_unit(from: &mut RecvHalf, number: usize) -> Result<Vec<u8>, StreamError> {
+/// Reads the next frame or record. Returns no bytes at the end of the stream. Behind the frame that attaches a session,
+/// the bytes may begin in the middle of a record, so any bytes are a unit.
+async fn next_unit(from: &mut RecvHalf, number: usize, is_attached: bool) -> Result<Vec<u8>, StreamError> {
+    if is_attached {
+        return Ok(from.read().await?.unwrap_or_default().to_vec());
+    }
     let mut unit = Vec::new();
     let header = if number < RECORDS { HEADER } else { RECORD_HEADER };
     match from.fill(&mut unit, header).await {

@@ -129,6 +129,14 @@ impl TestMachine {
         self.run_receiver_with(relay, code, self.target(), &["--json", "--yes"]).await
     }
 
+    /// Runs a receiver that reconnects for up to a minute.
+    pub(crate) async fn run_persistent_receiver(&self, relay: SocketAddr, code: &str) -> FinishedRun {
+        let (mut command, target) = (self.command(), self.target());
+        command.args(["recv", "--retry-for", "1m", "--json", "--yes", "--relay", &relay.to_string(), code, "--out"]);
+        command.arg(&target);
+        run(command, target).await
+    }
+
     /// Runs a receiver with these options. It does not reconnect.
     pub(crate) async fn run_receiver_with(
         &self,
