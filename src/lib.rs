@@ -11,7 +11,7 @@
 //!   ▼
 //! transfer/sender/accept_loop      accepts a stream from the relay
 //!   ▼
-//! transfer/sender/admission        runs the handshake
+//! transfer/sender/admission        checks and charges before it works, fairly by network (transfer/sender/fair_permits)
 //!   ▼
 //! transfer/handshake/responder     charges an attempt to transfer/handshake/guess_budget, and checks the receiver's tag
 //!   ▼

@@ -11,8 +11,9 @@
 //!    ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
 //!    connection and bridges the two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget
-//!    ([`handshake::guess_budget`]) and answers with flight 2. The receiver checks the sender's tag and sends its own.
-//!    The sender refunds the attempt when that tag is right ([`handshake`]).
+//!    ([`handshake::guess_budget`]), scans the shared files ([`sender::latest_scan`]) and answers with flight 2. The
+//!    receiver checks the sender's tag and sends its own. The sender refunds the attempt when that tag is right
+//!    ([`handshake`]).
 //! 3. **Offer.** The sender sends the manifest ([`session::manifest_encoder`]). The receiver decodes it
 //!    ([`receiver::open_session`]), shows it ([`receiver::offer`]) and plans a path for every entry
 //!    ([`receiver::destination`]).
