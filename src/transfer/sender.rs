@@ -25,7 +25,7 @@ pub(super) mod fair_permits;
 pub(super) mod file_reader;
 mod goodbye;
 mod group_queue;
-mod latest_scan;
+pub(super) mod latest_scan;
 mod messages;
 mod offer;
 mod pressure_gauge;

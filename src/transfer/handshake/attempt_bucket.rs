@@ -174,3 +174,93 @@ impl AttemptBucket {
         (lost, self.outstanding.iter().filter(|attempt| attempt.source == source).count())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INTERVAL_MS: u64 = REFILL_INTERVAL.as_millis() as u64;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Charge(u8),
+        /// Refunds one of the outstanding attempts.
+        Refund(usize),
+        /// Loses one of the outstanding attempts.
+        Lose(usize),
+        Advance(u64),
+        /// Kills the sender and starts it again.
+        Restart,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..4u8).prop_map(Step::Charge),
+            1 => any::<usize>().prop_map(Step::Refund),
+            2 => any::<usize>().prop_map(Step::Lose),
+            2 => (0..INTERVAL_MS * 2).prop_map(Step::Advance),
+            1 => Just(Step::Restart),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    /// Takes one of the outstanding attempts.
+    fn take(outstanding: &mut Vec<AttemptId>, n: usize) -> Option<AttemptId> {
+        (!outstanding.is_empty()).then(|| outstanding.swap_remove(n % outstanding.len()))
+    }
+
+    proptest! {
+        /// However receivers behave and whenever the sender is killed, the code is tested at most five times and once
+        /// more per interval, no network has more than its share, and every loss is counted.
+        #[test]
+        fn guesses_stay_within_the_budget(steps in steps()) {
+            let start = 1_000_000;
+            let (mut bucket, mut now) = (AttemptBucket::new(Some(30), start), start);
+            let (mut outstanding, mut unrefunded) = (Vec::new(), 0);
+            for step in steps {
+                match step {
+                    Step::Charge(source) => match bucket.charge(SourceTag([source; 8]), now) {
+                        ChargeResult::Charged(id) => {
+                            outstanding.push(id);
+                            unrefunded += 1;
+                        }
+                        ChargeResult::Empty { may_be_refunded, refill_in } => {
+                            prop_assert!(!may_be_refunded || !outstanding.is_empty());
+                            prop_assert!(refill_in <= REFILL_INTERVAL * BURST);
+                        }
+                        ChargeResult::Retired => prop_assert!(unrefunded >= 30),
+                    },
+                    Step::Refund(n) => if let Some(id) = take(&mut outstanding, n) {
+                        bucket.give_back(id);
+                        unrefunded -= 1;
+                    },
+                    Step::Lose(n) => if let Some(id) = take(&mut outstanding, n) {
+                        bucket.lose(id);
+                    },
+                    Step::Advance(time) => now += time,
+                    Step::Restart => {
+                        let text = serde_json::to_vec(&bucket.to_stored()).unwrap();
+                        let stored = serde_json::from_slice(&text).unwrap();
+                        bucket = AttemptBucket::restore(stored, Some(30)).unwrap();
+                        outstanding.clear();
+                    }
+                }
+                prop_assert_eq!(bucket.to_stored().lost, unrefunded);
+                prop_assert!(u64::from(unrefunded) <= u64::from(BURST) + (now - start) / INTERVAL_MS);
+                prop_assert!(unrefunded <= 30);
+                for source in 0..4 {
+                    let (lost, held) = bucket.taken_by(SourceTag([source; 8]));
+                    prop_assert!(lost + held <= BURST_PER_SOURCE as usize);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_more_attempts_than_the_budget_is_damaged() {
+        let stored = StoredBucket { taken: vec![SourceTag([0; 8]); BURST as usize + 1], since_ms: 0, lost: 0 };
+        assert!(AttemptBucket::restore(stored, None).is_none());
+    }
+}

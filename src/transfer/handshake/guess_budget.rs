@@ -259,7 +259,10 @@ pub enum AttemptRefused {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::{
+        sync::{atomic::AtomicU64, mpsc},
+        thread,
+    };
 
     use super::{super::manual_clock::ManualClock, *};
 
@@ -433,7 +436,15 @@ mod tests {
     async fn a_dropped_charge_never_replaces_a_later_state() {
         let stored = StoredBudget::new();
         let budget = stored.load().unwrap();
-        let writing = budget.0.writing.lock(); // as if the first write were slow
+        let (locked, is_locked) = mpsc::channel();
+        let (finish, is_finished) = mpsc::channel::<()>();
+        let slow_disk = budget.clone();
+        let slow_write = thread::spawn(move || {
+            let _writing = slow_disk.0.writing.lock();
+            locked.send(()).unwrap();
+            let _ = is_finished.recv();
+        });
+        is_locked.recv().unwrap();
         let [first, second] = [(); 2].map(|()| {
             let budget = budget.clone();
             tokio::spawn(async move { charge(&budget).await.map(drop) })
@@ -443,7 +454,8 @@ mod tests {
         }
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
-        drop(writing);
+        drop(finish);
+        slow_write.join().unwrap();
         second.await.unwrap().unwrap();
         drop(budget.0.writing.lock());
         assert_eq!(stored.load().unwrap().remaining(), BURST - 2);

@@ -57,7 +57,7 @@ pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendH
                 Some(resumption) => resumption.clone(),
                 None => credentials.key.issue_resumption(share.id().as_bytes()),
             };
-            serve_receiver(share, hello, turn, resumption, (send, recv)).await;
+            serve_receiver(share, *hello, turn, resumption, (send, recv)).await;
         }
         Admission::Refused(HandshakeRefusal { reason, retry_after, failure }) => {
             send_alert(send, reason, retry_after).await;
@@ -79,7 +79,7 @@ enum Admission<'a> {
     /// It asks to continue an existing session. The tag of the request is not checked yet.
     Attach(AttachRequest),
     /// It has paid for a handshake.
-    Handshake(ChargedHello<'a>, Turn),
+    Handshake(Box<ChargedHello<'a>>, Turn),
     /// It is refused with an alert.
     Refused(HandshakeRefusal),
     /// The peer has left or has sent something out of turn.
@@ -148,7 +148,7 @@ async fn admit_receiver<'a>(
     };
     tokio::select! {
         charged = hello.charge() => match charged {
-            Ok(hello) => Admission::Handshake(hello, turn),
+            Ok(hello) => Admission::Handshake(Box::new(hello), turn),
             Err(refusal) => Admission::Refused(refusal),
         },
         () = out_of_turn(recv) => Admission::Left,
