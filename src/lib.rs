@@ -35,10 +35,12 @@
 //! # Between them: the relay
 //!
 //! ```text
-//! relay/server ─▶ relay/request_handler ─┬▶ relay/registry    slots and their senders
-//!                                        └▶ relay/bridge      forwards both directions of one download
-//!                                             └▶ relay/memory_budget   bounds what all bridges hold together
+//! relay/server ─▶ relay/request_handler ─┬▶ relay/registration ─▶ relay/registry   slots and their senders
+//!                                        └▶ relay/connect ─▶ relay/bridge   forwards both directions of one download
+//!                                                              └▶ relay/memory_budget   bounds what all bridges hold
 //! ```
+//!
+//! Every step asks relay/source_limiter first, which bounds what the clients of one network use.
 //!
 //! A share and a relay in one process exchange streams over net/memory_connection instead of a QUIC connection.
 //!

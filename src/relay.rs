@@ -4,32 +4,55 @@
 //! it could read; a test checks that this module imports nothing that could read them.
 //!
 //! ```text
-//!  server ─▶ request_handler ─▶ registry         a sender registers a slot and holds it by a lease
-//!  (accept)  (first frame of    tickets          a sender reclaims its slot; a receiver proves an earlier bridge
-//!             each stream)      bridge           a receiver's stream is forwarded to the sender and back
-//!                                 ├ block_queue    bytes that wait in one direction of a bridge
-//!                                 └ memory_budget  bounds what all bridges hold together
+//!  server ─▶ request_handler ─┬▶ registration ─▶ registry    a sender registers a slot and holds it by a lease
+//!  (accept)  (first frame of   │                   ├ resting_slots     freed slots, which only their owners may have
+//!             each stream)     │                   ├ slot_protection   slots whose code is being guessed
+//!                              │                   └ tickets           a sender reclaims its slot
+//!                              └▶ connect ─▶ bridge          a receiver's stream is forwarded to the sender and back
+//!                                             ├ block_queue    bytes that wait in one direction of a bridge
+//!                                             └ memory_budget  bounds what all bridges hold together
+//!
+//!  source_limiter   asked at each step: what one IPv4 address, IPv6 /64 or IPv6 /48 uses, and all of them together
+//!    ├ limits         the values of all limits, with their reasons
+//!    └ token_bucket   bounds a rate
+//!  source_tagger    names the network of a receiver to the sender, without its address
+//!  counters         what the operator sees, once a minute
 //! ```
 //!
 //! Two things survive a restart: the [`TicketKey`], which verifies the tickets of earlier processes, and the
-//! [`SlotJournal`], which lists the slots that must not be given to other senders.
+//! [`SlotJournal`], which lists the slots that must not be given to other senders. What sources have used is forgotten.
 
 mod block_queue;
 mod bridge;
 mod client;
 mod config;
+mod connect;
+mod counters;
+mod journal_task;
+mod limits;
 mod memory_budget;
+mod refusal;
+mod registration;
 mod registry;
 mod request_handler;
+mod resting_slots;
 mod server;
 mod slot_journal;
+mod slot_protection;
+mod slots;
 mod source;
+mod source_limiter;
+mod source_table;
+mod source_tagger;
 mod tickets;
+mod token_bucket;
 
 pub use self::{
     config::{RelayConfig, SenderPolicy},
+    limits::Limits,
     memory_budget::{MemoryBudget, MemoryUsage},
     server::serve,
     slot_journal::SlotJournal,
     tickets::TicketKey,
 };
+pub use crate::wire::relay_limit::RelayLimit;

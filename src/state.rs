@@ -55,11 +55,7 @@ impl StateDir {
     /// [`Kind::Disk`] if it cannot be read or is larger than `limit`.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
-        let file = match open_file(OpenOptions::new().read(true), &path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(state_error("read", &path, &e)),
-        };
+        let Some(file) = self.open_to_read(name)? else { return Ok(None) };
         let mut content = Vec::new();
         file.take(limit + 1).read_to_end(&mut content).map_err(|e| state_error("read", &path, &e))?;
         if content.len() as u64 > limit {
@@ -67,6 +63,28 @@ impl StateDir {
                 .hint("qshare did not write this file; move it away"));
         }
         Ok(Some(content))
+    }
+
+    /// Opens the file `name`, to read it piece by piece; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it cannot be opened.
+    pub fn open_to_read(&self, name: &str) -> Result<Option<File>> {
+        let path = self.path(name);
+        match open_file(OpenOptions::new().read(true), &path) {
+            Ok(file) => Ok(Some(file)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(state_error("read", &path, &e)),
+        }
+    }
+
+    /// Opens the file `name`, which must exist, to append to it. What is appended is not synced.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it cannot be opened.
+    pub fn open_to_append(&self, name: &str) -> Result<File> {
+        let path = self.path(name);
+        open_file(OpenOptions::new().append(true), &path).map_err(|e| state_error("write", &path, &e))
     }
 
     /// Opens the file `name`, which must exist, to lock it.

@@ -4,6 +4,7 @@
 
 mod connection;
 mod global;
+mod limit_arg;
 mod parts;
 mod recv;
 mod relay;
@@ -15,6 +16,7 @@ mod values;
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io::{self, Write as _},
 };
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -22,13 +24,14 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::{
     connection::ConnectionArgs,
     global::GlobalArgs,
+    limit_arg::LimitArg,
     parts::PartsArgs,
     recv::RecvArgs,
     relay::RelayArgs,
     send::SendArgs,
     shares::{SharesArgs, SharesCommand},
 };
-use crate::error::Kind;
+use crate::{error::Kind, relay::Limits};
 
 /// Every line is at most 50 columns wide, so that narrow terminals show the columns intact.
 const EXAMPLES: &str = "\
@@ -94,8 +97,8 @@ pub enum Command {
 /// Parses the command line of this process.
 ///
 /// # Errors
-/// Returns the exit code if there is nothing to run; the reason has been printed. It is 0 after `--help` and
-/// `--version`, otherwise the exit code of [`Kind::Usage`].
+/// Returns the exit code if there is nothing to run; the reason has been printed. It is 0 after `--help`, `--version`
+/// and `--limit help`, otherwise the exit code of [`Kind::Usage`].
 pub fn parse() -> Result<Args, u8> {
     parse_from(env::args_os())
 }
@@ -106,14 +109,21 @@ pub fn parse() -> Result<Args, u8> {
 /// Returns the exit code, as [`parse`] does.
 pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8> {
     let words: Vec<OsString> = words.into_iter().collect();
-    try_parse(&words).map_err(|e| {
+    let args = try_parse(&words).map_err(|e| {
         if e.exit_code() == 0 {
             let _ = e.print(); // a closed pipe is not an error here
             return 0;
         }
         usage_error::print(&e, has_flag(&words, "--json"), has_flag(&words, "--no-color"));
         Kind::Usage.exit_code()
-    })
+    })?;
+    match &args.command {
+        Some(Command::Relay(relay)) if relay.limits().is_none() => {
+            let _ = io::stdout().write_all(Limits::help().as_bytes()); // a closed pipe is not an error here
+            Err(0)
+        }
+        _ => Ok(args),
+    }
 }
 
 fn try_parse(words: &[OsString]) -> Result<Args, clap::Error> {

@@ -13,7 +13,7 @@ use crate::{
     code::{DEFAULT_PORT, Pin, RelayAddr},
     error::Result,
     net::{self, ClampedBuffers, Connection, RelayIdentity, TransportOptions},
-    relay::{self, RelayConfig, SenderPolicy},
+    relay::{self, Limits, RelayConfig, RelayLimit, SenderPolicy},
     state::StateDir,
 };
 
@@ -22,6 +22,9 @@ const PORT_FILE: &str = "port";
 
 /// When the share ends, the longest wait for undelivered data.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The most receivers that are connected at a time. A share serves at most 1,024 streams.
+const MAX_CONNECTIONS: u32 = 2_000;
 
 /// The maximum number of addresses in a link, so that it fits into a QR code.
 const MAX_ADDRESSES: usize = 4;
@@ -62,6 +65,7 @@ impl EmbeddedRelay {
             senders: SenderPolicy::InProcess,
             ticket_key: ticket_key(&identity),
             drain_timeout: DRAIN_TIMEOUT,
+            limits: Limits::default().with(RelayLimit::ConnectionsTotal, MAX_CONNECTIONS),
             ..RelayConfig::default()
         };
         let (stop, stopped) = oneshot::channel();

@@ -7,12 +7,13 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
-    relay::{self, RelayConfig, SlotJournal},
+    relay::{self, MemoryBudget, RelayConfig, SlotJournal},
     state::StateDir,
 };
 
 /// Runs a relay until Ctrl-C or SIGTERM.
 pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
+    let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled
     let certs = match args.certs {
         Some(dir) if dir.is_dir() => StateDir::open(dir)?,
         Some(dir) => return Err(missing_certs(&dir)),
@@ -30,6 +31,9 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let config = RelayConfig {
         ticket_key: ticket_key(&identity),
         journal: Some(SlotJournal::new(certs)),
+        memory: MemoryBudget::new(args.memory),
+        limits,
+        limit_loopback: args.limit_loopback,
         ..RelayConfig::default()
     };
     relay::serve(listener, None, config, interrupted).await?;

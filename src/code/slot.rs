@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::alphabet::ALPHABET;
+use super::alphabet::{ALPHABET, value_of};
 
 /// Characters in a slot.
 pub const SLOT_LENGTH: usize = 4;
@@ -27,6 +27,11 @@ impl Slot {
             rest /= 31;
         }
         Self(chars)
+    }
+
+    /// Returns the number from which [`Slot::from_number`] creates this slot.
+    pub fn number(self) -> u32 {
+        self.0.iter().rev().fold(0, |number, c| number * 31 + value_of(*c) as u32)
     }
 
     /// Returns the slot as text.
@@ -70,5 +75,8 @@ mod tests {
         assert_eq!(Slot::from_number(0).as_str(), "2222");
         assert_eq!(Slot::from_number(Slot::COUNT - 1).as_str(), "ZZZZ");
         assert!(Slot::try_from(*b"XKY0").is_err());
+        for number in [0, 1, 30, 31, 77_777, Slot::COUNT - 1] {
+            assert_eq!(Slot::from_number(number).number(), number);
+        }
     }
 }

@@ -160,7 +160,7 @@ fn failure_reason(e: &quinn::ConnectionError) -> String {
         quinn::ConnectionError::ConnectionClosed(close)
             if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
         {
-            "it is not accepting new connections".to_owned()
+            "it is not accepting new connections; it may be full, or limit those of your network".to_owned()
         }
         quinn::ConnectionError::ConnectionClosed(_) => "the server at this address is not a qshare relay".to_owned(),
         e => visible(&e.to_string()),

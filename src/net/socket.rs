@@ -25,7 +25,10 @@ enum SocketKind {
 
 impl Socket {
     /// Binds a UDP socket with large buffers to `addr`. A socket of an IPv6 address accepts IPv4 too.
-    pub(super) fn bind(addr: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Any error of the system.
+    pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         if addr.is_ipv6() {
             socket.set_only_v6(false)?;

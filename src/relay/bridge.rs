@@ -7,10 +7,14 @@
 //! A stream in memory, from the share in the relay's process, is read only when the chunk before has been written. So
 //! the share, which would hold the bytes anyway, waits for the receiver's connection.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::{Instant, timeout};
 
 use super::{
     block_queue::BlockQueue,
+    counters::Counter,
     memory_budget::{MemoryAccount, MemoryBudget, WriteProgress},
 };
 use crate::{
@@ -27,29 +31,54 @@ fn slack(bound: usize) -> usize {
 /// One side of a bridge: a stream of the relay to one end.
 pub(super) type BridgeSide = (SendHalf, RecvHalf);
 
-/// Forwards between two sides until both directions have ended. Each direction may hold `bound` bytes and [`slack`],
-/// and has an account in `budget`.
-pub(super) async fn run(a: BridgeSide, b: BridgeSide, bound: u64, budget: &MemoryBudget) {
+/// While a bridge is younger than this, a sender may report that its receiver has not confirmed the code. Senders wait
+/// ten seconds for that.
+const VERDICT_PERIOD: Duration = Duration::from_secs(15);
+
+/// How long a young bridge waits for the sender's verdict after the receiver has left. A receiver that tests a guess
+/// may leave as soon as it knows the answer.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Forwards between a receiver and a sender until both directions have ended. Each direction may hold `bound` bytes and
+/// [`slack`], and has an account in `budget`. Adds the bytes that have arrived to `bytes`.
+///
+/// Returns the code with which the sender reset or stopped its stream, if it did.
+pub(super) async fn run(
+    receiver: BridgeSide,
+    sender: BridgeSide,
+    bound: u64,
+    budget: &MemoryBudget,
+    bytes: &Counter,
+) -> Option<u32> {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-    let mut a_to_b = BridgeDirection::new(a.1, b.0, bound, budget);
-    let mut b_to_a = BridgeDirection::new(b.1, a.0, bound, budget);
-    let ended = tokio::try_join!(a_to_b.forward(), b_to_a.forward());
+    let mut to_sender = BridgeDirection::new(receiver.1, sender.0, bound, budget, bytes);
+    let mut to_receiver = BridgeDirection::new(sender.1, receiver.0, bound, budget, bytes);
+    to_receiver.verdict_until = Some(Instant::now() + VERDICT_PERIOD);
+    let ended = tokio::try_join!(to_sender.forward(), to_receiver.forward());
     if let Err(BridgeReset(code)) = ended {
-        a_to_b.reset(code);
-        b_to_a.reset(code);
+        to_sender.reset(code);
+        to_receiver.reset(code);
     }
+    to_receiver.source_code.or(to_sender.target_code)
 }
 
 /// Both directions of the bridge must be reset with this code.
 #[derive(Debug)]
 struct BridgeReset(u32);
 
-struct BridgeDirection {
+struct BridgeDirection<'a> {
     from: RecvHalf,
     to: SendHalf,
     /// The most bytes of memory that it may hold.
     limit: usize,
     account: MemoryAccount,
+    /// Counts the bytes that have arrived.
+    bytes: &'a Counter,
+    /// Until when the end of the source is awaited if the target leaves first; `None` if it is not.
+    verdict_until: Option<Instant>,
+    /// The code with which the source was reset, and the one with which the target was stopped.
+    source_code: Option<u32>,
+    target_code: Option<u32>,
     /// The bytes that have arrived in order and are not being written yet.
     queue: BlockQueue,
     /// The block that is being written.
@@ -58,14 +87,18 @@ struct BridgeDirection {
     is_finished: bool,
 }
 
-impl BridgeDirection {
-    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, budget: &MemoryBudget) -> Self {
+impl<'a> BridgeDirection<'a> {
+    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, budget: &MemoryBudget, bytes: &'a Counter) -> Self {
         from.set_reorder_window(bound);
         Self {
             from,
             to,
             limit: bound.saturating_add(slack(bound)),
             account: budget.open_account(),
+            bytes,
+            verdict_until: None,
+            source_code: None,
+            target_code: None,
             queue: BlockQueue::new(budget.pool()),
             writing: Bytes::new(),
             is_finished: false,
@@ -89,7 +122,31 @@ impl BridgeDirection {
     async fn finish_delivery(&mut self) {
         tokio::select! {
             () = self.to.wait_until_delivered() => self.from.confirm_delivery(),
-            e = self.from.failed() => self.to.reset_even_if_finished(forwarded_code(&e)),
+            e = self.from.failed() => {
+                self.source_code = aborted_code(&e);
+                self.to.reset_even_if_finished(forwarded_code(&e));
+            }
+        }
+    }
+
+    /// Ends the direction after the target has failed with `e`. The source learns of it, but may say why it ends first.
+    async fn end_source(&mut self, e: &StreamError) {
+        self.target_code = aborted_code(e);
+        let is_young = self.verdict_until.is_some_and(|until| Instant::now() < until);
+        if is_young && let Ok(e) = timeout(VERDICT_TIMEOUT, self.discard_source()).await {
+            self.source_code = aborted_code(&e);
+        }
+        self.from.stop(forwarded_code(e));
+    }
+
+    /// Discards what arrives until the source fails or has finished.
+    async fn discard_source(&mut self) -> StreamError {
+        loop {
+            match self.from.read_available(drop).await {
+                Ok(true) => {}
+                Ok(false) => return StreamError::EndedEarly,
+                Err(e) => return e,
+            }
         }
     }
 
@@ -111,21 +168,25 @@ impl BridgeDirection {
             let mut progress = WriteProgress::Blocked;
             tokio::select! {
                 e = &mut stopped => {
-                    self.from.stop(forwarded_code(&e));
+                    self.end_source(&e).await;
                     return Ok(());
                 }
                 () = self.account.evicted() => return Err(BridgeReset(EVICTED)),
                 written = self.to.write_some(&mut self.writing), if !self.writing.is_empty() => {
                     if let Err(e) = written {
-                        self.from.stop(forwarded_code(&e));
+                        self.end_source(&e).await;
                         return Ok(());
                     }
                     progress = WriteProgress::Written;
                 }
-                read = read_source(&mut self.from, wants_data, |chunk| self.queue.push(chunk)) => match read {
+                read = read_source(&mut self.from, wants_data, |chunk| {
+                    self.bytes.add(chunk.len() as u64);
+                    self.queue.push(chunk);
+                }) => match read {
                     Ok(more) => source_is_open = more,
                     Err(StreamError::TooFarAhead) => return Err(BridgeReset(OVERRUN)),
                     Err(e) => {
+                        self.source_code = aborted_code(&e);
                         self.to.reset(forwarded_code(&e));
                         return Ok(());
                     }
@@ -151,6 +212,14 @@ async fn read_source(from: &mut RecvHalf, wants_data: bool, consume: impl FnMut(
     if wants_data { from.read_available(consume).await } else { Err(from.failed().await) }
 }
 
+/// Returns the code with which the peer aborted a stream, if it did.
+fn aborted_code(e: &StreamError) -> Option<u32> {
+    match e {
+        StreamError::Aborted(code) => Some(*code),
+        _ => None,
+    }
+}
+
 /// Returns the code with which the other side's stream is reset or stopped.
 fn forwarded_code(e: &StreamError) -> u32 {
     match e {
@@ -169,9 +238,11 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     /// Starts a bridge between two ends in memory, with an unlimited budget.
-    fn bridged(bound: u64) -> (BridgeSide, BridgeSide, tokio::task::JoinHandle<()>) {
+    fn bridged(bound: u64) -> (BridgeSide, BridgeSide, tokio::task::JoinHandle<Option<u32>>) {
         let ([a, relay_a], [relay_b, b]) = (duplex(), duplex());
-        let bridge = tokio::spawn(async move { run(relay_a, relay_b, bound, &MemoryBudget::new(usize::MAX)).await });
+        let bridge = tokio::spawn(async move {
+            run(relay_a, relay_b, bound, &MemoryBudget::new(usize::MAX), &Counter::default()).await
+        });
         (a, b, bridge)
     }
 
@@ -260,7 +331,7 @@ mod tests {
         let budget = MemoryBudget::new(3 * MIB / 2);
         let ([mut blocked, relay_a], [relay_b, _b]) = (duplex(), duplex());
         let shared = budget.clone();
-        let bridge = tokio::spawn(async move { run(relay_a, relay_b, u64::MAX, &shared).await });
+        let bridge = tokio::spawn(async move { run(relay_a, relay_b, u64::MAX, &shared, &Counter::default()).await });
         // The third write has room when the first chunk waits for the receiver and the bridge holds the second.
         for _ in 0..3 {
             blocked.0.write(vec![0; MIB].into()).await.unwrap();

@@ -1,15 +1,27 @@
-//! A connected client, and whether anything still uses its connection.
+//! A connected client: what it uses of its connection, and whether anything still uses it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
-use crate::net::Connection;
+use super::refusal::Refusal;
+use crate::{net::Connection, wire::relay_limit::RelayLimit};
 
 /// A client's connection. Each clone is one use of it: a stream that is being served, a registered slot, or a bridge
 /// to the client, which may outlive the slot.
 #[derive(Clone)]
 pub(super) struct Client {
     connection: Connection,
-    uses: Arc<()>,
+    uses: Arc<ClientUse>,
+}
+
+/// What a client has used so far.
+#[derive(Default)]
+struct ClientUse {
+    slots: AtomicU32,
+    registrations: AtomicU32,
+    offences: AtomicU32,
 }
 
 impl Client {
@@ -24,5 +36,42 @@ impl Client {
     /// Whether this is the only clone: no stream, slot or bridge uses the connection.
     pub(super) fn is_idle(&self) -> bool {
         Arc::strong_count(&self.uses) == 1
+    }
+
+    /// Counts a registration; there may be `limit` over this connection.
+    ///
+    /// # Errors
+    /// [`Refusal`] if there were as many. Another connection may register at once.
+    pub(super) fn count_registration(&self, limit: u32) -> Result<(), Refusal> {
+        let refusal = Refusal { limit: RelayLimit::RegistrationsPerConnection, retry_after: 1 };
+        if self.uses.registrations.fetch_add(1, Ordering::Relaxed) < limit { Ok(()) } else { Err(refusal) }
+    }
+
+    /// Counts a slot of this connection, which may hold `limit`, until the result is dropped.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the connection holds as many.
+    pub(super) fn hold_slot(&self, limit: u32) -> Result<ConnectionSlot, Refusal> {
+        let refusal = Refusal { limit: RelayLimit::SlotsPerConnection, retry_after: 1 };
+        let held = ConnectionSlot(Arc::clone(&self.uses));
+        if self.uses.slots.fetch_add(1, Ordering::Relaxed) < limit { Ok(held) } else { Err(refusal) }
+    }
+
+    /// Counts a request that was refused or malformed. Closes the connection if there were many, because an honest
+    /// client waits after a refusal; a new connection is limited again.
+    pub(super) fn note_offence(&self) {
+        const MAX_OFFENCES: u32 = 16;
+        if self.uses.offences.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_OFFENCES {
+            self.connection.close();
+        }
+    }
+}
+
+/// A slot that a connection holds until this is dropped.
+pub(super) struct ConnectionSlot(Arc<ClientUse>);
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.0.slots.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,8 +1,8 @@
-//! The limits of a relay, its access token and its persistent state.
+//! The configuration of a relay: its limits, its access token and its persistent state.
 
 use std::time::Duration;
 
-use super::{memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::TicketKey};
+use super::{limits::Limits, memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::TicketKey};
 
 /// The configuration of a relay.
 #[derive(Clone)]
@@ -13,10 +13,10 @@ pub struct RelayConfig {
     /// Bounds the memory of all bridges together. When it is exceeded, the bridges that have been blocked longest are
     /// reset.
     pub memory: MemoryBudget,
-    /// The most registered senders at a time.
-    pub max_senders: usize,
-    /// The most connections at a time.
-    pub max_connections: usize,
+    /// What clients may use, by source and in total.
+    pub limits: Limits,
+    /// Whether limits by source apply to clients on this machine, each loopback address for itself.
+    pub limit_loopback: bool,
     /// Which senders get a slot.
     pub senders: SenderPolicy,
     /// Authenticates tickets and passes.
@@ -46,8 +46,8 @@ impl Default for RelayConfig {
         Self {
             max_bridge_bytes: 64 * 1024 * 1024,
             memory: MemoryBudget::new(MEMORY),
-            max_senders: 10_000,
-            max_connections: 20_000,
+            limits: Limits::default(),
+            limit_loopback: false,
             senders: SenderPolicy::Anyone,
             ticket_key: TicketKey::random(),
             journal: None,

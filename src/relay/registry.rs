@@ -1,32 +1,62 @@
 //! The registry of slots: which sender has which slot, and which freed slots are reserved for their owner.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, MutexGuard},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use super::{
     client::Client,
+    limits::{HoldingKind, Limits},
+    refusal::Refusal,
+    resting_slots::{RestingSlot, RestingSlots},
+    slot_journal::SlotRecord,
+    slot_protection::SlotProtection,
+    slots::{HeldSlot, Slots},
+    source::Source,
+    source_limiter::SourceLimiter,
     tickets::{SlotOwner, TICKET_LIFETIME},
 };
-use crate::{code::Slot, sync::Mutex};
+use crate::{code::Slot, state::unix_time, sync::Mutex, wire::relay_limit::RelayLimit};
+
+/// A slot that was held for this long, or bridged once, may be known to receivers. It is recorded, and rests for
+/// [`TICKET_LIFETIME`] when it is freed.
+pub(super) const ESTABLISHED_AFTER: Duration = Duration::from_secs(60);
+
+/// For how long any other slot rests: a receiver that was given the code a moment ago must not reach another sender.
+const SHORT_REST: Duration = Duration::from_secs(5);
 
 /// The senders of a relay by slot. A handle: clones share one registry.
 #[derive(Clone)]
 pub(super) struct Registry {
     slots: Arc<Mutex<Slots>>,
-    max_senders: usize,
-    /// Notified when a slot is issued or freed.
+    limiter: SourceLimiter,
+    limits: Limits,
+    /// Notified when there are records for the journal.
     changed: Arc<Notify>,
+}
+
+/// A sender that requests a slot.
+pub(super) struct SlotRequest {
+    pub(super) sender: Client,
+    /// The slot that the sender claims with a ticket.
+    pub(super) claim: Option<(Slot, SlotOwner)>,
+    /// The sender's source; `None` if it has no limits by source.
+    pub(super) source: Option<Source>,
 }
 
 /// The result of a lookup, limited to what the receiver may know about the slot.
 pub(super) enum Lookup {
     /// The sender that has the slot, and the slot's owner.
     Found(Client, SlotOwner),
+    /// The code of the slot is being guessed, so the receiver has to wait.
+    Protected(Refusal),
     /// The sender that the receiver was bridged to has ended its share.
     ShareEnded,
     /// The sender that the receiver was bridged to is disconnected; it may reconnect.
@@ -36,51 +66,77 @@ pub(super) enum Lookup {
 }
 
 impl Registry {
-    /// Creates a registry for at most `max_senders` senders. The slots that an earlier process has `issued` stay
-    /// reserved, each for its remaining time.
-    pub(super) fn new(max_senders: usize, issued: Vec<(Slot, Duration)>) -> Self {
-        let now = Instant::now();
-        let reserve = |(slot, time)| (slot, ReservedSlot { until: now + time, owner: None, share_ended: false });
-        let slots = Slots { reserved: issued.into_iter().map(reserve).collect(), ..Slots::default() };
-        Self { slots: Arc::new(Mutex::new(slots)), max_senders, changed: Arc::default() }
+    /// Creates a registry. The slots that an earlier process has `issued` stay reserved, each for its remaining time.
+    pub(super) fn new(limits: Limits, limiter: SourceLimiter, issued: Vec<(Slot, Duration)>) -> Self {
+        let slots = Slots { resting: RestingSlots::restore(issued), ..Slots::default() };
+        Self { slots: Arc::new(Mutex::new(slots)), limiter, limits, changed: Arc::default() }
     }
 
     /// Gives a sender a slot for as long as the [`SlotLease`] lives: the one that it claims with a ticket, otherwise a
-    /// random free one. Returns `None` if the relay has the maximum number of senders or finds no free slot.
+    /// random free one.
     ///
     /// A claim replaces the older connection of the same owner, which is closed: a sender claims its slot only when it
     /// considers that connection lost.
-    pub(super) fn register(&self, sender: Client, claim: Option<(Slot, SlotOwner)>) -> Option<SlotLease> {
-        let mut slots = self.lock();
-        let claim = claim.filter(|(slot, owner)| slots.may_claim(*slot, *owner));
-        if claim.is_none() && slots.taken.len() >= self.max_senders {
-            return None;
+    ///
+    /// # Errors
+    /// [`Refusal`] if a limit is reached, or there is no free slot.
+    pub(super) fn register(&self, request: SlotRequest) -> Result<SlotLease, Refusal> {
+        let SlotRequest { sender, claim, source } = request;
+        let on_connection = sender.hold_slot(self.limits.get(RelayLimit::SlotsPerConnection))?;
+        let (now, mut slots) = (Instant::now(), self.lock());
+        let claim = claim.filter(|(slot, owner)| slots.may_claim(*slot, *owner, now));
+        let takes_space = claim.is_none_or(|(slot, _)| slots.is_free(slot, now));
+        if takes_space && slots.is_scarce() && !self.limiter.has_few_slots(source) {
+            return Err(Refusal::until(RelayLimit::SlotsTotal, SHORT_REST));
         }
+        let replaced = claim.and_then(|(slot, _)| slots.held.get_mut(&slot));
+        let holding = match replaced.and_then(|older| older.holding.take_if(|holding| holding.is_of(source))) {
+            Some(holding) => holding,
+            None => self.limiter.hold(HoldingKind::Slot, source)?,
+        };
         let (slot, owner) = match claim {
             Some(claim) => claim,
-            None => (slots.pick_free()?, SlotOwner::random()),
+            None => (slots.pick_free(now).ok_or(no_free_slot())?, SlotOwner::random()),
         };
         slots.leases += 1;
         let lease = slots.leases;
-        slots.reserved.remove(&slot);
-        if let Some(older) = slots.taken.insert(slot, TakenSlot { sender, owner, lease }) {
-            older.sender.connection().close();
+        let mut held = HeldSlot {
+            sender,
+            owner,
+            lease,
+            source,
+            is_established: false,
+            protection: SlotProtection::default(),
+            holding: Some(holding),
+            _on_connection: on_connection,
+        };
+        if slots.resting.remove(slot).is_some_and(|resting| resting.is_established && resting.until > now) {
+            held.is_established = true;
+            self.record(&mut slots, SlotRecord::held(slot));
         }
-        self.changed.notify_one();
-        Some(SlotLease { slot, owner, id: lease, share_ended: false, registry: self.clone() })
+        if let Some(older) = slots.held.remove(&slot) {
+            older.sender.connection().close();
+            (held.is_established, held.protection) = (older.is_established, older.protection);
+        }
+        slots.held.insert(slot, held);
+        Ok(SlotLease { slot, owner, id: lease, share_ended: false, registry: self.clone() })
     }
 
     /// Looks up the sender of a slot for a receiver. `known_owner` is the owner that the receiver was bridged to
     /// before, as its pass proves. A receiver without a pass learns only whether a sender has the slot.
-    pub(super) fn look_up(&self, slot: Slot, known_owner: Option<SlotOwner>) -> Lookup {
-        let slots = self.lock();
-        match (slots.taken.get(&slot), known_owner) {
-            (Some(taken), None) => Lookup::Found(taken.sender.clone(), taken.owner),
-            (Some(taken), Some(known)) if taken.owner == known => Lookup::Found(taken.sender.clone(), taken.owner),
-            (Some(_), Some(_)) => Lookup::ShareEnded,
+    pub(super) fn look_up(&self, slot: Slot, known_owner: Option<SlotOwner>, source: Option<Source>) -> Lookup {
+        let mut slots = self.lock();
+        match (slots.held.get_mut(&slot), known_owner) {
+            (Some(held), known) if known.is_none_or(|known| known == held.owner) => {
+                match source.map_or(Ok(()), |source| held.protection.check(source)) {
+                    Ok(()) => Lookup::Found(held.sender.clone(), held.owner),
+                    Err(refusal) => Lookup::Protected(refusal),
+                }
+            }
+            (Some(_), _) => Lookup::ShareEnded,
             (None, None) => Lookup::Unknown,
-            (None, Some(known)) => match slots.reserved.get(&slot) {
-                Some(reserved) if reserved.share_ended || reserved.owner.is_some_and(|owner| owner != known) => {
+            (None, Some(known)) => match slots.resting.get(slot, Instant::now()) {
+                Some(resting) if resting.share_ended || resting.owner.is_some_and(|owner| owner != known) => {
                     Lookup::ShareEnded
                 }
                 _ => Lookup::SenderAway,
@@ -88,17 +144,67 @@ impl Registry {
         }
     }
 
-    /// Returns the slots that must not be given to other senders, each with the time for which it stays reserved.
-    pub(super) fn issued_slots(&self) -> Vec<(Slot, Duration)> {
-        let (slots, now) = (self.lock(), Instant::now());
-        let taken = slots.taken.keys().map(|slot| (*slot, TICKET_LIFETIME));
-        let reserved = slots.reserved.iter().map(|(slot, r)| (*slot, r.until.saturating_duration_since(now)));
-        taken.chain(reserved.filter(|(_, time)| !time.is_zero())).collect()
+    /// Whether a source had a confirmed session with the owner of a slot.
+    pub(super) fn is_known(&self, slot: Slot, owner: SlotOwner, source: Source) -> bool {
+        self.lock().held_by(slot, owner).is_some_and(|held| held.protection.knows(source))
     }
 
-    /// Waits until a slot has been issued or freed since the last call.
+    /// Notes that a receiver is bridged to the owner of a slot.
+    pub(super) fn note_bridge(&self, slot: Slot, owner: SlotOwner) {
+        let mut slots = self.lock();
+        if slots.held_by(slot, owner).is_some_and(HeldSlot::establish) {
+            self.record(&mut slots, SlotRecord::held(slot));
+        }
+    }
+
+    /// Notes that the bridge of a source lasted longer than a session without the code can.
+    pub(super) fn note_confirmed(&self, slot: Slot, owner: SlotOwner, source: Option<Source>) {
+        if let (Some(held), Some(source)) = (self.lock().held_by(slot, owner), source) {
+            held.protection.note_confirmed(source);
+        }
+    }
+
+    /// Notes that a session with the owner of a slot was not confirmed.
+    pub(super) fn note_unconfirmed(&self, slot: Slot, owner: SlotOwner) {
+        if let Some(held) = self.lock().held_by(slot, owner) {
+            held.protection.note_unconfirmed(self.limits.get(RelayLimit::SlotUnconfirmed));
+        }
+    }
+
+    /// Removes the slots that no longer rest, with the lock released again and again. Never completes.
+    pub(super) async fn keep_expiring(&self) {
+        const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+        loop {
+            sleep(EXPIRY_INTERVAL).await;
+            while self.expire_some() {
+                yield_now().await;
+            }
+        }
+    }
+
+    fn expire_some(&self) -> bool {
+        self.lock().resting.expire(Instant::now())
+    }
+
+    /// The numbers of held and of resting slots.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let slots = self.lock();
+        (slots.held.len(), slots.resting.len())
+    }
+
+    /// Takes the records that the journal does not have yet.
+    pub(super) fn take_records(&self) -> Vec<SlotRecord> {
+        std::mem::take(&mut self.lock().records).into_values().collect()
+    }
+
+    /// Waits until there may be records for the journal.
     pub(super) async fn wait_for_change(&self) {
         self.changed.notified().await;
+    }
+
+    fn record(&self, slots: &mut Slots, record: SlotRecord) {
+        slots.records.insert(record.slot, record);
+        self.changed.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
@@ -124,6 +230,11 @@ impl SlotLease {
         self.owner
     }
 
+    /// Notes that the slot has been held for [`ESTABLISHED_AFTER`].
+    pub(super) fn establish(&self) {
+        self.registry.note_bridge(self.slot, self.owner);
+    }
+
     /// Frees the slot because the sender has ended its share. A lookup with a pass then returns
     /// [`Lookup::ShareEnded`].
     pub(super) fn end_share(mut self) {
@@ -133,63 +244,145 @@ impl SlotLease {
 
 impl Drop for SlotLease {
     fn drop(&mut self) {
+        let Registry { limiter, .. } = &self.registry;
         let mut slots = self.registry.lock();
-        if slots.taken.get(&self.slot).is_some_and(|taken| taken.lease == self.id) {
-            slots.taken.remove(&self.slot);
-            let until = Instant::now() + TICKET_LIFETIME;
-            let reserved = ReservedSlot { until, owner: Some(self.owner), share_ended: self.share_ended };
-            slots.reserved.insert(self.slot, reserved);
-            self.registry.changed.notify_one();
+        if slots.held.get(&self.slot).is_none_or(|held| held.lease != self.id) {
+            return;
+        }
+        let Some(HeldSlot { source, is_established, .. }) = slots.held.remove(&self.slot) else { return };
+        // A source whose slots rest in great numbers has no claim to a week for one more.
+        let holding = is_established.then(|| limiter.hold(HoldingKind::RestingSlot, source).ok()).flatten();
+        let rest = if holding.is_some() { TICKET_LIFETIME } else { SHORT_REST };
+        let (until, owner) = (Instant::now() + rest, Some(self.owner));
+        let resting = RestingSlot { until, owner, share_ended: self.share_ended, _holding: holding, is_established };
+        slots.resting.insert(self.slot, resting);
+        if is_established {
+            let record = SlotRecord::resting(self.slot, unix_time() + rest.as_secs());
+            self.registry.record(&mut slots, record);
         }
     }
 }
 
-#[derive(Default)]
-struct Slots {
-    taken: HashMap<Slot, TakenSlot>,
-    reserved: HashMap<Slot, ReservedSlot>,
-    /// The number of the last lease.
-    leases: u64,
+fn no_free_slot() -> Refusal {
+    Refusal::until(RelayLimit::SlotsTotal, ESTABLISHED_AFTER)
 }
 
-/// A slot that a connected sender has.
-struct TakenSlot {
-    sender: Client,
-    owner: SlotOwner,
-    /// The number of its lease.
-    lease: u64,
-}
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
 
-/// A freed slot. Only its owner may have it until the given time.
-struct ReservedSlot {
-    until: Instant,
-    /// `None` if the slot was issued by an earlier process: the journal holds no owners.
-    owner: Option<SlotOwner>,
-    /// Whether the sender has ended its share; otherwise it was disconnected.
-    share_ended: bool,
-}
+    use tokio::time::advance;
 
-impl Slots {
-    /// Whether the bearer of a ticket of `owner` may take the slot.
-    fn may_claim(&self, slot: Slot, owner: SlotOwner) -> bool {
-        match (self.taken.get(&slot), self.reserved.get(&slot)) {
-            (Some(taken), _) => taken.owner == owner,
-            (None, Some(reserved)) => reserved.owner.is_none_or(|reserved| reserved == owner),
-            (None, None) => true,
+    use super::*;
+    use crate::net::{Connection, TransportOptions};
+
+    fn registry(limits: Limits, issued: Vec<(Slot, Duration)>) -> Registry {
+        Registry::new(limits.clone(), SourceLimiter::new(limits, false), issued)
+    }
+
+    fn source(number: u8) -> Option<Source> {
+        Some(Source::from(IpAddr::from([192, 0, 2, number])))
+    }
+
+    fn register(
+        registry: &Registry,
+        source: Option<Source>,
+        claim: Option<(Slot, SlotOwner)>,
+    ) -> Result<SlotLease, RelayLimit> {
+        let (_, relay_end) = Connection::in_memory(TransportOptions::default());
+        let request = SlotRequest { sender: Client::new(relay_end), claim, source };
+        registry.register(request).map_err(|refusal| refusal.limit)
+    }
+
+    /// Returns for how long a freed slot rests, in seconds.
+    async fn rest_after(registry: &Registry, lease: SlotLease) -> u64 {
+        let slot = lease.slot();
+        drop(lease);
+        let rests = || registry.lock().resting.get(slot, Instant::now()).is_some();
+        let began = Instant::now();
+        while rests() {
+            advance(Duration::from_secs(1)).await;
+        }
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_established_slots_rest_for_a_week_and_are_recorded() {
+        let registry = registry(Limits::default(), Vec::new());
+        let unused = register(&registry, source(1), None).unwrap();
+        assert_eq!(rest_after(&registry, unused).await, SHORT_REST.as_secs());
+        assert_eq!(registry.take_records(), []);
+        for by_bridge in [true, false] {
+            let lease = register(&registry, source(1), None).unwrap();
+            let (slot, owner) = (lease.slot(), lease.owner());
+            if by_bridge {
+                registry.note_bridge(slot, owner)
+            } else {
+                lease.establish()
+            }
+            lease.establish();
+            assert_eq!(registry.take_records(), [SlotRecord::held(slot)]);
+            assert_eq!(rest_after(&registry, lease).await, TICKET_LIFETIME.as_secs());
+            assert_eq!(registry.take_records().len(), 1);
+            assert!(matches!(registry.look_up(slot, None, source(2)), Lookup::Unknown));
         }
     }
 
-    /// Returns a random slot that is neither taken nor reserved; `None` if the attempts are used up.
-    fn pick_free(&mut self) -> Option<Slot> {
-        /// While at most half of all slots are taken, all of these attempts fail with a probability of 2⁻⁶⁴.
-        const ATTEMPTS: usize = 64;
-        let now = Instant::now();
-        if self.reserved.len() > Slot::COUNT as usize / 4 {
-            self.reserved.retain(|_, reserved| reserved.until > now);
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_gets_its_slot_back_and_nobody_else_does() {
+        let registry = registry(Limits::default(), Vec::new());
+        let lease = register(&registry, source(1), None).unwrap();
+        let claim = (lease.slot(), lease.owner());
+        lease.establish();
+        let other = register(&registry, source(2), Some((claim.0, SlotOwner::random()))).unwrap();
+        assert_ne!(other.slot(), claim.0);
+        let replacing = register(&registry, source(1), Some(claim)).unwrap();
+        assert_eq!((replacing.slot(), replacing.owner()), claim);
+        drop(lease); // was replaced
+        assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::Found(..)));
+        drop(replacing);
+        assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::SenderAway));
+        let returned = register(&registry, source(1), Some(claim)).unwrap();
+        assert_eq!(returned.slot(), claim.0);
+        returned.end_share();
+        assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::ShareEnded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scarce_slots_are_for_sources_that_have_few() {
+        let issued = (0..Slot::COUNT / 4 * 3).map(|n| (Slot::from_number(n), TICKET_LIFETIME)).collect();
+        let registry = registry(Limits::default(), issued);
+        let leases: Vec<_> = (0..2).map(|_| register(&registry, source(1), None).unwrap()).collect();
+        assert_eq!(register(&registry, source(1), None).err(), Some(RelayLimit::SlotsTotal));
+        let claim = (leases[0].slot(), leases[0].owner());
+        assert!(register(&registry, source(1), Some(claim)).is_ok(), "a claim takes no further slot");
+        assert!(register(&registry, source(2), None).is_ok());
+        let exempt: Vec<_> = (0..4).map(|_| register(&registry, None, None).unwrap()).collect();
+        drop((leases, exempt));
+        advance(TICKET_LIFETIME).await;
+        while registry.expire_some() {}
+        let held: Vec<_> = (0..5).map(|_| register(&registry, source(1), None).unwrap()).collect();
+        assert_eq!(registry.counts(), (held.len(), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_with_many_resting_slots_gets_no_week_for_more() {
+        let registry = registry(Limits::default().with(RelayLimit::RestingSlots, 3), Vec::new());
+        let mut slots = Vec::new();
+        for _ in 0..5 {
+            let lease = register(&registry, source(1), None).unwrap();
+            lease.establish();
+            slots.push(lease.slot());
         }
-        let is_free = |slot: &Slot| {
-            !self.taken.contains_key(slot) && self.reserved.get(slot).is_none_or(|reserved| reserved.until <= now)
-        };
-        (0..ATTEMPTS).map(|_| Slot::from_number(rand::random_range(0..Slot::COUNT))).find(is_free)
+        advance(2 * SHORT_REST).await;
+        let resting = slots.iter().filter(|slot| registry.lock().resting.get(**slot, Instant::now()).is_some());
+        assert_eq!(resting.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_drawn_when_almost_all_are_taken() {
+        let issued = (0..Slot::COUNT / 100 * 99).map(|n| (Slot::from_number(n), TICKET_LIFETIME)).collect();
+        let registry = registry(Limits::default(), issued);
+        assert!(register(&registry, source(1), None).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Handles the requests of clients: a sender registers a slot, a receiver connects to one.
+//! Handles the requests of clients. [`super::registration`] and [`super::connect`] handle each kind of them.
 //!
 //! The first frame of every stream is the request. All waiting is bounded by [`CLIENT_TIMEOUT`], every read by
 //! [`MAX_BODY`].
@@ -9,21 +9,21 @@ use tokio::{sync::watch, time::timeout};
 use tracing::debug;
 
 use super::{
-    bridge,
     client::Client,
-    config::{RelayConfig, SenderPolicy},
-    registry::{Lookup, Registry, SlotLease},
-    source::{Source, SourceTagger},
+    config::RelayConfig,
+    counters::RelayCounters,
+    limits::HoldingKind,
+    refusal::Refusal,
+    registry::Registry,
+    source_limiter::{Holding, SourceLimiter},
+    source_tagger::SourceTagger,
 };
 use crate::{
     net::{Connection, RecvHalf, SendHalf, StreamError},
-    state::unix_time,
     wire::{
         Frame, Message, WireError,
-        relay::{
-            ConnectReply, ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, RejectReason,
-            Rejected, RelayLimits,
-        },
+        relay::{ConnectRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected, RelayLimits},
+        relay_limit::RelayLimit,
         reset_code::PROTOCOL_ERROR,
     },
 };
@@ -34,15 +34,23 @@ pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves the clients of a relay.
 pub(super) struct RequestHandler {
-    registry: Registry,
-    config: RelayConfig,
-    tagger: SourceTagger,
-    open_bridges: watch::Sender<usize>,
+    pub(super) registry: Registry,
+    pub(super) limiter: SourceLimiter,
+    pub(super) counters: Arc<RelayCounters>,
+    pub(super) config: RelayConfig,
+    pub(super) tagger: SourceTagger,
+    pub(super) open_bridges: watch::Sender<usize>,
 }
 
 impl RequestHandler {
-    pub(super) fn new(registry: Registry, config: RelayConfig) -> Self {
-        Self { registry, config, tagger: SourceTagger::new(), open_bridges: watch::Sender::new(0) }
+    pub(super) fn new(
+        registry: Registry,
+        limiter: SourceLimiter,
+        counters: Arc<RelayCounters>,
+        config: RelayConfig,
+    ) -> Self {
+        let (tagger, open_bridges) = (SourceTagger::new(), watch::Sender::new(0));
+        Self { registry, limiter, counters, config, tagger, open_bridges }
     }
 
     /// Serves the streams of a client until it disconnects. Closes the connection when nothing has used it for
@@ -57,9 +65,10 @@ impl RequestHandler {
                 Err(_) if was_idle => return client.connection().close(),
                 Err(_) => continue,
             };
+            let waiting = self.limiter.hold(HoldingKind::Stream, self.limiter.source_of(client.connection()));
             let (handler, client) = (Arc::clone(&self), client.clone());
             tokio::spawn(async move {
-                if let Err(e) = handler.serve_stream(&client, stream).await {
+                if let Err(e) = handler.serve_stream(&client, stream, waiting).await {
                     debug!("a client's stream failed: {e}");
                 }
             });
@@ -75,89 +84,80 @@ impl RequestHandler {
         &self,
         client: &Client,
         (mut send, mut recv): (SendHalf, RecvHalf),
+        waiting: Result<WaitingStream, Refusal>,
     ) -> Result<(), StreamError> {
+        let waiting = match waiting {
+            Ok(waiting) => waiting,
+            Err(refusal) => return self.reject(client, &mut send, refusal.into()).await,
+        };
         let Ok(first) = timeout(CLIENT_TIMEOUT, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
         let outcome = match first.and_then(|frame| Ok(ClientRequest::parse(frame.frame())?)) {
-            Ok(ClientRequest::Register(request)) => self.register(client, request, &mut send, &mut recv).await,
-            Ok(ClientRequest::Connect(request)) => return self.connect(client, request, send, recv).await,
+            Ok(ClientRequest::Register(request)) => {
+                self.register(client, request, (&mut send, &mut recv), waiting).await
+            }
+            Ok(ClientRequest::Connect(request)) => return self.connect(client, request, (send, recv), waiting).await,
             Err(e) => Err(e),
         };
         if matches!(outcome, Err(StreamError::Wire(_))) {
             send.reset(PROTOCOL_ERROR);
             recv.stop(PROTOCOL_ERROR);
+            self.note_offence(client);
         }
         outcome
     }
 
-    /// Gives a sender a slot, which it holds until it finishes the stream or disconnects.
-    async fn register(
+    /// Rejects a request.
+    pub(super) async fn reject(
         &self,
         client: &Client,
-        request: RegisterRequest,
         send: &mut SendHalf,
-        recv: &mut RecvHalf,
+        rejection: Rejection,
     ) -> Result<(), StreamError> {
-        if !self.may_register(client, request.token.as_deref()) {
-            return reject(send, RejectReason::Token, 0).await;
+        let Rejection { reason, retry_after } = rejection;
+        if let RejectReason::Limit(limit) = reason {
+            self.counters.count_refusal(limit);
+            self.note_offence(client);
         }
-        let claim = request.ticket.and_then(|ticket| self.config.ticket_key.verify_ticket(&ticket, unix_time()));
-        let Some(lease) = self.registry.register(client.clone(), claim) else {
-            return reject(send, RejectReason::Full, 60).await;
-        };
-        debug!("a sender has registered");
-        let ticket = self.config.ticket_key.issue_ticket(lease.slot(), lease.owner(), unix_time());
-        send.send_message(&RegisterReply { slot: lease.slot(), ticket, limits: self.limits() }).await?;
-        hold_lease(lease, recv).await?;
+        // The window of the stream may be closed: a client chooses its size.
+        let sent = timeout(CLIENT_TIMEOUT, send.send_message(&Rejected { reason, retry_after })).await;
+        sent.unwrap_or(Ok(()))?;
         send.finish();
         Ok(())
     }
 
-    /// Bridges a receiver's stream to the sender that has the requested slot. The bridge begins behind the reply.
-    async fn connect(
-        &self,
-        client: &Client,
-        request: ConnectRequest,
-        mut send: SendHalf,
-        recv: RecvHalf,
-    ) -> Result<(), StreamError> {
-        let known_owner = request.pass.and_then(|pass| self.config.ticket_key.verify_pass(request.slot, &pass));
-        let (sender, owner) = match self.registry.look_up(request.slot, known_owner) {
-            Lookup::Found(sender, owner) => (sender, owner),
-            Lookup::Unknown => return reject(&mut send, RejectReason::NotFound, 0).await,
-            Lookup::ShareEnded => return reject(&mut send, RejectReason::Ended, 0).await,
-            Lookup::SenderAway => return reject(&mut send, RejectReason::Away, 1).await,
-        };
-        let Ok(Ok(mut sender_stream)) = timeout(CLIENT_TIMEOUT, sender.connection().open_stream()).await else {
-            return reject(&mut send, RejectReason::Full, 10).await;
-        };
-        let source = self.tagger.tag(Source::of(client.connection()), request.slot, owner);
-        sender_stream.0.send_message(&IncomingDownload { source }).await?;
-        let pass = self.config.ticket_key.issue_pass(request.slot, owner);
-        let limits = self.limits(); // fixed for the life of the bridge
-        send.send_message(&ConnectReply { limits, pass }).await?;
-        debug!("a receiver is bridged");
-        self.open_bridges.send_modify(|open| *open += 1);
-        bridge::run((send, recv), sender_stream, limits.bridge_bytes, &self.config.memory).await;
-        self.open_bridges.send_modify(|open| *open -= 1);
-        debug!("a bridge has ended");
-        Ok(())
-    }
-
-    fn may_register(&self, client: &Client, token: Option<&[u8]>) -> bool {
-        match &self.config.senders {
-            SenderPolicy::Anyone => true,
-            // blake3::Hash compares in constant time.
-            SenderPolicy::WithToken(expected) => {
-                token.is_some_and(|token| blake3::hash(token) == blake3::hash(expected))
-            }
-            SenderPolicy::InProcess => client.connection().is_in_memory(),
+    /// Counts something that an honest client does not do often, unless no limits by source apply to the client.
+    fn note_offence(&self, client: &Client) {
+        if self.limiter.source_of(client.connection()).is_some() {
+            client.note_offence();
         }
     }
 
-    fn limits(&self) -> RelayLimits {
+    /// Returns the value of a limit.
+    pub(super) fn limit(&self, limit: RelayLimit) -> u32 {
+        self.config.limits.get(limit)
+    }
+
+    /// Returns the limits of the next bridge.
+    pub(super) fn bridge_limits(&self) -> RelayLimits {
         RelayLimits { bridge_bytes: self.config.memory.grant().min(self.config.max_bridge_bytes) }
     }
 }
+
+/// Why a request is rejected, and when another one may succeed.
+pub(super) struct Rejection {
+    pub(super) reason: RejectReason,
+    /// In seconds; 0 means that no retry can succeed.
+    pub(super) retry_after: u32,
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: RejectReason::Limit(refusal.limit), retry_after: refusal.retry_after }
+    }
+}
+
+/// A stream that waits for the reply to its request.
+pub(super) type WaitingStream = Holding;
 
 /// The first frame of a client's stream.
 enum ClientRequest {
@@ -173,23 +173,4 @@ impl ClientRequest {
             other => Err(WireError::Unexpected(other)),
         }
     }
-}
-
-/// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender
-/// must send nothing else.
-async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamError> {
-    match recv.read().await? {
-        None => {
-            lease.end_share();
-            Ok(())
-        }
-        Some(_) => Err(WireError::Malformed.into()),
-    }
-}
-
-/// Rejects a request. `retry_after` is in seconds; 0 means that no retry can succeed.
-async fn reject(send: &mut SendHalf, reason: RejectReason, retry_after: u32) -> Result<(), StreamError> {
-    send.send_message(&Rejected { reason, retry_after }).await?;
-    send.finish();
-    Ok(())
 }

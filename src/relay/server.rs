@@ -1,23 +1,26 @@
-//! The relay's server: accepts connections, records issued slots, and shuts down.
+//! The relay's server: accepts connections and shuts down.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    task::spawn_blocking,
-    time::{sleep, timeout},
-};
-use tracing::warn;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::info;
 
 use super::{
     config::RelayConfig,
+    counters::{RelayCounters, RelayGauges},
+    journal_task::JournalTask,
+    limits::{HoldingKind, RateKind},
+    refusal::Refusal,
     registry::Registry,
     request_handler::{CLIENT_TIMEOUT, RequestHandler},
+    source::Source,
+    source_limiter::{Holding, SourceLimiter},
 };
 use crate::{
     background::with_background,
     error::Result,
     net::{Connection, Listener},
-    wire::reset_code::ENDED,
+    wire::{relay_limit::RelayLimit, reset_code::ENDED},
 };
 
 /// Above this many connections, a client must first prove its address (QUIC Retry, RFC 9000 section 8.1.2).
@@ -37,16 +40,20 @@ pub async fn serve(
     config: RelayConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let issued = match &config.journal {
-        Some(journal) => journal.read()?,
-        None => Vec::new(),
+    let (journal, issued) = match &config.journal {
+        Some(journal) => journal.open().map(|(file, issued)| (Some(file), issued))?,
+        None => (None, Vec::new()),
     };
-    let registry = Registry::new(config.max_senders, issued);
-    let handler = Arc::new(RequestHandler::new(registry.clone(), config.clone()));
+    let limiter = SourceLimiter::new(config.limits.clone(), config.limit_loopback);
+    let registry = Registry::new(config.limits.clone(), limiter.clone(), issued);
+    let journal = JournalTask::new(registry.clone(), journal);
+    let counters = Arc::new(RelayCounters::new());
+    let handler = RequestHandler::new(registry.clone(), limiter.clone(), Arc::clone(&counters), config.clone());
+    let handler = Arc::new(handler);
     if let Some(connection) = in_process.clone() {
         tokio::spawn(Arc::clone(&handler).serve_client(connection));
     }
-    let server = Arc::new(Server { listener, registry, config, handler });
+    let server = Arc::new(Server { listener, registry, limiter, counters, config, handler });
     let shut_down = async {
         shutdown.await;
         server.drain().await;
@@ -57,8 +64,11 @@ pub async fn serve(
             () = shut_down => {}
         }
     };
-    with_background(serve, server.keep_journal()).await;
-    server.write_journal().await;
+    with_background(serve, async {
+        tokio::join!(journal.run(), server.registry.keep_expiring(), server.log_counters());
+    })
+    .await;
+    journal.write().await;
     server.listener.close(ENDED);
     if let Some(connection) = in_process {
         connection.close();
@@ -70,28 +80,78 @@ pub async fn serve(
 struct Server {
     listener: Listener,
     registry: Registry,
+    limiter: SourceLimiter,
+    counters: Arc<RelayCounters>,
     config: RelayConfig,
     handler: Arc<RequestHandler>,
+}
+
+/// What to do with a client that begins a handshake.
+enum Entry {
+    /// Its address is proven, and its connection is counted.
+    Counted(Holding),
+    /// Its address will be proven by the handshake.
+    Uncounted,
+    /// It must prove its address first.
+    Retry,
+    Refused(Refusal),
 }
 
 impl Server {
     /// Accepts connections until the socket is closed.
     async fn accept_connections(self: &Arc<Self>) {
         while let Some(incoming) = self.listener.accept().await {
-            let open = self.listener.open_connections();
-            if open >= self.config.max_connections {
-                incoming.refuse();
-            } else if open >= RETRY_ABOVE && !incoming.remote_address_validated() && incoming.may_retry() {
-                let _ = incoming.retry(); // cannot fail: `may_retry` is true
-            } else {
-                tokio::spawn(Arc::clone(self).serve_connection(incoming));
+            match self.decide(&incoming) {
+                Entry::Counted(holding) => {
+                    drop(tokio::spawn(Arc::clone(self).serve_connection(incoming, Some(holding))))
+                }
+                Entry::Uncounted => drop(tokio::spawn(Arc::clone(self).serve_connection(incoming, None))),
+                Entry::Retry => {
+                    let _ = incoming.retry(); // cannot fail: `may_retry` is true
+                }
+                Entry::Refused(refusal) => {
+                    self.counters.count_refusal(refusal.limit);
+                    incoming.refuse();
+                }
             }
         }
     }
 
-    async fn serve_connection(self: Arc<Self>, incoming: quinn::Incoming) {
-        if let Ok(Ok(connection)) = timeout(CLIENT_TIMEOUT, self.listener.complete_handshake(incoming)).await {
-            Arc::clone(&self.handler).serve_client(connection).await;
+    /// Decides what to do with a client. Nothing is counted for an address that is not proven: anyone could use up the
+    /// limits of that address.
+    fn decide(&self, incoming: &quinn::Incoming) -> Entry {
+        let open = self.listener.open_connections();
+        if open >= self.config.limits.get(RelayLimit::ConnectionsTotal) as usize {
+            return Entry::Refused(Refusal { limit: RelayLimit::ConnectionsTotal, retry_after: 1 });
+        }
+        let source = self.limiter.limited(Source::from(incoming.remote_address().ip()));
+        if incoming.remote_address_validated() || !incoming.may_retry() {
+            return self.count_connection(source).map_or_else(Entry::Refused, Entry::Counted);
+        }
+        let is_busy = source.is_some_and(|source| self.limiter.is_busy(source));
+        if open >= RETRY_ABOVE || is_busy { Entry::Retry } else { Entry::Uncounted }
+    }
+
+    fn count_connection(&self, source: Option<Source>) -> Result<Holding, Refusal> {
+        let holding = self.limiter.hold(HoldingKind::Connection, source)?;
+        self.limiter.take(RateKind::Handshake, source)?;
+        Ok(holding)
+    }
+
+    async fn serve_connection(self: Arc<Self>, incoming: quinn::Incoming, counted: Option<Holding>) {
+        let Ok(Ok(connection)) = timeout(CLIENT_TIMEOUT, self.listener.complete_handshake(incoming)).await else {
+            return;
+        };
+        let holding = match counted {
+            Some(holding) => Ok(holding),
+            None => self.count_connection(self.limiter.source_of(&connection)),
+        };
+        match holding {
+            Ok(_holding) => Arc::clone(&self.handler).serve_client(connection).await,
+            Err(refusal) => {
+                self.counters.count_refusal(refusal.limit);
+                connection.close();
+            }
         }
     }
 
@@ -107,23 +167,18 @@ impl Server {
         let _ = timeout(self.config.drain_timeout, drained).await; // the shutdown continues in either case
     }
 
-    /// Writes the journal shortly after each change of the registry. Never completes.
-    async fn keep_journal(&self) {
-        /// Gathers the changes of many senders into one write.
-        const WRITE_DELAY: Duration = Duration::from_millis(200);
+    /// Logs what the relay has done, once a minute. Never completes.
+    async fn log_counters(&self) {
+        const LOG_INTERVAL: Duration = Duration::from_secs(60);
+        let mut minutes = interval(LOG_INTERVAL);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        minutes.tick().await; // the first one completes at once
         loop {
-            self.registry.wait_for_change().await;
-            sleep(WRITE_DELAY).await;
-            self.write_journal().await;
-        }
-    }
-
-    async fn write_journal(&self) {
-        let Some(journal) = self.config.journal.clone() else { return };
-        let issued = self.registry.issued_slots();
-        let written = spawn_blocking(move || journal.write(&issued)).await;
-        if let Ok(Err(e)) = written {
-            warn!("cannot record the issued slots: {e}");
+            minutes.tick().await;
+            let (held_slots, resting_slots) = self.registry.counts();
+            let connections = self.listener.open_connections();
+            let memory = self.config.memory.usage();
+            info!("{}", self.counters.summary(&RelayGauges { connections, held_slots, resting_slots, memory }));
         }
     }
 }

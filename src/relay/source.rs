@@ -1,20 +1,49 @@
-//! Where a client connects from, and the tag that stands for it at a sender.
+//! Where a client connects from.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tokio::time::Instant;
+use crate::net::Connection;
 
-use super::tickets::SlotOwner;
-use crate::{code::Slot, net::Connection, wire::relay::SourceTag};
-
-/// The network that a client connects from: an IPv4 address, or an IPv6 /64, which is what one customer has.
+/// The network that a client connects from: an IPv4 address, or an IPv6 /64, which is the least that one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source(IpAddr);
+
+/// An IPv6 /48, which may be one customer's too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Site(Ipv6Addr);
 
 impl Source {
     /// Returns the source of a connection, from the current address of its peer.
     pub(super) fn of(connection: &Connection) -> Self {
         Self::from(connection.remote_ip())
+    }
+
+    /// Returns the source that stands for many others, one of 256. No client has its address (RFC 1122 section
+    /// 3.2.1.3).
+    pub(super) fn shared(number: u8) -> Self {
+        Self(Ipv4Addr::new(0, 0, 0, number).into())
+    }
+
+    /// Returns the /48 of an IPv6 source.
+    pub(super) fn site(self) -> Option<Site> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(Site(truncate(ip, 48))),
+        }
+    }
+
+    /// Whether the client is on this machine.
+    pub(super) fn is_loopback(self) -> bool {
+        // The truncated IPv6 loopback address is the unspecified one, which no client has.
+        self.0.is_loopback() || self.0 == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// Returns the bytes of the prefix.
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        }
     }
 }
 
@@ -32,40 +61,8 @@ fn truncate(ip: Ipv6Addr, prefix: u32) -> Ipv6Addr {
     Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - prefix)))
 }
 
-/// Computes the tags of sources. Its key is random, so only this process can tell which address a tag stands for.
-#[derive(Debug)]
-pub(super) struct SourceTagger {
-    key: [u8; blake3::KEY_LEN],
-    created: Instant,
-}
-
-impl SourceTagger {
-    /// Creates a tagger with a random key.
-    pub(super) fn new() -> Self {
-        Self { key: rand::random(), created: Instant::now() }
-    }
-
-    /// Returns the tag of `source` for one share during one hour.
-    pub(super) fn tag(&self, source: Source, slot: Slot, owner: SlotOwner) -> SourceTag {
-        const HOUR: u64 = 60 * 60;
-        let hour = self.created.elapsed().as_secs() / HOUR;
-        let Source(ip) = source;
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        match ip {
-            IpAddr::V4(ip) => hasher.update(&ip.octets()),
-            IpAddr::V6(ip) => hasher.update(&ip.octets()),
-        };
-        hasher.update(slot.as_str().as_bytes()).update(owner.as_bytes()).update(&hour.to_be_bytes());
-        let mut tag = SourceTag([0; 8]);
-        hasher.finalize_xof().fill(&mut tag.0);
-        tag
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Duration, advance};
-
     use super::*;
 
     fn source(ip: &str) -> Source {
@@ -78,22 +75,18 @@ mod tests {
         assert_ne!(source("192.0.2.7"), source("192.0.2.8"));
         assert_eq!(source("2001:db8:1:2::3"), source("2001:db8:1:2:ffff::"));
         assert_ne!(source("2001:db8:1:2::3"), source("2001:db8:1:3::3"));
+        assert_eq!(source("2001:db8:1:2::3").site(), source("2001:db8:1:3::3").site());
+        assert_ne!(source("2001:db8:1:2::3").site(), source("2001:db8:2:2::3").site());
+        assert_eq!(source("192.0.2.7").site(), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_tag_depends_on_the_source_the_share_and_the_hour() {
-        let tagger = SourceTagger::new();
-        let (slot, owner) = (Slot::from_number(77), SlotOwner::random());
-        let tag = tagger.tag(source("192.0.2.7"), slot, owner);
-        assert_eq!(tagger.tag(source("192.0.2.7"), slot, owner), tag);
-        let others = [
-            tagger.tag(source("192.0.2.8"), slot, owner),
-            tagger.tag(source("192.0.2.7"), Slot::from_number(78), owner),
-            tagger.tag(source("192.0.2.7"), slot, SlotOwner::random()),
-            SourceTagger::new().tag(source("192.0.2.7"), slot, owner),
-        ];
-        assert!(others.iter().all(|other| *other != tag));
-        advance(Duration::from_secs(3600)).await;
-        assert_ne!(tagger.tag(source("192.0.2.7"), slot, owner), tag);
+    #[test]
+    fn every_loopback_address_is_on_this_machine() {
+        for (ip, is_loopback) in
+            [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.2", true), ("192.0.2.1", false)]
+        {
+            assert_eq!(source(ip).is_loopback(), is_loopback, "{ip}");
+        }
+        assert_ne!(source("127.0.0.2"), source("127.0.0.3"));
     }
 }

@@ -19,6 +19,9 @@ use crate::code::Slot;
 /// reserved for the same time.
 pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How far in the future a ticket may have been issued, in seconds, because the relay's clock was set back since then.
+const CLOCK_TOLERANCE: u64 = 5 * 60;
+
 const VERSION: u8 = 1;
 
 // The lengths of the fields, in bytes.
@@ -79,7 +82,8 @@ impl TicketKey {
         let (slot, rest) = rest.split_first_chunk::<SLOT>()?;
         let (owner, issued) = rest.split_first_chunk::<OWNER>()?;
         let issued = u64::from_be_bytes(issued.try_into().ok()?);
-        let is_valid = *version == VERSION && now.saturating_sub(issued) <= TICKET_LIFETIME.as_secs();
+        let is_current = issued <= now + CLOCK_TOLERANCE && now.saturating_sub(issued) <= TICKET_LIFETIME.as_secs();
+        let is_valid = *version == VERSION && is_current;
         is_valid.then(|| Slot::try_from(*slot).ok()).flatten().map(|slot| (slot, SlotOwner(*owner)))
     }
 
@@ -117,7 +121,13 @@ mod tests {
         let (key, slot, owner) = (TicketKey::random(), Slot::from_number(77), SlotOwner::random());
         let ticket = key.issue_ticket(slot, owner, NOW);
         let lifetime = TICKET_LIFETIME.as_secs();
-        for (now, is_valid) in [(NOW, true), (NOW - 5, true), (NOW + lifetime, true), (NOW + lifetime + 1, false)] {
+        for (now, is_valid) in [
+            (NOW, true),
+            (NOW - CLOCK_TOLERANCE, true),
+            (NOW - CLOCK_TOLERANCE - 1, false),
+            (NOW + lifetime, true),
+            (NOW + lifetime + 1, false),
+        ] {
             assert_eq!(key.verify_ticket(&ticket, now), is_valid.then_some((slot, owner)), "{now}");
         }
         assert_eq!(TicketKey::random().verify_ticket(&ticket, NOW), None, "a ticket of another relay");

@@ -25,6 +25,9 @@ const MAX_WAIT_BUSY: Duration = Duration::from_secs(1);
 /// until the share is registered again.
 const MAX_WAIT_IDLE: Duration = Duration::from_secs(8);
 
+/// The longest wait that a limit of the relay causes.
+const MAX_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
 /// A connection that lasted this long counts as progress, whatever was transferred over it.
 const LONG_LIVED: Duration = Duration::from_secs(10);
 
@@ -69,6 +72,11 @@ impl RetryDeadline {
         Self { at: Instant::now() + retry_for, retry_for }
     }
 
+    /// Whether the deadline is later than `wait` from now.
+    pub(crate) fn allows(&self, wait: Duration) -> bool {
+        Instant::now() + wait < self.at
+    }
+
     /// Whether the deadline has passed.
     pub(crate) fn has_passed(&self) -> bool {
         Instant::now() >= self.at
@@ -95,6 +103,8 @@ pub(crate) struct RetryDriver {
     events: Events,
     urgency: Urgency,
     waits: ExponentialBackoff,
+    /// The shortest next wait.
+    min_wait: Duration,
     /// The attempts of this outage.
     attempts: u64,
     /// Why the last attempt was made.
@@ -107,7 +117,8 @@ impl RetryDriver {
     /// Creates a driver that connects with `dialer` and reports its attempts to `events`.
     pub(crate) fn new(dialer: Dialer, events: Events, urgency: Urgency) -> Self {
         let reason = Error::new(Kind::Network, "the relay does not answer"); // until an attempt is announced
-        Self { dialer, events, urgency, waits: waits(urgency), attempts: 0, reason, last_success: None }
+        let (waits, min_wait) = (waits(urgency), Duration::ZERO);
+        Self { dialer, events, urgency, waits, min_wait, attempts: 0, reason, last_success: None }
     }
 
     /// Begins an outage. Retries immediately if the last connection made progress or was long-lived; otherwise waits as
@@ -215,7 +226,14 @@ impl RetryDriver {
 
     /// Waits until it is time for the next attempt.
     pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + use<> {
-        sleep(self.waits.next().unwrap_or(MAX_WAIT_BUSY))
+        let min_wait = std::mem::take(&mut self.min_wait);
+        sleep(self.waits.next().unwrap_or(MAX_WAIT_BUSY).max(min_wait))
+    }
+
+    /// Makes the next wait at least this long, because the relay has asked for it. A relay cannot ask for more than
+    /// [`MAX_LIMIT_WAIT`].
+    pub(crate) fn delay_next(&mut self, wait: Duration) {
+        self.min_wait = wait.min(MAX_LIMIT_WAIT);
     }
 
     /// Restarts the backoff if the urgency has changed.
@@ -309,6 +327,19 @@ mod tests {
             });
         }
         assert_eq!(seen, ["1: lost", "2: the attempt failed", "3: the attempt failed", "3 succeeded"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_lengthens_only_the_next_wait() {
+        let (events, _reported) = Events::channel();
+        let mut driver = driver(events);
+        for (delay, expected) in [(20, 20), (0, 0), (10_000, 60)] {
+            let started = Instant::now();
+            driver.delay_next(Duration::from_secs(delay));
+            driver.wait().await;
+            driver.waits = waits(Urgency::Busy);
+            assert_eq!(started.elapsed().as_secs(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

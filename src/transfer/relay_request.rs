@@ -1,5 +1,7 @@
 //! A request to a relay: it opens a stream, sends one message and reads the reply.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use crate::{
@@ -39,7 +41,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
     let (send, recv, reply) = timeout(REPLY_TIMEOUT, exchange).await.map_err(|_| RequestError::NoReply)??;
     let reply = reply.frame();
     if reply.kind == Rejected::TYPE {
-        return Err(RequestError::Rejected(reply.decode::<Rejected>()?.reason));
+        return Err(RequestError::Rejected(reply.decode()?));
     }
     Ok((send, recv, reply.decode()?))
 }
@@ -48,7 +50,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestError {
     /// The relay rejected the request.
-    Rejected(RejectReason),
+    Rejected(Rejected),
     /// The relay did not reply in time.
     NoReply,
     /// The stream failed, or the reply was malformed.
@@ -56,10 +58,22 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// Returns the time after which a request that a limit of the relay refused may succeed. The relay chooses it.
+    pub(crate) fn limit_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Rejected(Rejected { reason: RejectReason::Limit(_), retry_after }) => {
+                Some(Duration::from_secs((*retry_after).max(1).into()))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether another request may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Rejected(reason) => matches!(reason, RejectReason::Away | RejectReason::Full),
+            Self::Rejected(rejected) => {
+                matches!(rejected.reason, RejectReason::Away | RejectReason::Full | RejectReason::Limit(_))
+            }
             Self::NoReply => true,
             Self::Stream(e) => *e != StreamError::Aborted(ENDED),
         }
@@ -81,7 +95,7 @@ impl From<WireError> for RequestError {
 impl From<RequestError> for Error {
     fn from(e: RequestError) -> Self {
         match e {
-            RequestError::Rejected(reason) => explain_rejection(reason),
+            RequestError::Rejected(rejected) => explain_rejection(&rejected),
             RequestError::NoReply => {
                 Self::new(Kind::Network, "the relay does not answer").hint("try again, or use another relay")
             }

@@ -8,7 +8,8 @@ use crate::{
     wire::{
         WireError,
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
-        relay::RejectReason,
+        relay::{RejectReason, Rejected},
+        relay_limit::RelayLimit,
         reset_code::{ENDED, EVICTED, OVERRUN, PEER_CLOSED, PEER_LOST, UNCONFIRMED},
     },
 };
@@ -22,8 +23,8 @@ const HINT_SAME_VERSION: &str = "install the same version of qshare on both mach
 const HINT_CHECK_NETWORK: &str = "check the network, then run the same command again";
 
 /// Explains a relay's rejection.
-pub(crate) fn explain_rejection(reason: RejectReason) -> Error {
-    match reason {
+pub(crate) fn explain_rejection(rejected: &Rejected) -> Error {
+    match rejected.reason {
         RejectReason::NotFound => Error::new(Kind::NotFound, "the relay knows no such code")
             .hint("check the first four characters; if the sender was disconnected, try again shortly"),
         RejectReason::Token => {
@@ -34,8 +35,39 @@ pub(crate) fn explain_rejection(reason: RejectReason) -> Error {
             Error::new(Kind::NotFound, "the sender has not reconnected yet").hint("try again shortly")
         }
         RejectReason::Full => {
-            Error::new(Kind::Refused, "the relay is full").hint("try again in a minute, or use another relay")
+            Error::new(Kind::Refused, "the sender cannot take another download now").hint("try again in a minute")
         }
+        RejectReason::Limit(limit) => {
+            let wait = readable(rejected.retry_after.max(1));
+            Error::new(Kind::Refused, format!("the relay refused: {} (limit {})", reached(limit), limit.name()))
+                .hint(format!("try again in {wait}, or use another relay"))
+        }
+    }
+}
+
+/// States which limit of the relay is reached.
+fn reached(limit: RelayLimit) -> &'static str {
+    match limit {
+        RelayLimit::Handshakes | RelayLimit::Connections => "too many connections from your network",
+        RelayLimit::Streams => "too many requests from your network",
+        RelayLimit::Registrations => "too many shares were started in your network",
+        RelayLimit::Slots | RelayLimit::RestingSlots => "too many shares are running in your network",
+        RelayLimit::RegistrationsPerConnection | RelayLimit::SlotsPerConnection => {
+            "too many shares over one connection"
+        }
+        RelayLimit::Connects | RelayLimit::StartingBridges => "too many downloads were just started in your network",
+        RelayLimit::Bridges => "too many downloads are running in your network",
+        RelayLimit::Misses => "too many unknown codes were tried in your network",
+        RelayLimit::Unconfirmed => "too many wrong codes were tried in your network",
+        RelayLimit::SlotUnconfirmed => "too many wrong codes were tried for this share",
+        RelayLimit::HandshakesTotal
+        | RelayLimit::ConnectionsTotal
+        | RelayLimit::StreamsTotal
+        | RelayLimit::RegistrationsTotal
+        | RelayLimit::SlotsTotal
+        | RelayLimit::MissesTotal
+        | RelayLimit::ConnectsTotal
+        | RelayLimit::BridgesTotal => "it is busy",
     }
 }
 

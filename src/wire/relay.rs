@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::Message;
+use super::{frame::Message, relay_limit::RelayLimit};
 use crate::code::Slot;
 
 /// The longest body of a message between client and relay, in bytes.
@@ -112,6 +112,8 @@ pub enum RejectReason {
     Ended,
     /// Only to a receiver with a pass: the sender is disconnected and may reconnect.
     Away,
+    /// A limit of the relay is reached.
+    Limit(RelayLimit),
 }
 
 /// The relay announces a receiver to the sender, on a stream that the relay opens. The bridge begins behind it.
@@ -147,6 +149,8 @@ mod tests {
         assert_golden(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
         assert_golden(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
         assert_golden(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
+        let reason = RejectReason::Limit(RelayLimit::Misses);
+        assert_golden(&Rejected { reason, retry_after: 60 }, "1300000003050c3c");
         assert_golden(&IncomingDownload { source: SourceTag(*b"12345678") }, "21000000083132333435363738");
     }
 }

@@ -8,6 +8,7 @@ use super::{
     usage_error::{first_paragraph, translate},
     *,
 };
+use crate::relay::{Limits, RelayLimit};
 
 fn words(line: &str) -> Vec<OsString> {
     line.split(' ').map(OsString::from).collect()
@@ -53,6 +54,26 @@ fn relay_has_a_default_address() {
         panic!("not relay")
     };
     assert_eq!((args.listen.port(), args.certs), (0, Some("c".into())));
+}
+
+#[test]
+fn relay_accepts_its_limits() {
+    let Some(Command::Relay(args)) = good("qshare relay").command else { panic!("not relay") };
+    assert_eq!((args.memory, args.limits(), args.limit_loopback), (1 << 30, Some(Limits::default()), false));
+    let line = "qshare relay --memory 64MiB --limit slots=5 --limit misses=1 --limit slots=6 --limit-loopback";
+    let Some(Command::Relay(args)) = good(line).command else { panic!("not relay") };
+    let limits = Limits::default().with(RelayLimit::Misses, 1).with(RelayLimit::Slots, 6);
+    assert_eq!((args.memory, args.limits(), args.limit_loopback), (64 << 20, Some(limits), true));
+    let Some(Command::Relay(args)) = good("qshare relay --limit slots=1 --limit help").command else {
+        panic!("not relay")
+    };
+    assert_eq!(args.limits(), None);
+    for line in ["--limit slot=5", "--limit slots=x", "--limit slots", "--memory 0", "--memory 1kB", "--memory much"] {
+        assert_eq!(bad(&format!("qshare relay {line}")).exit_code(), 2, "{line}");
+    }
+    let error = translate(&bad("qshare relay --limit slot=5")).unwrap();
+    assert_eq!(error.message(), "--limit: there is no limit “slot”");
+    assert!(error.hint_text().unwrap().contains("slots, "), "{error:?}");
 }
 
 #[test]

@@ -49,6 +49,20 @@ pub(super) fn size(text: &str) -> Result<u64, Error> {
         .map_err(|e| Error::new(Kind::Usage, format!("invalid size: {e}")).hint("write it as 500kB, 2MB or 1.5GiB"))
 }
 
+/// Parses an amount of memory, in any unit.
+pub(super) fn memory_size(text: &str) -> Result<usize, Error> {
+    /// Less than the smallest bridge holds in both directions.
+    const MIN: u64 = 1024 * 1024;
+    let invalid = |reason: String| {
+        Error::new(Kind::Usage, format!("invalid size: {reason}")).hint("write it as 500MB, 512MiB or 2GiB")
+    };
+    let bytes = text.parse::<bytesize::ByteSize>().map_err(invalid)?.as_u64();
+    if bytes < MIN {
+        return Err(invalid("must be at least 1MiB".to_owned()));
+    }
+    usize::try_from(bytes).map_err(|_| invalid("exceeds what this machine can address".to_owned()))
+}
+
 /// Parses the number of secret characters of a code.
 pub(super) fn code_length() -> impl TypedValueParser<Value = usize> {
     PossibleValuesParser::new(["5", "8", "12", "16", "20"]).try_map(|text| text.parse::<usize>())

@@ -58,7 +58,7 @@ impl CodePlan {
         held: &mut HeldShare,
         events: &Events,
     ) -> Result<(Registration, Code)> {
-        let registration = relay.request_slot(held.ticket()).await?;
+        let registration = relay.request_slot(held.ticket(), events).await?;
         let code = match self.reused {
             Some(code) if code.slot() == registration.slot() => code,
             unavailable => {
@@ -71,7 +71,7 @@ impl CodePlan {
         };
         held.save(&code, &held.key(), registration.ticket())?;
         if self.retired_ticket.is_some()
-            && let Ok(mut retired) = relay.request_slot(self.retired_ticket).await
+            && let Ok(mut retired) = relay.request_slot(self.retired_ticket, events).await
         {
             retired.release().await; // so that receivers with the old code do not wait for its sender
         }

@@ -42,12 +42,12 @@ impl ShareRelay {
     }
 
     /// Requests a slot: the slot of `ticket`, or a new one if there is no ticket.
-    pub(super) async fn request_slot(&self, ticket: Option<Vec<u8>>) -> Result<Registration> {
+    pub(super) async fn request_slot(&self, ticket: Option<Vec<u8>>, events: &Events) -> Result<Registration> {
         let connection = match self {
             Self::Configured { connected, .. } => connected.connection.clone(),
             Self::Embedded(relay) => relay.connection(),
         };
-        Registration::request(connection, None, ticket).await
+        Registration::request_patiently(connection, ticket, events).await
     }
 
     /// Returns how to connect again to a configured relay. An embedded relay ends only with its process.

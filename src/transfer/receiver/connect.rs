@@ -1,6 +1,6 @@
 //! The connector to a sender: it opens a session, and another one when the sender does not know the first any more.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 use tracing::debug;
 
@@ -19,6 +19,7 @@ use crate::{
     transfer::{
         backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency},
         events::Events,
+        timeouts::LIMIT_PATIENCE,
         user_errors::{download_interrupted, nothing_downloaded},
     },
 };
@@ -49,7 +50,8 @@ impl SenderConnector {
     /// Opens a session and reads the sender's offer.
     ///
     /// `lost` is why the previous session of this process ended, if there was one. A receiver with a resumption waits
-    /// for the network, the relay and the sender. Any other receiver makes one attempt.
+    /// for the network, the relay and the sender. Any other receiver makes one attempt, unless a limit of the relay
+    /// refuses it for a short time.
     pub(super) async fn open_session(
         &self,
         lost: Option<Error>,
@@ -108,8 +110,10 @@ impl SenderConnector {
 /// The attempts to open one session.
 struct SessionAttempts<'a> {
     sender: &'a SenderConnector,
-    /// When no further attempt begins; `None` if there is only one.
+    /// When no further attempt begins; `None` if there is only one, unless a limit of the relay refuses it.
     deadline: Option<RetryDeadline>,
+    /// How long the relay has asked to wait.
+    limit_wait: Option<Duration>,
     /// The connection of the current attempt.
     connected: Option<RelayConnection>,
 }
@@ -118,7 +122,7 @@ impl<'a> SessionAttempts<'a> {
     fn new(sender: &'a SenderConnector) -> Self {
         let retry_for = sender.config.retry_for;
         let can_retry = sender.resumption.is_some() && !retry_for.is_zero();
-        Self { sender, deadline: can_retry.then(|| RetryDeadline::after(retry_for)), connected: None }
+        Self { sender, deadline: can_retry.then(|| RetryDeadline::after(retry_for)), connected: None, limit_wait: None }
     }
 
     /// Makes attempts until one of them is final. The first attempt of a process dials once and is not reported
@@ -135,9 +139,20 @@ impl<'a> SessionAttempts<'a> {
         match self.attempt_on(dialed).await {
             ControlFlow::Break(opened) => opened,
             ControlFlow::Continue(reason) => {
+                driver.delay_next(self.limit_wait.take().unwrap_or_default());
                 driver.wait().await;
                 driver.run(reason, self).await
             }
+        }
+    }
+
+    /// Whether another attempt may follow. The deadline limits new attempts; it never cancels one in progress.
+    fn may_retry(&mut self, e: &OpenSessionError) -> bool {
+        self.limit_wait = e.limit_wait();
+        match self.limit_wait {
+            Some(_) if self.sender.config.retry_for.is_zero() => false,
+            Some(wait) => self.deadline.get_or_insert_with(|| RetryDeadline::after(LIMIT_PATIENCE)).allows(wait),
+            None => e.is_transient() && self.deadline.is_some_and(|deadline| !deadline.has_passed()),
         }
     }
 
@@ -155,8 +170,7 @@ impl<'a> SessionAttempts<'a> {
             Err(e) => Err(OpenSessionError::Dial(e)),
         };
         match opened {
-            // The deadline limits new attempts; it never cancels one in progress.
-            Err(e) if e.is_transient() && self.deadline.is_some_and(|deadline| !deadline.has_passed()) => {
+            Err(e) if self.may_retry(&e) => {
                 if let Some(connected) = self.connected.take() {
                     connected.close().await;
                 }
@@ -180,6 +194,7 @@ impl RetriedWork for SessionAttempts<'_> {
             None => Ok(driver.connect(|| Urgency::Busy).await),
         };
         let outcome = self.attempt_on(connected).await;
+        driver.delay_next(self.limit_wait.take().unwrap_or_default());
         if matches!(outcome, ControlFlow::Break(Ok(_))) {
             driver.note_success();
         }

@@ -1,6 +1,9 @@
 //! One attempt to open a session: from a connection to the relay to the sender's offer.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -135,6 +138,14 @@ pub(super) enum OpenSessionError {
 }
 
 impl OpenSessionError {
+    /// Returns how long the relay asks to wait, if one of its limits refused the attempt.
+    pub(super) fn limit_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Relay(e) => e.limit_wait(),
+            _ => None,
+        }
+    }
+
     /// Whether another attempt may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {

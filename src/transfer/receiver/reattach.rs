@@ -7,6 +7,7 @@
 use std::{
     ops::ControlFlow,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use tokio::time::timeout;
@@ -27,7 +28,7 @@ use crate::{
     wire::{
         WireError, frame,
         peer::{Alert, AlertReason, AttachReply, AttachRequest, MAX_CLEAR_BODY},
-        relay::{ConnectReply, ConnectRequest, RejectReason},
+        relay::{ConnectReply, ConnectRequest, RejectReason, Rejected},
     },
 };
 
@@ -152,6 +153,11 @@ impl RetriedWork for Reattacher {
                 self.needs_connection = self.context.connection.is_closed();
                 ControlFlow::Continue(Error::new(Kind::Network, "the sender does not know this download"))
             }
+            Err(AttemptError::Limited(reason, wait)) => {
+                driver.delay_next(wait);
+                self.needs_connection = self.context.connection.is_closed();
+                ControlFlow::Continue(reason)
+            }
             Err(AttemptError::Transient(reason)) => {
                 self.needs_connection = self.context.connection.is_closed();
                 ControlFlow::Continue(reason)
@@ -164,6 +170,8 @@ impl RetriedWork for Reattacher {
 enum AttemptError {
     /// Another attempt may succeed.
     Transient(Error),
+    /// A limit of the relay refuses the attempt; another one may succeed after this time.
+    Limited(Error, Duration),
     /// No other attempt can succeed.
     Fatal(ReattachFailure),
     /// The sender, or anyone between the two ends, claims that there is no such session.
@@ -173,8 +181,13 @@ enum AttemptError {
 impl From<RequestError> for AttemptError {
     fn from(e: RequestError) -> Self {
         match e {
-            RequestError::Rejected(RejectReason::Ended) => Self::Fatal(ReattachFailure::Failed(e.into())),
-            other => Self::Transient(other.into()),
+            RequestError::Rejected(Rejected { reason: RejectReason::Ended, .. }) => {
+                Self::Fatal(ReattachFailure::Failed(e.into()))
+            }
+            other => match other.limit_wait() {
+                Some(wait) => Self::Limited(other.into(), wait),
+                None => Self::Transient(other.into()),
+            },
         }
     }
 }

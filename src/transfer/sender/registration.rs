@@ -1,12 +1,18 @@
 //! The registration of a share at its relay.
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     code::Slot,
-    error::Result,
+    error::{Error, Result},
+    event::Event,
     net::{Connection, RecvHalf, SendHalf},
-    transfer::{relay_request::send_relay_request, timeouts::SHARE_CLOSE_TIMEOUT},
+    text::count,
+    transfer::{
+        events::Events,
+        relay_request::{RequestError, send_relay_request},
+        timeouts::{LIMIT_PATIENCE, SHARE_CLOSE_TIMEOUT},
+    },
     wire::relay::{RegisterReply, RegisterRequest},
 };
 
@@ -26,9 +32,34 @@ impl Registration {
     /// [`Kind::Refused`](crate::error::Kind::Refused) if the relay refuses;
     /// [`Kind::Network`](crate::error::Kind::Network) if it does not answer.
     pub async fn request(connection: Connection, token: Option<Vec<u8>>, ticket: Option<Vec<u8>>) -> Result<Self> {
-        let request = RegisterRequest { token, ticket };
-        let (send, recv, RegisterReply { slot, ticket, .. }) = send_relay_request(&connection, &request, &[]).await?;
-        Ok(Self { connection, send, recv, slot, ticket })
+        Ok(Self::try_request(&connection, &RegisterRequest { token, ticket }).await?)
+    }
+
+    /// Requests a slot as [`Registration::request`] does. While a limit of the relay refuses for a short time, reports
+    /// that to `events` and retries.
+    ///
+    /// # Errors
+    /// As [`Registration::request`].
+    pub async fn request_patiently(connection: Connection, ticket: Option<Vec<u8>>, events: &Events) -> Result<Self> {
+        let (request, deadline) = (RegisterRequest { token: None, ticket }, Instant::now() + LIMIT_PATIENCE);
+        loop {
+            let refused = match Self::try_request(&connection, &request).await {
+                Ok(registration) => return Ok(registration),
+                Err(e) => e,
+            };
+            let wait = refused.limit_wait().filter(|wait| Instant::now() + *wait < deadline);
+            let e = Error::from(refused);
+            let Some(wait) = wait else { return Err(e) };
+            let message = format!("{}; trying again in {}", e.message(), count(wait.as_secs(), "second"));
+            events.report(Event::Warning { kind: "limit", message, hint: None }).await;
+            sleep(wait).await;
+        }
+    }
+
+    /// Makes one request for a slot.
+    pub(super) async fn try_request(connection: &Connection, request: &RegisterRequest) -> Result<Self, RequestError> {
+        let (send, recv, RegisterReply { slot, ticket, .. }) = send_relay_request(connection, request, &[]).await?;
+        Ok(Self { connection: connection.clone(), send, recv, slot, ticket })
     }
 
     /// Returns the slot.

@@ -13,6 +13,7 @@ use crate::{
         backoff::{LastConnection, RetriedWork, RetryDriver, Urgency},
         user_errors::explain_stream_error,
     },
+    wire::relay::RegisterRequest,
 };
 
 /// Takes the code, the share key and the ticket of a new registration, and returns the events to report.
@@ -67,10 +68,13 @@ impl RetriedWork for Reregistration<'_> {
     async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<ActiveRegistration, Error> {
         let connection = driver.connect(|| self.urgency()).await;
         let ticket = Some(self.ticket.clone()).filter(|ticket| !ticket.is_empty());
-        let token = self.config.token.clone();
-        let registration = match Registration::request(connection.connection.clone(), token, ticket).await {
+        let request = RegisterRequest { token: self.config.token.clone(), ticket };
+        let registration = match Registration::try_request(&connection.connection, &request).await {
             Ok(registration) => registration,
-            Err(e) => return ControlFlow::Continue(e),
+            Err(e) => {
+                driver.delay_next(e.limit_wait().unwrap_or_default());
+                return ControlFlow::Continue(e.into());
+            }
         };
         self.share.adopt_slot(registration.slot());
         driver.note_success();

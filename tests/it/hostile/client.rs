@@ -2,5 +2,7 @@
 
 mod bridges;
 mod harness;
+mod limits;
+mod overload;
 mod requests;
 mod slots;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use qshare::{
+    error::Error,
     net::{self, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, RelayConfig},
     state::StateDir,
@@ -27,6 +28,12 @@ impl LocalRelay {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Connects from this address.
+    pub(crate) async fn connect_from(&self, ip: Ipv4Addr) -> Result<net::RelayConnection, Error> {
+        let socket = net::Socket::bind((ip, 0).into()).unwrap();
+        net::connect_over(socket, &[self.addr.into()], TrustPolicy::Loopback, TransportOptions::default()).await
     }
 
     pub(crate) async fn connect(&self) -> net::RelayConnection {

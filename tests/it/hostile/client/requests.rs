@@ -7,11 +7,12 @@ use qshare::{
     code::Slot,
     error::Kind,
     net::{ConnectionLost, StreamError},
-    relay::RelayConfig,
+    relay::{Limits, RelayConfig},
     transfer::Registration,
     wire::{
         Message,
         relay::{ConnectRequest, IncomingDownload, MAX_BODY, RegisterReply, RegisterRequest, SourceTag},
+        relay_limit::RelayLimit,
         reset_code,
     },
 };
@@ -109,7 +110,10 @@ async fn a_client_may_open_sixteen_streams() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_relay_refuses_connections_immediately() {
-    let relay = LocalRelay::start(RelayConfig { max_connections: 2, ..RelayConfig::default() });
+    let relay = LocalRelay::start(RelayConfig {
+        limits: Limits::default().with(RelayLimit::ConnectionsTotal, 2),
+        ..RelayConfig::default()
+    });
     let (one, registration) = register_sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();

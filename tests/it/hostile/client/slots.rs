@@ -3,11 +3,12 @@
 use qshare::{
     code::Slot,
     error::Kind,
-    relay::{RelayConfig, SenderPolicy},
+    relay::{Limits, RelayConfig, SenderPolicy},
     transfer::Registration,
     wire::{
         Message,
         relay::{ConnectReply, ConnectRequest, MAX_BODY, RegisterReply, RegisterRequest, RejectReason, Rejected},
+        relay_limit::RelayLimit,
     },
 };
 
@@ -106,8 +107,11 @@ async fn a_registration_needs_the_exact_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_registers_at_most_max_senders() {
-    let relay = LocalRelay::start(RelayConfig { max_senders: 3, ..RelayConfig::default() });
+async fn a_relay_has_at_most_so_many_senders() {
+    let relay = LocalRelay::start(RelayConfig {
+        limits: Limits::default().with(RelayLimit::SlotsTotal, 3),
+        ..RelayConfig::default()
+    });
     let mut taken = Vec::new();
     for _ in 0..3 {
         taken.push(register_sender(&relay).await);

@@ -1,0 +1,95 @@
+//! Protects a slot whose code is being guessed.
+
+use std::{collections::HashSet, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    refusal::Refusal,
+    source::Source,
+    token_bucket::{Rate, TokenBucket},
+};
+use crate::wire::relay_limit::RelayLimit;
+
+/// The time in which [`RelayLimit::SlotUnconfirmed`] may be used up, and for which the slot is then protected.
+const PERIOD: Duration = Duration::from_secs(60 * 60);
+
+/// The connects to a protected slot from sources that are new to it.
+const NEW_SOURCES: Rate = Rate { tokens: 1, period: Duration::from_secs(5) };
+
+/// The most sources that a slot knows.
+const MAX_KNOWN: usize = 64;
+
+/// Counts the sessions of one slot that nobody confirmed. While there are too many, only sources that had a confirmed
+/// session may connect freely.
+#[derive(Debug, Default)]
+pub(super) struct SlotProtection {
+    unconfirmed: TokenBucket,
+    until: Option<Instant>,
+    connects: TokenBucket,
+    /// The sources of bridges that lasted. Most slots have none, and an empty set needs no memory.
+    known: HashSet<Source>,
+}
+
+impl SlotProtection {
+    /// Counts a session that nobody confirmed; `limit` is how many there may be in an hour.
+    pub(super) fn note_unconfirmed(&mut self, limit: u32) {
+        let now = Instant::now();
+        if self.unconfirmed.take(Rate { tokens: limit, period: PERIOD }, now).is_err() {
+            self.until = Some(now + PERIOD);
+        }
+    }
+
+    /// Notes that a bridge of `source` lasted longer than an unconfirmed session can.
+    pub(super) fn note_confirmed(&mut self, source: Source) {
+        if self.known.len() < MAX_KNOWN {
+            self.known.insert(source);
+        }
+    }
+
+    /// Whether a bridge of `source` lasted.
+    pub(super) fn knows(&self, source: Source) -> bool {
+        self.known.contains(&source)
+    }
+
+    /// Checks that `source` may connect now.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the slot is protected, `source` is new to it, and another new source has just connected.
+    pub(super) fn check(&mut self, source: Source) -> Result<(), Refusal> {
+        let now = Instant::now();
+        if self.until.is_none_or(|until| until <= now) || self.knows(source) {
+            return Ok(());
+        }
+        self.connects.take(NEW_SOURCES, now).map_err(|wait| Refusal::until(RelayLimit::SlotUnconfirmed, wait))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attacked_slot_is_slow_for_sources_that_are_new_to_it() {
+        let [known, new, other] = [1, 2, 3].map(|n| Source::from(IpAddr::from([192, 0, 2, n])));
+        let mut protection = SlotProtection::default();
+        protection.note_confirmed(known);
+        for _ in 0..50 {
+            protection.note_unconfirmed(50);
+        }
+        assert!((0..10).all(|_| protection.check(new).is_ok()));
+        protection.note_unconfirmed(50);
+        assert_eq!(protection.check(new), Ok(()));
+        let refusal = Refusal { limit: RelayLimit::SlotUnconfirmed, retry_after: 5 };
+        assert_eq!([protection.check(new), protection.check(other)], [Err(refusal); 2]);
+        assert!((0..10).all(|_| protection.check(known).is_ok()));
+        advance(Duration::from_secs(5)).await;
+        assert_eq!([protection.check(other), protection.check(new)], [Ok(()), Err(refusal)]);
+        advance(PERIOD).await;
+        assert!((0..10).all(|_| protection.check(new).is_ok()));
+    }
+}

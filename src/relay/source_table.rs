@@ -1,0 +1,207 @@
+//! The table of what each source uses of the relay.
+//!
+//! It has a bounded number of entries. An entry is dropped when it equals a new one; while the table is full, further
+//! sources share a few entries.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    limits::{HoldingKind, Limits, RateKind, SITE_FACTOR},
+    refusal::Refusal,
+    source::{Site, Source},
+    token_bucket::{Rate, TokenBucket},
+};
+
+/// The most entries: about 10 MB.
+pub(super) const MAX_ENTRIES: usize = 50_000;
+
+/// How often an entry is checked for being unused.
+pub(super) const IDLE_CHECK: Duration = Duration::from_secs(60);
+
+/// What has an entry of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Prefix {
+    Source(Source),
+    Site(Site),
+}
+
+/// What a source or a site uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SourceUsage {
+    pub(super) rates: [TokenBucket; RateKind::COUNT],
+    pub(super) held: [u32; HoldingKind::COUNT],
+    pub(super) unconfirmed: TokenBucket,
+    pub(super) barred_until: Option<Instant>,
+}
+
+impl SourceUsage {
+    /// Whether it equals a new one.
+    fn is_unused(&self, now: Instant) -> bool {
+        self.held.iter().all(|held| *held == 0)
+            && self.rates.iter().chain([&self.unconfirmed]).all(|bucket| bucket.is_full(now))
+            && self.barred_until.is_none_or(|until| until <= now)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct SourceTable {
+    pub(super) entries: HashMap<Prefix, SourceUsage>,
+    /// When each entry is next checked for being unused, in this order.
+    pub(super) checks: VecDeque<(Instant, Prefix)>,
+    pub(super) rates: [TokenBucket; RateKind::COUNT],
+    pub(super) held: [u32; HoldingKind::COUNT],
+    hasher: RandomState,
+}
+
+impl SourceTable {
+    /// Counts a request of a source.
+    pub(super) fn take(&mut self, limits: &Limits, kind: RateKind, source: Source) -> Result<(), Refusal> {
+        let now = Instant::now();
+        self.drop_unused(now);
+        let source = self.check(limits, kind, source, now)?;
+        for (prefix, factor) in prefixes(source) {
+            let _ = self.entry(prefix, now).rates[kind as usize].take(rate(limits, kind, factor), now); // checked above
+        }
+        let _ = self.rates[kind as usize].take(total_rate(limits, kind), now); // empty if the source uses little
+        Ok(())
+    }
+
+    /// Checks a request, and returns the source under which it is counted.
+    pub(super) fn check(
+        &self,
+        limits: &Limits,
+        kind: RateKind,
+        source: Source,
+        now: Instant,
+    ) -> Result<Source, Refusal> {
+        let source = self.resolve(source);
+        let (limit, total) = kind.limits();
+        for (prefix, factor) in prefixes(source) {
+            let bucket = self.usage(prefix).rates[kind as usize];
+            bucket.check(rate(limits, kind, factor), now).map_err(|wait| Refusal::until(limit, wait))?;
+        }
+        let few = few(limits.get(limit)) - 1; // this request included
+        let uses_little = prefixes(source).all(|(prefix, factor)| {
+            let bucket = self.usage(prefix).rates[kind as usize];
+            bucket.has_used_at_most(few.saturating_mul(factor), rate(limits, kind, factor), now)
+        });
+        match self.rates[kind as usize].check(total_rate(limits, kind), now) {
+            Err(wait) if !uses_little => Err(Refusal::until(total, wait)),
+            _ => Ok(source),
+        }
+    }
+
+    /// Counts what a source holds, and returns the source under which it is counted.
+    pub(super) fn hold(
+        &mut self,
+        limits: &Limits,
+        kind: HoldingKind,
+        source: Option<Source>,
+    ) -> Result<Option<Source>, Refusal> {
+        let now = Instant::now();
+        self.drop_unused(now);
+        let source = source.map(|source| self.resolve(source));
+        let (limit, total) = kind.limits();
+        let refuse = |limit| Err(Refusal { limit, retry_after: kind.retry_after() });
+        if let Some(total) = total {
+            let (held, most) = (self.held[kind as usize], limits.get(total));
+            let is_scarce = held >= most - most / 4;
+            if held >= most || is_scarce && source.is_some_and(|source| !self.holds_few(limits, kind, source)) {
+                return refuse(total);
+            }
+        }
+        for (prefix, factor) in source.into_iter().flat_map(prefixes) {
+            if self.usage(prefix).held[kind as usize] >= limits.get(limit).saturating_mul(factor) {
+                return refuse(limit);
+            }
+        }
+        self.held[kind as usize] += 1;
+        for (prefix, _) in source.into_iter().flat_map(prefixes) {
+            self.entry(prefix, now).held[kind as usize] += 1;
+        }
+        Ok(source)
+    }
+
+    pub(super) fn release(&mut self, kind: HoldingKind, source: Option<Source>) {
+        self.held[kind as usize] -= 1;
+        for (prefix, _) in source.into_iter().flat_map(prefixes) {
+            if let Some(usage) = self.entries.get_mut(&prefix) {
+                usage.held[kind as usize] -= 1;
+            }
+        }
+    }
+
+    /// Whether a source holds so little that it may hold more when there is little left. Slots are so few that this is
+    /// one slot, reserved ones included.
+    pub(super) fn holds_few(&self, limits: &Limits, kind: HoldingKind, source: Source) -> bool {
+        let source = self.resolve(source);
+        prefixes(source).all(|(prefix, factor)| {
+            let held = self.usage(prefix).held;
+            match kind {
+                HoldingKind::Slot => {
+                    held[HoldingKind::Slot as usize] + held[HoldingKind::RestingSlot as usize] < 2 * factor
+                }
+                kind => held[kind as usize] < few(limits.get(kind.limits().0)).saturating_mul(factor),
+            }
+        })
+    }
+
+    /// Returns the source under which `source` is counted: itself, unless the table is full.
+    pub(super) fn resolve(&self, source: Source) -> Source {
+        let missing = prefixes(source).filter(|(prefix, _)| !self.entries.contains_key(prefix)).count();
+        if missing == 0 || self.entries.len() + missing <= MAX_ENTRIES {
+            return source;
+        }
+        Source::shared(self.hasher.hash_one(source) as u8)
+    }
+
+    pub(super) fn usage(&self, prefix: Prefix) -> SourceUsage {
+        self.entries.get(&prefix).copied().unwrap_or_default()
+    }
+
+    pub(super) fn entry(&mut self, prefix: Prefix, now: Instant) -> &mut SourceUsage {
+        self.entries.entry(prefix).or_insert_with(|| {
+            self.checks.push_back((now + IDLE_CHECK, prefix));
+            SourceUsage::default()
+        })
+    }
+
+    /// Drops unused entries whose check is due. Every call adds at most two entries, so checking three keeps up.
+    fn drop_unused(&mut self, now: Instant) {
+        const CHECKS_PER_CALL: usize = 3;
+        for _ in 0..CHECKS_PER_CALL {
+            let Some((_, prefix)) = self.checks.front().copied().filter(|(at, _)| *at <= now) else { return };
+            self.checks.pop_front();
+            if self.usage(prefix).is_unused(now) {
+                self.entries.remove(&prefix);
+            } else {
+                self.checks.push_back((now + IDLE_CHECK, prefix));
+            }
+        }
+    }
+}
+
+/// Returns a source and its site, each with the factor of its limits.
+pub(super) fn prefixes(source: Source) -> impl Iterator<Item = (Prefix, u32)> {
+    let site = source.site().map(|site| (Prefix::Site(site), SITE_FACTOR));
+    [(Prefix::Source(source), 1)].into_iter().chain(site)
+}
+
+pub(super) fn rate(limits: &Limits, kind: RateKind, factor: u32) -> Rate {
+    Rate { tokens: limits.get(kind.limits().0).saturating_mul(factor), period: kind.period() }
+}
+
+fn total_rate(limits: &Limits, kind: RateKind) -> Rate {
+    Rate { tokens: limits.get(kind.limits().1), period: kind.period() }
+}
+
+/// Returns how much of a limit counts as little: a few users behind one address.
+fn few(limit: u32) -> u32 {
+    (limit / 32).max(2)
+}

@@ -1,0 +1,59 @@
+//! The tags by which a sender tells sources apart.
+
+use tokio::time::Instant;
+
+use super::{source::Source, tickets::SlotOwner};
+use crate::{code::Slot, wire::relay::SourceTag};
+
+/// Computes the tags of sources. Its key is random, so only this process can tell which address a tag stands for.
+#[derive(Debug)]
+pub(super) struct SourceTagger {
+    key: [u8; blake3::KEY_LEN],
+    created: Instant,
+}
+
+impl SourceTagger {
+    /// Creates a tagger with a random key.
+    pub(super) fn new() -> Self {
+        Self { key: rand::random(), created: Instant::now() }
+    }
+
+    /// Returns the tag of `source` for one share during one hour.
+    pub(super) fn tag(&self, source: Source, slot: Slot, owner: SlotOwner) -> SourceTag {
+        const HOUR: u64 = 60 * 60;
+        let hour = self.created.elapsed().as_secs() / HOUR;
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&source.to_bytes()).update(slot.as_str().as_bytes());
+        hasher.update(owner.as_bytes()).update(&hour.to_be_bytes());
+        let mut tag = SourceTag([0; 8]);
+        hasher.finalize_xof().fill(&mut tag.0);
+        tag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::time::{Duration, advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tag_depends_on_the_source_the_share_and_the_hour() {
+        let [source, other_source] = [7, 8].map(|n| Source::from(std::net::IpAddr::from(Ipv4Addr::new(192, 0, 2, n))));
+        let tagger = SourceTagger::new();
+        let (slot, owner) = (Slot::from_number(77), SlotOwner::random());
+        let tag = tagger.tag(source, slot, owner);
+        assert_eq!(tagger.tag(source, slot, owner), tag);
+        let others = [
+            tagger.tag(other_source, slot, owner),
+            tagger.tag(source, Slot::from_number(78), owner),
+            tagger.tag(source, slot, SlotOwner::random()),
+            SourceTagger::new().tag(source, slot, owner),
+        ];
+        assert!(others.iter().all(|other| *other != tag));
+        advance(Duration::from_secs(3600)).await;
+        assert_ne!(tagger.tag(source, slot, owner), tag);
+    }
+}
