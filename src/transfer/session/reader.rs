@@ -27,6 +27,8 @@ pub struct SessionReader {
     received: u64,
     /// Whether a record that claims to be the last was returned. Only the end of the stream may follow.
     last_returned: bool,
+    /// The last record, until the end of the stream arrives behind it.
+    opened_last: Option<OpenedRecord>,
     /// Whether the end of the stream has arrived behind the last record.
     ended: bool,
 }
@@ -45,6 +47,7 @@ impl SessionReader {
             buffers,
             received: 0,
             last_returned: false,
+            opened_last: None,
             ended: false,
         }
     }
@@ -94,15 +97,18 @@ impl SessionReader {
     /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
     ///
     /// # Cancel safety
-    /// Before the last record arrives, as [`SessionReader::read_sealed`]. If the future is dropped after the last
-    /// record has arrived and before the end of the stream has, the last record is lost: the next call returns `None`.
+    /// As [`SessionReader::read_sealed`]. The reader also stores the last record until the end of the stream arrives.
     pub async fn read_record(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
-        let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
-        opener.open(&mut bytes)?;
-        if self.last_returned {
-            self.read_sealed().await?;
+        if self.opened_last.is_none() {
+            let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
+            opener.open(&mut bytes)?;
+            if !self.last_returned {
+                return Ok(Some(OpenedRecord(bytes)));
+            }
+            self.opened_last = Some(OpenedRecord(bytes));
         }
-        Ok(Some(OpenedRecord(bytes)))
+        self.read_end().await?;
+        Ok(self.opened_last.take())
     }
 
     /// Returns the number of bytes of the sealed records received so far.

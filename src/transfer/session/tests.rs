@@ -146,3 +146,20 @@ async fn bytes_repeated_before_the_end_of_the_stream_are_skipped() {
     assert!(record.unwrap().is_some());
     assert!(reader.read_record(&mut opener).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn the_last_record_survives_a_read_that_is_dropped_before_the_end_of_the_stream() {
+    let Direction { mut writer, mut reader, mut opener, .. } = Direction::new();
+    writer.seal(done_ack(), RecordKind::Last).unwrap(); // without the end of the stream
+    writer.flush().await.unwrap();
+    tokio::select! {
+        biased;
+        record = reader.read_record(&mut opener) => panic!("{record:?} before the end of the stream"),
+        () = tokio::task::yield_now() => {}
+    }
+    writer.ended = true;
+    writer.flush().await.unwrap();
+    let record = reader.read_record(&mut opener).await.unwrap().unwrap();
+    assert_eq!(&record[..], done_ack().frames());
+    assert!(reader.read_record(&mut opener).await.unwrap().is_none());
+}
