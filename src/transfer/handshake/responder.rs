@@ -26,7 +26,7 @@ use crate::{
         WireError, frame,
         peer::{AlertReason, Confirm, HelloMode, HelloReply, PakeMessage, SUITES, VERSION},
         relay::SourceTag,
-        reset_code::UNCONFIRMED,
+        reset_code::{CANCELLED, UNCONFIRMED},
     },
 };
 
@@ -183,8 +183,9 @@ impl ChargedHello<'_> {
 
     /// Ends the stream of a receiver that leaves or violates the protocol before flight 2. Its attempt is lost.
     pub(crate) fn abandon(self, (mut send, recv): (SendHalf, RecvHalf)) -> HandshakeFailure {
-        end_unconfirmed(|code| send.reset(code), recv);
-        self.failure()
+        let failure = self.failure();
+        failure.end_stream(|code| send.reset(code), recv);
+        failure
     }
 
     /// Returns the failure of this handshake if the receiver does not confirm.
@@ -195,8 +196,7 @@ impl ChargedHello<'_> {
         }
     }
 
-    /// Sends flight 2 and `early`, and refunds the attempt if the receiver's tag is right and in time. Otherwise resets
-    /// the stream as unconfirmed, so that the relay learns of it.
+    /// Sends flight 2 and `early`, and refunds the attempt if the receiver's tag is right and in time.
     ///
     /// # Errors
     /// [`HandshakeFailure`].
@@ -225,7 +225,7 @@ impl ChargedHello<'_> {
         let (sealer, opener) = keys.into_record_layer(Role::Sender);
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
         if !matches!(timeout_at(deadline, send.write(bytes.into())).await, Ok(Ok(()))) {
-            end_unconfirmed(|code| send.reset(code), recv);
+            failure.end_stream(|code| send.reset(code), recv);
             return Err(failure);
         }
         let mut writer = SessionWriter::new(&stream, send, sealer);
@@ -237,7 +237,7 @@ impl ChargedHello<'_> {
         match timeout_at(deadline, exchange).await {
             Ok(Ok(confirm)) if expected.verify(&confirm.tag).is_ok() => {}
             _ => {
-                end_unconfirmed(|code| writer.reset(code), recv);
+                failure.end_stream(|code| writer.reset(code), recv);
                 return Err(failure);
             }
         }
@@ -255,12 +255,6 @@ impl ChargedHello<'_> {
             round_trip: Duration::ZERO,
         })
     }
-}
-
-/// Ends a stream whose receiver has not confirmed, so that the relay can count it.
-fn end_unconfirmed(reset: impl FnOnce(u32), mut recv: RecvHalf) {
-    reset(UNCONFIRMED);
-    recv.stop(UNCONFIRMED);
 }
 
 /// A handshake that ends before flight 2: the alert for the receiver, and the outcome for the sender.
@@ -314,4 +308,13 @@ pub enum HandshakeFailure {
     Retired,
     /// The charge could not be saved.
     Disk(Error),
+}
+
+impl HandshakeFailure {
+    /// Ends a stream whose receiver has not confirmed. The code of a lost attempt lets the relay count it.
+    fn end_stream(&self, reset: impl FnOnce(u32), mut recv: RecvHalf) {
+        let code = if *self == Self::Unconfirmed { UNCONFIRMED } else { CANCELLED };
+        reset(code);
+        recv.stop(code);
+    }
 }

@@ -15,7 +15,8 @@ use qshare::{
 use super::attacked_share::{Attack, AttackedShare, Reaction, flight_1, forged_resumption, read_grant};
 use crate::{hostile::processes::within, support::bytes_of};
 
-/// Two networks keep 500 streams open each, and an honest receiver connects from a third one.
+/// Two networks keep 600 streams open each, and an honest receiver connects from a third one. A sender accepts 1,024
+/// streams at the same time, so it must end those of the attackers.
 async fn assert_served_under_pressure(test: &AttackedShare, attacks: &[Attack; 2], what: &str) {
     for attack in attacks {
         attack.wait_for(500).await;
@@ -32,7 +33,7 @@ async fn assert_served_under_pressure(test: &AttackedShare, attacks: &[Attack; 2
 async fn silent_streams_keep_nobody_out() {
     let mut test = AttackedShare::new().await;
     for beginning in [&[][..], &[0x31], &[0x31, 0, 0, 1]] {
-        let attacks = [1, 2].map(|source| test.press(source, 500, || Bytes::from_static(beginning)));
+        let attacks = [1, 2].map(|source| test.press(source, 600, || Bytes::from_static(beginning)));
         assert_served_under_pressure(&test, &attacks, "silent streams").await;
     }
     let warning = test.sender.wait_for("warning").await;
@@ -51,7 +52,7 @@ async fn guesses_and_forged_ids_keep_nobody_out() {
     for (flight, what) in [(wrong, "guesses"), (forged, "forged resume ids")] {
         let attacks = [1, 2].map(|source| {
             let flight = flight.clone();
-            test.press(source, 500, move || flight.clone())
+            test.press(source, 600, move || flight.clone())
         });
         assert_served_under_pressure(&test, &attacks, what).await;
         reattach(&test, &session.attach_key, what).await;
