@@ -50,6 +50,7 @@
 //! no link below the target folder. The sender follows no link out of a shared folder, and no link that has replaced a
 //! path that the user named.
 
+mod accepted;
 mod attributes;
 mod block_cache;
 mod case_collision;
@@ -58,6 +59,7 @@ mod conflict;
 mod conflict_resolver;
 mod disk_usage;
 mod durability;
+mod earlier_download;
 mod errors;
 mod fingerprint;
 mod group_hasher;
@@ -96,6 +98,7 @@ mod tests;
 pub use self::{
     comparison::{Comparison, ComparisonState},
     conflict::ConflictPolicy,
+    earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
     plan::Plan,

@@ -88,7 +88,7 @@ pub enum Event {
         /// The guesses left before new receivers must wait.
         guesses_left: u32,
     },
-    /// recv: the sender's offer.
+    /// recv: the sender's offer. Another one follows if a restarted sender offers something else.
     Offer(OfferSummary),
     /// recv `--list`: a part of the manifest.
     Entries {
@@ -263,12 +263,55 @@ pub struct OfferSummary {
     pub bytes: Option<u64>,
     /// Bytes staged by an interrupted download.
     pub resumed_bytes: u64,
-    /// The number of files whose name begins with a dot. Shown at the terminal only.
-    #[serde(skip)]
+    /// Whether the offer differs from the one that the user accepted for this download before.
+    pub changed: bool,
+    /// The folder that will hold the names; `null` with `--list`.
+    pub target: Option<String>,
+    /// The number of files whose name, or the name of a folder above them, begins with a dot.
     pub hidden: u64,
-    /// The number of executable files. Shown at the terminal only.
-    #[serde(skip)]
+    /// The number of executable files.
     pub executables: u64,
+    /// The number of files that may run automatically.
+    pub auto_run: u64,
+    /// The first paths below the top level that may run automatically.
+    pub auto_run_paths: Vec<String>,
+    /// The number of top-level names that are not in `names`.
+    pub more: u64,
+    /// The first top-level names, the hidden, executable and auto-run ones before the others.
+    pub names: Vec<OfferedName>,
+}
+
+/// A name that a download creates in its target folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OfferedName {
+    /// The final name.
+    pub name: String,
+    /// `file` or `folder`.
+    pub kind: &'static str,
+    /// What happens to the name.
+    pub action: NameAction,
+    /// Whether it begins with a dot.
+    pub hidden: bool,
+    /// Whether it is an executable file.
+    pub executable: bool,
+    /// Whether it may run automatically.
+    pub auto_run: bool,
+}
+
+/// What a download does to a name in its target folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameAction {
+    /// Creates it.
+    Create,
+    /// Replaces what exists.
+    Replace,
+    /// Adds to the folder that exists.
+    Merge,
+    /// Keeps what exists.
+    Skip,
+    /// Keeps what an earlier download of the share has saved.
+    Saved,
 }
 
 /// An entry of the manifest as `--list` shows it.

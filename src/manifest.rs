@@ -4,8 +4,10 @@
 //! the same rules hold for both: every path is a [`SafePath`], no path occurs twice, the parent of every entry is a
 //! folder that precedes it, and no link leads out of the share.
 
+mod auto_run;
 mod builder;
 mod contents;
+mod digest;
 mod entry;
 mod limits;
 mod link_target;
@@ -17,8 +19,10 @@ mod share_id;
 mod windows_name;
 
 pub use self::{
+    auto_run::runs_automatically,
     builder::ManifestBuilder,
     contents::{Manifest, ManifestHeader},
+    digest::ManifestDigest,
     entry::{ContentCoding, Entry, EntryKind, Mtime},
     limits::MAX_ENTRIES,
     link_target::link_stays_inside,

@@ -79,7 +79,7 @@ impl Ui {
     /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question
     /// contains its summary.
     pub fn question(&self, offer: &OfferSummary) -> String {
-        let summary = if self.quiet { offer::summary(offer) } else { String::new() };
+        let summary = if self.quiet { offer::summary(offer, human::terminal_width()) } else { String::new() };
         summary + "Download?"
     }
 

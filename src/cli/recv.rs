@@ -8,9 +8,12 @@ use self::target::ReceiveTarget;
 use super::{args::RecvArgs, console::Console, relay_dialer::relay_dialer, signals::interrupt};
 use crate::{
     error::{Error, Kind, Result},
-    event::Event,
+    event::OfferSummary,
     net::TransportOptions,
-    transfer::{ConflictPolicy, Destination, Events, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
+    transfer::{
+        ConflictPolicy, Destination, DownloadEnd, Events, PendingOffer, PlannedDownload, ReconnectConfig,
+        ResumptionStore,
+    },
 };
 
 /// Downloads a share by its code or link.
@@ -30,23 +33,48 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
     let target = ReceiveTarget::resolve(&text, args.relay.take())?;
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
-    let planned = console.run(|events| plan_download(&args, target, events, interrupted.as_mut())).await?;
-    let Some(planned) = planned else { return Ok(()) };
-    let accepted = args.yes || {
-        let summary = planned.summary();
-        tokio::select! {
-            answer = console.confirm_offer(&summary) => answer?,
-            () = interrupted.as_mut() => {
-                planned.decline().await;
-                return Err(Error::new(Kind::Interrupted, "interrupted; nothing was downloaded"));
-            }
-        }
-    };
-    if !accepted {
-        planned.decline().await;
-        return Err(Error::new(Kind::Refused, "declined; nothing was downloaded"));
+    let offer = console.run(|events| receive_offer(&args, target, events, interrupted.as_mut())).await?;
+    if args.list {
+        let out = args.out.clone();
+        return console.run(async |events| offer.list(out, &events, interrupted).await).await;
     }
-    console.run(async |events| planned.accept(&events, interrupted).await).await.map(drop)
+    download(&args, offer, console, interrupted).await
+}
+
+/// Downloads an offer, and every other offer that a restarted sender makes instead.
+async fn download(
+    args: &RecvArgs,
+    mut offer: PendingOffer,
+    console: &mut Console,
+    mut interrupted: Pin<&mut impl Future<Output = ()>>,
+) -> Result<()> {
+    let destination = Destination { out: args.out.clone(), conflicts: conflict_policy(args), max_size: args.max_size };
+    loop {
+        let destination = destination.clone();
+        let planned = console.run(async |events| PlannedDownload::new(offer, destination, &events).await).await?;
+        let answer = if args.yes {
+            Ok(true)
+        } else {
+            tokio::select! {
+                answer = console.confirm_offer(planned.summary()) => answer,
+                () = interrupted.as_mut() => Err(not_accepted(Kind::Interrupted, "interrupted", planned.summary())),
+            }
+        };
+        if !matches!(answer, Ok(true)) {
+            let declined = not_accepted(Kind::Refused, "declined", planned.summary());
+            planned.decline().await;
+            return answer.and(Err(declined));
+        }
+        match console.run(async |events| planned.accept(&events, interrupted.as_mut()).await).await? {
+            DownloadEnd::Saved(_) => return Ok(()),
+            DownloadEnd::OfferChanged(changed) => offer = *changed,
+        }
+    }
+}
+
+fn not_accepted(kind: Kind, reason: &str, offer: &OfferSummary) -> Error {
+    let kept = if offer.resumed_bytes > 0 { "earlier data is kept" } else { "nothing was downloaded" };
+    Error::new(kind, format!("{reason}; {kept}"))
 }
 
 async fn ask_code(console: &mut Console) -> Result<String> {
@@ -58,26 +86,20 @@ async fn ask_code(console: &mut Console) -> Result<String> {
     answer.filter(|text| !text.trim().is_empty()).ok_or_else(missing)
 }
 
-/// Connects, shows the offer, and plans the download. With `--list`, lists the entries instead and returns `None`.
-async fn plan_download(
+/// Connects to the sender and reads its offer.
+async fn receive_offer(
     args: &RecvArgs,
     target: ReceiveTarget,
     events: Events,
-    mut interrupted: Pin<&mut impl Future<Output = ()>>,
-) -> Result<Option<PlannedDownload>> {
+    interrupted: Pin<&mut impl Future<Output = ()>>,
+) -> Result<PendingOffer> {
     let ReceiveTarget { code, addresses, spec, named_by, state } = target;
     let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
     let relay_name = spec.addr.to_string();
     let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, &events);
     let resumptions = Some(ResumptionStore::open(&state, &relay_name, args.out.as_deref())?);
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
-    let offer = PendingOffer::receive(&code, reconnect, &events, interrupted.as_mut()).await?;
-    events.report(Event::Offer(offer.summary(args.out.clone()).await)).await;
-    if args.list {
-        return offer.list(&events, interrupted).await.map(|()| None);
-    }
-    let destination = Destination { out: args.out.clone(), conflicts: conflict_policy(args), max_size: args.max_size };
-    offer.plan(destination).await.map(Some)
+    PendingOffer::receive(&code, reconnect, &events, interrupted).await
 }
 
 fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {

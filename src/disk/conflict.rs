@@ -1,5 +1,7 @@
 //! Conflicts: targets that already exist.
 
+use crate::event::NameAction;
+
 /// The user's policy for targets that already exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConflictPolicy {
@@ -35,5 +37,16 @@ impl ConflictOutcome {
     /// Whether the entry is to be downloaded.
     pub(super) fn is_wanted(self) -> bool {
         !matches!(self, Self::Skip | Self::Published)
+    }
+
+    /// Returns what happens to the final name of the entry.
+    pub(super) fn action(self) -> NameAction {
+        match self {
+            Self::WithParent | Self::New => NameAction::Create,
+            Self::Replace => NameAction::Replace,
+            Self::Merge => NameAction::Merge,
+            Self::Skip => NameAction::Skip,
+            Self::Published => NameAction::Saved,
+        }
     }
 }

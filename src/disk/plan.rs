@@ -1,23 +1,22 @@
 //! The plan of a download: the target and the outcome of every entry, decided before the first byte.
 
 use std::{
-    collections::{HashMap, HashSet},
     ffi::{OsStr, OsString},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::{
     conflict::{ConflictOutcome, ConflictPolicy},
     conflict_resolver::{ConflictResolver, ResolvedConflicts},
-    journal::{self, RenameRecord},
     name_check::check_names,
-    space, staged_files, staging_layout,
+    space,
     stream_limit::too_large,
     target::Target,
 };
 use crate::{
     error::Result,
+    event::NameAction,
     manifest::{Entry, Manifest, SafePath},
 };
 
@@ -85,17 +84,21 @@ impl Plan {
         }
     }
 
-    /// Returns the bytes of the share that an earlier download to `out` has staged or published, judging by file sizes.
-    pub fn resumable_bytes(manifest: &Manifest, out: Option<&Path>) -> u64 {
-        let Ok(target) = Target::resolve(manifest, out) else { return 0 };
-        let Some(base) = target.folder() else { return 0 };
-        let published = journal::find_published(base, manifest);
-        staged_bytes_in(&target, manifest) + bytes_below(&published, manifest)
-    }
-
     /// Returns the manifest of the share.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// Returns the folder that will hold the top-level entries, as an absolute path if the system knows it.
+    pub fn target_folder(&self) -> PathBuf {
+        let folder = self.target.folder_path();
+        std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+    }
+
+    /// Returns the top-level entries with their final names and what happens to these names.
+    pub fn top_level(&self) -> impl Iterator<Item = (&Entry, &OsStr, NameAction)> {
+        let entries = self.manifest.entries().iter().enumerate().filter(|(_, entry)| entry.path.depth() == 1);
+        entries.map(|(index, entry)| (entry, self.final_name(index, &entry.path), self.outcome(index).action()))
     }
 
     /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] skips it, if an earlier download has
@@ -154,24 +157,4 @@ impl FileTotals {
             bytes: sum.bytes.zip(file.size()).and_then(|(sum, size)| sum.checked_add(size)),
         })
     }
-}
-
-/// Returns the bytes in the staging folder that can be resumed from, judging by file sizes.
-fn staged_bytes_in(target: &Target, manifest: &Manifest) -> u64 {
-    let content = target.folder().and_then(|base| staging_layout::open_content(base, manifest.share()).ok());
-    content.map_or(0, |content| staged_files::staged_bytes(content, manifest))
-}
-
-/// Returns the bytes of the files that are published, individually or as part of a published folder.
-fn bytes_below(published: &HashMap<usize, RenameRecord>, manifest: &Manifest) -> u64 {
-    let mut folders = HashSet::new();
-    let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
-        let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
-        if !published.contains_key(&index) && !parent.is_some_and(|parent| folders.contains(parent)) {
-            return 0;
-        }
-        folders.insert(entry.path.as_str());
-        entry.size().unwrap_or(0)
-    });
-    bytes.sum()
 }

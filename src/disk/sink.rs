@@ -66,6 +66,7 @@ impl Sink {
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
         let staged = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
+        staging.set_accepted(plan.manifest().digest()).map_err(failed)?;
         let permissions = PermissionMask::of_new(&files).map_err(failed)?;
         let stream_limit = StreamLimit::new(&base, plan.max_size()).map_err(failed)?;
         let mut files = RootedDir::new(files);

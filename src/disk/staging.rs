@@ -9,17 +9,19 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
 use super::{
+    accepted,
     durability::Durability,
     errors::disk_error,
     journal::{self, RenameRecord},
     staging_layout::{
-        FILES, JOURNAL, JOURNAL_TEMP, LOCK, create_staging_folder, open_by_name, open_lock, remove_tree, staging_name,
+        ACCEPTED, FILES, JOURNAL, JOURNAL_TEMP, LOCK, create_staging_folder, open_by_name, open_lock, remove_tree,
+        staging_name,
     },
     target::CreatedFolder,
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Manifest, ShareId},
+    manifest::{Manifest, ManifestDigest, ShareId},
 };
 
 /// The number of attempts to lock a staging folder that another process removes at the same time.
@@ -102,6 +104,11 @@ impl StagingFolder {
         folder.open_dir_nofollow(FILES)
     }
 
+    /// Records the offer that the user has accepted.
+    pub(super) fn set_accepted(&self, digest: ManifestDigest) -> io::Result<()> {
+        accepted::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, digest)
+    }
+
     /// Writes the journal; see [`journal::write`].
     pub(super) fn write_journal(
         &self,
@@ -120,7 +127,7 @@ impl StagingFolder {
     /// Removes everything but the lock and the journal.
     fn clear(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        for name in [FILES, JOURNAL_TEMP] {
+        for name in [FILES, JOURNAL_TEMP, ACCEPTED] {
             match remove_tree(folder, name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}

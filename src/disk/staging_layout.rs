@@ -3,6 +3,7 @@
 //! ```text
 //! .qshare-0123456789abcdef.part/   mode 0700, beside the final names; the digits are the first half of the share id
 //! ├── lock                         locked by the process that downloads
+//! ├── accepted                     the digest of the offer that the user has accepted
 //! ├── files/                       the entries of the share under their manifest paths, complete or in part
 //! ├── names.new                    the journal while it is written
 //! └── names                        the journal of the renames, written before the first of them
@@ -18,6 +19,9 @@ use crate::manifest::{RESERVED_PREFIX, ShareId};
 
 /// The lock file in a staging folder.
 pub(super) const LOCK: &str = "lock";
+
+/// The digest of the accepted offer in a staging folder.
+pub(super) const ACCEPTED: &str = "accepted";
 
 /// The folder in a staging folder that holds the content.
 pub(super) const FILES: &str = "files";
@@ -75,11 +79,6 @@ pub(super) fn open_by_name(base: &Dir, name: &str) -> io::Result<Dir> {
         }
     }
     Ok(folder)
-}
-
-/// Opens the content that an earlier download of `share` has staged in `base`.
-pub(super) fn open_content(base: &Dir, share: ShareId) -> io::Result<Dir> {
-    base.open_dir_nofollow(staging_name(share))?.open_dir_nofollow(FILES)
 }
 
 /// Opens the lock file of a staging folder; creates it if it does not exist.

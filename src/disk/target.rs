@@ -86,9 +86,14 @@ impl Target {
         self.file_name.as_deref()
     }
 
+    /// Returns the folder's path as the user typed it.
+    pub(super) fn folder_path(&self) -> &Path {
+        or_current(&self.typed)
+    }
+
     /// Returns the folder's path, safe to print on a terminal.
     pub(super) fn printable(&self) -> String {
-        printable(or_current(&self.typed))
+        printable(self.folder_path())
     }
 
     /// Returns the final path of a top-level entry as the user would type it.

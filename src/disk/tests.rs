@@ -31,7 +31,9 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{ConflictPolicy, GroupHash, HashProgress, Plan, Sink, Source, staging_layout::staging_name};
+use super::{
+    ConflictPolicy, EarlierDownload, GroupHash, HashProgress, Plan, Sink, Source, staging_layout::staging_name,
+};
 use crate::{
     error::{Error, Result},
     manifest::{ContentCoding, Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},

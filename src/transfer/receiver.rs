@@ -32,6 +32,9 @@ mod session_end;
 mod stall_detector;
 
 pub use self::{
-    destination::Destination, download::PlannedDownload, offer::PendingOffer, reconnect_config::ReconnectConfig,
+    destination::Destination,
+    download::{DownloadEnd, PlannedDownload},
+    offer::PendingOffer,
+    reconnect_config::ReconnectConfig,
     resumption_store::ResumptionStore,
 };

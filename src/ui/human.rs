@@ -56,8 +56,6 @@ fn appearance(options: UiOptions) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let colors =
         |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
-    // Either stream may be the terminal. If neither is, 80 columns are assumed.
-    let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
     Appearance {
         out_terminal,
         err_terminal,
@@ -66,8 +64,14 @@ fn appearance(options: UiOptions) -> Appearance {
         bars: err_terminal && !options.quiet && !is_dumb(),
         quiet: options.quiet,
         qr: options.qr,
-        width: size.map_or(80, |(_, columns)| usize::from(columns)),
+        width: terminal_width(),
     }
+}
+
+/// Returns the width of the terminal in columns. Either stream may be the terminal; if neither is, 80 are assumed.
+pub(super) fn terminal_width() -> usize {
+    let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
+    size.map_or(80, |(_, columns)| usize::from(columns))
 }
 
 fn write(lines: &Lines) -> io::Result<()> {

@@ -49,7 +49,9 @@ mod tests {
     use crate::{
         code::{Code, Link, Pin},
         error::{Error, Kind},
-        event::{DownloadStatus, Finished, ListedEntry, OfferSummary, Route, Sharing, StopReason},
+        event::{
+            DownloadStatus, Finished, ListedEntry, NameAction, OfferSummary, OfferedName, Route, Sharing, StopReason,
+        },
     };
 
     fn text(event: &Event) -> String {
@@ -115,11 +117,26 @@ mod tests {
                     files: 1,
                     bytes: Some(2),
                     resumed_bytes: 0,
+                    changed: false,
+                    target: Some("/tmp".into()),
+                    names: vec![OfferedName {
+                        name: "x".into(),
+                        kind: "file",
+                        action: NameAction::Create,
+                        hidden: false,
+                        executable: true,
+                        auto_run: false,
+                    }],
+                    more: 0,
                     hidden: 9,
                     executables: 9,
+                    auto_run: 1,
+                    auto_run_paths: vec!["x/autorun.inf".into()],
                 }),
                 "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\
-                 \"resumed_bytes\":0}\n",
+                 \"resumed_bytes\":0,\"changed\":false,\"target\":\"/tmp\",\"hidden\":9,\"executables\":9,\"auto_run\":1,\
+                 \"auto_run_paths\":[\"x/autorun.inf\"],\"more\":0,\"names\":[{\"name\":\"x\",\"kind\":\"file\",\
+                 \"action\":\"create\",\"hidden\":false,\"executable\":true,\"auto_run\":false}]}\n",
             ),
             (
                 Event::Entries { entries: vec![entry] },

@@ -1,37 +1,97 @@
-//! The summary of an offer.
+//! The summary of an offer: what will be created, where, and what deserves attention.
 
-use super::phrase::files_and_bytes;
+use super::phrase::{INDENT, files_and_bytes, fit, visible_whole};
 use crate::{
-    event::OfferSummary,
+    event::{NameAction, OfferSummary, OfferedName},
     text::{self, visible},
 };
 
-/// Renders an offer in one to three lines.
-pub(super) fn summary(offer: &OfferSummary) -> String {
-    let mut text = format!("{}: {}\n", visible(&offer.name), files_and_bytes(offer.files, offer.bytes));
-    match (offer.hidden, offer.executables) {
-        (0, 0) => {}
-        (hidden, 0) => text.push_str(&format!("including {}\n", text::count(hidden, "hidden file"))),
-        (0, executables) => text.push_str(&format!("including {}\n", text::count(executables, "executable file"))),
-        (hidden, executables) => {
-            text.push_str(&format!("including {hidden} hidden and {}\n", text::count(executables, "executable file")));
+/// Renders an offer in lines of at most `width` columns. The share's name, which the sender chooses freely, appears only
+/// where nothing is created.
+pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
+    let mut lines = vec![heading(offer, width)];
+    lines.extend(offer.names.iter().map(|name| name_line(name, width)));
+    if offer.more > 0 {
+        lines.push(format!("{INDENT}and {} more", text::grouped(offer.more)));
+    }
+    lines.extend(counts(offer));
+    if !offer.auto_run_paths.is_empty() {
+        lines.push("may run automatically:".to_owned());
+        lines.extend(offer.auto_run_paths.iter().map(|path| indented(path, "", width)));
+        let listed = offer.auto_run_paths.len() as u64 + offer.names.iter().filter(|name| name.auto_run).count() as u64;
+        if offer.auto_run > listed {
+            lines.push(format!("{INDENT}and {} more", text::grouped(offer.auto_run - listed)));
         }
     }
-    if offer.resumed_bytes > 0 {
-        let staged = text::bytes(offer.resumed_bytes);
-        match offer.bytes.filter(|bytes| *bytes > 0) {
-            Some(bytes) => {
-                let percent = u128::from(offer.resumed_bytes) * 100 / u128::from(bytes);
-                text.push_str(&format!("resuming at {percent} %: {staged} already downloaded\n"));
-            }
-            None => text.push_str(&format!("resuming: {staged} already downloaded\n")),
-        }
+    if offer.changed {
+        lines.push("The sender's files have changed since you accepted them.".to_owned());
     }
-    text
+    lines.extend(resumed(offer));
+    lines.join("\n") + "\n"
+}
+
+fn heading(offer: &OfferSummary, width: usize) -> String {
+    let amount = files_and_bytes(offer.files, offer.bytes);
+    match &offer.target {
+        Some(target) => {
+            let line = format!("{amount}, to be saved in ");
+            let room = width.saturating_sub(line.len() + 1).max(20);
+            format!("{line}{}:", fit(&visible_whole(target), room))
+        }
+        None => format!("{}: {amount}", visible(&offer.name)),
+    }
+}
+
+fn name_line(name: &OfferedName, width: usize) -> String {
+    let action = match name.action {
+        NameAction::Create => None,
+        NameAction::Replace => Some("replaced"),
+        NameAction::Merge => Some("exists, merged"),
+        NameAction::Skip => Some("exists, skipped"),
+        NameAction::Saved => Some("saved already"),
+    };
+    let marks = [(name.hidden, "hidden"), (name.executable, "executable"), (name.auto_run, "runs automatically")];
+    let notes: Vec<_> =
+        action.into_iter().chain(marks.into_iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| mark)).collect();
+    let slash = if name.kind == "folder" { "/" } else { "" };
+    let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
+    indented(&name.name, &format!("{slash}{notes}"), width)
+}
+
+/// Returns an indented line with as much of `name` as fits before `suffix`.
+fn indented(name: &str, suffix: &str, width: usize) -> String {
+    let room = width.saturating_sub(INDENT.len() + suffix.len()).max(16);
+    format!("{INDENT}{}{suffix}", fit(&visible_whole(name), room))
+}
+
+/// Returns a line such as `including 3 hidden and 2 executable files`, if there are any.
+fn counts(offer: &OfferSummary) -> Option<String> {
+    let kinds = [(offer.hidden, "hidden"), (offer.executables, "executable"), (offer.auto_run, "auto-run")];
+    let mut kinds: Vec<_> = kinds.into_iter().filter(|(count, _)| *count > 0).collect();
+    let (count, last) = kinds.pop()?;
+    let last = text::count(count, &format!("{last} file"));
+    let others: Vec<_> = kinds.iter().map(|(count, kind)| format!("{} {kind}", text::grouped(*count))).collect();
+    Some(match others.join(", ") {
+        others if others.is_empty() => format!("including {last}"),
+        others => format!("including {others} and {last}"),
+    })
+}
+
+fn resumed(offer: &OfferSummary) -> Option<String> {
+    let staged = (offer.resumed_bytes > 0).then(|| text::bytes(offer.resumed_bytes))?;
+    Some(match offer.bytes.filter(|bytes| *bytes > 0) {
+        Some(bytes) => {
+            let percent = u128::from(offer.resumed_bytes) * 100 / u128::from(bytes);
+            format!("resuming at {percent} %: {staged} already downloaded")
+        }
+        None => format!("resuming: {staged} already downloaded"),
+    })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use console::measure_text_width;
+
     use super::*;
 
     /// Returns an offer with these numbers of hidden and executable files.
@@ -39,26 +99,86 @@ pub(super) mod tests {
         OfferSummary {
             schema: 1,
             share: "00ff".into(),
-            name: "holiday".into(),
+            name: "a free-form name".into(),
             files: 214,
             bytes: Some(1_300_000_000),
             resumed_bytes: 0,
+            changed: false,
+            target: Some("/home/ann".into()),
+            names: vec![name("holiday", "folder")],
+            more: 0,
             hidden,
             executables,
+            auto_run: 0,
+            auto_run_paths: Vec::new(),
+        }
+    }
+
+    fn name(name: &str, kind: &'static str) -> OfferedName {
+        let action = NameAction::Create;
+        OfferedName { name: name.into(), kind, action, hidden: false, executable: false, auto_run: false }
+    }
+
+    const HEAD: &str = "214 files, 1.3 GB, to be saved in /home/ann:\n  holiday/\n";
+
+    #[test]
+    fn hidden_and_executable_files_are_counted() {
+        assert_eq!(summary(&offer(0, 0), 80), HEAD);
+        assert_eq!(summary(&offer(1, 0), 80), format!("{HEAD}including 1 hidden file\n"));
+        assert_eq!(summary(&offer(0, 2), 80), format!("{HEAD}including 2 executable files\n"));
+        assert_eq!(summary(&offer(3_000, 2), 80), format!("{HEAD}including 3,000 hidden and 2 executable files\n"));
+        let all = OfferSummary { auto_run: 1, ..offer(3, 2) };
+        assert_eq!(summary(&all, 80), format!("{HEAD}including 3 hidden, 2 executable and 1 auto-run file\n"));
+    }
+
+    #[test]
+    fn names_have_marks_and_show_what_happens_to_them() {
+        let names = vec![
+            OfferedName { hidden: true, auto_run: true, ..name(".bashrc", "file") },
+            OfferedName { executable: true, ..name("tool", "file") },
+            OfferedName { action: NameAction::Merge, ..name("photos", "folder") },
+            OfferedName { action: NameAction::Skip, ..name("a.txt", "file") },
+            name("b (1).txt", "file"),
+        ];
+        let paths = vec!["photos/.git/hooks/pre-commit".to_owned()];
+        let shown = OfferSummary { names, more: 1_200, auto_run: 3, auto_run_paths: paths, ..offer(0, 0) };
+        assert_eq!(
+            summary(&shown, 80),
+            "214 files, 1.3 GB, to be saved in /home/ann:\n  .bashrc  (hidden, runs automatically)\n  tool  (executable)\n  \
+             photos/  (exists, merged)\n  a.txt  (exists, skipped)\n  b (1).txt\n  and 1,200 more\nincluding 3 auto-run \
+             files\nmay run automatically:\n  photos/.git/hooks/pre-commit\n  and 1 more\n"
+        );
+    }
+
+    #[test]
+    fn lines_fit_the_terminal_and_hostile_names_are_escaped() {
+        let long = |end: &str| format!("{}{end}", "宽\u{2028}".repeat(300));
+        let names = vec![
+            OfferedName { hidden: true, executable: true, auto_run: true, ..name(&long(".desktop"), "file") },
+            name(&format!("photo.jpg{}.exe", " ".repeat(200)), "file"),
+        ];
+        let target = Some(long("/in"));
+        let shown = OfferSummary { names, target, auto_run: 2, auto_run_paths: vec![long("/x.lnk")], ..offer(0, 0) };
+        for width in [50, 80] {
+            let text = summary(&shown, width);
+            assert!(text.lines().all(|line| measure_text_width(line) <= width), "{text}");
+            assert!(text.contains(".exe\n") && text.contains(".desktop  (") && text.contains("/x.lnk\n"), "{text}");
+            assert!(text.contains("/in:\n") && text.contains("\\u{2028}") && !text.contains('\u{2028}'), "{text}");
         }
     }
 
     #[test]
-    fn hidden_and_executable_files_are_counted() {
-        assert_eq!(summary(&offer(0, 0)), "holiday: 214 files, 1.3 GB\n");
-        assert_eq!(summary(&offer(1, 0)), "holiday: 214 files, 1.3 GB\nincluding 1 hidden file\n");
-        assert_eq!(summary(&offer(0, 2)), "holiday: 214 files, 1.3 GB\nincluding 2 executable files\n");
-        assert_eq!(summary(&offer(3, 2)), "holiday: 214 files, 1.3 GB\nincluding 3 hidden and 2 executable files\n");
+    fn a_changed_offer_and_staged_bytes_are_shown() {
+        let resumed = OfferSummary { resumed_bytes: 5_000, changed: true, ..offer(0, 0) };
+        let text = summary(&resumed, 80);
+        assert!(
+            text.contains("have changed since") && text.ends_with("\nresuming at 0 %: 5.0 kB already downloaded\n")
+        );
     }
 
     #[test]
-    fn staged_bytes_are_shown() {
-        let resumed = OfferSummary { resumed_bytes: 5_000, ..offer(0, 0) };
-        assert!(summary(&resumed).ends_with("\nresuming at 0 %: 5.0 kB already downloaded\n"));
+    fn a_list_shows_the_name_of_the_share() {
+        let listed = OfferSummary { target: None, ..offer(0, 0) };
+        assert_eq!(summary(&listed, 80), "a free-form name: 214 files, 1.3 GB\n  holiday/\n");
     }
 }

@@ -1,6 +1,6 @@
 //! Pieces of sentences: amounts, durations, rates, and text from the other side.
 
-use console::Style;
+use console::{Style, measure_text_width, truncate_str};
 
 use crate::{
     event::Route,
@@ -55,6 +55,16 @@ pub(super) fn visible_whole(text: &str) -> String {
     chars.chunks(CHUNK).map(|chunk| visible(&chunk.iter().collect::<String>())).collect()
 }
 
+/// Returns `text` in at most `width` columns. The middle is cut, because the end of a name says what kind of file it is.
+pub(super) fn fit(text: &str, width: usize) -> String {
+    if measure_text_width(text) <= width {
+        return text.to_owned();
+    }
+    let ends = text.char_indices().rev().map(|(at, _)| &text[at..]);
+    let end = ends.take_while(|end| measure_text_width(end) <= width / 2).last().unwrap_or_default();
+    format!("{}{end}", truncate_str(text, width - measure_text_width(end), "…"))
+}
+
 /// Returns a message of this program, which may have several lines, with hostile characters escaped.
 pub(super) fn visible_lines(text: &str) -> String {
     text.lines().map(visible_whole).collect::<Vec<_>>().join("\n")
@@ -97,6 +107,13 @@ mod tests {
         assert_eq!(bytes_in(1_300_000_000, 12.1), "1.3 GB in 12.1 s");
         assert_eq!(rate(1_300_000_000, 12.1).as_deref(), Some("107.4 MB/s"));
         assert_eq!(rate(2_000, 0.0), None);
+    }
+
+    #[test]
+    fn text_that_is_too_wide_loses_its_middle() {
+        assert_eq!(fit("holiday.jpg", 11), "holiday.jpg");
+        assert_eq!(fit("a long holiday.jpg", 12), "a lon…ay.jpg");
+        assert_eq!(fit(&"宽".repeat(30), 12), "宽宽…宽宽宽");
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Renderer {
             Event::Stopped { reason } => Some(download_lines::stopped(*reason).to_owned()),
             Event::Offer(offer) => {
                 self.resumed_bytes = offer.resumed_bytes;
-                Some(offer::summary(offer))
+                Some(offer::summary(offer, self.look.width))
             }
             Event::Connecting { relay } => Some(format!("Connecting to relay {}…\n", visible(relay))),
             Event::Reconnecting { attempt: 1, reason } => {

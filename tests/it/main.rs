@@ -9,6 +9,7 @@
 //! - [`prompts`]: prompts at a terminal, and users who do not answer them.
 //! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
 //! - [`resume`]: interrupted downloads that the same command resumes.
+//! - [`changed_offers`]: offers that differ from the accepted one after a restart.
 //! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
 //! - [`chaos`]: random faults between real processes.
@@ -30,6 +31,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod changed_offers;
 mod changing_sources;
 mod chaos;
 mod conflicts;

@@ -21,7 +21,10 @@ fn results_go_to_standard_output_and_messages_to_standard_error() {
     let into = env.folder("in");
     let received = env.qshare(&["recv", "--yes", "--relay", &spec, &lines[0]]).dir(&into).run().expect(0);
     assert_eq!(received.text(), "file\n");
-    assert!(received.stderr.contains("file: 1 file, 7 B") && received.stderr.contains("Saved 1 file"), "{received}");
+    assert!(
+        received.stderr.contains("1 file, 7 B, to be saved in ") && received.stderr.contains("Saved 1 file"),
+        "{received}"
+    );
     sender.wait_for_message("receiver 1: done");
     sender.signal(Signal::INT);
     let sent = sender.end().expect(0);
@@ -91,7 +94,27 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
         ),
         (&sent, "download_started", &download),
         (&sent, "download_finished", &[&download[..], &["seconds"]].concat()),
-        (&received, "offer", &["event", "schema", "share", "name", "files", "bytes", "resumed_bytes"]),
+        (
+            &received,
+            "offer",
+            &[
+                "event",
+                "schema",
+                "share",
+                "name",
+                "files",
+                "bytes",
+                "resumed_bytes",
+                "changed",
+                "target",
+                "hidden",
+                "executables",
+                "auto_run",
+                "auto_run_paths",
+                "more",
+                "names",
+            ],
+        ),
         (&received, "finished", &["event", "bytes", "seconds", "saved", "files", "path"]),
         (&list, "entries", &["event", "entries"]),
     ];
@@ -107,6 +130,10 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
     let offer = received.event("offer");
     assert_eq!(offer["share"], sharing["share"]);
     assert_eq!((&offer["name"], &offer["files"], &offer["bytes"]), (&json!("box"), &json!(2), &json!(7)));
+    let name = json!({"name": "box", "kind": "folder", "action": "create", "hidden": false, "executable": false,
+        "auto_run": false});
+    assert_eq!((&offer["names"], &offer["hidden"], &offer["more"]), (&json!([name]), &json!(1), &json!(0)));
+    assert_eq!(offer["target"], env.path("in").to_str().unwrap());
     assert_eq!((&sharing["schema"], &offer["schema"], &offer["resumed_bytes"]), (&json!(1), &json!(1), &json!(0)));
     assert!(
         link.starts_with("qshare://127.0.0.1:")
@@ -167,7 +194,7 @@ fn list_prints_every_entry_and_saves_nothing() {
     let human = env.qshare(&["recv", "--list", sender.code()]).via(&relay).dir(&into).run().expect(0);
     assert_eq!(human.text().lines().count(), 1_505);
     assert!(human.text().contains(" box/.hidden/link -> file\n"), "{human}");
-    assert!(human.stderr.contains("including 1 hidden file"), "{human}");
+    assert!(human.stderr.contains("including 2 hidden files"), "{human}");
     assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
 }
 

@@ -1,6 +1,6 @@
 //! Prompts at a terminal, and users who do not answer them.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use rustix::process::Signal;
 
@@ -43,6 +43,37 @@ fn y_or_enter_starts_the_download_and_n_or_ctrl_d_declines_it() {
         }
     }
     assert_eq!(sender.stop().all("download_started").len(), 2);
+}
+
+/// The sender chooses the name of the share freely, so the question shows what will be created instead.
+#[test]
+fn the_question_shows_the_names_that_will_be_created_and_where() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    env.file("s/repo/.git/hooks/pre-commit", "");
+    let paths = [env.file("s/.bash_aliases", ""), env.file("s/tool", ""), env.path("s/repo")];
+    fs::set_permissions(&paths[1], fs::Permissions::from_mode(0o755)).unwrap();
+    let harmless: Vec<_> = (0..12).map(|n| env.file(&format!("s/photo {n:02}.jpg"), "")).collect();
+    let paths: Vec<_> = harmless.iter().chain(&paths).map(|path| path.as_path()).collect();
+    let sender = env.send(&paths).via(&relay).args(&["--name", "holiday.jpg"]).share();
+    let into = env.folder("in");
+    fs::write(into.join("tool"), "mine").unwrap();
+    let command = env.qshare(&["recv", "--rename", sender.code()]).via(&relay).dir(&into);
+    let (receiver, mut keyboard) = command.start_at_a_terminal();
+    receiver.wait_for_message("Download?");
+    keyboard.line("n");
+    let shown = receiver.end().expect(7).stderr.replace('\r', "");
+    for line in [
+        "  .bash_aliases  (hidden, runs automatically)\n",
+        "  tool (1)  (executable)\n",
+        "  photo 00.jpg\n",
+        "  and 5 more\n",
+        "including 2 hidden, 1 executable and 2 auto-run files\n",
+        "may run automatically:\n  repo/.git/hooks/pre-commit\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(shown.contains("15 files, 0 B, to be saved in ") && !shown.contains("holiday.jpg"), "{shown}");
 }
 
 #[test]

@@ -18,8 +18,8 @@ use qshare::{
     relay::{self, SenderPolicy, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
-        ConflictPolicy, Destination, GuessBudget, PendingOffer, ReconnectConfig, Registration, ReregisterConfig, Share,
-        ShareSettings, Source, SystemClock,
+        ConflictPolicy, Destination, DownloadEnd, GuessBudget, PendingOffer, PlannedDownload, ReconnectConfig,
+        Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock,
     },
 };
 use tokio::{
@@ -201,8 +201,11 @@ impl Scenario {
         let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
         let out = Some(folder.clone());
-        let planned = offer.plan(Destination { out, conflicts: ConflictPolicy::Refuse, max_size: None }).await?;
-        let finished = planned.accept(&events, pending()).await?;
+        let destination = Destination { out, conflicts: ConflictPolicy::Refuse, max_size: None };
+        let planned = PlannedDownload::new(offer, destination, &events).await?;
+        let DownloadEnd::Saved(finished) = planned.accept(&events, pending()).await? else {
+            panic!("the sender offers something else");
+        };
         let duration = began.elapsed();
         let connected_after = *connected_after.get().unwrap();
         Ok(CompletedDownload { host, folder, began, connected_after, offered_after, duration, finished, log })

@@ -65,7 +65,7 @@ fn a_download_resumes_after_any_step() {
         }
         let plan = plan.unwrap();
         let complete = steps.clamp(5, 8) - 5;
-        assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), 5 * complete as u64, "{steps} steps");
+        assert_eq!(EarlierDownload::find(&manifest, Some(&home.at("out"))).bytes, 5 * complete as u64, "{steps} steps");
         assert_eq!((plan.bytes(), plan.files()), (Some(15), 3));
         let wanted: Vec<_> = (0..4).filter(|i| manifest.entries()[*i].is_file() && plan.wants(*i)).collect();
         assert_eq!(wanted.len(), 13 - steps.clamp(10, 13), "{steps} steps");
@@ -115,7 +115,7 @@ fn published_files_are_identified_by_inode_and_birth_time() {
     assert_eq!(plan().unwrap_err().kind(), Kind::Disk, "out/d still exists");
     fs::remove_file(home.at("out/d")).unwrap();
     assert_eq!(plan().unwrap().missing_files(), 3);
-    assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), 20);
+    assert_eq!(EarlierDownload::find(&manifest, Some(&home.at("out"))).bytes, 20);
     // The published file is moved away, and another one gets its name.
     fs::rename(home.at("out/a"), home.at("moved")).unwrap();
     assert_eq!(plan().unwrap().missing_files(), 4);

@@ -45,7 +45,7 @@ fn a_download_resumes_after_any_staged_group() {
         let (manifest, content) = interrupt_after(&home, interrupted_at);
         let plan = plan(&home, &manifest, ConflictPolicy::Refuse).unwrap();
         let resumable = (groups * GROUP_SIZE).min(content.len()) as u64 + 5;
-        assert_eq!(Plan::resumable_bytes(&manifest, Some(&home.at("out"))), resumable);
+        assert_eq!(EarlierDownload::find(&manifest, Some(&home.at("out"))).bytes, resumable);
         let mut sink = Sink::new(plan).unwrap();
         let staged = staged_groups(&sink);
         let of_big = staged.iter().find(|(index, _)| *index == 1).map_or(0, |(_, groups)| groups.len());

@@ -1,4 +1,5 @@
-//! A download: it runs in one session after another until every entry is saved.
+//! A download: it runs in one session after another until every entry is saved, or until the sender offers something
+//! else.
 
 use std::{path::Path, pin::Pin, sync::Arc};
 
@@ -8,14 +9,15 @@ use super::{
     confirmed_session::ConfirmedSession,
     connect::SenderConnector,
     destination::Destination,
-    offer_summary::summarize,
+    offer::PendingOffer,
+    offer_summary::with_plan,
     session_download::{SavedDownload, SessionDownload, SessionDownloadError},
 };
 use crate::{
     disk::Plan,
     error::{Error, Kind, Result},
     event::{Event, Finished, OfferSummary, Route},
-    manifest::{Entry, Manifest},
+    manifest::{Manifest, ManifestDigest},
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
@@ -26,21 +28,43 @@ pub struct PlannedDownload {
     sender: SenderConnector,
     destination: Destination,
     plan: Plan,
+    summary: OfferSummary,
+}
+
+/// The end of a download that has not failed.
+pub enum DownloadEnd {
+    /// Every entry is verified and has its final name.
+    Saved(Finished),
+    /// The sender was restarted, and its offer differs from the accepted one. What is staged remains.
+    OfferChanged(Box<PendingOffer>),
 }
 
 impl PlannedDownload {
-    pub(super) fn new(
-        session: ConfirmedSession,
-        sender: SenderConnector,
-        destination: Destination,
-        plan: Plan,
-    ) -> Self {
-        Self { session, sender, destination, plan }
+    /// Plans a path for every entry of an offer, and reports the offer. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if a target already exists and the conflict policy does not allow that, if the target cannot hold
+    /// a name, if there is too little space, or if the share exceeds the user's limit.
+    pub async fn new(offer: PendingOffer, destination: Destination, events: &Events) -> Result<Self> {
+        let summary = offer.summary(destination.out.clone()).await;
+        let PendingOffer { session, manifest, sender, .. } = offer;
+        match destination.plan(manifest).await {
+            Ok(plan) => {
+                let summary = with_plan(summary, &plan);
+                events.report(Event::Offer(summary.clone())).await;
+                Ok(Self { session, sender, destination, plan, summary })
+            }
+            Err(e) => {
+                events.report(Event::Offer(summary)).await;
+                session.abort(&e).await;
+                Err(e)
+            }
+        }
     }
 
-    /// Summarizes the offer, without staged data.
-    pub fn summary(&self) -> OfferSummary {
-        summarize(self.plan.manifest())
+    /// Returns the summary that the user accepts or declines.
+    pub fn summary(&self) -> &OfferSummary {
+        &self.summary
     }
 
     /// Declines the offer on behalf of the user, and closes the session.
@@ -52,16 +76,17 @@ impl PlannedDownload {
     /// sender.
     ///
     /// When a stream fails, the session continues on another one. When the sender does not know the session, the
-    /// download resumes from the staged data in a new one.
+    /// download resumes from the staged data in a new one, unless the offer there differs from the accepted one.
     ///
     /// # Errors
     /// An [`Error`] of any [`Kind`]. No incomplete file has a final name.
-    pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<Finished> {
-        let Self { mut session, mut sender, destination, mut plan } = self;
+    pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
+        let Self { mut session, mut sender, destination, mut plan, .. } = self;
         let started = Instant::now();
+        let accepted = plan.manifest().digest();
         tokio::pin!(interrupt);
         loop {
-            let (manifest, files) = (Arc::clone(plan.manifest()), plan.files());
+            let files = plan.files();
             sender.store_resumption(session.resumption.take());
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
@@ -72,47 +97,58 @@ impl PlannedDownload {
                     let finished = Finished { bytes, seconds, saved, files, route: Route::Relay };
                     events.report(Event::Finished(finished.clone())).await;
                     completion.send(events, interrupt).await;
-                    return Ok(finished);
+                    return Ok(DownloadEnd::Saved(finished));
                 }
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
                 Err(SessionDownloadError::SessionUnknown) => {}
             }
-            (session, plan) = replace_session(&sender, &destination, &manifest, events, interrupt.as_mut()).await?;
+            match open_next_session(&sender, accepted, events, interrupt.as_mut()).await? {
+                NextSession::SameOffer(next, manifest) => {
+                    (session, plan) = plan_again(next, &destination, manifest).await?;
+                }
+                NextSession::OtherOffer(session, manifest) => {
+                    let offer = PendingOffer { session, manifest, sender, accepted: Some(accepted) };
+                    return Ok(DownloadEnd::OfferChanged(Box::new(offer)));
+                }
+            }
         }
     }
 }
 
-/// Opens another session and plans the download again. The offer must have the same entries as `before`.
-async fn replace_session(
+/// A session after one that the sender does not know any more.
+enum NextSession {
+    /// The sender offers what the user has accepted.
+    SameOffer(ConfirmedSession, Arc<Manifest>),
+    /// The sender offers something else.
+    OtherOffer(ConfirmedSession, Arc<Manifest>),
+}
+
+async fn open_next_session(
     sender: &SenderConnector,
-    destination: &Destination,
-    before: &Manifest,
+    accepted: ManifestDigest,
     events: &Events,
     interrupt: Pin<&mut impl Future<Output = ()>>,
-) -> Result<(ConfirmedSession, Plan)> {
+) -> Result<NextSession> {
     let lost = Error::new(Kind::Network, "the sender was restarted");
     let (session, offered) = sender.open_session(Some(lost), events, interrupt).await?;
-    let planned = if has_same_entries(before, &offered) {
-        destination.plan(Arc::new(offered)).await
-    } else {
-        Err(Error::new(Kind::Transfer, "the sender no longer shares the same files")
-            .hint("run the command again to download the current files"))
-    };
-    match planned {
+    let is_same = offered.digest() == accepted;
+    let offered = Arc::new(offered);
+    Ok(if is_same { NextSession::SameOffer(session, offered) } else { NextSession::OtherOffer(session, offered) })
+}
+
+/// Plans the same offer again: the entries that are published by now are not downloaded.
+async fn plan_again(
+    session: ConfirmedSession,
+    destination: &Destination,
+    manifest: Arc<Manifest>,
+) -> Result<(ConfirmedSession, Plan)> {
+    match destination.plan(manifest).await {
         Ok(plan) => Ok((session, plan)),
         Err(e) => {
             session.abort(&e).await;
             Err(e)
         }
     }
-}
-
-/// Whether both manifests have the same paths with the same kinds. Contents may differ.
-fn has_same_entries(before: &Manifest, offered: &Manifest) -> bool {
-    let is_same = |(a, b): (&Entry, &Entry)| {
-        a.path == b.path && std::mem::discriminant(&a.kind) == std::mem::discriminant(&b.kind)
-    };
-    before.entries().len() == offered.entries().len() && before.entries().iter().zip(offered.entries()).all(is_same)
 }
 
 fn lossy(path: &Path) -> String {

@@ -1,34 +1,34 @@
-//! The offer of a sender: the user can list, decline or plan it.
+//! The offer of a sender: the user can list it, or plan a download of it.
 
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
     confirmed_session::ConfirmedSession,
     connect::SenderConnector,
-    destination::Destination,
-    download::PlannedDownload,
     offer_summary::{list_entry, summarize},
     reconnect_config::ReconnectConfig,
 };
 use crate::{
     blocking::run_blocking,
     code::Code,
-    disk::Plan,
+    disk::EarlierDownload,
     error::Result,
     event::{Event, OfferSummary},
-    manifest::Manifest,
+    manifest::{Manifest, ManifestDigest},
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
 
-/// The maximum number of entries in one `entries` event.
-const ENTRIES_PER_EVENT: usize = 1000;
+/// The maximum number of entries in one `entries` event. The channel of events holds 256 of them.
+const ENTRIES_PER_EVENT: usize = 100;
 
 /// A sender's offer that the user has not accepted yet.
 pub struct PendingOffer {
-    session: ConfirmedSession,
-    manifest: Arc<Manifest>,
-    sender: SenderConnector,
+    pub(super) session: ConfirmedSession,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) sender: SenderConnector,
+    /// The digest of the offer that the user has accepted in this process before.
+    pub(super) accepted: Option<ManifestDigest>,
 }
 
 impl PendingOffer {
@@ -52,22 +52,16 @@ impl PendingOffer {
     ) -> Result<Self> {
         let sender = SenderConnector::new(code.clone(), config);
         let (session, manifest) = sender.open_session(None, events, interrupt).await?;
-        Ok(Self { session, manifest: Arc::new(manifest), sender })
+        Ok(Self { session, manifest: Arc::new(manifest), sender, accepted: None })
     }
 
-    /// Summarizes the offer, including the data that an earlier download to `out` has staged.
-    pub async fn summary(&self, out: Option<PathBuf>) -> OfferSummary {
-        let manifest = Arc::clone(&self.manifest);
-        let staged = run_blocking(move || Ok(Plan::resumable_bytes(&manifest, out.as_deref()))).await;
-        OfferSummary { resumed_bytes: staged.unwrap_or(0), ..summarize(&self.manifest) }
-    }
-
-    /// Reports every entry and ends the session.
+    /// Reports the offer and every entry, and ends the session. `out` is where the user would save it.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes first.
-    pub async fn list(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
+    pub async fn list(self, out: Option<PathBuf>, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
         let listing = async {
+            events.report(Event::Offer(self.summary(out).await)).await;
             for entries in self.manifest.entries().chunks(ENTRIES_PER_EVENT) {
                 events.report(Event::Entries { entries: entries.iter().map(list_entry).collect() }).await;
             }
@@ -84,23 +78,14 @@ impl PendingOffer {
         Ok(())
     }
 
-    /// Declines the offer on behalf of the user, and closes the session.
-    pub async fn decline(self) {
-        self.session.close(DownloadOutcome::Declined).await;
-    }
-
-    /// Plans a path for every entry. Writes nothing.
-    ///
-    /// # Errors
-    /// [`Kind::Disk`](crate::error::Kind::Disk) if a target already exists and the conflict policy does not allow that,
-    /// if the target cannot hold a name, if there is too little space, or if the share exceeds the user's limit.
-    pub async fn plan(self, destination: Destination) -> Result<PlannedDownload> {
-        match destination.plan(Arc::clone(&self.manifest)).await {
-            Ok(plan) => Ok(PlannedDownload::new(self.session, self.sender, destination, plan)),
-            Err(e) => {
-                self.session.abort(&e).await;
-                Err(e)
-            }
-        }
+    /// Summarizes the offer, and compares it with an earlier download to `out`.
+    pub(super) async fn summary(&self, out: Option<PathBuf>) -> OfferSummary {
+        let (manifest, accepted) = (Arc::clone(&self.manifest), self.accepted);
+        let summarized = run_blocking(move || {
+            let mut earlier = EarlierDownload::find(&manifest, out.as_deref());
+            earlier.differs |= accepted.is_some_and(|accepted| accepted != manifest.digest());
+            Ok(summarize(&manifest, earlier))
+        });
+        summarized.await.unwrap_or_else(|_| summarize(&self.manifest, EarlierDownload::default()))
     }
 }

@@ -1,25 +1,104 @@
-//! An offer as events report it: a summary of the manifest, and its entries for `--list`.
+//! An offer as events report it: a summary of the manifest or of its plan, and its entries for `--list`.
+
+use std::ffi::OsStr;
 
 use crate::{
-    event::{ListedEntry, OfferSummary, SCHEMA},
-    manifest::{Entry, EntryKind, Manifest},
+    disk::{EarlierDownload, Plan},
+    event::{ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
+    manifest::{Entry, EntryKind, Manifest, runs_automatically},
 };
 
-/// Summarizes a manifest, without staged data.
-pub(super) fn summarize(manifest: &Manifest) -> OfferSummary {
-    let entries = manifest.entries();
-    let hidden = entries.iter().filter(|e| e.path.name().starts_with('.')).count();
-    let executables = entries.iter().filter(|e| e.is_file() && e.mode & 0o111 != 0).count();
+/// The most top-level names, and the most paths below them, that a summary contains.
+const MAX_NAMES: usize = 10;
+
+/// Summarizes a manifest that is not planned.
+pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferSummary {
+    let entries = manifest.entries().iter().filter(|entry| entry.path.depth() == 1);
+    let mut names = NameList::default();
+    entries.for_each(|entry| names.add(entry, OsStr::new(entry.path.name()), NameAction::Create));
+    let mut hidden = 0;
+    let mut executables = 0;
+    let mut auto_run = 0;
+    let mut auto_run_paths = Vec::new();
+    for entry in manifest.entries().iter().filter(|entry| entry.kind != EntryKind::Folder) {
+        hidden += u64::from(entry.path.components().any(is_hidden));
+        executables += u64::from(is_executable(entry));
+        if runs_automatically(entry.path.as_str()) {
+            auto_run += 1;
+            if entry.path.depth() > 1 && auto_run_paths.len() < MAX_NAMES {
+                auto_run_paths.push(entry.path.as_str().to_owned());
+            }
+        }
+    }
     OfferSummary {
         schema: SCHEMA,
         share: manifest.share().to_string(),
         name: manifest.name().to_owned(),
         files: manifest.files(),
         bytes: manifest.bytes(),
-        resumed_bytes: 0,
-        hidden: hidden as u64,
-        executables: executables as u64,
+        resumed_bytes: earlier.bytes,
+        changed: earlier.differs,
+        target: None,
+        more: names.total - names.shown() as u64,
+        names: names.into_vec(),
+        hidden,
+        executables,
+        auto_run,
+        auto_run_paths,
     }
+}
+
+/// Adds the target folder and the names in it to a summary.
+pub(super) fn with_plan(summary: OfferSummary, plan: &Plan) -> OfferSummary {
+    let mut names = NameList::default();
+    plan.top_level().for_each(|(entry, name, action)| names.add(entry, name, action));
+    OfferSummary {
+        target: Some(plan.target_folder().to_string_lossy().into_owned()),
+        more: names.total - names.shown() as u64,
+        names: names.into_vec(),
+        ..summary
+    }
+}
+
+/// The first top-level names: first those that the user must not overlook.
+#[derive(Default)]
+struct NameList {
+    marked: Vec<OfferedName>,
+    others: Vec<OfferedName>,
+    total: u64,
+}
+
+impl NameList {
+    fn add(&mut self, entry: &Entry, name: &OsStr, action: NameAction) {
+        self.total += 1;
+        let name = name.to_string_lossy();
+        let is_folder = entry.kind == EntryKind::Folder;
+        let hidden = is_hidden(&name);
+        let executable = is_executable(entry);
+        let auto_run = !is_folder && runs_automatically(&name);
+        let is_marked = hidden || executable || auto_run;
+        let list = if is_marked { &mut self.marked } else { &mut self.others };
+        if list.len() < MAX_NAMES {
+            let kind = if is_folder { "folder" } else { "file" };
+            list.push(OfferedName { name: name.into_owned(), kind, action, hidden, executable, auto_run });
+        }
+    }
+
+    fn shown(&self) -> usize {
+        (self.marked.len() + self.others.len()).min(MAX_NAMES)
+    }
+
+    fn into_vec(self) -> Vec<OfferedName> {
+        self.marked.into_iter().chain(self.others).take(MAX_NAMES).collect()
+    }
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+fn is_executable(entry: &Entry) -> bool {
+    entry.is_file() && entry.mode & 0o111 != 0
 }
 
 /// Converts an entry for the list.

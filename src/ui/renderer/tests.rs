@@ -108,7 +108,8 @@ fn quiet_shows_only_results_and_errors() {
 fn text_from_the_other_side_is_escaped() {
     let name = || HOSTILE.to_owned();
     let events = [
-        Event::Offer(OfferSummary { name: name(), ..offer(1, 1) }),
+        Event::Offer(OfferSummary { target: None, name: name(), ..offer(1, 1) }),
+        Event::Offer(OfferSummary { target: Some(name()), ..offer(1, 1) }),
         Event::DownloadFinished { download: download(HOSTILE, 1), seconds: 1.0 },
         Event::WrongCode { download: 1, peer: name(), guesses_left: 1 },
         finished(&[HOSTILE]),

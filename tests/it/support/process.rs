@@ -91,6 +91,11 @@ impl Process {
         self.wait(text, |state| String::from_utf8_lossy(&state.stderr).contains(text).then_some(()));
     }
 
+    /// Returns standard error so far.
+    pub(crate) fn messages(&self) -> String {
+        String::from_utf8_lossy(&self.shared.state.lock().unwrap().stderr).into_owned()
+    }
+
     /// Waits for the first `count` lines of standard output.
     pub(crate) fn wait_for_lines(&self, count: usize) -> Vec<String> {
         self.wait(&format!("{count} lines"), |state| {

@@ -1,0 +1,56 @@
+//! What an earlier download of a share has left at its target.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use cap_std::fs::Dir;
+
+use super::{
+    accepted,
+    journal::{self, RenameRecord},
+    staged_files,
+    staging_layout::{FILES, open_staging_folder},
+    target::Target,
+};
+use crate::manifest::Manifest;
+
+/// What an earlier download of a share has left at its target.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EarlierDownload {
+    /// The bytes that it has staged or published, judging by file sizes.
+    pub bytes: u64,
+    /// Whether the user accepted an offer then that differs from the present one.
+    pub differs: bool,
+}
+
+impl EarlierDownload {
+    /// Finds the earlier download of a share to `out`. Errors count as none.
+    pub fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
+        let Ok(target) = Target::resolve(manifest, out) else { return Self::default() };
+        let Some(base) = target.folder() else { return Self::default() };
+        let Ok(staging) = open_staging_folder(base, manifest.share()) else { return Self::default() };
+        let published = journal::find_published(base, manifest);
+        let staged = cap_fs_ext::DirExt::open_dir_nofollow(&staging, FILES);
+        Self {
+            bytes: staged.map_or(0, |files: Dir| staged_files::staged_bytes(files, manifest))
+                + bytes_below(&published, manifest),
+            differs: accepted::read(&staging).is_ok_and(|accepted| accepted != manifest.digest()),
+        }
+    }
+}
+
+/// Returns the bytes of the files that are published, individually or as part of a published folder.
+fn bytes_below(published: &HashMap<usize, RenameRecord>, manifest: &Manifest) -> u64 {
+    let mut folders = HashSet::new();
+    let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
+        let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
+        if !published.contains_key(&index) && !parent.is_some_and(|parent| folders.contains(parent)) {
+            return 0;
+        }
+        folders.insert(entry.path.as_str());
+        entry.size().unwrap_or(0)
+    });
+    bytes.sum()
+}

@@ -1,0 +1,143 @@
+//! The names of files that other programs run or obey without being asked to.
+
+/// Files that a shell, a desktop session or a common tool reads when it starts, and that can name commands.
+const START_UP_FILES: &[&str] = &[
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
+    ".bashrc",
+    ".cshrc",
+    ".emacs",
+    ".envrc",
+    ".exrc",
+    ".forward",
+    ".gdbinit",
+    ".gitconfig",
+    ".gvimrc",
+    ".kshrc",
+    ".lldbinit",
+    ".login",
+    ".logout",
+    ".mkshrc",
+    ".pam_environment",
+    ".profile",
+    ".rprofile",
+    ".screenrc",
+    ".tcshrc",
+    ".tmux.conf",
+    ".vimrc",
+    ".xinitrc",
+    ".xprofile",
+    ".xserverrc",
+    ".xsession",
+    ".xsessionrc",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
+    "autorun.inf",
+    "config.fish",
+    "desktop.ini",
+];
+
+/// Extensions of files that a file manager runs or follows: launchers and shortcuts.
+const LAUNCHERS: &[&str] = &["command", "desktop", "lnk", "scf"];
+
+/// Folders whose files the system or a desktop session starts: on macOS, on Linux and on Windows.
+const START_UP_FOLDERS: &[&str] = &["launchagents", "launchdaemons", "autostart", "startup"];
+
+/// Files in `.ssh` that let someone log in or name commands.
+const SSH_FILES: &[&str] = &["authorized_keys", "authorized_keys2", "config", "environment", "rc"];
+
+/// Files in a folder `hooks` that git runs, also in a repository that is not called `.git`.
+const GIT_HOOKS: &[&str] = &[
+    "applypatch-msg",
+    "commit-msg",
+    "fsmonitor-watchman",
+    "post-applypatch",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-receive",
+    "post-rewrite",
+    "post-update",
+    "pre-applypatch",
+    "pre-auto-gc",
+    "pre-commit",
+    "pre-merge-commit",
+    "pre-push",
+    "pre-rebase",
+    "pre-receive",
+    "prepare-commit-msg",
+    "proc-receive",
+    "push-to-checkout",
+    "reference-transaction",
+    "sendemail-validate",
+    "update",
+];
+
+/// Whether a file at this path may run, or decide what runs, without its user opening it deliberately.
+///
+/// The list is short, so that users still read what it marks: files that start with a session or a shell, that a version
+/// control system or an editor runs, or that a file manager treats as programs. Case is ignored, as many file systems do.
+pub fn runs_automatically(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let mut components = path.rsplit('/');
+    let name = components.next().unwrap_or_default();
+    let parent = components.next().unwrap_or_default();
+    let grandparent = components.next().unwrap_or_default();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    START_UP_FILES.contains(&name)
+        || LAUNCHERS.contains(&extension)
+        || START_UP_FOLDERS.contains(&parent)
+        || match parent {
+            ".ssh" => SSH_FILES.contains(&name),
+            ".vscode" => name == "tasks.json",
+            "hooks" => GIT_HOOKS.contains(&name),
+            "conf.d" => grandparent == "fish",
+            "user" | "system" => grandparent == "systemd",
+            parent => name == "config" && parent.ends_with(".git"),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_run_automatically_are_recognized_at_any_depth() {
+        for path in [
+            ".bashrc",
+            "home/.Profile",
+            ".ssh/authorized_keys",
+            "repo/.git/hooks/pre-commit",
+            "repo.git/hooks/update",
+            "repo/.git/config",
+            "AUTORUN.INF",
+            "photos/desktop.ini",
+            "holiday.JPG.desktop",
+            "Library/LaunchAgents/x.plist",
+            ".config/autostart/x",
+            ".config/systemd/user/x.service",
+            ".config/fish/conf.d/x.fish",
+            "project/.vscode/tasks.json",
+        ] {
+            assert!(runs_automatically(path), "{path}");
+        }
+        for path in [
+            "bashrc",
+            "src/hooks/useThing.ts",
+            "config",
+            "authorized_keys",
+            ".gitignore",
+            ".env",
+            "a.desktop/b",
+            "tasks.json",
+        ] {
+            assert!(!runs_automatically(path), "{path}");
+        }
+    }
+}
