@@ -24,6 +24,10 @@ outages SEEDS="500":
 resume-huge GIB="20":
     RESUME_GIB={{GIB}} cargo test --release --test it a_huge_file -- --nocapture
 
+# Offer ENTRIES entries, and print the memory and the processor time of both ends.
+manifest ENTRIES="999000":
+    MANIFEST_ENTRIES={{ENTRIES}} cargo test --release --test it manifest_cost -- --nocapture
+
 # Run one scenario on the virtual and on the real clock; needs an idle machine.
 clocks:
     cargo test --release --test it both_clocks_agree -- --ignored --nocapture

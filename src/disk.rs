@@ -78,6 +78,7 @@ mod read_at;
 mod rename;
 mod rooted_dir;
 mod scan;
+mod scanned_entries;
 mod scanned_root;
 mod shared_read;
 mod shared_root;

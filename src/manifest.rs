@@ -8,10 +8,14 @@ mod auto_run;
 mod builder;
 mod contents;
 mod digest;
+mod entries;
 mod entry;
+mod entry_row;
+mod entry_table;
 mod limits;
 mod link_target;
 mod manifest_error;
+mod path_index;
 mod raw_entry;
 mod reserved_name;
 mod safe_path;
@@ -23,7 +27,9 @@ pub use self::{
     builder::ManifestBuilder,
     contents::{Manifest, ManifestHeader},
     digest::ManifestDigest,
+    entries::Entries,
     entry::{ContentCoding, Entry, EntryKind, Mtime},
+    entry_row::EntryRow,
     limits::MAX_ENTRIES,
     link_target::link_stays_inside,
     manifest_error::ManifestError,
@@ -31,4 +37,5 @@ pub use self::{
     reserved_name::{RESERVED_PREFIX, is_reserved},
     safe_path::{PathError, SafePath},
     share_id::ShareId,
+    windows_name::windows_restriction,
 };

@@ -91,7 +91,6 @@ impl PreparedShare {
         let _running = relay.publish(&state, &code)?;
         let budget = GuessBudget::load(Some(held.guess_budget()), length, Arc::new(SystemClock))?;
         let settings = ShareSettings {
-            name: args.name,
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
             key: Some(held.key()),

@@ -6,7 +6,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::manifest::{Entry, RESERVED_PREFIX, SafePath};
+use crate::manifest::{EntryRow, Manifest, RESERVED_PREFIX, SafePath};
 
 /// Which differences between names a file system ignores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,22 @@ impl NameFolding {
         }
     }
 
+    /// Returns a hash of the folder and the folded name of an entry. ASCII names, which most are, need no allocation.
+    fn hash(self, row: EntryRow<'_>, random: &RandomState) -> u64 {
+        let (folder, name) = (row.parent().map(EntryRow::index), row.name());
+        let mut lower = [0; 255];
+        match lower.get_mut(..name.len()).filter(|_| name.is_ascii()) {
+            Some(folded) => {
+                folded.copy_from_slice(name.as_bytes());
+                if self.case {
+                    folded.make_ascii_lowercase();
+                }
+                random.hash_one((folder, &*folded))
+            }
+            None => random.hash_one((folder, self.fold(name).as_bytes())),
+        }
+    }
+
     /// Finds out which differences the file system of `dir` ignores by creating temporary files.
     ///
     /// # Errors
@@ -65,32 +81,33 @@ fn are_equal(dir: &Dir, name: &str, other: &str) -> io::Result<bool> {
 
 /// Finds the first two entries that a file system with this folding treats as equal.
 ///
-/// It compares whole paths: if two folders collide, they come before the entries in them. It needs 16 bytes of memory
-/// for each entry. The hash is keyed, so a sender cannot choose names with equal hashes.
-pub(super) fn find_collision(entries: &[Entry], folding: NameFolding) -> Option<(&SafePath, &SafePath)> {
+/// It compares the names in each folder: if two folders collide, the entries in them are of no interest. It needs 16
+/// bytes of memory for each entry. The hash is keyed, so a sender cannot choose names with equal hashes.
+pub(super) fn find_collision(manifest: &Manifest, folding: NameFolding) -> Option<(SafePath, SafePath)> {
     let random = RandomState::new();
-    let folded = |index: usize| folding.fold(entries[index].path.as_str());
-    let mut hashes: Vec<(u64, usize)> =
-        (0..entries.len()).map(|index| (random.hash_one(folded(index)), index)).collect();
+    let mut hashes: Vec<(u64, u32)> =
+        manifest.rows().map(|row| (folding.hash(row, &random), row.index() as u32)).collect();
     hashes.sort_unstable();
-    let (first, second) = hashes
-        .windows(2)
-        .filter(|pair| pair[0].0 == pair[1].0 && folded(pair[0].1) == folded(pair[1].1))
-        .map(|pair| (pair[0].1, pair[1].1))
-        .min_by_key(|(_, second)| *second)?;
-    Some((&entries[first].path, &entries[second].path))
+    let rows = hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).filter_map(|pair| {
+        let (one, other) = (manifest.row(pair[0].1 as usize)?, manifest.row(pair[1].1 as usize)?);
+        let same_folder = one.parent().map(EntryRow::index) == other.parent().map(EntryRow::index);
+        (same_folder && folding.fold(one.name()) == folding.fold(other.name())).then_some((one, other))
+    });
+    let (one, other) = rows.min_by_key(|(_, other)| other.index())?;
+    Some((one.path(), other.path()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::EntryKind;
+    use crate::manifest::{Entry, EntryKind, ManifestBuilder, ShareId};
 
     fn collision(paths: &[&str], folding: NameFolding) -> Option<(String, String)> {
         let entry =
             |p: &&str| Entry { path: SafePath::parse(p).unwrap(), kind: EntryKind::Folder, mode: 0o755, mtime: None };
-        let entries: Vec<Entry> = paths.iter().map(entry).collect();
-        find_collision(&entries, folding).map(|(a, b)| (a.to_string(), b.to_string()))
+        let mut builder = ManifestBuilder::open(ShareId::random(), "x".into()).unwrap();
+        paths.iter().map(entry).for_each(|entry| builder.push(entry).unwrap());
+        find_collision(&builder.finish().unwrap(), folding).map(|(a, b)| (a.to_string(), b.to_string()))
     }
 
     #[test]

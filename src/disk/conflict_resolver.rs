@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::{OsStr, OsString},
+    hash::{BuildHasher as _, RandomState},
     io,
 };
 
@@ -33,14 +34,11 @@ pub(super) struct ConflictResolver<'a> {
     policy: ConflictPolicy,
     /// The target folder, if it exists.
     existing: Option<RootedDir>,
-    /// Folders of the manifest that exist and are merged.
-    merged: HashSet<&'a str>,
     /// The entries that an earlier download has already published, by index.
     published: HashMap<usize, RenameRecord>,
-    /// The folders in `published`, and all folders below them.
-    published_folders: HashSet<&'a str>,
-    /// The folded top-level names of the share, including those that were chosen for renamed entries.
-    taken: HashSet<String>,
+    /// Hashes of the folded top-level names of the share, including those that were chosen for renamed entries.
+    taken: HashSet<u64>,
+    taken_key: RandomState,
     resolved: ResolvedConflicts,
 }
 
@@ -58,16 +56,15 @@ impl<'a> ConflictResolver<'a> {
         let existing = target.folder().map(Dir::try_clone).transpose();
         let existing = existing.map_err(|e| disk_error("open", target.printable(), &e))?.map(RootedDir::new);
         let published = target.folder().map(|base| journal::find_published(base, manifest)).unwrap_or_default();
-        let outcomes = Vec::with_capacity(manifest.entries().len());
+        let outcomes = Vec::with_capacity(manifest.len());
         Ok(Self {
             manifest,
             target,
             policy,
             existing,
-            merged: HashSet::new(),
             published,
-            published_folders: HashSet::new(),
             taken: HashSet::new(),
+            taken_key: RandomState::new(),
             resolved: ResolvedConflicts { outcomes, final_names: HashMap::new() },
         })
     }
@@ -79,21 +76,16 @@ impl<'a> ConflictResolver<'a> {
     pub(super) fn resolve(mut self) -> Result<ResolvedConflicts> {
         let manifest = self.manifest;
         if self.policy == ConflictPolicy::Rename {
-            let tops = manifest.entries().iter().filter(|entry| entry.path.depth() == 1);
-            self.taken = tops.map(|entry| NameFolding::ALL.fold(entry.path.as_str())).collect();
+            self.taken =
+                manifest.top_level().map(|row| self.taken_key.hash_one(NameFolding::ALL.fold(row.name()))).collect();
         }
-        for (index, entry) in manifest.entries().iter().enumerate() {
-            let outcome = match entry.path.as_str().rsplit_once('/') {
-                None => self.resolve_top_level(index, entry)?,
-                Some((parent, _)) if self.published_folders.contains(parent) => ConflictOutcome::Published,
-                Some((parent, _)) if self.merged.contains(parent) => self.resolve_in_merged(index, entry)?,
+        for row in manifest.rows() {
+            let outcome = match row.parent().map(|parent| self.resolved.outcomes[parent.index()]) {
+                None => self.resolve_top_level(row.index(), &row.to_entry())?,
+                Some(ConflictOutcome::Published) => ConflictOutcome::Published,
+                Some(ConflictOutcome::Merge) => self.resolve_in_merged(row.index(), &row.to_entry())?,
                 Some(_) => ConflictOutcome::WithParent,
             };
-            match outcome {
-                ConflictOutcome::Merge => drop(self.merged.insert(entry.path.as_str())),
-                ConflictOutcome::Published => drop(self.published_folders.insert(entry.path.as_str())),
-                _ => {}
-            }
             self.resolved.outcomes.push(outcome);
         }
         Ok(self.resolved)
@@ -166,7 +158,7 @@ impl<'a> ConflictResolver<'a> {
     fn find_free_name(&mut self, entry: &Entry, name: &OsStr) -> Result<OsString> {
         for number in 1..=MAX_NUMBER {
             let candidate = numbered(name, number, entry.kind == EntryKind::Folder);
-            let folded = NameFolding::ALL.fold(&candidate.to_string_lossy());
+            let folded = self.taken_key.hash_one(NameFolding::ALL.fold(&candidate.to_string_lossy()));
             if !self.taken.contains(&folded) && self.look_up(entry, &candidate)?.is_none() {
                 self.taken.insert(folded);
                 return Ok(candidate);

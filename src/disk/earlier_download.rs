@@ -1,9 +1,6 @@
 //! What an earlier download of a share has left at its target.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
 use cap_std::fs::Dir;
 
@@ -43,14 +40,17 @@ impl EarlierDownload {
 
 /// Returns the bytes of the files that are published, individually or as part of a published folder.
 fn bytes_below(published: &HashMap<usize, RenameRecord>, manifest: &Manifest) -> u64 {
-    let mut folders = HashSet::new();
-    let bytes = manifest.entries().iter().enumerate().map(|(index, entry)| {
-        let parent = entry.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
-        if !published.contains_key(&index) && !parent.is_some_and(|parent| folders.contains(parent)) {
-            return 0;
+    if published.is_empty() {
+        return 0;
+    }
+    let mut is_published = Vec::with_capacity(manifest.len());
+    let mut bytes = 0;
+    for row in manifest.rows() {
+        let is_below = row.parent().is_some_and(|parent| is_published[parent.index()]);
+        is_published.push(is_below || published.contains_key(&row.index()));
+        if is_published[row.index()] {
+            bytes += row.size().unwrap_or(0);
         }
-        folders.insert(entry.path.as_str());
-        entry.size().unwrap_or(0)
-    });
-    bytes.sum()
+    }
+    bytes
 }

@@ -1,5 +1,7 @@
 //! A value that identifies a version of a file: it changes when the file does.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use cap_std::fs::Metadata;
 #[cfg(unix)]
 use cap_std::fs::MetadataExt as _;
@@ -8,8 +10,7 @@ use super::attributes::mtime;
 
 /// Device, inode, size, mtime and ctime of a file; only size and mtime on systems without the others.
 ///
-/// Times are in nanoseconds since 1970, modulo 2⁶⁴: they are only compared for equality, and a share holds one
-/// fingerprint for each entry.
+/// Times are in nanoseconds since 1970, modulo 2⁶⁴: they are only compared for equality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint {
     id: DeviceAndInode,
@@ -17,6 +18,20 @@ pub(super) struct Fingerprint {
     mtime: i64,
     #[cfg(unix)]
     ctime: i64,
+}
+
+/// A hash of a fingerprint. A share holds one for each entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FingerprintDigest(u64);
+
+/// The key of the hashes of a share. Nobody knows it, so nobody can change a file and keep the hash.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FingerprintKey(RandomState);
+
+impl FingerprintKey {
+    pub(super) fn digest(&self, fingerprint: &Fingerprint) -> FingerprintDigest {
+        FingerprintDigest(self.0.hash_one(fingerprint))
+    }
 }
 
 /// Identifies a file or folder regardless of its content.

@@ -19,7 +19,7 @@ use crate::manifest::Entry;
 /// A staged file that is open for writing, and the hash of its content.
 #[derive(Debug)]
 pub(super) struct IncomingFile {
-    index: usize,
+    entry: Entry,
     file: File,
     /// Its current length in bytes.
     length: u64,
@@ -27,16 +27,16 @@ pub(super) struct IncomingFile {
 }
 
 impl IncomingFile {
-    /// Opens the file of entry number `index` in the staged folder `dir`. If `offset` is 0, replaces the file by an
+    /// Opens the file of an entry in the staged folder `dir`. If `offset` is 0, replaces the file by an
     /// empty one; otherwise truncates it to `offset`, before which it has the groups in `tree`.
-    pub(super) fn open(dir: &Dir, index: usize, entry: &Entry, offset: u64, tree: GroupTree) -> io::Result<Self> {
-        let file = if offset > 0 { open_at(dir, entry, offset)? } else { create(dir, entry)? };
-        Ok(Self { index, file, length: offset, hasher: GroupHasher::after(tree) })
+    pub(super) fn open(dir: &Dir, entry: Entry, offset: u64, tree: GroupTree) -> io::Result<Self> {
+        let file = if offset > 0 { open_at(dir, &entry, offset)? } else { create(dir, &entry)? };
+        Ok(Self { entry, file, length: offset, hasher: GroupHasher::after(tree) })
     }
 
-    /// Returns the number of its entry.
-    pub(super) fn index(&self) -> usize {
-        self.index
+    /// Returns its entry.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// Returns its current length in bytes.
@@ -58,9 +58,9 @@ impl IncomingFile {
     }
 
     /// Sets the permissions and the modification time, and syncs the file or leaves the sync for later.
-    pub(super) fn finish(self, entry: &Entry, permissions: PermissionMask) -> io::Result<Durability> {
-        permissions.set_on_staged_file(&self.file, entry);
-        set_file_mtime(&self.file, entry);
+    pub(super) fn finish(self, permissions: PermissionMask) -> io::Result<Durability> {
+        permissions.set_on_staged_file(&self.file, &self.entry);
+        set_file_mtime(&self.file, &self.entry);
         sync_file(&self.file, self.length)
     }
 }

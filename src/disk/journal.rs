@@ -117,8 +117,8 @@ pub(super) fn find_published(base: &Dir, manifest: &Manifest) -> HashMap<usize, 
     let Ok((Some(journal), base)) = read() else { return HashMap::new() };
     let mut base = RootedDir::new(base);
     let mut index_if_published = |record: &RenameRecord| {
-        let path = &manifest.entries().get(record.entry as usize)?.path;
-        let dir = base.parent_of(path).ok()?;
+        let path = manifest.row(record.entry as usize)?.path();
+        let dir = base.parent_of(&path).ok()?;
         let meta = dir.symlink_metadata(record.final_name(path.name())).ok()?;
         (FileIdentity::of(&meta) == Some(record.identity)).then_some(record.entry as usize)
     };
@@ -135,9 +135,11 @@ fn read_journal(staging: &Dir, manifest: &Manifest) -> io::Result<Option<RenameJ
 
 /// Returns a hash that identifies a version of a share.
 fn digest(manifest: &Manifest) -> io::Result<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
+    let (mut hasher, mut encoded) = (blake3::Hasher::new(), Vec::new());
     for entry in manifest.entries() {
-        hasher.update(&postcard::to_stdvec(&RawEntry::from(entry)).map_err(io::Error::other)?);
+        encoded = postcard::to_extend(&RawEntry::from(entry), encoded).map_err(io::Error::other)?;
+        hasher.update(&encoded);
+        encoded.clear();
     }
     Ok(*hasher.finalize().as_bytes())
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::Manifest,
+    manifest::{Manifest, windows_restriction},
 };
 
 /// Checks each name, and that no two names collide.
@@ -16,12 +16,11 @@ use crate::{
 /// [`Kind::Disk`], with the name: Windows cannot hold it, or it collides with another one.
 pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     if cfg!(windows)
-        && let Some((path, why)) =
-            manifest.entries().iter().find_map(|e| Some((&e.path, e.path.windows_restriction()?)))
+        && let Some((path, why)) = manifest.rows().find_map(|row| Some((row.path(), windows_restriction(row.name())?)))
     {
         return Err(unusable(format!("Windows cannot store “{path}”: {why}")));
     }
-    if find_collision(manifest.entries(), NameFolding::ALL).is_none() {
+    if find_collision(manifest, NameFolding::ALL).is_none() {
         return Ok(()); // no file system treats two of these names as equal
     }
     let folding = NameFolding::probe(target.existing_folder());
@@ -35,7 +34,7 @@ pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
 /// # Errors
 /// [`Kind::Disk`], with both names.
 pub(super) fn check_collisions(manifest: &Manifest, folding: NameFolding, folder: &str) -> Result<()> {
-    match find_collision(manifest.entries(), folding) {
+    match find_collision(manifest, folding) {
         Some((one, other)) => {
             Err(unusable(format!("“{one}” and “{other}” are the same name on the file system of {folder}")))
         }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result,
     event::NameAction,
-    manifest::{Entry, Manifest, SafePath},
+    manifest::{EntryRow, Manifest},
 };
 
 /// The outcome of every entry of a share. All checks that are possible before anything is written have passed.
@@ -59,10 +59,8 @@ impl Plan {
         check_names(&manifest, &target)?;
         let conflicts = ConflictResolver::new(&manifest, &target, policy)?.resolve()?;
         let totals = |counts: fn(ConflictOutcome) -> bool| {
-            let files = manifest.entries().iter().zip(&conflicts.outcomes);
-            FileTotals::of(
-                files.filter(|(entry, outcome)| entry.is_file() && counts(**outcome)).map(|(entry, _)| entry),
-            )
+            let files = manifest.rows().zip(&conflicts.outcomes);
+            FileTotals::of(files.filter(|(row, outcome)| row.is_file() && counts(**outcome)).map(|(row, _)| row))
         };
         let wanted = totals(ConflictOutcome::is_wanted);
         let published = totals(|outcome| outcome == ConflictOutcome::Published);
@@ -96,9 +94,8 @@ impl Plan {
     }
 
     /// Returns the top-level entries with their final names and what happens to these names.
-    pub fn top_level(&self) -> impl Iterator<Item = (&Entry, &OsStr, NameAction)> {
-        let entries = self.manifest.entries().iter().enumerate().filter(|(_, entry)| entry.path.depth() == 1);
-        entries.map(|(index, entry)| (entry, self.final_name(index, &entry.path), self.outcome(index).action()))
+    pub fn top_level(&self) -> impl Iterator<Item = (EntryRow<'_>, &OsStr, NameAction)> {
+        self.manifest.top_level().map(|row| (row, self.final_name(row), self.outcome(row.index()).action()))
     }
 
     /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] skips it, if an earlier download has
@@ -145,13 +142,13 @@ impl Plan {
     }
 
     /// Returns the final name of an entry in the folder that holds it.
-    pub(super) fn final_name<'a>(&'a self, index: usize, path: &'a SafePath) -> &'a OsStr {
-        self.conflicts.final_names.get(&index).map_or(OsStr::new(path.name()), OsString::as_os_str)
+    pub(super) fn final_name<'a>(&'a self, row: EntryRow<'a>) -> &'a OsStr {
+        self.conflicts.final_names.get(&row.index()).map_or(OsStr::new(row.name()), OsString::as_os_str)
     }
 }
 
 impl FileTotals {
-    fn of<'a>(files: impl Iterator<Item = &'a Entry>) -> Self {
+    fn of<'a>(files: impl Iterator<Item = EntryRow<'a>>) -> Self {
         files.fold(Self { files: 0, bytes: Some(0) }, |sum, file| Self {
             files: sum.files + 1,
             bytes: sum.bytes.zip(file.size()).and_then(|(sum, size)| sum.checked_add(size)),

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryKind},
+    manifest::{Entry, EntryKind, EntryRow},
 };
 
 /// Publishes one download.
@@ -62,15 +62,12 @@ impl Publisher<'_> {
     }
 
     fn create_links(&mut self) -> Result<()> {
-        for (index, entry) in self.plan.manifest().entries().iter().enumerate() {
-            if let EntryKind::Link { target } = &entry.kind
-                && self.plan.wants(index)
-            {
-                self.files
-                    .parent_of(&entry.path)
-                    .and_then(|dir| cap_fs_ext::DirExt::symlink(dir, target, entry.path.name()))
-                    .map_err(|e| disk_error("create the link", &entry.path, &e))?;
-            }
+        for row in self.plan.manifest().rows().filter(|row| row.is_link() && self.plan.wants(row.index())) {
+            let path = row.path();
+            self.files
+                .parent_of(&path)
+                .and_then(|dir| cap_fs_ext::DirExt::symlink(dir, row.target(), row.name()))
+                .map_err(|e| disk_error("create the link", &path, &e))?;
         }
         Ok(())
     }
@@ -79,11 +76,12 @@ impl Publisher<'_> {
     /// entry to a folder changes its time, and a folder may become unreadable. A folder that will be moved gets its final
     /// permissions afterwards, because its owner must be able to write to it.
     fn set_attributes(&mut self) {
-        for (index, entry) in self.plan.manifest().entries().iter().enumerate().rev() {
-            let outcome = self.plan.outcome(index);
+        for entry in self.plan.manifest().rows().rev() {
+            let outcome = self.plan.outcome(entry.index());
             if !(is_renamed(outcome) || outcome == ConflictOutcome::WithParent) {
                 continue;
             }
+            let entry = &entry.to_entry();
             let Ok(parent) = self.files.parent_of(&entry.path) else { continue };
             let is_folder = entry.kind == EntryKind::Folder;
             if is_folder {
@@ -101,14 +99,10 @@ impl Publisher<'_> {
     fn record_renames(&mut self) -> Result<Vec<RenameRecord>> {
         let manifest = self.plan.manifest();
         let mut renames: Vec<RenameRecord> = journal::find_published(self.base, manifest).into_values().collect();
-        for (index, entry) in manifest.entries().iter().enumerate() {
-            if !is_renamed(self.plan.outcome(index)) {
-                continue;
-            }
-            let path = &entry.path;
+        for row in manifest.rows().filter(|row| is_renamed(self.plan.outcome(row.index()))) {
+            let path = &row.path();
             let meta = self.files.metadata_of(path).map_err(|e| disk_error("find", path, &e))?;
-            let final_name = self.plan.final_name(index, path);
-            let record = |identity| RenameRecord::new(index, path.name(), final_name, identity);
+            let record = |identity| RenameRecord::new(row.index(), row.name(), self.plan.final_name(row), identity);
             renames.extend(FileIdentity::of(&meta).map(record));
         }
         Ok(renames)
@@ -116,24 +110,25 @@ impl Publisher<'_> {
 
     fn rename_all(&mut self, mut target: RootedDir) -> Result<Vec<PathBuf>> {
         let mut published = Vec::new();
-        for (index, entry) in self.plan.manifest().entries().iter().enumerate() {
-            let outcome = self.plan.outcome(index);
+        for row in self.plan.manifest().rows() {
+            let outcome = self.plan.outcome(row.index());
             if is_renamed(outcome) {
-                self.rename(index, entry, &mut target)?;
+                self.rename(row, &mut target)?;
             }
-            if outcome != ConflictOutcome::Skip && entry.path.depth() == 1 {
-                published.push(self.plan.target().path_of(self.plan.final_name(index, &entry.path)));
+            if outcome != ConflictOutcome::Skip && row.parent().is_none() {
+                published.push(self.plan.target().path_of(self.plan.final_name(row)));
             }
         }
         Ok(published)
     }
 
     /// Moves one entry, with everything below it, to its final name.
-    fn rename(&mut self, index: usize, entry: &Entry, target: &mut RootedDir) -> Result<()> {
+    fn rename(&mut self, row: EntryRow<'_>, target: &mut RootedDir) -> Result<()> {
+        let entry = &row.to_entry();
         let path = &entry.path;
         let from = self.files.parent_of(path).map_err(|e| disk_error("find", path, &e))?;
         let to = target.parent_of(path).map_err(|e| disk_error("open the folder of", path, &e))?;
-        let final_name = self.plan.final_name(index, path);
+        let final_name = self.plan.final_name(row);
         let meta = from.symlink_metadata(path.name()).map_err(|e| disk_error("find", path, &e))?;
         let has_its_kind = match entry.kind {
             EntryKind::File { .. } => meta.is_file(),
@@ -145,7 +140,7 @@ impl Publisher<'_> {
             return Err(Error::new(Kind::Disk, message)
                 .hint("use --out DIR to save to a folder that other users cannot write to"));
         }
-        let renamed = match self.plan.outcome(index) {
+        let renamed = match self.plan.outcome(row.index()) {
             ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
             _ => rename_without_replacing(from, path.name(), to, final_name),
         };

@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     io,
+    sync::Arc,
 };
 
 use cap_fs_ext::DirExt as _;
@@ -15,30 +16,44 @@ use cap_std::fs::{Dir, Metadata};
 use super::{
     attributes::{mode, mtime},
     errors::unreadable,
-    fingerprint::{DeviceAndInode, Fingerprint},
+    fingerprint::{DeviceAndInode, Fingerprint, FingerprintDigest, FingerprintKey},
     open_options,
+    scanned_entries::ScannedEntries,
     scanned_root::ScannedRoot,
     shared_root::SharedRoot,
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{ContentCoding, Entry, EntryKind, MAX_ENTRIES, PathError, SafePath, is_reserved, link_stays_inside},
-    text::{count, visible},
+    manifest::{
+        ContentCoding, Entry, EntryKind, Manifest, PathError, SafePath, ShareId, is_reserved, link_stays_inside,
+    },
+    text::visible,
 };
 
 /// The maximum number of top-level folders whose handles stay open. Far below the 256 handles that a process may have
 /// on macOS.
 const MAX_HANDLES: usize = 64;
 
-/// The result of a scan. `fingerprints` has one item for every item of `entries`.
-#[derive(Default)]
+/// A scan in progress.
 pub(super) struct Scan {
-    pub(super) entries: Vec<Entry>,
-    pub(super) fingerprints: Vec<Fingerprint>,
+    entries: ScannedEntries,
+    roots: HashMap<String, ScannedRoot>,
+    skipped: Vec<SkippedPath>,
+    handles: usize,
+    /// The user of this process.
+    #[cfg(unix)]
+    user: u32,
+}
+
+/// The result of a scan.
+pub(super) struct FinishedScan {
+    pub(super) manifest: Arc<Manifest>,
+    /// One for each entry.
+    pub(super) fingerprints: Arc<Vec<FingerprintDigest>>,
+    pub(super) fingerprint_key: FingerprintKey,
     /// The top-level entries, by name.
     pub(super) roots: HashMap<String, ScannedRoot>,
     pub(super) skipped: Vec<SkippedPath>,
-    handles: usize,
 }
 
 /// A path inside a shared folder that is not shared.
@@ -84,6 +99,47 @@ impl FoundEntry<'_> {
 }
 
 impl Scan {
+    /// Begins the first scan of a share.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if the name of the share is empty or too long.
+    pub(super) fn new(share: ShareId, name: String) -> Result<Self> {
+        Ok(Self::with(ScannedEntries::new(share, name)?))
+    }
+
+    /// Begins another scan of a share. If it finds what the previous one found, it shares its memory.
+    ///
+    /// # Errors
+    /// Those of [`Scan::new`].
+    pub(super) fn again(
+        manifest: Arc<Manifest>,
+        fingerprints: Arc<Vec<FingerprintDigest>>,
+        key: FingerprintKey,
+    ) -> Result<Self> {
+        Ok(Self::with(ScannedEntries::like(manifest, fingerprints, key)?))
+    }
+
+    fn with(entries: ScannedEntries) -> Self {
+        Self {
+            entries,
+            roots: HashMap::new(),
+            skipped: Vec::new(),
+            handles: 0,
+            #[cfg(unix)]
+            user: rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    /// Returns the result.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a manifest cannot contain what was found.
+    pub(super) fn finish(self) -> Result<FinishedScan> {
+        let Self { entries, roots, skipped, .. } = self;
+        let (manifest, fingerprints, fingerprint_key) = entries.finish()?;
+        Ok(FinishedScan { manifest, fingerprints, fingerprint_key, roots, skipped })
+    }
+
     /// Adds a path that the user named, and everything below it.
     ///
     /// # Errors
@@ -159,7 +215,7 @@ impl Scan {
         } else if meta.is_symlink() {
             self.add_link(found, path)
         } else {
-            check_readable(found).map_err(|e| found.unreadable(&e))?;
+            self.check_readable(found).map_err(|e| found.unreadable(&e))?;
             self.push(path, file_kind(meta), meta)
         }
     }
@@ -177,13 +233,26 @@ impl Scan {
     }
 
     fn push(&mut self, path: SafePath, kind: EntryKind, meta: &Metadata) -> Result<()> {
-        if self.entries.len() as u64 == MAX_ENTRIES {
-            let message = format!("cannot share more than {}", count(MAX_ENTRIES, "item"));
-            return Err(Error::new(Kind::Usage, message).hint("share fewer items, or pack them into an archive"));
+        let entry = Entry { path, kind, mode: mode(meta), mtime: mtime(meta) };
+        self.entries.push(entry, &Fingerprint::of(meta))
+    }
+
+    /// Checks that this process can read a file. For a file that belongs to the user, the permission bits are sufficient.
+    /// For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
+    fn check_readable(&self, found: &FoundEntry<'_>) -> io::Result<()> {
+        let FoundEntry { folder, name, .. } = found;
+        #[cfg(unix)]
+        {
+            use cap_std::fs::MetadataExt as _;
+            use rustix::fs::{Access, AtFlags, accessat};
+            let is_own = found.meta.uid() == self.user;
+            if (is_own && mode(&found.meta) & 0o400 != 0)
+                || accessat(folder.dir, *name, Access::READ_OK, AtFlags::EACCESS).is_ok()
+            {
+                return Ok(());
+            }
         }
-        self.entries.push(Entry { path, kind, mode: mode(meta), mtime: mtime(meta) });
-        self.fingerprints.push(Fingerprint::of(meta));
-        Ok(())
+        folder.dir.open_with(name, &open_options::for_reading()).map(drop)
     }
 
     fn skip(&mut self, found: &FoundEntry<'_>, reason: &'static str) {
@@ -216,24 +285,6 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
     let mut names = dir.entries()?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable();
     Ok(names)
-}
-
-/// Checks that this process can read a file. For a file that belongs to the user, the permission bits are sufficient.
-/// For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
-fn check_readable(found: &FoundEntry<'_>) -> io::Result<()> {
-    let FoundEntry { folder, name, .. } = found;
-    #[cfg(unix)]
-    {
-        use cap_std::fs::MetadataExt as _;
-        use rustix::fs::{Access, AtFlags, accessat};
-        let is_own = found.meta.uid() == rustix::process::geteuid().as_raw();
-        if (is_own && mode(&found.meta) & 0o400 != 0)
-            || accessat(folder.dir, *name, Access::READ_OK, AtFlags::EACCESS).is_ok()
-        {
-            return Ok(());
-        }
-    }
-    folder.dir.open_with(name, &open_options::for_reading()).map(drop)
 }
 
 fn file_kind(meta: &Metadata) -> EntryKind {

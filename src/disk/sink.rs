@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryKind},
+    manifest::{Entry, EntryRow},
 };
 
 /// A running download. If it is dropped before it is published, a later download can resume from the staged data.
@@ -76,7 +76,7 @@ impl Sink {
             current: None,
             offered: OfferedFiles::new(&staged),
             staged,
-            started: vec![false; plan.manifest().entries().len()],
+            started: vec![false; plan.manifest().len()],
             missing: plan.missing_files(),
             durability: Durability::Synced,
             files,
@@ -126,7 +126,7 @@ impl Sink {
     /// [`Kind::Transfer`] if the sender breaks the protocol: the entry is not a wanted file, was started before,
     /// another file is not finished, or the offset was not offered. [`Kind::Disk`] if the file cannot be opened.
     pub fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
-        let entry = self.plan.manifest().entries().get(index).filter(|e| e.is_file() && self.plan.wants(index));
+        let entry = self.plan.manifest().entry(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(protocol_violation("a file that was not requested")) };
         if self.current.is_some() {
             return Err(protocol_violation("a file before the previous one was complete"));
@@ -138,7 +138,7 @@ impl Sink {
             return Err(protocol_violation(format_args!("“{}” from an offset that was not offered", entry.path)));
         };
         let dir = self.files.parent_of(&entry.path);
-        let file = dir.and_then(|dir| IncomingFile::open(dir, index, entry, offset, tree));
+        let file = dir.and_then(|dir| IncomingFile::open(dir, entry.clone(), offset, tree));
         self.current = Some(file.map_err(|e| disk_error("create", &entry.path, &e))?);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Sink {
     /// fails, or if a file of unknown size becomes too long.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
-        let entry = &self.plan.manifest().entries()[file.index()];
+        let entry = file.entry();
         match entry.size() {
             Some(size) if file.length().saturating_add(data.len() as u64) > size => {
                 return Err(protocol_violation(format_args!("more of “{}” than announced", entry.path)));
@@ -158,9 +158,9 @@ impl Sink {
             Some(_) => {}
             None => self.stream_limit.check(file.length(), data.len() as u64)?,
         }
-        file.write(data).map_err(|e| disk_error("write", &entry.path, &e))?;
+        file.write(data).map_err(|e| disk_error("write", &file.entry().path, &e))?;
         // A file of unknown size is sent once, from its beginning: staged data would be of no use.
-        if file.length() >= GROUP_SIZE && entry.size().is_some() {
+        if file.length() >= GROUP_SIZE && file.entry().size().is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Sink {
         let Some(file) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
         };
-        let entry = &self.plan.manifest().entries()[file.index()];
+        let entry = file.entry().clone();
         if entry.size().is_some_and(|size| file.length() != size) {
             return Err(protocol_violation(format_args!("less of “{}” than announced", entry.path)));
         }
@@ -185,9 +185,7 @@ impl Sink {
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
                 .hint("run the same command again"));
         }
-        if file.finish(entry, self.permissions).map_err(|e| disk_error("write", &entry.path, &e))?
-            == Durability::Deferred
-        {
+        if file.finish(self.permissions).map_err(|e| disk_error("write", &entry.path, &e))? == Durability::Deferred {
             self.durability = Durability::Deferred;
         }
         self.missing -= 1;
@@ -233,9 +231,9 @@ fn keep_if(is_resumable: bool) -> OnDrop {
 
 /// Creates the wanted folders of the share in the staged content.
 fn create_folders(plan: &Plan, files: &mut RootedDir) -> Result<()> {
-    let entries = plan.manifest().entries().iter().enumerate();
-    for (_, entry) in entries.filter(|(index, entry)| entry.kind == EntryKind::Folder && plan.wants(*index)) {
-        match files.parent_of(&entry.path).and_then(|dir| create_folder(dir, entry)) {
+    let folders = plan.manifest().rows().filter(|row| row.is_folder() && plan.wants(row.index()));
+    for entry in folders.map(EntryRow::to_entry) {
+        match files.parent_of(&entry.path).and_then(|dir| create_folder(dir, &entry)) {
             // It exists as a folder: `find_staged` has removed anything else.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.map_err(|e| disk_error("create the folder", &entry.path, &e))?,

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
 use super::{
-    fingerprint::Fingerprint,
-    scan::{Scan, SkippedPath},
+    fingerprint::{Fingerprint, FingerprintDigest, FingerprintKey},
+    scan::{FinishedScan, Scan, SkippedPath},
     scanned_root::ScannedRoot,
     shared_read::SharedReads,
     shared_root::SharedRoot,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, Manifest, ManifestBuilder, ManifestError, ManifestHeader, SafePath, ShareId},
+    manifest::{Manifest, SafePath, ShareId},
 };
 
 /// The longest name of a share in bytes, as the manifest allows.
@@ -21,11 +21,14 @@ const MAX_NAME: usize = 255;
 /// The result of a scan, from which the files of a share are opened.
 ///
 /// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any
-/// file. It can exist for weeks, and many downloads can read it at once.
+/// file. It can exist for weeks, and many downloads can read it at once. A scan that finds no change shares the manifest
+/// and the fingerprints with the scan before it, so memory does not grow with the number of downloads.
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
-    fingerprints: Vec<Fingerprint>,
+    /// One for each entry.
+    fingerprints: Arc<Vec<FingerprintDigest>>,
+    fingerprint_key: FingerprintKey,
     roots: HashMap<String, ScannedRoot>,
     skipped: Vec<SkippedPath>,
     reads: SharedReads,
@@ -42,39 +45,26 @@ impl Source {
     /// paths have the same name; a name cannot be shared; there are too many entries.
     pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId) -> Result<Self> {
         let paths = paths.iter().map(|path| SharedRoot::resolve(path)).collect::<Result<Vec<_>>>()?;
-        Self::scan_roots(paths, name, share, SharedReads::default())
+        let scan = Scan::new(share, share_name(name, &paths)?)?;
+        Self::scan_roots(paths, scan, SharedReads::default())
     }
 
     /// Scans the same paths again. Reads in progress are shared with the new source.
     ///
     /// # Errors
     /// The same as [`Source::scan`], and [`Kind::Usage`] if a path was replaced by a link.
-    pub fn rescan(&self, name: Option<&str>) -> Result<Self> {
-        Self::scan_roots(self.paths.clone(), name, self.manifest.share(), self.reads.clone())
+    pub fn rescan(&self) -> Result<Self> {
+        let (manifest, fingerprints) = (Arc::clone(&self.manifest), Arc::clone(&self.fingerprints));
+        let scan = Scan::again(manifest, fingerprints, self.fingerprint_key.clone())?;
+        Self::scan_roots(self.paths.clone(), scan, self.reads.clone())
     }
 
-    fn scan_roots(paths: Vec<SharedRoot>, name: Option<&str>, share: ShareId, reads: SharedReads) -> Result<Self> {
-        let mut scan = Scan::default();
+    fn scan_roots(paths: Vec<SharedRoot>, mut scan: Scan, reads: SharedReads) -> Result<Self> {
         for path in &paths {
             scan.add(path)?;
         }
-        let Some(first) = scan.entries.first() else {
-            return Err(Error::new(Kind::Usage, "there is nothing to share").hint("name a file or a folder"));
-        };
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None => default_name(first.path.top(), paths.len()),
-        };
-        let manifest =
-            build_manifest(ManifestHeader { share, name, entries: scan.entries.len() as u64 }, scan.entries)?;
-        Ok(Self {
-            manifest: Arc::new(manifest),
-            fingerprints: scan.fingerprints,
-            roots: scan.roots,
-            skipped: scan.skipped,
-            reads,
-            paths,
-        })
+        let FinishedScan { manifest, fingerprints, fingerprint_key, roots, skipped } = scan.finish()?;
+        Ok(Self { manifest, fingerprints, fingerprint_key, roots, skipped, reads, paths })
     }
 
     /// Returns the manifest of the share.
@@ -94,17 +84,18 @@ impl Source {
     /// [`Kind::Transfer`], naming the file: it was deleted, replaced or modified since the scan, or cannot be read.
     /// Also [`Kind::Transfer`] if entry `index` is not a file.
     pub fn open(&self, index: usize) -> Result<SourceFile> {
-        let entry = self.manifest.entries().get(index).filter(|entry| entry.is_file());
-        let (Some(entry), Some(&fingerprint)) = (entry, self.fingerprints.get(index)) else {
+        let row = self.manifest.row(index).filter(|row| row.is_file());
+        let (Some(row), Some(&scanned)) = (row, self.fingerprints.get(index)) else {
             return Err(Error::new(Kind::Transfer, "the receiver requested a file that is not in this share"));
         };
-        let path = &entry.path;
+        let path = &row.path();
         let file = self.open_path(path).map_err(|e| unavailable(path, &e))?;
         let meta = cap_std::fs::Metadata::from_file(&file).map_err(|e| unavailable(path, &e))?;
         if !meta.is_file() {
             return Err(changed(path, "was replaced by something that is not a file"));
         }
-        if Fingerprint::of(&meta) != fingerprint {
+        let fingerprint = Fingerprint::of(&meta);
+        if self.fingerprint_key.digest(&fingerprint) != scanned {
             return Err(changed(path, "has changed since it was shared"));
         }
         Ok(SourceFile::new(path.clone(), fingerprint, self.reads.join(path, fingerprint, file)))
@@ -116,28 +107,20 @@ impl Source {
     }
 }
 
-/// Names a share after its first path: `photos`, or `photos and 2 more`, within the length that the manifest allows.
-fn default_name(first: &str, paths: usize) -> String {
-    let more = if paths > 1 { format!(" and {} more", paths - 1) } else { String::new() };
+/// Returns the name of a share. Without `name`, it is named after its first path: `photos`, or `photos and 2 more`,
+/// within the length that the manifest allows.
+fn share_name(name: Option<&str>, paths: &[SharedRoot]) -> Result<String> {
+    let Some(first) = paths.first() else {
+        return Err(Error::new(Kind::Usage, "there is nothing to share").hint("name a file or a folder"));
+    };
+    if let Some(name) = name {
+        return Ok(name.to_owned());
+    }
+    let first = first.name()?.to_string_lossy().into_owned();
+    let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
     let mut end = first.len().min(MAX_NAME - more.len());
     while !first.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}{more}", &first[..end])
-}
-
-fn build_manifest(head: ManifestHeader, entries: Vec<Entry>) -> Result<Manifest> {
-    let build = || {
-        let mut builder = ManifestBuilder::new(head)?;
-        entries.into_iter().try_for_each(|entry| builder.push(entry))?;
-        builder.finish()
-    };
-    build().map_err(|e: ManifestError| {
-        let hint = if e == ManifestError::ShareName {
-            "choose a shorter name with --name"
-        } else {
-            "share fewer files at once"
-        };
-        Error::new(Kind::Usage, format!("cannot share this: {e}")).hint(hint)
-    })
+    Ok(format!("{}{more}", &first[..end]))
 }

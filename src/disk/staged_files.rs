@@ -4,7 +4,7 @@
 //! the groups that equal its own (`staged_hasher.rs`). Everything that is not a file or folder of the download is
 //! removed. The files need not be trusted: if a power failure or another process has changed one, its groups differ.
 
-use std::{collections::HashMap, io};
+use std::io;
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
@@ -12,7 +12,7 @@ use cap_std::fs::{Dir, Metadata};
 use super::{errors::disk_error, groups::GROUP_SIZE, rooted_dir::RootedDir, staging_layout::remove_tree};
 use crate::{
     error::Result,
-    manifest::{Entry, EntryKind, Manifest},
+    manifest::{EntryRow, Manifest},
 };
 
 /// A staged file from which the download can be resumed.
@@ -27,9 +27,9 @@ pub struct StagedFile {
 /// Returns the bytes of staged files that can be resumed from, judging by their sizes.
 pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
     let mut files = RootedDir::new(files);
-    let bytes = manifest.entries().iter().filter(|entry| entry.is_file()).map(|entry| {
-        let meta = files.metadata_of(&entry.path).ok().filter(is_own_file);
-        meta.zip(entry.size()).map_or(0, |(meta, size)| usable_bytes(meta.len(), size))
+    let bytes = manifest.rows().filter(|row| row.is_file()).map(|row| {
+        let meta = files.metadata_of(&row.path()).ok().filter(is_own_file);
+        meta.zip(row.size()).map_or(0, |(meta, size)| usable_bytes(meta.len(), size))
     });
     bytes.sum()
 }
@@ -45,53 +45,70 @@ pub(super) fn find_staged(
     manifest: &Manifest,
     is_wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<StagedFile>> {
-    let mut search = StagedSearch::new(manifest.entries(), is_wanted);
-    search.visit(files, "").map_err(|e| disk_error("read", "the staging folder", &e))?;
-    let is_complete = |file: &StagedFile| manifest.entries()[file.index].size() == Some(file.bytes);
-    search.found.sort_unstable_by_key(|file| (is_complete(file), file.index));
+    let read = |e: io::Error| disk_error("read", "the staging folder", &e);
+    if files.entries().map_err(read)?.next().is_none() {
+        return Ok(Vec::new()); // a new download needs no index
+    }
+    let mut search = StagedSearch { expected: EntriesByFolder::new(manifest), is_wanted, found: Vec::new() };
+    search.visit(files, None).map_err(read)?;
+    let size = |file: &StagedFile| manifest.row(file.index).and_then(EntryRow::size);
+    search.found.sort_unstable_by_key(|file| (size(file) == Some(file.bytes), file.index));
     Ok(search.found)
 }
 
 /// Walks through the staged content.
-struct StagedSearch<'a> {
-    /// The folders and the wanted files of the share, with their indexes.
-    expected: HashMap<&'a str, (usize, &'a Entry)>,
+struct StagedSearch<'a, W> {
+    expected: EntriesByFolder<'a>,
+    is_wanted: W,
     /// The expected files that are staged.
     found: Vec<StagedFile>,
 }
 
-impl<'a> StagedSearch<'a> {
-    fn new(entries: &'a [Entry], is_wanted: impl Fn(usize) -> bool) -> Self {
-        let expected = entries.iter().enumerate();
-        let expected = expected
-            .filter(|(index, entry)| entry.kind == EntryKind::Folder || (entry.is_file() && is_wanted(*index)))
-            .map(|(index, entry)| (entry.path.as_str(), (index, entry)))
-            .collect();
-        Self { expected, found: Vec::new() }
-    }
-
-    /// Removes everything below `dir` that is not expected, and collects the expected files. `prefix` is the path of
-    /// `dir` in the share.
-    fn visit(&mut self, dir: &Dir, prefix: &str) -> io::Result<()> {
-        let names = dir.entries()?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-        for name in names {
+impl<W: Fn(usize) -> bool> StagedSearch<'_, W> {
+    /// Removes everything below `dir` that is not expected, and collects the expected files. `folder` is the entry of
+    /// `dir`.
+    fn visit(&mut self, dir: &Dir, folder: Option<usize>) -> io::Result<()> {
+        let (mut folders, mut unexpected) = (Vec::new(), Vec::new());
+        for entry in dir.entries()? {
+            let name = entry?.file_name();
             let meta = dir.symlink_metadata(&name)?;
-            let path =
-                name.to_str().map(|name| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") });
-            let expected = path.and_then(|path| self.expected.get(path.as_str()).map(|known| (path, *known)));
-            match expected {
-                Some((path, (_, entry))) if entry.kind == EntryKind::Folder && meta.is_dir() => {
-                    self.visit(&dir.open_dir_nofollow(&name)?, &path)?;
+            match name.to_str().and_then(|name| self.expected.find(folder, name)) {
+                Some(row) if row.is_folder() && meta.is_dir() => folders.push((name, row.index())),
+                Some(row) if row.is_file() && (self.is_wanted)(row.index()) && is_own_file(&meta) => {
+                    let bytes = row.size().map_or(0, |size| usable_bytes(meta.len(), size));
+                    self.found.extend((bytes > 0).then_some(StagedFile { index: row.index(), bytes }));
                 }
-                Some((_, (index, entry))) if entry.is_file() && is_own_file(&meta) => {
-                    let bytes = entry.size().map_or(0, |size| usable_bytes(meta.len(), size));
-                    self.found.extend((bytes > 0).then_some(StagedFile { index, bytes }));
-                }
-                _ => remove_tree(dir, &name)?,
+                _ => unexpected.push(name),
             }
         }
-        Ok(())
+        unexpected.iter().try_for_each(|name| remove_tree(dir, name))?;
+        folders.iter().try_for_each(|(name, index)| self.visit(&dir.open_dir_nofollow(name)?, Some(*index)))
     }
+}
+
+/// The entries of a manifest, sorted by folder and name.
+struct EntriesByFolder<'a> {
+    manifest: &'a Manifest,
+    sorted: Vec<u32>,
+}
+
+impl<'a> EntriesByFolder<'a> {
+    fn new(manifest: &'a Manifest) -> Self {
+        let mut sorted: Vec<u32> = (0..manifest.len() as u32).collect();
+        sorted.sort_unstable_by_key(|index| manifest.row(*index as usize).map(folder_and_name));
+        Self { manifest, sorted }
+    }
+
+    fn find(&self, folder: Option<usize>, name: &str) -> Option<EntryRow<'a>> {
+        let row = |index: &u32| self.manifest.row(*index as usize);
+        let at =
+            self.sorted.binary_search_by_key(&Some((folder, name)), |index| row(index).map(folder_and_name)).ok()?;
+        row(&self.sorted[at])
+    }
+}
+
+fn folder_and_name(row: EntryRow<'_>) -> (Option<usize>, &str) {
+    (row.parent().map(EntryRow::index), row.name())
 }
 
 /// Whether this is a regular file without other hard links, so that writing to it changes no other file.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    manifest::{Entry, Manifest},
+    manifest::{EntryRow, Manifest},
 };
 
 /// Hashes staged files in the order in which they are offered.
@@ -75,7 +75,10 @@ impl StagedHasher {
                 }
                 // The sender has started the file while it was hashed, which has truncated or replaced it.
                 Err(_) if !self.offered.contains(staged.index) => {}
-                Err(e) => return Err(disk_error("read", &self.entry(staged).path, &e)),
+                Err(e) => {
+                    let path = self.manifest.row(staged.index).map(EntryRow::path);
+                    return Err(disk_error("read", path.map_or_else(String::new, |path| path.to_string()), &e));
+                }
             }
         }
         Ok(pages)
@@ -111,13 +114,14 @@ impl StagedHasher {
         count: u64,
         progress: &HashProgress,
     ) -> io::Result<Vec<GroupHash>> {
-        let size = self.entry(staged).size().unwrap_or(0);
+        let size = self.size(staged);
         let file = match &mut self.current {
             Some(file) => file,
             None => {
                 self.next.next();
-                let path = &self.manifest.entries()[staged.index].path;
-                let dir = self.files.parent_of(path)?;
+                let row = self.manifest.row(staged.index).ok_or(io::ErrorKind::NotFound)?;
+                let path = row.path();
+                let dir = self.files.parent_of(&path)?;
                 let file = dir.open_with(path.name(), &open_options::for_reading())?.into_std();
                 self.current.insert(HashedFile { staged, file, groups: 0 })
             }
@@ -126,7 +130,8 @@ impl StagedHasher {
         hash_groups(&file.file, size, hashed..hashed + count, progress)
     }
 
-    fn entry(&self, staged: StagedFile) -> &Entry {
-        &self.manifest.entries()[staged.index]
+    /// Returns the size of a staged file when it is complete.
+    fn size(&self, staged: StagedFile) -> u64 {
+        self.manifest.row(staged.index).and_then(EntryRow::size).unwrap_or(0)
     }
 }

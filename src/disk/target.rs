@@ -54,7 +54,7 @@ impl Target {
             }
             _ => return Err(no_such_folder(parent)),
         }
-        let is_one_file = matches!(manifest.entries(), [only] if only.is_file());
+        let is_one_file = manifest.len() == 1 && manifest.files() == 1;
         if is_one_file && !ends_in_separator(out) {
             return Ok(Self { file_name: Some(name.to_owned()), ..Self::existing(parent)? });
         }

@@ -123,13 +123,13 @@ fn scan(paths: &[PathBuf]) -> Result<Source> {
     Source::scan(paths, None, ShareId::random())
 }
 
-fn paths_of(manifest: &Manifest) -> Vec<&str> {
-    manifest.entries().iter().map(|e| e.path.as_str()).collect()
+fn paths_of(manifest: &Manifest) -> Vec<String> {
+    manifest.entries().map(|e| e.path.into_string()).collect()
 }
 
 /// Returns the index of an entry.
 fn index_of(manifest: &Manifest, path: &str) -> usize {
-    manifest.entries().iter().position(|e| e.path.as_str() == path).unwrap()
+    manifest.entries().position(|e| e.path.as_str() == path).unwrap()
 }
 
 /// Reads a file of at most 1,000 bytes.
@@ -196,8 +196,8 @@ fn receive_hello(sink: &mut Sink, index: usize) -> Result<()> {
 
 /// Receives every wanted file of `source`.
 fn receive_files(source: &Source, plan: Plan) -> Result<Sink> {
-    let wanted: Vec<usize> = (0..source.manifest().entries().len())
-        .filter(|i| plan.wants(*i) && source.manifest().entries()[*i].is_file())
+    let wanted: Vec<usize> = (0..source.manifest().len())
+        .filter(|i| plan.wants(*i) && source.manifest().row(*i).unwrap().is_file())
         .collect();
     let mut sink = Sink::new(plan)?;
     let mut buf = vec![0; 1_000];

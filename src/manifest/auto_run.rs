@@ -79,28 +79,25 @@ const GIT_HOOKS: &[&str] = &[
     "update",
 ];
 
-/// Whether a file at this path may run, or decide what runs, without its user opening it deliberately.
+/// Whether a file may run, or decide what runs, without its user opening it deliberately. `path` are its name and the
+/// names of the folders above it, the innermost first.
 ///
 /// The list is short, so that users still read what it marks: files that start with a session or a shell, that a version
 /// control system or an editor runs, or that a file manager treats as programs. Case is ignored, as many file systems do.
-pub fn runs_automatically(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    let mut components = path.rsplit('/');
-    let name = components.next().unwrap_or_default();
-    let parent = components.next().unwrap_or_default();
-    let grandparent = components.next().unwrap_or_default();
+pub fn runs_automatically<'a>(mut path: impl Iterator<Item = &'a str>) -> bool {
+    let [name, parent, grandparent] = std::array::from_fn(|_| path.next().unwrap_or_default());
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    START_UP_FILES.contains(&name)
-        || LAUNCHERS.contains(&extension)
-        || START_UP_FOLDERS.contains(&parent)
-        || match parent {
-            ".ssh" => SSH_FILES.contains(&name),
-            ".vscode" => name == "tasks.json",
-            "hooks" => GIT_HOOKS.contains(&name),
-            "conf.d" => grandparent == "fish",
-            "user" | "system" => grandparent == "systemd",
-            parent => name == "config" && parent.ends_with(".git"),
-        }
+    let is = |text: &str, known: &str| text.eq_ignore_ascii_case(known);
+    let is_one_of = |text: &str, list: &[&str]| list.iter().any(|known| is(text, known));
+    is_one_of(name, START_UP_FILES)
+        || is_one_of(extension, LAUNCHERS)
+        || is_one_of(parent, START_UP_FOLDERS)
+        || (is(parent, ".ssh") && is_one_of(name, SSH_FILES))
+        || (is(parent, ".vscode") && is(name, "tasks.json"))
+        || (is(parent, "hooks") && is_one_of(name, GIT_HOOKS))
+        || (is(name, "config") && parent.to_ascii_lowercase().ends_with(".git"))
+        || (is(parent, "conf.d") && is(grandparent, "fish"))
+        || (is_one_of(parent, &["user", "system"]) && is(grandparent, "systemd"))
 }
 
 #[cfg(test)]
@@ -125,7 +122,7 @@ mod tests {
             ".config/fish/conf.d/x.fish",
             "project/.vscode/tasks.json",
         ] {
-            assert!(runs_automatically(path), "{path}");
+            assert!(runs_automatically(path.rsplit('/')), "{path}");
         }
         for path in [
             "bashrc",
@@ -137,7 +134,7 @@ mod tests {
             "a.desktop/b",
             "tasks.json",
         ] {
-            assert!(!runs_automatically(path), "{path}");
+            assert!(!runs_automatically(path.rsplit('/')), "{path}");
         }
     }
 }

@@ -1,25 +1,29 @@
 //! Builds a manifest entry by entry and checks each one.
 
-use std::collections::HashMap;
-
 use super::{
     contents::{Manifest, ManifestHeader},
     entry::{Entry, EntryKind},
-    limits::{MAX_ENTRIES, MAX_NAME, MAX_TEXT},
+    entry_table::{EntryTable, RowTag},
+    limits::{MAX_ENTRIES, MAX_NAME, MAX_PATHS, MAX_TEXT},
     link_target::link_stays_inside,
     manifest_error::ManifestError,
-    safe_path::SafePath,
+    path_index::PathIndex,
+    share_id::ShareId,
 };
 
 /// Builds a manifest, and refuses an entry that breaks a rule of the [module](super).
 #[derive(Debug)]
 pub struct ManifestBuilder {
-    header: ManifestHeader,
-    entries: Vec<Entry>,
-    /// Whether each path so far is a folder.
-    is_folder: HashMap<SafePath, bool>,
-    /// Bytes of all paths and link targets.
+    share: ShareId,
+    name: String,
+    /// The number of entries that the manifest will have, if it is known.
+    announced: Option<u64>,
+    table: EntryTable,
+    paths: PathIndex,
+    /// Bytes of all names and link targets.
     text: usize,
+    /// Bytes of all paths and link targets.
+    path_text: usize,
     files: u64,
     bytes: Option<u64>,
 }
@@ -28,36 +32,52 @@ impl ManifestBuilder {
     /// Begins a manifest of exactly `header.entries` entries.
     ///
     /// # Errors
-    /// [`ManifestError::TooManyEntries`] for more than [`MAX_ENTRIES`], [`ManifestError::ShareName`] for an empty name
-    /// or one of more than 255 bytes.
+    /// [`ManifestError::TooManyEntries`] for more than [`MAX_ENTRIES`], and the errors of [`ManifestBuilder::open`].
     pub fn new(header: ManifestHeader) -> Result<Self, ManifestError> {
         if header.entries > MAX_ENTRIES {
             return Err(ManifestError::TooManyEntries(header.entries));
         }
-        if header.name.is_empty() || header.name.len() > MAX_NAME {
+        Ok(Self { announced: Some(header.entries), ..Self::open(header.share, header.name)? })
+    }
+
+    /// Begins a manifest of any number of entries.
+    ///
+    /// # Errors
+    /// [`ManifestError::ShareName`] for an empty name or one of more than 255 bytes.
+    pub fn open(share: ShareId, name: String) -> Result<Self, ManifestError> {
+        if name.is_empty() || name.len() > MAX_NAME {
             return Err(ManifestError::ShareName);
         }
-        Ok(Self { header, entries: Vec::new(), is_folder: HashMap::new(), text: 0, files: 0, bytes: Some(0) })
+        let (table, paths) = (EntryTable::default(), PathIndex::new());
+        Ok(Self { share, name, announced: None, table, paths, text: 0, path_text: 0, files: 0, bytes: Some(0) })
     }
 
     /// Adds the next entry. Clears all mode bits but 0o777.
     ///
     /// # Errors
     /// The rule that the entry breaks.
-    pub fn push(&mut self, mut entry: Entry) -> Result<(), ManifestError> {
+    pub fn push(&mut self, entry: Entry) -> Result<(), ManifestError> {
         if self.is_full() {
             return Err(ManifestError::WrongCount);
         }
-        self.text += entry.path.as_str().len() + entry.target().map_or(0, str::len);
-        if self.text > MAX_TEXT {
-            return Err(ManifestError::NamesTooLong);
+        if self.entries() as u64 == MAX_ENTRIES {
+            return Err(ManifestError::TooManyEntries(MAX_ENTRIES + 1));
         }
-        if entry.size().is_none() && self.header.entries > 1 {
+        if entry.size().is_none() && self.announced != Some(1) {
             return Err(ManifestError::UnknownSize(entry.path));
         }
-        if let Some(parent) = entry.path.parent()
-            && self.is_folder.get(parent.as_str()) != Some(&true)
-        {
+        let (folder, name) = match entry.path.as_str().rsplit_once('/') {
+            Some((folder, name)) => (Some(folder), name),
+            None => (None, entry.path.as_str()),
+        };
+        let target = entry.target().map_or(0, str::len);
+        self.text += name.len() + target;
+        self.path_text += entry.path.as_str().len() + target;
+        if self.text > MAX_TEXT || self.path_text > MAX_PATHS {
+            return Err(ManifestError::NamesTooLong);
+        }
+        let parent = folder.and_then(|folder| self.paths.find(&self.table, folder));
+        if folder.is_some() && !parent.is_some_and(|parent| self.table.tag(parent) == RowTag::Folder) {
             return Err(ManifestError::NoParent(entry.path));
         }
         if let EntryKind::Link { target } = &entry.kind
@@ -65,46 +85,50 @@ impl ManifestBuilder {
         {
             return Err(ManifestError::LinkTarget(entry.path));
         }
-        if self.is_folder.insert(entry.path.clone(), entry.kind == EntryKind::Folder).is_some() {
+        if !self.paths.insert(&self.table, parent, name) {
             return Err(ManifestError::Duplicate(entry.path));
         }
-        entry.mode &= 0o777;
         self.files += u64::from(entry.is_file());
         self.bytes = match (self.bytes, entry.size()) {
             (Some(sum), Some(size)) => Some(sum.checked_add(size).ok_or(ManifestError::SizeOverflow)?),
             _ => None,
         };
-        self.entries.push(entry);
+        self.table.push(parent, &entry);
         Ok(())
     }
 
     /// Returns the number of entries so far.
     pub fn entries(&self) -> usize {
-        self.entries.len()
+        self.table.len()
     }
 
     /// Whether all announced entries have been added.
     pub fn is_full(&self) -> bool {
-        self.entries.len() as u64 == self.header.entries
+        self.announced == Some(self.table.len() as u64)
     }
 
     /// Returns the manifest.
     ///
     /// # Errors
     /// [`ManifestError::WrongCount`] if entries are missing.
-    pub fn finish(self) -> Result<Manifest, ManifestError> {
-        if !self.is_full() {
+    pub fn finish(mut self) -> Result<Manifest, ManifestError> {
+        if self.announced.is_some() && !self.is_full() {
             return Err(ManifestError::WrongCount);
         }
-        let ManifestHeader { share, name, .. } = self.header;
-        Ok(Manifest { share, name, entries: self.entries, files: self.files, bytes: self.bytes })
+        self.table.shrink();
+        let Self { share, name, table, files, bytes, .. } = self;
+        Ok(Manifest { share, name, table, files, bytes })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{entry::ContentCoding, share_id::ShareId};
+    use crate::manifest::{
+        entry::{ContentCoding, Mtime},
+        entry_row::EntryRow,
+        safe_path::SafePath,
+    };
 
     fn builder(entries: u64) -> ManifestBuilder {
         ManifestBuilder::new(header(entries)).unwrap()
@@ -131,7 +155,26 @@ mod tests {
         b.push(entry("a/l", EntryKind::Link { target: "x".into() })).unwrap();
         let m = b.finish().unwrap();
         assert_eq!((m.files(), m.bytes()), (2, Some(7)));
-        assert_eq!(m.entries()[1].mode, 0o755);
+        assert_eq!(m.row(1).unwrap().mode(), 0o755);
+    }
+
+    #[test]
+    fn entries_are_returned_as_they_were_added_in_any_order() {
+        let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
+        let mut added =
+            vec![entry("b", EntryKind::Folder), entry("a", EntryKind::Folder), file("b/x", u64::MAX - 5_000)];
+        for n in 0..100 {
+            added.push(Entry { mtime, ..file(&format!("a/{n}"), n) });
+            added.push(entry(&format!("b/{n}"), EntryKind::Folder));
+            added.push(entry(&format!("b/{n}/ü"), EntryKind::Link { target: format!("../x{n}") }));
+        }
+        added.iter_mut().for_each(|entry| entry.mode = 0o640);
+        let mut builder = builder(added.len() as u64);
+        added.iter().for_each(|entry| builder.push(entry.clone()).unwrap());
+        let manifest = builder.finish().unwrap();
+        assert!(manifest.entries().eq(added.iter().cloned()));
+        assert!(manifest.rows().map(EntryRow::to_entry).eq(added.iter().cloned()));
+        assert_eq!(manifest.top_level().map(EntryRow::name).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]

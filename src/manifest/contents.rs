@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{entry::Entry, share_id::ShareId};
+use super::{entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, share_id::ShareId};
 
 /// The header of a manifest. With it, a receiver can refuse a manifest before it reads the entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct ManifestHeader {
 pub struct Manifest {
     pub(super) share: ShareId,
     pub(super) name: String,
-    pub(super) entries: Vec<Entry>,
+    pub(super) table: EntryTable,
     pub(super) files: u64,
     pub(super) bytes: Option<u64>,
 }
@@ -36,9 +36,39 @@ impl Manifest {
         &self.name
     }
 
-    /// Returns all entries. A folder precedes the entries in it.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns all entries with their paths. A folder precedes the entries in it.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries::new(&self.table)
+    }
+
+    /// Returns entry number `index` with its path.
+    pub fn entry(&self, index: usize) -> Option<Entry> {
+        self.row(index).map(EntryRow::to_entry)
+    }
+
+    /// Returns all entries without their paths.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = EntryRow<'_>> + DoubleEndedIterator {
+        (0..self.len()).map(|index| EntryRow { table: &self.table, index })
+    }
+
+    /// Returns entry number `index` without its path.
+    pub fn row(&self, index: usize) -> Option<EntryRow<'_>> {
+        (index < self.len()).then_some(EntryRow { table: &self.table, index })
+    }
+
+    /// Returns the entries at the top level.
+    pub fn top_level(&self) -> impl Iterator<Item = EntryRow<'_>> {
+        self.rows().filter(|row| row.parent().is_none())
     }
 
     /// Returns the number of files.
@@ -53,6 +83,6 @@ impl Manifest {
 
     /// Returns the header.
     pub fn header(&self) -> ManifestHeader {
-        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.entries.len() as u64 }
+        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.len() as u64 }
     }
 }

@@ -3,8 +3,11 @@
 /// The most entries. Both ends refuse a manifest with more.
 pub const MAX_ENTRIES: u64 = 1_000_000;
 
-/// The most bytes that all paths and link targets have together. A million paths of the longest kind would take 8 GB.
-pub(super) const MAX_TEXT: usize = 128 * 1024 * 1024;
+/// The most bytes that all names and link targets have together: 100 for each of a million entries.
+pub(super) const MAX_TEXT: usize = 96 * 1024 * 1024;
+
+/// The most bytes that all paths and link targets have together on the wire, where each entry has its whole path.
+pub(super) const MAX_PATHS: usize = 256 * 1024 * 1024;
 
 /// The longest name of a share in bytes, as for a file.
 pub(super) const MAX_NAME: usize = 255;

@@ -1,7 +1,7 @@
 //! The reasons to refuse a manifest.
 
 use super::{
-    limits::{MAX_ENTRIES, MAX_TEXT},
+    limits::{MAX_ENTRIES, MAX_PATHS, MAX_TEXT},
     safe_path::{PathError, SafePath},
 };
 
@@ -11,8 +11,8 @@ pub enum ManifestError {
     /// It has more entries than [`MAX_ENTRIES`].
     #[error("it has {0} entries; the limit is {MAX_ENTRIES}")]
     TooManyEntries(u64),
-    /// All paths and link targets together are too long to be held in memory.
-    #[error("its paths are longer than {} bytes in total", MAX_TEXT)]
+    /// All names together are too long to be held in memory, or all paths to be sent.
+    #[error("its names are longer than {MAX_TEXT} bytes in total, or its paths than {MAX_PATHS}")]
     NamesTooLong,
     /// Entries are missing, or there are more than the header announced.
     #[error("the number of entries differs from the announced one")]

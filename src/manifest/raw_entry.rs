@@ -33,8 +33,8 @@ impl RawEntry {
     }
 }
 
-impl From<&Entry> for RawEntry {
-    fn from(entry: &Entry) -> Self {
-        Self { path: entry.path.as_str().to_owned(), kind: entry.kind.clone(), mode: entry.mode, mtime: entry.mtime }
+impl From<Entry> for RawEntry {
+    fn from(entry: Entry) -> Self {
+        Self { path: entry.path.into_string(), kind: entry.kind, mode: entry.mode, mtime: entry.mtime }
     }
 }

@@ -3,7 +3,7 @@
 /// Returns why Windows cannot store a file of this name, if it cannot.
 ///
 /// The reasons are device names with any extension, trailing dots and spaces, and reserved characters.
-pub(super) fn restriction(name: &str) -> Option<&'static str> {
+pub fn windows_restriction(name: &str) -> Option<&'static str> {
     if name.ends_with(['.', ' ']) {
         return Some("it ends with a dot or a space");
     }
@@ -21,5 +21,20 @@ fn is_device(name: &str) -> bool {
             Some(n) => matches!(n, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"),
             None => false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_windows_cannot_store_are_recognized() {
+        for bad in ["aux.c", "NUL", "com1.txt", "LPT9", "a.", "b ", "12:30.png", "a\\b", "what?", "CON .txt"] {
+            assert!(windows_restriction(bad).is_some(), "{bad}");
+        }
+        for good in ["auxiliary.c", "com10", "b.txt", "console"] {
+            assert!(windows_restriction(good).is_none(), "{good}");
+        }
     }
 }

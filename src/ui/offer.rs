@@ -1,5 +1,7 @@
 //! The summary of an offer: what will be created, where, and what deserves attention.
 
+use console::measure_text_width;
+
 use super::phrase::{INDENT, files_and_bytes, fit, visible_whole};
 use crate::{
     event::{NameAction, OfferSummary, OfferedName},
@@ -17,7 +19,7 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
     lines.extend(counts(offer));
     if !offer.auto_run_paths.is_empty() {
         lines.push("may run automatically:".to_owned());
-        lines.extend(offer.auto_run_paths.iter().map(|path| indented(path, "", width)));
+        lines.extend(offer.auto_run_paths.iter().map(|path| indented(&visible_whole(path), "", width)));
         let listed = offer.auto_run_paths.len() as u64 + offer.names.iter().filter(|name| name.auto_run).count() as u64;
         if offer.auto_run > listed {
             lines.push(format!("{INDENT}and {} more", text::grouped(offer.auto_run - listed)));
@@ -34,9 +36,12 @@ fn heading(offer: &OfferSummary, width: usize) -> String {
     let amount = files_and_bytes(offer.files, offer.bytes);
     match &offer.target {
         Some(target) => {
-            let line = format!("{amount}, to be saved in ");
-            let room = width.saturating_sub(line.len() + 1).max(20);
-            format!("{line}{}:", fit(&visible_whole(target), room))
+            let (line, target) = (format!("{amount}, to be saved in"), visible_whole(target));
+            if line.len() + 2 + measure_text_width(&target) <= width {
+                format!("{line} {target}:")
+            } else {
+                format!("{line}\n{}", indented(&target, ":", width))
+            }
         }
         None => format!("{}: {amount}", visible(&offer.name)),
     }
@@ -50,18 +55,18 @@ fn name_line(name: &OfferedName, width: usize) -> String {
         NameAction::Skip => Some("exists, skipped"),
         NameAction::Saved => Some("saved already"),
     };
-    let marks = [(name.hidden, "hidden"), (name.executable, "executable"), (name.auto_run, "runs automatically")];
+    let marks = [(name.hidden, "hidden"), (name.executable, "executable"), (name.auto_run, "auto-run")];
     let notes: Vec<_> =
         action.into_iter().chain(marks.into_iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| mark)).collect();
     let slash = if name.kind == "folder" { "/" } else { "" };
     let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
-    indented(&name.name, &format!("{slash}{notes}"), width)
+    indented(&visible_whole(&name.name), &format!("{slash}{notes}"), width)
 }
 
-/// Returns an indented line with as much of `name` as fits before `suffix`.
+/// Returns an indented line with as much of the printable `name` as fits before `suffix`.
 fn indented(name: &str, suffix: &str, width: usize) -> String {
     let room = width.saturating_sub(INDENT.len() + suffix.len()).max(16);
-    format!("{INDENT}{}{suffix}", fit(&visible_whole(name), room))
+    format!("{INDENT}{}{suffix}", fit(name, room))
 }
 
 /// Returns a line such as `including 3 hidden and 2 executable files`, if there are any.
@@ -90,8 +95,6 @@ fn resumed(offer: &OfferSummary) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use console::measure_text_width;
-
     use super::*;
 
     /// Returns an offer with these numbers of hidden and executable files.
@@ -144,7 +147,7 @@ pub(super) mod tests {
         let shown = OfferSummary { names, more: 1_200, auto_run: 3, auto_run_paths: paths, ..offer(0, 0) };
         assert_eq!(
             summary(&shown, 80),
-            "214 files, 1.3 GB, to be saved in /home/ann:\n  .bashrc  (hidden, runs automatically)\n  tool  (executable)\n  \
+            "214 files, 1.3 GB, to be saved in /home/ann:\n  .bashrc  (hidden, auto-run)\n  tool  (executable)\n  \
              photos/  (exists, merged)\n  a.txt  (exists, skipped)\n  b (1).txt\n  and 1,200 more\nincluding 3 auto-run \
              files\nmay run automatically:\n  photos/.git/hooks/pre-commit\n  and 1 more\n"
         );

@@ -51,6 +51,9 @@ pub(super) fn via(route: Route) -> &'static str {
 /// checks must be complete.
 pub(super) fn visible_whole(text: &str) -> String {
     const CHUNK: usize = 500; // `visible` truncates longer text
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return text.to_owned(); // most paths of a long list
+    }
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(CHUNK).map(|chunk| visible(&chunk.iter().collect::<String>())).collect()
 }

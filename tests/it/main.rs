@@ -13,6 +13,7 @@
 //! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
 //! - [`chaos`]: random faults between real processes.
+//! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
@@ -40,6 +41,7 @@ mod hostile;
 mod interrupted_shares;
 mod interruptions;
 mod layers;
+mod manifest_cost;
 mod network;
 mod output;
 mod prompts;

@@ -64,7 +64,7 @@ fn the_question_shows_the_names_that_will_be_created_and_where() {
     keyboard.line("n");
     let shown = receiver.end().expect(7).stderr.replace('\r', "");
     for line in [
-        "  .bash_aliases  (hidden, runs automatically)\n",
+        "  .bash_aliases  (hidden, auto-run)\n",
         "  tool (1)  (executable)\n",
         "  photo 00.jpg\n",
         "  and 5 more\n",

@@ -62,8 +62,10 @@ impl PendingOffer {
     pub async fn list(self, out: Option<PathBuf>, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
         let listing = async {
             events.report(Event::Offer(self.summary(out).await)).await;
-            for entries in self.manifest.entries().chunks(ENTRIES_PER_EVENT) {
-                events.report(Event::Entries { entries: entries.iter().map(list_entry).collect() }).await;
+            let mut entries = self.manifest.entries();
+            while entries.len() > 0 {
+                let entries = entries.by_ref().take(ENTRIES_PER_EVENT).map(list_entry).collect();
+                events.report(Event::Entries { entries }).await;
             }
         };
         tokio::select! {

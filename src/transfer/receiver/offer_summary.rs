@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use crate::{
     disk::{EarlierDownload, Plan},
     event::{ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
-    manifest::{Entry, EntryKind, Manifest, runs_automatically},
+    manifest::{Entry, EntryKind, EntryRow, Manifest, runs_automatically},
 };
 
 /// The most top-level names, and the most paths below them, that a summary contains.
@@ -13,20 +13,19 @@ const MAX_NAMES: usize = 10;
 
 /// Summarizes a manifest that is not planned.
 pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferSummary {
-    let entries = manifest.entries().iter().filter(|entry| entry.path.depth() == 1);
     let mut names = NameList::default();
-    entries.for_each(|entry| names.add(entry, OsStr::new(entry.path.name()), NameAction::Create));
+    manifest.top_level().for_each(|entry| names.add(entry, OsStr::new(entry.name()), NameAction::Create));
     let mut hidden = 0;
     let mut executables = 0;
     let mut auto_run = 0;
     let mut auto_run_paths = Vec::new();
-    for entry in manifest.entries().iter().filter(|entry| entry.kind != EntryKind::Folder) {
-        hidden += u64::from(entry.path.components().any(is_hidden));
+    for entry in manifest.rows().filter(|entry| !entry.is_folder()) {
+        hidden += u64::from(entry.names_upwards().any(is_hidden));
         executables += u64::from(is_executable(entry));
-        if runs_automatically(entry.path.as_str()) {
+        if runs_automatically(entry.names_upwards()) {
             auto_run += 1;
-            if entry.path.depth() > 1 && auto_run_paths.len() < MAX_NAMES {
-                auto_run_paths.push(entry.path.as_str().to_owned());
+            if entry.parent().is_some() && auto_run_paths.len() < MAX_NAMES {
+                auto_run_paths.push(entry.path().as_str().to_owned());
             }
         }
     }
@@ -69,13 +68,13 @@ struct NameList {
 }
 
 impl NameList {
-    fn add(&mut self, entry: &Entry, name: &OsStr, action: NameAction) {
+    fn add(&mut self, entry: EntryRow<'_>, name: &OsStr, action: NameAction) {
         self.total += 1;
         let name = name.to_string_lossy();
-        let is_folder = entry.kind == EntryKind::Folder;
+        let is_folder = entry.is_folder();
         let hidden = is_hidden(&name);
         let executable = is_executable(entry);
-        let auto_run = !is_folder && runs_automatically(&name);
+        let auto_run = !is_folder && runs_automatically(std::iter::once(&*name));
         let is_marked = hidden || executable || auto_run;
         let list = if is_marked { &mut self.marked } else { &mut self.others };
         if list.len() < MAX_NAMES {
@@ -97,23 +96,18 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-fn is_executable(entry: &Entry) -> bool {
-    entry.is_file() && entry.mode & 0o111 != 0
+fn is_executable(entry: EntryRow<'_>) -> bool {
+    entry.is_file() && entry.mode() & 0o111 != 0
 }
 
 /// Converts an entry for the list.
-pub(super) fn list_entry(entry: &Entry) -> ListedEntry {
-    let (kind, link) = match &entry.kind {
+pub(super) fn list_entry(entry: Entry) -> ListedEntry {
+    let size = entry.size();
+    let (kind, link) = match entry.kind {
         EntryKind::File { .. } => ("file", None),
         EntryKind::Folder => ("folder", None),
-        EntryKind::Link { target } => ("link", Some(target.clone())),
+        EntryKind::Link { target } => ("link", Some(target)),
     };
-    ListedEntry {
-        path: entry.path.as_str().to_owned(),
-        kind,
-        size: entry.size(),
-        mode: entry.mode,
-        mtime: entry.mtime.map(|m| m.seconds),
-        link,
-    }
+    let mtime = entry.mtime.map(|m| m.seconds);
+    ListedEntry { path: entry.path.into_string(), kind, size, mode: entry.mode, mtime, link }
 }

@@ -87,7 +87,7 @@ impl SessionDownload<'_> {
     ) -> Result<ReceivedContent, ReceiveError> {
         let Self { plan, rate_limiter, events } = self;
         let total = plan.bytes();
-        let wanted = ranges((0..plan.manifest().entries().len()).filter(|entry| plan.wants(*entry)));
+        let wanted = ranges((0..plan.manifest().len()).filter(|entry| plan.wants(*entry)));
         let (sink, hasher) = run_blocking(move || {
             let sink = Sink::new(plan)?;
             let hasher = sink.hash_staged()?;

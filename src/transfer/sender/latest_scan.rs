@@ -15,11 +15,10 @@ const MAX_FRESH: Duration = Duration::from_secs(2);
 
 /// The latest scan. Clones share it.
 #[derive(Clone)]
-pub(crate) struct LatestScan {
-    name: Option<String>,
+pub(crate) struct LatestScan(
     /// Locked while a scan runs, so at most one runs.
-    latest: Arc<Mutex<CachedScan>>,
-}
+    Arc<Mutex<CachedScan>>,
+);
 
 struct CachedScan {
     /// The latest scan that succeeded.
@@ -32,11 +31,11 @@ struct CachedScan {
 }
 
 impl LatestScan {
-    /// Starts with `source`, which the first download does not reuse. `name` replaces the name of the first path.
-    pub(super) fn new(source: Source, name: Option<String>) -> Self {
+    /// Starts with `source`, which the first download does not reuse.
+    pub(super) fn new(source: Source) -> Self {
         let (source, now) = (Arc::new(source), Instant::now());
         let latest = CachedScan { result: Ok(Arc::clone(&source)), source, start: now, fresh_until: now };
-        Self { name, latest: Arc::new(Mutex::new(latest)) }
+        Self(Arc::new(Mutex::new(latest)))
     }
 
     /// Returns the latest scan if it began after this call or is fresh, and otherwise scans the paths anew.
@@ -55,12 +54,12 @@ impl LatestScan {
 
     /// Scans the paths unless the latest scan suits a receiver that arrived at `arrival`.
     async fn refresh(&self, arrival: Instant) -> Result<Arc<Source>> {
-        let mut latest = self.latest.lock().await;
+        let mut latest = self.0.lock().await;
         if latest.start > arrival || Instant::now() < latest.fresh_until {
             return latest.result.clone();
         }
-        let (previous, name, start) = (Arc::clone(&latest.source), self.name.clone(), Instant::now());
-        let result = run_blocking(move || previous.rescan(name.as_deref())).await.map(Arc::new);
+        let (previous, start) = (Arc::clone(&latest.source), Instant::now());
+        let result = run_blocking(move || previous.rescan()).await.map(Arc::new);
         // A scan is reused for as long as it took, so that repeated requests scan for at most half of the time.
         let fresh_until = Instant::now() + start.elapsed().min(MAX_FRESH);
         let source = result.as_ref().map_or_else(|_| Arc::clone(&latest.source), Arc::clone);
@@ -70,7 +69,7 @@ impl LatestScan {
 
     /// Makes the next download scan anew, because a file has changed since the latest scan.
     pub(super) async fn invalidate(&self) {
-        self.latest.lock().await.fresh_until = Instant::now();
+        self.0.lock().await.fresh_until = Instant::now();
     }
 }
 
@@ -80,14 +79,14 @@ mod tests {
     use crate::manifest::ShareId;
 
     fn latest_scan(home: &std::path::Path) -> LatestScan {
-        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap(), None)
+        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap())
     }
 
     #[tokio::test]
     async fn receivers_that_arrive_together_share_a_scan() {
         let home = tempfile::tempdir().unwrap();
         let scan = latest_scan(home.path());
-        let running = scan.latest.lock().await; // as if another scan were running
+        let running = scan.0.lock().await; // as if another scan were running
         let receivers: Vec<_> = (0..100)
             .map(|_| {
                 let scan = scan.clone();

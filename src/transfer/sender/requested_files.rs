@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     disk::{GROUP_SIZE, Source},
-    manifest::Entry,
+    manifest::EntryRow,
     wire::{
         WireError,
         peer::{FileRequest, MAX_STAGED_FILES, StagedFiles},
@@ -48,7 +48,7 @@ impl StagedList {
             return Err(WireError::Malformed);
         }
         for (entry, bytes) in staged.files {
-            let size = source.manifest().entries().get(entry as usize).and_then(Entry::size).unwrap_or(0);
+            let size = source.manifest().row(entry as usize).and_then(EntryRow::size).unwrap_or(0);
             let is_possible = bytes == size || (bytes < size && bytes.is_multiple_of(GROUP_SIZE));
             if bytes == 0 || !is_possible || !self.entries.insert(entry) {
                 return Err(WireError::Malformed);
@@ -66,16 +66,17 @@ impl RequestedFiles {
     /// [`WireError::Malformed`] if the ranges are not in order or exceed the manifest, or a staged file is not
     /// requested.
     pub(super) fn new(source: &Source, request: &FileRequest, mut staged: StagedList) -> Result<Self, WireError> {
-        let entries = source.manifest().entries();
+        let manifest = source.manifest();
         let mut end = 0;
         let mut requested = Self { unstaged: Vec::new(), staged: staged.files, total_bytes: Some(0) };
         for &(from, to) in &request.wanted {
-            if from < end || to <= from || to as usize > entries.len() {
+            if from < end || to <= from || to as usize > manifest.len() {
                 return Err(WireError::Malformed);
             }
             end = to;
-            for index in (from..to).filter(|i| entries[*i as usize].is_file()) {
-                let size = entries[index as usize].size();
+            let rows = (from..to).filter_map(|index| manifest.row(index as usize));
+            for file in rows.filter(|row| row.is_file()) {
+                let (index, size) = (file.index() as u32, file.size());
                 requested.total_bytes = requested.total_bytes.zip(size).map(|(sum, size)| sum + size);
                 if !staged.entries.remove(&index) {
                     requested.unstaged.push(index);

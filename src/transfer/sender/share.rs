@@ -34,8 +34,6 @@ use crate::{
 /// The settings of a share.
 #[derive(Debug, Clone, Default)]
 pub struct ShareSettings {
-    /// The name that receivers see; `None` for the name of the first path.
-    pub name: Option<String>,
     /// Ends the share after this many complete downloads.
     pub max_downloads: Option<u64>,
     /// Ends the share after this time; running downloads may finish.
@@ -98,7 +96,7 @@ impl Share {
             guess_budget,
             events,
             buffers: BufferPool::default(),
-            scan: LatestScan::new(source, settings.name.clone()),
+            scan: LatestScan::new(source),
             pressure: PressureGauge::new(),
             unreadable: RepeatedWarning::default(),
             unsaved_budget: RepeatedWarning::default(),

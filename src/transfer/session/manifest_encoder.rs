@@ -47,7 +47,7 @@ impl ManifestEncoder {
     /// # Errors
     /// [`WireError`], which does not happen with a valid manifest.
     pub(crate) fn next_record(&mut self) -> Result<Option<RecordBuilder>, WireError> {
-        if self.next == self.manifest.entries().len() {
+        if self.next == self.manifest.len() {
             return Ok(None);
         }
         RecordBuilder::from_message(&self.next_part(MAX_RECORD / 2)).map(Some)
@@ -55,17 +55,15 @@ impl ManifestEncoder {
 
     /// Takes the next entries that together encode to at most `limit` bytes.
     fn next_part(&mut self, limit: usize) -> ManifestPart {
-        let mut size = 0;
-        let rest = &self.manifest.entries()[self.next..];
-        let part: Vec<RawEntry> = rest
-            .iter()
-            .take_while(|entry| {
-                size += max_encoded_length(entry);
-                size <= limit
-            })
-            .map(RawEntry::from)
-            .collect();
-        self.next += part.len();
+        let (mut part, mut size) = (Vec::new(), 0);
+        while let Some(entry) = self.manifest.entry(self.next) {
+            size += max_encoded_length(&entry);
+            if size > limit {
+                break;
+            }
+            part.push(RawEntry::from(entry));
+            self.next += 1;
+        }
         ManifestPart(part)
     }
 }

@@ -14,7 +14,7 @@ use qshare::{
     },
     wire::{
         Frame, Message,
-        peer::{Credit, Done, DoneAck, FileEnd, FileRequest, FileStart, ManifestPart, ManifestStart},
+        peer::{Credit, Done, DoneAck, FileEnd, FileRequest, FileStart, INITIAL_CREDIT, ManifestPart, ManifestStart},
         relay::{IncomingDownload, MAX_BODY, SourceTag},
     },
 };
@@ -82,7 +82,7 @@ impl HostileSender {
                     match next_message(&mut session).await {
                         Some(ReceivedMessage::Done(done)) => return done,
                         Some(ReceivedMessage::Request) => panic!("the receiver requested the files"),
-                        Some(ReceivedMessage::Credit) => {}
+                        Some(ReceivedMessage::Credit(_)) => {}
                         None => panic!("the receiver left without a last message"),
                     }
                 }
@@ -122,7 +122,7 @@ pub(super) async fn acknowledge_end(mut session: Established) {
 /// A message of the receiver.
 pub(super) enum ReceivedMessage {
     Request,
-    Credit,
+    Credit(Credit),
     Done(Done),
 }
 
@@ -132,10 +132,27 @@ pub(super) async fn next_message(session: &mut Established) -> Option<ReceivedMe
     let frame = Frame::split(&mut &record[..]).unwrap();
     Some(match frame.kind {
         FileRequest::TYPE => ReceivedMessage::Request,
-        Credit::TYPE => ReceivedMessage::Credit,
+        Credit::TYPE => ReceivedMessage::Credit(frame.decode().unwrap()),
         Done::TYPE => ReceivedMessage::Done(frame.decode().unwrap()),
         other => panic!("the receiver sent a message of type {other}"),
     })
+}
+
+/// Sends records as fast as the receiver grants credit. Returns early if the receiver leaves.
+pub(super) async fn send_with_credit(session: &mut Established, records: impl Iterator<Item = RecordBuilder>) {
+    let (mut sent, mut limit) = (0, INITIAL_CREDIT);
+    for record in records {
+        sent += record.sealed_length();
+        while sent > limit {
+            match next_message(session).await {
+                Some(ReceivedMessage::Credit(credit)) => limit = credit.limit,
+                _ => return,
+            }
+        }
+        if session.writer.send(record).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Reads until the receiver requests the files.

@@ -8,7 +8,7 @@ use qshare::{
 
 use super::harness::{
     HostileSender, NonTextPathPart, acknowledge_end, build_record, file_entry, file_record, folder_entry, link_entry,
-    manifest, manifest_announcing, manifest_start, stream_entry,
+    manifest, manifest_announcing, manifest_start, send_with_credit, stream_entry, wait_for_request,
 };
 use crate::support::UnknownFrame;
 
@@ -152,4 +152,22 @@ async fn control_characters_in_an_offer_are_escaped() {
     let shown = format!("{}{}", run.stdout, run.stderr);
     assert!(shown.contains("u{1b}"), "{shown:?}");
     assert!(!shown.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{shown:?}");
+}
+
+/// An entry on the wire has its whole path, so a small manifest can contain much text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deep_folders_with_long_names_take_little_memory() {
+    let sender = HostileSender::new().await;
+    let folders: Vec<String> = (1..=15).map(|depth| vec!["n".repeat(250); depth].join("/")).collect();
+    let deepest = folders.last().unwrap().clone();
+    let mut flood: Vec<_> = folders.iter().map(|path| folder_entry(path)).collect();
+    flood.extend((0..10_000).map(|n| file_entry(&format!("{deepest}/{n}"), 0)));
+    let acting = async {
+        let mut session = sender.accept_receiver(manifest_announcing(flood.len() as u64, vec![])).await;
+        let parts = flood.chunks(30).map(|part| RecordBuilder::from_message(&ManifestPart(part.to_vec())).unwrap());
+        send_with_credit(&mut session, parts).await;
+        wait_for_request(&mut session).await;
+    };
+    let (run, ()) = sender.run_receiver_against(acting).await;
+    assert!(run.peak.is_none_or(|bytes| bytes < 64 * 1024 * 1024), "{:?} bytes", run.peak);
 }

@@ -1,0 +1,85 @@
+//! An index of the paths of a manifest while it is built.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use super::entry_table::EntryTable;
+
+/// A slot without an entry.
+const EMPTY: u32 = u32::MAX;
+
+/// Finds an entry by its folder and its name.
+///
+/// It is a hash table with open addressing whose slots are the numbers of entries. The names are in the entry table, so
+/// an entry takes at most 16 bytes here. The hash is keyed: a sender cannot choose names with equal hashes.
+#[derive(Debug)]
+pub(super) struct PathIndex {
+    /// A power of two of slots, at least half of them empty.
+    slots: Vec<u32>,
+    random: RandomState,
+    /// The folder that was found last, and its path. Most entries follow another one of the same folder.
+    latest: Option<(String, usize)>,
+}
+
+impl PathIndex {
+    pub(super) fn new() -> Self {
+        Self { slots: vec![EMPTY; 16], random: RandomState::new(), latest: None }
+    }
+
+    /// Returns the index of the entry at a path, if it exists.
+    pub(super) fn find(&mut self, table: &EntryTable, path: &str) -> Option<usize> {
+        if let Some((_, index)) = self.latest.as_ref().filter(|(latest, _)| latest == path) {
+            return Some(*index);
+        }
+        let mut found = None;
+        for name in path.split('/') {
+            found = Some(self.slot_of(table, found, name).ok()?);
+        }
+        let found = found?;
+        self.latest = Some((path.to_owned(), found));
+        Some(found)
+    }
+
+    /// Adds the entry that will be appended to `table` with this folder and this name. Returns `false` if there is one
+    /// already.
+    pub(super) fn insert(&mut self, table: &EntryTable, parent: Option<usize>, name: &str) -> bool {
+        if (table.len() + 1) * 2 > self.slots.len() {
+            self.grow(table);
+        }
+        match self.slot_of(table, parent, name) {
+            Ok(_) => false,
+            Err(slot) => {
+                self.slots[slot] = table.len() as u32;
+                true
+            }
+        }
+    }
+
+    /// Returns the index of the entry with this folder and this name, or else the slot for it.
+    fn slot_of(&self, table: &EntryTable, parent: Option<usize>, name: &str) -> Result<usize, usize> {
+        let mut slot = self.first_slot(parent, name);
+        loop {
+            match self.slots[slot] {
+                EMPTY => return Err(slot),
+                index if table.parent(index as usize) == parent && table.name(index as usize) == name => {
+                    return Ok(index as usize);
+                }
+                _ => slot = (slot + 1) % self.slots.len(),
+            }
+        }
+    }
+
+    fn first_slot(&self, parent: Option<usize>, name: &str) -> usize {
+        self.random.hash_one((parent, name)) as usize % self.slots.len()
+    }
+
+    fn grow(&mut self, table: &EntryTable) {
+        self.slots = vec![EMPTY; self.slots.len() * 2];
+        for index in 0..table.len() {
+            let mut slot = self.first_slot(table.parent(index), table.name(index));
+            while self.slots[slot] != EMPTY {
+                slot = (slot + 1) % self.slots.len();
+            }
+            self.slots[slot] = index as u32;
+        }
+    }
+}
