@@ -16,7 +16,7 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
     if offer.more > 0 {
         lines.push(format!("{INDENT}and {} more", text::grouped(offer.more)));
     }
-    lines.extend(counts(offer));
+    lines.extend(counts(offer, width));
     if !offer.auto_run_paths.is_empty() {
         lines.push("may run automatically:".to_owned());
         lines.extend(offer.auto_run_paths.iter().map(|path| indented(&visible_whole(path), "", width)));
@@ -26,7 +26,7 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
         }
     }
     if offer.changed {
-        lines.push("The sender's files have changed since you accepted them.".to_owned());
+        lines.push("The files have changed since you accepted them.".to_owned());
     }
     lines.extend(resumed(offer));
     lines.join("\n") + "\n"
@@ -69,17 +69,22 @@ fn indented(name: &str, suffix: &str, width: usize) -> String {
     format!("{INDENT}{}{suffix}", fit(name, room))
 }
 
-/// Returns a line such as `including 3 hidden and 2 executable files`, if there are any.
-fn counts(offer: &OfferSummary) -> Option<String> {
+/// Returns a line such as `including 3 hidden and 2 executable files`, or a line for each kind if that is too wide.
+fn counts(offer: &OfferSummary, width: usize) -> Vec<String> {
     let kinds = [(offer.hidden, "hidden"), (offer.executables, "executable"), (offer.auto_run, "auto-run")];
-    let mut kinds: Vec<_> = kinds.into_iter().filter(|(count, _)| *count > 0).collect();
-    let (count, last) = kinds.pop()?;
-    let last = text::count(count, &format!("{last} file"));
-    let others: Vec<_> = kinds.iter().map(|(count, kind)| format!("{} {kind}", text::grouped(*count))).collect();
-    Some(match others.join(", ") {
-        others if others.is_empty() => format!("including {last}"),
-        others => format!("including {others} and {last}"),
-    })
+    let kinds: Vec<_> = kinds.into_iter().filter(|(count, _)| *count > 0).collect();
+    let phrase = |(count, kind): &(u64, &str)| text::count(*count, &format!("{kind} file"));
+    let Some((last, others)) = kinds.split_last() else { return Vec::new() };
+    let others: Vec<_> = others.iter().map(|(count, kind)| format!("{} {kind}", text::grouped(*count))).collect();
+    let line = match others.join(", ") {
+        others if others.is_empty() => format!("including {}", phrase(last)),
+        others => format!("including {others} and {}", phrase(last)),
+    };
+    if line.len() <= width {
+        vec![line]
+    } else {
+        kinds.iter().map(|kind| format!("including {}", phrase(kind))).collect()
+    }
 }
 
 fn resumed(offer: &OfferSummary) -> Option<String> {
@@ -132,6 +137,8 @@ pub(super) mod tests {
         assert_eq!(summary(&offer(3_000, 2), 80), format!("{HEAD}including 3,000 hidden and 2 executable files\n"));
         let all = OfferSummary { auto_run: 1, ..offer(3, 2) };
         assert_eq!(summary(&all, 80), format!("{HEAD}including 3 hidden, 2 executable and 1 auto-run file\n"));
+        let lines = "including 3 hidden files\nincluding 2 executable files\nincluding 1 auto-run file\n";
+        assert_eq!(summary(&all, 49), format!("{HEAD}{lines}"));
     }
 
     #[test]

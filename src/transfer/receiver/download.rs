@@ -1,7 +1,7 @@
 //! A download: it runs in one session after another until every entry is saved, or until the sender offers something
 //! else.
 
-use std::{path::Path, pin::Pin, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::{
     disk::Plan,
     error::{Error, Kind, Result},
     event::{Event, Finished, OfferSummary, Route},
-    manifest::{Manifest, ManifestDigest},
+    manifest::Manifest,
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
@@ -83,7 +83,7 @@ impl PlannedDownload {
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
         let Self { mut session, mut sender, destination, mut plan, .. } = self;
         let started = Instant::now();
-        let accepted = plan.manifest().digest();
+        let (share, accepted) = (plan.manifest().share(), plan.manifest().digest());
         tokio::pin!(interrupt);
         loop {
             let files = plan.files();
@@ -102,38 +102,17 @@ impl PlannedDownload {
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
                 Err(SessionDownloadError::SessionUnknown) => {}
             }
-            match open_next_session(&sender, accepted, events, interrupt.as_mut()).await? {
-                NextSession::SameOffer(next, manifest) => {
-                    (session, plan) = plan_again(next, &destination, manifest).await?;
-                }
-                NextSession::OtherOffer(session, manifest) => {
-                    let offer = PendingOffer { session, manifest, sender, accepted: Some(accepted) };
-                    return Ok(DownloadEnd::OfferChanged(Box::new(offer)));
-                }
+            let lost = Error::new(Kind::Network, "the sender was restarted");
+            let (next, manifest) = sender.open_session(Some(lost), events, interrupt.as_mut()).await?;
+            let manifest = Arc::new(manifest);
+            // Another share has another staging folder.
+            if manifest.share() != share || manifest.digest() != accepted {
+                let offer = PendingOffer { session: next, manifest, sender, accepted: Some(accepted) };
+                return Ok(DownloadEnd::OfferChanged(Box::new(offer)));
             }
+            (session, plan) = plan_again(next, &destination, manifest).await?;
         }
     }
-}
-
-/// A session after one that the sender does not know any more.
-enum NextSession {
-    /// The sender offers what the user has accepted.
-    SameOffer(ConfirmedSession, Arc<Manifest>),
-    /// The sender offers something else.
-    OtherOffer(ConfirmedSession, Arc<Manifest>),
-}
-
-async fn open_next_session(
-    sender: &SenderConnector,
-    accepted: ManifestDigest,
-    events: &Events,
-    interrupt: Pin<&mut impl Future<Output = ()>>,
-) -> Result<NextSession> {
-    let lost = Error::new(Kind::Network, "the sender was restarted");
-    let (session, offered) = sender.open_session(Some(lost), events, interrupt).await?;
-    let is_same = offered.digest() == accepted;
-    let offered = Arc::new(offered);
-    Ok(if is_same { NextSession::SameOffer(session, offered) } else { NextSession::OtherOffer(session, offered) })
 }
 
 /// Plans the same offer again: the entries that are published by now are not downloaded.
