@@ -22,6 +22,7 @@ mod memory_connection;
 mod memory_stream;
 mod owned_frame;
 mod path_mtu;
+mod peer_wait;
 mod quic_connection;
 mod reassembly;
 mod recv_half;
@@ -49,6 +50,7 @@ pub use self::{
     listener::{Listener, listen, listen_on},
     local_addresses::local_addresses,
     owned_frame::OwnedFrame,
+    peer_wait::{PeerWaitError, wait_on_peer},
     recv_half::RecvHalf,
     relay_connection::RelayConnection,
     send_half::SendHalf,
@@ -56,6 +58,6 @@ pub use self::{
     socket_buffers::ClampedBuffers,
     stream_error::StreamError,
     tls::RelayIdentity,
-    transport_config::TransportOptions,
+    transport_config::{ClientRole, TransportOptions},
     trust::{TrustPolicy, VerifiedBy, VerifiedRelay},
 };

@@ -10,7 +10,7 @@
 //!                              │                   └ tickets           a sender reclaims its slot
 //!                              └▶ connect ─▶ bridge          a receiver's stream is forwarded to the sender and back
 //!                                             ├ block_queue    bytes that wait in one direction of a bridge
-//!                                             └ memory_budget  bounds what all bridges hold together
+//!                                             └ memory_budget  bounds what connections, streams and bridges hold together
 //!
 //!  source_limiter   asked at each step: what one IPv4 address, IPv6 /64 or IPv6 /48 uses, and all of them together
 //!    ├ limits         the values of all limits, with their reasons
@@ -30,6 +30,7 @@ mod connect;
 mod counters;
 mod journal_task;
 mod limits;
+mod memory_accounts;
 mod memory_budget;
 mod refusal;
 mod registration;
@@ -50,7 +51,8 @@ mod token_bucket;
 pub use self::{
     config::{RelayConfig, SenderPolicy},
     limits::Limits,
-    memory_budget::{MemoryBudget, MemoryUsage},
+    memory_accounts::MemoryUsage,
+    memory_budget::MemoryBudget,
     server::serve,
     slot_journal::SlotJournal,
     tickets::TicketKey,

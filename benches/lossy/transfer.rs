@@ -33,7 +33,7 @@ pub(super) fn transfer(
             Some(mean_length) => clean.bursts(loss.fraction, mean_length),
             None => clean.loss(loss.fraction),
         };
-        let options = TransportOptions { congestion, send_rate_limit: None };
+        let options = TransportOptions { congestion, ..TransportOptions::default() };
         let scenario = Scenario::with_transport(&network, RelayConfig::default(), options);
         let file = scenario.scratch.file("file", content_length(rate, round_trip) as usize);
         // The loss is the same in both directions of a leg.

@@ -9,7 +9,7 @@ use super::{args::RecvArgs, console::Console, relay_dialer::relay_dialer, signal
 use crate::{
     error::{Error, Kind, Result},
     event::OfferSummary,
-    net::TransportOptions,
+    net::{ClientRole, TransportOptions},
     transfer::{
         ConflictPolicy, Destination, DownloadEnd, Events, PendingOffer, PlannedDownload, ReconnectConfig,
         ResumptionStore,
@@ -94,7 +94,11 @@ async fn receive_offer(
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PendingOffer> {
     let ReceiveTarget { code, addresses, spec, named_by, state } = target;
-    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
+    let transport = TransportOptions {
+        congestion: args.connection.congestion,
+        role: ClientRole::Receiver,
+        ..TransportOptions::default()
+    };
     let relay_name = spec.addr.to_string();
     let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, &events);
     let resumptions = Some(ResumptionStore::open(&state, &relay_name, args.out.as_deref())?);

@@ -20,7 +20,7 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         None => config::open_state()?.subfolder("relay")?,
     };
     let identity = RelayIdentity::load_or_create(&certs)?;
-    let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: None };
+    let transport = TransportOptions { congestion: args.connection.congestion, ..TransportOptions::default() };
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();

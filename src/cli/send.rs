@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, SCHEMA, Sharing},
     manifest::ShareId,
-    net::TransportOptions,
+    net::{ClientRole, TransportOptions},
     sync::Mutex,
     transfer::{
         Events, GuessBudget, OnRegistered, Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock,
@@ -83,7 +83,11 @@ impl PreparedShare {
         warnings::report_skipped(&source, events).await;
         held.set_name(source.manifest().name());
 
-        let transport = TransportOptions { congestion: args.connection.congestion, send_rate_limit: args.limit_up };
+        let transport = TransportOptions {
+            congestion: args.connection.congestion,
+            send_rate_limit: args.limit_up,
+            role: ClientRole::Sender,
+        };
         let relay = ShareRelay::open(&state, configured, held.port(), transport, events).await?;
         record_relay(&mut held, &relay, events).await;
         let length = plan.length();

@@ -61,16 +61,16 @@ impl OfferedFiles {
         true
     }
 
-    /// Records that the first `groups` groups of a file are equal. Returns `false` if fewer are offered, or more have
-    /// been confirmed.
+    /// Records that the first `groups` groups of a file are equal. Returns how many of them are newly confirmed; `None`
+    /// if fewer are offered, or more have been confirmed.
     #[must_use]
-    pub(super) fn confirm(&self, index: usize, groups: u64) -> bool {
+    pub(super) fn confirm(&self, index: usize, groups: u64) -> Option<usize> {
         let Offers { files, unanswered } = &mut *self.0.lock();
-        let Some(file) = files.get_mut(&index) else { return false };
-        let Some(more) = file.index_after(groups) else { return false };
+        let file = files.get_mut(&index)?;
+        let more = file.index_after(groups)?;
         file.equal.extend(file.unanswered.drain(..more));
         *unanswered -= more;
-        true
+        Some(more)
     }
 
     /// Removes a file that the sender starts at `offset`. Returns the groups before it: none at offset 0, otherwise
@@ -121,14 +121,17 @@ mod tests {
     #[test]
     fn only_offered_groups_can_be_confirmed_and_started_after() {
         let offers = offers();
-        assert!(!offers.confirm(INDEX, 3) && !offers.confirm(INDEX, u64::MAX) && !offers.confirm(1, 1));
-        assert!(offers.confirm(INDEX, 1) && offers.confirm(INDEX, 1) && !offers.confirm(INDEX, 0));
+        assert_eq!(
+            [(INDEX, 3), (INDEX, u64::MAX), (1, 1)].map(|(index, groups)| offers.confirm(index, groups)),
+            [None; 3]
+        );
+        assert_eq!([1, 1, 0].map(|groups| offers.confirm(INDEX, groups)), [Some(1), Some(0), None]);
         assert_eq!(offers.unanswered_groups(), 1);
         for refused in [1, GROUP_SIZE - 1, 3 * GROUP_SIZE, GROUP_SIZE / 2 * 7, u64::MAX] {
             assert!(self::offers().start(INDEX, refused).is_none(), "{refused}");
         }
         assert_eq!(offers.start(INDEX, 2 * GROUP_SIZE).unwrap().root(), tree(&[[1; 32], [2; 32]]));
-        assert!(!offers.contains(INDEX) && !offers.add(INDEX, &[[3; 32]]) && !offers.confirm(INDEX, 2));
+        assert!(!offers.contains(INDEX) && !offers.add(INDEX, &[[3; 32]]) && offers.confirm(INDEX, 2).is_none());
         assert_eq!(offers.unanswered_groups(), 0);
         assert!(offers.start(INDEX, GROUP_SIZE).is_none() && offers.start(INDEX, 0).is_some());
     }
@@ -137,12 +140,12 @@ mod tests {
     fn a_file_starts_after_any_group_that_was_not_confirmed_and_at_its_end() {
         for (confirmed, groups) in [(0, 0), (0, 1), (0, 4), (2, 2), (2, 3), (4, 4)] {
             let (offers, all) = (offers(), [[1; 32], [2; 32], [3; 32], [4; 32]]);
-            assert!(offers.add(INDEX, &all[2..]) && offers.confirm(INDEX, confirmed));
+            assert!(offers.add(INDEX, &all[2..]) && offers.confirm(INDEX, confirmed).is_some());
             let offset = (groups as u64 * GROUP_SIZE).min(GROUP_SIZE / 2 * 7);
             assert_eq!(offers.start(INDEX, offset).unwrap().root(), tree(&all[..groups]), "{confirmed}, {groups}");
         }
         let offers = offers();
-        assert!(offers.confirm(INDEX, 2));
+        assert_eq!(offers.confirm(INDEX, 2), Some(2));
         assert!(offers.start(INDEX, GROUP_SIZE).is_none(), "before a confirmed group");
     }
 }

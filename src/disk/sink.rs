@@ -103,15 +103,14 @@ impl Sink {
         Ok(StagedHasher::new(files, manifest, self.staged.clone(), self.offered.clone()))
     }
 
-    /// Records that the sender has the same first `groups` groups of a staged file.
+    /// Records that the sender has the same first `groups` groups of a staged file. Returns whether any of them is new.
     ///
     /// # Errors
     /// [`Kind::Transfer`] if they were not offered.
-    pub fn confirm_groups(&mut self, index: usize, groups: u64) -> Result<()> {
-        if self.offered.confirm(index, groups) {
-            Ok(())
-        } else {
-            Err(protocol_violation("a confirmation of data that was not offered"))
+    pub fn confirm_groups(&mut self, index: usize, groups: u64) -> Result<bool> {
+        match self.offered.confirm(index, groups) {
+            Some(new) => Ok(new > 0),
+            None => Err(protocol_violation("a confirmation of data that was not offered")),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the CPU time at both ends of a download.
 
 use std::{
+    hint::black_box,
     mem,
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -16,17 +17,30 @@ const MAX_IDLE: usize = 32;
 
 /// A pool of reusable buffers. A handle: clones share one pool.
 #[derive(Debug, Clone, Default)]
-pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct BufferPool {
+    idle: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Whether buffers are overwritten with zeros when they return.
+    wipes: bool,
+}
 
 impl BufferPool {
+    /// Creates a pool for buffers with plaintext, which are overwritten with zeros when they are no longer used.
+    pub fn wiping() -> Self {
+        Self { idle: Arc::default(), wipes: true }
+    }
+
     /// Returns a buffer that returns to the pool when it is dropped. It may contain bytes from its previous use.
     pub fn get(&self) -> PooledBuffer {
-        let bytes = self.0.lock().pop().unwrap_or_default();
+        let bytes = self.idle.lock().pop().unwrap_or_default();
         PooledBuffer { bytes, pool: Some(self.clone()) }
     }
 
-    fn put(&self, bytes: Vec<u8>) {
-        let mut idle = self.0.lock();
+    fn put(&self, mut bytes: Vec<u8>) {
+        if self.wipes {
+            bytes.fill(0); // `zeroize` would write single bytes, which takes ten times as long
+            black_box(&mut bytes); // so that the compiler keeps the zeros of a buffer that is freed below
+        }
+        let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {
             idle.push(bytes);
         }
@@ -91,10 +105,18 @@ mod tests {
     }
 
     #[test]
+    fn a_wiping_pool_keeps_no_content() {
+        let pool = BufferPool::wiping();
+        pool.get().extend_from_slice(b"plaintext");
+        let buffer = pool.get();
+        assert_eq!((&buffer[..], buffer.len()), (&[0; 9][..], 9));
+    }
+
+    #[test]
     fn the_number_of_idle_buffers_is_bounded() {
         let pool = BufferPool::default();
         let in_use: Vec<PooledBuffer> = (0..3 * MAX_IDLE).map(|_| pool.get()).collect();
         drop(in_use);
-        assert_eq!(pool.0.lock().len(), MAX_IDLE);
+        assert_eq!(pool.idle.lock().len(), MAX_IDLE);
     }
 }

@@ -25,7 +25,7 @@ use super::{
     send_buffer::ConnectionCount,
     socket::Socket,
     tls::{VerificationResult, client_config},
-    transport_config::{MAX_RELAY_STREAMS, TransportOptions, transport_config},
+    transport_config::{TransportOptions, Windows, transport_config},
     trust::{TrustPolicy, VerifiedRelay},
 };
 use crate::{
@@ -128,7 +128,8 @@ impl Connector {
             .map_err(|e| AttemptError::Unreachable(Error::new(Kind::Transfer, format!("cannot configure TLS: {e}"))))?;
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         let max_udp_payload = self.mtu_source.max_udp_payload(addr);
-        let transport = transport_config(MAX_RELAY_STREAMS, max_udp_payload, self.options.congestion);
+        let windows = Windows::of_client(self.options.role);
+        let transport = transport_config(windows, max_udp_payload, self.options.congestion);
         config.transport_config(Arc::new(transport));
         let connecting =
             self.endpoint.connect_with(config, addr, &relay.host).map_err(|e| unreachable(&e.to_string()))?;
@@ -136,7 +137,7 @@ impl Connector {
         let verification = *verification.lock();
         match (connected, verification) {
             (Ok(connection), VerificationResult::Verified(verified)) => {
-                Ok((Connection::new(connection, self.options, ConnectionCount::default()), verified))
+                Ok((Connection::new(connection, self.options, windows, ConnectionCount::default()), verified))
             }
             (_, VerificationResult::Refused(refusal)) => Err(AttemptError::Refused(wrong_relay(relay, refusal))),
             (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),

@@ -13,7 +13,7 @@ use super::{
     send_buffer::ConnectionCount,
     send_half::SendHalf,
     stream_error::StreamError,
-    transport_config::{MAX_CLIENT_STREAMS, MAX_RELAY_STREAMS, TransportOptions},
+    transport_config::{MAX_CLIENT_STREAMS, MAX_RELAY_STREAMS, TransportOptions, Windows},
 };
 
 /// A connection between a client and a relay. A handle: clones share the connection.
@@ -27,9 +27,14 @@ enum Inner {
 }
 
 impl Connection {
-    /// Wraps an established QUIC connection, one of those that `endpoint` counts.
-    pub(super) fn new(quic: quinn::Connection, options: TransportOptions, endpoint: ConnectionCount) -> Self {
-        Self(Inner::Quic(QuicConnection::new(quic, options, endpoint)))
+    /// Wraps an established QUIC connection with these windows, one of those that `endpoint` counts.
+    pub(super) fn new(
+        quic: quinn::Connection,
+        options: TransportOptions,
+        windows: Windows,
+        endpoint: ConnectionCount,
+    ) -> Self {
+        Self(Inner::Quic(QuicConnection::new(quic, options, windows, endpoint)))
     }
 
     /// Creates a connection in memory. Returns the end of the client and the end of the relay. The rate limit of
@@ -84,6 +89,16 @@ impl Connection {
         match &self.0 {
             Inner::Quic(quic) => quic.accept_stream().await,
             Inner::Memory(memory) => memory.accept_stream().await,
+        }
+    }
+
+    /// Lets the peer send as much ahead as the bandwidth-delay product of a fast path needs. Until then its window is
+    /// small.
+    ///
+    /// Call it when content may follow, and every stream of the connection is always read.
+    pub fn raise_receive_window(&self) {
+        if let Inner::Quic(quic) = &self.0 {
+            quic.raise_receive_window();
         }
     }
 

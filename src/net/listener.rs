@@ -16,12 +16,18 @@ use super::{
     socket::Socket,
     socket_buffers::ClampedBuffers,
     tls::RelayIdentity,
-    transport_config::{MAX_CLIENT_STREAMS, TransportOptions, transport_config},
+    transport_config::{TransportOptions, Windows, transport_config},
 };
 use crate::{
     error::{Error, Kind, Result},
     processor::Aes,
 };
+
+/// The most connection attempts that wait to be accepted. quinn refuses further ones.
+const MAX_INCOMING: usize = 1024;
+
+/// The most bytes that quinn stores for an attempt until it is accepted: some packets of its first flight.
+const INCOMING_BUFFER: u64 = 8 * 1024;
 
 /// Accepts QUIC connections on one socket.
 #[derive(Debug)]
@@ -61,8 +67,11 @@ pub fn listen_on(socket: Socket, identity: &RelayIdentity, options: TransportOpt
     let crypto = QuicServerConfig::try_from(identity.server_config(Aes::detect())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("cannot configure TLS: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let transport = transport_config(MAX_CLIENT_STREAMS, DEFAULT_UDP_PAYLOAD, options.congestion);
+    let transport = transport_config(Windows::RELAY, DEFAULT_UDP_PAYLOAD, options.congestion);
     config.transport_config(Arc::new(transport));
+    // The relay accepts or refuses each attempt at once, so few wait, and only their first packets.
+    config.max_incoming(MAX_INCOMING).incoming_buffer_size(INCOMING_BUFFER);
+    config.incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BUFFER);
     let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
     let endpoint = server_endpoint(socket, config.clone(), identity)?;
     let clamped_buffers = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_loopback));
@@ -91,12 +100,12 @@ impl Listener {
             DEFAULT_UDP_PAYLOAD => incoming.accept()?,
             max_udp_payload => {
                 let mut config = self.default_config.clone();
-                let transport = transport_config(MAX_CLIENT_STREAMS, max_udp_payload, self.options.congestion);
+                let transport = transport_config(Windows::RELAY, max_udp_payload, self.options.congestion);
                 config.transport_config(Arc::new(transport));
                 incoming.accept_with(Arc::new(config))?
             }
         };
-        Ok(Connection::new(connecting.await?, self.options, self.connections.clone()))
+        Ok(Connection::new(connecting.await?, self.options, Windows::RELAY, self.connections.clone()))
     }
 
     /// The number of open connections.
@@ -158,6 +167,7 @@ mod tests {
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
             let server = async {
                 let connection = listener.complete_handshake(listener.accept().await.unwrap()).await.unwrap();
+                connection.raise_receive_window();
                 exchange(connection.accept_stream().await.unwrap()).await;
                 connection.quic().unwrap().stats()
             };

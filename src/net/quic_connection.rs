@@ -11,7 +11,7 @@ use super::{
     send_buffer::{ConnectionCount, SendBuffer},
     send_half::SendHalf,
     stream_error::StreamError,
-    transport_config::TransportOptions,
+    transport_config::{TransportOptions, Windows},
 };
 use crate::wire::reset_code::ENDED;
 
@@ -19,13 +19,20 @@ use crate::wire::reset_code::ENDED;
 #[derive(Debug, Clone)]
 pub(super) struct QuicConnection {
     quic: quinn::Connection,
+    windows: Windows,
     send_buffer: Arc<SendBuffer>,
 }
 
 impl QuicConnection {
-    /// Wraps an established QUIC connection, one of those that `endpoint` counts.
-    pub(super) fn new(quic: quinn::Connection, options: TransportOptions, endpoint: ConnectionCount) -> Self {
-        Self { send_buffer: Arc::new(SendBuffer::new(quic.clone(), options.send_rate_limit, endpoint)), quic }
+    /// Wraps an established QUIC connection with these windows, one of those that `endpoint` counts.
+    pub(super) fn new(
+        quic: quinn::Connection,
+        options: TransportOptions,
+        windows: Windows,
+        endpoint: ConnectionCount,
+    ) -> Self {
+        let send_buffer = Arc::new(SendBuffer::new(quic.clone(), options.send_rate_limit, endpoint));
+        Self { quic, windows, send_buffer }
     }
 
     /// Opens a stream. Waits while the peer's stream limit is reached.
@@ -42,6 +49,11 @@ impl QuicConnection {
 
     fn split(&self, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> (SendHalf, RecvHalf) {
         (SendHalf::from_quic(send, Arc::clone(&self.send_buffer)), RecvHalf::from(recv))
+    }
+
+    /// Raises the window of the whole connection, unless it is raised already.
+    pub(super) fn raise_receive_window(&self) {
+        self.quic.set_receive_window(self.windows.raised.into()); // quinn ignores a window that is set again
     }
 
     /// Waits until the connection has ended, and returns the reason.

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quinn::VarInt;
 
 use super::{
@@ -21,10 +21,19 @@ use super::{
     reassembly::{Reassembly, ReorderWindowExceeded},
     stream_error::StreamError,
 };
-use crate::wire::{HEADER, WireError, frame::read_header, reset_code::CANCELLED};
+use crate::wire::{
+    HEADER, WireError,
+    frame::read_header,
+    reset_code::{CANCELLED, PROTOCOL_ERROR},
+};
 
-/// The reorder window of a stream whose window was not set, and the least that can be set.
-const MIN_REORDER_WINDOW: usize = 512 * 1024;
+/// The reorder window of a stream whose window was not set: the peer may be unauthenticated, and its first messages
+/// fill a few packets.
+const FIRST_REORDER_WINDOW: usize = 8 * 1024;
+
+/// The most bytes that may arrive before it is the peer's turn. Only flight 1 of a handshake does: it follows the
+/// request to the relay at once.
+const MAX_READ_AHEAD: usize = 8 * 1024;
 
 /// The receiving half of a stream. Stops the stream if it is dropped before the end.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub struct RecvHalf {
     reassembly: Reassembly,
     /// In-order bytes that were read from the stream and not yet returned.
     pending: Bytes,
+    /// The bytes behind `pending`, which arrived before it was the peer's turn.
+    read_ahead: BytesMut,
     /// Whether the stream was read to its end or stopped.
     ended: bool,
 }
@@ -45,24 +56,31 @@ enum Inner {
 
 impl RecvHalf {
     fn new(inner: Inner) -> Self {
-        Self { inner, reassembly: Reassembly::new(MIN_REORDER_WINDOW), pending: Bytes::new(), ended: false }
+        Self {
+            inner,
+            reassembly: Reassembly::new(FIRST_REORDER_WINDOW),
+            pending: Bytes::new(),
+            read_ahead: BytesMut::new(),
+            ended: false,
+        }
     }
 
     /// Allows `window` bytes to wait behind a gap: as many as the peer may send while an earlier byte is missing.
     pub fn set_reorder_window(&mut self, window: usize) {
-        self.reassembly.set_window(window.max(MIN_REORDER_WINDOW));
+        self.reassembly.set_window(window.max(FIRST_REORDER_WINDOW));
     }
 
     /// Discards all buffered bytes. The caller does not read from this half any more.
     pub fn discard_buffered(&mut self) {
         self.reassembly.clear();
         self.pending = Bytes::new();
+        self.read_ahead = BytesMut::new();
     }
 
     /// Returns the memory used by chunks that wait behind a gap, or in a stream in memory, in bytes.
     pub fn buffered_memory(&self) -> usize {
         match &self.inner {
-            Inner::Quic(_) => self.reassembly.memory(),
+            Inner::Quic(_) => self.reassembly.memory() + self.pending.len() + self.read_ahead.len(),
             Inner::Memory(receiver) => receiver.in_flight(),
         }
     }
@@ -112,6 +130,14 @@ impl RecvHalf {
         if !self.pending.is_empty() {
             return Poll::Ready(Ok(Some(mem::take(&mut self.pending))));
         }
+        if !self.read_ahead.is_empty() {
+            return Poll::Ready(Ok(Some(mem::take(&mut self.read_ahead).freeze())));
+        }
+        self.poll_arrival(cx)
+    }
+
+    /// Returns the next bytes in order that were not read yet.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
         if let Some(chunk) = self.reassembly.pop_ready() {
             return Poll::Ready(Ok(Some(chunk)));
         }
@@ -141,6 +167,25 @@ impl RecvHalf {
                 Poll::Ready(Ok(chunk.map(|chunk| (self.reassembly.next_offset(), chunk))))
             }
         }
+    }
+
+    /// Stores what arrives for the next reads, although it is not the peer's turn. Completes when the stream fails.
+    ///
+    /// The error is that of [`RecvHalf::read`], or [`WireError::OutOfTurn`] if more than [`MAX_READ_AHEAD`] bytes
+    /// arrive. In that case the stream is stopped.
+    pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        while !self.ended {
+            match ready!(self.poll_arrival(cx)) {
+                Ok(Some(chunk)) => self.read_ahead.extend_from_slice(&chunk), // a chunk may keep a batch of packets
+                Ok(None) => break,
+                Err(e) => return Poll::Ready(e),
+            }
+            if self.pending.len() + self.read_ahead.len() > MAX_READ_AHEAD {
+                self.stop(PROTOCOL_ERROR);
+                return Poll::Ready(WireError::OutOfTurn.into());
+            }
+        }
+        Poll::Pending // the finish has been read; the next read returns it
     }
 
     /// Passes the chunks that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.

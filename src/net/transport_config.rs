@@ -9,22 +9,84 @@ use super::{congestion::CongestionControl, path_mtu::DEFAULT_UDP_PAYLOAD, send_b
 /// The maximum number of streams that a client may open on its connection to a relay.
 pub(super) const MAX_CLIENT_STREAMS: u32 = 16;
 
-/// The maximum number of streams that a relay may open on a client's connection. A sender serves one download on each.
+/// The maximum number of streams that a relay may open on a sender's connection. A sender serves one download on each.
 pub(super) const MAX_RELAY_STREAMS: u32 = 1024;
 
-/// The transport settings that the user can choose.
+const KIB: u32 = 1024;
+const MIB: u32 = 1024 * KIB;
+
+/// The window that covers the bandwidth-delay product of a leg: 1 Gbit/s × 250 ms.
+const BULK_WINDOW: u32 = 32 * MIB;
+
+/// The window of a relay's connection before its first bridge, in bytes. The budget of the relay counts it for each
+/// connection.
+const IDLE_WINDOW: u32 = 32 * KIB;
+
+/// The transport settings of an endpoint.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TransportOptions {
     /// The congestion controller.
     pub congestion: CongestionControl,
     /// The limit of the send rate in bytes per second, for all streams of a connection together.
     pub send_rate_limit: Option<NonZeroU64>,
+    /// What a client uses its connection for. A relay ignores it.
+    pub role: ClientRole,
 }
 
-/// Creates the transport configuration of a connection whose peer may have `max_peer_streams` streams open.
-/// `max_udp_payload` bounds path MTU discovery.
+/// What a client uses its connection to a relay for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientRole {
+    /// It shares. The relay opens a stream for each receiver.
+    #[default]
+    Sender,
+    /// It downloads. The relay opens no streams.
+    Receiver,
+}
+
+/// The flow-control windows of a connection: how much the peer may send that this side has not read.
+///
+/// Every stream is always read ([`super::peer_wait`]), so a window only has to cover the bandwidth-delay product. It
+/// bounds the memory if a peer sends faster than this process reads.
+///
+/// quinn fixes the window of streams when the connection begins. The window of the connection begins small and is
+/// raised once, when [`Windows::raised`] says. It is not lowered again: QUIC cannot take back what it has granted, and
+/// quinn grants a second raise in full on top of that, so a peer that alternated would collect windows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Windows {
+    /// The streams that the peer may have open.
+    peer_streams: u32,
+    stream: u32,
+    /// The window of the whole connection at first.
+    first: u32,
+    /// The window of the whole connection while content may arrive.
+    pub(super) raised: u32,
+}
+
+impl Windows {
+    /// Returns the windows of a relay. Before a bridge, a client sends a request and flight 1 of a handshake on each
+    /// stream, a few kilobytes.
+    pub(super) const RELAY: Self =
+        Self { peer_streams: MAX_CLIENT_STREAMS, stream: BULK_WINDOW, first: IDLE_WINDOW, raised: BULK_WINDOW };
+
+    /// The windows of a sender. Receivers send requests, chaining values and credit: 32 bytes for each MiB, so a stream
+    /// window of 256 KiB per round trip is ample. The window of the connection covers 64 streams whose peers fill theirs
+    /// at the same time.
+    const SENDER: Self = Self { peer_streams: MAX_RELAY_STREAMS, stream: 256 * KIB, first: 16 * MIB, raised: 16 * MIB };
+
+    /// The windows of a receiver. Until its session is confirmed, flight 2 arrives, with up to 64 KiB of the manifest.
+    const RECEIVER: Self = Self { peer_streams: 0, stream: BULK_WINDOW, first: 256 * KIB, raised: BULK_WINDOW };
+
+    pub(super) fn of_client(role: ClientRole) -> Self {
+        match role {
+            ClientRole::Sender => Self::SENDER,
+            ClientRole::Receiver => Self::RECEIVER,
+        }
+    }
+}
+
+/// Creates the transport configuration of a connection with these windows. `max_udp_payload` bounds path MTU discovery.
 pub(super) fn transport_config(
-    max_peer_streams: u32,
+    windows: Windows,
     max_udp_payload: u16,
     congestion: CongestionControl,
 ) -> quinn::TransportConfig {
@@ -32,9 +94,6 @@ pub(super) fn transport_config(
     const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
     /// Several keep-alives fit into [`IDLE_TIMEOUT`], so a lost one does no harm.
     const KEEP_ALIVE: Duration = Duration::from_secs(3);
-    /// Every stream is always drained, so the window only has to cover the bandwidth-delay product of a leg:
-    /// 1 Gbit/s × 250 ms.
-    const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
     /// In bytes: 32 packets of ordinary size, as some senders on the Internet start with, or seven large packets. quinn
     /// paces them. With quinn's default of 14,720 bytes, one MTU probe and one more large packet filled the window, and
     /// everything else had to wait, even the packet that closes the connection.
@@ -46,14 +105,13 @@ pub(super) fn transport_config(
 
     let mut config = quinn::TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(max_peer_streams.into())
+        .max_concurrent_bidi_streams(windows.peer_streams.into())
         .max_concurrent_uni_streams(0u32.into())
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .initial_rtt(INITIAL_RTT)
-        .stream_receive_window(STREAM_WINDOW.into())
-        // The stream windows bound the memory. A window for the whole connection would let slow streams starve others.
-        .receive_window(VarInt::MAX)
+        .stream_receive_window(windows.stream.into())
+        .receive_window(windows.first.into())
         .send_window(send_buffer::MIN_SIZE) // follows the congestion window later
         .congestion_controller_factory(congestion.factory(INITIAL_WINDOW))
         .datagram_receive_buffer_size(None);

@@ -94,12 +94,15 @@ impl BlockQueue {
     }
 
     /// Moves the block that is being filled to the full ones. The next block is long if this one holds at least
-    /// [`SHORT`] bytes.
+    /// [`SHORT`] bytes. A block that is less than half full is copied: quinn keeps a block until it is acknowledged, and
+    /// a peer that lets many short ones pile up must not make each of them occupy a long one.
     fn complete_block(&mut self) {
         if !self.filling.is_empty() {
-            self.capacity = 0;
             self.next_capacity = if self.filling.len() < SHORT { SHORT } else { LONG };
-            self.full.push_back(Bytes::from_owner(std::mem::take(&mut self.filling)));
+            let block = std::mem::take(&mut self.filling);
+            let is_sparse = block.len() < self.capacity / 2;
+            self.full.push_back(if is_sparse { Bytes::copy_from_slice(&block) } else { Bytes::from_owner(block) });
+            self.capacity = 0;
         }
     }
 }

@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout};
 use super::{
     block_queue::BlockQueue,
     counters::Counter,
-    memory_budget::{MemoryAccount, MemoryBudget, WriteProgress},
+    memory_accounts::WriteProgress,
+    memory_budget::{MemoryAccount, MemoryBudget},
 };
 use crate::{
     net::{BufferPool, ConnectionLost, RecvHalf, SendHalf, StreamError},
@@ -89,11 +90,12 @@ struct BridgeDirection<'a> {
 
 impl<'a> BridgeDirection<'a> {
     fn new(mut from: RecvHalf, to: SendHalf, bound: usize, budget: &MemoryBudget, bytes: &'a Counter) -> Self {
-        from.set_reorder_window(bound);
+        let limit = bound.saturating_add(slack(bound));
+        from.set_reorder_window(limit);
         Self {
             from,
             to,
-            limit: bound.saturating_add(slack(bound)),
+            limit,
             account: budget.open_account(),
             bytes,
             verdict_until: None,
@@ -126,6 +128,7 @@ impl<'a> BridgeDirection<'a> {
                 self.source_code = aborted_code(&e);
                 self.to.reset_even_if_finished(forwarded_code(&e));
             }
+            () = self.account.evicted() => self.to.reset_even_if_finished(EVICTED),
         }
     }
 
@@ -156,7 +159,8 @@ impl<'a> BridgeDirection<'a> {
         let mut source_is_open = true;
         loop {
             if self.writing.is_empty() {
-                self.writing = self.queue.pop().unwrap_or_default();
+                let block = self.queue.pop();
+                self.writing = block.map_or_else(Bytes::new, |block| self.account.count_until_acknowledged(block));
             }
             if !source_is_open && self.writing.is_empty() {
                 self.to.finish();
@@ -192,9 +196,9 @@ impl<'a> BridgeDirection<'a> {
                     }
                 },
             }
-            let held = self.queue.memory() + self.writing.len() + self.from.buffered_memory();
-            self.account.update(held, progress);
-            if held > self.limit {
+            let waiting = self.queue.memory() + self.from.buffered_memory();
+            self.account.update(waiting, progress);
+            if waiting + self.writing.len() > self.limit {
                 return Err(BridgeReset(OVERRUN));
             }
         }
@@ -328,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_blocked_bridge_is_evicted_when_the_budget_is_exceeded() {
-        let budget = MemoryBudget::new(3 * MIB / 2);
+        let budget = MemoryBudget::new(7 * MIB / 2);
         let ([mut blocked, relay_a], [relay_b, _b]) = (duplex(), duplex());
         let shared = budget.clone();
         let bridge = tokio::spawn(async move { run(relay_a, relay_b, u64::MAX, &shared, &Counter::default()).await });

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
-    bridge,
+    bridge::{self, BridgeSide},
     client::Client,
     limits::{HoldingKind, RateKind},
     registry::Lookup,
-    request_handler::{CLIENT_TIMEOUT, Rejection, RequestHandler, WaitingStream},
+    request_handler::{CLIENT_TIMEOUT, Rejection, RequestHandler, WaitingStream, reply},
     source::Source,
     source_limiter::Holding,
     tickets::SlotOwner,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     background::with_background,
     code::Slot,
-    net::{RecvHalf, SendHalf, StreamError},
+    net::{PeerWaitError, wait_on_peer},
     wire::{
         relay::{ConnectReply, ConnectRequest, IncomingDownload, RejectReason},
         reset_code::UNCONFIRMED,
@@ -29,8 +29,13 @@ use crate::{
 /// it may be testing a guess.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(15);
 
+/// The time in which a sender must accept a stream, and the announcement on it. Both fit into the time for which a
+/// receiver waits for the reply.
+const LEG_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// A receiver that may be bridged to a sender.
 struct AdmittedReceiver {
+    slot: Slot,
     sender: Client,
     owner: SlotOwner,
     /// Count the bridge for the receiver's source.
@@ -38,31 +43,56 @@ struct AdmittedReceiver {
     starting: Holding,
 }
 
+/// A bridge that may begin.
+pub(super) struct PreparedBridge {
+    admitted: AdmittedReceiver,
+    /// The stream to the sender.
+    leg: BridgeSide,
+    /// The most bytes that it may hold in each direction.
+    bound: u64,
+}
+
 impl RequestHandler {
-    /// Bridges a receiver's stream to the sender that has the requested slot. The bridge begins behind the reply.
+    /// Opens a stream to the sender that has the requested slot, and replies to the receiver. The bridge begins behind
+    /// the reply. Returns `None` if the request is rejected.
     pub(super) async fn connect(
         &self,
         client: &Client,
         request: ConnectRequest,
-        (mut send, recv): (SendHalf, RecvHalf),
+        stream: &mut BridgeSide,
         waiting: WaitingStream,
-    ) -> Result<(), StreamError> {
+    ) -> Result<Option<PreparedBridge>, PeerWaitError> {
         self.counters.connects.add(1);
         let (slot, source) = (request.slot, self.limiter.source_of(client.connection()));
         let known_owner = request.pass.and_then(|pass| self.config.ticket_key.verify_pass(slot, &pass));
-        let AdmittedReceiver { sender, owner, bridge, starting } = match self.admit(slot, known_owner, source) {
+        let admitted = match self.admit(slot, known_owner, source) {
             Ok(admitted) => admitted,
-            Err(rejection) => return self.reject(client, &mut send, rejection).await,
+            Err(rejection) => return self.reject(client, stream, rejection).await.map(|()| None),
         };
-        let Ok(Ok(mut sender_stream)) = timeout(CLIENT_TIMEOUT, sender.connection().open_stream()).await else {
-            return self.reject(client, &mut send, Rejection { reason: RejectReason::Full, retry_after: 10 }).await;
+        let tag = self.tagger.tag(Source::of(client.connection()), slot, admitted.owner);
+        let opening = async { Ok(open_leg(&admitted.sender, &IncomingDownload { source: tag }).await) };
+        let Ok(mut leg) = wait_on_peer(CLIENT_TIMEOUT, [&mut stream.1], opening).await? else {
+            let rejection = Rejection { reason: RejectReason::Full, retry_after: 10 };
+            return self.reject(client, stream, rejection).await.map(|()| None);
         };
-        let tag = self.tagger.tag(Source::of(client.connection()), slot, owner);
-        sender_stream.0.send_message(&IncomingDownload { source: tag }).await?;
-        let pass = self.config.ticket_key.issue_pass(slot, owner);
+        let pass = self.config.ticket_key.issue_pass(slot, admitted.owner);
         let limits = self.bridge_limits(); // fixed for the life of the bridge
-        send.send_message(&ConnectReply { limits, pass }).await?;
+        wait_on_peer(CLIENT_TIMEOUT, [&mut leg.1], async {
+            let replied = reply(stream, &ConnectReply { limits, pass }).await;
+            Ok(replied)
+        })
+        .await??;
         drop(waiting);
+        Ok(Some(PreparedBridge { admitted, leg, bound: limits.bridge_bytes }))
+    }
+
+    /// Bridges a receiver's stream to its sender until both directions have ended.
+    pub(super) async fn run_bridge(&self, receiver: &Client, stream: BridgeSide, bridge: PreparedBridge) {
+        let PreparedBridge { admitted, leg, bound } = bridge;
+        let AdmittedReceiver { slot, sender, owner, bridge, starting } = admitted;
+        let source = self.limiter.source_of(receiver.connection());
+        receiver.connection().raise_receive_window();
+        sender.connection().raise_receive_window();
         self.registry.note_bridge(slot, owner);
         self.counters.bridges.add(1);
         debug!("a receiver is bridged");
@@ -73,7 +103,7 @@ impl RequestHandler {
             self.registry.note_confirmed(slot, owner, source);
         };
         self.open_bridges.send_modify(|open| *open += 1);
-        let bridge_run = bridge::run((send, recv), sender_stream, limits.bridge_bytes, memory, bytes);
+        let bridge_run = bridge::run(stream, leg, bound, memory, bytes);
         let sender_code = with_background(bridge_run, confirmed).await;
         self.open_bridges.send_modify(|open| *open -= 1);
         drop(bridge);
@@ -83,7 +113,6 @@ impl RequestHandler {
             self.registry.note_unconfirmed(slot, owner);
         }
         debug!("a bridge has ended");
-        Ok(())
     }
 
     /// Decides whether a receiver may be bridged now. `known_owner` is the owner that its pass names.
@@ -110,7 +139,7 @@ impl RequestHandler {
         let starting = self.limiter.hold(HoldingKind::StartingBridge, source)?;
         let rejected = |reason, retry_after| Err(Rejection { reason, retry_after });
         match self.registry.look_up(slot, known_owner, source) {
-            Lookup::Found(sender, owner) => Ok(AdmittedReceiver { sender, owner, bridge, starting }),
+            Lookup::Found(sender, owner) => Ok(AdmittedReceiver { slot, sender, owner, bridge, starting }),
             Lookup::Protected(refusal) => Err(refusal.into()),
             Lookup::ShareEnded => rejected(RejectReason::Ended, 0),
             Lookup::SenderAway => rejected(RejectReason::Away, 1),
@@ -121,4 +150,11 @@ impl RequestHandler {
             }
         }
     }
+}
+
+/// Opens a stream to a sender and announces a receiver on it.
+async fn open_leg(sender: &Client, message: &IncomingDownload) -> Result<BridgeSide, PeerWaitError> {
+    let (mut send, mut recv) = wait_on_peer(LEG_TIMEOUT, [], sender.connection().open_stream()).await?;
+    wait_on_peer(LEG_TIMEOUT, [&mut recv], send.send_message(message)).await?;
+    Ok((send, recv))
 }

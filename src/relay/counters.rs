@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::memory_budget::MemoryUsage;
+use super::memory_accounts::MemoryUsage;
 use crate::wire::relay_limit::RelayLimit;
 
 /// A number that only grows.
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_summary_is_one_line_of_numbers() {
         let counters = RelayCounters::new();
-        let memory = MemoryUsage { directions: 4, held: 10, peak: 20, largest: 10, evicted: 1 };
+        let memory = MemoryUsage { directions: 4, held: 10, peak: 20, evicted: 1, ..MemoryUsage::default() };
         let gauges = RelayGauges { connections: 3, held_slots: 1, resting_slots: 2, memory };
         assert!(counters.summary(&gauges).ends_with("refused: none"));
         counters.registrations.add(7);

@@ -4,18 +4,19 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::{
+    bridge::BridgeSide,
     client::Client,
     config::SenderPolicy,
     limits::RateKind,
     refusal::Refusal,
     registry::{ESTABLISHED_AFTER, SlotLease, SlotRequest},
-    request_handler::{Rejection, RequestHandler, WaitingStream},
+    request_handler::{Rejection, RequestHandler, WaitingStream, reply},
     source::Source,
     tickets::SlotOwner,
 };
 use crate::{
     code::Slot,
-    net::{RecvHalf, SendHalf, StreamError},
+    net::{PeerWaitError, RecvHalf, StreamError},
     state::unix_time,
     wire::{
         WireError,
@@ -30,12 +31,12 @@ impl RequestHandler {
         &self,
         client: &Client,
         request: RegisterRequest,
-        (send, recv): (&mut SendHalf, &mut RecvHalf),
+        stream: &mut BridgeSide,
         waiting: WaitingStream,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), PeerWaitError> {
         let permission = self.permission(client, request.token.as_deref());
         if permission == Permission::Denied {
-            return self.reject(client, send, Rejection { reason: RejectReason::Token, retry_after: 0 }).await;
+            return self.reject(client, stream, Rejection { reason: RejectReason::Token, retry_after: 0 }).await;
         }
         let claim = request.ticket.and_then(|ticket| self.config.ticket_key.verify_ticket(&ticket, unix_time()));
         // A token carries its own limits.
@@ -45,15 +46,15 @@ impl RequestHandler {
         };
         let lease = match self.lease(client, claim, source) {
             Ok(lease) => lease,
-            Err(refusal) => return self.reject(client, send, refusal.into()).await,
+            Err(refusal) => return self.reject(client, stream, refusal.into()).await,
         };
         self.counters.registrations.add(1);
         debug!("a sender has registered");
         let ticket = self.config.ticket_key.issue_ticket(lease.slot(), lease.owner(), unix_time());
-        send.send_message(&RegisterReply { slot: lease.slot(), ticket, limits: self.bridge_limits() }).await?;
+        reply(stream, &RegisterReply { slot: lease.slot(), ticket, limits: self.bridge_limits() }).await?;
         drop(waiting);
-        hold_lease(lease, recv).await?;
-        send.finish();
+        hold_lease(lease, &mut stream.1).await?;
+        stream.0.finish();
         Ok(())
     }
 
@@ -94,7 +95,7 @@ enum Permission {
 }
 
 /// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender
-/// must send nothing else.
+/// must send nothing else, so nothing accumulates however long this takes.
 async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     let established = sleep_until(Instant::now() + ESTABLISHED_AFTER);
     tokio::pin!(established);
@@ -113,6 +114,6 @@ async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamE
             lease.end_share();
             Ok(())
         }
-        Some(_) => Err(WireError::Malformed.into()),
+        Some(_) => Err(WireError::OutOfTurn.into()),
     }
 }

@@ -1,14 +1,16 @@
 //! Handles the requests of clients. [`super::registration`] and [`super::connect`] handle each kind of them.
 //!
 //! The first frame of every stream is the request. All waiting is bounded by [`CLIENT_TIMEOUT`], every read by
-//! [`MAX_BODY`].
+//! [`MAX_BODY`]. While one stream waits for another, it is read, and a client that sends more than its request and
+//! flight 1 loses it ([`wait_on_peer`]).
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 use tracing::debug;
 
 use super::{
+    bridge::BridgeSide,
     client::Client,
     config::RelayConfig,
     counters::RelayCounters,
@@ -19,12 +21,12 @@ use super::{
     source_tagger::SourceTagger,
 };
 use crate::{
-    net::{Connection, RecvHalf, SendHalf, StreamError},
+    net::{Connection, PeerWaitError, RecvHalf, StreamError, wait_on_peer},
     wire::{
         Frame, Message, WireError,
         relay::{ConnectRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected, RelayLimits},
         relay_limit::RelayLimit,
-        reset_code::PROTOCOL_ERROR,
+        reset_code::{EVICTED, PROTOCOL_ERROR},
     },
 };
 
@@ -59,15 +61,20 @@ impl RequestHandler {
         let client = Client::new(connection);
         loop {
             let was_idle = client.is_idle();
-            let stream = match timeout(CLIENT_TIMEOUT, client.connection().accept_stream()).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(_)) => return,
-                Err(_) if was_idle => return client.connection().close(),
-                Err(_) => continue,
+            let mut stream = match wait_on_peer(CLIENT_TIMEOUT, [], client.connection().accept_stream()).await {
+                Ok(stream) => stream,
+                Err(PeerWaitError::Stream(_)) => return,
+                Err(PeerWaitError::Silent) if was_idle => return client.connection().close(),
+                Err(PeerWaitError::Silent) => continue,
+            };
+            let Some(memory) = self.config.memory.try_reserve_stream() else {
+                end(&mut stream, EVICTED);
+                continue;
             };
             let waiting = self.limiter.hold(HoldingKind::Stream, self.limiter.source_of(client.connection()));
             let (handler, client) = (Arc::clone(&self), client.clone());
             tokio::spawn(async move {
+                let _memory = memory;
                 if let Err(e) = handler.serve_stream(&client, stream, waiting).await {
                     debug!("a client's stream failed: {e}");
                 }
@@ -83,24 +90,27 @@ impl RequestHandler {
     async fn serve_stream(
         &self,
         client: &Client,
-        (mut send, mut recv): (SendHalf, RecvHalf),
+        mut stream: BridgeSide,
         waiting: Result<WaitingStream, Refusal>,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), PeerWaitError> {
         let waiting = match waiting {
             Ok(waiting) => waiting,
-            Err(refusal) => return self.reject(client, &mut send, refusal.into()).await,
+            Err(refusal) => return self.reject(client, &mut stream, refusal.into()).await,
         };
-        let Ok(first) = timeout(CLIENT_TIMEOUT, recv.read_frame(MAX_BODY)).await else { return Ok(()) };
-        let outcome = match first.and_then(|frame| Ok(ClientRequest::parse(frame.frame())?)) {
-            Ok(ClientRequest::Register(request)) => {
-                self.register(client, request, (&mut send, &mut recv), waiting).await
-            }
-            Ok(ClientRequest::Connect(request)) => return self.connect(client, request, (send, recv), waiting).await,
+        let outcome = match read_request(&mut stream.1).await {
+            Ok(ClientRequest::Register(request)) => self.register(client, request, &mut stream, waiting).await,
+            Ok(ClientRequest::Connect(request)) => match self.connect(client, request, &mut stream, waiting).await {
+                Ok(Some(bridge)) => {
+                    self.run_bridge(client, stream, bridge).await;
+                    return Ok(());
+                }
+                Ok(None) => Ok(()),
+                Err(e) => Err(e),
+            },
             Err(e) => Err(e),
         };
-        if matches!(outcome, Err(StreamError::Wire(_))) {
-            send.reset(PROTOCOL_ERROR);
-            recv.stop(PROTOCOL_ERROR);
+        if matches!(outcome, Err(PeerWaitError::Stream(StreamError::Wire(_)))) {
+            end(&mut stream, PROTOCOL_ERROR);
             self.note_offence(client);
         }
         outcome
@@ -110,18 +120,16 @@ impl RequestHandler {
     pub(super) async fn reject(
         &self,
         client: &Client,
-        send: &mut SendHalf,
+        stream: &mut BridgeSide,
         rejection: Rejection,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), PeerWaitError> {
         let Rejection { reason, retry_after } = rejection;
         if let RejectReason::Limit(limit) = reason {
             self.counters.count_refusal(limit);
             self.note_offence(client);
         }
-        // The window of the stream may be closed: a client chooses its size.
-        let sent = timeout(CLIENT_TIMEOUT, send.send_message(&Rejected { reason, retry_after })).await;
-        sent.unwrap_or(Ok(()))?;
-        send.finish();
+        reply(stream, &Rejected { reason, retry_after }).await?;
+        stream.0.finish();
         Ok(())
     }
 
@@ -141,6 +149,22 @@ impl RequestHandler {
     pub(super) fn bridge_limits(&self) -> RelayLimits {
         RelayLimits { bridge_bytes: self.config.memory.grant().min(self.config.max_bridge_bytes) }
     }
+}
+
+async fn read_request(recv: &mut RecvHalf) -> Result<ClientRequest, PeerWaitError> {
+    let first = wait_on_peer(CLIENT_TIMEOUT, [], recv.read_frame(MAX_BODY)).await?;
+    Ok(ClientRequest::parse(first.frame()).map_err(StreamError::from)?)
+}
+
+/// Sends the reply to a request.
+pub(super) async fn reply<M: Message>((send, recv): &mut BridgeSide, message: &M) -> Result<(), PeerWaitError> {
+    wait_on_peer(CLIENT_TIMEOUT, [recv], send.send_message(message)).await
+}
+
+/// Resets and stops a stream.
+fn end((send, recv): &mut BridgeSide, code: u32) {
+    send.reset(code);
+    recv.stop(code);
 }
 
 /// Why a request is rejected, and when another one may succeed.

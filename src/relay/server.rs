@@ -10,6 +10,7 @@ use super::{
     counters::{RelayCounters, RelayGauges},
     journal_task::JournalTask,
     limits::{HoldingKind, RateKind},
+    memory_budget::MemoryReservation,
     refusal::Refusal,
     registry::Registry,
     request_handler::{CLIENT_TIMEOUT, RequestHandler},
@@ -101,18 +102,22 @@ impl Server {
     /// Accepts connections until the socket is closed.
     async fn accept_connections(self: &Arc<Self>) {
         while let Some(incoming) = self.listener.accept().await {
-            match self.decide(&incoming) {
-                Entry::Counted(holding) => {
-                    drop(tokio::spawn(Arc::clone(self).serve_connection(incoming, Some(holding))))
-                }
-                Entry::Uncounted => drop(tokio::spawn(Arc::clone(self).serve_connection(incoming, None))),
+            let counted = match self.decide(&incoming) {
+                Entry::Counted(holding) => Some(holding),
+                Entry::Uncounted => None,
                 Entry::Retry => {
                     let _ = incoming.retry(); // cannot fail: `may_retry` is true
+                    continue;
                 }
                 Entry::Refused(refusal) => {
                     self.counters.count_refusal(refusal.limit);
                     incoming.refuse();
+                    continue;
                 }
+            };
+            match self.config.memory.try_reserve_connection(self.listener.open_connections()) {
+                Some(memory) => drop(tokio::spawn(Arc::clone(self).serve_connection(incoming, counted, memory))),
+                None => incoming.refuse(),
             }
         }
     }
@@ -138,7 +143,12 @@ impl Server {
         Ok(holding)
     }
 
-    async fn serve_connection(self: Arc<Self>, incoming: quinn::Incoming, counted: Option<Holding>) {
+    async fn serve_connection(
+        self: Arc<Self>,
+        incoming: quinn::Incoming,
+        counted: Option<Holding>,
+        _memory: MemoryReservation,
+    ) {
         let Ok(Ok(connection)) = timeout(CLIENT_TIMEOUT, self.listener.complete_handshake(incoming)).await else {
             return;
         };

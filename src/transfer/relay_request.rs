@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use crate::{
     error::{Error, Kind},
-    net::{Connection, RecvHalf, SendHalf, StreamError},
+    net::{Connection, PeerWaitError, RecvHalf, SendHalf, StreamError, wait_on_peer},
     transfer::{
         timeouts::REPLY_TIMEOUT,
         user_errors::{explain_rejection, explain_stream_error},
     },
     wire::{
         Message, WireError, frame,
+        peer::INITIAL_CREDIT,
         relay::{MAX_BODY, RejectReason, Rejected},
         reset_code::ENDED,
     },
@@ -31,6 +30,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
 ) -> Result<(SendHalf, RecvHalf, Reply), RequestError> {
     let exchange = async {
         let (mut send, mut recv) = connection.open_stream().await?;
+        recv.set_reorder_window(INITIAL_CREDIT as usize); // the first bytes of the sender may overtake the reply
         let mut bytes = Vec::new();
         frame::encode(request, &mut bytes)?;
         bytes.extend_from_slice(payload);
@@ -38,7 +38,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
         let reply = recv.read_frame(MAX_BODY).await?;
         Ok::<_, StreamError>((send, recv, reply))
     };
-    let (send, recv, reply) = timeout(REPLY_TIMEOUT, exchange).await.map_err(|_| RequestError::NoReply)??;
+    let (send, recv, reply) = wait_on_peer(REPLY_TIMEOUT, [], exchange).await?;
     let reply = reply.frame();
     if reply.kind == Rejected::TYPE {
         return Err(RequestError::Rejected(reply.decode()?));
@@ -83,6 +83,15 @@ impl RequestError {
 impl From<StreamError> for RequestError {
     fn from(e: StreamError) -> Self {
         Self::Stream(e)
+    }
+}
+
+impl From<PeerWaitError> for RequestError {
+    fn from(e: PeerWaitError) -> Self {
+        match e {
+            PeerWaitError::Silent => Self::NoReply,
+            PeerWaitError::Stream(e) => Self::Stream(e),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`SendCredit`](send_credit::SendCredit) bound how many bytes are in flight.
 
 mod error;
+pub(crate) mod idle_records;
 pub(crate) mod manifest_decoder;
 pub(crate) mod manifest_encoder;
 mod reader;

@@ -99,6 +99,9 @@ pub enum WireError {
     /// A frame that is longer than its limit.
     #[error("message too long")]
     TooLong,
+    /// More bytes than the protocol allows before the next message of the other side.
+    #[error("data out of turn")]
+    OutOfTurn,
 }
 
 #[cfg(test)]

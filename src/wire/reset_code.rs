@@ -11,6 +11,7 @@
 //! | | | relay | it shuts down |
 //! | | | all | they close a connection that they no longer need |
 //! | 5 | [`PROTOCOL_ERROR`] | relay | the first frame of a client's stream, or a frame after it, is invalid |
+//! | | | all | data arrives before it is the peer's turn |
 //! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
 //! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |
 //! | 8 | [`UNCONFIRMED`] | sender | it ends a session whose peer has not confirmed the code |

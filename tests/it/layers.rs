@@ -5,11 +5,13 @@
 
 mod imports;
 mod source;
+mod waits;
 
 use std::path::{Path, PathBuf};
 
 use imports::{Graph, imports, standard_paths};
 use source::Source;
+use waits::bare_waits;
 
 /// Modules that every other module may import, and that import only each other.
 const LAYER_0: [&str; 11] = [
@@ -53,6 +55,26 @@ const FORBIDDEN_IN_RELAY: [&str; 4] = ["crypto", "disk", "manifest", "transfer"]
 /// Modules that may read the system's clocks; all others use tokio's clock or an injected one.
 const CLOCK_USERS: [&str; 4] = ["net", "state.rs", "transfer/handshake/clock.rs", "cli"];
 
+/// The modules that wait for peers in a session or at a relay.
+const WAITERS: [&str; 2] = ["transfer", "relay"];
+
+/// Files that may wait on a peer without `wait_on_peer`, the methods that they may call, and why that is bounded.
+const BARE_WAITS: [(&str, &[&str], &str); 9] = [
+    ("relay/bridge.rs", &["read_available", "failed"], "reads while it writes; the budget evicts it"),
+    ("relay/registration.rs", &["read"], "a lease lasts as long as its share, and any byte ends it"),
+    ("transfer/handshake/confirm.rs", &["read_frame"], "the callers have a limit"),
+    ("transfer/handshake/responder.rs", &["write"], "a part of an exchange with a limit"),
+    ("transfer/relay_request.rs", &["open_stream", "write", "read_frame"], "a part of an exchange with a limit"),
+    ("transfer/sender/accept_loop.rs", &["accept_stream"], "a share waits for receivers, and watches its connection"),
+    ("transfer/sender/admission.rs", &["read"], "watches a peer whose turn it is not, beside a wait with a limit"),
+    ("transfer/session/reader.rs", &["fill", "read", "skip"], "the users of a session detect stalls"),
+    (
+        "transfer/session/writer.rs",
+        &["flush", "wait_until_delivered"],
+        "both ends read while they write, and detect stalls",
+    ),
+];
+
 /// Modules that may print.
 const PRINTERS: [&str; 2] = ["ui", "cli/args.rs"];
 
@@ -62,6 +84,38 @@ fn imports_go_down_only() {
     assert!(sources.len() > 30, "src holds only {} files", sources.len());
     let broken: Vec<String> = sources.iter().flat_map(violations).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_wait_on_a_peer_has_a_limit() {
+    let sources = Source::all_below("src");
+    let waiters = sources.iter().filter(|source| WAITERS.contains(&source.module()[..].first().map_or("", |m| m)));
+    let is_allowed = |path: &str, method: &str| {
+        BARE_WAITS.iter().any(|(file, methods, _)| *file == path && methods.contains(&method))
+    };
+    let found: Vec<_> = waiters.flat_map(bare_waits).collect();
+    let bare: Vec<_> = found.iter().filter(|wait| !is_allowed(&wait.path, &wait.method)).collect();
+    assert!(bare.is_empty(), "waits on a peer without `wait_on_peer`: {bare:#?}");
+    for (file, methods, _) in BARE_WAITS {
+        for method in methods {
+            assert!(found.iter().any(|wait| wait.path == file && wait.method == *method), "{file} has no {method}");
+        }
+    }
+}
+
+#[test]
+fn bare_waits_are_found() {
+    let text = "async fn f() {
+        wait_on_peer(LIMIT, [&mut a], b.send_message(&m)).await;
+        wait_on_peer(LIMIT, [], async { b.read().await }).await;
+        journal.read();
+        b.read().await;
+        timeout(LIMIT, c.open_stream(x(1))).await;
+        c.open_stream(x(1)).await;
+    }
+    mod tests { async fn g() { b.read().await; } }";
+    let found: Vec<usize> = bare_waits(&Source::new("a.rs", text)).into_iter().map(|wait| wait.line).collect();
+    assert_eq!(found, [5, 7]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use qshare::{
     error::Result,
     event::{Event, Finished},
     manifest::ShareId,
-    net::{self, Connection, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
+    net::{self, ClientRole, Connection, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, SenderPolicy, SlotJournal, TicketKey},
     state::StateDir,
     transfer::{
@@ -156,7 +156,7 @@ impl Scenario {
             }
         };
         let reregister = relay.is_some().then(|| ReregisterConfig {
-            dialer: self.dialer(&host),
+            dialer: self.dialer(&host, ClientRole::Sender),
             token: None,
             on_registered: Box::new(|_, _, _| Vec::new()),
         });
@@ -188,7 +188,7 @@ impl Scenario {
         let began = Instant::now();
         let connected_after = Arc::new(OnceLock::new());
         let (events, log) = EventLog::record();
-        let (dialer, first_connection) = (self.dialer(&host), Arc::clone(&connected_after));
+        let (dialer, first_connection) = (self.dialer(&host, ClientRole::Receiver), Arc::clone(&connected_after));
         let dialer = Dialer::from_fn(move || {
             let (dialer, first_connection) = (dialer.clone(), Arc::clone(&first_connection));
             async move {
@@ -241,17 +241,26 @@ impl Scenario {
         host
     }
 
-    /// Connects a host to the relay.
+    /// Connects the host of a sender to the relay.
     ///
     /// # Errors
     /// Those of a client.
     pub(crate) async fn connect_to_relay(&self, host: &Host) -> Result<RelayConnection> {
-        self.dialer(host).dial().await
+        self.dialer(host, ClientRole::Sender).dial().await
+    }
+
+    /// Connects the host of a receiver to the relay.
+    ///
+    /// # Errors
+    /// Those of a client.
+    pub(crate) async fn connect_receiver(&self, host: &Host) -> Result<RelayConnection> {
+        self.dialer(host, ClientRole::Receiver).dial().await
     }
 
     /// Creates a dialer that connects a host to the relay, from a new port for each connection.
-    fn dialer(&self, host: &Host) -> Dialer {
-        let (addr, trust, transport) = (self.addr.clone(), TrustPolicy::Pin(self.pin), self.transport);
+    fn dialer(&self, host: &Host, role: ClientRole) -> Dialer {
+        let (addr, trust) = (self.addr.clone(), TrustPolicy::Pin(self.pin));
+        let transport = TransportOptions { role, ..self.transport };
         let (network, host) = (self.network.clone(), host.clone());
         Dialer::from_fn(move || {
             let (socket, addr) = (seeded_socket(&network, host.bind(0)), addr.clone());

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use crate::{
-    net::SendHalf,
+    net::{SendHalf, wait_on_peer},
     transfer::timeouts::REPLY_TIMEOUT,
     wire::peer::{Alert, AlertReason},
 };
@@ -17,7 +15,7 @@ pub(crate) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Gives up on a peer that does not read for [`REPLY_TIMEOUT`].
 pub(crate) async fn send_alert(mut send: SendHalf, reason: AlertReason, retry_after: Option<Duration>) {
     let retry_after = retry_after.map_or(0, whole_seconds);
-    if matches!(timeout(REPLY_TIMEOUT, send.send_message(&Alert { reason, retry_after })).await, Ok(Ok(()))) {
+    if wait_on_peer(REPLY_TIMEOUT, [], send.send_message(&Alert { reason, retry_after })).await.is_ok() {
         send.finish();
     }
 }

@@ -1,12 +1,11 @@
 //! Flight 1 as the sender checks it.
 
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::cipher_suite;
 use crate::{
     crypto::{Cipher, PeerMessage, Role},
-    net::{OwnedFrame, RecvHalf, StreamError},
+    net::{OwnedFrame, PeerWaitError, RecvHalf, StreamError, wait_on_peer},
     processor::Aes,
     transfer::timeouts::REPLY_TIMEOUT,
     wire::peer::{AlertReason, CAN_REATTACH, Hello, HelloMode, MAX_CLEAR_BODY, VERSION},
@@ -52,10 +51,10 @@ impl Flight1 {
 /// # Errors
 /// [`FirstFrameError::Malformed`] also if nothing arrives within [`REPLY_TIMEOUT`].
 pub(crate) async fn read_first_frame(recv: &mut RecvHalf) -> Result<OwnedFrame, FirstFrameError> {
-    match timeout(REPLY_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await {
-        Ok(Ok(frame)) => Ok(frame),
-        Ok(Err(StreamError::Wire(_))) | Err(_) => Err(FirstFrameError::Malformed),
-        Ok(Err(_)) => Err(FirstFrameError::Lost),
+    match wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await {
+        Ok(frame) => Ok(frame),
+        Err(PeerWaitError::Stream(StreamError::Wire(_)) | PeerWaitError::Silent) => Err(FirstFrameError::Malformed),
+        Err(PeerWaitError::Stream(_)) => Err(FirstFrameError::Lost),
     }
 }
 

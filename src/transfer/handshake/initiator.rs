@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
     cipher_suite, confirm::read_confirm, credential::Credential, established::Established,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     code::Slot,
     crypto::{Cipher, ExchangeMode, PakeExchange, PeerMessage, Role, SessionKeys, Transcript},
-    net::{OwnedFrame, RecvHalf, SendHalf},
+    net::{OwnedFrame, RecvHalf, SendHalf, wait_on_peer},
     processor::Aes,
     transfer::session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
     wire::{
@@ -87,16 +87,17 @@ impl Initiator {
     /// # Errors
     /// [`InitiatorError`] if the sender refuses or does not reply in time, if its tag is wrong, or if the stream fails.
     pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established, InitiatorError> {
-        let flight_2 =
-            timeout(FLIGHT_2_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await.map_err(|_| InitiatorError::NoReply)?;
+        let flight_2 = wait_on_peer(FLIGHT_2_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await;
         let flight_2 = flight_2.map_err(InitiatorError::from_unconfirmed)?;
         let (round_trip, can_reattach) = (self.started.elapsed(), self.options.can_reattach);
         let keys = self.derive_keys(&flight_2)?;
-        let confirm = timeout(CONFIRM_TIMEOUT, read_confirm(&mut recv)).await.map_err(|_| InitiatorError::NoReply)?;
+        let confirm = wait_on_peer(CONFIRM_TIMEOUT, [], read_confirm(&mut recv)).await;
         keys.verify_tag(Role::Sender, &confirm.map_err(InitiatorError::from_unconfirmed)?.tag)
             .map_err(|_| InitiatorError::WrongCode)?;
         let flight_3 = Confirm { tag: keys.receiver_tag() };
-        send.send_message(&flight_3).await.map_err(InitiatorError::Stream)?;
+        // The rest of the manifest does not precede flight 3, and what does has its own small window.
+        let sent = wait_on_peer(CONFIRM_TIMEOUT, [], send.send_message(&flight_3)).await;
+        sent.map_err(InitiatorError::from_confirmed)?;
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
         let (sealer, opener) = keys.into_record_layer(Role::Receiver);
         Ok(Established {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    net::StreamError,
+    net::{PeerWaitError, StreamError},
     transfer::user_errors::{
         explain_alert, explain_early_stream_error, explain_stream_error, sender_silent, version_mismatch, wrong_code,
     },
@@ -32,10 +32,19 @@ pub enum InitiatorError {
 impl InitiatorError {
     /// Classifies a failure of the stream before the sender's tag arrived. Invalid bytes and an early end count as a
     /// wrong tag.
-    pub(super) fn from_unconfirmed(e: StreamError) -> Self {
+    pub(super) fn from_unconfirmed(e: PeerWaitError) -> Self {
         match e {
-            StreamError::Wire(_) | StreamError::EndedEarly => Self::WrongCode,
-            e => Self::Unconfirmed(e),
+            PeerWaitError::Silent => Self::NoReply,
+            PeerWaitError::Stream(StreamError::Wire(_) | StreamError::EndedEarly) => Self::WrongCode,
+            PeerWaitError::Stream(e) => Self::Unconfirmed(e),
+        }
+    }
+
+    /// Classifies a failure of the stream after the sender's tag was verified.
+    pub(super) fn from_confirmed(e: PeerWaitError) -> Self {
+        match e {
+            PeerWaitError::Silent => Self::NoReply,
+            PeerWaitError::Stream(e) => Self::Stream(e),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     crypto::{PakeExchange, Resumption, Role, SessionKeys, ShareKey, Transcript},
     error::Error,
     manifest::ShareId,
-    net::{OwnedFrame, RecvHalf, SendHalf},
+    net::{OwnedFrame, RecvHalf, SendHalf, wait_on_peer},
     processor::Aes,
     transfer::session::{RecordBuilder, SessionReader, SessionWriter, resumable_stream::ResumableStream},
     wire::{
@@ -224,15 +224,15 @@ impl ChargedHello<'_> {
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());
         let (sealer, opener) = keys.into_record_layer(Role::Sender);
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
-        if !matches!(timeout_at(deadline, send.write(bytes.into())).await, Ok(Ok(()))) {
+        if wait_on_peer(CONFIRM_TIMEOUT, [&mut recv], send.write(bytes.into())).await.is_err() {
             failure.end_stream(|code| send.reset(code), recv);
             return Err(failure);
         }
         let mut writer = SessionWriter::new(&stream, send, sealer);
         let exchange = async {
-            writer.send(early).await?;
+            wait_on_peer(CONFIRM_TIMEOUT, [&mut recv], writer.send(early)).await?;
             debug!("flight 2 is written");
-            read_confirm(&mut recv).await
+            wait_on_peer(CONFIRM_TIMEOUT, [], read_confirm(&mut recv)).await
         };
         match timeout_at(deadline, exchange).await {
             Ok(Ok(confirm)) if expected.verify(&confirm.tag).is_ok() => {}

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     crypto::Opener,
     error::Error,
+    net::StreamError,
     transfer::session::{RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow},
-    wire::{WireError, peer::DownloadOutcome},
+    wire::peer::DownloadOutcome,
 };
 
 /// The receiver's side of a session that both ends have confirmed.
@@ -26,17 +27,16 @@ pub(super) struct ConfirmedSession {
 }
 
 impl ConfirmedSession {
-    /// Grants credit for the bytes received so far, if any is due.
+    /// Queues credit for the bytes received so far, if any is due. The next read sends it.
     ///
     /// # Errors
-    /// [`WireError`] if the credit cannot be encoded, which does not happen with the messages of this version.
-    pub(super) async fn grant_credit(&mut self) -> Result<(), WireError> {
+    /// [`StreamError::TooFarAhead`] if the sender acknowledges too little. [`StreamError::Wire`] if the credit cannot be
+    /// encoded, which does not happen with the messages of this version.
+    pub(super) fn grant_credit(&mut self) -> Result<(), StreamError> {
         let received = self.reader.received_bytes();
-        if let Some(credit) = self.window.update(received, received, Instant::now()) {
-            let record = RecordBuilder::from_message(&credit)?;
-            let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
-        }
-        Ok(())
+        let Some(credit) = self.window.update(received, received, Instant::now()) else { return Ok(()) };
+        self.reader.set_reorder_window(credit.limit - received);
+        self.writer.queue(RecordBuilder::from_message(&credit)?)
     }
 
     /// Reports to the sender that the download failed, and closes the session.

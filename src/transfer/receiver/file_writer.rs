@@ -8,7 +8,7 @@ use crate::{
     disk::Sink,
     error::Result,
     net::PooledBuffer,
-    transfer::session::resumable_stream::ResumableStream,
+    transfer::session::{idle_records::IdleRecords, resumable_stream::ResumableStream},
     wire::{
         Frame, Message, WireError,
         peer::{Ack, DATA, Failure, FileEnd, FileStart, GroupsEqual},
@@ -22,13 +22,14 @@ pub(super) struct FileWriter {
     /// The session's stream. The sender's acknowledgements release the bytes that it stores.
     stream: ResumableStream,
     bytes: u64,
+    idle: IdleRecords,
 }
 
 impl FileWriter {
     /// Creates a writer to `sink`.
     pub(super) fn new(opener: Opener, sink: Sink, stream: ResumableStream) -> Self {
         let bytes = sink.published_bytes();
-        Self { opener, sink, stream, bytes }
+        Self { opener, sink, stream, bytes, idle: IdleRecords::default() }
     }
 
     /// Whether every file is complete and matches its hash.
@@ -44,20 +45,27 @@ impl FileWriter {
     /// Opens a record and handles its frames.
     ///
     /// # Errors
-    /// - [`ReceiveError::Session`] for a record that was altered and for an unexpected frame
+    /// - [`ReceiveError::Session`] for a record that was altered, for an unexpected frame, and for too many records in a
+    ///   row without content
     /// - [`ReceiveError::Sender`] for a failure that the sender reports
     /// - [`ReceiveError::Final`] for an error of the [`Sink`]
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {
         self.opener.open(&mut record)?;
         let mut rest = record::plaintext(&record);
-        while !rest.is_empty() {
-            self.handle_frame(&Frame::split(&mut rest)?)?;
+        if rest.is_empty() {
+            return Err(WireError::Malformed.into());
         }
-        Ok(())
+        let mut is_progress = false;
+        while !rest.is_empty() {
+            is_progress |= self.handle_frame(&Frame::split(&mut rest)?)?;
+        }
+        Ok(self.idle.note(is_progress)?)
     }
 
-    fn handle_frame(&mut self, frame: &Frame<'_>) -> Result<(), ReceiveError> {
+    /// Handles a frame. Returns whether the download has progressed.
+    fn handle_frame(&mut self, frame: &Frame<'_>) -> Result<bool, ReceiveError> {
         match frame.kind {
+            DATA if frame.body.is_empty() => return Err(WireError::Malformed.into()),
             DATA => {
                 self.sink.write(frame.body).map_err(ReceiveError::Final)?;
                 self.bytes += frame.body.len() as u64;
@@ -73,17 +81,18 @@ impl FileWriter {
             }
             GroupsEqual::TYPE => {
                 let GroupsEqual { entry, groups } = frame.decode()?;
-                self.sink.confirm_groups(entry as usize, groups).map_err(ReceiveError::Final)?;
+                return self.sink.confirm_groups(entry as usize, groups).map_err(ReceiveError::Final);
             }
             Ack::TYPE => {
                 let Ack { received } = frame.decode()?;
                 self.stream.acknowledge(received)?;
+                return Ok(false);
             }
             Failure::TYPE => return Err(ReceiveError::Sender(frame.decode()?)),
-            _ if frame.may_be_skipped() => {}
+            _ if frame.may_be_skipped() => return Ok(false),
             other => return Err(WireError::Unexpected(other).into()),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Gives every entry its final name. Returns the opener, for the sender's last record, and the paths.

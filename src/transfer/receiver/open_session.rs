@@ -45,10 +45,10 @@ pub(super) async fn open_session(
     stored: Option<&StoredResumption>,
 ) -> Result<(ConfirmedSession, Manifest), OpenSessionError> {
     let (established, ConnectReply { limits, pass }) = establish(connection, code, config, stored).await?;
-    let Established { writer, mut reader, opener, stream, attach_key, round_trip, .. } = established;
+    let Established { writer, reader, opener, stream, attach_key, round_trip, .. } = established;
     debug!("session confirmed after {round_trip:?}");
+    connection.raise_receive_window();
     let window = ReceiveWindow::new(limits.bridge_bytes, config.rate_limit, round_trip, Instant::now());
-    reader.set_reorder_window(window.max_size());
     let resumption = Arc::<OnceLock<Resumption>>::default();
     let context = ReattachContext {
         slot: code.slot(),
@@ -101,7 +101,7 @@ async fn establish(
 
 /// Reads the manifest, and the resumption if the sender grants one.
 async fn read_offer(session: &mut ConfirmedSession) -> Result<(Manifest, Option<Resumption>), ReceiveError> {
-    session.grant_credit().await?; // the first window leaves right behind flight 3
+    session.grant_credit()?; // the first window leaves right behind flight 3
     let (mut decoder, mut stall) = (ManifestDecoder::default(), StallDetector::default());
     let stream = session.reader.stream();
     loop {
@@ -118,7 +118,7 @@ async fn read_offer(session: &mut ConfirmedSession) -> Result<(Manifest, Option<
         if decoder.push_record(&record).map_err(ReceiveError::Final)? {
             return decoder.finish().map_err(ReceiveError::Final);
         }
-        session.grant_credit().await?;
+        session.grant_credit()?;
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, interval, timeout},
 };
-use tracing::{debug, trace};
+use tracing::trace;
 
 use super::{
     file_writer::FileWriter,
@@ -78,9 +78,8 @@ impl Pipeline<'_> {
         };
         let writing = async {
             for record in request {
-                let _ = self.writer.send(record).await; // if this fails, the next read returns the reason
+                self.writer.queue(record)?;
             }
-            debug!("the request is written");
             self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
@@ -121,17 +120,17 @@ impl Pipeline<'_> {
                 }
                 Step::Write => {
                     let Some(Batch { records, end, .. }) = batch.take() else { continue };
-                    file_writer = write_batch(file_writer, records).await?;
+                    file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
                     if let Some(credit) = self.window.update(stream.received_bytes(), end, Instant::now()) {
                         granted.send_replace(credit.limit);
-                        self.send(RecordBuilder::from_message(&credit)?).await;
+                        self.writer.queue(RecordBuilder::from_message(&credit)?)?;
                     }
                     if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
                         reported = Some(Instant::now());
                         self.events.try_report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
                     }
                 }
-                Step::Offer(record) => self.send(record?).await,
+                Step::Offer(record) => self.writer.queue(record?)?,
                 Step::Report => {
                     if let Some(progress) = self.offer.progress() {
                         self.events.try_report(progress);
@@ -140,11 +139,6 @@ impl Pipeline<'_> {
             }
         }
         Ok(file_writer)
-    }
-
-    /// Sends a record. If that fails, the next read returns the reason.
-    async fn send(&mut self, record: RecordBuilder) {
-        let _ = self.writer.send(record).await;
     }
 }
 
@@ -206,13 +200,19 @@ async fn write_batch(mut file_writer: FileWriter, records: Vec<PooledBuffer>) ->
 async fn drain(
     reader: &mut SessionReader,
     arrived: mpsc::UnboundedSender<ArrivedRecord>,
-    granted: watch::Receiver<u64>,
+    mut granted: watch::Receiver<u64>,
 ) -> ReceiveError {
     let mut stall = StallDetector::default();
     let stream = reader.stream();
     loop {
-        // A read that times out within a record loses nothing: the next one continues there.
-        match timeout(StallDetector::STEP, reader.read_sealed()).await {
+        let credit = granted.borrow_and_update().saturating_sub(reader.received_bytes());
+        reader.set_reorder_window(credit + LAST_RECORD_SLACK);
+        // A read that is dropped within a record loses nothing: the next one continues there.
+        let read = tokio::select! {
+            read = timeout(StallDetector::STEP, reader.read_sealed()) => read,
+            Ok(()) = granted.changed() => continue,
+        };
+        match read {
             Ok(Ok(Some(bytes))) => {
                 stall.note_arrival();
                 let end = reader.received_bytes();

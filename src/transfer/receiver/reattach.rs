@@ -10,13 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
-
 use crate::{
     code::Slot,
     crypto::{AttachKey, Resumption},
     error::{Error, Kind},
-    net::{Connection, RelayConnection, StreamError},
+    net::{Connection, PeerWaitError, RelayConnection, StreamError, wait_on_peer},
     transfer::{
         backoff::{RetriedWork, RetryDriver, Urgency},
         handshake::{Credential, Initiator, InitiatorOptions},
@@ -100,8 +98,7 @@ impl Reattacher {
         frame::encode(&request, &mut bytes)?;
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
         let (send, mut recv, ConnectReply { .. }) = send_relay_request(connection, &connect, &bytes).await?;
-        let reply = timeout(REPLY_TIMEOUT, recv.read_frame(MAX_CLEAR_BODY)).await;
-        let reply = reply.map_err(|_| AttemptError::Transient(sender_silent()))??;
+        let reply = wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await?;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
             return Err(AttemptError::UnknownSession);
         }
@@ -109,6 +106,7 @@ impl Reattacher {
         let invalid = || StreamError::EndedEarly;
         let reply: AttachReply = reply.frame().decode().map_err(|_| invalid())?;
         attach_key.verify_reply(&request.tag, reply.received, &reply.tag).map_err(|_| invalid())?;
+        connection.raise_receive_window();
         Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
     }
 
@@ -188,6 +186,15 @@ impl From<RequestError> for AttemptError {
                 Some(wait) => Self::Limited(other.into(), wait),
                 None => Self::Transient(other.into()),
             },
+        }
+    }
+}
+
+impl From<PeerWaitError> for AttemptError {
+    fn from(e: PeerWaitError) -> Self {
+        match e {
+            PeerWaitError::Silent => Self::Transient(sender_silent()),
+            PeerWaitError::Stream(e) => e.into(),
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
     crypto::Resumption,
     error::{Error, Result},
     event::Event,
-    net::{OwnedFrame, RecvHalf, SendHalf},
+    net::{OwnedFrame, RecvHalf, SendHalf, wait_on_peer},
     text::count,
     transfer::{
         handshake::{
@@ -70,7 +70,7 @@ pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendH
 
 /// Reads the relay's announcement of a receiver.
 async fn read_source(recv: &mut RecvHalf) -> Option<SourceTag> {
-    let frame = timeout(REPLY_TIMEOUT, recv.read_frame(MAX_BODY)).await.ok()?.ok()?;
+    let frame = wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_BODY)).await.ok()?;
     frame.frame().decode::<IncomingDownload>().ok().map(|incoming| incoming.source)
 }
 

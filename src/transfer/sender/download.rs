@@ -26,7 +26,10 @@ use crate::{
     net::StreamError,
     transfer::{
         handshake::Established,
-        session::{SessionReader, SessionWriter, resumable_stream::ResumableStream, send_credit::SendCredit},
+        session::{
+            SessionReader, SessionWriter, idle_records::IdleRecords, resumable_stream::ResumableStream,
+            send_credit::SendCredit,
+        },
     },
     wire::{
         Frame, Message, WireError,
@@ -182,9 +185,13 @@ impl Download {
         opener: &mut Opener,
         messages: mpsc::Sender<ReceiverMessage>,
     ) -> DownloadError {
+        let mut idle = IdleRecords::default();
         loop {
             let handled = match reader.read_record(opener).await {
-                Ok(Some(record)) => self.handle_record(&record, &messages).await,
+                Ok(Some(record)) => match self.handle_record(&record, &messages).await {
+                    Ok(is_progress) => idle.note(is_progress),
+                    Err(e) => Err(e),
+                },
                 Ok(None) => std::future::pending().await,
                 Err(e) => return e.into(),
             };
@@ -194,29 +201,36 @@ impl Download {
         }
     }
 
+    /// Handles the frames of a record. Returns whether they change anything.
     async fn handle_record(
         &self,
         mut record: &[u8],
         messages: &mpsc::Sender<ReceiverMessage>,
-    ) -> Result<(), WireError> {
+    ) -> Result<bool, WireError> {
+        if record.is_empty() {
+            return Err(WireError::Malformed);
+        }
+        let mut is_progress = false;
         while !record.is_empty() {
             match ReceiverFrame::decode(&Frame::split(&mut record)?)? {
-                ReceiverFrame::Credit(credit) => self.apply_credit(credit)?,
+                ReceiverFrame::Credit(credit) => is_progress |= self.apply_credit(credit)?,
                 ReceiverFrame::Message(message) => {
                     let _ = messages.send(message).await; // cannot fail: both sides run in one task
+                    is_progress = true;
                 }
                 ReceiverFrame::Skipped => {}
             }
         }
-        Ok(())
+        Ok(is_progress)
     }
 
-    fn apply_credit(&self, credit: Credit) -> Result<(), WireError> {
+    /// Applies the receiver's credit. Returns whether it grants or acknowledges anything.
+    fn apply_credit(&self, credit: Credit) -> Result<bool, WireError> {
         let received = credit.received;
-        self.credit.update(credit, self.progress.sealed()).map_err(|_| WireError::Malformed)?;
+        let is_progress = self.credit.update(credit, self.progress.sealed()).map_err(|_| WireError::Malformed)?;
         self.stream.acknowledge(received)?;
         self.progress.acknowledge(received);
-        Ok(())
+        Ok(is_progress)
     }
 
     /// Waits until the session has waited too long for another stream.

@@ -1,12 +1,12 @@
 //! The registration of a share at its relay.
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     code::Slot,
     error::{Error, Result},
     event::Event,
-    net::{Connection, RecvHalf, SendHalf},
+    net::{Connection, RecvHalf, SendHalf, wait_on_peer},
     text::count,
     transfer::{
         events::Events,
@@ -76,6 +76,6 @@ impl Registration {
     pub async fn release(&mut self) {
         self.send.finish();
         // A relay that does not confirm in time frees the slot later.
-        let _ = timeout(SHARE_CLOSE_TIMEOUT, self.recv.read()).await;
+        let _ = wait_on_peer(SHARE_CLOSE_TIMEOUT, [], self.recv.read()).await;
     }
 }

@@ -11,12 +11,12 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use crate::{
     crypto::AttachKey,
-    net::{ConnectionLost, RecvHalf, SendHalf, StreamError},
+    net::{ConnectionLost, RecvHalf, SendHalf, StreamError, wait_on_peer},
     sync::Mutex,
     transfer::{handshake::Established, session::resumable_stream::ResumableStream, timeouts::REPLY_TIMEOUT},
     wire::peer::{AttachReply, AttachRequest},
@@ -85,14 +85,14 @@ impl SessionTable {
     pub(super) async fn attach(
         &self,
         request: &AttachRequest,
-        (mut send, recv): (SendHalf, RecvHalf),
+        (mut send, mut recv): (SendHalf, RecvHalf),
     ) -> Result<(), SendHalf> {
         let session = self.0.lock().get(&request.id).cloned();
         let Some((session, reply)) = session.and_then(|s| s.accept_request(request).map(|reply| (s, reply))) else {
             return Err(send);
         };
         // A peer that does not read its reply holds the stream no longer than this.
-        if matches!(timeout(REPLY_TIMEOUT, send.send_message(&reply)).await, Ok(Ok(()))) {
+        if wait_on_peer(REPLY_TIMEOUT, [&mut recv], send.send_message(&reply)).await.is_ok() {
             let last_request = session.last_request.lock();
             if *last_request == request.number {
                 // Fails only if the receiver has acknowledged more than it requests: `accept_request` has checked the

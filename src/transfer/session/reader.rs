@@ -11,6 +11,9 @@ use crate::{
     net::{BufferPool, PooledBuffer, RecvHalf, StreamError},
 };
 
+/// The least reorder window. It covers what a receiver sends: a request, chaining values and credit.
+const MIN_REORDER_WINDOW: u64 = 512 * 1024;
+
 /// Receives the sealed records of the other end.
 pub struct SessionReader {
     stream: ResumableStream,
@@ -36,8 +39,8 @@ pub struct SessionReader {
 impl SessionReader {
     /// Reads from `half`, and then from the streams that replace it in `stream`.
     pub fn new(stream: &ResumableStream, half: RecvHalf) -> Self {
-        let buffers = BufferPool::default();
-        Self {
+        let buffers = BufferPool::wiping(); // a record is opened in its buffer
+        let mut reader = Self {
             stream: stream.clone(),
             half: Some(half),
             number: FIRST_STREAM,
@@ -49,12 +52,14 @@ impl SessionReader {
             last_returned: false,
             opened_last: None,
             ended: false,
-        }
+        };
+        reader.set_reorder_window(MIN_REORDER_WINDOW);
+        reader
     }
 
     /// Lets the other end send at most `bytes` bytes beyond the bytes that have arrived in order.
     pub fn set_reorder_window(&mut self, bytes: u64) {
-        self.reorder_window = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.reorder_window = usize::try_from(bytes.max(MIN_REORDER_WINDOW)).unwrap_or(usize::MAX);
         if let Some(half) = &mut self.half {
             half.set_reorder_window(self.reorder_window);
         }

@@ -114,7 +114,8 @@ impl ReceiveWindow {
     }
 
     /// Returns the size that the window never exceeds, in bytes.
-    pub fn max_size(&self) -> u64 {
+    #[cfg(test)]
+    fn max_size(&self) -> u64 {
         self.max_size
     }
 

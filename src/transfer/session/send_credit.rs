@@ -26,17 +26,19 @@ impl SendCredit {
         Self(watch::Sender::new(Credit { limit: INITIAL_CREDIT, received: 0 }))
     }
 
-    /// Replaces the credit by one that the receiver has granted. `sent` is the highest offset sent so far.
+    /// Replaces the credit by one that the receiver has granted. Returns whether it differs. `sent` is the highest
+    /// offset sent so far.
     ///
     /// # Errors
     /// [`BadCredit`] if an offset falls, or if more is acknowledged than was sent.
-    pub fn update(&self, credit: Credit, sent: u64) -> Result<(), BadCredit> {
+    pub fn update(&self, credit: Credit, sent: u64) -> Result<bool, BadCredit> {
         let before = self.0.borrow().clone();
         if credit.limit < before.limit || credit.received < before.received || credit.received > sent {
             return Err(BadCredit);
         }
+        let differs = credit != before;
         self.0.send_replace(credit);
-        Ok(())
+        Ok(differs)
     }
 
     /// Waits until the sealed stream may be sent up to offset `end`. Unacknowledged bytes are kept in memory, so they

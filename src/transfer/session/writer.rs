@@ -62,6 +62,16 @@ impl SessionWriter {
         self.flush().await
     }
 
+    /// Seals a record. The next call of another method sends it, [`flush_while`](Self::flush_while) too.
+    ///
+    /// A reader uses this to answer without waiting for a peer that accepts nothing.
+    ///
+    /// # Errors
+    /// [`StreamError::TooFarAhead`] if the other end acknowledges too little.
+    pub fn queue(&mut self, record: RecordBuilder) -> Result<(), StreamError> {
+        self.seal(record, RecordKind::Data)
+    }
+
     /// Seals the last record. The returned writer sends it, and the end of the stream behind it.
     ///
     /// # Errors

@@ -187,6 +187,11 @@ impl RunningSender {
         &self.code
     }
 
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn secret(&self) -> Vec<u8> {
         Code::parse(&self.code).unwrap().secret().expose().to_vec()
     }

@@ -28,13 +28,14 @@ pub(super) struct ManualReceiver {
 impl ManualReceiver {
     /// Connects, completes the handshake and requests the file.
     pub(super) async fn request_file(scenario: &Scenario, host: &Host, code: &Code) -> Self {
-        let relay = scenario.connect_to_relay(host).await.unwrap();
+        let relay = scenario.connect_receiver(host).await.unwrap();
         let (mut send, mut recv) = relay.connection.open_stream().await.unwrap();
         let initiator = Initiator::new(Credential::Code(code), InitiatorOptions::default()).unwrap();
         send.write(bytes_of(&ConnectRequest { slot: code.slot(), token: None, pass: None }).into()).await.unwrap();
         send.write(initiator.flight_1().clone()).await.unwrap();
         recv.read_frame(4096).await.unwrap().frame().decode::<ConnectReply>().unwrap();
         let session = initiator.complete(send, recv).await.unwrap();
+        relay.connection.raise_receive_window();
         let mut receiver = Self { session, _connection: relay };
         receiver.send(&FileRequest { wanted: vec![(0, 1)] }).await;
         receiver
