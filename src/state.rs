@@ -2,7 +2,7 @@
 //!
 //! The folder has mode 0700 and its files 0600. A file is replaced atomically: the new content is written to a
 //! temporary file, synced, and renamed. A reader sees either the old or the new content, and so does the next process
-//! after a power cut.
+//! after a power cut. A file that may only grow is appended to, by its own rules.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},

@@ -7,7 +7,10 @@
 //! A stream in memory, from the share in the relay's process, is read only when the chunk before has been written. So
 //! the share, which would hold the bytes anyway, waits for the receiver's connection.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
@@ -32,12 +35,15 @@ fn slack(bound: usize) -> usize {
 /// One side of a bridge: a stream of the relay to one end.
 pub(super) type BridgeSide = (SendHalf, RecvHalf);
 
-/// While a bridge is younger than this, a sender may report that its receiver has not confirmed the code. Senders wait
-/// ten seconds for that.
-const VERDICT_PERIOD: Duration = Duration::from_secs(15);
+/// While a bridge is younger than this, it may be testing a guess, and its sender may report that its receiver has not
+/// confirmed the code. Senders wait ten seconds for that, so an older bridge serves a confirmed session.
+pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
 
-/// How long a young bridge waits for the sender's verdict after the receiver has left. A receiver that tests a guess
-/// may leave as soon as it knows the answer.
+/// How long a young bridge waits for the sender's verdict after the receiver has ended both halves of its stream. A
+/// receiver that tests a guess may leave as soon as it knows the answer.
+///
+/// The end of the first half is forwarded at once, so the sender knows; the second one is held back. Its counterpart is
+/// the half on which the sender can still answer.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Forwards between a receiver and a sender until both directions have ended. Each direction may hold `bound` bytes and
@@ -52,15 +58,30 @@ pub(super) async fn run(
     bytes: &Counter,
 ) -> Option<u32> {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+    let departure = Departure { young_until: Instant::now() + VERDICT_PERIOD, one_half_has_ended: false.into() };
     let mut to_sender = BridgeDirection::new(receiver.1, sender.0, bound, budget, bytes);
     let mut to_receiver = BridgeDirection::new(sender.1, receiver.0, bound, budget, bytes);
-    to_receiver.verdict_until = Some(Instant::now() + VERDICT_PERIOD);
+    (to_sender.source_departure, to_receiver.target_departure) = (Some(&departure), Some(&departure));
     let ended = tokio::try_join!(to_sender.forward(), to_receiver.forward());
     if let Err(BridgeReset(code)) = ended {
         to_sender.reset(code);
         to_receiver.reset(code);
     }
     to_receiver.source_code.or(to_sender.target_code)
+}
+
+/// How much of its stream the receiver of a young bridge has ended.
+struct Departure {
+    young_until: Instant,
+    one_half_has_ended: AtomicBool,
+}
+
+impl Departure {
+    /// Notes that the receiver has ended a half of its stream. Returns whether the verdict of the sender is awaited:
+    /// the bridge is young, and it was the second half.
+    fn end_half(&self) -> bool {
+        self.one_half_has_ended.swap(true, Ordering::Relaxed) && Instant::now() < self.young_until
+    }
 }
 
 /// Both directions of the bridge must be reset with this code.
@@ -75,8 +96,9 @@ struct BridgeDirection<'a> {
     account: MemoryAccount,
     /// Counts the bytes that have arrived.
     bytes: &'a Counter,
-    /// Until when the end of the source is awaited if the target leaves first; `None` if it is not.
-    verdict_until: Option<Instant>,
+    /// The receiver, in the role that it has in this direction.
+    source_departure: Option<&'a Departure>,
+    target_departure: Option<&'a Departure>,
     /// The code with which the source was reset, and the one with which the target was stopped.
     source_code: Option<u32>,
     target_code: Option<u32>,
@@ -98,7 +120,8 @@ impl<'a> BridgeDirection<'a> {
             limit,
             account: budget.open_account(),
             bytes,
-            verdict_until: None,
+            source_departure: None,
+            target_departure: None,
             source_code: None,
             target_code: None,
             queue: BlockQueue::new(budget.pool()),
@@ -132,14 +155,26 @@ impl<'a> BridgeDirection<'a> {
         }
     }
 
-    /// Ends the direction after the target has failed with `e`. The source learns of it, but may say why it ends first.
-    async fn end_source(&mut self, e: &StreamError) {
+    /// Stops the source after the target has failed with `e`.
+    async fn stop_source(&mut self, e: &StreamError) {
         self.target_code = aborted_code(e);
-        let is_young = self.verdict_until.is_some_and(|until| Instant::now() < until);
-        if is_young && let Ok(e) = timeout(VERDICT_TIMEOUT, self.discard_source()).await {
-            self.source_code = aborted_code(&e);
+        if self.target_departure.is_some_and(Departure::end_half)
+            && let Ok(verdict) = timeout(VERDICT_TIMEOUT, self.discard_source()).await
+        {
+            self.source_code = aborted_code(&verdict);
         }
         self.from.stop(forwarded_code(e));
+    }
+
+    /// Resets the target after the source has failed with `e`. `stopped` completes when the target is stopped.
+    async fn reset_target(&mut self, e: &StreamError, stopped: impl Future<Output = StreamError>) {
+        self.source_code = aborted_code(e);
+        if self.source_departure.is_some_and(Departure::end_half)
+            && let Ok(verdict) = timeout(VERDICT_TIMEOUT, stopped).await
+        {
+            self.target_code = aborted_code(&verdict);
+        }
+        self.to.reset(forwarded_code(e));
     }
 
     /// Discards what arrives until the source fails or has finished.
@@ -172,13 +207,13 @@ impl<'a> BridgeDirection<'a> {
             let mut progress = WriteProgress::Blocked;
             tokio::select! {
                 e = &mut stopped => {
-                    self.end_source(&e).await;
+                    self.stop_source(&e).await;
                     return Ok(());
                 }
                 () = self.account.evicted() => return Err(BridgeReset(EVICTED)),
                 written = self.to.write_some(&mut self.writing), if !self.writing.is_empty() => {
                     if let Err(e) = written {
-                        self.end_source(&e).await;
+                        self.stop_source(&e).await;
                         return Ok(());
                     }
                     progress = WriteProgress::Written;
@@ -190,8 +225,7 @@ impl<'a> BridgeDirection<'a> {
                     Ok(more) => source_is_open = more,
                     Err(StreamError::TooFarAhead) => return Err(BridgeReset(OVERRUN)),
                     Err(e) => {
-                        self.source_code = aborted_code(&e);
-                        self.to.reset(forwarded_code(&e));
+                        self.reset_target(&e, stopped.as_mut()).await;
                         return Ok(());
                     }
                 },
@@ -310,6 +344,31 @@ mod tests {
         assert!(!delivered.is_finished());
         drop(b.1);
         (&mut delivered).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_senders_verdict_is_known_even_if_the_receiver_leaves_first() {
+        for stops_first in [true, false] {
+            let (mut receiver, mut sender, bridge) = bridged(100);
+            if stops_first {
+                receiver.1.stop(1);
+                receiver.0.reset(1);
+            } else {
+                drop(receiver);
+            }
+            tokio::select! {
+                e = sender.1.read() => assert_eq!(e, Err(StreamError::Aborted(1))),
+                e = sender.0.stopped() => assert_eq!(e, StreamError::Aborted(1)),
+            }
+            sender.0.reset(77);
+            sender.1.stop(77);
+            assert_eq!(bridge.await.unwrap(), Some(77), "stops first: {stops_first}");
+        }
+        let (receiver, _silent_sender, bridge) = bridged(100);
+        drop(receiver);
+        let began = Instant::now();
+        assert_eq!(bridge.await.unwrap(), None);
+        assert_eq!(began.elapsed(), VERDICT_TIMEOUT);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
-    bridge::{self, BridgeSide},
+    bridge::{self, BridgeSide, VERDICT_PERIOD},
     client::Client,
     limits::{HoldingKind, RateKind},
     registry::Lookup,
@@ -24,10 +24,6 @@ use crate::{
         reset_code::UNCONFIRMED,
     },
 };
-
-/// A bridge that lasts for this long serves a confirmed session: a sender ends any other after ten seconds. Until then
-/// it may be testing a guess.
-const CONFIRMED_AFTER: Duration = Duration::from_secs(15);
 
 /// The time in which a sender must accept a stream, and the announcement on it. Both fit into the time for which a
 /// receiver waits for the reply.
@@ -98,7 +94,7 @@ impl RequestHandler {
         debug!("a receiver is bridged");
         let (memory, bytes) = (&self.config.memory, &self.counters.bytes);
         let confirmed = async {
-            sleep(CONFIRMED_AFTER).await;
+            sleep(VERDICT_PERIOD).await;
             drop(starting);
             self.registry.note_confirmed(slot, owner, source);
         };

@@ -55,9 +55,9 @@ impl Limits {
             |limit: &RelayLimit| format!("  {:<30} {:>7}  {}\n", limit.name(), default_value(*limit), limit.meaning());
         let lines: String = RelayLimit::ALL.iter().map(line).collect();
         format!(
-            "Limits, their defaults, and what they count. A source is an IPv4 address or an IPv6 /64; an IPv6 /48 may \
-             use {SITE_FACTOR} times as much. Limits by source do not apply to loopback addresses without \
-             --limit-loopback.\n\n{lines}"
+            "Limits, their defaults, and what they count:\n\n{lines}\n\
+             A source is an IPv4 address or an IPv6 /64; an IPv6 /48 may use {SITE_FACTOR} times as much.\n\
+             Clients on this machine have no limits by source without --limit-loopback.\n"
         )
     }
 }
