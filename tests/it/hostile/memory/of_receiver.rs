@@ -33,7 +33,6 @@ async fn run_against(grants: Grants, options: &[&str], act: impl AsyncFn(quinn::
     let revealed = code.reveal();
     let run = machine.run_receiver_with(addr, revealed.as_str(), machine.target(), options);
     let (run, _) = tokio::join!(run, attack);
-    println!("exit {:?} after {:?}, {:?} bytes", run.exit, run.took, run.peak);
     assert!(run.peak.unwrap() <= MAX_MEMORY, "{:?}", run.peak);
     assert!(run.took < Duration::from_secs(15), "{:?}", run.took);
     run
@@ -78,7 +77,6 @@ async fn a_relay_that_floods_the_receivers_stream_ends_the_receiver() {
             let _ = timeout(Duration::from_secs(5), flood(&mut send, 8 * FLOOD)).await;
         });
         let run = run.await;
-        println!("{what}: {}", run.message());
         run.assert_failed(exit, what);
     }
 }

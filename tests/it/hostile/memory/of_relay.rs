@@ -79,7 +79,6 @@ async fn assert_serves(relay: SocketAddr) {
 #[track_caller]
 fn assert_small(relay: &RelayProcess) {
     let peak = peak_memory(relay.process.id()).unwrap();
-    println!("the relay used {} kB", peak / 1024);
     assert!(peak <= MAX_MEMORY, "the relay used {peak} bytes");
 }
 

@@ -26,7 +26,6 @@ const ATTACK: Duration = Duration::from_secs(5);
 #[track_caller]
 fn assert_small(sender: &RunningSender, what: &str) {
     let peak = peak_memory(sender.id()).unwrap();
-    println!("{what}: the sender used {} kB", peak / 1024);
     assert!(peak <= MAX_MEMORY, "{what}: the sender used {peak} bytes");
 }
 
