@@ -128,7 +128,7 @@ fn an_interrupted_sender_ends_the_share_for_its_receivers() {
         let sent = sender.process.end();
         sent.expect_error(130, "interrupted", "1 download running");
         assert_eq!(sent.all("download_failed").len(), 1, "{sent}");
-        let late = |env: &TestEnv| env.recv(&code, &env.path("late")).via(&relay).run();
+        let late = |env: &TestEnv| env.recv(&code, &env.path("in")).via(&relay).run();
         late(&env).expect_error(3, "not_found", "the sender has ended its share");
         late(&TestEnv::new()).expect_error(3, "not_found", "no such code");
     }

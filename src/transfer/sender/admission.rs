@@ -121,6 +121,7 @@ async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, r
         admit_receiver(share, responder, &first, recv).await
     };
     tokio::select! {
+        biased; // an attempt that is charged is not lost to a permit that is revoked at the same time
         admission = admission => admission,
         () = permit.revoked() => Admission::Refused(HandshakeRefusal::busy(BUSY_RETRY_DELAY)),
         () = closing_grace(share) => Admission::Closing,
@@ -198,6 +199,7 @@ async fn serve_receiver(
         hello.confirm(early, (send, recv)).await.map(|session| (session, offer))
     };
     let outcome = tokio::select! {
+        biased; // a receiver that has confirmed is served
         outcome = handshake => outcome,
         () = turn.revoked() => return,
         () = closing_grace(&share), if !is_closing => return,
