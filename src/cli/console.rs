@@ -67,14 +67,15 @@ impl Console {
         self.ui.can_ask()
     }
 
-    /// Asks whether to download an offer.
+    /// Asks whether to download an offer. If it has changed since the user accepted it, an empty answer is not enough.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the answer cannot be read.
     pub(super) async fn confirm_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
         self.ui.clear_bars();
         let question = self.ui.question(offer);
-        read_on_thread(move || prompt::ask_yes_no(&question)).await
+        let ask = if offer.changed { prompt::ask_explicitly } else { prompt::ask_yes_no };
+        read_on_thread(move || ask(&question)).await
     }
 
     /// Asks for a line of text; returns `None` at the end of input.

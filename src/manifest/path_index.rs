@@ -63,13 +63,17 @@ impl PathIndex {
                 index if table.parent(index as usize) == parent && table.name(index as usize) == name => {
                     return Ok(index as usize);
                 }
-                _ => slot = (slot + 1) % self.slots.len(),
+                _ => slot = self.wrap(slot + 1),
             }
         }
     }
 
     fn first_slot(&self, parent: Option<usize>, name: &str) -> usize {
-        self.random.hash_one((parent, name)) as usize % self.slots.len()
+        self.wrap(self.random.hash_one((parent, name)) as usize)
+    }
+
+    fn wrap(&self, slot: usize) -> usize {
+        slot & (self.slots.len() - 1)
     }
 
     fn grow(&mut self, table: &EntryTable) {
@@ -77,7 +81,7 @@ impl PathIndex {
         for index in 0..table.len() {
             let mut slot = self.first_slot(table.parent(index), table.name(index));
             while self.slots[slot] != EMPTY {
-                slot = (slot + 1) % self.slots.len();
+                slot = self.wrap(slot + 1);
             }
             self.slots[slot] = index as u32;
         }

@@ -17,7 +17,16 @@ const MAX_ATTEMPTS: usize = 3;
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_yes_no(question: &str) -> io::Result<bool> {
-    ask_until_clear(|| ask_line(&format!("{question} [Y/n] ")))
+    ask_until_clear(Some(true), || ask_line(&format!("{question} [Y/n] ")))
+}
+
+/// Asks `QUESTION [y/n]` in the middle of something else. An empty answer is neither: the user may have pressed Enter
+/// before the question appeared.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub fn ask_explicitly(question: &str) -> io::Result<bool> {
+    ask_until_clear(None, || ask_line(&format!("{question} [y/n] ")))
 }
 
 /// Shows `prompt` and reads a line, without its line feed. Returns `None` at the end of input.
@@ -33,13 +42,18 @@ pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     Ok(answer)
 }
 
-fn ask_until_clear(mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
+/// Asks until the answer is clear. `empty` is the meaning of an empty one.
+fn ask_until_clear(empty: Option<bool>, mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
     for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask()? else { return Ok(false) };
         match answer.trim().to_lowercase().as_str() {
-            "" | "y" | "yes" => return Ok(true),
+            "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
-            _ => {}
+            answer => {
+                if let Some(meaning) = empty.filter(|_| answer.is_empty()) {
+                    return Ok(meaning);
+                }
+            }
         }
     }
     Ok(false)
@@ -64,19 +78,20 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 mod tests {
     use super::*;
 
-    fn accepts(answers: &[&str]) -> bool {
+    fn accepts(empty: Option<bool>, answers: &[&str]) -> bool {
         let mut answers = answers.iter();
-        ask_until_clear(|| Ok(answers.next().map(ToString::to_string))).unwrap()
+        ask_until_clear(empty, || Ok(answers.next().map(ToString::to_string))).unwrap()
     }
 
     #[test]
     fn an_empty_answer_is_yes_and_the_end_of_input_is_no() {
         for yes in [&[""][..], &["y"], &[" YES "], &["what", "Y"]] {
-            assert!(accepts(yes), "{yes:?}");
+            assert!(accepts(Some(true), yes), "{yes:?}");
         }
         for no in [&[][..], &["n"], &["No"], &["a", "b", "c", "y"], &["what"]] {
-            assert!(!accepts(no), "{no:?}");
+            assert!(!accepts(Some(true), no), "{no:?}");
         }
+        assert!(accepts(None, &["", "y"]) && !accepts(None, &["", "n"]) && !accepts(None, &["", "", ""]));
     }
 
     #[test]

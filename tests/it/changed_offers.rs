@@ -5,8 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use rustix::process::Signal;
 
 use crate::support::{
-    FileTree, Process, ProcessOutput, QshareCommand, RelayProcess, SenderProcess, TestEnv, assert_only_staged,
-    entry_names, write_random_file,
+    FileTree, ProcessOutput, QshareCommand, RelayProcess, SenderProcess, TestEnv, assert_only_staged, entry_names,
+    wait_until, write_random_file,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -45,7 +45,7 @@ impl InterruptedDownload {
                 fs::metadata(big).is_ok_and(|meta| meta.len() > 8 * MIB)
             })
         };
-        crate::support::wait_until("a staged part", staged);
+        wait_until("a staged part", staged);
         self.sender.process.kill();
         change(&self.env);
         let code = self.sender.code().to_owned();
@@ -125,10 +125,12 @@ fn at_a_terminal_another_offer_is_another_question() {
         let (receiver, mut keyboard) = command.dir(&test.into).start_at_a_terminal();
         receiver.wait_for_message("Download?");
         keyboard.line("y");
+        keyboard.line(""); // older than the second question, so it does not answer it
         test.restart_sender(plant);
         receiver.wait_for_message("have changed since you accepted");
         receiver.wait_for_message("1 executable file");
-        wait_for_second_question(&receiver);
+        let is_asked_again = || receiver.messages().matches("Download?").count() == 3;
+        wait_until("the second question twice", is_asked_again);
         keyboard.line(answer);
         let ended = receiver.end().expect(code);
         if code == 0 {
@@ -140,10 +142,6 @@ fn at_a_terminal_another_offer_is_another_question() {
             assert!(again.event("offer")["resumed_bytes"].as_u64().unwrap() >= 8 * MIB, "{again}");
         }
     }
-}
-
-fn wait_for_second_question(receiver: &Process) {
-    crate::support::wait_until("the second question", || receiver.messages().matches("Download?").count() == 2);
 }
 
 #[test]
