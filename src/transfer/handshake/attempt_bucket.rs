@@ -258,6 +258,25 @@ mod tests {
         }
     }
 
+    /// Returns how many guesses a guesser with many networks has within `days` days, if it guesses whenever it may.
+    fn guesses_within(days: u64, max_lost: Option<u32>) -> u32 {
+        let mut bucket = AttemptBucket::new(max_lost, 0);
+        let mut networks = (0..=u8::MAX).cycle().map(|network| SourceTag([network; 8]));
+        let interval_minutes = INTERVAL_MS / 60_000;
+        for interval in 0..days * 24 * 60 / interval_minutes {
+            while let ChargeResult::Charged(id) = bucket.charge(networks.next().unwrap(), interval * INTERVAL_MS) {
+                bucket.lose(id);
+            }
+        }
+        bucket.lost_in_all
+    }
+
+    #[test]
+    fn a_guesser_has_the_guesses_that_the_documentation_names() {
+        assert_eq!([1, 365].map(|days| guesses_within(days, Some(150))), [148, 150], "a short secret");
+        assert_eq!([1, 365].map(|days| guesses_within(days, None)), [148, 52_564], "a long secret");
+    }
+
     #[test]
     fn a_file_with_more_attempts_than_the_budget_is_damaged() {
         let stored = StoredBucket { taken: vec![SourceTag([0; 8]); BURST as usize + 1], since_ms: 0, lost: 0 };
