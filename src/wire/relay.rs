@@ -106,7 +106,7 @@ pub enum RejectReason {
     NotFound,
     /// The access token is missing or wrong.
     Token,
-    /// The relay has no slot left, or the sender cannot take another stream now.
+    /// The sender cannot take another stream now.
     Full,
     /// Only to a receiver with a pass: the sender has ended its share.
     Ended,
