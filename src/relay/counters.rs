@@ -71,11 +71,12 @@ impl RelayCounters {
     pub(super) fn summary(&self, now: &RelayGauges) -> String {
         let RelayGauges { connections, held_slots, resting_slots, memory } = now;
         let mut line = format!(
-            "now: connections={connections} slots={held_slots} resting={resting_slots} bridges={} memory={}; \
+            "now: connections={connections} slots={held_slots} resting={resting_slots} bridges={} memory={} unacknowledged={}; \
              since the start: registrations={} connects={} misses={} bridges={} unconfirmed={} bytes={} \
-             memory_peak={} evicted={}; refused:",
+             memory_peak={} evicted={} memory_refused={}; refused:",
             memory.directions / 2,
-            memory.held,
+            memory.reserved + memory.held,
+            memory.unacknowledged,
             self.registrations.get(),
             self.connects.get(),
             self.misses.get(),
@@ -84,6 +85,7 @@ impl RelayCounters {
             self.bytes.get(),
             memory.peak,
             memory.evicted,
+            memory.refused,
         );
         let refused = RelayLimit::ALL.iter().zip(&self.refusals).map(|(limit, count)| (limit.name(), count.get()));
         let before = line.len();
@@ -104,14 +106,17 @@ mod tests {
     #[test]
     fn the_summary_is_one_line_of_numbers() {
         let counters = RelayCounters::new();
-        let memory = MemoryUsage { directions: 4, held: 10, peak: 20, evicted: 1, ..MemoryUsage::default() };
+        let memory = MemoryUsage { reserved: 5, directions: 4, held: 10, unacknowledged: 4, ..MemoryUsage::default() };
         let gauges = RelayGauges { connections: 3, held_slots: 1, resting_slots: 2, memory };
         assert!(counters.summary(&gauges).ends_with("refused: none"));
         counters.registrations.add(7);
         counters.count_refusal(RelayLimit::Misses);
         counters.count_refusal(RelayLimit::Misses);
         let line = counters.summary(&gauges);
-        assert!(line.starts_with("now: connections=3 slots=1 resting=2 bridges=2 memory=10; "), "{line}");
+        assert!(
+            line.starts_with("now: connections=3 slots=1 resting=2 bridges=2 memory=15 unacknowledged=4; "),
+            "{line}"
+        );
         assert!(line.contains(" registrations=7 ") && line.ends_with("refused: misses=2"), "{line}");
         assert!(!line.contains('\n'));
     }

@@ -88,6 +88,10 @@ impl MemoryAccounts {
         }
     }
 
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(super) fn usage(&self) -> MemoryUsage {
         MemoryUsage {
             reserved: self.reserved,

@@ -43,6 +43,11 @@ impl MemoryBudget {
         Self { accounts: Arc::new(Mutex::new(MemoryAccounts::new(limit))), pool: BufferPool::default() }
     }
 
+    /// Returns the size of the budget in bytes.
+    pub fn limit(&self) -> usize {
+        self.lock().limit()
+    }
+
     /// Returns the memory that the relay holds.
     pub fn usage(&self) -> MemoryUsage {
         self.lock().usage()

@@ -221,12 +221,20 @@ impl Scenario {
         self.stop_relay().await;
     }
 
-    /// Stops the relay gracefully: it closes all connections.
+    /// Stops the relay gracefully: it closes all connections. Checks its memory.
     pub(crate) async fn stop_relay(&self) {
         let relay = self.relay.borrow_mut().take();
         let RelayTask { stop, task, .. } = relay.unwrap();
         stop.send(()).expect("the relay has ended already");
         task.await.unwrap().unwrap();
+        self.assert_memory_was_bounded();
+    }
+
+    /// Checks that the bridges never held more than the relay's budget, besides what arrived while one was evicted.
+    fn assert_memory_was_bounded(&self) {
+        const IN_EVICTION: usize = 1024 * 1024;
+        let (memory, usage) = (&self.config.memory, self.config.memory.usage());
+        assert!(usage.peak <= memory.limit().saturating_add(IN_EVICTION), "{usage:?}");
     }
 
     fn take_share_connection(&self) -> Option<Connection> {
