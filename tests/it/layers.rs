@@ -59,10 +59,9 @@ const CLOCK_USERS: [&str; 4] = ["net", "state.rs", "transfer/handshake/clock.rs"
 const WAITERS: [&str; 2] = ["transfer", "relay"];
 
 /// Files that may wait on a peer without `wait_on_peer`, the methods that they may call, and why that is bounded.
-const BARE_WAITS: [(&str, &[&str], &str); 11] = [
+const BARE_WAITS: [(&str, &[&str], &str); 10] = [
     ("relay/bridge.rs", &["read_available", "failed"], "reads while it writes; the budget evicts it"),
     ("relay/journal_task.rs", &["write"], "writes a file"),
-    ("relay/registration.rs", &["read"], "a lease lasts as long as its share, and any byte ends it"),
     ("relay/server.rs", &["write"], "writes a file"),
     ("transfer/handshake/confirm.rs", &["read_frame"], "the callers have a limit"),
     ("transfer/handshake/responder.rs", &["write"], "a part of an exchange with a limit"),

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    super::units::{MIB, MS},
+    super::units::{MIB, MS, SECOND},
     harness::{max_direction_bytes, relay_with_budget, unbounded_queue},
     manual_receiver::ManualReceiver,
 };
@@ -70,6 +70,7 @@ async fn download_over_legs(network: Network, legs: [Duration; 2], policy: Credi
     println!("Mbit/s in each quarter of a second: {quarters:?}");
     println!("queues: {} and {}", up.forward[0].counters().longest_queue, down.reverse[0].counters().longest_queue);
     assert!(memory.usage().largest <= max_direction_bytes(32 * MIB), "{:?}", memory.usage());
+    sleep(2 * SECOND).await; // the relay waits for the sender's verdict when a receiver leaves
     share.stop().await.unwrap();
     scenario.stop().await;
     last_third
