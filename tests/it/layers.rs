@@ -59,12 +59,11 @@ const CLOCK_USERS: [&str; 4] = ["net", "state.rs", "transfer/handshake/clock.rs"
 const WAITERS: [&str; 2] = ["transfer", "relay"];
 
 /// Files that may wait on a peer without `wait_on_peer`, the methods that they may call, and why that is bounded.
-const BARE_WAITS: [(&str, &[&str], &str); 10] = [
+const BARE_WAITS: [(&str, &[&str], &str); 9] = [
     ("relay/bridge.rs", &["read_available", "failed"], "reads while it writes; the budget evicts it"),
     ("relay/journal_task.rs", &["write"], "writes a file"),
     ("relay/server.rs", &["write"], "writes a file"),
     ("transfer/handshake/confirm.rs", &["read_frame"], "the callers have a limit"),
-    ("transfer/handshake/responder.rs", &["write"], "a part of an exchange with a limit"),
     ("transfer/relay_request.rs", &["open_stream", "write", "read_frame"], "a part of an exchange with a limit"),
     ("transfer/sender/accept_loop.rs", &["accept_stream"], "a share waits for receivers, and watches its connection"),
     ("transfer/sender/admission.rs", &["read"], "watches a peer whose turn it is not, beside a wait with a limit"),
