@@ -10,10 +10,10 @@ pub struct RelayConfig {
     /// The most bytes that a bridge may hold in each direction, besides a small allowance for overhead, even if the
     /// memory budget allows more.
     pub max_bridge_bytes: u64,
-    /// Bounds the memory of all bridges together. When it is exceeded, the bridges that have been blocked longest are
-    /// reset.
+    /// Bounds the memory of connections, streams and bridges together. Connections and streams above three quarters of
+    /// it are refused. When everything together exceeds it, the bridges that have been blocked longest are reset.
     pub memory: MemoryBudget,
-    /// What clients may use, by source and in total.
+    /// Limits on the resources of clients, by source and in total.
     pub limits: Limits,
     /// Whether limits by source apply to clients on this machine, each loopback address for itself.
     pub limit_loopback: bool,

@@ -1,4 +1,4 @@
-//! The values of a relay's limits, and which limits bound what a source uses.
+//! The limits of a relay: their values, and the requests and resources that they bound.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Limits {
         Ok((*limit, value))
     }
 
-    /// Returns a table of all limits with their defaults and meanings, one a line.
+    /// Returns a table of all limits with their defaults and meanings, one per line.
     pub fn help() -> String {
         let line =
             |limit: &RelayLimit| format!("  {:<30} {:>7}  {}\n", limit.name(), default_value(*limit), limit.meaning());
@@ -69,16 +69,17 @@ impl Default for Limits {
 }
 
 /// Returns the default of a limit. A network behind one address may be an office or a lecture hall, so most limits by
-/// source allow a few hundred users. What has a total is fair when it is scarce: see [`super::source_limiter`].
+/// source allow a few hundred users. When a total is nearly used up, sources that use little have priority: see
+/// [`super::source_limiter`].
 fn default_value(limit: RelayLimit) -> u32 {
     match limit {
         // A lecture hall may start at the same time; afterwards five handshakes of 0.3 ms a second cost nothing.
         RelayLimit::Handshakes => 300,
         // 500 a second, which take about a sixth of one core.
         RelayLimit::HandshakesTotal => 30_000,
-        // Each takes about 60 kB without a bridge: 30 MB.
+        // Each counts as 96 KiB in the memory budget: 47 MiB.
         RelayLimit::Connections => 500,
-        // 1.2 GB at 60 kB each.
+        // The memory budget sets this cap: three quarters of 1 GiB hold at most 8,192 connections of 96 KiB.
         RelayLimit::ConnectionsTotal => 20_000,
         // A request waits for a round trip; a connection has at most 16 of them.
         RelayLimit::Streams => 256,
@@ -96,7 +97,7 @@ fn default_value(limit: RelayLimit) -> u32 {
         RelayLimit::SlotsTotal => 10_000,
         // One a minute. A scan of all 923,521 slots takes 640 days, over a whole /48 it takes 80.
         RelayLimit::Misses => 60,
-        // Above one a second the relay is being scanned by many sources.
+        // More than one a second indicates a scan by many sources. Sources that use little are still served then.
         RelayLimit::MissesTotal => 3_600,
         // As handshakes: every receiver connects once, and again after an outage.
         RelayLimit::Connects => 300,
@@ -127,7 +128,7 @@ pub(super) enum RateKind {
 impl RateKind {
     pub(super) const COUNT: usize = 4;
 
-    /// The limits for one source and for all of them.
+    /// Returns the limits for one source and for all sources.
     pub(super) fn limits(self) -> (RelayLimit, RelayLimit) {
         match self {
             Self::Handshake => (RelayLimit::Handshakes, RelayLimit::HandshakesTotal),
@@ -137,7 +138,7 @@ impl RateKind {
         }
     }
 
-    /// The time in which the limits may be used up once.
+    /// Returns the time in which a used-up limit is refilled.
     pub(super) fn period(self) -> Duration {
         match self {
             Self::Handshake | Self::Connect => MINUTE,
@@ -146,7 +147,7 @@ impl RateKind {
     }
 }
 
-/// What a source holds for some time.
+/// A resource that a source holds for some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HoldingKind {
     Connection,
@@ -160,7 +161,7 @@ pub(super) enum HoldingKind {
 impl HoldingKind {
     pub(super) const COUNT: usize = 6;
 
-    /// The limit for one source, and for all of them if there is one.
+    /// Returns the limit for one source and, if there is one, the limit for all sources.
     pub(super) fn limits(self) -> (RelayLimit, Option<RelayLimit>) {
         match self {
             Self::Connection => (RelayLimit::Connections, Some(RelayLimit::ConnectionsTotal)),
@@ -172,7 +173,8 @@ impl HoldingKind {
         }
     }
 
-    /// Returns when a refused source may try again, in seconds: nobody knows when one of them is released.
+    /// Returns the seconds after which a refused source may retry. They are an estimate: the time of the next release
+    /// is unknown.
     pub(super) fn retry_after(self) -> u32 {
         match self {
             Self::Connection | Self::Stream | Self::StartingBridge => 5,

@@ -12,9 +12,10 @@
 //! | | | all | they close a connection that they no longer need |
 //! | 5 | [`PROTOCOL_ERROR`] | relay | the first frame of a client's stream, or a frame after it, is invalid |
 //! | | | all | data arrives before it is the peer's turn |
-//! | 6 | [`EVICTED`] | relay | all bridges together exceed the memory budget, and this one has been blocked longest |
+//! | 6 | [`EVICTED`] | relay | the memory budget is exceeded, and this bridge has been blocked longest |
+//! | | | relay | the memory budget has no room for another stream of a client |
 //! | 7 | [`PEER_CLOSED`] | relay | the other side of the bridge closed its connection to the relay |
-//! | 8 | [`UNCONFIRMED`] | sender | it ends a session whose peer has not confirmed the code |
+//! | 8 | [`UNCONFIRMED`] | sender | the peer of the session has not confirmed the code |
 
 /// The stream is abandoned. Also the code of a stream half that is dropped before its end.
 pub const CANCELLED: u32 = 1;
@@ -31,7 +32,7 @@ pub const ENDED: u32 = 4;
 /// The received bytes violate the protocol.
 pub const PROTOCOL_ERROR: u32 = 5;
 
-/// The relay is short of memory and evicted this bridge: its data has been blocked longest.
+/// The relay is short of memory. It evicted this bridge, whose data has been blocked longest, or refused this stream.
 pub const EVICTED: u32 = 6;
 
 /// The other side of the bridge closed its connection to the relay: it has left, or has opened another connection.

@@ -29,7 +29,7 @@ pub struct RelayArgs {
     /// Use the certificate and key in this folder; create them if missing [default: in the state folder]
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
-    /// Hold at most this much of all downloads in memory, such as 500MB or 2GiB
+    /// Use at most this much memory for connections, streams and downloads, such as 500MB or 2GiB
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = memory_size, help_heading = HEADING)]
     pub memory: usize,
     /// Change a limit; may repeat; help lists all limits
@@ -44,7 +44,7 @@ pub struct RelayArgs {
 }
 
 impl RelayArgs {
-    /// Returns the relay's limits; `None` if the user asks for the list of limits.
+    /// Returns the relay's limits, or `None` if the user requested the list of limits.
     pub fn limits(&self) -> Option<Limits> {
         self.limit.iter().try_fold(Limits::default(), |limits, arg| match arg {
             LimitArg::Help => None,
