@@ -11,7 +11,7 @@
 //!   ▼
 //! transfer/sender/accept_loop      accepts a stream from the relay
 //!   ▼
-//! transfer/sender/admission        checks and charges before it works, fairly by network (transfer/sender/fair_permits)
+//! transfer/sender/admission        checks and charges peers, fairly by network (transfer/sender/fair_permits)
 //!   ▼
 //! transfer/handshake/responder     charges an attempt to transfer/handshake/guess_budget, and checks the receiver's tag
 //!   ▼
@@ -37,10 +37,10 @@
 //! ```text
 //! relay/server ─▶ relay/request_handler ─┬▶ relay/registration ─▶ relay/registry   slots and their senders
 //!                                        └▶ relay/connect ─▶ relay/bridge   forwards both directions of one download
-//!                                                              └▶ relay/memory_budget   bounds what all bridges hold
+//!                                                              └▶ relay/memory_budget   bounds the relay's memory
 //! ```
 //!
-//! Every step asks relay/source_limiter first, which bounds what the clients of one network use.
+//! Every step first checks the limits of the client's network in relay/source_limiter.
 //!
 //! A share and a relay in one process exchange streams over net/memory_connection instead of a QUIC connection.
 //!

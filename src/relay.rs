@@ -5,22 +5,22 @@
 //!
 //! ```text
 //!  server ─▶ request_handler ─┬▶ registration ─▶ registry    a sender registers a slot and holds it by a lease
-//!  (accept)  (first frame of   │                   ├ resting_slots     freed slots, which only their owners may have
+//!  (accept)  (first frame of   │                   ├ resting_slots     freed slots, reserved for their owners
 //!             each stream)     │                   ├ slot_protection   slots whose code is being guessed
 //!                              │                   └ tickets           a sender reclaims its slot
 //!                              └▶ connect ─▶ bridge          a receiver's stream is forwarded to the sender and back
 //!                                             ├ block_queue    bytes that wait in one direction of a bridge
-//!                                             └ memory_budget  bounds what connections, streams and bridges hold together
+//!                                             └ memory_budget  bounds the memory of connections, streams, bridges
 //!
-//!  source_limiter   asked at each step: what one IPv4 address, IPv6 /64 or IPv6 /48 uses, and all of them together
+//!  source_limiter   checked at each step: usage by IPv4 address, IPv6 /64 and IPv6 /48, and in total
 //!    ├ limits         the values of all limits, with their reasons
 //!    └ token_bucket   bounds a rate
 //!  source_tagger    names the network of a receiver to the sender, without its address
-//!  counters         what the operator sees, once a minute
+//!  counters         statistics for the operator, logged once a minute
 //! ```
 //!
 //! Two things survive a restart: the [`TicketKey`], which verifies the tickets of earlier processes, and the
-//! [`SlotJournal`], which lists the slots that must not be given to other senders. What sources have used is forgotten.
+//! [`SlotJournal`], which lists the slots that must not be given to other senders. The usage of sources is not stored.
 
 mod block_queue;
 mod bridge;

@@ -39,8 +39,8 @@ pub(super) type BridgeSide = (SendHalf, RecvHalf);
 /// confirmed the code. Senders wait ten seconds for that, so an older bridge serves a confirmed session.
 pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
 
-/// How long a young bridge waits for the sender's verdict after the receiver has ended both halves of its stream. A
-/// receiver that tests a guess may leave as soon as it knows the answer.
+/// The time that a young bridge waits for the sender's verdict after the receiver has ended both halves of its stream.
+/// A receiver that tests a guess may leave as soon as it knows the answer.
 ///
 /// The end of the first half is forwarded at once, so the sender knows; the second one is held back. Its counterpart is
 /// the half on which the sender can still answer.
@@ -70,15 +70,15 @@ pub(super) async fn run(
     to_receiver.source_code.or(to_sender.target_code)
 }
 
-/// How much of its stream the receiver of a young bridge has ended.
+/// The halves of its stream that the receiver of a young bridge has ended.
 struct Departure {
     young_until: Instant,
     one_half_has_ended: AtomicBool,
 }
 
 impl Departure {
-    /// Notes that the receiver has ended a half of its stream. Returns whether the verdict of the sender is awaited:
-    /// the bridge is young, and it was the second half.
+    /// Records that the receiver has ended a half of its stream. Returns whether the bridge must wait for the sender's
+    /// verdict: it is young, and this is the second half.
     fn end_half(&self) -> bool {
         self.one_half_has_ended.swap(true, Ordering::Relaxed) && Instant::now() < self.young_until
     }
@@ -96,7 +96,7 @@ struct BridgeDirection<'a> {
     account: MemoryAccount,
     /// Counts the bytes that have arrived.
     bytes: &'a Counter,
-    /// The receiver, in the role that it has in this direction.
+    /// The departure of the receiver, if the receiver is the source of this direction.
     source_departure: Option<&'a Departure>,
     target_departure: Option<&'a Departure>,
     /// The code with which the source was reset, and the one with which the target was stopped.
@@ -177,7 +177,7 @@ impl<'a> BridgeDirection<'a> {
         self.to.reset(forwarded_code(e));
     }
 
-    /// Discards what arrives until the source fails or has finished.
+    /// Discards arriving bytes until the source fails or finishes.
     async fn discard_source(&mut self) -> StreamError {
         loop {
             match self.from.read_available(drop).await {

@@ -1,4 +1,4 @@
-//! A connected client: what it uses of its connection, and whether anything still uses it.
+//! A connected client: the usage of its connection, and whether the connection is still in use.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ pub(super) struct Client {
     uses: Arc<ClientUse>,
 }
 
-/// What a client has used so far.
+/// The usage of one client.
 #[derive(Default)]
 struct ClientUse {
     slots: AtomicU32,
@@ -38,27 +38,27 @@ impl Client {
         Arc::strong_count(&self.uses) == 1
     }
 
-    /// Counts a registration; there may be `limit` over this connection.
+    /// Counts a registration. A connection allows `limit` of them.
     ///
     /// # Errors
-    /// [`Refusal`] if there were as many. Another connection may register at once.
+    /// [`Refusal`] if the limit is reached. Another connection may register at once.
     pub(super) fn count_registration(&self, limit: u32) -> Result<(), Refusal> {
         let refusal = Refusal { limit: RelayLimit::RegistrationsPerConnection, retry_after: 1 };
         if self.uses.registrations.fetch_add(1, Ordering::Relaxed) < limit { Ok(()) } else { Err(refusal) }
     }
 
-    /// Counts a slot of this connection, which may hold `limit`, until the result is dropped.
+    /// Counts a slot of this connection until the result is dropped. A connection may hold `limit` of them.
     ///
     /// # Errors
-    /// [`Refusal`] if the connection holds as many.
+    /// [`Refusal`] if the limit is reached.
     pub(super) fn hold_slot(&self, limit: u32) -> Result<ConnectionSlot, Refusal> {
         let refusal = Refusal { limit: RelayLimit::SlotsPerConnection, retry_after: 1 };
         let held = ConnectionSlot(Arc::clone(&self.uses));
         if self.uses.slots.fetch_add(1, Ordering::Relaxed) < limit { Ok(held) } else { Err(refusal) }
     }
 
-    /// Counts a request that was refused or malformed. Closes the connection if there were many, because an honest
-    /// client waits after a refusal; a new connection is limited again.
+    /// Counts a request that was refused or malformed. Closes the connection after too many, because an honest client
+    /// waits after a refusal. A new connection has to pass the limits again.
     pub(super) fn note_offence(&self) {
         const MAX_OFFENCES: u32 = 16;
         if self.uses.offences.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_OFFENCES {

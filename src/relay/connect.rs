@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The time in which a sender must accept a stream, and the announcement on it. Both fit into the time for which a
+/// The time in which a sender must accept a stream and its announcement. It is shorter than the time for which a
 /// receiver waits for the reply.
 const LEG_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -34,7 +34,7 @@ struct AdmittedReceiver {
     slot: Slot,
     sender: Client,
     owner: SlotOwner,
-    /// Count the bridge for the receiver's source.
+    /// The resources of the receiver's source that the bridge holds.
     bridge: Holding,
     starting: Holding,
 }
@@ -44,12 +44,12 @@ pub(super) struct PreparedBridge {
     admitted: AdmittedReceiver,
     /// The stream to the sender.
     leg: BridgeSide,
-    /// The most bytes that it may hold in each direction.
+    /// The most bytes that the bridge may hold in each direction.
     bound: u64,
 }
 
 impl RequestHandler {
-    /// Opens a stream to the sender that has the requested slot, and replies to the receiver. The bridge begins behind
+    /// Opens a stream to the sender that holds the requested slot, and replies to the receiver. The bridge begins after
     /// the reply. Returns `None` if the request is rejected.
     pub(super) async fn connect(
         &self,
@@ -113,7 +113,7 @@ impl RequestHandler {
 
     /// Decides whether a receiver may be bridged now. `known_owner` is the owner that its pass names.
     ///
-    /// Limits are checked before the lookup, so that their refusals say nothing about the slot.
+    /// Limits are checked before the lookup, so that refusals reveal nothing about the slot.
     fn admit(
         &self,
         slot: Slot,

@@ -1,4 +1,4 @@
-//! What a relay counts for its operator.
+//! The statistics of a relay for its operator.
 
 use std::{
     fmt::Write as _,
@@ -8,7 +8,7 @@ use std::{
 use super::memory_accounts::MemoryUsage;
 use crate::wire::relay_limit::RelayLimit;
 
-/// A number that only grows.
+/// A monotonic counter.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -22,18 +22,18 @@ impl Counter {
     }
 }
 
-/// What a relay has done since it started. Nothing in it identifies a client or a share.
+/// The totals since the relay started. Nothing in them identifies a client or a share.
 #[derive(Debug)]
 pub(super) struct RelayCounters {
     /// Slots that were given to senders.
     pub(super) registrations: Counter,
     /// Requests of receivers.
     pub(super) connects: Counter,
-    /// Requests of receivers for slots that nobody has.
+    /// Requests of receivers for slots without a sender.
     pub(super) misses: Counter,
     /// Receivers that were bridged to senders.
     pub(super) bridges: Counter,
-    /// Bridges whose sender reported that nobody confirmed the code.
+    /// Bridges whose sender reported an unconfirmed session.
     pub(super) unconfirmed: Counter,
     /// Bytes that bridges have read.
     pub(super) bytes: Counter,
@@ -41,7 +41,7 @@ pub(super) struct RelayCounters {
     refusals: [Counter; RelayLimit::ALL.len()],
 }
 
-/// What a relay holds now.
+/// The present resources of a relay.
 pub(super) struct RelayGauges {
     pub(super) connections: usize,
     pub(super) held_slots: usize,
@@ -67,7 +67,7 @@ impl RelayCounters {
         self.refusals[limit as usize].add(1);
     }
 
-    /// Returns one line with all numbers; of the refusals only those that are not zero.
+    /// Returns one line with all numbers, without limits that caused no refusals.
     pub(super) fn summary(&self, now: &RelayGauges) -> String {
         let RelayGauges { connections, held_slots, resting_slots, memory } = now;
         let mut line = format!(

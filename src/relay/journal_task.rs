@@ -14,7 +14,7 @@ use crate::{code::Slot, sync::Mutex};
 /// Writes the changes of a registry to its journal.
 pub(super) struct JournalTask {
     registry: Registry,
-    /// `None` if nothing outlives this process.
+    /// `None` if the relay stores no slots.
     journal: Option<Arc<Mutex<Journal>>>,
 }
 
@@ -32,7 +32,7 @@ impl JournalTask {
 
     /// Writes shortly after each change. Never completes.
     pub(super) async fn run(&self) {
-        /// Gathers the changes of many senders into one write.
+        /// The delay that gathers the changes of many senders into one write.
         const WRITE_DELAY: Duration = Duration::from_millis(200);
         loop {
             self.registry.wait_for_change().await;
@@ -41,7 +41,7 @@ impl JournalTask {
         }
     }
 
-    /// Writes what has changed.
+    /// Writes the pending changes.
     ///
     /// # Cancel safety
     /// If the future is dropped before it completes, the write continues, and the next call waits for it.

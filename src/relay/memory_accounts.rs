@@ -1,4 +1,4 @@
-//! The accounts of a relay's memory, and which direction of a bridge is evicted next.
+//! The accounts of a relay's memory, and the order in which directions of bridges are evicted.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,7 +14,7 @@ pub struct MemoryUsage {
     pub reserved: usize,
     /// The number of open directions. A bridge has two.
     pub directions: usize,
-    /// What all directions hold now, unacknowledged bytes included.
+    /// The bytes that all directions hold now, including unacknowledged ones.
     pub held: usize,
     /// The part of `held` that was written and is not acknowledged.
     pub unacknowledged: usize,
@@ -49,7 +49,7 @@ pub(super) struct MemoryAccounts {
     open: HashMap<u64, AccountEntry>,
     next_id: u64,
     eviction_order: EvictionOrder,
-    /// What evicted directions still hold. It counts as freed.
+    /// The bytes that evicted directions still hold. They count as freed.
     being_freed: usize,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct MemoryAccounts {
 struct AccountEntry {
     waiting: usize,
     unacknowledged: usize,
-    /// When bytes were last written or acknowledged, or when the first ones arrived.
+    /// The time of the last write or acknowledgement, or of the first arrival.
     last_progress: Instant,
     is_evicted: bool,
     evict: Arc<Notify>,
@@ -105,13 +105,13 @@ impl MemoryAccounts {
         }
     }
 
-    /// Returns the bytes of the budget that nothing holds.
+    /// Returns the unused bytes of the budget.
     pub(super) fn free(&self) -> usize {
         self.limit.saturating_sub(self.reserved + self.held())
     }
 
-    /// Reserves bytes, unless all reservations would take more than three quarters of the budget. The other ones count
-    /// as `others` bytes at least.
+    /// Reserves bytes, unless all reservations would take more than three quarters of the budget. The existing
+    /// reservations count as at least `others` bytes.
     pub(super) fn try_reserve(&mut self, bytes: usize, others: usize) -> bool {
         let fits = self.reserved.max(others).saturating_add(bytes) <= self.limit / 4 * 3;
         if fits {
@@ -143,7 +143,7 @@ impl MemoryAccounts {
         (id, evict)
     }
 
-    /// Closes an account. What is unacknowledged stays counted in total.
+    /// Closes an account. Its unacknowledged bytes still count in the total.
     pub(super) fn close(&mut self, id: u64) {
         self.change(id, |entry| (entry.waiting, entry.unacknowledged) = (0, 0));
         self.open.remove(&id);
@@ -202,7 +202,7 @@ impl MemoryAccounts {
         self.peak = self.peak.max(self.held());
     }
 
-    /// Evicts as many directions as the excess takes.
+    /// Evicts directions until no excess remains.
     fn evict_excess(&mut self) {
         while self.reserved + self.held() > self.limit.saturating_add(self.being_freed) {
             let Some(id) = self.eviction_order.first() else { return };
@@ -217,7 +217,7 @@ impl MemoryAccounts {
 }
 
 /// The directions that hold bytes and are not evicted, by the number of binary digits of these bytes and by the time of
-/// their last progress. So the next one is found without a walk over all of them.
+/// their last progress. This finds the next one without a scan of all directions.
 #[derive(Debug, Default)]
 struct EvictionOrder {
     by_digits: BTreeMap<u32, BTreeSet<(Instant, u64)>>,

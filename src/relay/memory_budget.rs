@@ -1,13 +1,13 @@
-//! Bounds the memory of the relay: what its connections, streams and bridges hold together.
+//! Bounds the memory that the connections, streams and bridges of the relay hold together.
 //!
-//! Connections and streams have a fixed cost, which they reserve before they exist. When
-//! the reservations reach their share of the budget, further connections are refused.
+//! Connections and streams have a fixed cost, which they reserve before they exist. When the reservations reach three
+//! quarters of the budget, further connections and streams are refused.
 //!
 //! Each direction of a bridge has an account. It counts the bytes that wait in the bridge, and those that QUIC stores
-//! until the receiver acknowledges them. When everything together exceeds the budget, the direction is evicted whose
-//! bytes have been blocked longest: memory that a receiver does not drain serves no transfer. Directions that hold less
-//! than half of the mean are evicted last, however long they have been blocked, so that many trickling receivers cannot
-//! displace small, slow ones.
+//! until the receiver acknowledges them. When everything together exceeds the budget, the budget evicts the direction
+//! whose bytes have been blocked longest: memory that a receiver does not drain serves no transfer. Directions that
+//! hold less than half of the mean are evicted last, however long they have been blocked. Otherwise receivers that
+//! drain large amounts slowly could displace small, slow ones.
 //!
 //! The limit of a single bridge is in [`super::bridge`].
 
@@ -19,15 +19,15 @@ use tokio::sync::Notify;
 use super::memory_accounts::{MemoryAccounts, MemoryUsage, WriteProgress};
 use crate::{net::BufferPool, sync::Mutex};
 
-/// What quinn and rustls allocate for a connection (57 KB: 18,600 idle ones took 1.05 GB), and its receive window before
-/// the first bridge.
+/// The cost of a connection: the allocations of quinn and rustls (57 KB; 18,600 idle connections took 1.05 GB), and the
+/// receive window before the first bridge (32 KiB).
 const CONNECTION_COST: usize = 96 * 1024;
 
-/// What a client's stream and the stream to the sender that it leads to need before the bridge: their tasks, their
-/// state in quinn, and what arrives before its turn.
+/// The cost of a client's stream and of the stream to the sender that it causes, before the bridge: their tasks, their
+/// state in quinn, and bytes that arrive early.
 const STREAM_COST: usize = 32 * 1024;
 
-/// What a block needs besides its bytes, in quinn's send buffer and in the allocator.
+/// The overhead of a block in quinn's send buffer and in the allocator.
 const BLOCK_OVERHEAD: usize = 128;
 
 /// The memory of a relay. A handle: clones share one budget.
@@ -61,14 +61,14 @@ impl MemoryBudget {
         (self.lock().free() / 16).clamp(MIN, MAX) as u64
     }
 
-    /// Reserves memory for a connection beside `open` others, which may include some that are no longer served and
-    /// whose last packets are still being sent. Returns `None` if all reservations would take more than three quarters
-    /// of the budget: the rest is for bridges.
+    /// Reserves memory for a connection beside `open` others. They may include closed connections whose last packets
+    /// are still being sent. Returns `None` if all reservations would take more than three quarters of the budget: the
+    /// rest is for bridges.
     pub(super) fn try_reserve_connection(&self, open: usize) -> Option<MemoryReservation> {
         self.try_reserve(CONNECTION_COST, open.saturating_mul(CONNECTION_COST))
     }
 
-    /// Reserves memory for a stream. Returns `None` as [`MemoryBudget::try_reserve_connection`].
+    /// Reserves memory for a stream. Returns `None` in the same case as [`MemoryBudget::try_reserve_connection`].
     pub(super) fn try_reserve_stream(&self) -> Option<MemoryReservation> {
         self.try_reserve(STREAM_COST, 0)
     }
@@ -122,7 +122,7 @@ impl MemoryAccount {
     }
 
     /// Counts `block` as unacknowledged until the last handle of it is dropped: quinn drops a block when all of it is
-    /// acknowledged, or when the stream is reset. The account does not count it as waiting any more.
+    /// acknowledged, or when the stream is reset. The account no longer counts it as waiting.
     pub(super) fn count_until_acknowledged(&self, block: Bytes) -> Bytes {
         let bytes = block.len() + BLOCK_OVERHEAD;
         self.budget.lock().add_unacknowledged(self.id, bytes);
