@@ -1,10 +1,10 @@
-//! The relay refuses something because of a limit.
+//! The refusal of a request or resource because of a limit.
 
 use std::time::Duration;
 
 use crate::wire::relay_limit::RelayLimit;
 
-/// The relay refuses something because of a limit.
+/// A refusal because of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) limit: RelayLimit,
@@ -13,7 +13,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Refuses until this time has passed.
+    /// Creates a refusal that lasts for `wait`.
     pub(super) fn until(limit: RelayLimit, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1_000).clamp(1, u32::MAX.into());
         Self { limit, retry_after: seconds as u32 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl RequestHandler {
-    /// Gives a sender a slot, which it holds until it finishes the stream or disconnects.
+    /// Assigns a slot to a sender, which holds it until it finishes the stream or disconnects.
     pub(super) async fn register(
         &self,
         client: &Client,
@@ -83,19 +83,19 @@ impl RequestHandler {
     }
 }
 
-/// Whether a client may register, and why.
+/// The permission of a client to register, with its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Permission {
-    /// Everyone may.
+    /// Every client may register.
     Anyone,
     /// The client has shown the access token.
     ByToken,
-    /// The client may not.
+    /// The client may not register.
     Denied,
 }
 
 /// Holds the slot until the sender finishes its stream, which ends the share, or until the stream fails. The sender
-/// must send nothing else, so nothing accumulates however long this takes.
+/// must send nothing else, so no data accumulates during this wait.
 async fn hold_lease(lease: SlotLease, recv: &mut RecvHalf) -> Result<(), StreamError> {
     let established = sleep_until(Instant::now() + ESTABLISHED_AFTER);
     tokio::pin!(established);

@@ -25,11 +25,11 @@ use super::{
 };
 use crate::{code::Slot, state::unix_time, sync::Mutex, wire::relay_limit::RelayLimit};
 
-/// A slot that was held for this long, or bridged once, may be known to receivers. It is recorded, and rests for
-/// [`TICKET_LIFETIME`] when it is freed.
+/// The time after which a held slot is established, because receivers may know it. A bridge establishes it at once. An
+/// established slot is recorded and rests for [`TICKET_LIFETIME`] when it is freed.
 pub(super) const ESTABLISHED_AFTER: Duration = Duration::from_secs(60);
 
-/// For how long any other slot rests: a receiver that was given the code a moment ago must not reach another sender.
+/// The time for which any other slot rests: a receiver with a fresh code must not reach another sender.
 const SHORT_REST: Duration = Duration::from_secs(5);
 
 /// The senders of a relay by slot. A handle: clones share one registry.
@@ -55,7 +55,7 @@ pub(super) struct SlotRequest {
 pub(super) enum Lookup {
     /// The sender that has the slot, and the slot's owner.
     Found(Client, SlotOwner),
-    /// The code of the slot is being guessed, so the receiver has to wait.
+    /// The slot is protected against guesses, so the receiver must wait.
     Protected(Refusal),
     /// The sender that the receiver was bridged to has ended its share.
     ShareEnded,
@@ -149,7 +149,7 @@ impl Registry {
         self.lock().held_by(slot, owner).is_some_and(|held| held.protection.knows(source))
     }
 
-    /// Notes that a receiver is bridged to the owner of a slot.
+    /// Records that a receiver is bridged to the owner of a slot.
     pub(super) fn note_bridge(&self, slot: Slot, owner: SlotOwner) {
         let mut slots = self.lock();
         if slots.held_by(slot, owner).is_some_and(HeldSlot::establish) {
@@ -157,21 +157,21 @@ impl Registry {
         }
     }
 
-    /// Notes that the bridge of a source lasted longer than a session without the code can.
+    /// Records that the bridge of a source lasted longer than an unconfirmed session can.
     pub(super) fn note_confirmed(&self, slot: Slot, owner: SlotOwner, source: Option<Source>) {
         if let (Some(held), Some(source)) = (self.lock().held_by(slot, owner), source) {
             held.protection.note_confirmed(source);
         }
     }
 
-    /// Notes that a session with the owner of a slot was not confirmed.
+    /// Records an unconfirmed session with the owner of a slot.
     pub(super) fn note_unconfirmed(&self, slot: Slot, owner: SlotOwner) {
         if let Some(held) = self.lock().held_by(slot, owner) {
             held.protection.note_unconfirmed(self.limits.get(RelayLimit::SlotUnconfirmed));
         }
     }
 
-    /// Removes the slots that no longer rest, with the lock released again and again. Never completes.
+    /// Removes the slots that no longer rest, in batches between which it releases the lock. Never completes.
     pub(super) async fn keep_expiring(&self) {
         const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
         loop {
@@ -186,13 +186,13 @@ impl Registry {
         self.lock().resting.expire(Instant::now())
     }
 
-    /// The numbers of held and of resting slots.
+    /// Returns the numbers of held and of resting slots.
     pub(super) fn counts(&self) -> (usize, usize) {
         let slots = self.lock();
         (slots.held.len(), slots.resting.len())
     }
 
-    /// Takes the records that the journal does not have yet.
+    /// Takes the records that are not in the journal yet.
     pub(super) fn take_records(&self) -> Vec<SlotRecord> {
         std::mem::take(&mut self.lock().records).into_values().collect()
     }
@@ -230,7 +230,7 @@ impl SlotLease {
         self.owner
     }
 
-    /// Notes that the slot has been held for [`ESTABLISHED_AFTER`].
+    /// Records that the slot has been held for [`ESTABLISHED_AFTER`].
     pub(super) fn establish(&self) {
         self.registry.note_bridge(self.slot, self.owner);
     }
@@ -250,7 +250,7 @@ impl Drop for SlotLease {
             return;
         }
         let Some(HeldSlot { source, is_established, .. }) = slots.held.remove(&self.slot) else { return };
-        // A source whose slots rest in great numbers has no claim to a week for one more.
+        // A source with too many resting slots gets only the short rest for further ones.
         let holding = is_established.then(|| limiter.hold(HoldingKind::RestingSlot, source).ok()).flatten();
         let rest = if holding.is_some() { TICKET_LIFETIME } else { SHORT_REST };
         let (until, owner) = (Instant::now() + rest, Some(self.owner));
@@ -294,7 +294,7 @@ mod tests {
         registry.register(request).map_err(|refusal| refusal.limit)
     }
 
-    /// Returns for how long a freed slot rests, in seconds.
+    /// Returns the time for which a freed slot rests, in seconds.
     async fn rest_after(registry: &Registry, lease: SlotLease) -> u64 {
         let slot = lease.slot();
         drop(lease);
@@ -338,7 +338,7 @@ mod tests {
         assert_ne!(other.slot(), claim.0);
         let replacing = register(&registry, source(1), Some(claim)).unwrap();
         assert_eq!((replacing.slot(), replacing.owner()), claim);
-        drop(lease); // was replaced
+        drop(lease); // another lease has replaced it
         assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::Found(..)));
         drop(replacing);
         assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::SenderAway));

@@ -1,4 +1,4 @@
-//! Handles the requests of clients. [`super::registration`] and [`super::connect`] handle each kind of them.
+//! Handles the requests of clients. [`super::registration`] and [`super::connect`] each handle one kind.
 //!
 //! The first frame of every stream is the request. All waiting is bounded by [`CLIENT_TIMEOUT`], every read by
 //! [`MAX_BODY`]. While one stream waits for another, it is read, and a client that sends more than its request and
@@ -133,7 +133,7 @@ impl RequestHandler {
         Ok(())
     }
 
-    /// Counts something that an honest client does not do often, unless no limits by source apply to the client.
+    /// Counts an offence, which honest clients rarely commit, unless the client is exempt from limits by source.
     fn note_offence(&self, client: &Client) {
         if self.limiter.source_of(client.connection()).is_some() {
             client.note_offence();
@@ -167,7 +167,7 @@ fn end((send, recv): &mut BridgeSide, code: u32) {
     recv.stop(code);
 }
 
-/// Why a request is rejected, and when another one may succeed.
+/// The reason why a request is rejected, and the time after which a retry may succeed.
 pub(super) struct Rejection {
     pub(super) reason: RejectReason,
     /// In seconds; 0 means that no retry can succeed.

@@ -1,4 +1,4 @@
-//! The freed slots that only their owners may have.
+//! The freed slots that stay reserved for their owners.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::{source_limiter::Holding, tickets::SlotOwner};
 use crate::code::Slot;
 
-/// The freed slots that only their owners may have, each until a point in time.
+/// The freed slots, each reserved for its owner until a point in time.
 #[derive(Default)]
 pub(super) struct RestingSlots {
     slots: HashMap<Slot, RestingSlot>,
-    /// The same slots in the order in which they end to rest.
+    /// The same slots, ordered by expiry.
     ends: BTreeSet<(Instant, Slot)>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct RestingSlot {
     pub(super) share_ended: bool,
     /// Counts the slot for its source if it rests for a week.
     pub(super) _holding: Option<Holding>,
-    /// Whether it was bridged once, or held for long, so that receivers may know it.
+    /// Whether receivers may know the slot, because it was bridged or was held long enough.
     pub(super) is_established: bool,
 }
 
@@ -43,13 +43,13 @@ impl RestingSlots {
         restored
     }
 
-    /// Adds a slot, which must not be there.
+    /// Adds a slot, which must not be present.
     pub(super) fn insert(&mut self, slot: Slot, entry: RestingSlot) {
         self.ends.insert((entry.until, slot));
         self.slots.insert(slot, entry);
     }
 
-    /// Removes a slot, because its owner has it again.
+    /// Removes a slot that its owner has reclaimed.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<RestingSlot> {
         let entry = self.slots.remove(&slot)?;
         self.ends.remove(&(entry.until, slot));
@@ -76,7 +76,7 @@ impl RestingSlots {
         true
     }
 
-    /// The number of slots, expired ones included until they are removed.
+    /// Returns the number of slots, including expired ones that are not removed yet.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

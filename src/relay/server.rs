@@ -87,7 +87,7 @@ struct Server {
     handler: Arc<RequestHandler>,
 }
 
-/// What to do with a client that begins a handshake.
+/// The decision on a client that begins a handshake.
 enum Entry {
     /// Its address is proven, and its connection is counted.
     Counted(Holding),
@@ -122,7 +122,7 @@ impl Server {
         }
     }
 
-    /// Decides what to do with a client. Nothing is counted for an address that is not proven: anyone could use up the
+    /// Decides whether to admit a client. Nothing is counted for an address that is not proven: anyone could use up the
     /// limits of that address.
     fn decide(&self, incoming: &quinn::Incoming) -> Entry {
         let open = self.listener.open_connections();
@@ -177,7 +177,7 @@ impl Server {
         let _ = timeout(self.config.drain_timeout, drained).await; // the shutdown continues in either case
     }
 
-    /// Logs what the relay has done, once a minute. Never completes.
+    /// Logs the counters once a minute. Never completes.
     async fn log_counters(&self) {
         const LOG_INTERVAL: Duration = Duration::from_secs(60);
         let mut minutes = interval(LOG_INTERVAL);

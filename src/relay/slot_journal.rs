@@ -4,11 +4,11 @@
 //! header, 16 bytes | record | record | …        record: | slot, 4 | Unix time, 8 | BLAKE3 of both, 4 |
 //! ```
 //!
-//! Records are appended; the last one of a slot counts. The time is when the slot ends to rest, or [`HELD`]. When most
-//! records are outdated, the file is replaced by one without them, which is synced before it gets its name.
+//! Records are appended; the last one of a slot counts. The time is the Unix time at which the slot stops resting, or
+//! [`HELD`]. When most records are outdated, a new file without them is synced and then replaces the old one.
 //!
 //! Appended records are synced in batches. A power failure loses the last batch at most, and a torn record is skipped.
-//! The loss matters only if a slot in it is drawn again, one of 923,521.
+//! The loss matters only if the relay assigns one of the lost slots again, out of 923,521.
 
 use std::{
     fs::File,
@@ -35,7 +35,7 @@ const SLOT: usize = 4;
 const TIME: usize = 8;
 const CHECK: usize = 4;
 
-/// The time of a slot that a sender has.
+/// The time in the record of a slot that a sender holds.
 const HELD: u64 = u64::MAX;
 
 /// A file with fewer records is never replaced: 64 KiB.
@@ -51,11 +51,11 @@ impl SlotJournal {
         Self(dir)
     }
 
-    /// Opens the file, and returns the slots that are still reserved, each with its remaining time. A slot that a
-    /// sender had when the earlier process ended rests from now on.
+    /// Opens the file, and returns the slots that are still reserved, each with its remaining time. Slots that were
+    /// held when the earlier process ended start to rest now.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if the file cannot be read or written, or is no journal.
+    /// [`Kind::Disk`] if the file cannot be read or written, or is not a journal.
     pub(super) fn open(&self) -> Result<(JournalFile, Vec<(Slot, Duration)>)> {
         let now = unix_time();
         let mut issued = self.read_latest()?;
@@ -89,7 +89,7 @@ impl SlotJournal {
             Err(torn) if HEADER.starts_with(&torn) => return Ok(Vec::new()),
             Err(_) => return Err(self.damaged()),
         }
-        // By number of the slot: 7 MB for all of them, however long the file is.
+        // Indexed by slot number: 7 MB for all slots, regardless of the length of the file.
         let mut times = vec![0; Slot::COUNT as usize];
         let mut damaged = 0u64;
         loop {
@@ -120,7 +120,7 @@ impl SlotJournal {
     }
 }
 
-/// What the journal records about a slot.
+/// A record about a slot in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotRecord {
     pub(super) slot: Slot,
@@ -128,12 +128,12 @@ pub(super) struct SlotRecord {
 }
 
 impl SlotRecord {
-    /// Records that a sender has the slot.
+    /// Creates the record of a slot that a sender holds.
     pub(super) fn held(slot: Slot) -> Self {
         Self { slot, until: HELD }
     }
 
-    /// Records that the slot rests until this Unix time.
+    /// Creates the record of a slot that rests until this Unix time.
     pub(super) fn resting(slot: Slot, until: u64) -> Self {
         Self { slot, until }
     }
@@ -159,7 +159,7 @@ impl JournalFile {
         let bytes: Vec<u8> = records.iter().flat_map(|record| encode(record.slot, record.until)).collect();
         let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
         if let Err(e) = written {
-            // Half a record would misalign those behind it.
+            // A partial record would misalign the records after it.
             let _ = self.file.set_len((HEADER.len() as u64) + self.records * RECORD as u64);
             let path = self.journal.0.path(FILE);
             return Err(Error::new(Kind::Disk, format!("cannot write {}: {e}", path.display())));
@@ -198,8 +198,7 @@ fn checksum(record: &[u8; RECORD]) -> [u8; CHECK] {
     check
 }
 
-/// Reads the next 16 bytes, which are a header or a record. At the end of the file, returns the fewer bytes that are
-/// left.
+/// Reads the next 16 bytes, which are a header or a record. At the end of the file, returns the remaining bytes.
 fn read_array(reader: &mut impl Read) -> io::Result<std::result::Result<[u8; RECORD], Vec<u8>>> {
     let mut bytes = Vec::with_capacity(RECORD);
     reader.take(RECORD as u64).read_to_end(&mut bytes)?;
@@ -284,7 +283,7 @@ mod tests {
         journal.open().0.append(&[SlotRecord::held(one), SlotRecord::held(two), SlotRecord::held(three)]).unwrap();
         let mut bytes = fs::read(journal.path()).unwrap();
         bytes[HEADER.len() + RECORD + 7] ^= 1;
-        bytes.extend([0; 3 * RECORD]); // what a power failure may leave behind the last record
+        bytes.extend([0; 3 * RECORD]); // a power failure may leave zeros after the last record
         fs::write(journal.path(), bytes).unwrap();
         assert_eq!(journal.read(), [one, three]);
     }

@@ -1,4 +1,4 @@
-//! Protects a slot whose code is being guessed.
+//! Protects a slot against guesses of its code.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -11,28 +11,30 @@ use super::{
 };
 use crate::wire::relay_limit::RelayLimit;
 
-/// The time in which [`RelayLimit::SlotUnconfirmed`] may be used up, and for which the slot is then protected.
+/// The period of [`RelayLimit::SlotUnconfirmed`], and the time for which a slot is protected once the limit is
+/// exceeded.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// The connects to a protected slot from sources that are new to it.
+/// The rate of connects to a protected slot from all sources that are new to it.
 const NEW_SOURCES: Rate = Rate { tokens: 1, period: Duration::from_secs(5) };
 
-/// The most sources that a slot knows.
+/// The most known sources of a slot.
 const MAX_KNOWN: usize = 64;
 
-/// Counts the sessions of one slot that nobody confirmed. While there are too many, only sources that had a confirmed
-/// session may connect freely.
+/// Counts the unconfirmed sessions of one slot. While there are too many, only sources that had a confirmed session may
+/// connect without a delay.
 #[derive(Debug, Default)]
 pub(super) struct SlotProtection {
     unconfirmed: TokenBucket,
     until: Option<Instant>,
     connects: TokenBucket,
-    /// The sources of bridges that lasted. Most slots have none, and an empty set needs no memory.
+    /// The sources of bridges that outlasted an unconfirmed session. Most slots have none, and an empty set needs no
+    /// memory.
     known: HashSet<Source>,
 }
 
 impl SlotProtection {
-    /// Counts a session that nobody confirmed; `limit` is how many there may be in an hour.
+    /// Counts an unconfirmed session. The slot allows `limit` of them in an hour.
     pub(super) fn note_unconfirmed(&mut self, limit: u32) {
         let now = Instant::now();
         if self.unconfirmed.take(Rate { tokens: limit, period: PERIOD }, now).is_err() {
@@ -40,14 +42,14 @@ impl SlotProtection {
         }
     }
 
-    /// Notes that a bridge of `source` lasted longer than an unconfirmed session can.
+    /// Records that a bridge of `source` lasted longer than an unconfirmed session can.
     pub(super) fn note_confirmed(&mut self, source: Source) {
         if self.known.len() < MAX_KNOWN {
             self.known.insert(source);
         }
     }
 
-    /// Whether a bridge of `source` lasted.
+    /// Whether a bridge of `source` outlasted an unconfirmed session.
     pub(super) fn knows(&self, source: Source) -> bool {
         self.known.contains(&source)
     }

@@ -1,4 +1,4 @@
-//! The slots of a relay: those that senders have, and those that rest.
+//! The held and the resting slots of a relay.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,13 @@ use crate::code::Slot;
 pub(super) struct Slots {
     pub(super) held: HashMap<Slot, HeldSlot>,
     pub(super) resting: RestingSlots,
-    /// What the journal does not have yet.
+    /// The records that are not in the journal yet.
     pub(super) records: HashMap<Slot, SlotRecord>,
     /// The number of the last lease.
     pub(super) leases: u64,
 }
 
-/// A slot that a connected sender has.
+/// A slot that a connected sender holds.
 pub(super) struct HeldSlot {
     pub(super) sender: Client,
     pub(super) owner: SlotOwner,
@@ -42,7 +42,7 @@ pub(super) struct HeldSlot {
 }
 
 impl HeldSlot {
-    /// Makes the slot an established one. Returns whether it was not.
+    /// Marks the slot as established. Returns whether this is a change.
     pub(super) fn establish(&mut self) -> bool {
         !std::mem::replace(&mut self.is_established, true)
     }
