@@ -94,8 +94,8 @@ impl BlockQueue {
     }
 
     /// Moves the block that is being filled to the full ones. The next block is long if this one holds at least
-    /// [`SHORT`] bytes. A block that is less than half full is copied: quinn keeps a block until it is acknowledged, and
-    /// a peer that lets many short ones pile up must not make each of them occupy a long one.
+    /// [`SHORT`] bytes. A block that is less than half full is copied: quinn keeps a block until it is acknowledged,
+    /// and a peer that accumulates many short blocks must not make each of them occupy a long buffer.
     fn complete_block(&mut self) {
         if !self.filling.is_empty() {
             self.next_capacity = if self.filling.len() < SHORT { SHORT } else { LONG };

@@ -1,14 +1,15 @@
-//! Where a client connects from.
+//! The network that a client connects from.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::net::Connection;
 
-/// The network that a client connects from: an IPv4 address, or an IPv6 /64, which is the least that one customer has.
+/// The network that a client connects from: an IPv4 address, or an IPv6 /64, the smallest prefix that providers assign
+/// to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source(IpAddr);
 
-/// An IPv6 /48, which may be one customer's too.
+/// An IPv6 /48, which one customer may also have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Site(Ipv6Addr);
 
@@ -18,7 +19,7 @@ impl Source {
         Self::from(connection.remote_ip())
     }
 
-    /// Returns the source that stands for many others, one of 256. No client has its address (RFC 1122 section
+    /// Returns one of the 256 sources that each represent many others. No client has its address (RFC 1122 section
     /// 3.2.1.3).
     pub(super) fn shared(number: u8) -> Self {
         Self(Ipv4Addr::new(0, 0, 0, number).into())
@@ -56,7 +57,7 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// Clears the bits of an address behind its prefix.
+/// Clears the bits of an address after its prefix.
 fn truncate(ip: Ipv6Addr, prefix: u32) -> Ipv6Addr {
     Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - prefix)))
 }

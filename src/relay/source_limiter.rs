@@ -1,8 +1,8 @@
-//! What each source uses of the relay, and whether it may use more.
+//! Counts the usage of the relay by source, and enforces the limits.
 //!
 //! Every limit applies to a source and, times [`SITE_FACTOR`](super::limits::SITE_FACTOR), to the IPv6 /48 around it.
-//! Where all sources together have a limit too, what is left when it is nearly reached is for sources that use little:
-//! the many cannot lock out the few.
+//! Some limits also have a total for all sources. When the total is nearly used up, only sources that use little are
+//! served, so sources that use much cannot lock them out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{net::Connection, sync::Mutex, wire::relay_limit::RelayLimit};
 
-/// For how long a source that has exceeded [`RelayLimit::Unconfirmed`] is barred.
+/// The time for which a source that has exceeded [`RelayLimit::Unconfirmed`] is barred.
 const BAR_TIME: Duration = Duration::from_secs(60 * 60);
 
-/// Counts what sources use. A handle: clones share the counts.
+/// Counts the usage of sources. A handle: clones share the counts.
 ///
-/// In the arguments, `None` stands for a client without limits by source; the limits of all sources together apply.
+/// A source of `None` stands for a client without limits by source. The totals apply to resources that it holds, but
+/// not to its requests.
 #[derive(Clone)]
 pub(super) struct SourceLimiter {
     limits: Limits,
@@ -64,7 +65,7 @@ impl SourceLimiter {
         self.table.lock().check(&self.limits, kind, source, Instant::now()).map(drop)
     }
 
-    /// Counts something that a source holds until the returned [`Holding`] is dropped.
+    /// Counts a resource of a source until the returned [`Holding`] is dropped.
     ///
     /// # Errors
     /// [`Refusal`] if the source may not hold it now.
@@ -78,8 +79,8 @@ impl SourceLimiter {
         source.is_none_or(|source| self.table.lock().holds_few(&self.limits, HoldingKind::Slot, source))
     }
 
-    /// Whether a source uses half of its connections or handshakes. A client that claims to be there then has to prove
-    /// its address, so that nobody else can use up the limits.
+    /// Whether a source uses half of its connections or handshakes. Clients that claim an address of this source must
+    /// then prove it, so forged packets cannot use up its limits.
     pub(super) fn is_busy(&self, source: Source) -> bool {
         let table = self.table.lock();
         let connections = self.limits.get(RelayLimit::Connections);
@@ -93,7 +94,7 @@ impl SourceLimiter {
         })
     }
 
-    /// Counts a session of a source that nobody confirmed. Bars the source if there are too many.
+    /// Counts an unconfirmed session of a source. Bars the source if there are too many.
     pub(super) fn note_unconfirmed(&self, source: Option<Source>) {
         let Some(source) = source else { return };
         let (now, mut table) = (Instant::now(), self.table.lock());
@@ -110,7 +111,7 @@ impl SourceLimiter {
     /// Checks that a source is not barred.
     ///
     /// # Errors
-    /// [`Refusal`] with the time until then.
+    /// [`Refusal`] with the remaining time of the bar.
     pub(super) fn check_barred(&self, source: Option<Source>) -> Result<(), Refusal> {
         let Some(source) = source else { return Ok(()) };
         let (now, table) = (Instant::now(), self.table.lock());
@@ -123,7 +124,7 @@ impl SourceLimiter {
     }
 }
 
-/// Something that a source holds until this is dropped.
+/// A resource that a source holds until this value is dropped.
 pub(super) struct Holding {
     kind: HoldingKind,
     source: Option<Source>,
@@ -167,7 +168,7 @@ mod tests {
         SourceLimiter::new(limits, false)
     }
 
-    /// Takes until the limiter refuses. Returns how often it did not, and the refusal.
+    /// Makes requests until the limiter refuses one. Returns the number of accepted requests, and the refusal.
     fn take_all(limiter: &SourceLimiter, kind: RateKind, source: Option<Source>) -> (usize, Refusal) {
         let mut taken = 0;
         loop {

@@ -1,7 +1,7 @@
-//! The table of what each source uses of the relay.
+//! The usage of the relay by each source.
 //!
-//! It has a bounded number of entries. An entry is dropped when it equals a new one; while the table is full, further
-//! sources share a few entries.
+//! The table has a bounded number of entries. It drops an entry that equals a new one. While it is full, further
+//! sources share 256 entries.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,20 +18,20 @@ use super::{
     token_bucket::{Rate, TokenBucket},
 };
 
-/// The most entries: about 10 MB.
+/// The maximum number of entries, which take about 10 MB.
 pub(super) const MAX_ENTRIES: usize = 50_000;
 
-/// How often an entry is checked for being unused.
+/// The interval at which each entry is checked for disuse.
 pub(super) const IDLE_CHECK: Duration = Duration::from_secs(60);
 
-/// What has an entry of its own.
+/// The key of an entry: a source or a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Prefix {
     Source(Source),
     Site(Site),
 }
 
-/// What a source or a site uses.
+/// The usage of one source or site.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SourceUsage {
     pub(super) rates: [TokenBucket; RateKind::COUNT],
@@ -52,7 +52,7 @@ impl SourceUsage {
 #[derive(Default)]
 pub(super) struct SourceTable {
     pub(super) entries: HashMap<Prefix, SourceUsage>,
-    /// When each entry is next checked for being unused, in this order.
+    /// The next check of each entry for disuse, ordered by time.
     pub(super) checks: VecDeque<(Instant, Prefix)>,
     pub(super) rates: [TokenBucket; RateKind::COUNT],
     pub(super) held: [u32; HoldingKind::COUNT],
@@ -97,7 +97,7 @@ impl SourceTable {
         }
     }
 
-    /// Counts what a source holds, and returns the source under which it is counted.
+    /// Counts a resource that a source holds, and returns the source under which it is counted.
     pub(super) fn hold(
         &mut self,
         limits: &Limits,
@@ -137,8 +137,8 @@ impl SourceTable {
         }
     }
 
-    /// Whether a source holds so little that it may hold more when there is little left. Slots are so few that this is
-    /// one slot, reserved ones included.
+    /// Whether a source holds so little that it may hold more when the total is nearly reached. Slots are scarce, so
+    /// such a source has at most one, including resting ones.
     pub(super) fn holds_few(&self, limits: &Limits, kind: HoldingKind, source: Source) -> bool {
         let source = self.resolve(source);
         prefixes(source).all(|(prefix, factor)| {
@@ -201,7 +201,7 @@ fn total_rate(limits: &Limits, kind: RateKind) -> Rate {
     Rate { tokens: limits.get(kind.limits().1), period: kind.period() }
 }
 
-/// Returns how much of a limit counts as little: a few users behind one address.
+/// Returns the part of a limit that counts as little use: a few users behind one address.
 fn few(limit: u32) -> u32 {
     (limit / 32).max(2)
 }

@@ -1,11 +1,11 @@
-//! The tags by which a sender tells sources apart.
+//! The tags that let a sender distinguish sources.
 
 use tokio::time::Instant;
 
 use super::{source::Source, tickets::SlotOwner};
 use crate::{code::Slot, wire::relay::SourceTag};
 
-/// Computes the tags of sources. Its key is random, so only this process can tell which address a tag stands for.
+/// Computes the tags of sources. Its key is random, so only this process can map a tag to an address.
 #[derive(Debug)]
 pub(super) struct SourceTagger {
     key: [u8; blake3::KEY_LEN],

@@ -19,7 +19,7 @@ use crate::code::Slot;
 /// reserved for the same time.
 pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How far in the future a ticket may have been issued, in seconds, because the relay's clock was set back since then.
+/// The tolerance for tickets issued in the future, in seconds: the relay's clock may have been set back since then.
 const CLOCK_TOLERANCE: u64 = 5 * 60;
 
 const VERSION: u8 = 1;

@@ -1,10 +1,10 @@
-//! A token bucket: it holds a number of tokens at most and is refilled evenly.
+//! A token bucket: it has a capacity and is refilled evenly.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many tokens a bucket holds, and how long it takes to refill an empty one.
+/// The capacity of a bucket, and the time to refill an empty one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     pub(super) tokens: u32,
@@ -20,7 +20,7 @@ impl Rate {
 /// A bucket. It stores one point in time, so it needs no timer (the generic cell rate algorithm, ITU-T I.371).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TokenBucket {
-    /// When the bucket is full again; `None` if it has never been used.
+    /// The time at which the bucket is full again; `None` if it was never used.
     full_at: Option<Instant>,
 }
 
@@ -28,17 +28,17 @@ impl TokenBucket {
     /// Takes a token.
     ///
     /// # Errors
-    /// The time until there is one.
+    /// The time until a token is available.
     pub(super) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.check(rate, now)?;
         self.full_at = Some(self.full_at(now) + rate.interval());
         Ok(())
     }
 
-    /// Checks that there is a token.
+    /// Checks that a token is available.
     ///
     /// # Errors
-    /// The time until there is one.
+    /// The time until a token is available.
     pub(super) fn check(&self, rate: Rate, now: Instant) -> Result<(), Duration> {
         let after = self.full_at(now) + rate.interval();
         let missing = after.saturating_duration_since(now + rate.period);
@@ -54,7 +54,7 @@ impl TokenBucket {
         self.full_at(now).duration_since(now) <= rate.interval() * tokens
     }
 
-    /// Whether the bucket is full, so that it equals one that was never used.
+    /// Whether the bucket is full, and thus equals one that was never used.
     pub(super) fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|full_at| full_at <= now)
     }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! relay_limits {
     ($($variant:ident $name:literal $meaning:literal,)*) => {
-        /// A limit of a relay. A source is an IPv4 address or an IPv6 /64; eight times as much is allowed to an IPv6
-        /// /48 as a whole.
+        /// A limit of a relay. A source is an IPv4 address or an IPv6 /64. An IPv6 /48 as a whole may use eight times
+        /// as much.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum RelayLimit {
             $(#[doc = concat!("The most ", $meaning, ".")] $variant,)*
