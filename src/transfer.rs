@@ -32,8 +32,8 @@
 //! When a stream fails in steps 3 to 6, the receiver opens another one and both ends continue the session there
 //! ([`receiver::reattach`], [`session::resumable_stream`], [`sender::session_table`]). When a process has been
 //! restarted, the receiver opens another session with the key that the sender granted in step 3, which costs no attempt
-//! ([`receiver::resumption_store`]), and step 4 continues from the staged data. If the new session offers other entries
-//! than the user has accepted, the download ends with that offer ([`DownloadEnd`]), and steps 3 and 4 are repeated.
+//! ([`receiver::resumption_store`]), and step 4 continues from the staged data. If the new session offers entries other
+//! than the accepted ones, the download ends with that offer ([`DownloadEnd`]), and steps 3 and 4 are repeated.
 //!
 //! Outcomes that decide what happens next are enums. [`user_errors`] turns them into an [`Error`](crate::error::Error)
 //! where they leave this module.

@@ -230,8 +230,7 @@ impl RetryDriver {
         sleep(self.waits.next().unwrap_or(MAX_WAIT_BUSY).max(min_wait))
     }
 
-    /// Makes the next wait at least this long, because the relay has asked for it. A relay cannot ask for more than
-    /// [`MAX_LIMIT_WAIT`].
+    /// Makes the next wait at least this long, as the relay requested. Caps it at [`MAX_LIMIT_WAIT`].
     pub(crate) fn delay_next(&mut self, wait: Duration) {
         self.min_wait = wait.min(MAX_LIMIT_WAIT);
     }

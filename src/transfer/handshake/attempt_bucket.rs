@@ -2,8 +2,8 @@
 //!
 //! The bucket holds [`BURST`] attempts. Each is free, outstanding or lost. One lost attempt is regained every
 //! [`REFILL_INTERVAL`], the oldest first. A source may hold or lose at most [`BURST_PER_SOURCE`] of them at a time, so
-//! one network cannot use up the guesses of a share alone. The bucket remembers the source of each attempt that is not
-//! free, which bounds what it stores about sources.
+//! a single network cannot use up the guesses of a share. The bucket remembers the source of each attempt that is not
+//! free, which bounds the data that it stores about sources.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::relay::SourceTag;
 
-/// How many attempts may be outstanding or lost at once.
+/// The maximum number of attempts that are outstanding or lost at once.
 pub const BURST: u32 = 5;
 
-/// How many of them may belong to one source.
+/// The maximum number of these attempts that belong to one source.
 pub const BURST_PER_SOURCE: u32 = 2;
 
 /// The time in which the bucket regains one attempt.
@@ -30,7 +30,7 @@ pub(super) struct AttemptBucket {
     refill_start_ms: u64,
     /// Attempts lost during the life of the code.
     lost_in_all: u32,
-    /// The code retires after this many lost attempts.
+    /// The number of lost attempts after which the code retires.
     max_lost: Option<u32>,
     last_id: u64,
 }
@@ -57,8 +57,8 @@ pub(super) enum ChargeResult {
     Retired,
 }
 
-/// The content of a budget file. Outstanding attempts are stored as lost: the file is what the next process knows after
-/// a kill.
+/// The content of a budget file. Outstanding attempts are stored as lost, because the next process has only this file
+/// after a kill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredBucket {
     /// The sources of all attempts that are not free, the oldest first.
@@ -74,7 +74,7 @@ impl AttemptBucket {
         Self { outstanding, lost, refill_start_ms: now_ms, lost_in_all: 0, max_lost, last_id: 0 }
     }
 
-    /// Restores a stored bucket; `None` if no bucket can have been stored like this.
+    /// Restores a stored bucket. Returns `None` if the content is invalid.
     pub(super) fn restore(stored: StoredBucket, max_lost: Option<u32>) -> Option<Self> {
         let StoredBucket { taken, since_ms, lost } = stored;
         let is_valid = taken.len() <= BURST as usize;
@@ -135,12 +135,12 @@ impl AttemptBucket {
         BURST - self.taken()
     }
 
-    /// Whether the code has lost so many attempts that it is retired.
+    /// Whether the lost attempts have retired the code.
     pub(super) fn is_retired(&self) -> bool {
         self.max_lost.is_some_and(|max| self.lost_in_all >= max)
     }
 
-    /// Frees the lost attempts that are regained. A clock that jumps forward frees all of them at most; a clock that
+    /// Frees the lost attempts that are regained. A clock that jumps forward frees at most all of them. A clock that
     /// jumps back frees none.
     fn refill(&mut self, now_ms: u64) {
         let interval = REFILL_INTERVAL.as_millis() as u64;
@@ -191,7 +191,7 @@ mod tests {
         /// Loses one of the outstanding attempts.
         Lose(usize),
         Advance(u64),
-        /// Kills the sender and starts it again.
+        /// Kills and restarts the sender.
         Restart,
     }
 
@@ -212,8 +212,8 @@ mod tests {
     }
 
     proptest! {
-        /// However receivers behave and whenever the sender is killed, the code is tested at most five times and once
-        /// more per interval, no network has more than its share, and every loss is counted.
+        /// For any behavior of receivers and any kill of the sender, the code is tested at most five times plus once
+        /// per interval, no network exceeds its share, and every loss is counted.
         #[test]
         fn guesses_stay_within_the_budget(steps in steps()) {
             let start = 1_000_000;
@@ -258,7 +258,8 @@ mod tests {
         }
     }
 
-    /// Returns how many guesses a guesser with many networks has within `days` days, if it guesses whenever it may.
+    /// Returns the number of guesses within `days` days of a guesser with many networks that guesses at every
+    /// opportunity.
     fn guesses_within(days: u64, max_lost: Option<u32>) -> u32 {
         let mut bucket = AttemptBucket::new(max_lost, 0);
         let mut networks = (0..=u8::MAX).cycle().map(|network| SourceTag([network; 8]));

@@ -50,7 +50,7 @@ impl Credential<'_> {
     }
 }
 
-/// Returns the id of a resumption as it is sent.
+/// Returns the wire form of the id of a resumption.
 pub(crate) fn wire_id(resumption: &Resumption) -> ResumptionId {
     ResumptionId { receiver: resumption.id, tag: resumption.id_tag }
 }

@@ -4,8 +4,8 @@
 //! attempt before flight 2 leaves, and refunds it when the receiver's tag proves that it knows the code. An attempt
 //! that is not refunded is lost.
 //!
-//! The budget is a token bucket ([`AttemptBucket`]). A charge is on the disk before flight 2 leaves, and the file counts
-//! an attempt as lost from its charge on. So a sender that is killed forgives nothing. The clock is injected.
+//! The budget is a token bucket ([`AttemptBucket`]). A charge is on the disk before flight 2 leaves, and the file
+//! counts an attempt as lost from its charge on. So killing the sender restores no attempt. The clock is injected.
 
 use std::{
     sync::{
@@ -60,8 +60,8 @@ struct SharedBudget {
     clock: Arc<dyn Clock>,
     /// The file that stores the bucket, if any.
     file: Option<(StateDir, String)>,
-    /// Held by the thread that writes the file, from reading the bucket to the end of the write. So no older state
-    /// replaces a newer one, even if nobody waits for the end of the write any more.
+    /// Held by the thread that writes the file, from reading the bucket to the end of the write. So an older state
+    /// never replaces a newer one, even if the task that requested the write was dropped.
     writing: Mutex<()>,
     /// Whether a background write is pending. It saves the bucket as it is when the write begins.
     is_write_pending: AtomicBool,
@@ -102,8 +102,8 @@ impl GuessBudget {
     /// `source` and an outstanding one may be refunded.
     ///
     /// # Errors
-    /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved. Nothing is charged
-    /// then.
+    /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved. In these cases
+    /// nothing is charged.
     ///
     /// # Cancel safety
     /// If the future is dropped while it waits for attempts of other receivers, nothing is charged. If it is dropped
@@ -218,8 +218,8 @@ impl Attempt {
         }
     }
 
-    /// Returns the attempt to the budget, because it could not be saved, so flight 2 will not leave. If the file
-    /// contains it all the same, it is lost there until the next write.
+    /// Returns the attempt to the budget, because it could not be saved, so flight 2 will not leave. If the failed
+    /// write reached the file, the file counts the attempt as lost until the next write.
     fn cancel(mut self) {
         self.settle(Settlement::Returned);
     }
@@ -271,7 +271,7 @@ mod tests {
         (GuessBudget::load(None, secret_length, clock.clone()).unwrap(), clock)
     }
 
-    /// Charges an attempt to a network that has made none before.
+    /// Charges an attempt to a network without earlier attempts.
     async fn charge(budget: &GuessBudget) -> Result<Attempt, AttemptRefused> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         budget.charge(SourceTag(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())).await
@@ -357,7 +357,7 @@ mod tests {
         }
     }
 
-    /// A budget that is stored in a folder, and can be loaded again as after a kill.
+    /// A budget that is stored in a folder and can be reloaded, as after a kill.
     struct StoredBudget {
         home: tempfile::TempDir,
         clock: Arc<ManualClock>,

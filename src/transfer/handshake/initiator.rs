@@ -95,7 +95,7 @@ impl Initiator {
         keys.verify_tag(Role::Sender, &confirm.map_err(InitiatorError::from_unconfirmed)?.tag)
             .map_err(|_| InitiatorError::WrongCode)?;
         let flight_3 = Confirm { tag: keys.receiver_tag() };
-        // The rest of the manifest does not precede flight 3, and what does has its own small window.
+        // The rest of the manifest follows flight 3. The data before flight 3 has its own small window.
         let sent = wait_on_peer(CONFIRM_TIMEOUT, [], send.send_message(&flight_3)).await;
         sent.map_err(InitiatorError::from_confirmed)?;
         let (stream, attach_key) = (ResumableStream::new(), keys.attach_key());

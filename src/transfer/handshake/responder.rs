@@ -36,8 +36,8 @@ const DISK_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// The sender's end of handshakes with one code.
 ///
 /// A handshake is a succession of states: [checked](Self::check), [charged](CheckedHello::charge), and
-/// [confirmed](ChargedHello::confirm). What a state costs is paid for in the state before it. The caller may do work for
-/// the receiver, such as a scan of the shared files, once the handshake is charged.
+/// [confirmed](ChargedHello::confirm). Each state is paid for in the one before it. The caller may do work for the
+/// receiver, such as a scan of the shared files, once the handshake is charged.
 pub struct Responder<'a> {
     code: &'a Code,
     budget: &'a GuessBudget,
@@ -140,7 +140,7 @@ impl<'a> CheckedHello<'a> {
     }
 }
 
-/// A handshake that is paid for.
+/// A handshake whose receiver has been charged, or resumes.
 pub(crate) struct ChargedHello<'a> {
     hello: CheckedHello<'a>,
     /// The attempt; `None` if the receiver resumes.
@@ -181,7 +181,8 @@ impl ChargedHello<'_> {
         self.hello.resumption()
     }
 
-    /// Ends the stream of a receiver that leaves or violates the protocol before flight 2. Its attempt is lost.
+    /// Ends the stream of a receiver that leaves or violates the protocol before flight 2. The receiver loses its
+    /// attempt.
     pub(crate) fn abandon(self, (mut send, recv): (SendHalf, RecvHalf)) -> HandshakeFailure {
         let failure = self.failure();
         failure.end_stream(|code| send.reset(code), recv);
@@ -199,7 +200,7 @@ impl ChargedHello<'_> {
     /// Sends flight 2 and `early`, and refunds the attempt if the receiver's tag is right and in time.
     ///
     /// # Errors
-    /// [`HandshakeFailure`].
+    /// [`HandshakeFailure`] if the receiver does not confirm.
     pub(crate) async fn confirm(
         self,
         early: RecordBuilder,
@@ -265,7 +266,7 @@ pub(crate) struct HandshakeRefusal {
 }
 
 impl HandshakeRefusal {
-    /// Refuses a receiver because of the number of others. It may try again after `retry_after`.
+    /// Refuses a receiver because too many others are served. It may retry after `retry_after`.
     pub(crate) fn busy(retry_after: Duration) -> Self {
         Self::not_charged(AlertReason::Busy, retry_after)
     }
@@ -311,7 +312,8 @@ pub enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    /// Ends a stream whose receiver has not confirmed. The code of a lost attempt lets the relay count it.
+    /// Ends a stream whose receiver has not confirmed. The reset code of a lost attempt lets the relay count the
+    /// attempt.
     fn end_stream(&self, reset: impl FnOnce(u32), mut recv: RecvHalf) {
         let code = if *self == Self::Unconfirmed { UNCONFIRMED } else { CANCELLED };
         reset(code);

@@ -1,13 +1,13 @@
 //! Admission: which of the streams that the relay opens are served.
 //!
-//! A stream passes these steps, and each bounds what the next one may cost:
+//! A stream passes these steps. Each bounds the cost of the next one:
 //!
-//! 1. **Read.** The stream gets a permit of its network ([`FairPermits`](super::fair_permits::FairPermits)) until it has
-//!    paid. One network cannot take the permits of the others.
-//! 2. **Check.** Flight 1 must be valid. A request to attach and the id of a resuming receiver must have valid tags; they
-//!    then leave the permit of their network to others.
+//! 1. **Read.** The stream holds a permit of its network ([`FairPermits`](super::fair_permits::FairPermits)) until it
+//!    has paid. The number of permits of one network is limited.
+//! 2. **Check.** Flight 1 must be valid. A request to attach and the id of a resuming receiver must have valid tags.
+//!    Such a stream then releases the permit of its network.
 //! 3. **Charge.** A receiver with a code is charged an attempt, or waits for one.
-//! 4. **Work.** Only now are the shared files scanned, and flight 2 is sent.
+//! 4. **Work.** Only now does the sender scan the shared files and send flight 2.
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,15 +74,15 @@ async fn read_source(recv: &mut RecvHalf) -> Option<SourceTag> {
     frame.frame().decode::<IncomingDownload>().ok().map(|incoming| incoming.source)
 }
 
-/// What becomes of a stream.
+/// The outcome of the admission of a stream.
 enum Admission<'a> {
-    /// It asks to continue an existing session. The tag of the request is not checked yet.
+    /// The stream requests to attach to an existing session. The tag of the request is not checked yet.
     Attach(AttachRequest),
-    /// It has paid for a handshake.
+    /// The stream has paid for a handshake.
     Handshake(Box<ChargedHello<'a>>, Turn),
-    /// It is refused with an alert.
+    /// The stream is refused with an alert.
     Refused(HandshakeRefusal),
-    /// The peer has left or has sent something out of turn.
+    /// The peer has left or has sent data out of turn.
     Left,
     /// The share is closing.
     Closing,
@@ -90,14 +90,14 @@ enum Admission<'a> {
 
 /// The right of a stream to a handshake.
 enum Turn {
-    /// The attempt that it has paid.
+    /// A charged attempt.
     Attempt,
     /// A permit for resuming receivers.
     Resumption(FairPermit<[u8; 16]>),
 }
 
 impl Turn {
-    /// Waits until another handshake of the same receiver replaces this one.
+    /// Waits until another handshake revokes the permit of this one.
     async fn revoked(&self) {
         match self {
             Self::Attempt => std::future::pending().await,
@@ -121,7 +121,7 @@ async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, r
         admit_receiver(share, responder, &first, recv).await
     };
     tokio::select! {
-        biased; // an attempt that is charged is not lost to a permit that is revoked at the same time
+        biased; // a charged attempt takes precedence over a permit that is revoked at the same time
         admission = admission => admission,
         () = permit.revoked() => Admission::Refused(HandshakeRefusal::busy(BUSY_RETRY_DELAY)),
         () = closing_grace(share) => Admission::Closing,
@@ -160,9 +160,9 @@ fn refused<'a>(reason: AlertReason) -> Admission<'a> {
     Admission::Refused(reason.into())
 }
 
-/// Waits until the peer sends something before the sender's next flight, or its stream ends.
+/// Waits until the peer sends data before the sender's next flight, or its stream ends.
 async fn out_of_turn(recv: &mut RecvHalf) {
-    let _ = recv.read().await; // whatever it returns, no honest receiver does this
+    let _ = recv.read().await; // every result is a violation: an honest receiver sends nothing here
 }
 
 /// Waits until the share is closing and [`CLOSING_GRACE`] has passed.
@@ -199,7 +199,7 @@ async fn serve_receiver(
         hello.confirm(early, (send, recv)).await.map(|session| (session, offer))
     };
     let outcome = tokio::select! {
-        biased; // a receiver that has confirmed is served
+        biased; // a confirmed receiver is served even if it is revoked at the same time
         outcome = handshake => outcome,
         () = turn.revoked() => return,
         () = closing_grace(&share), if !is_closing => return,
@@ -233,7 +233,7 @@ async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
     Error::new(e.kind(), "the shared files are missing or unreadable")
 }
 
-/// Names one receiver, or the number of receivers since the last report.
+/// Returns the name of one receiver, or the number of receivers since the last report.
 fn affected(times: u64, number: u64) -> String {
     if times == 1 { receiver_label(number) } else { count(times, "receiver") }
 }

@@ -21,15 +21,15 @@ const MAX_SESSIONS: usize = 256;
 /// for no longer than it takes to read its first frame, or for up to 30 s while it waits for an attempt.
 const MAX_UNAUTHENTICATED: usize = 256;
 
-/// How many of these streams may come from one network. Four networks together can fill the capacity.
+/// The most of these streams that may come from one network. Four networks together can fill the capacity.
 const MAX_UNAUTHENTICATED_PER_SOURCE: usize = 64;
 
 /// The most handshakes of resuming receivers at the same time: as many as there may be sessions. They cost no attempt
 /// of the guess budget, so they need a bound of their own.
 const MAX_RESUMING: usize = MAX_SESSIONS;
 
-/// How many of these handshakes one receiver may have. A receiver that has lost its connection begins another one
-/// before the sender notices.
+/// The most of these handshakes that one receiver may have. A receiver that has lost its connection begins another one
+/// before the sender detects the loss.
 const MAX_RESUMING_PER_RECEIVER: usize = 2;
 
 /// How long a session that must end may take to release its permit.

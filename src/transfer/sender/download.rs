@@ -201,7 +201,7 @@ impl Download {
         }
     }
 
-    /// Handles the frames of a record. Returns whether they change anything.
+    /// Handles the frames of a record. Returns whether they change the state of the download.
     async fn handle_record(
         &self,
         mut record: &[u8],

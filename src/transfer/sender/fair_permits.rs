@@ -8,8 +8,8 @@ use crate::sync::Mutex;
 
 /// A bounded number of permits. Each belongs to a group `G`, such as the network that a peer connects from.
 ///
-/// Acquiring a permit always succeeds at once. When a group has as many permits as it may have, its oldest permit is
-/// revoked. When no permit is left, the oldest permit of the largest group is. So a group cannot keep the others out.
+/// Acquiring a permit always succeeds at once. If the group is at its limit, its oldest permit is revoked. If no permit
+/// is left, the oldest permit of the largest group is revoked. So a single group cannot exclude the others.
 pub(super) struct FairPermits<G> {
     max: usize,
     max_per_group: usize,
@@ -17,7 +17,7 @@ pub(super) struct FairPermits<G> {
 }
 
 struct HeldPermits<G> {
-    /// The oldest first. At most a few hundred, so a walk over all of them is cheap.
+    /// The held permits, oldest first. They are at most a few hundred, so scanning all of them is cheap.
     permits: Vec<HeldPermit<G>>,
     last_id: u64,
 }
@@ -57,7 +57,7 @@ impl<G: Copy + Eq> HeldPermits<G> {
         self.permits.iter().filter(|permit| permit.group == group).count()
     }
 
-    /// Returns the group with the most permits; of several, the one whose oldest permit is oldest.
+    /// Returns the group with the most permits. Ties go to the group with the oldest permit.
     fn largest_group(&self) -> Option<G> {
         let mut groups: Vec<(G, usize)> = Vec::new();
         for HeldPermit { group, .. } in &self.permits {
@@ -107,7 +107,7 @@ mod tests {
     fn is_revoked(permit: &FairPermit<u8>) -> bool {
         let revoked = pin!(permit.revoked()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(());
         if revoked {
-            permit.revoked.notify_one(); // for the next look
+            permit.revoked.notify_one(); // so that the next check sees it too
         }
         revoked
     }
