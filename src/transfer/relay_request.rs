@@ -58,7 +58,7 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
-    /// Returns the time after which a request that a limit of the relay refused may succeed. The relay chooses it.
+    /// Returns the time, as stated by the relay, after which a request that one of its limits refused may succeed.
     pub(crate) fn limit_wait(&self) -> Option<Duration> {
         match self {
             Self::Rejected(Rejected { reason: RejectReason::Limit(_), retry_after }) => {

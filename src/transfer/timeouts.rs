@@ -12,8 +12,8 @@ pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the relay may take to confirm the end of a share, and the streams of the share to end.
 pub(crate) const SHARE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a command waits for a limit of the relay before it has connected to anything. After that the user should
-/// learn why.
+/// The time for which a command that has not connected yet waits when a limit of the relay refuses it. After that, it
+/// reports the limit to the user.
 pub(crate) const LIMIT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The shortest time between two reports of progress.

@@ -45,7 +45,7 @@ pub(crate) fn explain_rejection(rejected: &Rejected) -> Error {
     }
 }
 
-/// States which limit of the relay is reached.
+/// Names the limit of the relay that is reached.
 fn reached(limit: RelayLimit) -> &'static str {
     match limit {
         RelayLimit::Handshakes | RelayLimit::Connections => "too many connections from your network",

@@ -16,7 +16,7 @@ const MAX_FRESH: Duration = Duration::from_secs(2);
 /// The latest scan. Clones share it.
 #[derive(Clone)]
 pub(crate) struct LatestScan(
-    /// Locked while a scan runs, so at most one runs.
+    /// Locked while a scan runs, so scans never overlap.
     Arc<Mutex<CachedScan>>,
 );
 
@@ -25,13 +25,13 @@ struct CachedScan {
     source: Arc<Source>,
     /// The result of the latest scan.
     result: Result<Arc<Source>>,
-    /// When the latest scan began. Receivers that arrived earlier share its result.
+    /// The start of the latest scan. Receivers that arrived earlier share its result.
     start: Instant,
     fresh_until: Instant,
 }
 
 impl LatestScan {
-    /// Starts with `source`, which the first download does not reuse.
+    /// Creates a handle with `source` as the latest scan. The first download scans again.
     pub(super) fn new(source: Source) -> Self {
         let (source, now) = (Arc::new(source), Instant::now());
         let latest = CachedScan { result: Ok(Arc::clone(&source)), source, start: now, fresh_until: now };
@@ -47,12 +47,12 @@ impl LatestScan {
     /// If the future is dropped before it completes, a running scan continues for other receivers.
     pub(super) async fn get(&self) -> Result<Arc<Source>> {
         let (scan, arrival) = (self.clone(), Instant::now());
-        // A task of its own, because the lock must be held until the scan ends, even if the receiver leaves.
+        // The scan runs in its own task, because the lock must be held until it ends, even if the receiver leaves.
         let refreshed = tokio::spawn(async move { scan.refresh(arrival).await });
         refreshed.await.unwrap_or_else(|e| Err(Error::new(Kind::Transfer, format!("a background task failed: {e}"))))
     }
 
-    /// Scans the paths unless the latest scan suits a receiver that arrived at `arrival`.
+    /// Scans the paths unless the latest scan is recent enough for a receiver that arrived at `arrival`.
     async fn refresh(&self, arrival: Instant) -> Result<Arc<Source>> {
         let mut latest = self.0.lock().await;
         if latest.start > arrival || Instant::now() < latest.fresh_until {

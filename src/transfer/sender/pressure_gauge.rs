@@ -9,7 +9,8 @@ use crate::{event::Event, sync::Mutex, text::count};
 /// The time over which failed connection attempts are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The failed attempts in one [`WINDOW`] that are worth a warning. Typing errors and lost connections cause fewer.
+/// The number of failed attempts in one [`WINDOW`] that causes a warning. Typing errors and lost connections cause
+/// fewer.
 const THRESHOLD: u32 = 20;
 
 /// The shortest time between two warnings.
@@ -21,7 +22,7 @@ pub(super) struct PressureGauge(Mutex<Pressure>);
 struct Pressure {
     window_start: Instant,
     in_window: u32,
-    /// The failed attempts since the last warning, or since there is pressure.
+    /// The failed attempts since the last warning, or since the pressure began.
     unreported: u64,
     reported_at: Option<Instant>,
 }

@@ -35,11 +35,11 @@ impl Registration {
         Ok(Self::try_request(&connection, &RegisterRequest { token, ticket }).await?)
     }
 
-    /// Requests a slot as [`Registration::request`] does. While a limit of the relay refuses for a short time, reports
-    /// that to `events` and retries.
+    /// Requests a slot as [`Registration::request`] does. If a limit of the relay refuses the request for a short time,
+    /// reports the refusal to `events` and retries.
     ///
     /// # Errors
-    /// As [`Registration::request`].
+    /// The errors of [`Registration::request`].
     pub async fn request_patiently(connection: Connection, ticket: Option<Vec<u8>>, events: &Events) -> Result<Self> {
         let (request, deadline) = (RegisterRequest { token: None, ticket }, Instant::now() + LIMIT_PATIENCE);
         loop {

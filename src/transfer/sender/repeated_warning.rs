@@ -9,7 +9,7 @@ use crate::sync::Mutex;
 /// The shortest time between two reports of the same warning.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Decides when a warning is reported: at once, then at most once per [`REPORT_INTERVAL`], with a count.
+/// Limits the reports of a warning: the first one at once, then at most one per [`REPORT_INTERVAL`], with a count.
 #[derive(Default)]
 pub(super) struct RepeatedWarning(Mutex<WarningState>);
 

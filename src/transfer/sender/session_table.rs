@@ -91,7 +91,7 @@ impl SessionTable {
         let Some((session, reply)) = session.and_then(|s| s.accept_request(request).map(|reply| (s, reply))) else {
             return Err(send);
         };
-        // A peer that does not read its reply holds the stream no longer than this.
+        // This bounds the time for which a peer that does not read its reply holds the stream.
         if wait_on_peer(REPLY_TIMEOUT, [&mut recv], send.send_message(&reply)).await.is_ok() {
             let last_request = session.last_request.lock();
             if *last_request == request.number {

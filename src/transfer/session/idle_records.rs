@@ -1,21 +1,21 @@
-//! Bounds the records that change nothing.
+//! Bounds the records that change no state.
 //!
-//! They would keep this end busy and count as a sign of life for ever.
+//! Otherwise a peer could keep this end busy, and a download alive, indefinitely.
 
 use crate::wire::WireError;
 
-/// The most such records in a row. An honest end sends one every few seconds, while both ends hash staged data.
+/// The most such records in a row. An honest end sends one every few seconds while both ends hash staged data.
 const MAX_IN_A_ROW: u32 = 1024;
 
-/// Counts the records in a row that changed nothing.
+/// Counts consecutive records that change no state.
 #[derive(Debug, Default)]
 pub(crate) struct IdleRecords(u32);
 
 impl IdleRecords {
-    /// Notes a record, and whether it changed anything.
+    /// Counts a record, or resets the count if the record changed any state.
     ///
     /// # Errors
-    /// [`WireError::OutOfTurn`] if too many records in a row changed nothing.
+    /// [`WireError::OutOfTurn`] if too many consecutive records changed no state.
     pub(crate) fn note(&mut self, has_changed_something: bool) -> Result<(), WireError> {
         self.0 = if has_changed_something { 0 } else { self.0 + 1 };
         if self.0 > MAX_IN_A_ROW { Err(WireError::OutOfTurn) } else { Ok(()) }

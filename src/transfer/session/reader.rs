@@ -11,7 +11,7 @@ use crate::{
     net::{BufferPool, PooledBuffer, RecvHalf, StreamError},
 };
 
-/// The least reorder window. It covers what a receiver sends: a request, chaining values and credit.
+/// The minimum reorder window. It covers the messages of a receiver: a request, chaining values and credit.
 const MIN_REORDER_WINDOW: u64 = 512 * 1024;
 
 /// Receives the sealed records of the other end.
@@ -30,7 +30,7 @@ pub struct SessionReader {
     received: u64,
     /// Whether a record that claims to be the last was returned. Only the end of the stream may follow.
     last_returned: bool,
-    /// The last record, until the end of the stream arrives behind it.
+    /// The last record, until the end of the stream follows it.
     opened_last: Option<OpenedRecord>,
     /// Whether the end of the stream has arrived behind the last record.
     ended: bool,
@@ -39,7 +39,7 @@ pub struct SessionReader {
 impl SessionReader {
     /// Reads from `half`, and then from the streams that replace it in `stream`.
     pub fn new(stream: &ResumableStream, half: RecvHalf) -> Self {
-        let buffers = BufferPool::wiping(); // a record is opened in its buffer
+        let buffers = BufferPool::wiping(); // records are decrypted in place
         let mut reader = Self {
             stream: stream.clone(),
             half: Some(half),

@@ -26,8 +26,8 @@ impl SendCredit {
         Self(watch::Sender::new(Credit { limit: INITIAL_CREDIT, received: 0 }))
     }
 
-    /// Replaces the credit by one that the receiver has granted. Returns whether it differs. `sent` is the highest
-    /// offset sent so far.
+    /// Replaces the credit with a new grant of the receiver. Returns whether the credit has changed. `sent` is the
+    /// highest offset sent so far.
     ///
     /// # Errors
     /// [`BadCredit`] if an offset falls, or if more is acknowledged than was sent.

@@ -62,9 +62,10 @@ impl SessionWriter {
         self.flush().await
     }
 
-    /// Seals a record. The next call of another method sends it, [`flush_while`](Self::flush_while) too.
+    /// Seals a record without sending it. The next call of another method, including
+    /// [`flush_while`](Self::flush_while), sends it.
     ///
-    /// A reader uses this to answer without waiting for a peer that accepts nothing.
+    /// A reader uses this to reply without waiting for a peer that does not read.
     ///
     /// # Errors
     /// [`StreamError::TooFarAhead`] if the other end acknowledges too little.
