@@ -30,8 +30,8 @@ impl ConfirmedSession {
     /// Queues credit for the bytes received so far, if any is due. The next read sends it.
     ///
     /// # Errors
-    /// [`StreamError::TooFarAhead`] if the sender acknowledges too little. [`StreamError::Wire`] if the credit cannot be
-    /// encoded, which does not happen with the messages of this version.
+    /// [`StreamError::TooFarAhead`] if the sender acknowledges too little. [`StreamError::Wire`] if the credit cannot
+    /// be encoded, which never happens in this protocol version.
     pub(super) fn grant_credit(&mut self) -> Result<(), StreamError> {
         let received = self.reader.received_bytes();
         let Some(credit) = self.window.update(received, received, Instant::now()) else { return Ok(()) };

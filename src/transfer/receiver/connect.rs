@@ -110,9 +110,10 @@ impl SenderConnector {
 /// The attempts to open one session.
 struct SessionAttempts<'a> {
     sender: &'a SenderConnector,
-    /// When no further attempt begins; `None` if there is only one, unless a limit of the relay refuses it.
+    /// The deadline for new attempts. `None` allows a single attempt, and further ones only while a limit of the relay
+    /// refuses it.
     deadline: Option<RetryDeadline>,
-    /// How long the relay has asked to wait.
+    /// The wait that the relay has requested.
     limit_wait: Option<Duration>,
     /// The connection of the current attempt.
     connected: Option<RelayConnection>,

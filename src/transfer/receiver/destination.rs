@@ -24,7 +24,7 @@ impl Destination {
     /// Plans a path for every entry of an offer. Writes nothing.
     ///
     /// # Errors
-    /// Those of [`Plan::new`] and [`Plan::with_max_size`].
+    /// The errors of [`Plan::new`] and [`Plan::with_max_size`].
     pub(super) async fn plan(&self, manifest: Arc<Manifest>) -> Result<Plan> {
         let Self { out, conflicts, max_size } = self.clone();
         run_blocking(move || Plan::new(manifest, out.as_deref(), conflicts)?.with_max_size(max_size)).await

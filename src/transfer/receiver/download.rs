@@ -1,5 +1,4 @@
-//! A download: it runs in one session after another until every entry is saved, or until the sender offers something
-//! else.
+//! A download: it runs in successive sessions until every entry is saved, or until the sender's offer changes.
 
 use std::{path::Path, sync::Arc};
 
@@ -35,7 +34,7 @@ pub struct PlannedDownload {
 pub enum DownloadEnd {
     /// Every entry is verified and has its final name.
     Saved(Finished),
-    /// The sender was restarted, and its offer differs from the accepted one. What is staged remains.
+    /// The sender was restarted, and its offer differs from the accepted one. The staged data remains.
     OfferChanged(Box<PendingOffer>),
 }
 
@@ -105,7 +104,7 @@ impl PlannedDownload {
             let lost = Error::new(Kind::Network, "the sender was restarted");
             let (next, manifest) = sender.open_session(Some(lost), events, interrupt.as_mut()).await?;
             let manifest = Arc::new(manifest);
-            // Another share has another staging folder.
+            // Another share uses another staging folder.
             if manifest.share() != share || manifest.digest() != accepted {
                 let offer = PendingOffer { session: next, manifest, sender, accepted: Some(accepted) };
                 return Ok(DownloadEnd::OfferChanged(Box::new(offer)));
@@ -115,7 +114,7 @@ impl PlannedDownload {
     }
 }
 
-/// Plans the same offer again: the entries that are published by now are not downloaded.
+/// Plans the same offer again: entries that are published by now are not downloaded again.
 async fn plan_again(
     session: ConfirmedSession,
     destination: &Destination,

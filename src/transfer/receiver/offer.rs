@@ -27,7 +27,7 @@ pub struct PendingOffer {
     pub(super) session: ConfirmedSession,
     pub(super) manifest: Arc<Manifest>,
     pub(super) sender: SenderConnector,
-    /// The digest of the offer that the user has accepted in this process before.
+    /// The digest of the offer that the user accepted earlier in this process.
     pub(super) accepted: Option<ManifestDigest>,
 }
 
@@ -55,7 +55,7 @@ impl PendingOffer {
         Ok(Self { session, manifest: Arc::new(manifest), sender, accepted: None })
     }
 
-    /// Reports the offer and every entry, and ends the session. `out` is where the user would save it.
+    /// Reports the offer and every entry, and ends the session. `out` is the target folder.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes first.

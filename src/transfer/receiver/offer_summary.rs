@@ -1,4 +1,4 @@
-//! An offer as events report it: a summary of the manifest or of its plan, and its entries for `--list`.
+//! The form of an offer in events: a summary of the manifest or of its plan, and its entries for `--list`.
 
 use std::ffi::OsStr;
 
@@ -59,7 +59,7 @@ pub(super) fn with_plan(summary: OfferSummary, plan: &Plan) -> OfferSummary {
     }
 }
 
-/// The first top-level names: first those that the user must not overlook.
+/// The first ten top-level names. Hidden, executable and auto-run names precede the others.
 #[derive(Default)]
 struct NameList {
     marked: Vec<OfferedName>,

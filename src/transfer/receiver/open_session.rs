@@ -63,7 +63,7 @@ pub(super) async fn open_session(
     match read_offer(&mut session).await {
         Ok((manifest, granted)) => {
             if let Some(granted) = granted {
-                let _ = resumption.set(granted.clone()); // set here only
+                let _ = resumption.set(granted.clone()); // this is the only place that sets it
                 session.resumption = Some(StoredResumption { resumption: granted, pass });
             }
             Ok((session, manifest))
@@ -101,7 +101,7 @@ async fn establish(
 
 /// Reads the manifest, and the resumption if the sender grants one.
 async fn read_offer(session: &mut ConfirmedSession) -> Result<(Manifest, Option<Resumption>), ReceiveError> {
-    session.grant_credit()?; // the first window leaves right behind flight 3
+    session.grant_credit()?; // the first credit follows flight 3 at once
     let (mut decoder, mut stall) = (ManifestDecoder::default(), StallDetector::default());
     let stream = session.reader.stream();
     loop {
@@ -138,7 +138,7 @@ pub(super) enum OpenSessionError {
 }
 
 impl OpenSessionError {
-    /// Returns how long the relay asks to wait, if one of its limits refused the attempt.
+    /// Returns the wait that the relay requests, if one of its limits refused the attempt.
     pub(super) fn limit_wait(&self) -> Option<Duration> {
         match self {
             Self::Relay(e) => e.limit_wait(),

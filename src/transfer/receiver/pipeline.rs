@@ -207,7 +207,7 @@ async fn drain(
     loop {
         let credit = granted.borrow_and_update().saturating_sub(reader.received_bytes());
         reader.set_reorder_window(credit + LAST_RECORD_SLACK);
-        // A read that is dropped within a record loses nothing: the next one continues there.
+        // Reads are cancel safe: after a drop in the middle of a record, the next read continues there.
         let read = tokio::select! {
             read = timeout(StallDetector::STEP, reader.read_sealed()) => read,
             Ok(()) = granted.changed() => continue,

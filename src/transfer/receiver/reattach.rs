@@ -1,7 +1,7 @@
 //! Reattaches a session: the receiver opens another stream to the sender and continues the session on it.
 //!
-//! A sender that was restarted does not know the session and says so in the clear. Anyone between the two ends can say
-//! that, so it is only a hint. The receiver keeps the session until the sender has proved its identity with the
+//! A sender that was restarted does not know the session and says so in the clear. Anyone between the two ends can
+//! forge that, so it is only a hint. The receiver keeps the session until the sender has proved its identity with the
 //! resumption key.
 
 use std::{
@@ -48,8 +48,7 @@ pub(super) struct ReattachContext {
 pub(super) enum ReattachFailure {
     /// Retries timed out, are disabled, or are of no use.
     Failed(Error),
-    /// The sender does not know the session, because its process was restarted. It has proved that it is the sender that
-    /// granted the resumption.
+    /// The sender was restarted and does not know the session. It has proved that it granted the resumption.
     UnknownSession,
 }
 
@@ -110,7 +109,7 @@ impl Reattacher {
         Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
     }
 
-    /// Whether the sender proves with its tag that it knows the resumption key. A sender that does so ends the session.
+    /// Whether the sender proves with its tag that it knows the resumption key. Such a proof ends the session.
     async fn sender_confirms_resumption(&self) -> bool {
         let ReattachContext { slot, connection, pass, resumption, .. } = &self.context;
         let Some(resumption) = resumption.get() else { return false };
@@ -168,7 +167,7 @@ impl RetriedWork for Reattacher {
 enum AttemptError {
     /// Another attempt may succeed.
     Transient(Error),
-    /// A limit of the relay refuses the attempt; another one may succeed after this time.
+    /// A limit of the relay refuses the attempt. A retry may succeed after this time.
     Limited(Error, Duration),
     /// No other attempt can succeed.
     Fatal(ReattachFailure),

@@ -4,10 +4,10 @@
 //! The state folder has a file per download, which is removed when the download is complete. A later process finds it by
 //! the slot, the relay and the target of the download, so the same command resumes.
 //!
-//! Nothing in a file depends on the secret half of the code, so nobody who reads it can test a guess of the code. The
-//! store knows only the [`Slot`], which makes this a matter of types. As a consequence it cannot tell a wrong secret from
-//! the right one: a user who repeats the command with another secret resumes the download all the same. That gives away
-//! nothing, because this user has the credentials in any case.
+//! Nothing in a file depends on the secret half of the code, so a reader of the file cannot test a guess of the code.
+//! The API of the store enforces this: it takes only the [`Slot`]. As a consequence, the store cannot tell a wrong
+//! secret from the right one, and a user who repeats the command with another secret still resumes the download. That
+//! discloses nothing, because this user has the credentials in any case.
 
 use std::{
     env,
@@ -29,8 +29,8 @@ use crate::{
 /// The maximum size of a file, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;
 
-/// How long a download that is not resumed stays in the store: over a weekend. A relay does not assign a slot that had a
-/// bridge to another sender within a week, so the slot of a stored download cannot belong to another share yet.
+/// The time for which a download that is not resumed stays in the store: a weekend. A relay does not assign a slot that
+/// had a bridge to another sender within a week, so the slot of a stored download cannot belong to another share yet.
 const LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// The credentials with which a receiver resumes a download.
@@ -70,8 +70,7 @@ impl ResumptionStore {
         Ok(Self { dir, download: download_id(relay, out) })
     }
 
-    /// Claims the resumption of a download from the sender with this slot, unless another process has claimed it.
-    /// Ignores damaged files.
+    /// Claims the stored resumption for this slot, unless another process has claimed it. Ignores damaged files.
     pub(super) fn claim(&self, slot: Slot) -> Option<ResumptionClaim> {
         let prefix = format!("{slot}-");
         let names = self.dir.file_names().into_iter().filter(|name| name.starts_with(&prefix));
@@ -86,7 +85,7 @@ impl ResumptionStore {
         }
         let lock = self.dir.open_lock(&name).ok()?;
         lock.try_lock().ok()?;
-        let _ = touch(&lock); // on failure it expires earlier
+        let _ = touch(&lock); // on failure, the file expires earlier
         let resumption = Resumption { id: file.id, id_tag: file.id_tag, key: Zeroizing::new(file.key) };
         let resumption = StoredResumption { resumption, pass: file.pass.clone() };
         Some(ResumptionClaim { dir: self.dir.clone(), name, resumption, _lock: lock })
@@ -139,13 +138,13 @@ struct ResumptionFile {
     pass: Vec<u8>,
 }
 
-/// Returns a hash of the relay and the target, which has a fixed length and tells no paths.
+/// Returns a hash of the relay and the target, which has a fixed length and discloses no paths.
 fn download_id(relay: &str, out: Option<&Path>) -> [u8; 32] {
     let target = match out {
         Some(out) => absolute(out),
         None => env::current_dir(),
     };
-    let target = target.unwrap_or_default(); // fails only in a removed folder, where no download succeeds
+    let target = target.unwrap_or_default(); // this fails only in a removed folder, where no download succeeds
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(relay.len() as u64).to_be_bytes()).update(relay.as_bytes());
     *hasher.update(target.as_os_str().as_encoded_bytes()).finalize().as_bytes()
@@ -186,8 +185,8 @@ mod tests {
         assert!(here.claim(one).is_none());
     }
 
-    /// Whoever reads a file must not be able to test a guess of the code. So a file has only values that are drawn at
-    /// random or derive from the relay and the target. Add a field here only if it does not depend on the secret.
+    /// A reader of a file must not be able to test a guess of the code. So a file contains only random values and
+    /// values that derive from the relay and the target. Add a field here only if it does not depend on the secret.
     #[test]
     fn a_file_contains_nothing_that_depends_on_the_secret() {
         let home = tempfile::tempdir().unwrap();
