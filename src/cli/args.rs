@@ -97,8 +97,8 @@ pub enum Command {
 /// Parses the command line of this process.
 ///
 /// # Errors
-/// Returns the exit code if there is nothing to run; the reason has been printed. It is 0 after `--help`, `--version`
-/// and `--limit help`, otherwise the exit code of [`Kind::Usage`].
+/// Returns the exit code if there is no command to run, after printing the reason. The code is 0 after `--help`,
+/// `--version` and `--limit help`, otherwise the exit code of [`Kind::Usage`].
 pub fn parse() -> Result<Args, u8> {
     parse_from(env::args_os())
 }

@@ -67,7 +67,8 @@ impl Console {
         self.ui.can_ask()
     }
 
-    /// Asks whether to download an offer. If it has changed since the user accepted it, an empty answer is not enough.
+    /// Asks whether to download an offer. If the offer has changed since the user accepted it, the answer must be
+    /// explicit.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the answer cannot be read.

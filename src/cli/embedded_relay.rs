@@ -23,7 +23,7 @@ const PORT_FILE: &str = "port";
 /// When the share ends, the longest wait for undelivered data.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The most receivers that are connected at a time. A share serves at most 1,024 streams.
+/// The maximum number of connected receivers. A share serves at most 1,024 streams.
 const MAX_CONNECTIONS: u32 = 2_000;
 
 /// The maximum number of addresses in a link, so that it fits into a QR code.

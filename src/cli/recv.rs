@@ -41,7 +41,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
     download(&args, offer, console, interrupted).await
 }
 
-/// Downloads an offer, and every other offer that a restarted sender makes instead.
+/// Downloads an offer. If a restarted sender changes it, asks again and downloads the new offer.
 async fn download(
     args: &RecvArgs,
     mut offer: PendingOffer,

@@ -5,10 +5,9 @@
 //! prime-order group and not the identity. RFC 9382 section 7 requires the group check; without it, a peer can force
 //! the key into a set of eight values.
 //!
-//! Passwords and keys are wiped when they are dropped, as far as the `spake2` crate allows. It keeps a copy of the
-//! password and two scalars in each exchange and frees them without wiping them, and it has no way to reach them. An
-//! exchange lives for at most a round trip, so these copies are short-lived, but freed memory may contain them until it
-//! is reused.
+//! Passwords and keys are wiped when they are dropped, as far as the `spake2` crate allows. Each exchange of the crate
+//! holds a copy of the password and two scalars. It frees them without wiping them and gives no access to them. An
+//! exchange lives for at most a round trip, but freed memory may contain the copies until it is reused.
 
 use std::fmt;
 
@@ -71,7 +70,7 @@ impl PeerMessage {
     /// Parses the message of the end `from`. This costs less than a tenth of an exchange.
     ///
     /// # Errors
-    /// [`PakeError`] for a message that no honest end sends: a wrong length or side, or a point that is not canonical,
+    /// [`PakeError`] if no honest end sends such a message: a wrong length or side, or a point that is not canonical,
     /// not torsion-free, or the identity.
     pub fn parse(from: Role, message: &[u8]) -> Result<Self, PakeError> {
         let message = <[u8; MESSAGE_LENGTH]>::try_from(message).map_err(|_| PakeError)?;
@@ -109,7 +108,7 @@ impl PakeExchange {
     /// Returns the key, which is equal at both ends if both have the same password.
     ///
     /// # Errors
-    /// [`PakeError`] if the message comes from the same end of an exchange as this one.
+    /// [`PakeError`] if both messages come from the same role.
     pub fn finish(self, message: &PeerMessage) -> Result<PakeKey, PakeError> {
         self.state.finish(&message.0).map(|key| PakeKey(Zeroizing::new(key))).map_err(|_| PakeError)
     }

@@ -2,9 +2,9 @@
 //!
 //! The sender has a key per share. It gives every receiver a random id, a tag that proves the id, and a resumption key.
 //! Tag and key are MACs of the id under the share's key. The receiver sends id and tag in the clear, so the sender
-//! recognizes the ids that it has issued before it reserves anything for them. A resumption is the same key exchange as
-//! with a code, with the resumption key as the password. It costs the sender no attempt of its guess budget and no
-//! memory. A peer that does not know the resumption key cannot guess it: it has 256 bits.
+//! recognizes the ids that it has issued before it reserves anything for them. A resumption is the key exchange of a
+//! code, with the resumption key as the password. It costs no attempt of the guess budget, and the sender stores
+//! nothing for it. The resumption key has 256 bits, so it cannot be guessed.
 
 use std::fmt;
 
@@ -59,7 +59,7 @@ impl ShareKey {
         self.derive_resumption(share, id, self.expected("qshare/1 resume id", share, &id).into_bytes())
     }
 
-    /// Returns the credentials that were issued to the receiver with this id. Compares the tag in constant time.
+    /// Returns the credentials of the receiver to which this id was issued. Compares the tag in constant time.
     ///
     /// # Errors
     /// [`BadTag`] if this key did not issue the id for this share.
@@ -78,7 +78,7 @@ impl ShareKey {
         Resumption { id, id_tag, key: Zeroizing::new(key) }
     }
 
-    /// Returns the MAC of an id for the use that `label` names.
+    /// Returns the MAC of an id for the purpose `label`.
     fn expected(&self, label: &str, share: &[u8], id: &[u8; RECEIVER_ID_LENGTH]) -> ExpectedTag {
         let mac = hmac(&self.0[..]).chain_update(label).chain_update((share.len() as u64).to_be_bytes());
         ExpectedTag::new(mac.chain_update(share).chain_update(id))

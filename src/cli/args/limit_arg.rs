@@ -8,9 +8,9 @@ use crate::{
 /// The argument of `--limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitArg {
-    /// `help`: list the limits.
+    /// `help`: lists the limits.
     Help,
-    /// `NAME=VALUE`: change a limit.
+    /// `NAME=VALUE`: changes a limit.
     Set(RelayLimit, u32),
 }
 

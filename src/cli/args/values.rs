@@ -51,7 +51,7 @@ pub(super) fn size(text: &str) -> Result<u64, Error> {
 
 /// Parses an amount of memory, in any unit.
 pub(super) fn memory_size(text: &str) -> Result<usize, Error> {
-    /// Less than the smallest bridge holds in both directions.
+    /// The smallest budget. The smallest bridge holds more than this in both directions.
     const MIN: u64 = 1024 * 1024;
     let invalid = |reason: String| {
         Error::new(Kind::Usage, format!("invalid size: {reason}")).hint("write it as 500MB, 512MiB or 2GiB")
