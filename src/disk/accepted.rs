@@ -14,8 +14,8 @@ pub(super) fn read(staging: &Dir) -> io::Result<ManifestDigest> {
     Ok(ManifestDigest::from_bytes(bytes))
 }
 
-/// Writes the digest to a staging folder, unless it is there already. After a power failure it may be missing or
-/// damaged; then the next download reports a changed offer at worst.
+/// Writes the digest to a staging folder, unless the folder contains it already. After a power failure it may be
+/// missing or damaged. At worst, the next download then reports a changed offer.
 pub(super) fn write(staging: &Dir, digest: ManifestDigest) -> io::Result<()> {
     if read(staging).is_ok_and(|accepted| accepted == digest) {
         return Ok(());

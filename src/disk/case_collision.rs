@@ -40,7 +40,7 @@ impl NameFolding {
         }
     }
 
-    /// Returns a hash of the folder and the folded name of an entry. ASCII names, which most are, need no allocation.
+    /// Returns a hash of the folder and the folded name of an entry. ASCII names need no allocation.
     fn hash(self, row: EntryRow<'_>, random: &RandomState) -> u64 {
         let (folder, name) = (row.parent().map(EntryRow::index), row.name());
         let mut lower = [0; 255];
@@ -81,8 +81,8 @@ fn are_equal(dir: &Dir, name: &str, other: &str) -> io::Result<bool> {
 
 /// Finds the first two entries that a file system with this folding treats as equal.
 ///
-/// It compares the names in each folder: if two folders collide, the entries in them are of no interest. It needs 16
-/// bytes of memory for each entry. The hash is keyed, so a sender cannot choose names with equal hashes.
+/// It compares the names in each folder. If two folders collide, the entries in them need no check. It uses 16 bytes of
+/// memory per entry. The hash is keyed, so a sender cannot choose names with equal hashes.
 pub(super) fn find_collision(manifest: &Manifest, folding: NameFolding) -> Option<(SafePath, SafePath)> {
     let random = RandomState::new();
     let mut hashes: Vec<(u64, u32)> =

@@ -39,7 +39,7 @@ impl ConflictOutcome {
         !matches!(self, Self::Skip | Self::Published)
     }
 
-    /// Returns what happens to the final name of the entry.
+    /// Returns the action on the final name of the entry.
     pub(super) fn action(self) -> NameAction {
         match self {
             Self::WithParent | Self::New => NameAction::Create,

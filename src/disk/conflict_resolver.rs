@@ -36,7 +36,7 @@ pub(super) struct ConflictResolver<'a> {
     existing: Option<RootedDir>,
     /// The entries that an earlier download has already published, by index.
     published: HashMap<usize, RenameRecord>,
-    /// Hashes of the folded top-level names of the share, including those that were chosen for renamed entries.
+    /// Hashes of the folded top-level names of the share, including the new names of renamed entries.
     taken: HashSet<u64>,
     taken_key: RandomState,
     resolved: ResolvedConflicts,

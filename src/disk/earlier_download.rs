@@ -1,4 +1,4 @@
-//! What an earlier download of a share has left at its target.
+//! The state that an earlier download of a share has left at its target.
 
 use std::{collections::HashMap, path::Path};
 
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::manifest::Manifest;
 
-/// What an earlier download of a share has left at its target.
+/// The state that an earlier download of a share has left at its target.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EarlierDownload {
     /// The bytes that it has staged or published, judging by file sizes.
     pub bytes: u64,
-    /// Whether the user accepted an offer then that differs from the present one.
+    /// Whether the user then accepted an offer that differs from the present one.
     pub differs: bool,
 }
 
 impl EarlierDownload {
-    /// Finds the earlier download of a share to `out`. Errors count as none.
+    /// Finds the earlier download of a share to `out`. Errors are treated as no earlier download.
     pub fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
         let Ok(target) = Target::resolve(manifest, out) else { return Self::default() };
         let Some(base) = target.folder() else { return Self::default() };

@@ -10,7 +10,7 @@ use super::attributes::mtime;
 
 /// Device, inode, size, mtime and ctime of a file; only size and mtime on systems without the others.
 ///
-/// Times are in nanoseconds since 1970, modulo 2⁶⁴: they are only compared for equality.
+/// Times are in nanoseconds since 1970, modulo 2⁶⁴: they are compared only for equality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint {
     id: DeviceAndInode,
@@ -24,7 +24,7 @@ pub(super) struct Fingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FingerprintDigest(u64);
 
-/// The key of the hashes of a share. Nobody knows it, so nobody can change a file and keep the hash.
+/// The key of the hashes of a share. It is random and secret, so an attacker cannot change a file and keep the hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FingerprintKey(RandomState);
 

@@ -34,7 +34,7 @@ impl IncomingFile {
         Ok(Self { entry, file, length: offset, hasher: GroupHasher::after(tree) })
     }
 
-    /// Returns its entry.
+    /// Returns the entry of the file.
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
     }
