@@ -13,7 +13,7 @@ use crate::{
 /// Checks each name, and that no two names collide.
 ///
 /// # Errors
-/// [`Kind::Disk`], with the name: Windows cannot hold it, or it collides with another one.
+/// [`Kind::Disk`], with the name, if Windows does not allow it or it collides with another name.
 pub(super) fn check_names(manifest: &Manifest, target: &Target) -> Result<()> {
     if cfg!(windows)
         && let Some((path, why)) = manifest.rows().find_map(|row| Some((row.path(), windows_restriction(row.name())?)))

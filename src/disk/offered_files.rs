@@ -61,8 +61,8 @@ impl OfferedFiles {
         true
     }
 
-    /// Records that the first `groups` groups of a file are equal. Returns how many of them are newly confirmed; `None`
-    /// if fewer are offered, or more have been confirmed.
+    /// Records that the first `groups` groups of a file are equal. Returns the number of newly confirmed groups, or
+    /// `None` if fewer groups are offered or more are confirmed already.
     #[must_use]
     pub(super) fn confirm(&self, index: usize, groups: u64) -> Option<usize> {
         let Offers { files, unanswered } = &mut *self.0.lock();

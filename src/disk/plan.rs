@@ -30,7 +30,7 @@ pub struct Plan {
     wanted: FileTotals,
     /// The files that an earlier download has already published.
     published: FileTotals,
-    /// The most bytes that the user allows.
+    /// The maximum size in bytes that the user allows.
     max_size: Option<u64>,
 }
 
@@ -70,7 +70,7 @@ impl Plan {
         Ok(Self { manifest, target, conflicts, wanted, published, max_size: None })
     }
 
-    /// Limits the download to `max_size` bytes, staged and published data included.
+    /// Limits the download to `max_size` bytes, including staged and published data.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the files are known to be larger.
@@ -93,7 +93,7 @@ impl Plan {
         std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
     }
 
-    /// Returns the top-level entries with their final names and what happens to these names.
+    /// Returns the top-level entries with their final names and the actions on these names.
     pub fn top_level(&self) -> impl Iterator<Item = (EntryRow<'_>, &OsStr, NameAction)> {
         self.manifest.top_level().map(|row| (row, self.final_name(row), self.outcome(row.index()).action()))
     }

@@ -48,7 +48,7 @@ pub(super) struct Scan {
 /// The result of a scan.
 pub(super) struct FinishedScan {
     pub(super) manifest: Arc<Manifest>,
-    /// One for each entry.
+    /// The fingerprint of each entry.
     pub(super) fingerprints: Arc<Vec<FingerprintDigest>>,
     pub(super) fingerprint_key: FingerprintKey,
     /// The top-level entries, by name.
@@ -107,10 +107,10 @@ impl Scan {
         Ok(Self::with(ScannedEntries::new(share, name)?))
     }
 
-    /// Begins another scan of a share. If it finds what the previous one found, it shares its memory.
+    /// Begins another scan of a share. If it finds no change, it shares the memory of the previous scan.
     ///
     /// # Errors
-    /// Those of [`Scan::new`].
+    /// The errors of [`Scan::new`].
     pub(super) fn again(
         manifest: Arc<Manifest>,
         fingerprints: Arc<Vec<FingerprintDigest>>,
@@ -133,7 +133,7 @@ impl Scan {
     /// Returns the result.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if a manifest cannot contain what was found.
+    /// [`Kind::Usage`] if a manifest cannot contain the entries.
     pub(super) fn finish(self) -> Result<FinishedScan> {
         let Self { entries, roots, skipped, .. } = self;
         let (manifest, fingerprints, fingerprint_key) = entries.finish()?;

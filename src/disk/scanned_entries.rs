@@ -9,7 +9,7 @@ use crate::{
     text::count,
 };
 
-/// The entries of a scan, and their fingerprints. As long as they equal those of the previous scan, it only counts them.
+/// The entries of a scan, and their fingerprints. Entries that equal those of the previous scan are only counted.
 pub(super) struct ScannedEntries {
     key: FingerprintKey,
     previous: Option<PreviousScan>,
@@ -21,7 +21,7 @@ pub(super) struct ScannedEntries {
 struct PreviousScan {
     manifest: Arc<Manifest>,
     fingerprints: Arc<Vec<FingerprintDigest>>,
-    /// The number of its first entries that this scan has found again.
+    /// The number of its leading entries that this scan has found again.
     same: usize,
 }
 
@@ -35,7 +35,7 @@ impl ScannedEntries {
         Ok(Self { key: FingerprintKey::default(), previous: None, builder, fingerprints: Vec::new() })
     }
 
-    /// Creates an empty list that is expected to equal that of the previous scan.
+    /// Creates an empty list that is expected to equal the list of the previous scan.
     ///
     /// # Errors
     /// None, because the name of the share is valid.

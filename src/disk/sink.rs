@@ -103,7 +103,8 @@ impl Sink {
         Ok(StagedHasher::new(files, manifest, self.staged.clone(), self.offered.clone()))
     }
 
-    /// Records that the sender has the same first `groups` groups of a staged file. Returns whether any of them is new.
+    /// Records that the sender has the same first `groups` groups of a staged file. Returns whether any of the groups
+    /// is new.
     ///
     /// # Errors
     /// [`Kind::Transfer`] if they were not offered.
@@ -158,7 +159,7 @@ impl Sink {
             None => self.stream_limit.check(file.length(), data.len() as u64)?,
         }
         file.write(data).map_err(|e| disk_error("write", &file.entry().path, &e))?;
-        // A file of unknown size is sent once, from its beginning: staged data would be of no use.
+        // A file of unknown size is sent once, from its beginning: staged data would be useless.
         if file.length() >= GROUP_SIZE && file.entry().size().is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
         }

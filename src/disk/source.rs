@@ -21,12 +21,12 @@ const MAX_NAME: usize = 255;
 /// The result of a scan, from which the files of a share are opened.
 ///
 /// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any
-/// file. It can exist for weeks, and many downloads can read it at once. A scan that finds no change shares the manifest
-/// and the fingerprints with the scan before it, so memory does not grow with the number of downloads.
+/// file. It can exist for weeks, and many downloads can read it at once. A scan that finds no change shares the
+/// manifest and the fingerprints of the previous scan, so memory does not grow with the number of downloads.
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
-    /// One for each entry.
+    /// The fingerprint of each entry.
     fingerprints: Arc<Vec<FingerprintDigest>>,
     fingerprint_key: FingerprintKey,
     roots: HashMap<String, ScannedRoot>,
@@ -73,7 +73,7 @@ impl Source {
     }
 
     /// Returns the paths that are not shared: links that point outside the share; FIFOs, sockets and devices inside
-    /// folders; what interrupted downloads have staged there.
+    /// folders; data that interrupted downloads have staged there.
     pub fn skipped(&self) -> &[SkippedPath] {
         &self.skipped
     }

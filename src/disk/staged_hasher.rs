@@ -130,7 +130,7 @@ impl StagedHasher {
         hash_groups(&file.file, size, hashed..hashed + count, progress)
     }
 
-    /// Returns the size of a staged file when it is complete.
+    /// Returns the final size of a staged file.
     fn size(&self, staged: StagedFile) -> u64 {
         self.manifest.row(staged.index).and_then(EntryRow::size).unwrap_or(0)
     }

@@ -10,16 +10,16 @@ use crate::{
     text::bytes,
 };
 
-/// The largest part of a disk in bytes that such a file leaves free.
+/// The maximum number of bytes that such a file leaves free on its disk.
 const MAX_RESERVE: u64 = 1 << 30;
 
-/// Bounds a file that the sender can make as long as it likes.
+/// Bounds a file whose length the sender does not announce.
 #[derive(Debug)]
 pub(super) struct StreamLimit {
     dir: Dir,
     /// The limit that the user has set.
     max_size: Option<u64>,
-    /// Bytes that stay free for others: a tenth of the free space, at most [`MAX_RESERVE`].
+    /// The bytes that stay free: a tenth of the free space, at most [`MAX_RESERVE`].
     reserve: u64,
 }
 
