@@ -1,4 +1,4 @@
-//! The names of files that other programs run or obey without being asked to.
+//! The names of files that other programs run, or read commands from, without an action of the user.
 
 /// Files that a shell, a desktop session or a common tool reads when it starts, and that can name commands.
 const START_UP_FILES: &[&str] = &[
@@ -48,10 +48,10 @@ const LAUNCHERS: &[&str] = &["command", "desktop", "lnk", "scf"];
 /// Folders whose files the system or a desktop session starts: on macOS, on Linux and on Windows.
 const START_UP_FOLDERS: &[&str] = &["launchagents", "launchdaemons", "autostart", "startup"];
 
-/// Files in `.ssh` that let someone log in or name commands.
+/// Files in `.ssh` that grant logins or name commands.
 const SSH_FILES: &[&str] = &["authorized_keys", "authorized_keys2", "config", "environment", "rc"];
 
-/// Files in a folder `hooks` that git runs, also in a repository that is not called `.git`.
+/// Files in a folder `hooks` that git runs, including those of repositories with a name other than `.git`.
 const GIT_HOOKS: &[&str] = &[
     "applypatch-msg",
     "commit-msg",
@@ -79,11 +79,12 @@ const GIT_HOOKS: &[&str] = &[
     "update",
 ];
 
-/// Whether a file may run, or decide what runs, without its user opening it deliberately. `path` are its name and the
-/// names of the folders above it, the innermost first.
+/// Whether a file may run, or name commands that run, although the user does not open it. `path` consists of its name
+/// and the names of the folders above it, the innermost first.
 ///
-/// The list is short, so that users still read what it marks: files that start with a session or a shell, that a version
-/// control system or an editor runs, or that a file manager treats as programs. Case is ignored, as many file systems do.
+/// The list is short, so that users pay attention to the marked files: files that start with a session or a shell,
+/// files that a version control system or an editor runs, and files that a file manager treats as programs. Case is
+/// ignored, as on many file systems.
 pub fn runs_automatically<'a>(mut path: impl Iterator<Item = &'a str>) -> bool {
     let [name, parent, grandparent] = std::array::from_fn(|_| path.next().unwrap_or_default());
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);

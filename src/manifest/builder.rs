@@ -16,13 +16,13 @@ use super::{
 pub struct ManifestBuilder {
     share: ShareId,
     name: String,
-    /// The number of entries that the manifest will have, if it is known.
+    /// The final number of entries, if known.
     announced: Option<u64>,
     table: EntryTable,
     paths: PathIndex,
-    /// Bytes of all names and link targets.
+    /// The bytes of all names and link targets.
     text: usize,
-    /// Bytes of all paths and link targets.
+    /// The bytes of all paths and link targets.
     path_text: usize,
     files: u64,
     bytes: Option<u64>,
@@ -43,7 +43,7 @@ impl ManifestBuilder {
     /// Begins a manifest of any number of entries.
     ///
     /// # Errors
-    /// [`ManifestError::ShareName`] for an empty name or one of more than 255 bytes.
+    /// [`ManifestError::ShareName`] if the name is empty or longer than 255 bytes.
     pub fn open(share: ShareId, name: String) -> Result<Self, ManifestError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(ManifestError::ShareName);

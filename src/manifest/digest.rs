@@ -1,12 +1,12 @@
-//! The digest of a manifest: it identifies what a user has accepted.
+//! The digest of a manifest. It identifies the offer that a user has accepted.
 
 use super::{contents::Manifest, entry::EntryKind};
 
-/// Bytes that are collected before they are hashed.
+/// The number of bytes that are collected before each hash update.
 const BLOCK: usize = 64 * 1024;
 
-/// A hash of the paths, kinds, sizes, modes and link targets of all entries. Times are not part of it: a file with
-/// another content and the same size needs no new consent.
+/// A hash of the paths, kinds, sizes, modes and link targets of all entries. It excludes times and content: a file with
+/// other content and the same size needs no new consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ManifestDigest([u8; 32]);
 

@@ -7,7 +7,7 @@ use super::{entry::Entry, entry_row::EntryRow, entry_table::EntryTable, safe_pat
 pub struct Entries<'a> {
     table: &'a EntryTable,
     next: usize,
-    /// The folder of the latest entry, and its path. Most entries follow another one of the same folder.
+    /// The folder of the latest entry, and its path. Most entries are in the same folder as their predecessor.
     folder: Option<usize>,
     folder_path: String,
 }

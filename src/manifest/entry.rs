@@ -22,8 +22,8 @@ pub struct Entry {
 pub enum EntryKind {
     /// A regular file.
     File {
-        /// Its size in bytes; `None` if it is known only at the end. Only a share of standard input has such a file, and
-        /// no other entry: otherwise a sender could fill the disk with a share that looks small.
+        /// The size in bytes, or `None` if it is known only at the end. Only the single entry of a share of standard
+        /// input may have such a size. Otherwise a sender could fill the disk with a share that looks small.
         size: Option<u64>,
         /// How its bytes are encoded on the wire.
         coding: ContentCoding,

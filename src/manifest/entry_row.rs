@@ -44,7 +44,7 @@ impl<'a> EntryRow<'a> {
         self.table.tag(self.index) == RowTag::Link
     }
 
-    /// Returns the size of the content in bytes: 0 for folders and links, `None` if it is not known yet.
+    /// Returns the size of the content in bytes: 0 for folders and links, `None` if it is unknown.
     pub fn size(self) -> Option<u64> {
         self.table.size(self.index)
     }

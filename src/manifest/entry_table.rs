@@ -1,7 +1,7 @@
 //! The compact storage of a manifest's entries.
 //!
-//! A manifest has up to a million entries, and a sender holds it for days. So an entry takes 32 bytes, its name and its
-//! link target. Its path follows from the names of the folders above it.
+//! A manifest has up to a million entries, and a sender holds it for days. So an entry takes 32 bytes, plus its name
+//! and its link target. Its path follows from the names of the folders above it.
 
 use super::{
     entry::{ContentCoding, Entry, EntryKind, Mtime},
@@ -15,11 +15,11 @@ const NO_PARENT: u32 = u32::MAX;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EntryTable {
     rows: Vec<Row>,
-    /// The names and link targets of all rows, one after the other. [`MAX_TEXT`](super::limits::MAX_TEXT) bounds it.
+    /// The concatenated names and link targets of all rows, bounded by [`MAX_TEXT`](super::limits::MAX_TEXT).
     text: String,
 }
 
-/// One entry. The order of the fields leaves no gap.
+/// One entry. The order of the fields avoids padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
     /// The size of a file whose size is known.
@@ -71,7 +71,7 @@ impl EntryTable {
         });
     }
 
-    /// Releases memory that is not used.
+    /// Releases unused memory.
     pub(super) fn shrink(&mut self) {
         self.rows.shrink_to_fit();
         self.text.shrink_to_fit();
@@ -109,7 +109,7 @@ impl EntryTable {
         u32::from(self.rows[index].flags & !HAS_MTIME)
     }
 
-    /// Returns entry number `index`, which has this path.
+    /// Returns entry number `index`, whose path is `path`.
     pub(super) fn entry(&self, index: usize, path: SafePath) -> Entry {
         let row = &self.rows[index];
         let kind = match row.tag {

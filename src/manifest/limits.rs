@@ -3,10 +3,10 @@
 /// The most entries. Both ends refuse a manifest with more.
 pub const MAX_ENTRIES: u64 = 1_000_000;
 
-/// The most bytes that all names and link targets have together: 100 for each of a million entries.
+/// The maximum total bytes of all names and link targets: 100 for each of a million entries.
 pub(super) const MAX_TEXT: usize = 96 * 1024 * 1024;
 
-/// The most bytes that all paths and link targets have together on the wire, where each entry has its whole path.
+/// The maximum total bytes of all paths and link targets on the wire, where each entry has its full path.
 pub(super) const MAX_PATHS: usize = 256 * 1024 * 1024;
 
 /// The longest name of a share in bytes, as for a file.

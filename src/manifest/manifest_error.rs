@@ -11,7 +11,7 @@ pub enum ManifestError {
     /// It has more entries than [`MAX_ENTRIES`].
     #[error("it has {0} entries; the limit is {MAX_ENTRIES}")]
     TooManyEntries(u64),
-    /// All names together are too long to be held in memory, or all paths to be sent.
+    /// The names together exceed the limit for memory, or the paths exceed the limit for the wire.
     #[error("its names are longer than {MAX_TEXT} bytes in total, or its paths than {MAX_PATHS}")]
     NamesTooLong,
     /// Entries are missing, or there are more than the header announced.

@@ -1,4 +1,4 @@
-//! An index of the paths of a manifest while it is built.
+//! The index of the paths of a manifest under construction.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -9,14 +9,14 @@ const EMPTY: u32 = u32::MAX;
 
 /// Finds an entry by its folder and its name.
 ///
-/// It is a hash table with open addressing whose slots are the numbers of entries. The names are in the entry table, so
-/// an entry takes at most 16 bytes here. The hash is keyed: a sender cannot choose names with equal hashes.
+/// The index is a hash table with open addressing whose slots contain entry numbers. The names are in the entry table,
+/// so an entry takes at most 16 bytes here. The hash is keyed, so a sender cannot choose names with equal hashes.
 #[derive(Debug)]
 pub(super) struct PathIndex {
-    /// A power of two of slots, at least half of them empty.
+    /// The slots. Their number is a power of two, and at least half of them are empty.
     slots: Vec<u32>,
     random: RandomState,
-    /// The folder that was found last, and its path. Most entries follow another one of the same folder.
+    /// The last folder that was found, and its path. Most entries are in the same folder as their predecessor.
     latest: Option<(String, usize)>,
 }
 
@@ -39,8 +39,8 @@ impl PathIndex {
         Some(found)
     }
 
-    /// Adds the entry that will be appended to `table` with this folder and this name. Returns `false` if there is one
-    /// already.
+    /// Adds the entry that will be appended to `table` with this folder and this name. Returns `false` if such an entry
+    /// exists already.
     pub(super) fn insert(&mut self, table: &EntryTable, parent: Option<usize>, name: &str) -> bool {
         if (table.len() + 1) * 2 > self.slots.len() {
             self.grow(table);

@@ -3,8 +3,8 @@
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The beginning of the name of everything that a download creates beside its final names: the staging folder, which
-/// holds the journal and the lock, and the files that probe a file system.
+/// The prefix of all temporary names that a download creates: the staging folder, which holds the journal and the lock,
+/// and the files that probe a file system.
 pub const RESERVED_PREFIX: &str = ".qshare-";
 
 /// Whether a file system may treat `name` as a name that begins with [`RESERVED_PREFIX`].

@@ -44,7 +44,7 @@ impl SafePath {
         Ok(Self(text.into()))
     }
 
-    /// Returns the path of an entry that a manifest contains, and whose components are checked.
+    /// Creates the path of a manifest's entry from `text`, whose components were checked before.
     pub(super) fn from_checked(text: String) -> Self {
         Self(text.into())
     }
@@ -117,7 +117,7 @@ fn check_component(name: &str) -> Result<(), PathError> {
     if name.len() > MAX_COMPONENT {
         return Err(PathError::TooLong);
     }
-    // Most names are printable ASCII, which no rule refuses.
+    // Most names are printable ASCII, which no character rule rejects.
     if !name.bytes().all(|b| matches!(b, b' '..=b'~'))
         && let Some(c) = name.chars().find(|c| c.is_control() || is_bidi_control(*c))
     {
@@ -168,7 +168,7 @@ pub enum PathError {
     /// It has a control character or a bidirectional control.
     #[error("it has the character {}", .0.escape_unicode())]
     Character(char),
-    /// A component has a name that downloads use.
+    /// A component has a name that is reserved for downloads.
     #[error("names that begin with .qshare- are reserved for downloads in progress")]
     Reserved,
 }
