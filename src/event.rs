@@ -88,7 +88,7 @@ pub enum Event {
         /// The guesses left before new receivers must wait.
         guesses_left: u32,
     },
-    /// recv: the sender's offer. Another one follows if a restarted sender offers something else.
+    /// recv: the sender's offer. Another one follows if a restarted sender changes its offer.
     Offer(OfferSummary),
     /// recv `--list`: a part of the manifest.
     Entries {
@@ -263,7 +263,7 @@ pub struct OfferSummary {
     pub bytes: Option<u64>,
     /// Bytes staged by an interrupted download.
     pub resumed_bytes: u64,
-    /// Whether the offer differs from the one that the user accepted for this download before.
+    /// Whether the offer differs from the one that the user accepted earlier for this download.
     pub changed: bool,
     /// The folder that will hold the names; `null` with `--list`.
     pub target: Option<String>,
@@ -273,11 +273,11 @@ pub struct OfferSummary {
     pub executables: u64,
     /// The number of files that may run automatically.
     pub auto_run: u64,
-    /// The first paths below the top level that may run automatically.
+    /// The first ten paths below the top level that may run automatically.
     pub auto_run_paths: Vec<String>,
     /// The number of top-level names that are not in `names`.
     pub more: u64,
-    /// The first top-level names, the hidden, executable and auto-run ones before the others.
+    /// The first ten top-level names; hidden, executable and auto-run ones precede the others.
     pub names: Vec<OfferedName>,
 }
 
@@ -288,29 +288,29 @@ pub struct OfferedName {
     pub name: String,
     /// `file` or `folder`.
     pub kind: &'static str,
-    /// What happens to the name.
+    /// The action on the name.
     pub action: NameAction,
-    /// Whether it begins with a dot.
+    /// Whether the name begins with a dot.
     pub hidden: bool,
-    /// Whether it is an executable file.
+    /// Whether the name is that of an executable file.
     pub executable: bool,
-    /// Whether it may run automatically.
+    /// Whether the file may run automatically.
     pub auto_run: bool,
 }
 
-/// What a download does to a name in its target folder.
+/// The action of a download on a name in its target folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NameAction {
-    /// Creates it.
+    /// Creates the entry.
     Create,
-    /// Replaces what exists.
+    /// Replaces the existing entry.
     Replace,
-    /// Adds to the folder that exists.
+    /// Adds to the existing folder.
     Merge,
-    /// Keeps what exists.
+    /// Keeps the existing entry.
     Skip,
-    /// Keeps what an earlier download of the share has saved.
+    /// Keeps the entry that an earlier download of the share has saved.
     Saved,
 }
 
