@@ -38,7 +38,7 @@ impl BufferPool {
     fn put(&self, mut bytes: Vec<u8>) {
         if self.wipes {
             bytes.fill(0); // `zeroize` would write single bytes, which takes ten times as long
-            black_box(&mut bytes); // so that the compiler keeps the zeros of a buffer that is freed below
+            black_box(&mut bytes); // keeps the compiler from removing the zeros of a buffer that is freed below
         }
         let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {

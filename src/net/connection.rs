@@ -27,7 +27,7 @@ enum Inner {
 }
 
 impl Connection {
-    /// Wraps an established QUIC connection with these windows, one of those that `endpoint` counts.
+    /// Wraps an established QUIC connection, which `endpoint` counts, with these windows.
     pub(super) fn new(
         quic: quinn::Connection,
         options: TransportOptions,
@@ -61,8 +61,8 @@ impl Connection {
         matches!(self.0, Inner::Memory(_))
     }
 
-    /// Returns the current address of the peer: a loopback address if the connection is in memory. An IPv4-mapped IPv6
-    /// address is returned as an IPv4 address.
+    /// Returns the current address of the peer. It is a loopback address if the connection is in memory. An IPv4-mapped
+    /// IPv6 address becomes an IPv4 address.
     pub fn remote_ip(&self) -> IpAddr {
         match &self.0 {
             Inner::Quic(quic) => quic.handle().remote_address().ip().to_canonical(),
@@ -92,10 +92,9 @@ impl Connection {
         }
     }
 
-    /// Lets the peer send as much ahead as the bandwidth-delay product of a fast path needs. Until then its window is
-    /// small.
+    /// Raises the window of the peer to the bandwidth-delay product of a fast path. Until then the window is small.
     ///
-    /// Call it when content may follow, and every stream of the connection is always read.
+    /// Call it when content may follow. From then on, every stream of the connection must be read at all times.
     pub fn raise_receive_window(&self) {
         if let Inner::Quic(quic) = &self.0 {
             quic.raise_receive_window();

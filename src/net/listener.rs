@@ -23,10 +23,11 @@ use crate::{
     processor::Aes,
 };
 
-/// The most connection attempts that wait to be accepted. quinn refuses further ones.
+/// The maximum number of connection attempts that wait to be accepted. quinn refuses further ones.
 const MAX_INCOMING: usize = 1024;
 
-/// The most bytes that quinn stores for an attempt until it is accepted: some packets of its first flight.
+/// The maximum number of bytes that quinn stores for an attempt until it is accepted: a few packets of its first
+/// flight.
 const INCOMING_BUFFER: u64 = 8 * 1024;
 
 /// Accepts QUIC connections on one socket.

@@ -1,9 +1,9 @@
 //! Waits on a peer, bounded in time and in memory.
 //!
-//! A hostile peer sends nothing, or accepts nothing, for ever. So every wait on a peer has a limit. While a task waits
-//! for one stream, another stream may fill its window with bytes that nobody reads: they would occupy memory that no
-//! budget counts, and the window that other streams of the connection need. So the wait reads those streams as well,
-//! and fails if more arrives than the little that an honest peer sends before its turn.
+//! A hostile peer may send nothing, or accept nothing, indefinitely. So every wait on a peer has a limit. While a task
+//! waits for one stream, the peer may fill the window of another one with unread bytes. They would occupy memory that
+//! no budget counts, and use up the window that other streams of the connection need. So the wait also reads those
+//! streams. It fails if more arrives than an honest peer sends before its turn.
 //!
 //! `tests/it/layers.rs` checks that no other module waits on a peer directly.
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{recv_half::RecvHalf, stream_error::StreamError};
 
 /// Waits for `work`, which depends on a peer, until `limit` has passed. Meanwhile reads `others`, streams on which it
-/// is not the peer's turn: what arrives there is stored for their next read.
+/// is not the peer's turn. Their next read returns the bytes that arrive.
 ///
 /// # Errors
 /// [`PeerWaitError`] if `limit` passes, if `work` fails, or if one of `others` fails or sends too much.
@@ -26,7 +26,7 @@ pub async fn wait_on_peer<T, const N: usize>(
     mut others: [&mut RecvHalf; N],
     work: impl Future<Output = Result<T, StreamError>>,
 ) -> Result<T, PeerWaitError> {
-    let mut work = Box::pin(work); // pinned here, it would occupy its size twice in every future that waits
+    let mut work = Box::pin(work); // a stack pin would store the future twice in every future that waits
     let guarded = poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(done);
@@ -44,10 +44,10 @@ pub async fn wait_on_peer<T, const N: usize>(
     }
 }
 
-/// Why a wait on a peer failed.
+/// The reason why a wait on a peer failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerWaitError {
-    /// The peer did nothing for too long.
+    /// The peer exceeded the time limit.
     #[error("the peer did not answer in time")]
     Silent,
     /// A stream failed.

@@ -24,7 +24,7 @@ pub(super) struct QuicConnection {
 }
 
 impl QuicConnection {
-    /// Wraps an established QUIC connection with these windows, one of those that `endpoint` counts.
+    /// Wraps an established QUIC connection, which `endpoint` counts, with these windows.
     pub(super) fn new(
         quic: quinn::Connection,
         options: TransportOptions,

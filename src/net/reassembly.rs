@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// The memory that a chunk needs besides its bytes: its map entry, its handle, the allocator's overhead, and its entry in
-/// quinn's set of received ranges.
+/// The memory overhead of a chunk: its map entry, its handle, the allocator's overhead, and its entry in quinn's set of
+/// received ranges.
 const CHUNK_OVERHEAD: usize = 128;
 
 /// The out-of-order chunks of one stream.

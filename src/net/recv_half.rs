@@ -27,12 +27,11 @@ use crate::wire::{
     reset_code::{CANCELLED, PROTOCOL_ERROR},
 };
 
-/// The reorder window of a stream whose window was not set: the peer may be unauthenticated, and its first messages
-/// fill a few packets.
+/// The default reorder window. The peer may be unauthenticated, and its first messages fill a few packets.
 const FIRST_REORDER_WINDOW: usize = 8 * 1024;
 
-/// The most bytes that may arrive before it is the peer's turn. Only flight 1 of a handshake does: it follows the
-/// request to the relay at once.
+/// The maximum number of bytes that may arrive before it is the peer's turn. Only flight 1 of a handshake arrives
+/// early, because it follows the request to the relay at once.
 const MAX_READ_AHEAD: usize = 8 * 1024;
 
 /// The receiving half of a stream. Stops the stream if it is dropped before the end.
@@ -42,7 +41,7 @@ pub struct RecvHalf {
     reassembly: Reassembly,
     /// In-order bytes that were read from the stream and not yet returned.
     pending: Bytes,
-    /// The bytes behind `pending`, which arrived before it was the peer's turn.
+    /// The bytes after `pending` that arrived before it was the peer's turn.
     read_ahead: BytesMut,
     /// Whether the stream was read to its end or stopped.
     ended: bool,
@@ -136,7 +135,7 @@ impl RecvHalf {
         self.poll_arrival(cx)
     }
 
-    /// Returns the next bytes in order that were not read yet.
+    /// Returns the next unread bytes in order.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
         if let Some(chunk) = self.reassembly.pop_ready() {
             return Poll::Ready(Ok(Some(chunk)));
@@ -169,14 +168,14 @@ impl RecvHalf {
         }
     }
 
-    /// Stores what arrives for the next reads, although it is not the peer's turn. Completes when the stream fails.
+    /// Stores arriving bytes for the next reads, although it is not the peer's turn. Completes when the stream fails.
     ///
-    /// The error is that of [`RecvHalf::read`], or [`WireError::OutOfTurn`] if more than [`MAX_READ_AHEAD`] bytes
-    /// arrive. In that case the stream is stopped.
+    /// The error is one of [`RecvHalf::read`], or [`WireError::OutOfTurn`] if more than [`MAX_READ_AHEAD`] bytes
+    /// arrive. `OutOfTurn` stops the stream.
     pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
         while !self.ended {
             match ready!(self.poll_arrival(cx)) {
-                Ok(Some(chunk)) => self.read_ahead.extend_from_slice(&chunk), // a chunk may keep a batch of packets
+                Ok(Some(chunk)) => self.read_ahead.extend_from_slice(&chunk), // a chunk may keep a batch of packets alive
                 Ok(None) => break,
                 Err(e) => return Poll::Ready(e),
             }
@@ -185,7 +184,7 @@ impl RecvHalf {
                 return Poll::Ready(WireError::OutOfTurn.into());
             }
         }
-        Poll::Pending // the finish has been read; the next read returns it
+        Poll::Pending // the stream has finished; the next read reports it
     }
 
     /// Passes the chunks that have arrived to `consume`. Waits for the first of them; returns `false` at the finish.

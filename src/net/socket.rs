@@ -27,7 +27,7 @@ impl Socket {
     /// Binds a UDP socket with large buffers to `addr`. A socket of an IPv6 address accepts IPv4 too.
     ///
     /// # Errors
-    /// Any error of the system.
+    /// Any error of the operating system.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         if addr.is_ipv6() {

@@ -29,34 +29,34 @@ pub struct TransportOptions {
     pub congestion: CongestionControl,
     /// The limit of the send rate in bytes per second, for all streams of a connection together.
     pub send_rate_limit: Option<NonZeroU64>,
-    /// What a client uses its connection for. A relay ignores it.
+    /// The role of a client. A relay ignores it.
     pub role: ClientRole,
 }
 
-/// What a client uses its connection to a relay for.
+/// The role of a client on its connection to a relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientRole {
-    /// It shares. The relay opens a stream for each receiver.
+    /// The client shares. The relay opens a stream for each receiver.
     #[default]
     Sender,
-    /// It downloads. The relay opens no streams.
+    /// The client downloads. The relay opens no streams.
     Receiver,
 }
 
-/// The flow-control windows of a connection: how much the peer may send that this side has not read.
+/// The flow-control windows of a connection. They limit the unread bytes of the peer.
 ///
 /// Every stream is always read ([`super::peer_wait`]), so a window only has to cover the bandwidth-delay product. It
-/// bounds the memory if a peer sends faster than this process reads.
+/// bounds the memory when a peer sends faster than this process reads.
 ///
 /// quinn fixes the window of streams when the connection begins. The window of the connection begins small and is
-/// raised once, when [`Windows::raised`] says. It is not lowered again: QUIC cannot take back what it has granted, and
-/// quinn grants a second raise in full on top of that, so a peer that alternated would collect windows.
+/// raised once to [`Windows::raised`]. It is never lowered: QUIC cannot revoke granted credit, and quinn grants a
+/// second raise in full on top of the first one, so a peer that alternates would accumulate windows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Windows {
-    /// The streams that the peer may have open.
+    /// The maximum number of streams that the peer may have open.
     peer_streams: u32,
     stream: u32,
-    /// The window of the whole connection at first.
+    /// The initial window of the whole connection.
     first: u32,
     /// The window of the whole connection while content may arrive.
     pub(super) raised: u32,
@@ -68,12 +68,13 @@ impl Windows {
     pub(super) const RELAY: Self =
         Self { peer_streams: MAX_CLIENT_STREAMS, stream: BULK_WINDOW, first: IDLE_WINDOW, raised: BULK_WINDOW };
 
-    /// The windows of a sender. Receivers send requests, chaining values and credit: 32 bytes for each MiB, so a stream
-    /// window of 256 KiB per round trip is ample. The window of the connection covers 64 streams whose peers fill theirs
-    /// at the same time.
+    /// Returns the windows of a sender. Receivers send requests, chaining values and credit: 32 bytes for each MiB, so
+    /// a stream window of 256 KiB per round trip is ample. The window of the connection covers 64 streams whose windows
+    /// are full at the same time.
     const SENDER: Self = Self { peer_streams: MAX_RELAY_STREAMS, stream: 256 * KIB, first: 16 * MIB, raised: 16 * MIB };
 
-    /// The windows of a receiver. Until its session is confirmed, flight 2 arrives, with up to 64 KiB of the manifest.
+    /// Returns the windows of a receiver. Before its session is confirmed, it receives flight 2 with up to 64 KiB of
+    /// the manifest.
     const RECEIVER: Self = Self { peer_streams: 0, stream: BULK_WINDOW, first: 256 * KIB, raised: BULK_WINDOW };
 
     pub(super) fn of_client(role: ClientRole) -> Self {
