@@ -2,7 +2,7 @@
 //!
 //! The folder has mode 0700 and its files 0600. A file is replaced atomically: the new content is written to a
 //! temporary file, synced, and renamed. A reader sees either the old or the new content, and so does the next process
-//! after a power cut. A file that may only grow is appended to, by its own rules.
+//! after a power cut. Append-only files have their own rules.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -65,7 +65,7 @@ impl StateDir {
         Ok(Some(content))
     }
 
-    /// Opens the file `name`, to read it piece by piece; `None` if it does not exist.
+    /// Opens the file `name` for incremental reads. Returns `None` if it does not exist.
     ///
     /// # Errors
     /// [`Kind::Disk`] if it cannot be opened.
@@ -78,7 +78,7 @@ impl StateDir {
         }
     }
 
-    /// Opens the file `name`, which must exist, to append to it. What is appended is not synced.
+    /// Opens the file `name`, which must exist, for appending. Appended data is not synced.
     ///
     /// # Errors
     /// [`Kind::Disk`] if it cannot be opened.

@@ -30,7 +30,7 @@ pub fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(n))
 }
 
-/// Returns a number in groups of three digits: `10,000`.
+/// Formats a number in groups of three digits: `10,000`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

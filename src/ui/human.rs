@@ -68,7 +68,7 @@ fn appearance(options: UiOptions) -> Appearance {
     }
 }
 
-/// Returns the width of the terminal in columns. Either stream may be the terminal; if neither is, 80 are assumed.
+/// Returns the width of the terminal in columns. Either stream may be the terminal; if neither is, the width is 80.
 pub(super) fn terminal_width() -> usize {
     let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
     size.map_or(80, |(_, columns)| usize::from(columns))

@@ -1,4 +1,4 @@
-//! The summary of an offer: what will be created, where, and what deserves attention.
+//! The summary of an offer: the new names, their folder, and the files that deserve attention.
 
 use console::measure_text_width;
 
@@ -8,8 +8,8 @@ use crate::{
     text::{self, visible},
 };
 
-/// Renders an offer in lines of at most `width` columns. The share's name, which the sender chooses freely, appears only
-/// where nothing is created.
+/// Renders an offer in lines of at most `width` columns. The share's name, which the sender chooses freely, appears
+/// only with `--list`, which creates nothing.
 pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
     let mut lines = vec![heading(offer, width)];
     lines.extend(offer.names.iter().map(|name| name_line(name, width)));
@@ -63,7 +63,7 @@ fn name_line(name: &OfferedName, width: usize) -> String {
     indented(&visible_whole(&name.name), &format!("{slash}{notes}"), width)
 }
 
-/// Returns an indented line with as much of the printable `name` as fits before `suffix`.
+/// Returns an indented line with the printable `name`, shortened to fit, and `suffix`.
 fn indented(name: &str, suffix: &str, width: usize) -> String {
     let room = width.saturating_sub(INDENT.len() + suffix.len()).max(16);
     format!("{INDENT}{}{suffix}", fit(name, room))

@@ -52,13 +52,13 @@ pub(super) fn via(route: Route) -> &'static str {
 pub(super) fn visible_whole(text: &str) -> String {
     const CHUNK: usize = 500; // `visible` truncates longer text
     if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return text.to_owned(); // most paths of a long list
+        return text.to_owned(); // the fast path for long lists
     }
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(CHUNK).map(|chunk| visible(&chunk.iter().collect::<String>())).collect()
 }
 
-/// Returns `text` in at most `width` columns. The middle is cut, because the end of a name says what kind of file it is.
+/// Returns `text` in at most `width` columns. Cuts the middle, because the end of a name shows the kind of file.
 pub(super) fn fit(text: &str, width: usize) -> String {
     if measure_text_width(text) <= width {
         return text.to_owned();

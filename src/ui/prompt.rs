@@ -20,8 +20,8 @@ pub fn ask_yes_no(question: &str) -> io::Result<bool> {
     ask_until_clear(Some(true), || ask_line(&format!("{question} [Y/n] ")))
 }
 
-/// Asks `QUESTION [y/n]` in the middle of something else. An empty answer is neither: the user may have pressed Enter
-/// before the question appeared.
+/// Asks `QUESTION [y/n]` during a running command. An empty answer is invalid: the user may have pressed Enter before
+/// the question appeared.
 ///
 /// # Errors
 /// Standard input cannot be read.
@@ -42,7 +42,7 @@ pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     Ok(answer)
 }
 
-/// Asks until the answer is clear. `empty` is the meaning of an empty one.
+/// Asks until the answer is valid. `empty` is the meaning of an empty answer.
 fn ask_until_clear(empty: Option<bool>, mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
     for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask()? else { return Ok(false) };

@@ -99,7 +99,7 @@ pub enum WireError {
     /// A frame that is longer than its limit.
     #[error("message too long")]
     TooLong,
-    /// More bytes than the protocol allows before the next message of the other side.
+    /// The peer sent more bytes than the protocol allows before the next message of this side.
     #[error("data out of turn")]
     OutOfTurn,
 }

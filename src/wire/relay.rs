@@ -129,7 +129,7 @@ impl Message for IncomingDownload {
 
 /// The network that a receiver connects from: an IPv4 address or an IPv6 /64, hashed under a key of the relay.
 ///
-/// Receivers of one network have the same tag, so a sender can be fair among networks whose addresses it never learns.
+/// Receivers of one network have the same tag, so a sender can be fair among networks without learning their addresses.
 /// Tags change every hour and differ between shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceTag(pub [u8; 8]);

@@ -58,7 +58,8 @@ pub enum HelloMode {
 pub struct ResumptionId {
     /// Random bytes that identify the receiver.
     pub receiver: [u8; 16],
-    /// Proves that the sender has issued the id. The sender checks it before it reserves anything for the receiver.
+    /// Proves that the sender has issued the id. The sender checks the tag before it reserves resources for the
+    /// receiver.
     pub tag: [u8; 32],
 }
 
