@@ -237,8 +237,8 @@ impl Scan {
         self.entries.push(entry, &Fingerprint::of(meta))
     }
 
-    /// Checks that this process can read a file. For a file that belongs to the user, the permission bits are sufficient.
-    /// For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
+    /// Checks that this process can read a file. For a file that belongs to the user, the permission bits are
+    /// sufficient. For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
     fn check_readable(&self, found: &FoundEntry<'_>) -> io::Result<()> {
         let FoundEntry { folder, name, .. } = found;
         #[cfg(unix)]

@@ -79,8 +79,8 @@ const GIT_HOOKS: &[&str] = &[
     "update",
 ];
 
-/// Whether a file may run, or name commands that run, although the user does not open it. `path` consists of its name
-/// and the names of the folders above it, the innermost first.
+/// Returns whether a file may run, or name commands that run, although the user does not open it. `path` consists of
+/// its name and the names of the folders above it, the innermost first.
 ///
 /// The list is short, so that users pay attention to the marked files: files that start with a session or a shell,
 /// files that a version control system or an editor runs, and files that a file manager treats as programs. Case is

@@ -29,17 +29,17 @@ impl<'a> EntryRow<'a> {
         self.table.parent(self.index).map(|index| Self { index, ..self })
     }
 
-    /// Whether this is a file.
+    /// Returns whether this is a file.
     pub fn is_file(self) -> bool {
         matches!(self.table.tag(self.index), RowTag::File | RowTag::FileOfUnknownSize)
     }
 
-    /// Whether this is a folder.
+    /// Returns whether this is a folder.
     pub fn is_folder(self) -> bool {
         self.table.tag(self.index) == RowTag::Folder
     }
 
-    /// Whether this is a link.
+    /// Returns whether this is a link.
     pub fn is_link(self) -> bool {
         self.table.tag(self.index) == RowTag::Link
     }

@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// and the files that probe a file system.
 pub const RESERVED_PREFIX: &str = ".qshare-";
 
-/// Whether a file system may treat `name` as a name that begins with [`RESERVED_PREFIX`].
+/// Returns whether a file system may treat `name` as a name that begins with [`RESERVED_PREFIX`].
 ///
 /// Otherwise a share could contain the staging folder of another share, which a later download would trust. File
 /// systems may ignore case, normalization, and characters that have no glyph.
@@ -20,7 +20,7 @@ pub fn is_reserved(name: &str) -> bool {
     folded == RESERVED_PREFIX
 }
 
-/// Whether HFS+ ignores this character in names (Apple's technical note 1150).
+/// Returns whether HFS+ ignores this character in names (Apple's technical note 1150).
 fn is_ignored(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }

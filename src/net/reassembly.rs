@@ -79,8 +79,8 @@ impl Reassembly {
 }
 
 /// Returns the memory in bytes that `window` bytes need at most if each chunk is the content of one packet.
-/// [`CHUNK_OVERHEAD`] is less than an eighth of the shortest full packet of QUIC (1,200 bytes). An eighth of the window,
-/// at most 64 KiB, allows for packets that are not full.
+/// [`CHUNK_OVERHEAD`] is less than an eighth of the shortest full packet of QUIC (1,200 bytes). An eighth of the
+/// window, at most 64 KiB, allows for packets that are not full.
 fn memory_limit(window: usize) -> usize {
     window.saturating_add(window / 8).saturating_add((window / 8).min(64 * 1024))
 }

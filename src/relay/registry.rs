@@ -144,7 +144,7 @@ impl Registry {
         }
     }
 
-    /// Whether a source had a confirmed session with the owner of a slot.
+    /// Returns whether a source had a confirmed session with the owner of a slot.
     pub(super) fn is_known(&self, slot: Slot, owner: SlotOwner, source: Source) -> bool {
         self.lock().held_by(slot, owner).is_some_and(|held| held.protection.knows(source))
     }

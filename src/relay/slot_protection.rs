@@ -49,7 +49,7 @@ impl SlotProtection {
         }
     }
 
-    /// Whether a bridge of `source` outlasted an unconfirmed session.
+    /// Returns whether a bridge of `source` outlasted an unconfirmed session.
     pub(super) fn knows(&self, source: Source) -> bool {
         self.known.contains(&source)
     }

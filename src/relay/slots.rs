@@ -53,7 +53,7 @@ impl Slots {
         self.held.get_mut(&slot).filter(|held| held.owner == owner)
     }
 
-    /// Whether the bearer of a ticket of `owner` may take the slot.
+    /// Returns whether the bearer of a ticket of `owner` may take the slot.
     pub(super) fn may_claim(&self, slot: Slot, owner: SlotOwner, now: Instant) -> bool {
         match (self.held.get(&slot), self.resting.get(slot, now)) {
             (Some(held), _) => held.owner == owner,
@@ -66,7 +66,7 @@ impl Slots {
         !self.held.contains_key(&slot) && self.resting.get(slot, now).is_none()
     }
 
-    /// Whether three quarters of all slots are held or rest.
+    /// Returns whether three quarters of all slots are held or rest.
     pub(super) fn is_scarce(&self) -> bool {
         self.held.len() + self.resting.len() >= Slot::COUNT as usize / 4 * 3
     }

@@ -33,7 +33,7 @@ impl Source {
         }
     }
 
-    /// Whether the client is on this machine.
+    /// Returns whether the client is on this machine.
     pub(super) fn is_loopback(self) -> bool {
         // The truncated IPv6 loopback address is the unspecified one, which no client has.
         self.0.is_loopback() || self.0 == IpAddr::V6(Ipv6Addr::UNSPECIFIED)

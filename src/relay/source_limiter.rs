@@ -74,13 +74,13 @@ impl SourceLimiter {
         Ok(Holding { kind, source, table: Arc::clone(&self.table) })
     }
 
-    /// Whether a source has so few slots that it may have one more when slots are scarce.
+    /// Returns whether a source has so few slots that it may have one more when slots are scarce.
     pub(super) fn has_few_slots(&self, source: Option<Source>) -> bool {
         source.is_none_or(|source| self.table.lock().holds_few(&self.limits, HoldingKind::Slot, source))
     }
 
-    /// Whether a source uses half of its connections or handshakes. Clients that claim an address of this source must
-    /// then prove it, so forged packets cannot use up its limits.
+    /// Returns whether a source uses half of its connections or handshakes. Clients that claim an address of this
+    /// source must then prove it, so forged packets cannot use up its limits.
     pub(super) fn is_busy(&self, source: Source) -> bool {
         let table = self.table.lock();
         let connections = self.limits.get(RelayLimit::Connections);
@@ -132,7 +132,7 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// Whether it counts for this source.
+    /// Returns whether the resource counts for `source`.
     pub(super) fn is_of(&self, source: Option<Source>) -> bool {
         self.source == source
     }

@@ -41,7 +41,7 @@ pub(super) struct SourceUsage {
 }
 
 impl SourceUsage {
-    /// Whether it equals a new one.
+    /// Returns whether the usage equals that of a new entry.
     fn is_unused(&self, now: Instant) -> bool {
         self.held.iter().all(|held| *held == 0)
             && self.rates.iter().chain([&self.unconfirmed]).all(|bucket| bucket.is_full(now))
@@ -137,8 +137,8 @@ impl SourceTable {
         }
     }
 
-    /// Whether a source holds so little that it may hold more when the total is nearly reached. Slots are scarce, so
-    /// such a source has at most one, including resting ones.
+    /// Returns whether a source holds so little that it may hold more when the total is nearly reached. Slots are
+    /// scarce, so such a source has at most one, including resting ones.
     pub(super) fn holds_few(&self, limits: &Limits, kind: HoldingKind, source: Source) -> bool {
         let source = self.resolve(source);
         prefixes(source).all(|(prefix, factor)| {

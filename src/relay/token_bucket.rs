@@ -49,12 +49,12 @@ impl TokenBucket {
         }
     }
 
-    /// Whether at most `tokens` are missing.
+    /// Returns whether at most `tokens` are missing.
     pub(super) fn has_used_at_most(&self, tokens: u32, rate: Rate, now: Instant) -> bool {
         self.full_at(now).duration_since(now) <= rate.interval() * tokens
     }
 
-    /// Whether the bucket is full, and thus equals one that was never used.
+    /// Returns whether the bucket is full, and thus equals one that was never used.
     pub(super) fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|full_at| full_at <= now)
     }

@@ -72,7 +72,7 @@ impl RetryDeadline {
         Self { at: Instant::now() + retry_for, retry_for }
     }
 
-    /// Whether the deadline is later than `wait` from now.
+    /// Returns whether the deadline is later than `wait` from now.
     pub(crate) fn allows(&self, wait: Duration) -> bool {
         Instant::now() + wait < self.at
     }

@@ -135,7 +135,7 @@ impl AttemptBucket {
         BURST - self.taken()
     }
 
-    /// Whether the lost attempts have retired the code.
+    /// Returns whether the lost attempts have retired the code.
     pub(super) fn is_retired(&self) -> bool {
         self.max_lost.is_some_and(|max| self.lost_in_all >= max)
     }

@@ -59,7 +59,7 @@ impl<'a> Responder<'a> {
         Self { aes, ..self }
     }
 
-    /// Also admits a receiver that resumes with credentials of this key.
+    /// Admits receivers that resume with credentials of this key, too.
     #[must_use]
     pub(crate) fn with_share_key(self, key: &'a ShareKey, share: ShareId) -> Self {
         Self { share_key: Some((key, share)), ..self }

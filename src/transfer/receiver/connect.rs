@@ -147,7 +147,7 @@ impl<'a> SessionAttempts<'a> {
         }
     }
 
-    /// Whether another attempt may follow. The deadline limits new attempts; it never cancels one in progress.
+    /// Returns whether another attempt may follow. The deadline limits new attempts; it never cancels one in progress.
     fn may_retry(&mut self, e: &OpenSessionError) -> bool {
         self.limit_wait = e.limit_wait();
         match self.limit_wait {

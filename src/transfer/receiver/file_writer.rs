@@ -45,8 +45,8 @@ impl FileWriter {
     /// Opens a record and handles its frames.
     ///
     /// # Errors
-    /// - [`ReceiveError::Session`] for a record that was altered, for an unexpected frame, and for too many records in a
-    ///   row without content
+    /// - [`ReceiveError::Session`] for a record that was altered, for an unexpected frame, and for too many records in
+    ///   a row without content
     /// - [`ReceiveError::Sender`] for a failure that the sender reports
     /// - [`ReceiveError::Final`] for an error of the [`Sink`]
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {

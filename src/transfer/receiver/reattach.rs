@@ -109,7 +109,7 @@ impl Reattacher {
         Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
     }
 
-    /// Whether the sender proves with its tag that it knows the resumption key. Such a proof ends the session.
+    /// Returns whether the sender proves with its tag that it knows the resumption key. Such a proof ends the session.
     async fn sender_confirms_resumption(&self) -> bool {
         let ReattachContext { slot, connection, pass, resumption, .. } = &self.context;
         let Some(resumption) = resumption.get() else { return false };

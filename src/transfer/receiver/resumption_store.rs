@@ -1,8 +1,8 @@
 //! The store of the credentials with which another process resumes a receiver's downloads: see
 //! [`crate::crypto::resume`].
 //!
-//! The state folder has a file per download, which is removed when the download is complete. A later process finds it by
-//! the slot, the relay and the target of the download, so the same command resumes.
+//! The state folder has a file per download, which is removed when the download is complete. A later process finds it
+//! by the slot, the relay and the target of the download, so the same command resumes.
 //!
 //! Nothing in a file depends on the secret half of the code, so a reader of the file cannot test a guess of the code.
 //! The API of the store enforces this: it takes only the [`Slot`]. As a consequence, the store cannot tell a wrong
