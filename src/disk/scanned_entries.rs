@@ -81,7 +81,7 @@ impl ScannedEntries {
         Ok((Arc::new(manifest), Arc::new(self.fingerprints), self.key))
     }
 
-    /// Copies the entries that were only counted. From now on, this scan has entries of its own.
+    /// Copies the entries that were only counted. From then on, this scan stores its entries.
     fn copy_previous(&mut self) -> Result<()> {
         let Some(PreviousScan { manifest, fingerprints, same }) = self.previous.take() else { return Ok(()) };
         self.fingerprints.extend_from_slice(&fingerprints[..same]);

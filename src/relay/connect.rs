@@ -141,7 +141,7 @@ impl RequestHandler {
             Lookup::SenderAway => rejected(RejectReason::Away, 1),
             Lookup::Unknown => {
                 self.counters.misses.add(1);
-                let _ = self.limiter.take(RateKind::Miss, source); // another thread may have taken the last one
+                let _ = self.limiter.take(RateKind::Miss, source); // fails if another thread has taken the last token
                 rejected(RejectReason::NotFound, 0)
             }
         }

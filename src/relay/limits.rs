@@ -99,7 +99,7 @@ fn default_value(limit: RelayLimit) -> u32 {
         RelayLimit::Misses => 60,
         // More than one a second indicates a scan by many sources. Sources that use little are still served then.
         RelayLimit::MissesTotal => 3_600,
-        // As handshakes: every receiver connects once, and again after an outage.
+        // The same as for handshakes: every receiver connects once, and again after an outage.
         RelayLimit::Connects => 300,
         RelayLimit::ConnectsTotal => 30_000,
         // A tenth of a percent of all slots.

@@ -128,7 +128,7 @@ async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, r
     }
 }
 
-/// Checks flight 1. Charges an attempt to a receiver with a code, and gives a resuming receiver a permit of its own.
+/// Checks flight 1. Charges an attempt to a receiver with a code, and gives a resuming receiver a separate permit.
 async fn admit_receiver<'a>(
     share: &Share,
     responder: Responder<'a>,

@@ -24,7 +24,7 @@ const MAX_UNAUTHENTICATED: usize = 256;
 /// The most of these streams that may come from one network. Four networks together can fill the capacity.
 const MAX_UNAUTHENTICATED_PER_SOURCE: usize = 64;
 
-/// The most handshakes of resuming receivers at the same time: as many as there may be sessions. They cost no attempt
+/// The most handshakes of resuming receivers at the same time: as many as the limit of sessions. They cost no attempt
 /// of the guess budget, so they need a bound of their own.
 const MAX_RESUMING: usize = MAX_SESSIONS;
 

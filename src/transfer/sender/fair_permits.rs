@@ -29,7 +29,7 @@ struct HeldPermit<G> {
 }
 
 impl<G: Copy + Eq> FairPermits<G> {
-    /// Creates `max` permits, of which one group may have `max_per_group`.
+    /// Creates `max` permits, of which one group may hold `max_per_group`.
     pub(super) fn new(max: usize, max_per_group: usize) -> Self {
         let held = HeldPermits { permits: Vec::new(), last_id: 0 };
         Self { max, max_per_group, held: Arc::new(Mutex::new(held)) }

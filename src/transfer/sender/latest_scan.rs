@@ -93,7 +93,7 @@ mod tests {
                 tokio::spawn(async move { scan.get().await.unwrap() })
             })
             .collect();
-        tokio::task::yield_now().await; // all of them have arrived
+        tokio::task::yield_now().await; // all receivers have arrived
         drop(running);
         let mut scans: Vec<Arc<Source>> = Vec::new();
         for receiver in receivers {

@@ -102,7 +102,8 @@ impl SessionReader {
     /// Those of [`SessionReader::read_sealed`], and [`SessionError::Tampered`] if the record does not open.
     ///
     /// # Cancel safety
-    /// As [`SessionReader::read_sealed`]. The reader also stores the last record until the end of the stream arrives.
+    /// As for [`SessionReader::read_sealed`]. The reader also stores the last record until the end of the stream
+    /// arrives.
     pub async fn read_record(&mut self, opener: &mut Opener) -> Result<Option<OpenedRecord>, SessionError> {
         if self.opened_last.is_none() {
             let Some(mut bytes) = self.read_sealed().await? else { return Ok(None) };
