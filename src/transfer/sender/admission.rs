@@ -162,7 +162,7 @@ fn refused<'a>(reason: AlertReason) -> Admission<'a> {
 
 /// Waits until the peer sends data before the sender's next flight, or its stream ends.
 async fn out_of_turn(recv: &mut RecvHalf) {
-    let _ = recv.read().await; // every result is a violation: an honest receiver sends nothing here
+    let _ = recv.read().await; // any result ends the handshake: an honest receiver sends nothing here
 }
 
 /// Waits until the share is closing and [`CLOSING_GRACE`] has passed.
