@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     block_queue::BlockQueue,
@@ -36,7 +36,7 @@ fn slack(bound: usize) -> usize {
 pub(super) type BridgeSide = (SendHalf, RecvHalf);
 
 /// While a bridge is younger than this, it may be testing a guess, and its sender may report that its receiver has not
-/// confirmed the code. Senders wait ten seconds for that, so an older bridge serves a confirmed session.
+/// confirmed the code. Senders wait ten seconds for that.
 pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
 
 /// The time that a young bridge waits for the sender's verdict after the receiver has ended both halves of its stream.
@@ -46,28 +46,47 @@ pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
 /// the half on which the sender can still answer.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A sender sends less than this to a receiver that has not confirmed the code: flight 2, and at most 64 KiB of the
+/// manifest.
+const MAX_UNCONFIRMED_BYTES: u64 = 128 * 1024;
+
+/// A bridge is reset if a target accepts nothing for this long after its source has ended. Every honest end always
+/// reads. Otherwise peers that read nothing could occupy the streams of a sender for ever.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Forwards between a receiver and a sender until both directions have ended. Each direction may hold `bound` bytes and
 /// [`slack`], and has an account in `budget`. Adds the bytes that have arrived to `bytes`.
 ///
-/// Returns the code with which the sender reset or stopped its stream, if it did.
+/// Returns how the bridge ended.
 pub(super) async fn run(
     receiver: BridgeSide,
     sender: BridgeSide,
     bound: u64,
     budget: &MemoryBudget,
     bytes: &Counter,
-) -> Option<u32> {
+) -> BridgeEnd {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
     let departure = Departure { young_until: Instant::now() + VERDICT_PERIOD, one_half_has_ended: false.into() };
     let mut to_sender = BridgeDirection::new(receiver.1, sender.0, bound, budget, bytes);
     let mut to_receiver = BridgeDirection::new(sender.1, receiver.0, bound, budget, bytes);
     (to_sender.source_departure, to_receiver.target_departure) = (Some(&departure), Some(&departure));
-    let ended = tokio::try_join!(to_sender.forward(), to_receiver.forward());
+    let ended = tokio::try_join!(biased; to_sender.forward(), to_receiver.forward());
     if let Err(BridgeReset(code)) = ended {
         to_sender.reset(code);
         to_receiver.reset(code);
     }
-    to_receiver.source_code.or(to_sender.target_code)
+    BridgeEnd {
+        sender_code: to_receiver.source_code.or(to_sender.target_code),
+        was_confirmed: to_receiver.received > MAX_UNCONFIRMED_BYTES,
+    }
+}
+
+/// How a bridge ended.
+pub(super) struct BridgeEnd {
+    /// The code with which the sender reset or stopped its stream, if it did.
+    pub(super) sender_code: Option<u32>,
+    /// Whether the sender has sent more than it sends to a receiver that has not confirmed the code.
+    pub(super) was_confirmed: bool,
 }
 
 /// The halves of its stream that the receiver of a young bridge has ended.
@@ -96,6 +115,8 @@ struct BridgeDirection<'a> {
     account: MemoryAccount,
     /// Counts the bytes that have arrived.
     bytes: &'a Counter,
+    /// Bytes that have arrived in this direction.
+    received: u64,
     /// The departure of the receiver, if the receiver is the source of this direction.
     source_departure: Option<&'a Departure>,
     target_departure: Option<&'a Departure>,
@@ -120,6 +141,7 @@ impl<'a> BridgeDirection<'a> {
             limit,
             account: budget.open_account(),
             bytes,
+            received: 0,
             source_departure: None,
             target_departure: None,
             source_code: None,
@@ -164,6 +186,7 @@ impl<'a> BridgeDirection<'a> {
             self.source_code = aborted_code(&verdict);
         }
         self.from.stop(forwarded_code(e));
+        self.to.reset(forwarded_code(e)); // ends the stream: QUIC keeps a stopped half until it is reset
     }
 
     /// Resets the target after the source has failed with `e`. `stopped` completes when the target is stopped.
@@ -211,6 +234,7 @@ impl<'a> BridgeDirection<'a> {
                     return Ok(());
                 }
                 () = self.account.evicted() => return Err(BridgeReset(EVICTED)),
+                () = sleep(DELIVERY_TIMEOUT), if !source_is_open => return Err(BridgeReset(EVICTED)),
                 written = self.to.write_some(&mut self.writing), if !self.writing.is_empty() => {
                     if let Err(e) = written {
                         self.stop_source(&e).await;
@@ -220,6 +244,7 @@ impl<'a> BridgeDirection<'a> {
                 }
                 read = read_source(&mut self.from, wants_data, |chunk| {
                     self.bytes.add(chunk.len() as u64);
+                    self.received += chunk.len() as u64;
                     self.queue.push(chunk);
                 }) => match read {
                     Ok(more) => source_is_open = more,
@@ -276,7 +301,7 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     /// Starts a bridge between two ends in memory, with an unlimited budget.
-    fn bridged(bound: u64) -> (BridgeSide, BridgeSide, tokio::task::JoinHandle<Option<u32>>) {
+    fn bridged(bound: u64) -> (BridgeSide, BridgeSide, tokio::task::JoinHandle<BridgeEnd>) {
         let ([a, relay_a], [relay_b, b]) = (duplex(), duplex());
         let bridge = tokio::spawn(async move {
             run(relay_a, relay_b, bound, &MemoryBudget::new(usize::MAX), &Counter::default()).await
@@ -362,12 +387,12 @@ mod tests {
             }
             sender.0.reset(77);
             sender.1.stop(77);
-            assert_eq!(bridge.await.unwrap(), Some(77), "stops first: {stops_first}");
+            assert_eq!(bridge.await.unwrap().sender_code, Some(77), "stops first: {stops_first}");
         }
         let (receiver, _silent_sender, bridge) = bridged(100);
         drop(receiver);
         let began = Instant::now();
-        assert_eq!(bridge.await.unwrap(), None);
+        assert_eq!(bridge.await.unwrap().sender_code, None);
         assert_eq!(began.elapsed(), VERDICT_TIMEOUT);
     }
 

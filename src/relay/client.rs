@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, source::Source};
 use crate::{net::Connection, wire::relay_limit::RelayLimit};
 
 /// A client's connection. Each clone is one use of it: a stream that is being served, a registered slot, or a bridge
@@ -13,6 +13,7 @@ use crate::{net::Connection, wire::relay_limit::RelayLimit};
 #[derive(Clone)]
 pub(super) struct Client {
     connection: Connection,
+    source: Source,
     uses: Arc<ClientUse>,
 }
 
@@ -25,8 +26,14 @@ struct ClientUse {
 }
 
 impl Client {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, uses: Arc::default() }
+    /// Creates the client of a new connection. `source` is the one that completed the handshake. The current address of
+    /// the peer may be anyone's: QUIC follows a packet from another address before it is proven (RFC 9000 section 9).
+    pub(super) fn new(connection: Connection, source: Source) -> Self {
+        Self { connection, source, uses: Arc::default() }
+    }
+
+    pub(super) fn source(&self) -> Source {
+        self.source
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
-    bridge::{self, BridgeSide, VERDICT_PERIOD},
+    bridge::{self, BridgeEnd, BridgeSide, VERDICT_PERIOD},
     client::Client,
     limits::{HoldingKind, RateKind},
     registry::Lookup,
@@ -59,13 +59,13 @@ impl RequestHandler {
         waiting: WaitingStream,
     ) -> Result<Option<PreparedBridge>, PeerWaitError> {
         self.counters.connects.add(1);
-        let (slot, source) = (request.slot, self.limiter.source_of(client.connection()));
+        let (slot, source) = (request.slot, self.limiter.limited(client.source()));
         let known_owner = request.pass.and_then(|pass| self.config.ticket_key.verify_pass(slot, &pass));
         let admitted = match self.admit(slot, known_owner, source) {
             Ok(admitted) => admitted,
             Err(rejection) => return self.reject(client, stream, rejection).await.map(|()| None),
         };
-        let tag = self.tagger.tag(Source::of(client.connection()), slot, admitted.owner);
+        let tag = self.tagger.tag(client.source(), slot, admitted.owner);
         let opening = async { Ok(open_leg(&admitted.sender, &IncomingDownload { source: tag }).await) };
         let Ok(mut leg) = wait_on_peer(CLIENT_TIMEOUT, [&mut stream.1], opening).await? else {
             let rejection = Rejection { reason: RejectReason::Full, retry_after: 10 };
@@ -86,23 +86,25 @@ impl RequestHandler {
     pub(super) async fn run_bridge(&self, receiver: &Client, stream: BridgeSide, bridge: PreparedBridge) {
         let PreparedBridge { admitted, leg, bound } = bridge;
         let AdmittedReceiver { slot, sender, owner, bridge, starting } = admitted;
-        let source = self.limiter.source_of(receiver.connection());
+        let source = self.limiter.limited(receiver.source());
         receiver.connection().raise_receive_window();
         sender.connection().raise_receive_window();
         self.registry.note_bridge(slot, owner);
         self.counters.bridges.add(1);
         debug!("a receiver is bridged");
         let (memory, bytes) = (&self.config.memory, &self.counters.bytes);
-        let confirmed = async {
+        let growing_up = async {
             sleep(VERDICT_PERIOD).await;
             drop(starting);
-            self.registry.note_confirmed(slot, owner, source);
         };
         self.open_bridges.send_modify(|open| *open += 1);
         let bridge_run = bridge::run(stream, leg, bound, memory, bytes);
-        let sender_code = with_background(bridge_run, confirmed).await;
+        let BridgeEnd { sender_code, was_confirmed } = with_background(bridge_run, growing_up).await;
         self.open_bridges.send_modify(|open| *open -= 1);
         drop(bridge);
+        if was_confirmed {
+            self.registry.note_confirmed(slot, owner, source);
+        }
         if sender_code == Some(UNCONFIRMED) {
             self.counters.unconfirmed.add(1);
             self.limiter.note_unconfirmed(source);

@@ -79,8 +79,8 @@ fn default_value(limit: RelayLimit) -> u32 {
         RelayLimit::HandshakesTotal => 30_000,
         // Each counts as 96 KiB in the memory budget: 47 MiB.
         RelayLimit::Connections => 500,
-        // The memory budget sets this cap: three quarters of 1 GiB hold at most 8,192 connections of 96 KiB.
-        RelayLimit::ConnectionsTotal => 20_000,
+        // Just over half of the default memory budget: `MemoryBudget::max_connections` lowers it for a smaller one.
+        RelayLimit::ConnectionsTotal => 6_000,
         // A request waits for a round trip; a connection has at most 16 of them.
         RelayLimit::Streams => 256,
         RelayLimit::StreamsTotal => 8_192,

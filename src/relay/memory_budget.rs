@@ -61,6 +61,12 @@ impl MemoryBudget {
         (self.lock().free() / 16).clamp(MIN, MAX) as u64
     }
 
+    /// Returns how many connections take five eighths of the budget. With this limit, connections are refused by source,
+    /// and memory is left for their streams and for bridges.
+    pub(super) fn max_connections(&self) -> u32 {
+        u32::try_from(self.lock().limit() / 8 * 5 / CONNECTION_COST).unwrap_or(u32::MAX).max(1)
+    }
+
     /// Reserves memory for a connection beside `open` others. They may include closed connections whose last packets
     /// are still being sent. Returns `None` if all reservations would take more than three quarters of the budget: the
     /// rest is for bridges.

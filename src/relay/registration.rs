@@ -42,7 +42,7 @@ impl RequestHandler {
         // A token carries its own limits.
         let source = match permission {
             Permission::ByToken => None,
-            _ => self.limiter.source_of(client.connection()),
+            _ => self.limiter.limited(client.source()),
         };
         let lease = match self.lease(client, claim, source) {
             Ok(lease) => lease,

@@ -157,7 +157,7 @@ impl Registry {
         }
     }
 
-    /// Records that the bridge of a source lasted longer than an unconfirmed session can.
+    /// Notes that the bridge of a source carried more than a session without the code can.
     pub(super) fn note_confirmed(&self, slot: Slot, owner: SlotOwner, source: Option<Source>) {
         if let (Some(held), Some(source)) = (self.lock().held_by(slot, owner), source) {
             held.protection.note_confirmed(source);
@@ -250,8 +250,9 @@ impl Drop for SlotLease {
             return;
         }
         let Some(HeldSlot { source, is_established, .. }) = slots.held.remove(&self.slot) else { return };
-        // A source with too many resting slots gets only the short rest for further ones.
-        let holding = is_established.then(|| limiter.hold(HoldingKind::RestingSlot, source).ok()).flatten();
+        // A source with too many resting slots gets only the short rest for further ones. Half of all slots never rest.
+        let may_rest = is_established && slots.resting.len() < Slot::COUNT as usize / 2;
+        let holding = may_rest.then(|| limiter.hold(HoldingKind::RestingSlot, source).ok()).flatten();
         let rest = if holding.is_some() { TICKET_LIFETIME } else { SHORT_REST };
         let (until, owner) = (Instant::now() + rest, Some(self.owner));
         let resting = RestingSlot { until, owner, share_ended: self.share_ended, _holding: holding, is_established };
@@ -290,7 +291,7 @@ mod tests {
         claim: Option<(Slot, SlotOwner)>,
     ) -> Result<SlotLease, RelayLimit> {
         let (_, relay_end) = Connection::in_memory(TransportOptions::default());
-        let request = SlotRequest { sender: Client::new(relay_end), claim, source };
+        let request = SlotRequest { sender: Client::new(relay_end, Source::THIS_MACHINE), claim, source };
         registry.register(request).map_err(|refusal| refusal.limit)
     }
 

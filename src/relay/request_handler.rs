@@ -17,6 +17,7 @@ use super::{
     limits::HoldingKind,
     refusal::Refusal,
     registry::Registry,
+    source::Source,
     source_limiter::{Holding, SourceLimiter},
     source_tagger::SourceTagger,
 };
@@ -57,8 +58,8 @@ impl RequestHandler {
 
     /// Serves the streams of a client until it disconnects. Closes the connection when nothing has used it for
     /// [`CLIENT_TIMEOUT`].
-    pub(super) async fn serve_client(self: Arc<Self>, connection: Connection) {
-        let client = Client::new(connection);
+    pub(super) async fn serve_client(self: Arc<Self>, connection: Connection, source: Source) {
+        let client = Client::new(connection, source);
         loop {
             let was_idle = client.is_idle();
             let mut stream = match wait_on_peer(CLIENT_TIMEOUT, [], client.connection().accept_stream()).await {
@@ -71,7 +72,7 @@ impl RequestHandler {
                 end(&mut stream, EVICTED);
                 continue;
             };
-            let waiting = self.limiter.hold(HoldingKind::Stream, self.limiter.source_of(client.connection()));
+            let waiting = self.limiter.hold(HoldingKind::Stream, self.limiter.limited(client.source()));
             let (handler, client) = (Arc::clone(&self), client.clone());
             tokio::spawn(async move {
                 let _memory = memory;
@@ -135,7 +136,7 @@ impl RequestHandler {
 
     /// Counts an offence, which honest clients rarely commit, unless the client is exempt from limits by source.
     fn note_offence(&self, client: &Client) {
-        if self.limiter.source_of(client.connection()).is_some() {
+        if self.limiter.limited(client.source()).is_some() {
             client.note_offence();
         }
     }

@@ -38,9 +38,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn serve(
     listener: Listener,
     in_process: Option<Connection>,
-    config: RelayConfig,
+    mut config: RelayConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
+    let connections = config.limits.get(RelayLimit::ConnectionsTotal).min(config.memory.max_connections());
+    config.limits = config.limits.with(RelayLimit::ConnectionsTotal, connections);
     let (journal, issued) = match &config.journal {
         Some(journal) => journal.open().map(|(file, issued)| (Some(file), issued))?,
         None => (None, Vec::new()),
@@ -52,7 +54,7 @@ pub async fn serve(
     let handler = RequestHandler::new(registry.clone(), limiter.clone(), Arc::clone(&counters), config.clone());
     let handler = Arc::new(handler);
     if let Some(connection) = in_process.clone() {
-        tokio::spawn(Arc::clone(&handler).serve_client(connection));
+        tokio::spawn(Arc::clone(&handler).serve_client(connection, Source::THIS_MACHINE));
     }
     let server = Arc::new(Server { listener, registry, limiter, counters, config, handler });
     let shut_down = async {
@@ -149,15 +151,16 @@ impl Server {
         counted: Option<Holding>,
         _memory: MemoryReservation,
     ) {
+        let source = Source::from(incoming.remote_address().ip());
         let Ok(Ok(connection)) = timeout(CLIENT_TIMEOUT, self.listener.complete_handshake(incoming)).await else {
             return;
         };
         let holding = match counted {
             Some(holding) => Ok(holding),
-            None => self.count_connection(self.limiter.source_of(&connection)),
+            None => self.count_connection(self.limiter.limited(source)),
         };
         match holding {
-            Ok(_holding) => Arc::clone(&self.handler).serve_client(connection).await,
+            Ok(_holding) => Arc::clone(&self.handler).serve_client(connection, source).await,
             Err(refusal) => {
                 self.counters.count_refusal(refusal.limit);
                 connection.close();

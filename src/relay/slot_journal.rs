@@ -64,7 +64,8 @@ impl SlotJournal {
         });
         issued.retain(|(_, until)| *until > now);
         let file = self.replace(&issued)?;
-        let remaining = |(slot, until)| (slot, Duration::from_secs(until - now));
+        // The clock may have been wrong when the record was written.
+        let remaining = |(slot, until)| (slot, Duration::from_secs(until - now).min(TICKET_LIFETIME));
         Ok((file, issued.into_iter().map(remaining).collect()))
     }
 

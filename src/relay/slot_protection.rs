@@ -28,8 +28,7 @@ pub(super) struct SlotProtection {
     unconfirmed: TokenBucket,
     until: Option<Instant>,
     connects: TokenBucket,
-    /// The sources of bridges that outlasted an unconfirmed session. Most slots have none, and an empty set needs no
-    /// memory.
+    /// The sources of confirmed sessions. Most slots have none, and an empty set needs no memory.
     known: HashSet<Source>,
 }
 
@@ -42,14 +41,14 @@ impl SlotProtection {
         }
     }
 
-    /// Records that a bridge of `source` lasted longer than an unconfirmed session can.
+    /// Notes that a bridge of `source` carried more than an unconfirmed session can.
     pub(super) fn note_confirmed(&mut self, source: Source) {
         if self.known.len() < MAX_KNOWN {
             self.known.insert(source);
         }
     }
 
-    /// Returns whether a bridge of `source` outlasted an unconfirmed session.
+    /// Whether `source` had a confirmed session.
     pub(super) fn knows(&self, source: Source) -> bool {
         self.known.contains(&source)
     }

@@ -2,10 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::net::Connection;
-
-/// The network that a client connects from: an IPv4 address, or an IPv6 /64, the smallest prefix that providers assign
-/// to a customer.
+/// The network that a client connects from: an IPv4 address, or an IPv6 /64, which is the least that one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source(IpAddr);
 
@@ -14,10 +11,8 @@ pub(super) struct Source(IpAddr);
 pub(super) struct Site(Ipv6Addr);
 
 impl Source {
-    /// Returns the source of a connection, from the current address of its peer.
-    pub(super) fn of(connection: &Connection) -> Self {
-        Self::from(connection.remote_ip())
-    }
+    /// The source of a client in the relay's own process.
+    pub(super) const THIS_MACHINE: Self = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     /// Returns one of the 256 sources that each represent many others. No client has its address (RFC 1122 section
     /// 3.2.1.3).

@@ -15,7 +15,7 @@ use super::{
     source_table::{SourceTable, prefixes, rate},
     token_bucket::Rate,
 };
-use crate::{net::Connection, sync::Mutex, wire::relay_limit::RelayLimit};
+use crate::{sync::Mutex, wire::relay_limit::RelayLimit};
 
 /// The time for which a source that has exceeded [`RelayLimit::Unconfirmed`] is barred.
 const BAR_TIME: Duration = Duration::from_secs(60 * 60);
@@ -35,11 +35,6 @@ impl SourceLimiter {
     /// Creates a limiter. Clients on this machine have limits by source only if `limit_loopback` is set.
     pub(super) fn new(limits: Limits, limit_loopback: bool) -> Self {
         Self { limits, limit_loopback, table: Arc::default() }
-    }
-
-    /// Returns the source of a client, if limits by source apply to it.
-    pub(super) fn source_of(&self, connection: &Connection) -> Option<Source> {
-        self.limited(Source::of(connection))
     }
 
     /// Returns the source if limits by source apply to it.

@@ -8,8 +8,9 @@ use crate::{
     wire::peer::{Alert, AlertReason},
 };
 
-/// The delay after which a receiver that was refused as [`AlertReason::Busy`] should retry.
-pub(crate) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// The delay after which a receiver that was refused as [`AlertReason::Busy`] should retry. The receivers before it
+/// confirm within ten seconds.
+pub(crate) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Sends an alert and finishes the stream. A retry may succeed after the delay `retry_after`; `None` if no retry can.
 /// Gives up on a peer that does not read for [`REPLY_TIMEOUT`].

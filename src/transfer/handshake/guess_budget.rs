@@ -122,9 +122,9 @@ impl GuessBudget {
                 ChargeResult::Empty { may_be_refunded: false, refill_in } => {
                     return Err(AttemptRefused::Spent(refill_in));
                 }
-                ChargeResult::Empty { may_be_refunded: true, refill_in } => {
+                ChargeResult::Empty { may_be_refunded: true, .. } => {
                     if timeout_at(deadline, settled).await.is_err() {
-                        return Err(AttemptRefused::Spent(refill_in));
+                        return Err(AttemptRefused::Queued);
                     }
                 }
             }
@@ -249,6 +249,8 @@ impl Drop for Attempt {
 /// Why no attempt was charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptRefused {
+    /// Other receivers hold all attempts, and may soon give them back.
+    Queued,
     /// No attempt is left for the source; it regains one after this time.
     Spent(Duration),
     /// The code has lost too many attempts and is retired.

@@ -1,5 +1,7 @@
 //! The error of the receiver's end of a handshake.
 
+use std::time::Duration;
+
 use crate::{
     error::Error,
     net::{PeerWaitError, StreamError},
@@ -53,6 +55,16 @@ impl InitiatorError {
         match alert.reason {
             AlertReason::Malformed | AlertReason::UnknownSession => Self::WrongCode,
             _ => Self::Alert(alert),
+        }
+    }
+
+    /// Returns the time after which the sender may have room for this receiver, if it serves too many others now.
+    pub(crate) fn busy_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Alert(Alert { reason: AlertReason::Busy, retry_after: seconds @ 1.. }) => {
+                Some(Duration::from_secs((*seconds).into()))
+            }
+            _ => None,
         }
     }
 

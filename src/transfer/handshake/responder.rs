@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
-    alert::send_alert,
+    alert::{BUSY_RETRY_DELAY, send_alert},
     cipher_suite,
     confirm::read_confirm,
     credential::Credential,
@@ -229,11 +229,19 @@ impl ChargedHello<'_> {
             failure.end_stream(|code| send.reset(code), recv);
             return Err(failure);
         }
+        let stopped = send.stopped();
         let mut writer = SessionWriter::new(&stream, send, sealer);
         let exchange = async {
             wait_on_peer(CONFIRM_TIMEOUT, [&mut recv], writer.send(early)).await?;
             debug!("flight 2 is written");
             wait_on_peer(CONFIRM_TIMEOUT, [], read_confirm(&mut recv)).await
+        };
+        let exchange = async {
+            tokio::select! {
+                biased;
+                confirm = exchange => confirm,
+                stopped = stopped => Err(stopped.into()), // a receiver that has left; the relay waits for the verdict
+            }
         };
         match timeout_at(deadline, exchange).await {
             Ok(Ok(confirm)) if expected.verify(&confirm.tag).is_ok() => {}
@@ -285,6 +293,7 @@ impl From<AlertReason> for HandshakeRefusal {
 impl From<AttemptRefused> for HandshakeRefusal {
     fn from(refused: AttemptRefused) -> Self {
         match refused {
+            AttemptRefused::Queued => Self::busy(BUSY_RETRY_DELAY),
             AttemptRefused::Spent(wait) => Self::not_charged(AlertReason::GuessBudgetSpent, wait),
             AttemptRefused::Retired => {
                 Self { reason: AlertReason::GuessBudgetSpent, retry_after: None, failure: HandshakeFailure::Retired }

@@ -138,10 +138,11 @@ pub(super) enum OpenSessionError {
 }
 
 impl OpenSessionError {
-    /// Returns the wait that the relay requests, if one of its limits refused the attempt.
+    /// Returns how long the relay or the sender asks to wait, if it serves as many clients as it may.
     pub(super) fn limit_wait(&self) -> Option<Duration> {
         match self {
             Self::Relay(e) => e.limit_wait(),
+            Self::Handshake(e) => e.busy_wait(),
             _ => None,
         }
     }

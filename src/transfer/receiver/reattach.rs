@@ -78,11 +78,21 @@ impl Reattacher {
     async fn reattach_unless_silent(&mut self) -> Result<(), AttemptError> {
         let connection = self.context.connection.clone();
         tokio::select! {
-            reattached = self.reattach() => reattached,
+            reattached = self.reattach_or_prove_restart() => reattached,
             lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT) => {
                 connection.close(); // a packet on a new connection arrives before the next one on this connection
                 Err(AttemptError::Transient(explain_stream_error(&lost.into())))
             }
+        }
+    }
+
+    /// Reattaches the session. If the sender does not know it, finds out whether that is true.
+    async fn reattach_or_prove_restart(&mut self) -> Result<(), AttemptError> {
+        match self.reattach().await {
+            Err(AttemptError::UnknownSession) if self.sender_confirms_resumption().await => {
+                Err(AttemptError::Fatal(ReattachFailure::UnknownSession))
+            }
+            other => other,
         }
     }
 
@@ -143,9 +153,6 @@ impl RetriedWork for Reattacher {
                 ControlFlow::Break(Ok(()))
             }
             Err(AttemptError::Fatal(failure)) => ControlFlow::Break(Err(failure)),
-            Err(AttemptError::UnknownSession) if self.sender_confirms_resumption().await => {
-                ControlFlow::Break(Err(ReattachFailure::UnknownSession))
-            }
             Err(AttemptError::UnknownSession) => {
                 self.needs_connection = self.context.connection.is_closed();
                 ControlFlow::Continue(Error::new(Kind::Network, "the sender does not know this download"))
