@@ -292,7 +292,7 @@ pub struct OfferedName {
     pub action: NameAction,
     /// Whether the name begins with a dot.
     pub hidden: bool,
-    /// Whether the name is that of an executable file.
+    /// Whether the entry is an executable file.
     pub executable: bool,
     /// Whether the file may run automatically.
     pub auto_run: bool,

@@ -25,7 +25,7 @@ const STEPS: [(&str, &str, f64); 11] = [
     ("sender: flight 2 written", "flight 2 is written", 1.0),
     ("receiver: relay's reply received", "the relay has replied", 1.0),
     ("receiver: flight 2 received, 3 sent", "session confirmed after", 1.5),
-    ("receiver: request written", "the request is written", 1.5),
+    ("receiver: request queued", "the request is queued", 1.5),
     ("sender: flight 3 received", "has confirmed", 2.0),
     ("sender: request received", "the files are requested", 2.0),
     ("receiver: first record received", "a record has arrived", 2.5),

@@ -73,11 +73,8 @@ impl RequestHandler {
         };
         let pass = self.config.ticket_key.issue_pass(slot, admitted.owner);
         let limits = self.bridge_limits(); // fixed for the life of the bridge
-        wait_on_peer(CLIENT_TIMEOUT, [&mut leg.1], async {
-            let replied = reply(stream, &ConnectReply { limits, pass }).await;
-            Ok(replied)
-        })
-        .await??;
+        let replying = async { Ok(reply(stream, &ConnectReply { limits, pass }).await) };
+        wait_on_peer(CLIENT_TIMEOUT, [&mut leg.1], replying).await??;
         drop(waiting);
         Ok(Some(PreparedBridge { admitted, leg, bound: limits.bridge_bytes }))
     }
@@ -93,13 +90,13 @@ impl RequestHandler {
         self.counters.bridges.add(1);
         debug!("a receiver is bridged");
         let (memory, bytes) = (&self.config.memory, &self.counters.bytes);
-        let growing_up = async {
+        let outlasting_guesses = async {
             sleep(VERDICT_PERIOD).await;
             drop(starting);
         };
         self.open_bridges.send_modify(|open| *open += 1);
         let bridge_run = bridge::run(stream, leg, bound, memory, bytes);
-        let BridgeEnd { sender_code, was_confirmed } = with_background(bridge_run, growing_up).await;
+        let BridgeEnd { sender_code, was_confirmed } = with_background(bridge_run, outlasting_guesses).await;
         self.open_bridges.send_modify(|open| *open -= 1);
         drop(bridge);
         if was_confirmed {

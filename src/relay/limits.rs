@@ -9,7 +9,7 @@ use crate::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// An IPv6 /48 may use this many times as much as one of its /64: it is a site with many networks, and costs an
 /// attacker as little as a /64.

@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    limits::HOUR,
     refusal::Refusal,
     source::Source,
     token_bucket::{Rate, TokenBucket},
@@ -13,7 +14,7 @@ use crate::wire::relay_limit::RelayLimit;
 
 /// The period of [`RelayLimit::SlotUnconfirmed`], and the time for which a slot is protected once the limit is
 /// exceeded.
-const PERIOD: Duration = Duration::from_secs(60 * 60);
+const PERIOD: Duration = HOUR;
 
 /// The rate of connects to a protected slot from all sources that are new to it.
 const NEW_SOURCES: Rate = Rate { tokens: 1, period: Duration::from_secs(5) };

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    limits::{HoldingKind, Limits, RateKind},
+    limits::{HOUR, HoldingKind, Limits, RateKind},
     refusal::Refusal,
     source::Source,
     source_table::{SourceTable, prefixes, rate},
@@ -18,7 +18,7 @@ use super::{
 use crate::{sync::Mutex, wire::relay_limit::RelayLimit};
 
 /// The time for which a source that has exceeded [`RelayLimit::Unconfirmed`] is barred.
-const BAR_TIME: Duration = Duration::from_secs(60 * 60);
+const BAR_TIME: Duration = HOUR;
 
 /// Counts the usage of sources. A handle: clones share the counts.
 ///
@@ -71,7 +71,8 @@ impl SourceLimiter {
 
     /// Returns whether a source has so few slots that it may have one more when slots are scarce.
     pub(super) fn has_few_slots(&self, source: Option<Source>) -> bool {
-        source.is_none_or(|source| self.table.lock().holds_few(&self.limits, HoldingKind::Slot, source))
+        let table = self.table.lock();
+        source.is_none_or(|source| table.holds_few(&self.limits, HoldingKind::Slot, table.resolve(source)))
     }
 
     /// Returns whether a source uses half of its connections or handshakes. Clients that claim an address of this
@@ -79,11 +80,10 @@ impl SourceLimiter {
     pub(super) fn is_busy(&self, source: Source) -> bool {
         let table = self.table.lock();
         let connections = self.limits.get(RelayLimit::Connections);
-        let rate = rate(&self.limits, RateKind::Handshake, 1);
         prefixes(source).any(|(prefix, factor)| {
             let usage = table.usage(prefix);
             let bucket = usage.rates[RateKind::Handshake as usize];
-            let rate = Rate { tokens: rate.tokens.saturating_mul(factor), ..rate };
+            let rate = rate(&self.limits, RateKind::Handshake, factor);
             usage.held[HoldingKind::Connection as usize] >= connections.saturating_mul(factor) / 2
                 || !bucket.has_used_at_most(rate.tokens / 2, rate, Instant::now())
         })

@@ -41,7 +41,7 @@ pub(super) struct SourceUsage {
 }
 
 impl SourceUsage {
-    /// Returns whether the usage equals that of a new entry.
+    /// Returns whether the entry can be dropped: a new one would have the same usage.
     fn is_unused(&self, now: Instant) -> bool {
         self.held.iter().all(|held| *held == 0)
             && self.rates.iter().chain([&self.unconfirmed]).all(|bucket| bucket.is_full(now))
@@ -138,9 +138,8 @@ impl SourceTable {
     }
 
     /// Returns whether a source holds so little that it may hold more when the total is nearly reached. Slots are
-    /// scarce, so such a source has at most one, including resting ones.
+    /// scarce, so such a source has at most one, including resting ones. `source` is resolved.
     pub(super) fn holds_few(&self, limits: &Limits, kind: HoldingKind, source: Source) -> bool {
-        let source = self.resolve(source);
         prefixes(source).all(|(prefix, factor)| {
             let held = self.usage(prefix).held;
             match kind {

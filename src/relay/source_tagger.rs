@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{source::Source, tickets::SlotOwner};
+use super::{limits::HOUR, source::Source, tickets::SlotOwner};
 use crate::{code::Slot, wire::relay::SourceTag};
 
 /// Computes the tags of sources. Its key is random, so only this process can map a tag to an address.
@@ -20,8 +20,7 @@ impl SourceTagger {
 
     /// Returns the tag of `source` for one share during one hour.
     pub(super) fn tag(&self, source: Source, slot: Slot, owner: SlotOwner) -> SourceTag {
-        const HOUR: u64 = 60 * 60;
-        let hour = self.created.elapsed().as_secs() / HOUR;
+        let hour = self.created.elapsed().as_secs() / HOUR.as_secs();
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&source.to_bytes()).update(slot.as_str().as_bytes());
         hasher.update(owner.as_bytes()).update(&hour.to_be_bytes());

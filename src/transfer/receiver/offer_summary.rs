@@ -29,6 +29,7 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
             }
         }
     }
+    let (names, more) = names.into_parts();
     OfferSummary {
         schema: SCHEMA,
         share: manifest.share().to_string(),
@@ -38,8 +39,8 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
         resumed_bytes: earlier.bytes,
         changed: earlier.differs,
         target: None,
-        more: names.total - names.shown() as u64,
-        names: names.into_vec(),
+        more,
+        names,
         hidden,
         executables,
         auto_run,
@@ -51,12 +52,8 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
 pub(super) fn with_plan(summary: OfferSummary, plan: &Plan) -> OfferSummary {
     let mut names = NameList::default();
     plan.top_level().for_each(|(entry, name, action)| names.add(entry, name, action));
-    OfferSummary {
-        target: Some(plan.target_folder().to_string_lossy().into_owned()),
-        more: names.total - names.shown() as u64,
-        names: names.into_vec(),
-        ..summary
-    }
+    let (names, more) = names.into_parts();
+    OfferSummary { target: Some(plan.target_folder().to_string_lossy().into_owned()), more, names, ..summary }
 }
 
 /// The first ten top-level names. Hidden, executable and auto-run names precede the others.
@@ -83,12 +80,11 @@ impl NameList {
         }
     }
 
-    fn shown(&self) -> usize {
-        (self.marked.len() + self.others.len()).min(MAX_NAMES)
-    }
-
-    fn into_vec(self) -> Vec<OfferedName> {
-        self.marked.into_iter().chain(self.others).take(MAX_NAMES).collect()
+    /// Returns the names, and the number of those left out.
+    fn into_parts(self) -> (Vec<OfferedName>, u64) {
+        let names: Vec<OfferedName> = self.marked.into_iter().chain(self.others).take(MAX_NAMES).collect();
+        let more = self.total - names.len() as u64;
+        (names, more)
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, interval, timeout},
 };
-use tracing::trace;
+use tracing::{debug, trace};
 
 use super::{
     file_writer::FileWriter,
@@ -80,6 +80,7 @@ impl Pipeline<'_> {
             for record in request {
                 self.writer.queue(record)?;
             }
+            debug!("the request is queued");
             self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
