@@ -20,12 +20,12 @@ mod signals;
 mod ticket_key;
 mod udp_buffers;
 
-use std::{panic::resume_unwind, time::Duration};
+use std::{panic::catch_unwind, time::Duration};
 
 use tokio::runtime::Builder;
 
 use self::{
-    args::{Args, Command},
+    args::{Args, Command, GlobalArgs},
     console::Console,
 };
 use crate::{
@@ -36,11 +36,25 @@ use crate::{
 /// At exit, the longest wait for blocking tasks, which may be removing files.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The exit code after an internal error.
+const INTERNAL_ERROR: u8 = Kind::Transfer.exit_code();
+
 /// Runs the command line of this process and returns the exit code.
 pub fn run() -> u8 {
-    match args::parse() {
+    guard(|| match args::parse() {
         Ok(args) => run_args(args),
         Err(code) => code,
+    })
+}
+
+/// Runs `work` and returns its exit code. A panic anywhere, also one that `work` has survived, is reported in one line,
+/// and the code is then not 0.
+fn guard(work: fn() -> u8) -> u8 {
+    ui::report_panics();
+    match catch_unwind(work) {
+        Ok(0) if ui::has_panicked() => INTERNAL_ERROR,
+        Ok(code) => code,
+        Err(_) => INTERNAL_ERROR,
     }
 }
 
@@ -50,17 +64,27 @@ fn run_args(args: Args) -> u8 {
     ui::start_log(global.verbose);
     let console = Console::new(global.ui(qr));
     match command {
-        Some(command) => run_command(command, console),
+        Some(command) => run_command(command, console).unwrap_or_else(|| report_internal_error(&global)),
         None => run_menu(console),
     }
 }
 
-fn run_command(command: Command, mut console: Console) -> u8 {
+/// Ends a command that has panicked. Its line is on standard error already; a script gets its last event, too.
+fn report_internal_error(global: &GlobalArgs) -> u8 {
+    if global.json {
+        let e = Error::new(Kind::Transfer, "internal error").hint("please report the line on standard error");
+        return Console::new(global.ui(false)).report_outcome(Err(e));
+    }
+    INTERNAL_ERROR
+}
+
+/// Runs a command and returns its exit code; `None` if it has panicked.
+fn run_command(command: Command, mut console: Console) -> Option<u8> {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
             let e = Error::new(Kind::Transfer, format!("cannot start the runtime: {e}"));
-            return console.report_outcome(Err(e));
+            return Some(console.report_outcome(Err(e)));
         }
     };
     // The command runs on a worker thread, like the connections that wake it. On the main thread, each wake-up would
@@ -77,13 +101,11 @@ fn run_command(command: Command, mut console: Console) -> u8 {
     });
     let Some(finished) = finished else {
         runtime.shutdown_background();
-        return Kind::Interrupted.exit_code();
+        return Some(Kind::Interrupted.exit_code());
     };
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    match finished {
-        Ok((console, outcome)) => console.report_outcome(outcome),
-        Err(e) => resume_unwind(e.into_panic()), // the task is never cancelled
-    }
+    // The task is never cancelled, so an error is a panic.
+    finished.ok().map(|(console, outcome)| console.report_outcome(outcome))
 }
 
 async fn dispatch(command: Command, console: &mut Console) -> Result<()> {
@@ -113,5 +135,43 @@ fn run_menu(console: Console) -> u8 {
         None => 0,
         Some(Err(code)) => code,
         Some(Ok(args)) => run_args(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use tokio::{runtime::Runtime, spawn};
+
+    use super::*;
+    use crate::blocking::run_blocking;
+
+    /// A worker panics, and with it the work that needs it. Afterwards, a panic that nobody waits for.
+    #[test]
+    #[ignore = "installs the panic hook; the next test runs it in a process of its own"]
+    fn panic_in_tasks() {
+        let needed = || {
+            let work = async { run_blocking(|| -> Result<()> { panic!("first\nbug") }).await };
+            Runtime::new().unwrap().block_on(work).map_or(6, |()| 0)
+        };
+        let survived = || {
+            let work = async { spawn(async { panic!("second bug") }).await.is_err() };
+            u8::from(!Runtime::new().unwrap().block_on(work))
+        };
+        assert_eq!((guard(needed), guard(survived)), (1, 1));
+    }
+
+    #[test]
+    fn a_panic_is_one_line_and_exit_code_1() {
+        let test = "cli::tests::panic_in_tasks";
+        let mut command = process::Command::new(env::current_exe().unwrap());
+        command.args(["--exact", test, "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "1");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines.len() == 2 && lines[0].starts_with("internal error: first bug, at src"), "{text}");
+        assert!(lines[1].starts_with("internal error: second bug, at src"), "{text}");
     }
 }

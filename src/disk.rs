@@ -103,6 +103,7 @@ pub use self::{
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
     plan::Plan,
+    publisher::PublishedDownload,
     scan::SkippedPath,
     shared_read::SharedReads,
     sink::Sink,

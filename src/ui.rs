@@ -19,6 +19,7 @@ mod listing;
 mod log;
 mod offer;
 mod options;
+mod panics;
 mod phrase;
 pub mod prompt;
 mod qr;
@@ -33,6 +34,7 @@ use self::human::Human;
 pub use self::{
     log::start_log,
     options::{OutputFormat, UiOptions},
+    panics::{has_panicked, report_panics},
 };
 use crate::event::{Event, OfferSummary};
 

@@ -1,13 +1,7 @@
 //! Permissions and modification times: read by the sender, set by the receiver.
 
-use std::{
-    fs::{File, FileTimes},
-    io,
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs::File, io, ops::RangeInclusive, path::Path, time::UNIX_EPOCH};
 
-use cap_fs_ext::{DirExt as _, SystemTimeSpec};
 #[cfg(unix)]
 use cap_std::fs::MetadataExt as _;
 use cap_std::fs::{Dir, Metadata};
@@ -122,24 +116,75 @@ fn set_mode(_file: &File, _wanted: u32) {}
 #[cfg(not(unix))]
 fn set_mode_of(_parent: &Dir, _name: &Path, _wanted: u32) {}
 
-/// Sets the modification time of a received file. Errors are ignored: not every file system can represent every time,
-/// and the file is complete without it.
-pub(super) fn set_file_mtime(file: &File, entry: &Entry) {
-    if let Some(time) = entry.mtime.and_then(system_time) {
-        let _ = file.set_times(FileTimes::new().set_modified(time)); // optional, see above
+/// The times that every file system can hold, in seconds since 1970: from 1980, where FAT begins, to 2038, where 32-bit
+/// times end.
+const COMMON_TIMES: RangeInclusive<i64> = 315_619_200..=0x7fff_ffff;
+
+/// The coarsest resolution of a common file system, FAT, in seconds.
+const MAX_RESOLUTION: u64 = 2;
+
+/// Sets the modification time of a received file. Returns `false` if the disk holds another time: the nearest one
+/// within its range, or the present time if it cannot set any.
+pub(super) fn set_file_mtime(file: &File, entry: &Entry) -> bool {
+    let Some(time) = entry.mtime else { return true };
+    set_mtime_of_file(file, time)
+        && (is_common(time) || file.metadata().is_ok_and(|meta| is_close(&Metadata::from_just_metadata(meta), time)))
+}
+
+/// Sets the modification time of a received folder in `parent`. Returns the same as [`set_file_mtime`].
+pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) -> bool {
+    let (Some(time), name) = (entry.mtime, entry.path.name()) else { return true };
+    set_mtime_of_folder(parent, name, time)
+        && (is_common(time) || parent.symlink_metadata(name).is_ok_and(|meta| is_close(&meta, time)))
+}
+
+fn is_common(time: Mtime) -> bool {
+    COMMON_TIMES.contains(&time.seconds)
+}
+
+fn is_close(meta: &Metadata, time: Mtime) -> bool {
+    mtime(meta).is_some_and(|held| held.seconds.abs_diff(time.seconds) <= MAX_RESOLUTION)
+}
+
+/// Sets a time. The system stores the nearest time that the file system can hold.
+#[cfg(unix)]
+fn set_mtime_of_file(file: &File, time: Mtime) -> bool {
+    rustix::fs::futimens(file, &timestamps(time)).is_ok()
+}
+
+#[cfg(unix)]
+fn set_mtime_of_folder(parent: &Dir, name: &str, time: Mtime) -> bool {
+    rustix::fs::utimensat(parent, name, &timestamps(time), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Returns the arguments that set only the modification time. A manifest's nanoseconds are less than a second. A file
+/// never gets the earliest time of all: `cap-primitives` negates the seconds when it reads one.
+#[cfg(unix)]
+fn timestamps(time: Mtime) -> rustix::fs::Timestamps {
+    use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: time.seconds.max(-i64::MAX), tv_nsec: time.nanos.into() },
     }
 }
 
-/// Sets the modification time of a received folder in `parent`. Errors are ignored, as for files.
-pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) {
-    if let Some(time) = entry.mtime.and_then(system_time) {
-        let time = SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
-        let _ = parent.set_symlink_times(entry.path.name(), None, Some(time)); // optional, see above
-    }
+#[cfg(not(unix))]
+fn set_mtime_of_file(file: &File, time: Mtime) -> bool {
+    system_time(time).is_some_and(|time| file.set_times(std::fs::FileTimes::new().set_modified(time)).is_ok())
+}
+
+/// Sets a time since 1970: `cap-fs-ext` panics before it.
+#[cfg(not(unix))]
+fn set_mtime_of_folder(parent: &Dir, name: &str, time: Mtime) -> bool {
+    use cap_fs_ext::{DirExt as _, SystemTimeSpec};
+    let time = system_time(time).filter(|time| *time >= UNIX_EPOCH).map(cap_std::time::SystemTime::from_std);
+    time.is_some_and(|time| parent.set_symlink_times(name, None, Some(SystemTimeSpec::Absolute(time))).is_ok())
 }
 
 /// Converts to the system's representation; `None` if the time is out of its range.
-fn system_time(time: Mtime) -> Option<SystemTime> {
+#[cfg(not(unix))]
+fn system_time(time: Mtime) -> Option<std::time::SystemTime> {
+    use std::time::Duration;
     let whole = Duration::from_secs(time.seconds.unsigned_abs());
     let whole = if time.seconds < 0 { UNIX_EPOCH.checked_sub(whole)? } else { UNIX_EPOCH.checked_add(whole)? };
     whole.checked_add(Duration::from_nanos(u64::from(time.nanos)))

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     num::NonZeroUsize,
     ops::Range,
+    panic::resume_unwind,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -50,9 +51,7 @@ pub(super) fn hash_groups(
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(count);
     let results: Vec<io::Result<Vec<(u64, GroupHash)>>> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a hashing thread panicked")))
-        };
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         std::iter::once(work()).chain(others.into_iter().map(join)).collect()
     });
     let mut all = Vec::with_capacity(count);

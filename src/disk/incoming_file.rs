@@ -26,6 +26,14 @@ pub(super) struct IncomingFile {
     hasher: GroupHasher,
 }
 
+/// The result of finishing a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FinishedFile {
+    pub(super) durability: Durability,
+    /// Whether the disk holds its modification time.
+    pub(super) has_its_time: bool,
+}
+
 impl IncomingFile {
     /// Opens the file of an entry in the staged folder `dir`. If `offset` is 0, replaces the file by an
     /// empty one; otherwise truncates it to `offset`, before which it has the groups in `tree`.
@@ -58,10 +66,10 @@ impl IncomingFile {
     }
 
     /// Sets the permissions and the modification time, and syncs the file or leaves the sync for later.
-    pub(super) fn finish(self, permissions: PermissionMask) -> io::Result<Durability> {
+    pub(super) fn finish(self, permissions: PermissionMask) -> io::Result<FinishedFile> {
         permissions.set_on_staged_file(&self.file, &self.entry);
-        set_file_mtime(&self.file, &self.entry);
-        sync_file(&self.file, self.length)
+        let has_its_time = set_file_mtime(&self.file, &self.entry);
+        Ok(FinishedFile { durability: sync_file(&self.file, self.length)?, has_its_time })
     }
 }
 

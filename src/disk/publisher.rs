@@ -38,15 +38,27 @@ pub(super) struct Publisher<'a> {
     pub(super) base: &'a Dir,
     /// Whether all files are on the disk.
     pub(super) durability: Durability,
+    /// The number of files and folders whose modification time the disk cannot hold.
+    pub(super) altered_times: u64,
+}
+
+/// A download whose entries have their final names.
+#[derive(Debug)]
+pub struct PublishedDownload {
+    /// The final top-level paths as the user would type them, without skipped ones.
+    pub paths: Vec<PathBuf>,
+    /// The number of files and folders whose modification time the disk cannot hold. They have the nearest time that it
+    /// holds, or the present time.
+    pub altered_times: u64,
 }
 
 impl Publisher<'_> {
-    /// Publishes everything. Returns the final top-level paths as the user would type them, without skipped ones.
+    /// Publishes everything.
     ///
     /// # Errors
     /// [`Kind::Disk`] if an I/O operation fails, or a final name exists that was free when the download was planned.
     /// Entries that are already published stay published.
-    pub(super) fn publish(mut self) -> Result<Vec<PathBuf>> {
+    pub(super) fn publish(mut self) -> Result<PublishedDownload> {
         self.create_links()?;
         self.set_attributes();
         let renames = self.record_renames()?;
@@ -56,9 +68,9 @@ impl Publisher<'_> {
             sync_file_system(self.base).map_err(failed)?;
         }
         let target = RootedDir::new(self.base.try_clone().map_err(failed)?);
-        let published = self.rename_all(target)?;
+        let paths = self.rename_all(target)?;
         sync_folder(self.base);
-        Ok(published)
+        Ok(PublishedDownload { paths, altered_times: self.altered_times })
     }
 
     fn create_links(&mut self) -> Result<()> {
@@ -85,7 +97,7 @@ impl Publisher<'_> {
             let Ok(parent) = self.files.parent_of(&entry.path) else { continue };
             let is_folder = entry.kind == EntryKind::Folder;
             if is_folder {
-                set_folder_mtime(parent, entry);
+                self.altered_times += u64::from(!set_folder_mtime(parent, entry));
                 self.permissions.set_on_staged_folder(parent, entry);
             }
             let is_moved_folder = is_folder && is_renamed(outcome);

@@ -1,6 +1,6 @@
 //! Writes a download into its staging folder, and publishes it.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
 use cap_std::fs::Dir;
 
@@ -13,7 +13,7 @@ use super::{
     offered_files::OfferedFiles,
     open_options,
     plan::Plan,
-    publisher::Publisher,
+    publisher::{PublishedDownload, Publisher},
     rooted_dir::RootedDir,
     staged_files::{StagedFile, find_staged},
     staged_hasher::StagedHasher,
@@ -40,6 +40,8 @@ pub struct Sink {
     missing: u64,
     /// Whether all finished files are on the disk.
     durability: Durability,
+    /// The number of finished files whose modification time the disk cannot hold.
+    altered_times: u64,
     files: RootedDir,
     permissions: PermissionMask,
     stream_limit: StreamLimit,
@@ -79,6 +81,7 @@ impl Sink {
             started: vec![false; plan.manifest().len()],
             missing: plan.missing_files(),
             durability: Durability::Synced,
+            altered_times: 0,
             files,
             permissions,
             stream_limit,
@@ -185,9 +188,11 @@ impl Sink {
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
                 .hint("run the same command again"));
         }
-        if file.finish(self.permissions).map_err(|e| disk_error("write", &entry.path, &e))? == Durability::Deferred {
+        let finished = file.finish(self.permissions).map_err(|e| disk_error("write", &entry.path, &e))?;
+        if finished.durability == Durability::Deferred {
             self.durability = Durability::Deferred;
         }
+        self.altered_times += u64::from(!finished.has_its_time);
         self.missing -= 1;
         if entry.size().is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
@@ -201,20 +206,20 @@ impl Sink {
     }
 
     /// Publishes the download once it is complete: creates the links, then moves each top-level entry to its final
-    /// name, and each entry of a merged folder into that folder. Returns the final top-level paths as the user would
-    /// type them, without skipped ones.
+    /// name, and each entry of a merged folder into that folder.
     ///
     /// # Errors
     /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if an I/O operation fails, or a final name exists that
     /// was free when the download was planned; then published entries stay published, and the others stay in the
     /// staging folder.
-    pub fn publish(mut self) -> Result<Vec<PathBuf>> {
+    pub fn publish(mut self) -> Result<PublishedDownload> {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
         }
-        let Self { plan, staging, files, permissions, base, durability, .. } = &mut self;
-        let (permissions, durability) = (*permissions, *durability);
-        let published = Publisher { plan, staging, files, permissions, base, durability }.publish()?;
+        let Self { plan, staging, files, permissions, base, durability, altered_times, .. } = &mut self;
+        let (permissions, durability, altered_times) = (*permissions, *durability, *altered_times);
+        let publisher = Publisher { plan, staging, files, permissions, base, durability, altered_times };
+        let published = publisher.publish()?;
         self.staging.set_on_drop(OnDrop::Remove);
         Ok(published)
     }

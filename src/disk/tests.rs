@@ -217,7 +217,7 @@ fn receive_files(source: &Source, plan: Plan) -> Result<Sink> {
 
 /// Receives a whole share into `out`; returns the final paths.
 fn receive(home: &Home, source: &Source, policy: ConflictPolicy) -> Result<Vec<PathBuf>> {
-    receive_files(source, plan(home, source.manifest(), policy)?)?.publish()
+    receive_files(source, plan(home, source.manifest(), policy)?)?.publish().map(|published| published.paths)
 }
 
 /// Asserts that the message of an error contains all `words`.

@@ -26,6 +26,9 @@ pub enum ManifestError {
     /// A path that could lead out of the target folder, or that a terminal cannot show.
     #[error("the name “{0}” is not allowed: {1}")]
     Path(String, PathError),
+    /// The modification time of this entry has more nanoseconds than a second.
+    #[error("the time of “{0}” is invalid")]
+    Time(SafePath),
     /// The parent of this entry is missing, follows it, or is not a folder.
     #[error("“{0}” is not in a folder of the share")]
     NoParent(SafePath),

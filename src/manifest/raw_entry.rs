@@ -23,12 +23,16 @@ pub struct RawEntry {
 }
 
 impl RawEntry {
-    /// Checks the path.
+    /// Checks the path and the time.
     ///
     /// # Errors
-    /// [`ManifestError::Path`] if the path is not a [`SafePath`].
+    /// [`ManifestError::Path`] if the path is not a [`SafePath`], [`ManifestError::Time`] for more nanoseconds than a
+    /// second has.
     pub fn parse(self) -> Result<Entry, ManifestError> {
         let path = SafePath::parse(&self.path).map_err(|e| ManifestError::Path(visible(&self.path), e))?;
+        if self.mtime.is_some_and(|mtime| mtime.nanos >= 1_000_000_000) {
+            return Err(ManifestError::Time(path));
+        }
         Ok(Entry { path, kind: self.kind, mode: self.mode, mtime: self.mtime })
     }
 }
@@ -36,5 +40,22 @@ impl RawEntry {
 impl From<Entry> for RawEntry {
     fn from(entry: Entry) -> Self {
         Self { path: entry.path.into_string(), kind: entry.kind, mode: entry.mode, mtime: entry.mtime }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_with_more_nanoseconds_than_a_second_is_refused() {
+        let raw = |nanos| {
+            let mtime = Some(Mtime { seconds: i64::MIN, nanos });
+            RawEntry { path: "a".into(), kind: EntryKind::Folder, mode: u32::MAX, mtime }
+        };
+        assert!(raw(999_999_999).parse().is_ok());
+        for nanos in [1_000_000_000, u32::MAX] {
+            assert!(matches!(raw(nanos).parse(), Err(ManifestError::Time(_))));
+        }
     }
 }

@@ -45,7 +45,7 @@ fn skip_leaves_existing_files_alone() {
     // The second download has nothing to do.
     let plan = plan(&home, source.manifest(), ConflictPolicy::Skip).unwrap();
     assert_eq!(plan.files(), 0);
-    assert_eq!(Sink::new(plan).unwrap().publish().unwrap(), [home.at("out/d")]);
+    assert_eq!(Sink::new(plan).unwrap().publish().unwrap().paths, [home.at("out/d")]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_download_resumes_after_any_step() {
                 receive_hello(&mut sink, index).unwrap();
             }
         }
-        assert_eq!(sink.publish().unwrap(), ["a", "b", "d"].map(|name| home.at("out").join(name)));
+        assert_eq!(sink.publish().unwrap().paths, ["a", "b", "d"].map(|name| home.at("out").join(name)));
         assert_eq!(home.tree("out"), ["a", "b", "d", "d/c"], "{steps} steps");
         for file in ["a", "b", "d/c"] {
             assert_eq!(home.read(&format!("out/{file}")), "hello", "{steps} steps");
@@ -104,7 +104,7 @@ fn publish_staged(mut sink: Sink) -> Vec<PathBuf> {
         sink.start_file(index, 5).unwrap();
         sink.finish_file(&hash(HELLO)).unwrap();
     }
-    sink.publish().unwrap()
+    sink.publish().unwrap().paths
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn download_empty(home: &Home, entries: &[(&str, u64)], out: &str, policy: Confl
             sink.finish_file(blake3::hash(b"").as_bytes()).unwrap();
         }
     }
-    let paths = sink.publish().unwrap();
+    let paths = sink.publish().unwrap().paths;
     paths.iter().map(|p| p.strip_prefix(home.0.path()).unwrap().to_str().unwrap().to_owned()).collect()
 }
 

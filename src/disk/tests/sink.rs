@@ -1,7 +1,16 @@
-use std::{io, os::unix::fs::PermissionsExt};
+use std::{
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{disk::errors::disk_error, error::Kind};
+use crate::{
+    disk::{PublishedDownload, errors::disk_error},
+    error::Kind,
+    manifest::RawEntry,
+};
 
 #[test]
 fn content_names_times_and_permissions_arrive_intact() {
@@ -83,7 +92,7 @@ fn stream_manifest() -> Arc<Manifest> {
     let mut builder =
         ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1 }).unwrap();
     let kind = EntryKind::File { size: None, coding: ContentCoding::Identity };
-    let mtime = Some(Mtime { seconds: i64::MIN, nanos: u32::MAX });
+    let mtime = Some(Mtime { seconds: i64::MIN, nanos: 999_999_999 });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0o644, mtime }).unwrap();
     Arc::new(builder.finish().unwrap())
 }
@@ -172,6 +181,79 @@ fn a_target_folder_created_for_a_download_is_removed_with_it() {
     start("out/new").discard();
     start("out").discard();
     assert!(home.tree("out").is_empty() && home.at("out").exists());
+}
+
+/// Receives a folder with a file, both of this mode and time.
+fn receive_with(mode: u32, mtime: Mtime) -> (Home, PublishedDownload) {
+    let home = Home::new();
+    let header = ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 2 };
+    let mut builder = ManifestBuilder::new(header).unwrap();
+    let file = EntryKind::File { size: Some(5), coding: ContentCoding::Identity };
+    for (path, kind) in [("d", EntryKind::Folder), ("d/f", file)] {
+        let raw = RawEntry { path: path.into(), kind, mode, mtime: Some(mtime) };
+        builder.push(raw.parse().unwrap()).unwrap();
+    }
+    let manifest = Arc::new(builder.finish().unwrap());
+    let mut sink = start(&home, &manifest, ConflictPolicy::Refuse).unwrap();
+    receive_hello(&mut sink, 1).unwrap();
+    let published = sink.publish().unwrap();
+    (home, published)
+}
+
+#[test]
+fn times_before_1970_are_kept() {
+    for (seconds, nanos) in [(-1, 0), (-1, 999_999_999), (-2_000_000_000, 5), (0, 1)] {
+        let (home, published) = receive_with(0o755, Mtime { seconds, nanos });
+        for path in ["out/d", "out/d/f"] {
+            let meta = fs::metadata(home.at(path)).unwrap();
+            assert_eq!((meta.mtime(), meta.mtime_nsec()), (seconds, i64::from(nanos)), "{path}");
+        }
+        assert_eq!(published.altered_times, 0);
+    }
+}
+
+#[test]
+fn times_that_the_disk_cannot_hold_are_counted() {
+    let (home, published) = receive_with(0o755, Mtime { seconds: i64::MAX, nanos: 0 });
+    let held = fs::metadata(home.at("out/d/f")).unwrap().mtime();
+    assert_eq!(published.altered_times, if held == i64::MAX { 0 } else { 2 });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The numbers of an entry are any that the wire can carry.
+    #[test]
+    fn no_mode_or_time_panics(mode: u32, seconds: i64, nanos in 0..1_000_000_000_u32) {
+        let (home, _) = receive_with(mode, Mtime { seconds, nanos });
+        let folder = home.at("out/d");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        prop_assert_eq!(home.read("out/d/f"), "hello");
+        // The next download reads what this one has written.
+        for policy in [ConflictPolicy::Refuse, ConflictPolicy::Overwrite, ConflictPolicy::Rename] {
+            let _ = plan(&home, &manifest(&[("d/", 0), ("d/f", 5)]), policy);
+        }
+    }
+
+    #[test]
+    fn no_message_of_the_sender_panics(
+        size: u64,
+        steps in vec((0..5_u8, prop_oneof![0..3_usize, any::<usize>()], any::<u64>()), 0..12),
+    ) {
+        let home = Home::new();
+        let manifest = manifest(&[("d/", 0), ("d/f", 5), ("g", size)]);
+        let Ok(mut sink) = start(&home, &manifest, ConflictPolicy::Refuse) else { return Ok(()) };
+        for (step, index, number) in steps {
+            let _ = match step {
+                0 => sink.start_file(index, number),
+                1 => sink.start_file(index, 0),
+                2 => sink.write(&HELLO[..(number % 6) as usize]),
+                3 => sink.finish_file(&hash(HELLO)),
+                _ => sink.confirm_groups(index, number).map(drop),
+            };
+        }
+        let _ = sink.publish();
+    }
 }
 
 #[test]

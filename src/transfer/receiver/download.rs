@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Finished, OfferSummary, Route},
     manifest::Manifest,
+    text::count,
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
@@ -89,10 +90,11 @@ impl PlannedDownload {
             sender.store_resumption(session.resumption.take());
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
-                Ok(SavedDownload { paths, bytes, completion }) => {
+                Ok(SavedDownload { published, bytes, completion }) => {
                     sender.remove_resumption();
                     let seconds = started.elapsed().as_secs_f64();
-                    let saved = paths.iter().map(|path| lossy(path)).collect();
+                    warn_of_altered_times(published.altered_times, events).await;
+                    let saved = published.paths.iter().map(|path| lossy(path)).collect();
                     let finished = Finished { bytes, seconds, saved, files, route: Route::Relay };
                     events.report(Event::Finished(finished.clone())).await;
                     completion.send(events, interrupt).await;
@@ -126,6 +128,15 @@ async fn plan_again(
             session.abort(&e).await;
             Err(e)
         }
+    }
+}
+
+/// Warns that the disk holds other modification times than the sender's.
+async fn warn_of_altered_times(entries: u64, events: &Events) {
+    if entries > 0 {
+        let entries = count(entries, "modification time");
+        let message = format!("the disk cannot hold {entries}; it holds the nearest one that it can");
+        events.report(Event::Warning { kind: "times", message, hint: None }).await;
     }
 }
 

@@ -1,11 +1,9 @@
 //! Writes the records of a download to files. It blocks, so it runs on a thread for blocking work.
 
-use std::path::PathBuf;
-
 use super::receive_error::ReceiveError;
 use crate::{
     crypto::{Opener, record},
-    disk::Sink,
+    disk::{PublishedDownload, Sink},
     error::Result,
     net::PooledBuffer,
     transfer::session::{idle_records::IdleRecords, resumable_stream::ResumableStream},
@@ -95,11 +93,11 @@ impl FileWriter {
         Ok(true)
     }
 
-    /// Gives every entry its final name. Returns the opener, for the sender's last record, and the paths.
+    /// Gives every entry its final name. Returns the opener, for the sender's last record, and the result.
     ///
     /// # Errors
     /// Those of [`Sink::publish`].
-    pub(super) fn publish(self) -> Result<(Opener, Vec<PathBuf>)> {
+    pub(super) fn publish(self) -> Result<(Opener, PublishedDownload)> {
         Ok((self.opener, self.sink.publish()?))
     }
 }

@@ -4,8 +4,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::receive_error::ReceiveError;
 use crate::{
+    blocking::cancelled,
     disk::{CancelOnDrop, GroupPage, HashProgress, StagedHasher},
-    error::{Error, Kind, Result},
+    error::Result,
     event::Event,
     transfer::session::RecordBuilder,
     wire::peer::{GROUPS_PER_PAGE, MAX_UNANSWERED_GROUPS, StagedGroups},
@@ -50,9 +51,7 @@ impl GroupOffer {
         loop {
             self.start_hashing();
             let OfferStep::Hashing(hashing) = &mut self.step else { return std::future::pending().await };
-            let joined = hashing.await;
-            let failed = |e| ReceiveError::Final(Error::new(Kind::Transfer, format!("hashing failed: {e}")));
-            let (hasher, pages) = joined.map_err(failed)?;
+            let (hasher, pages) = hashing.await.map_err(|e| ReceiveError::Final(cancelled(e)))?;
             let pages = pages.map_err(ReceiveError::Final)?;
             if pages.is_empty() {
                 self.step = OfferStep::Complete;

@@ -1,7 +1,5 @@
 //! Runs a download in one session: request, content, and final names.
 
-use std::path::PathBuf;
-
 use super::{
     completion::CompletionNotice,
     confirmed_session::ConfirmedSession,
@@ -18,7 +16,7 @@ use crate::{
     background::with_background,
     blocking::run_blocking,
     crypto::Opener,
-    disk::{Plan, Sink},
+    disk::{Plan, PublishedDownload, Sink},
     error::{Error, Result},
     rate_limiter::RateLimiter,
     transfer::{
@@ -36,7 +34,7 @@ pub(super) struct SessionDownload<'a> {
 
 /// A download whose entries are verified and have their final names.
 pub(super) struct SavedDownload {
-    pub(super) paths: Vec<PathBuf>,
+    pub(super) published: PublishedDownload,
     pub(super) bytes: u64,
     /// The notice to the sender.
     pub(super) completion: CompletionNotice,
@@ -70,9 +68,9 @@ impl SessionDownload<'_> {
             Err(e) => Err(e),
         };
         match published {
-            Ok(PublishedContent { reader, opener, paths, bytes }) => {
+            Ok(PublishedContent { reader, opener, published, bytes }) => {
                 let completion = CompletionNotice { writer, reader, opener, reconnector };
-                Ok(SavedDownload { paths, bytes, completion })
+                Ok(SavedDownload { published, bytes, completion })
             }
             Err(e) => Err(end_session(writer, reconnector, e).await),
         }
@@ -106,15 +104,15 @@ impl SessionDownload<'_> {
 struct PublishedContent {
     reader: SessionReader,
     opener: Opener,
-    paths: Vec<PathBuf>,
+    published: PublishedDownload,
     bytes: u64,
 }
 
 async fn publish(content: ReceivedContent) -> Result<PublishedContent, ReceiveError> {
     let ReceivedContent { reader, file_writer } = content;
     let bytes = file_writer.bytes();
-    let (opener, paths) = run_blocking(move || file_writer.publish()).await.map_err(ReceiveError::Final)?;
-    Ok(PublishedContent { reader, opener, paths, bytes })
+    let (opener, published) = run_blocking(move || file_writer.publish()).await.map_err(ReceiveError::Final)?;
+    Ok(PublishedContent { reader, opener, published, bytes })
 }
 
 /// Ends a session that failed. If its stream could not be replaced, the reason for that explains more than `error`, and
