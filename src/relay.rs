@@ -9,6 +9,7 @@
 //!             each stream)     │                   ├ slot_protection   slots whose code is being guessed
 //!                              │                   └ tickets           a sender reclaims its slot
 //!                              └▶ connect ─▶ bridge          a receiver's stream is forwarded to the sender and back
+//!                                             ├ bridge_phase   whether the receiver has confirmed the code
 //!                                             ├ block_queue    bytes that wait in one direction of a bridge
 //!                                             └ memory_budget  bounds the memory of connections, streams, bridges
 //!
@@ -24,6 +25,7 @@
 
 mod block_queue;
 mod bridge;
+mod bridge_phase;
 mod client;
 mod config;
 mod connect;

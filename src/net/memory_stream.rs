@@ -251,6 +251,11 @@ impl MemoryReceiver {
         Poll::Pending
     }
 
+    /// Whether the sender has finished the stream, even if chunks are unread.
+    pub(super) fn has_finish(&self) -> bool {
+        self.pipe.state.lock().end == Some(End::Finish)
+    }
+
     /// The length of the chunks in flight, in bytes.
     pub(super) fn in_flight(&self) -> usize {
         self.pipe.state.lock().length

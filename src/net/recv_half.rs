@@ -89,6 +89,15 @@ impl RecvHalf {
         matches!(self.inner, Inner::Memory(_))
     }
 
+    /// Whether the finish has arrived behind unread data. Always `false` for a QUIC stream, which must be read to its
+    /// finish.
+    pub fn has_finish(&self) -> bool {
+        match &self.inner {
+            Inner::Quic(_) => false,
+            Inner::Memory(receiver) => receiver.has_finish(),
+        }
+    }
+
     /// Waits until the peer resets the stream, even if it was read to its finish. Stays pending for a QUIC stream,
     /// whose reset is an error of the next read.
     ///
@@ -318,7 +327,7 @@ mod tests {
     async fn a_frame_is_read_from_chunks_of_one_byte() {
         let [(mut send, _), (_, mut recv)] = duplex();
         let mut bytes = Vec::new();
-        encode(&IncomingDownload { source: SourceTag([7; 8]) }, &mut bytes).unwrap();
+        encode(&IncomingDownload { source: SourceTag::alone([7; 8]) }, &mut bytes).unwrap();
         bytes.extend_from_slice(b"rest");
         for b in bytes {
             send.write(Bytes::copy_from_slice(&[b])).await.unwrap();

@@ -7,16 +7,14 @@
 //! A stream in memory, from the share in the relay's process, is read only when the chunk before has been written. So
 //! the share, which would hold the bytes anyway, waits for the receiver's connection.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     block_queue::BlockQueue,
+    bridge_phase::BridgePhase,
     counters::Counter,
     memory_accounts::WriteProgress,
     memory_budget::{MemoryAccount, MemoryBudget},
@@ -35,10 +33,6 @@ fn slack(bound: usize) -> usize {
 /// One side of a bridge: a stream of the relay to one end.
 pub(super) type BridgeSide = (SendHalf, RecvHalf);
 
-/// While a bridge is younger than this, it may be testing a guess, and its sender may report that its receiver has not
-/// confirmed the code. Senders wait ten seconds for that.
-pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
-
 /// The time that a young bridge waits for the sender's verdict after the receiver has ended both halves of its stream.
 /// A receiver that tests a guess may leave as soon as it knows the answer.
 ///
@@ -46,13 +40,14 @@ pub(super) const VERDICT_PERIOD: Duration = Duration::from_secs(15);
 /// the half on which the sender can still answer.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A sender sends less than this to a receiver that has not confirmed the code: flight 2, and at most 64 KiB of the
-/// manifest.
-const MAX_UNCONFIRMED_BYTES: u64 = 128 * 1024;
-
-/// A bridge is reset if a target accepts nothing for this long after its source has ended. Every honest end always
-/// reads. Otherwise peers that read nothing could occupy the streams of a sender for ever.
+/// A bridge is reset if a target accepts nothing for this long after its source has ended, or while the bridge is not
+/// confirmed. Every honest end always reads. Otherwise peers that read nothing could occupy the streams of a sender for
+/// ever.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A bridge is reset if a target acknowledges nothing for this long after everything was written. The account sees the
+/// acknowledgement of whole blocks, at most a few hundred KiB: 20 kbit/s are enough.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Forwards between a receiver and a sender until both directions have ended. Each direction may hold `bound` bytes and
 /// [`slack`], and has an account in `budget`. Adds the bytes that have arrived to `bytes`.
@@ -66,19 +61,16 @@ pub(super) async fn run(
     bytes: &Counter,
 ) -> BridgeEnd {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-    let departure = Departure { young_until: Instant::now() + VERDICT_PERIOD, one_half_has_ended: false.into() };
-    let mut to_sender = BridgeDirection::new(receiver.1, sender.0, bound, budget, bytes);
-    let mut to_receiver = BridgeDirection::new(sender.1, receiver.0, bound, budget, bytes);
-    (to_sender.source_departure, to_receiver.target_departure) = (Some(&departure), Some(&departure));
+    let phase = BridgePhase::new();
+    let new = |from, to, source| BridgeDirection::new((from, to), source, bound, budget, bytes, &phase);
+    let mut to_sender = new(receiver.1, sender.0, BridgeSource::Receiver);
+    let mut to_receiver = new(sender.1, receiver.0, BridgeSource::Sender);
     let ended = tokio::try_join!(biased; to_sender.forward(), to_receiver.forward());
     if let Err(BridgeReset(code)) = ended {
         to_sender.reset(code);
         to_receiver.reset(code);
     }
-    BridgeEnd {
-        sender_code: to_receiver.source_code.or(to_sender.target_code),
-        was_confirmed: to_receiver.received > MAX_UNCONFIRMED_BYTES,
-    }
+    BridgeEnd { sender_code: to_receiver.source_code.or(to_sender.target_code), was_confirmed: phase.is_confirmed() }
 }
 
 /// How a bridge ended.
@@ -89,18 +81,11 @@ pub(super) struct BridgeEnd {
     pub(super) was_confirmed: bool,
 }
 
-/// The halves of its stream that the receiver of a young bridge has ended.
-struct Departure {
-    young_until: Instant,
-    one_half_has_ended: AtomicBool,
-}
-
-impl Departure {
-    /// Records that the receiver has ended a half of its stream. Returns whether the bridge must wait for the sender's
-    /// verdict: it is young, and this is the second half.
-    fn end_half(&self) -> bool {
-        self.one_half_has_ended.swap(true, Ordering::Relaxed) && Instant::now() < self.young_until
-    }
+/// The end from which a direction forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BridgeSource {
+    Receiver,
+    Sender,
 }
 
 /// Both directions of the bridge must be reset with this code.
@@ -115,11 +100,8 @@ struct BridgeDirection<'a> {
     account: MemoryAccount,
     /// Counts the bytes that have arrived.
     bytes: &'a Counter,
-    /// Bytes that have arrived in this direction.
-    received: u64,
-    /// The departure of the receiver, if the receiver is the source of this direction.
-    source_departure: Option<&'a Departure>,
-    target_departure: Option<&'a Departure>,
+    phase: &'a BridgePhase,
+    source: BridgeSource,
     /// The code with which the source was reset, and the one with which the target was stopped.
     source_code: Option<u32>,
     target_code: Option<u32>,
@@ -132,7 +114,14 @@ struct BridgeDirection<'a> {
 }
 
 impl<'a> BridgeDirection<'a> {
-    fn new(mut from: RecvHalf, to: SendHalf, bound: usize, budget: &MemoryBudget, bytes: &'a Counter) -> Self {
+    fn new(
+        (mut from, to): (RecvHalf, SendHalf),
+        source: BridgeSource,
+        bound: usize,
+        budget: &MemoryBudget,
+        bytes: &'a Counter,
+        phase: &'a BridgePhase,
+    ) -> Self {
         let limit = bound.saturating_add(slack(bound));
         from.set_reorder_window(limit);
         Self {
@@ -141,9 +130,8 @@ impl<'a> BridgeDirection<'a> {
             limit,
             account: budget.open_account(),
             bytes,
-            received: 0,
-            source_departure: None,
-            target_departure: None,
+            phase,
+            source,
             source_code: None,
             target_code: None,
             queue: BlockQueue::new(budget.pool()),
@@ -165,7 +153,8 @@ impl<'a> BridgeDirection<'a> {
         ended
     }
 
-    /// Waits until everything is delivered, and confirms it to the source. A reset still overtakes what is in flight.
+    /// Waits until everything is delivered, and confirms it to the source. A reset still overtakes what is in flight, and
+    /// ends the delivery if nothing is acknowledged for [`ACKNOWLEDGEMENT_TIMEOUT`].
     async fn finish_delivery(&mut self) {
         tokio::select! {
             () = self.to.wait_until_delivered() => self.from.confirm_delivery(),
@@ -174,13 +163,15 @@ impl<'a> BridgeDirection<'a> {
                 self.to.reset_even_if_finished(forwarded_code(&e));
             }
             () = self.account.evicted() => self.to.reset_even_if_finished(EVICTED),
+            () = self.account.stalled(ACKNOWLEDGEMENT_TIMEOUT) => self.to.reset_even_if_finished(EVICTED),
         }
     }
 
     /// Stops the source after the target has failed with `e`.
     async fn stop_source(&mut self, e: &StreamError) {
         self.target_code = aborted_code(e);
-        if self.target_departure.is_some_and(Departure::end_half)
+        if self.source == BridgeSource::Sender
+            && self.phase.end_receivers_half()
             && let Ok(verdict) = timeout(VERDICT_TIMEOUT, self.discard_source()).await
         {
             self.source_code = aborted_code(&verdict);
@@ -192,7 +183,8 @@ impl<'a> BridgeDirection<'a> {
     /// Resets the target after the source has failed with `e`. `stopped` completes when the target is stopped.
     async fn reset_target(&mut self, e: &StreamError, stopped: impl Future<Output = StreamError>) {
         self.source_code = aborted_code(e);
-        if self.source_departure.is_some_and(Departure::end_half)
+        if self.source == BridgeSource::Receiver
+            && self.phase.end_receivers_half()
             && let Ok(verdict) = timeout(VERDICT_TIMEOUT, stopped).await
         {
             self.target_code = aborted_code(&verdict);
@@ -215,6 +207,7 @@ impl<'a> BridgeDirection<'a> {
         let stopped = self.to.stopped();
         tokio::pin!(stopped);
         let mut source_is_open = true;
+        let mut checked_at = Instant::now();
         loop {
             if self.writing.is_empty() {
                 let block = self.queue.pop();
@@ -234,7 +227,14 @@ impl<'a> BridgeDirection<'a> {
                     return Ok(());
                 }
                 () = self.account.evicted() => return Err(BridgeReset(EVICTED)),
-                () = sleep(DELIVERY_TIMEOUT), if !source_is_open => return Err(BridgeReset(EVICTED)),
+                () = sleep_until(checked_at.max(self.account.last_progress()) + DELIVERY_TIMEOUT),
+                    if !self.writing.is_empty() =>
+                {
+                    if self.has_stalled(source_is_open) {
+                        return Err(BridgeReset(EVICTED));
+                    }
+                    checked_at = Instant::now();
+                }
                 written = self.to.write_some(&mut self.writing), if !self.writing.is_empty() => {
                     if let Err(e) = written {
                         self.stop_source(&e).await;
@@ -244,7 +244,9 @@ impl<'a> BridgeDirection<'a> {
                 }
                 read = read_source(&mut self.from, wants_data, |chunk| {
                     self.bytes.add(chunk.len() as u64);
-                    self.received += chunk.len() as u64;
+                    if self.source == BridgeSource::Sender {
+                        self.phase.note_from_sender(chunk.len() as u64);
+                    }
                     self.queue.push(chunk);
                 }) => match read {
                     Ok(more) => source_is_open = more,
@@ -261,6 +263,14 @@ impl<'a> BridgeDirection<'a> {
                 return Err(BridgeReset(OVERRUN));
             }
         }
+    }
+
+    /// Returns whether the target has accepted nothing for [`DELIVERY_TIMEOUT`] although it must: nothing else ends this
+    /// bridge.
+    fn has_stalled(&self, source_is_open: bool) -> bool {
+        let source_has_ended = !source_is_open || self.from.has_finish();
+        let must_accept = source_has_ended || !self.phase.is_confirmed();
+        must_accept && self.account.last_progress().elapsed() >= DELIVERY_TIMEOUT
     }
 
     fn reset(&mut self, code: u32) {
@@ -295,6 +305,8 @@ fn forwarded_code(e: &StreamError) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
     use crate::net::duplex;
 
@@ -394,6 +406,88 @@ mod tests {
         let began = Instant::now();
         assert_eq!(bridge.await.unwrap().sender_code, None);
         assert_eq!(began.elapsed(), VERDICT_TIMEOUT);
+    }
+
+    /// As many bytes as a stream in memory takes before its reader reads.
+    fn full_stream() -> Bytes {
+        Bytes::from(vec![7; 128 * 1024])
+    }
+
+    /// Waits until a bridge is reset. Returns the time that this took.
+    async fn reset_after(source: &mut BridgeSide, target: &mut BridgeSide) -> Duration {
+        let began = Instant::now();
+        assert_eq!(source.1.read().await, Err(StreamError::Aborted(EVICTED)));
+        let took = began.elapsed();
+        assert_eq!(target.1.read().await, Err(StreamError::Aborted(EVICTED)));
+        took
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unconfirmed_bridge_whose_target_reads_nothing_is_reset() {
+        let (mut receiver, mut sender, bridge) = bridged(100);
+        for _ in 0..2 {
+            receiver.0.write(full_stream()).await.unwrap(); // to the sender, and in the bridge
+        }
+        assert_eq!(reset_after(&mut receiver, &mut sender).await, DELIVERY_TIMEOUT);
+        bridge.await.unwrap();
+    }
+
+    /// The relay reads no further while the target accepts nothing, so it must look for the finish behind the data.
+    #[tokio::test(start_paused = true)]
+    async fn a_finished_bridge_whose_target_reads_nothing_is_reset() {
+        let (mut receiver, mut sender, bridge) = bridged(100);
+        for _ in 0..4 {
+            sender.0.write(full_stream()).await.unwrap();
+            receiver.1.read().await.unwrap(); // this much confirms the code
+        }
+        for _ in 0..3 {
+            sender.0.write(full_stream()).await.unwrap(); // to the receiver, in the bridge, and to the bridge
+        }
+        sleep(Duration::from_secs(3600)).await;
+        assert!(!bridge.is_finished(), "a confirmed receiver may pause for as long as its sender allows");
+        sender.0.finish();
+        assert!(reset_after(&mut sender, &mut receiver).await <= DELIVERY_TIMEOUT);
+        bridge.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bridge_whose_target_acknowledges_nothing_is_reset() {
+        let (mut receiver, mut sender, bridge) = bridged(100);
+        sender.0.write(full_stream()).await.unwrap();
+        sender.0.finish();
+        receiver.0.finish();
+        assert_eq!(sender.1.read().await, Ok(None));
+        sender.1.confirm_delivery();
+        let began = Instant::now();
+        bridge.await.unwrap();
+        assert_eq!(began.elapsed(), ACKNOWLEDGEMENT_TIMEOUT);
+        assert_eq!(receiver.1.read().await, Err(StreamError::Aborted(EVICTED)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_target_receives_everything() {
+        let (mut receiver, mut sender, bridge) = bridged(100);
+        let sending = async {
+            for _ in 0..20 {
+                sender.0.write(full_stream()).await.unwrap();
+            }
+            sender.0.finish();
+            sender.1.read().await
+        };
+        let receiving = async {
+            let mut received = 0;
+            while let Some(chunk) = receiver.1.read().await.unwrap() {
+                received += chunk.len();
+                sleep(DELIVERY_TIMEOUT - Duration::from_secs(1)).await;
+            }
+            receiver.1.confirm_delivery();
+            receiver.0.finish();
+            received
+        };
+        let (answer, received) = tokio::join!(sending, receiving);
+        assert_eq!((answer, received), (Ok(None), 20 * full_stream().len()));
+        drop((sender, receiver));
+        bridge.await.unwrap();
     }
 
     #[tokio::test]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tracing::debug;
 
 use super::{
-    bridge::{self, BridgeEnd, BridgeSide, VERDICT_PERIOD},
+    bridge::{self, BridgeEnd, BridgeSide},
+    bridge_phase::VERDICT_PERIOD,
     client::Client,
     limits::{HoldingKind, RateKind},
     registry::Lookup,
@@ -94,11 +95,10 @@ impl RequestHandler {
             sleep(VERDICT_PERIOD).await;
             drop(starting);
         };
-        self.open_bridges.send_modify(|open| *open += 1);
+        let open_bridge = OpenBridge::new(&self.open_bridges);
         let bridge_run = bridge::run(stream, leg, bound, memory, bytes);
         let BridgeEnd { sender_code, was_confirmed } = with_background(bridge_run, outlasting_guesses).await;
-        self.open_bridges.send_modify(|open| *open -= 1);
-        drop(bridge);
+        drop((open_bridge, bridge));
         if was_confirmed {
             self.registry.note_confirmed(slot, owner, source);
         }
@@ -144,6 +144,22 @@ impl RequestHandler {
                 rejected(RejectReason::NotFound, 0)
             }
         }
+    }
+}
+
+/// Counts a bridge as open until it is dropped.
+struct OpenBridge<'a>(&'a watch::Sender<usize>);
+
+impl<'a> OpenBridge<'a> {
+    fn new(open_bridges: &'a watch::Sender<usize>) -> Self {
+        open_bridges.send_modify(|open| *open += 1);
+        Self(open_bridges)
+    }
+}
+
+impl Drop for OpenBridge<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
     }
 }
 

@@ -161,6 +161,11 @@ impl MemoryAccounts {
         self.evict_excess();
     }
 
+    /// Returns the time of the last write or acknowledgement of an open account, or of the first arrival.
+    pub(super) fn last_progress(&self, id: u64) -> Instant {
+        self.open.get(&id).map_or_else(Instant::now, |entry| entry.last_progress) // closed accounts are never asked
+    }
+
     /// Records that a direction begins to write bytes.
     pub(super) fn add_unacknowledged(&mut self, id: u64, bytes: usize) {
         self.unacknowledged += bytes;

@@ -11,10 +11,16 @@
 //!
 //! The limit of a single bridge is in [`super::bridge`].
 
-use std::sync::{Arc, MutexGuard};
+use std::{
+    sync::{Arc, MutexGuard},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 use super::memory_accounts::{MemoryAccounts, MemoryUsage, WriteProgress};
 use crate::{net::BufferPool, sync::Mutex};
@@ -139,6 +145,22 @@ impl MemoryAccount {
     pub(super) async fn evicted(&self) {
         self.evict.notified().await;
     }
+
+    /// Returns the time of the last write or acknowledgement, or of the first arrival after everything was acknowledged.
+    pub(super) fn last_progress(&self) -> Instant {
+        self.budget.lock().last_progress(self.id)
+    }
+
+    /// Completes when nothing was written or acknowledged for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        loop {
+            let deadline = self.last_progress() + limit;
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
 }
 
 impl Drop for MemoryAccount {
@@ -170,7 +192,7 @@ impl Drop for UnacknowledgedBlock {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Duration, advance};
+    use tokio::time::advance;
 
     use super::*;
 

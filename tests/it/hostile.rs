@@ -14,7 +14,7 @@ mod hostile_relay;
 mod local_relay;
 mod memory;
 mod processes;
-mod raw_quic;
+pub(crate) mod raw_quic;
 mod receiver;
 mod relay;
 mod sender;

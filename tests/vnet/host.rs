@@ -73,6 +73,13 @@ impl Host {
         Arc::new(VirtualSocket::new(Arc::clone(&self.network), SocketAddr::new(self.ip, port), alive))
     }
 
+    /// Creates a client of QUIC, without the program's own code, on a new socket.
+    pub(crate) fn endpoint(&self) -> quinn::Endpoint {
+        let config = quinn::EndpointConfig::default();
+        let runtime = Arc::new(quinn::TokioRuntime);
+        quinn::Endpoint::new_with_abstract_socket(config, None, self.bind(0), runtime).unwrap()
+    }
+
     /// Kills the process behind this port: its socket sends and receives nothing more, although its tasks still run,
     /// and the port becomes free.
     pub(crate) fn kill(&self, port: u16) {

@@ -230,11 +230,15 @@ impl Scenario {
         self.assert_memory_was_bounded();
     }
 
-    /// Checks that the bridges never held more than the relay's budget, besides what arrived while one was evicted.
+    /// Checks that the bridges never held more than the relay's budget, nor one direction more than its limit, besides
+    /// what arrived while one was reset. Connections and streams never take more than three quarters of the budget.
     fn assert_memory_was_bounded(&self) {
-        const IN_EVICTION: usize = 1024 * 1024;
-        let (memory, usage) = (&self.config.memory, self.config.memory.usage());
-        assert!(usage.peak <= memory.limit().saturating_add(IN_EVICTION), "{usage:?}");
+        const IN_RESET: usize = 1024 * 1024;
+        let (limit, usage) = (self.config.memory.limit(), self.config.memory.usage());
+        let bridge = usize::try_from(self.config.max_bridge_bytes).unwrap();
+        assert!(usage.peak <= limit.saturating_add(IN_RESET), "{usage:?}");
+        assert!(usage.largest <= bridge + bridge / 8 + 2 * IN_RESET, "{usage:?}");
+        assert!(usage.reserved <= limit / 4 * 3, "{usage:?}");
     }
 
     fn take_share_connection(&self) -> Option<Connection> {
@@ -247,6 +251,11 @@ impl Scenario {
         let host = self.network.host();
         self.network.connect(&host, &self.relay_host, path);
         host
+    }
+
+    /// Returns the address of the relay.
+    pub(crate) fn relay_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.relay_host.ip(), PORT)
     }
 
     /// Connects the host of a sender to the relay.

@@ -52,6 +52,12 @@ impl Grants {
 
 /// Connects to a relay.
 pub(crate) async fn connect(relay: SocketAddr, grants: Grants) -> quinn::Connection {
+    let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    connect_over(&endpoint, relay, grants).await
+}
+
+/// Connects to a relay over `endpoint`.
+pub(crate) async fn connect_over(endpoint: &quinn::Endpoint, relay: SocketAddr, grants: Grants) -> quinn::Connection {
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -61,7 +67,6 @@ pub(crate) async fn connect(relay: SocketAddr, grants: Grants) -> quinn::Connect
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     config.transport_config(grants.transport());
-    let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     endpoint.connect_with(config, relay, "relay").unwrap().await.unwrap()
 }
 

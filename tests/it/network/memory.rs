@@ -5,10 +5,12 @@
 //! - [`gaps`]: links that leave gaps in the received data.
 //! - [`long_paths`]: the credit fills paths with a large bandwidth-delay product.
 //! - [`eviction`]: relays that run out of memory.
+//! - [`hostile_receivers`]: receivers that accept or acknowledge nothing.
 
 mod eviction;
 mod gaps;
 mod harness;
+mod hostile_receivers;
 mod isolation;
 mod long_paths;
 mod manual_receiver;

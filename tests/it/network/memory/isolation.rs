@@ -23,7 +23,7 @@ use super::{
 use crate::vnet::{Network, RelayKind, Scenario, ShareTask, mbit, run_in_virtual_time};
 
 /// Runs three downloads at 100 Mbit/s each beside `other`. Returns how long each took, and the relay's memory usage.
-fn three_downloads_beside(
+pub(super) fn three_downloads_beside(
     kind: RelayKind,
     other: impl AsyncFnOnce(&Network, &Scenario, &ShareTask, &MemoryBudget),
 ) -> (Vec<Duration>, MemoryUsage) {
@@ -52,7 +52,7 @@ fn three_downloads_beside(
 static UNDISTURBED: LazyLock<[Vec<Duration>; 2]> =
     LazyLock::new(|| RelayKind::ALL.map(|kind| three_downloads_beside(kind, async |_, _, _, _| ()).0));
 
-fn assert_as_fast_as_undisturbed(kind: RelayKind, durations: &[Duration]) {
+pub(super) fn assert_as_fast_as_undisturbed(kind: RelayKind, durations: &[Duration]) {
     let undisturbed = &UNDISTURBED[kind as usize];
     let sum = |durations: &[Duration]| durations.iter().sum::<Duration>().as_secs_f64();
     let ratio = sum(durations) / sum(undisturbed);
@@ -66,7 +66,7 @@ fn assert_as_fast_as_undisturbed(kind: RelayKind, durations: &[Duration]) {
 }
 
 /// Returns the most bytes that the relay holds within the next `time`, sampled each second.
-async fn max_held(memory: &MemoryBudget, time: Duration) -> usize {
+pub(super) async fn max_held(memory: &MemoryBudget, time: Duration) -> usize {
     let (began, mut max) = (Instant::now(), 0);
     while began.elapsed() < time {
         max = max.max(memory.usage().held);
