@@ -57,6 +57,7 @@ impl Limits {
         format!(
             "Limits, their defaults, and what they count:\n\n{lines}\n\
              A source is an IPv4 address or an IPv6 /64; an IPv6 /48 may use {SITE_FACTOR} times as much.\n\
+             When the total of a rate is used up, sources that use little may together use as much again.\n\
              Clients on this machine have no limits by source without --limit-loopback.\n"
         )
     }
@@ -111,8 +112,10 @@ fn default_value(limit: RelayLimit) -> u32 {
         RelayLimit::StartingBridges => 64,
         // Two mistyped codes for each of five people. Most typos fail the check character before they get here.
         RelayLimit::Unconfirmed => 10,
-        // Ten times the guesses that a share itself allows in an hour.
-        RelayLimit::SlotUnconfirmed => 50,
+        // A share loses at most five attempts at once and one every ten minutes afterwards. This bucket regains one every
+        // twelve minutes. So five mistyped codes cause no protection, and a share that keeps losing all its attempts is
+        // protected after ten minutes, for as long as the attack lasts.
+        RelayLimit::SlotUnconfirmed => 5,
     }
 }
 

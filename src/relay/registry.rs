@@ -110,9 +110,12 @@ impl Registry {
             holding: Some(holding),
             _on_connection: on_connection,
         };
-        if slots.resting.remove(slot).is_some_and(|resting| resting.is_established && resting.until > now) {
-            held.is_established = true;
-            self.record(&mut slots, SlotRecord::held(slot));
+        if let Some(resting) = slots.resting.remove(slot).filter(|resting| resting.until > now) {
+            held.protection = resting.protection.map_or_else(SlotProtection::default, |protection| *protection);
+            if resting.is_established {
+                held.is_established = true;
+                self.record(&mut slots, SlotRecord::held(slot));
+            }
         }
         if let Some(older) = slots.held.remove(&slot) {
             older.sender.connection().close();
@@ -249,13 +252,14 @@ impl Drop for SlotLease {
         if slots.held.get(&self.slot).is_none_or(|held| held.lease != self.id) {
             return;
         }
-        let Some(HeldSlot { source, is_established, .. }) = slots.held.remove(&self.slot) else { return };
+        let Some(HeldSlot { source, is_established, protection, .. }) = slots.held.remove(&self.slot) else { return };
         // A source with too many resting slots gets only the short rest for further ones. Half of all slots never rest.
         let may_rest = is_established && slots.resting.len() < Slot::COUNT as usize / 2;
         let holding = may_rest.then(|| limiter.hold(HoldingKind::RestingSlot, source).ok()).flatten();
         let rest = if holding.is_some() { TICKET_LIFETIME } else { SHORT_REST };
         let (until, owner) = (Instant::now() + rest, Some(self.owner));
-        let resting = RestingSlot { until, owner, share_ended: self.share_ended, _holding: holding, is_established };
+        let (share_ended, protection) = (self.share_ended, protection.at_rest());
+        let resting = RestingSlot { until, owner, share_ended, _holding: holding, is_established, protection };
         slots.resting.insert(self.slot, resting);
         if is_established {
             let record = SlotRecord::resting(self.slot, unix_time() + rest.as_secs());
@@ -269,7 +273,7 @@ fn no_free_slot() -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::IpAddr;
 
     use tokio::time::advance;
@@ -293,6 +297,13 @@ mod tests {
         let (_, relay_end) = Connection::in_memory(TransportOptions::default());
         let request = SlotRequest { sender: Client::new(relay_end, Source::THIS_MACHINE), claim, source };
         registry.register(request).map_err(|refusal| refusal.limit)
+    }
+
+    /// Registers a sender whose slot is established.
+    pub(in super::super) fn establish_slot(registry: &Registry) -> SlotLease {
+        let lease = register(registry, source(1), None).unwrap();
+        lease.establish();
+        lease
     }
 
     /// Returns the time for which a freed slot rests, in seconds.
@@ -347,6 +358,28 @@ mod tests {
         assert_eq!(returned.slot(), claim.0);
         returned.end_share();
         assert!(matches!(registry.look_up(claim.0, Some(claim.1), source(3)), Lookup::ShareEnded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attacked_slot_is_still_protected_after_its_sender_reconnects() {
+        let registry = registry(Limits::default(), Vec::new());
+        let lease = register(&registry, source(1), None).unwrap();
+        let claim @ (slot, owner) = (lease.slot(), lease.owner());
+        registry.note_confirmed(slot, owner, source(2));
+        for _ in 0..=Limits::default().get(RelayLimit::SlotUnconfirmed) {
+            registry.note_unconfirmed(slot, owner);
+        }
+        let is_found = |source| matches!(registry.look_up(slot, None, source), Lookup::Found(..));
+        assert!(is_found(source(3)) && !is_found(source(4)));
+        drop(lease);
+        let returned = register(&registry, source(1), Some(claim)).unwrap();
+        assert!(is_found(source(2)), "the source of an earlier download");
+        assert!(!is_found(source(3)) && !is_found(source(4)));
+        drop(register(&registry, source(1), Some(claim)).unwrap());
+        drop(returned);
+        advance(Duration::from_secs(3600)).await;
+        let _returned = register(&registry, source(1), Some(claim)).unwrap();
+        assert!((3..10).all(|number| is_found(source(number))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{source_limiter::Holding, tickets::SlotOwner};
+use super::{slot_protection::SlotProtection, source_limiter::Holding, tickets::SlotOwner};
 use crate::code::Slot;
 
 /// The freed slots, each reserved for its owner until a point in time.
@@ -29,6 +29,8 @@ pub(super) struct RestingSlot {
     pub(super) _holding: Option<Holding>,
     /// Whether receivers may know the slot, because it was bridged or was held long enough.
     pub(super) is_established: bool,
+    /// The protection of the slot, if it was attacked before it was freed.
+    pub(super) protection: Option<Box<SlotProtection>>,
 }
 
 impl RestingSlots {
@@ -37,7 +39,14 @@ impl RestingSlots {
         let (now, mut restored) = (Instant::now(), Self::default());
         for (slot, time) in slots {
             let until = now + time;
-            let entry = RestingSlot { until, owner: None, share_ended: false, _holding: None, is_established: true };
+            let entry = RestingSlot {
+                until,
+                owner: None,
+                share_ended: false,
+                _holding: None,
+                is_established: true,
+                protection: None,
+            };
             restored.insert(slot, entry);
         }
         restored

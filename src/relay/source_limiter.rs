@@ -2,7 +2,8 @@
 //!
 //! Every limit applies to a source and, times [`SITE_FACTOR`](super::limits::SITE_FACTOR), to the IPv6 /48 around it.
 //! Some limits also have a total for all sources. When the total is nearly used up, only sources that use little are
-//! served, so sources that use much cannot lock them out.
+//! served, so sources that use much cannot lock them out. They may use at most as much again as the total of a rate, so
+//! many sources that each use little cannot overload the relay.
 
 use std::{sync::Arc, time::Duration};
 
@@ -202,6 +203,34 @@ mod tests {
             (36, Refusal { limit: RelayLimit::MissesTotal, retry_after: 36 })
         );
         assert_eq!(take_all(&limiter, RateKind::Miss, v4(3)).0, 2);
+    }
+
+    /// Lets 1,000 sources make four requests a second each, fewer than their own limit, for a minute. Returns how many are
+    /// accepted, and how many of one request a second from further sources.
+    async fn served_beside_light_sources(limiter: &SourceLimiter) -> (usize, usize) {
+        let (mut accepted, mut others) = (0, 0);
+        for second in 0..60 {
+            for number in 0..1_000 {
+                accepted += (0..4).filter(|_| limiter.take(RateKind::Connect, v4(number)).is_ok()).count();
+            }
+            others += usize::from(limiter.take(RateKind::Connect, v4(10_000 + second)).is_ok());
+            advance(Duration::from_secs(1)).await;
+        }
+        (accepted, others)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_sources_do_not_lock_out_others() {
+        let (accepted, others) = served_beside_light_sources(&limiter(&[])).await;
+        // The bucket of the total is full at first. Beyond it, each source has nine requests and nine more a minute.
+        assert!((60_000..=60_000 + 18_000 + 60).contains(&accepted), "{accepted}");
+        assert_eq!(others, 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sources_that_use_little_get_at_most_as_much_again_as_the_total() {
+        let (accepted, others) = served_beside_light_sources(&limiter(&[(RelayLimit::ConnectsTotal, 3_000)])).await;
+        assert!((6_000..=12_000).contains(&(accepted + others)), "{accepted}");
     }
 
     #[tokio::test(start_paused = true)]

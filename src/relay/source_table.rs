@@ -18,7 +18,7 @@ use super::{
     token_bucket::{Rate, TokenBucket},
 };
 
-/// The maximum number of entries, which take about 10 MB.
+/// The maximum number of entries, which take about 13 MB.
 pub(super) const MAX_ENTRIES: usize = 50_000;
 
 /// The interval at which each entry is checked for disuse.
@@ -35,6 +35,8 @@ pub(super) enum Prefix {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SourceUsage {
     pub(super) rates: [TokenBucket; RateKind::COUNT],
+    /// The requests that count as little use. They have the same periods as `rates` and fewer tokens.
+    light: [TokenBucket; RateKind::COUNT],
     pub(super) held: [u32; HoldingKind::COUNT],
     pub(super) unconfirmed: TokenBucket,
     pub(super) barred_until: Option<Instant>,
@@ -44,7 +46,7 @@ impl SourceUsage {
     /// Returns whether the entry can be dropped: a new one would have the same usage.
     fn is_unused(&self, now: Instant) -> bool {
         self.held.iter().all(|held| *held == 0)
-            && self.rates.iter().chain([&self.unconfirmed]).all(|bucket| bucket.is_full(now))
+            && self.rates.iter().chain(&self.light).chain([&self.unconfirmed]).all(|bucket| bucket.is_full(now))
             && self.barred_until.is_none_or(|until| until <= now)
     }
 }
@@ -55,6 +57,8 @@ pub(super) struct SourceTable {
     /// The next check of each entry for disuse, ordered by time.
     pub(super) checks: VecDeque<(Instant, Prefix)>,
     pub(super) rates: [TokenBucket; RateKind::COUNT],
+    /// What sources that use little take when a total is used up: as much again.
+    reserve: [TokenBucket; RateKind::COUNT],
     pub(super) held: [u32; HoldingKind::COUNT],
     hasher: RandomState,
 }
@@ -66,9 +70,14 @@ impl SourceTable {
         self.drop_unused(now);
         let source = self.check(limits, kind, source, now)?;
         for (prefix, factor) in prefixes(source) {
-            let _ = self.entry(prefix, now).rates[kind as usize].take(rate(limits, kind, factor), now); // checked above
+            let usage = self.entry(prefix, now);
+            let _ = usage.rates[kind as usize].take(rate(limits, kind, factor), now); // checked above
+            let _ = usage.light[kind as usize].take(light_rate(limits, kind, factor), now); // empty if it uses much
         }
-        let _ = self.rates[kind as usize].take(total_rate(limits, kind), now); // empty if the source uses little
+        let total = total_rate(limits, kind);
+        if self.rates[kind as usize].take(total, now).is_err() {
+            let _ = self.reserve[kind as usize].take(total, now); // checked above
+        }
         Ok(())
     }
 
@@ -86,15 +95,13 @@ impl SourceTable {
             let bucket = self.usage(prefix).rates[kind as usize];
             bucket.check(rate(limits, kind, factor), now).map_err(|wait| Refusal::until(limit, wait))?;
         }
-        let few = few(limits.get(limit)) - 1; // this request included
+        let total_rate = total_rate(limits, kind);
+        let Err(wait) = self.rates[kind as usize].check(total_rate, now) else { return Ok(source) };
         let uses_little = prefixes(source).all(|(prefix, factor)| {
-            let bucket = self.usage(prefix).rates[kind as usize];
-            bucket.has_used_at_most(few.saturating_mul(factor), rate(limits, kind, factor), now)
+            self.usage(prefix).light[kind as usize].check(light_rate(limits, kind, factor), now).is_ok()
         });
-        match self.rates[kind as usize].check(total_rate(limits, kind), now) {
-            Err(wait) if !uses_little => Err(Refusal::until(total, wait)),
-            _ => Ok(source),
-        }
+        let may_use_reserve = uses_little && self.reserve[kind as usize].check(total_rate, now).is_ok();
+        if may_use_reserve { Ok(source) } else { Err(Refusal::until(total, wait)) }
     }
 
     /// Counts a resource that a source holds, and returns the source under which it is counted.
@@ -194,6 +201,11 @@ pub(super) fn prefixes(source: Source) -> impl Iterator<Item = (Prefix, u32)> {
 
 pub(super) fn rate(limits: &Limits, kind: RateKind, factor: u32) -> Rate {
     Rate { tokens: limits.get(kind.limits().0).saturating_mul(factor), period: kind.period() }
+}
+
+/// Returns the rate of requests up to which a source or a site uses little.
+fn light_rate(limits: &Limits, kind: RateKind, factor: u32) -> Rate {
+    Rate { tokens: few(limits.get(kind.limits().0)).saturating_mul(factor), period: kind.period() }
 }
 
 fn total_rate(limits: &Limits, kind: RateKind) -> Rate {
