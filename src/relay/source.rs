@@ -41,6 +41,12 @@ impl Source {
             IpAddr::V6(ip) => ip.octets(),
         }
     }
+
+    /// Returns the bytes of the prefix of the site. An IPv4 address is a site of its own: the addresses of a larger prefix
+    /// may belong to as many customers.
+    pub(super) fn site_bytes(self) -> [u8; 16] {
+        self.site().map_or(self.to_bytes(), |Site(ip)| ip.octets())
+    }
 }
 
 impl From<IpAddr> for Source {

@@ -127,12 +127,28 @@ impl Message for IncomingDownload {
     const TYPE: u8 = 0x21;
 }
 
-/// The network that a receiver connects from: an IPv4 address or an IPv6 /64, hashed under a key of the relay.
+/// The network that a receiver connects from, and the site around it, hashed under a key of the relay.
 ///
 /// Receivers of one network have the same tag, so a sender can be fair among networks without learning their addresses.
 /// Tags change every hour and differ between shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SourceTag(pub [u8; 8]);
+pub struct SourceTag {
+    /// The IPv6 /48, all of which one customer may have; or the IPv4 address.
+    pub site: SiteTag,
+    /// The IPv4 address or the IPv6 /64.
+    pub network: [u8; 8],
+}
+
+impl SourceTag {
+    /// Creates the tag of a network that is alone in its site.
+    pub fn alone(tag: [u8; 8]) -> Self {
+        Self { site: SiteTag(tag), network: tag }
+    }
+}
+
+/// The hash of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SiteTag(pub [u8; 8]);
 
 #[cfg(test)]
 mod tests {
@@ -151,6 +167,7 @@ mod tests {
         assert_golden(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
         let reason = RejectReason::Limit(RelayLimit::Misses);
         assert_golden(&Rejected { reason, retry_after: 60 }, "1300000003050c3c");
-        assert_golden(&IncomingDownload { source: SourceTag(*b"12345678") }, "21000000083132333435363738");
+        let source = SourceTag { site: SiteTag(*b"12345678"), network: *b"abcdefgh" };
+        assert_golden(&IncomingDownload { source }, "210000001031323334353637386162636465666768");
     }
 }

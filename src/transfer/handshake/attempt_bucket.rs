@@ -1,21 +1,22 @@
 //! The token bucket of a guess budget, without time and storage.
 //!
 //! The bucket holds [`BURST`] attempts. Each is free, outstanding or lost. One lost attempt is regained every
-//! [`REFILL_INTERVAL`], the oldest first. A source may hold or lose at most [`BURST_PER_SOURCE`] of them at a time, so
-//! a single network cannot use up the guesses of a share. The bucket remembers the source of each attempt that is not
-//! free, which bounds the data that it stores about sources.
+//! [`REFILL_INTERVAL`], the oldest first. A site may hold or lose at most [`BURST_PER_SITE`] of them at a time, so a
+//! single customer cannot use up the guesses of a share. The bucket remembers the site of each attempt that is not free,
+//! which bounds the data that it stores about sites.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::relay::SourceTag;
+use crate::wire::relay::SiteTag;
 
 /// The maximum number of attempts that are outstanding or lost at once.
 pub const BURST: u32 = 5;
 
-/// The maximum number of these attempts that belong to one source.
-pub const BURST_PER_SOURCE: u32 = 2;
+/// The maximum number of these attempts that belong to one site, an IPv4 address or an IPv6 /48. A customer with one of
+/// each has two sites, which leave one attempt.
+pub const BURST_PER_SITE: u32 = 2;
 
 /// The time in which the bucket regains one attempt.
 pub const REFILL_INTERVAL: Duration = Duration::from_secs(600);
@@ -24,8 +25,8 @@ pub const REFILL_INTERVAL: Duration = Duration::from_secs(600);
 pub(super) struct AttemptBucket {
     /// The outstanding attempts.
     outstanding: Vec<OutstandingAttempt>,
-    /// The sources of the lost attempts that are not regained yet, the oldest first.
-    lost: Vec<SourceTag>,
+    /// The sites of the lost attempts that are not regained yet, the oldest first.
+    lost: Vec<SiteTag>,
     /// The start of the current refill interval, in milliseconds since 1970.
     refill_start_ms: u64,
     /// Attempts lost during the life of the code.
@@ -37,7 +38,7 @@ pub(super) struct AttemptBucket {
 
 struct OutstandingAttempt {
     id: AttemptId,
-    source: SourceTag,
+    site: SiteTag,
 }
 
 /// Identifies an outstanding attempt.
@@ -48,7 +49,7 @@ pub(super) struct AttemptId(u64);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChargeResult {
     Charged(AttemptId),
-    /// No attempt is free for the source; it regains one in `refill_in`.
+    /// No attempt is free for the site; it regains one in `refill_in`.
     Empty {
         /// Whether an outstanding attempt may become free earlier.
         may_be_refunded: bool,
@@ -61,8 +62,8 @@ pub(super) enum ChargeResult {
 /// after a kill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredBucket {
-    /// The sources of all attempts that are not free, the oldest first.
-    taken: Vec<SourceTag>,
+    /// The sites of all attempts that are not free, the oldest first.
+    taken: Vec<SiteTag>,
     since_ms: u64,
     lost: u32,
 }
@@ -83,7 +84,7 @@ impl AttemptBucket {
 
     /// Returns the content of the budget file.
     pub(super) fn to_stored(&self) -> StoredBucket {
-        let outstanding = self.outstanding.iter().map(|attempt| attempt.source);
+        let outstanding = self.outstanding.iter().map(|attempt| attempt.site);
         StoredBucket {
             taken: self.lost.iter().copied().chain(outstanding).collect(),
             since_ms: self.refill_start_ms,
@@ -91,8 +92,8 @@ impl AttemptBucket {
         }
     }
 
-    /// Charges an attempt to `source`.
-    pub(super) fn charge(&mut self, source: SourceTag, now_ms: u64) -> ChargeResult {
+    /// Charges an attempt to `site`.
+    pub(super) fn charge(&mut self, site: SiteTag, now_ms: u64) -> ChargeResult {
         self.refill(now_ms);
         if self.is_retired() {
             return ChargeResult::Retired;
@@ -102,9 +103,9 @@ impl AttemptBucket {
             let may_be_refunded = !self.outstanding.is_empty();
             return ChargeResult::Empty { may_be_refunded, refill_in: self.regains(0, now_ms) };
         }
-        let (lost, outstanding) = self.taken_by(source);
-        if lost + outstanding >= BURST_PER_SOURCE as usize {
-            let oldest = self.lost.iter().position(|other| *other == source).unwrap_or(self.lost.len());
+        let (lost, outstanding) = self.taken_by(site);
+        if lost + outstanding >= BURST_PER_SITE as usize {
+            let oldest = self.lost.iter().position(|other| *other == site).unwrap_or(self.lost.len());
             return ChargeResult::Empty { may_be_refunded: outstanding > 0, refill_in: self.regains(oldest, now_ms) };
         }
         if self.lost.is_empty() {
@@ -112,7 +113,7 @@ impl AttemptBucket {
         }
         self.last_id += 1;
         let id = AttemptId(self.last_id);
-        self.outstanding.push(OutstandingAttempt { id, source });
+        self.outstanding.push(OutstandingAttempt { id, site });
         ChargeResult::Charged(id)
     }
 
@@ -124,7 +125,7 @@ impl AttemptBucket {
     /// Counts an outstanding attempt as lost.
     pub(super) fn lose(&mut self, id: AttemptId) {
         if let Some(index) = self.outstanding.iter().position(|attempt| attempt.id == id) {
-            self.lost.push(self.outstanding.remove(index).source);
+            self.lost.push(self.outstanding.remove(index).site);
             self.lost_in_all += 1;
         }
     }
@@ -168,10 +169,10 @@ impl AttemptBucket {
         (self.lost.len() + self.outstanding.len()) as u32
     }
 
-    /// Returns how many lost and outstanding attempts belong to `source`.
-    fn taken_by(&self, source: SourceTag) -> (usize, usize) {
-        let lost = self.lost.iter().filter(|other| **other == source).count();
-        (lost, self.outstanding.iter().filter(|attempt| attempt.source == source).count())
+    /// Returns how many lost and outstanding attempts belong to `site`.
+    fn taken_by(&self, site: SiteTag) -> (usize, usize) {
+        let lost = self.lost.iter().filter(|other| **other == site).count();
+        (lost, self.outstanding.iter().filter(|attempt| attempt.site == site).count())
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
 
     proptest! {
         /// For any behavior of receivers and any kill of the sender, the code is tested at most five times plus once
-        /// per interval, no network exceeds its share, and every loss is counted.
+        /// per interval, no site exceeds its share, and every loss is counted.
         #[test]
         fn guesses_stay_within_the_budget(steps in steps()) {
             let start = 1_000_000;
@@ -221,7 +222,7 @@ mod tests {
             let (mut outstanding, mut unrefunded) = (Vec::new(), 0);
             for step in steps {
                 match step {
-                    Step::Charge(source) => match bucket.charge(SourceTag([source; 8]), now) {
+                    Step::Charge(site) => match bucket.charge(SiteTag([site; 8]), now) {
                         ChargeResult::Charged(id) => {
                             outstanding.push(id);
                             unrefunded += 1;
@@ -250,22 +251,22 @@ mod tests {
                 prop_assert_eq!(bucket.to_stored().lost, unrefunded);
                 prop_assert!(u64::from(unrefunded) <= u64::from(BURST) + (now - start) / INTERVAL_MS);
                 prop_assert!(unrefunded <= 30);
-                for source in 0..4 {
-                    let (lost, held) = bucket.taken_by(SourceTag([source; 8]));
-                    prop_assert!(lost + held <= BURST_PER_SOURCE as usize);
+                for site in 0..4 {
+                    let (lost, held) = bucket.taken_by(SiteTag([site; 8]));
+                    prop_assert!(lost + held <= BURST_PER_SITE as usize);
                 }
             }
         }
     }
 
-    /// Returns the number of guesses within `days` days of a guesser with many networks that guesses at every
+    /// Returns the number of guesses within `days` days of a guesser with many sites that guesses at every
     /// opportunity.
     fn guesses_within(days: u64, max_lost: Option<u32>) -> u32 {
         let mut bucket = AttemptBucket::new(max_lost, 0);
-        let mut networks = (0..=u8::MAX).cycle().map(|network| SourceTag([network; 8]));
+        let mut sites = (0..=u8::MAX).cycle().map(|site| SiteTag([site; 8]));
         let interval_minutes = INTERVAL_MS / 60_000;
         for interval in 0..days * 24 * 60 / interval_minutes {
-            while let ChargeResult::Charged(id) = bucket.charge(networks.next().unwrap(), interval * INTERVAL_MS) {
+            while let ChargeResult::Charged(id) = bucket.charge(sites.next().unwrap(), interval * INTERVAL_MS) {
                 bucket.lose(id);
             }
         }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_file_with_more_attempts_than_the_budget_is_damaged() {
-        let stored = StoredBucket { taken: vec![SourceTag([0; 8]); BURST as usize + 1], since_ms: 0, lost: 0 };
+        let stored = StoredBucket { taken: vec![SiteTag([0; 8]); BURST as usize + 1], since_ms: 0, lost: 0 };
         assert!(AttemptBucket::restore(stored, None).is_none());
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use super::attempt_bucket::{BURST, BURST_PER_SOURCE, REFILL_INTERVAL};
+pub use super::attempt_bucket::{BURST, BURST_PER_SITE, REFILL_INTERVAL};
 use super::{
     attempt_bucket::{AttemptBucket, AttemptId, ChargeResult},
     clock::Clock,
@@ -99,7 +99,7 @@ impl GuessBudget {
     }
 
     /// Charges an attempt to `source` and saves the budget. Waits up to [`QUEUE_TIMEOUT`] while no attempt is free for
-    /// `source` and an outstanding one may be refunded.
+    /// the site of `source` and an outstanding one may be refunded.
     ///
     /// # Errors
     /// [`AttemptRefused`] if no attempt is left, the code is retired, or the budget cannot be saved. In these cases
@@ -115,7 +115,7 @@ impl GuessBudget {
             let settled = self.0.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            let charged = self.0.bucket.lock().charge(source, self.0.clock.now_ms());
+            let charged = self.0.bucket.lock().charge(source.site, self.0.clock.now_ms());
             match charged {
                 ChargeResult::Charged(id) => break id,
                 ChargeResult::Retired => return Err(AttemptRefused::Retired),
@@ -251,7 +251,7 @@ impl Drop for Attempt {
 pub enum AttemptRefused {
     /// Other receivers hold all attempts, and may soon give them back.
     Queued,
-    /// No attempt is left for the source; it regains one after this time.
+    /// No attempt is left for the site; it regains one after this time.
     Spent(Duration),
     /// The code has lost too many attempts and is retired.
     Retired,
@@ -267,6 +267,7 @@ mod tests {
     };
 
     use super::{super::manual_clock::ManualClock, *};
+    use crate::wire::relay::SiteTag;
 
     fn budget(secret_length: usize) -> (GuessBudget, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at_ms(1_000_000_000));
@@ -276,7 +277,7 @@ mod tests {
     /// Charges an attempt to a network without earlier attempts.
     async fn charge(budget: &GuessBudget) -> Result<Attempt, AttemptRefused> {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        budget.charge(SourceTag(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())).await
+        budget.charge(SourceTag::alone(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -400,11 +401,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_networks_of_a_site_share_its_attempts() {
+        let (budget, _) = budget(5);
+        let network = |site, network| SourceTag { site: SiteTag([site; 8]), network: [network; 8] };
+        for number in 0..BURST_PER_SITE as u8 {
+            drop(budget.charge(network(1, number)).await.unwrap());
+        }
+        assert_eq!(budget.charge(network(1, 77)).await.err(), Some(AttemptRefused::Spent(REFILL_INTERVAL)));
+        drop(budget.charge(network(2, 0)).await.unwrap());
+        drop(budget.charge(network(2, 1)).await.unwrap());
+        assert_eq!(budget.remaining(), 1, "an attacker with two sites leaves one attempt");
+        drop(budget.charge(network(3, 0)).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn a_network_has_two_attempts_and_a_restart_does_not_renew_them() {
         let stored = StoredBudget::new();
-        let [one, other] = [1, 2].map(|n| SourceTag([n; 8]));
+        let [one, other] = [1, 2].map(|n| SourceTag::alone([n; 8]));
         let budget = stored.load().unwrap();
-        for _ in 0..BURST_PER_SOURCE {
+        for _ in 0..BURST_PER_SITE {
             std::mem::forget(budget.charge(one).await.unwrap());
         }
         let budget = stored.load().unwrap();

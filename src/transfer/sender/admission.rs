@@ -3,7 +3,7 @@
 //! A stream passes these steps. Each bounds the cost of the next one:
 //!
 //! 1. **Read.** The stream holds a permit of its network ([`FairPermits`](super::fair_permits::FairPermits)) until it
-//!    has paid. The number of permits of one network is limited.
+//!    has paid. The number of permits of one site is limited, and its networks share them fairly.
 //! 2. **Check.** Flight 1 must be valid. A request to attach and the id of a resuming receiver must have valid tags.
 //!    Such a stream then releases the permit of its network.
 //! 3. **Charge.** A receiver with a code is charged an attempt, or waits for one.

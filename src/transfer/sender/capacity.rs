@@ -21,8 +21,8 @@ const MAX_SESSIONS: usize = 256;
 /// for no longer than it takes to read its first frame, or for up to 30 s while it waits for an attempt.
 const MAX_UNAUTHENTICATED: usize = 256;
 
-/// The most of these streams that may come from one network. Four networks together can fill the capacity.
-const MAX_UNAUTHENTICATED_PER_SOURCE: usize = 64;
+/// The most of these streams that may come from one site. Four sites together can fill the capacity.
+const MAX_UNAUTHENTICATED_PER_SITE: usize = 64;
 
 /// The most handshakes of resuming receivers at the same time: as many as the limit of sessions. They cost no attempt
 /// of the guess budget, so they need a bound of their own.
@@ -59,7 +59,7 @@ impl Capacity {
         Self {
             downloads: DownloadLimit::new(max_downloads),
             sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
-            unauthenticated: FairPermits::new(MAX_UNAUTHENTICATED, MAX_UNAUTHENTICATED_PER_SOURCE),
+            unauthenticated: FairPermits::new(MAX_UNAUTHENTICATED, MAX_UNAUTHENTICATED_PER_SITE),
             resuming: FairPermits::new(MAX_RESUMING, MAX_RESUMING_PER_RECEIVER),
             table,
         }

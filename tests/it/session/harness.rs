@@ -70,7 +70,7 @@ pub(super) fn new_budget() -> (GuessBudget, Arc<ManualClock>) {
 /// Returns the tag of a network that no other receiver of this test connects from.
 pub(super) fn any_source() -> SourceTag {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    SourceTag(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())
+    SourceTag::alone(LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes())
 }
 
 pub(super) fn new_code() -> Code {

@@ -39,7 +39,7 @@ fn flight_1(slot: Slot) -> Vec<u8> {
 async fn a_relay_floods_every_stream_that_it_may_open() {
     const STREAMS: usize = 1000;
     let slot = Slot::from_number(77);
-    let announcement = bytes_of(&IncomingDownload { source: SourceTag([1; 8]) });
+    let announcement = bytes_of(&IncomingDownload { source: SourceTag::alone([1; 8]) });
     for (what, begin) in [
         ("nothing valid", Vec::new()),
         ("an announcement", announcement.clone()),

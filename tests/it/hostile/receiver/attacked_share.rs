@@ -70,7 +70,7 @@ impl AttackedShare {
 
     /// Opens a stream from network `source` and sends `flight_1`.
     pub(super) async fn send(&self, source: u64, flight_1: Bytes) -> (SendHalf, RecvHalf) {
-        let opened = self.relay.open_stream(self.code().slot(), SourceTag(source.to_be_bytes()));
+        let opened = self.relay.open_stream(self.code().slot(), SourceTag::alone(source.to_be_bytes()));
         let (mut send, recv) = within("a stream", opened).await.unwrap();
         let _ = send.write(flight_1).await; // the sender may have ended the stream
         (send, recv)
@@ -117,7 +117,9 @@ impl AttackedShare {
         for _ in 0..streams {
             let (relay, opened, flight) = (relay.clone(), opened.clone(), flight.clone());
             attackers.spawn(async move {
-                while let Ok((mut send, mut recv)) = relay.open_stream(slot, SourceTag(source.to_be_bytes())).await {
+                while let Ok((mut send, mut recv)) =
+                    relay.open_stream(slot, SourceTag::alone(source.to_be_bytes())).await
+                {
                     let _ = send.write(flight()).await;
                     opened.fetch_add(1, Ordering::Relaxed);
                     while let Ok(Some(_)) = recv.read().await {}

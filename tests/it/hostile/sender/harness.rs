@@ -50,7 +50,7 @@ impl HostileSender {
         let (send, mut recv) = within("a receiver", self.connection.accept_stream()).await.unwrap();
         recv.read_frame(MAX_BODY).await.unwrap().frame().decode::<IncomingDownload>().unwrap();
         let budget = GuessBudget::load(None, 5, Arc::new(SystemClock)).unwrap();
-        Responder::new(&self.code, &budget, SourceTag([0; 8]))
+        Responder::new(&self.code, &budget, SourceTag::alone([0; 8]))
             .accept(early, (send, recv))
             .await
             .unwrap_or_else(|e| panic!("no session: {e:?}"))
