@@ -51,7 +51,7 @@ mod tickets;
 mod token_bucket;
 
 pub use self::{
-    config::{RelayConfig, SenderPolicy},
+    config::{OnWarning, RelayConfig, SenderPolicy},
     limits::Limits,
     memory_accounts::MemoryUsage,
     memory_budget::MemoryBudget,

@@ -78,13 +78,21 @@ impl StateDir {
         }
     }
 
-    /// Opens the file `name`, which must exist, for appending. Appended data is not synced.
+    /// Creates the folder again if it was removed.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn recreate(&self) -> Result<()> {
+        Self::open(self.path.clone()).map(drop)
+    }
+
+    /// Opens the file `name`, which must exist, for reading and appending. Appended data is not synced.
     ///
     /// # Errors
     /// [`Kind::Disk`] if it cannot be opened.
     pub fn open_to_append(&self, name: &str) -> Result<File> {
         let path = self.path(name);
-        open_file(OpenOptions::new().append(true), &path).map_err(|e| state_error("write", &path, &e))
+        open_file(OpenOptions::new().read(true).append(true), &path).map_err(|e| state_error("write", &path, &e))
     }
 
     /// Opens the file `name`, which must exist, to lock it.

@@ -1,14 +1,15 @@
 //! The command `qshare relay`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{args::RelayArgs, config, console::Console, signals::interrupt, ticket_key::ticket_key, udp_buffers};
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
-    relay::{self, MemoryBudget, RelayConfig, SlotJournal},
+    relay::{self, MemoryBudget, OnWarning, RelayConfig, SlotJournal},
     state::StateDir,
+    transfer::Events,
 };
 
 /// Runs a relay until Ctrl-C or SIGTERM.
@@ -36,7 +37,11 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
         limit_loopback: args.limit_loopback,
         ..RelayConfig::default()
     };
-    relay::serve(listener, None, config, interrupted).await?;
+    let serve = |events: Events| {
+        let on_warning: OnWarning = Arc::new(move |warning| events.try_report(warning));
+        relay::serve(listener, None, RelayConfig { on_warning: Some(on_warning), ..config }, interrupted)
+    };
+    console.run(serve).await?;
     console.show(&Event::Stopped { reason: StopReason::Interrupted })
 }
 

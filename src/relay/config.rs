@@ -1,8 +1,9 @@
 //! The configuration of a relay: its limits, its access token and its persistent state.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{limits::Limits, memory_budget::MemoryBudget, slot_journal::SlotJournal, tickets::TicketKey};
+use crate::event::Event;
 
 /// The configuration of a relay.
 #[derive(Clone)]
@@ -23,9 +24,14 @@ pub struct RelayConfig {
     pub ticket_key: TicketKey,
     /// Records issued slots for the next process; `None` if nothing outlives this one.
     pub journal: Option<SlotJournal>,
+    /// Called with warnings for the operator. It must not block.
+    pub on_warning: Option<OnWarning>,
     /// How long a shutdown waits until the open bridges have delivered their bytes.
     pub drain_timeout: Duration,
 }
+
+/// Shows a warning to the operator.
+pub type OnWarning = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Which senders may register a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +57,7 @@ impl Default for RelayConfig {
             senders: SenderPolicy::Anyone,
             ticket_key: TicketKey::random(),
             journal: None,
+            on_warning: None,
             drain_timeout: Duration::ZERO,
         }
     }

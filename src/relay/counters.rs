@@ -37,6 +37,8 @@ pub(super) struct RelayCounters {
     pub(super) unconfirmed: Counter,
     /// Bytes that bridges have read.
     pub(super) bytes: Counter,
+    /// Failed attempts to record the slots in use.
+    pub(super) journal_failures: Counter,
     /// Refusals by limit.
     refusals: [Counter; RelayLimit::ALL.len()],
 }
@@ -58,6 +60,7 @@ impl RelayCounters {
             bridges: Counter::default(),
             unconfirmed: Counter::default(),
             bytes: Counter::default(),
+            journal_failures: Counter::default(),
             refusals: std::array::from_fn(|_| Counter::default()),
         }
     }
@@ -73,7 +76,7 @@ impl RelayCounters {
         let mut line = format!(
             "now: connections={connections} slots={held_slots} resting={resting_slots} bridges={} memory={} unacknowledged={}; \
              since the start: registrations={} connects={} misses={} bridges={} unconfirmed={} bytes={} \
-             memory_peak={} evicted={} memory_refused={}; refused:",
+             memory_peak={} evicted={} memory_refused={} journal_failures={}; refused:",
             memory.directions / 2,
             memory.reserved + memory.held,
             memory.unacknowledged,
@@ -86,6 +89,7 @@ impl RelayCounters {
             memory.peak,
             memory.evicted,
             memory.refused,
+            self.journal_failures.get(),
         );
         let refused = RelayLimit::ALL.iter().zip(&self.refusals).map(|(limit, count)| (limit.name(), count.get()));
         let before = line.len();

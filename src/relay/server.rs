@@ -49,8 +49,8 @@ pub async fn serve(
     };
     let limiter = SourceLimiter::new(config.limits.clone(), config.limit_loopback);
     let registry = Registry::new(config.limits.clone(), limiter.clone(), issued);
-    let journal = JournalTask::new(registry.clone(), journal);
     let counters = Arc::new(RelayCounters::new());
+    let journal = JournalTask::new(registry.clone(), journal, Arc::clone(&counters), config.on_warning.clone());
     let handler = RequestHandler::new(registry.clone(), limiter.clone(), Arc::clone(&counters), config.clone());
     let handler = Arc::new(handler);
     if let Some(connection) = in_process.clone() {
@@ -68,10 +68,11 @@ pub async fn serve(
         }
     };
     with_background(serve, async {
-        tokio::join!(journal.run(), server.registry.keep_expiring(), server.log_counters());
+        tokio::join!(journal.run(), server.registry.keep_expiring(), server.keep_logging_counters());
     })
     .await;
     journal.write().await;
+    server.log_counters();
     server.listener.close(ENDED);
     if let Some(connection) = in_process {
         connection.close();
@@ -181,17 +182,21 @@ impl Server {
     }
 
     /// Logs the counters once a minute. Never completes.
-    async fn log_counters(&self) {
+    async fn keep_logging_counters(&self) {
         const LOG_INTERVAL: Duration = Duration::from_secs(60);
         let mut minutes = interval(LOG_INTERVAL);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         minutes.tick().await; // the first one completes at once
         loop {
             minutes.tick().await;
-            let (held_slots, resting_slots) = self.registry.counts();
-            let connections = self.listener.open_connections();
-            let memory = self.config.memory.usage();
-            info!("{}", self.counters.summary(&RelayGauges { connections, held_slots, resting_slots, memory }));
+            self.log_counters();
         }
+    }
+
+    fn log_counters(&self) {
+        let (held_slots, resting_slots) = self.registry.counts();
+        let connections = self.listener.open_connections();
+        let memory = self.config.memory.usage();
+        info!("{}", self.counters.summary(&RelayGauges { connections, held_slots, resting_slots, memory }));
     }
 }

@@ -7,12 +7,19 @@
 //! Records are appended; the last one of a slot counts. The time is the Unix time at which the slot stops resting, or
 //! [`HELD`]. When most records are outdated, a new file without them is synced and then replaces the old one.
 //!
+//! A batch that cannot be written is cut off before the next one is appended. A file that was deleted is written again
+//! from the open one.
+//!
 //! Appended records are synced in batches. A power failure loses the last batch at most, and a torn record is skipped.
 //! The loss matters only if the relay assigns one of the lost slots again, out of 923,521.
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Write},
+    io::{
+        self, BufReader,
+        ErrorKind::{NotADirectory, NotFound},
+        Read, Seek, Write,
+    },
     time::Duration,
 };
 
@@ -74,6 +81,7 @@ impl SlotJournal {
         let mut bytes = HEADER.to_vec();
         bytes.reserve_exact(records.len() * RECORD);
         records.iter().for_each(|(slot, until)| bytes.extend_from_slice(&encode(*slot, *until)));
+        self.0.recreate()?;
         self.0.write(FILE, &bytes)?;
         let file = self.0.open_to_append(FILE)?;
         let records = records.len() as u64;
@@ -82,7 +90,10 @@ impl SlotJournal {
 
     /// Reads the last time of each slot.
     fn read_latest(&self) -> Result<Vec<(Slot, u64)>> {
-        let Some(file) = self.0.open_to_read(FILE)? else { return Ok(Vec::new()) };
+        self.0.open_to_read(FILE)?.map_or_else(|| Ok(Vec::new()), |file| self.read_latest_from(&file))
+    }
+
+    fn read_latest_from(&self, file: &File) -> Result<Vec<(Slot, u64)>> {
         let mut reader = BufReader::with_capacity(64 * 1024, file);
         match read_array(&mut reader).map_err(|e| self.unreadable(&e))? {
             Ok(header) if header == *HEADER => {}
@@ -152,27 +163,55 @@ pub(super) struct JournalFile {
 }
 
 impl JournalFile {
-    /// Appends records and syncs them. Replaces the file if most of its records are outdated.
+    /// Appends records and syncs them.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if the file cannot be written. It then holds the records of earlier calls.
+    /// [`Kind::Disk`] if the file cannot be written. A later call removes what this one has written.
     pub(super) fn append(&mut self, records: &[SlotRecord]) -> Result<()> {
+        if self.is_deleted() {
+            self.replace()?;
+        }
         let bytes: Vec<u8> = records.iter().flat_map(|record| encode(record.slot, record.until)).collect();
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        if let Err(e) = written {
-            // A partial record would misalign the records after it.
-            let _ = self.file.set_len((HEADER.len() as u64) + self.records * RECORD as u64);
-            let path = self.journal.0.path(FILE);
-            return Err(Error::new(Kind::Disk, format!("cannot write {}: {e}", path.display())));
-        }
+        self.cut_off_failed_write()
+            .and_then(|()| self.file.write_all(&bytes))
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| self.unwritable(&e))?;
         self.records += records.len() as u64;
-        if self.records >= self.replace_at {
-            let now = unix_time();
-            let mut latest = self.journal.read_latest()?;
-            latest.retain(|(_, until)| *until > now);
-            *self = self.journal.replace(&latest)?;
-        }
         Ok(())
+    }
+
+    /// Replaces the file if most of its records are outdated.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it cannot be replaced. The file is still complete.
+    pub(super) fn replace_if_outdated(&mut self) -> Result<()> {
+        if self.records >= self.replace_at { self.replace() } else { Ok(()) }
+    }
+
+    /// Replaces the file by one with the same content, without outdated records.
+    fn replace(&mut self) -> Result<()> {
+        self.file.rewind().map_err(|e| self.journal.unreadable(&e))?;
+        let (now, mut latest) = (unix_time(), self.journal.read_latest_from(&self.file)?);
+        latest.retain(|(_, until)| *until > now);
+        *self = self.journal.replace(&latest)?;
+        Ok(())
+    }
+
+    /// Whether the file no longer exists under its name. The open file still has its content.
+    fn is_deleted(&self) -> bool {
+        let path = self.journal.0.path(FILE);
+        std::fs::symlink_metadata(path).is_err_and(|e| matches!(e.kind(), NotFound | NotADirectory))
+    }
+
+    /// Cuts off what a failed write has left: a partial record would misalign the records after it.
+    fn cut_off_failed_write(&self) -> io::Result<()> {
+        let length = HEADER.len() as u64 + self.records * RECORD as u64;
+        if self.file.metadata()?.len() == length { Ok(()) } else { self.file.set_len(length) }
+    }
+
+    fn unwritable(&self, e: &io::Error) -> Error {
+        Error::new(Kind::Disk, format!("cannot write {}: {e}", self.journal.0.path(FILE).display()))
+            .hint("check the permissions and the free space of the folder")
     }
 }
 
@@ -300,6 +339,71 @@ mod tests {
         }
     }
 
+    /// Replaces the open file by a handle that cannot write. Returns the other one.
+    fn break_file(file: &mut JournalFile, journal: &TestJournal) -> File {
+        std::mem::replace(&mut file.file, File::open(journal.path()).unwrap())
+    }
+
+    #[test]
+    fn a_failed_write_does_not_misalign_later_records() {
+        let [before, failed, after] = slots();
+        for torn in 0..2 * RECORD {
+            let journal = TestJournal::new();
+            let (mut file, _) = journal.open();
+            file.append(&[SlotRecord::held(before)]).unwrap();
+            let working = break_file(&mut file, &journal);
+            (&working).write_all(&vec![b'X'; torn]).unwrap(); // a part of the batch
+            for _ in 0..2 {
+                let e = file.append(&[SlotRecord::held(failed)]).unwrap_err();
+                assert!(e.kind() == Kind::Disk && e.message().contains("cannot write"), "{e}");
+            }
+            file.file = working;
+            file.append(&[SlotRecord::held(failed), SlotRecord::held(after)]).unwrap();
+            let length = HEADER.len() + 3 * RECORD;
+            assert_eq!(fs::metadata(journal.path()).unwrap().len(), length as u64, "{torn} bytes were written");
+            assert_eq!(journal.read(), [before, failed, after], "{torn} bytes were written");
+        }
+    }
+
+    #[test]
+    fn a_deleted_file_is_written_again() {
+        let [one, two, three] = slots();
+        let journal = TestJournal::new();
+        let (mut file, _) = journal.open();
+        file.append(&[SlotRecord::held(one)]).unwrap();
+        fs::remove_file(journal.path()).unwrap();
+        file.append(&[SlotRecord::held(two)]).unwrap();
+        fs::remove_dir_all(journal.home.path()).unwrap();
+        fs::write(journal.home.path(), "a file in place of the folder").unwrap();
+        assert!(file.append(&[SlotRecord::held(three)]).is_err());
+        fs::remove_file(journal.home.path()).unwrap();
+        file.append(&[SlotRecord::held(three)]).unwrap();
+        assert_eq!(journal.read(), [one, two, three]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_is_still_appended_to() {
+        let journal = TestJournal::new();
+        let (mut file, _) = journal.open();
+        let [kept, changing] = slots();
+        file.append(&[SlotRecord::held(kept)]).unwrap();
+        let away = journal.path().with_extension("away");
+        fs::rename(journal.path(), &away).unwrap();
+        fs::create_dir(journal.path()).unwrap(); // no file can get this name
+        let changes = [SlotRecord::held(changing), SlotRecord::resting(changing, 1)].repeat(3_000);
+        for _ in 0..2 {
+            file.append(&changes).unwrap();
+            assert!(file.replace_if_outdated().is_err());
+        }
+        let grown = fs::metadata(&away).unwrap().len();
+        fs::remove_dir(journal.path()).unwrap();
+        fs::rename(&away, journal.path()).unwrap();
+        file.append(&[]).unwrap();
+        file.replace_if_outdated().unwrap();
+        assert!(fs::metadata(journal.path()).unwrap().len() < grown / 100);
+        assert_eq!(journal.read(), [kept]);
+    }
+
     #[test]
     fn the_file_stays_short_however_often_a_slot_changes() {
         let journal = TestJournal::new();
@@ -308,6 +412,7 @@ mod tests {
         file.append(&[SlotRecord::held(kept)]).unwrap();
         for _ in 0..30 {
             file.append(&[SlotRecord::held(changing), SlotRecord::resting(changing, 1)].repeat(1_000)).unwrap();
+            file.replace_if_outdated().unwrap();
             let length = fs::metadata(journal.path()).unwrap().len();
             assert!(length <= (MIN_RECORDS + 2_000) * RECORD as u64 + 100, "{length} bytes");
         }
@@ -321,6 +426,7 @@ mod tests {
         let all: Vec<_> = (0..Slot::COUNT).map(|n| SlotRecord::held(Slot::from_number(n))).collect();
         for _ in 0..3 {
             file.append(&all).unwrap();
+            file.replace_if_outdated().unwrap();
             assert!(fs::metadata(journal.path()).unwrap().len() < 3 * all.len() as u64 * RECORD as u64);
         }
         assert_eq!(journal.read().len(), Slot::COUNT as usize);

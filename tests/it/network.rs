@@ -7,6 +7,7 @@
 //! - [`outages`]: outages that are longer than a connection lives.
 //! - [`handshakes`]: handshakes with the relay whose packets are lost.
 //! - [`endings`]: faults just when a download or a share ends.
+//! - [`counters`]: the counters that a relay logs.
 //! - [`memory`]: bounds on the memory between sender and receivers, and the isolation of receivers.
 //!
 //! A busy machine does not change the results: all assertions on times are on virtual time. The tests print their
@@ -15,6 +16,7 @@
 
 mod clocks;
 mod congestion;
+mod counters;
 mod endings;
 mod handshakes;
 mod join_all;

@@ -1,15 +1,18 @@
 //! Limits by source. Each loopback address is a source of its own in these tests.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use qshare::{
     code::Slot,
     error::Kind,
     net::{RelayConnection, StreamError},
     relay::{Limits, RelayConfig, RelayLimit},
-    transfer::Registration,
+    transfer::{
+        Registration,
+        handshake::guess_budget::{BURST, REFILL_INTERVAL},
+    },
     wire::{
-        Message,
+        Frame, Message,
         relay::{ConnectReply, ConnectRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected},
         reset_code::UNCONFIRMED,
     },
@@ -17,7 +20,11 @@ use qshare::{
 
 use super::harness::{ClientStream, open_bridge, open_stream_with};
 use crate::{
-    hostile::{local_relay::LocalRelay, processes::within},
+    hostile::{
+        local_relay::LocalRelay,
+        processes::within,
+        raw_quic::{self, Grants},
+    },
     support::bytes_of,
 };
 
@@ -281,4 +288,38 @@ async fn bridges_and_waiting_streams_of_one_source_are_bounded() {
     assert_eq!(limit_of(&refused), RelayLimit::Streams);
     let other = client(&relay, 4).await;
     assert!(connect(&other, registration.slot()).await.is_ok());
+}
+
+/// QUIC follows a client to another address, and a hostile client can choose any address there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_changes_its_address_keeps_the_source_of_its_handshake() {
+    let relay = limited_relay(&[(RelayLimit::Misses, 5)]);
+    let socket = |number| std::net::UdpSocket::bind((source(number), 0)).unwrap();
+    let endpoint = quinn::Endpoint::new(Default::default(), None, socket(1), Arc::new(quinn::TokioRuntime)).unwrap();
+    let moving = raw_quic::connect_over(&endpoint, relay.addr(), Grants::AMPLE).await;
+    let connect_raw = async || {
+        let (mut send, mut recv) = moving.open_bi().await.unwrap();
+        let slot = Slot::from_number(1);
+        send.write_all(&bytes_of(&ConnectRequest { slot, token: None, pass: None })).await.unwrap();
+        let reply = within("a reply", raw_quic::read_frame(&mut recv)).await;
+        Frame::split(&mut &reply[..]).unwrap().decode::<Rejected>().unwrap().reason
+    };
+    for number in 2..7 {
+        assert_eq!(connect_raw().await, RejectReason::NotFound);
+        endpoint.rebind(socket(number)).unwrap();
+    }
+    assert_eq!(connect_raw().await, RejectReason::Limit(RelayLimit::Misses));
+    let other = client(&relay, 3).await; // an address that the client has passed through
+    assert_eq!(connect(&other, Slot::from_number(1)).await.err().unwrap().reason, RejectReason::NotFound);
+    let first = client(&relay, 1).await;
+    assert_eq!(limit_of(&connect(&first, Slot::from_number(1)).await.err().unwrap()), RelayLimit::Misses);
+}
+
+/// An honest sender loses a burst of attempts, and one more every [`REFILL_INTERVAL`]. The relay must see an attack in
+/// that, and none in a burst.
+#[test]
+fn a_slot_is_protected_if_its_sender_keeps_losing_attempts() {
+    let limit = Limits::default().get(RelayLimit::SlotUnconfirmed);
+    assert!(limit >= BURST);
+    assert!(Duration::from_secs(3600) / limit > REFILL_INTERVAL);
 }

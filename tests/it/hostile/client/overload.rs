@@ -12,7 +12,7 @@ use std::{
 };
 
 use qshare::{
-    code::Slot,
+    code::{Code, Secret, Slot},
     error::Result,
     net::{RelayConnection, Socket, TransportOptions, TrustPolicy, connect_over},
     relay::Limits,
@@ -36,14 +36,15 @@ async fn connect_from(relay: SocketAddr, ip: Ipv4Addr) -> Result<RelayConnection
     connect_over(socket, &[relay.into()], TrustPolicy::Loopback, TransportOptions::default()).await
 }
 
-/// Sends a file and receives it.
+/// Sends a file and receives it. Neither end may need a second attempt, so both stay within their time limits.
 fn assert_serves(env: &TestEnv, relay: &RelayProcess, name: &str) {
     let file = env.file(name, vec![7; 100_000]);
     let sender = env.send(&[&file]).via(relay).share();
     let into = env.path(&format!("into-{name}"));
-    env.recv(sender.code(), &into).via(relay).run().expect(0);
+    let received = env.recv(sender.code(), &into).via(relay).run().expect(0);
     assert_eq!(fs::read(into.join(name)).unwrap().len(), 100_000);
-    sender.stop();
+    let sent = sender.stop();
+    assert!([&received, &sent].iter().all(|output| output.all("reconnecting").is_empty()), "{received}{sent}");
 }
 
 /// Attacks a relay in a thread of its own until dropped.
@@ -169,7 +170,7 @@ fn a_thousand_connections_from_other_sources_do_not_stop_a_transfer() {
 fn a_receiver_of_an_unknown_code_is_answered_at_once_until_its_limit() {
     let env = TestEnv::new();
     let relay = relay_with(&env, &["--limit-loopback", "--limit", "misses=1"]);
-    let unknown = qshare::code::Code::new(Slot::from_number(5), qshare::code::Secret::random(5).unwrap());
+    let unknown = Code::new(Slot::from_number(5), Secret::random(5).unwrap());
     let recv = || env.recv(&unknown.reveal().to_string(), &env.path("into")).via(&relay).run();
     recv().expect_error(3, "not_found", "no such code");
     let explained = recv().expect_error(7, "refused", "(limit misses)");
@@ -204,6 +205,51 @@ fn clients_wait_for_a_limit_that_ends_soon() {
     let waited = output.events().iter().any(|event| event["event"] == "reconnecting");
     assert!(waited, "{output}");
     sender.process.wait_for("download_finished");
+}
+
+/// The log line at the end of a relay contains its counters.
+#[test]
+fn a_verbose_relay_logs_its_counters_without_codes_or_addresses() {
+    let env = TestEnv::new();
+    let relay = relay_with(&env, &["-v", "--limit-loopback", "--limit", "misses=1"]);
+    assert_serves(&env, &relay, "file");
+    let unknown = Code::new(Slot::from_number(5), Secret::random(5).unwrap());
+    for exit in [3, 7] {
+        env.recv(&unknown.reveal().to_string(), &env.path("into")).via(&relay).run().expect(exit);
+    }
+    let output = relay.stop();
+    let log = output.stderr;
+    let line = log.lines().rfind(|line| line.contains("now: connections=")).unwrap();
+    for counter in
+        ["registrations=1 ", "connects=3 ", "misses=1 ", "bridges=1 ", "refused: misses=1", "journal_failures=0"]
+    {
+        assert!(line.contains(counter), "{counter}: {line}");
+    }
+    assert!(!log.contains("127.0.0.1") && !log.contains(unknown.slot().as_str()), "{log}");
+}
+
+/// A relay without its state folder serves as before, and records the slots again when the folder can be created.
+#[test]
+fn a_relay_survives_the_loss_of_its_state_folder() {
+    let env = TestEnv::new();
+    let mut relay = relay_with(&env, &["-v"]);
+    assert_serves(&env, &relay, "before");
+    let folder = env.state().join("relay");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "a file in place of the folder").unwrap();
+    assert_serves(&env, &relay, "without");
+    let warning = relay.process.wait_for("warning");
+    assert_eq!(warning["kind"], "state");
+    assert!(warning["message"].as_str().unwrap().contains("cannot record the slots in use"), "{warning}");
+    assert_serves(&env, &relay, "still-without");
+    fs::remove_file(&folder).unwrap();
+    let recovered = relay.process.wait_for("warning");
+    assert_eq!(recovered["message"], "the slots in use are recorded again");
+    let recorded = fs::metadata(journal(&env)).unwrap().len();
+    assert!(recorded >= 16 + 3 * 16, "{recorded} bytes for three shares");
+    let output = relay.stop();
+    assert_eq!(output.all("warning").len(), 2, "{output}");
+    assert!(!output.stderr.contains("journal_failures=0"), "{output}");
 }
 
 #[test]
