@@ -18,6 +18,7 @@ mod initiator;
 mod initiator_error;
 #[cfg(test)]
 pub(crate) mod manual_clock;
+mod processing_notice;
 mod responder;
 
 // `manual_clock` imports `super::Clock`, because the integration tests include the same file under another parent.
@@ -27,6 +28,7 @@ pub(crate) use self::{
     alert::{BUSY_RETRY_DELAY, send_alert},
     credential::wire_id,
     flight_1::{FirstFrameError, read_first_frame},
+    processing_notice::notify_while,
     responder::{ChargedHello, HandshakeRefusal},
 };
 pub use self::{

@@ -14,6 +14,7 @@
 //! | | sender | | [`DoneAck`] |
 //!
 //! - The sealed messages of flight 2 take at most [`MAX_EARLY_MANIFEST`] bytes and are padded to a power of two.
+//! - [`Processing`] in the clear may precede flight 2: the sender is at work on it.
 //! - [`Credit`] flows from receiver to sender during the whole session, [`Ack`] from sender to receiver.
 //! - A sender that cannot continue ends its direction with a [`Failure`] instead of a [`DoneAck`].
 //! - An [`Alert`] in the clear, instead of flight 2 or in the place of flight 3, ends the handshake. It is only a hint:
@@ -21,7 +22,7 @@
 //! - Instead of flight 1, the receiver may send an [`AttachRequest`] and the sender an [`AttachReply`]: the stream then
 //!   continues an established session.
 //!
-//! Frame types: 0x31 to 0x36 in the clear; 0x41 to 0x4f and [`PAD`] sealed. The messages are grouped by file:
+//! Frame types: 0x31 to 0x37 in the clear; 0x41 to 0x4f and [`PAD`] sealed. The messages are grouped by file:
 //! `handshake` (flights 1 to 3), `attach`, `manifest`, `download` (flights 4 and 5), and the `limits` of all.
 
 mod attach;
@@ -37,7 +38,7 @@ pub use self::{
         GroupsEqual, PAD, StagedFiles, StagedGroups,
     },
     handshake::{
-        AES_IS_SLOW, Alert, AlertReason, CAN_REATTACH, Confirm, Hello, HelloMode, HelloReply, PakeMessage,
+        AES_IS_SLOW, Alert, AlertReason, CAN_REATTACH, Confirm, Hello, HelloMode, HelloReply, PakeMessage, Processing,
         ResumptionId, SUITE_SPAKE2_AES256GCM, SUITE_SPAKE2_CHACHA20POLY1305, SUITES, VERSION,
     },
     limits::{

@@ -1,13 +1,11 @@
 //! The receiver's end of the handshake: sends flight 1, checks flight 2 and sends flight 3.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
     cipher_suite, confirm::read_confirm, credential::Credential, established::Established,
-    guess_budget::CONFIRM_TIMEOUT, initiator_error::InitiatorError,
+    guess_budget::CONFIRM_TIMEOUT, initiator_error::InitiatorError, processing_notice::read_flight_2,
 };
 use crate::{
     code::Slot,
@@ -17,15 +15,9 @@ use crate::{
     transfer::session::{SessionReader, SessionWriter, resumable_stream::ResumableStream},
     wire::{
         WireError, frame,
-        peer::{Alert, CAN_REATTACH, Confirm, Hello, HelloReply, MAX_CLEAR_BODY, PakeMessage, SUITES, VERSION},
+        peer::{Alert, CAN_REATTACH, Confirm, Hello, HelloReply, PakeMessage, SUITES, VERSION},
     },
 };
-
-/// How long the receiver waits for flight 2. The sender may delay it by [`QUEUE_TIMEOUT`] (30 s) while other receivers
-/// confirm their attempts.
-///
-/// [`QUEUE_TIMEOUT`]: super::guess_budget::QUEUE_TIMEOUT
-const FLIGHT_2_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The receiver's end of a handshake whose flight 1 is ready and not yet answered.
 pub struct Initiator {
@@ -87,8 +79,7 @@ impl Initiator {
     /// # Errors
     /// [`InitiatorError`] if the sender refuses or does not reply in time, if its tag is wrong, or if the stream fails.
     pub async fn complete(self, mut send: SendHalf, mut recv: RecvHalf) -> Result<Established, InitiatorError> {
-        let flight_2 = wait_on_peer(FLIGHT_2_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await;
-        let flight_2 = flight_2.map_err(InitiatorError::from_unconfirmed)?;
+        let flight_2 = read_flight_2(&mut recv).await.map_err(InitiatorError::from_unconfirmed)?;
         let (round_trip, can_reattach) = (self.started.elapsed(), self.options.can_reattach);
         let keys = self.derive_keys(&flight_2)?;
         let confirm = wait_on_peer(CONFIRM_TIMEOUT, [], read_confirm(&mut recv)).await;

@@ -26,7 +26,7 @@ use crate::{
     transfer::{
         handshake::{
             BUSY_RETRY_DELAY, ChargedHello, FirstFrameError, HandshakeFailure, HandshakeRefusal, Responder,
-            read_first_frame, send_alert,
+            notify_while, read_first_frame, send_alert,
         },
         session::RecordBuilder,
         timeouts::REPLY_TIMEOUT,
@@ -50,7 +50,7 @@ pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendH
     let (credentials, budget) = (share.credentials(), share.guess_budget().clone());
     let responder = Responder::new(&credentials.code, &budget, source);
     let responder = responder.with_share_key(&credentials.key, share.id());
-    match admit(&share, responder, source, &mut recv).await {
+    match admit(&share, responder, source, (&mut send, &mut recv)).await {
         Admission::Attach(request) => reattach(&share, &request, (send, recv)).await,
         Admission::Handshake(hello, turn) => {
             let resumption = match hello.resumption() {
@@ -107,7 +107,12 @@ impl Turn {
 }
 
 /// Reads the first frame of a stream, checks it, and charges the receiver an attempt if it needs one.
-async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, recv: &mut RecvHalf) -> Admission<'a> {
+async fn admit<'a>(
+    share: &Share,
+    responder: Responder<'a>,
+    source: SourceTag,
+    (send, recv): (&mut SendHalf, &mut RecvHalf),
+) -> Admission<'a> {
     let permit = share.capacity().unauthenticated().acquire(source);
     let admission = async {
         let first = match read_first_frame(recv).await {
@@ -118,7 +123,7 @@ async fn admit<'a>(share: &Share, responder: Responder<'a>, source: SourceTag, r
         if first.frame().kind == AttachRequest::TYPE {
             return first.frame().decode().map_or_else(|_| refused(AlertReason::Malformed), Admission::Attach);
         }
-        admit_receiver(share, responder, &first, recv).await
+        admit_receiver(share, responder, &first, (send, recv)).await
     };
     tokio::select! {
         biased; // a charged attempt takes precedence over a permit that is revoked at the same time
@@ -133,7 +138,7 @@ async fn admit_receiver<'a>(
     share: &Share,
     responder: Responder<'a>,
     first: &OwnedFrame,
-    recv: &mut RecvHalf,
+    (send, recv): (&mut SendHalf, &mut RecvHalf),
 ) -> Admission<'a> {
     let hello = match responder.check(first) {
         Ok(hello) => hello,
@@ -148,7 +153,7 @@ async fn admit_receiver<'a>(
         _ => return Admission::Closing,
     };
     tokio::select! {
-        charged = hello.charge() => match charged {
+        charged = notify_while(send, hello.charge()) => match charged {
             Ok(hello) => Admission::Handshake(Box::new(hello), turn),
             Err(refusal) => Admission::Refused(refusal),
         },
@@ -185,14 +190,14 @@ async fn serve_receiver(
     hello: ChargedHello<'_>,
     turn: Turn,
     resumption: Resumption,
-    (send, mut recv): (SendHalf, RecvHalf),
+    (mut send, mut recv): (SendHalf, RecvHalf),
 ) {
     let number = share.next_receiver();
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
     let is_closing = share.is_closing();
     let handshake = async {
         let (early, offer) = tokio::select! {
-            prepared = prepare_offer(&share, number, &resumption) => prepared,
+            prepared = notify_while(&mut send, prepare_offer(&share, number, &resumption)) => prepared,
             () = out_of_turn(&mut recv) => return Err(hello.abandon((send, recv))),
         };
         debug!("receiver {number} has sent its hello");

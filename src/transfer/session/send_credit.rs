@@ -13,8 +13,9 @@ const MAX_AHEAD: u64 = MAX_WINDOW + MAX_WINDOW / 4;
 /// records at both ends. The receiver therefore acknowledges a part of them before the sender has to stop.
 const MIN_AHEAD: u64 = 2 * MAX_UNACKNOWLEDGED + INITIAL_CREDIT;
 
-/// The bytes that all downloads of a share together may keep unacknowledged.
-const MAX_SHARE_UNACKNOWLEDGED: u64 = 1024 * 1024 * 1024;
+/// The bytes that all downloads of a share together may keep unacknowledged. Twice the limit of one download, so that a
+/// single one may use its whole limit. Twenty downloads still get 7 MiB each, enough for 280 Mbit/s × 200 ms.
+const MAX_SHARE_UNACKNOWLEDGED: u64 = 2 * MAX_AHEAD;
 
 /// The latest credit of a receiver.
 #[derive(Debug)]
@@ -96,9 +97,9 @@ mod tests {
             let waiting = send_credit.wait_until_sendable(end, || share_unacknowledged);
             timeout(Duration::from_millis(1), waiting).await.is_ok()
         };
-        assert!(is_sendable(10 + MAX_AHEAD, 900 * MIB).await);
+        assert!(is_sendable(10 + MAX_AHEAD, MAX_AHEAD).await);
         assert!(!is_sendable(11 + MAX_AHEAD, 0).await, "unacknowledged bytes must be kept");
-        assert!(is_sendable(10 + 24 * MIB, 1_000 * MIB).await && !is_sendable(11 + 24 * MIB, 1_000 * MIB).await);
+        assert!(is_sendable(10 + 24 * MIB, 136 * MIB).await && !is_sendable(11 + 24 * MIB, 136 * MIB).await);
         assert!(is_sendable(10 + MIN_AHEAD, u64::MAX).await, "a receiver that acknowledges is always served");
     }
 

@@ -102,6 +102,14 @@ impl Message for Confirm {
     const TYPE: u8 = 0x33;
 }
 
+/// The sender has received flight 1 and is still at work on flight 2. Unauthenticated, so only a hint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Processing {}
+
+impl Message for Processing {
+    const TYPE: u8 = 0x37;
+}
+
 /// The sender ends the handshake. Unauthenticated, so only a hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -169,6 +177,7 @@ mod tests {
             "320000001901020102010404040404040404040404040404040402024102",
         );
         assert_golden(&Confirm { tag: [6; 32] }, &format!("3300000020{}", "06".repeat(32)));
+        assert_golden(&Processing {}, "3700000000");
         assert_golden(&Alert { reason: AlertReason::GuessBudgetSpent, retry_after: 600 }, "340000000302d804");
     }
 }

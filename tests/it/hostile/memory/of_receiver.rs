@@ -65,6 +65,21 @@ async fn a_relay_that_accepts_nothing_ends_the_receiver() {
     }
 }
 
+/// The relay connects the receiver to a sender that does not answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_sender_ends_the_receiver() {
+    let reply = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new() });
+    let run = run_against(Grants::AMPLE, &["--json", "--yes"], async |connection: quinn::Connection| {
+        let (mut send, mut recv) = connection.accept_bi().await.unwrap();
+        read_frame(&mut recv).await;
+        send.write_all(&reply).await.unwrap();
+        std::future::pending().await
+    });
+    let run = run.await;
+    run.assert_failed(5, "a silent sender");
+    assert!(run.message().contains("the sender does not answer"), "{}", run.message());
+}
+
 /// The relay sends far more than a reply or flight 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_floods_the_receivers_stream_ends_the_receiver() {

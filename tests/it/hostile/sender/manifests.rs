@@ -114,6 +114,7 @@ async fn a_receiver_refuses_inconsistent_manifests() {
     ] {
         let (run, _) = sender.offer_and_expect_done(early).await;
         run.assert_failed(exit, what);
+        assert!(run.peak.is_none_or(|bytes| bytes < 64 * 1024 * 1024), "{what}: {:?} bytes", run.peak);
     }
 }
 
