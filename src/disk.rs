@@ -23,8 +23,8 @@
 //!                          stream ─▶ Sink ─▶ IncomingFile ─▶ staging folder ─▶ Publisher ─▶ final names
 //! ```
 //!
-//! A [`Plan`] makes every check that is possible before the first byte: the target's file system can hold all names,
-//! the [`ConflictPolicy`] allows all conflicts, and there is enough space. A [`Sink`] writes the blocks of one file
+//! A [`Plan`] makes every check that is possible before the first byte: it tries on the target's disk what that cannot
+//! hold of the share ([`DiskLimit`]), the [`ConflictPolicy`] allows all conflicts, and there is enough space. A [`Sink`] writes the blocks of one file
 //! after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file gets
 //! its final name before all files are verified. Then the publisher moves each top-level entry to its final name by one
 //! rename. A rename replaces an existing target only if the policy allows it.
@@ -53,28 +53,31 @@
 mod accepted;
 mod attributes;
 mod block_cache;
-mod case_collision;
 mod comparison;
 mod conflict;
 mod conflict_resolver;
+mod disk_limit;
 mod disk_usage;
 mod durability;
 mod earlier_download;
 mod errors;
 mod fingerprint;
+mod free_space;
 mod group_hasher;
 mod group_reader;
 mod groups;
 mod hash_progress;
 mod incoming_file;
 mod journal;
-mod name_check;
+mod move_by_copy;
 mod numbered_name;
 mod offered_files;
 mod open_options;
+mod other_disks;
 mod plan;
 mod publisher;
 mod read_at;
+mod rehearsal;
 mod rename;
 mod rooted_dir;
 mod scan;
@@ -82,10 +85,12 @@ mod scanned_entries;
 mod scanned_root;
 mod shared_read;
 mod shared_root;
+mod similar_names;
 mod sink;
 mod source;
 mod source_file;
 mod space;
+mod sparse_file;
 mod staged_downloads;
 mod staged_files;
 mod staged_hasher;
@@ -95,10 +100,12 @@ mod stream_limit;
 mod target;
 #[cfg(all(test, unix))]
 mod tests;
+mod trial_disk;
 
 pub use self::{
     comparison::{Comparison, ComparisonState},
     conflict::ConflictPolicy,
+    disk_limit::DiskLimit,
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},

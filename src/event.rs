@@ -90,6 +90,11 @@ pub enum Event {
     },
     /// recv: the sender's offer. Another one follows if a restarted sender changes its offer.
     Offer(OfferSummary),
+    /// recv: some of the entries that the target's disk cannot hold, in order, without those below them.
+    Unsupported {
+        /// The entries.
+        entries: Vec<UnsupportedEntry>,
+    },
     /// recv `--list`: a part of the manifest.
     Entries {
         /// Some of the entries, in order.
@@ -265,6 +270,10 @@ pub struct OfferSummary {
     pub resumed_bytes: u64,
     /// Whether the offer differs from the one that the user accepted earlier for this download.
     pub changed: bool,
+    /// The number of entries that the target's disk cannot hold, with everything below them.
+    pub unsupported: u64,
+    /// Why it cannot hold them.
+    pub limits: Vec<OfferLimit>,
     /// The folder that will hold the names; `null` with `--list`.
     pub target: Option<String>,
     /// The number of files whose name, or the name of a folder above them, begins with a dot.
@@ -279,6 +288,28 @@ pub struct OfferSummary {
     pub more: u64,
     /// The first ten top-level names; hidden, executable and auto-run ones precede the others.
     pub names: Vec<OfferedName>,
+}
+
+/// A limit of the target's disk that an offer meets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OfferLimit {
+    /// A stable word for scripts.
+    pub limit: &'static str,
+    /// What the disk cannot hold, as the end of a sentence that begins with a number: `symbolic links`.
+    pub description: &'static str,
+    /// The number of entries that meet the limit, without those below them.
+    pub entries: u64,
+    /// The first ten of their paths.
+    pub paths: Vec<String>,
+}
+
+/// An entry that the target's disk cannot hold.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnsupportedEntry {
+    /// The path.
+    pub path: String,
+    /// The word of the limit, as in [`OfferLimit`].
+    pub limit: &'static str,
 }
 
 /// A name that a download creates in its target folder.
@@ -310,6 +341,8 @@ pub enum NameAction {
     Merge,
     /// Keeps the existing entry.
     Skip,
+    /// Creates nothing, because the disk cannot hold the entry.
+    LeaveOut,
     /// Keeps the entry that an earlier download of the share has saved.
     Saved,
 }
@@ -340,8 +373,13 @@ pub struct Finished {
     pub seconds: f64,
     /// The paths where the content was saved.
     pub saved: Vec<String>,
+    /// The paths in `saved` as bytes of the system's encoding, percent-encoded, if one of them is not Unicode.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub saved_encoded: Vec<String>,
     /// The number of files.
     pub files: u64,
+    /// The number of entries that were not downloaded, because they exist or the disk cannot hold them.
+    pub skipped: u64,
     /// The route of the bytes.
     #[serde(rename = "path")]
     pub route: Route,

@@ -37,5 +37,5 @@ pub use self::{
     reserved_name::{RESERVED_PREFIX, is_reserved},
     safe_path::{PathError, SafePath},
     share_id::ShareId,
-    windows_name::windows_restriction,
+    windows_name::is_device_name,
 };

@@ -82,7 +82,7 @@ impl Ui {
     /// contains its summary.
     pub fn question(&self, offer: &OfferSummary) -> String {
         let summary = if self.quiet { offer::summary(offer, human::terminal_width()) } else { String::new() };
-        summary + "Download?"
+        summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
     }
 
     /// Removes the progress bars. Called before a question and before the last lines.

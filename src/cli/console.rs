@@ -67,15 +67,15 @@ impl Console {
         self.ui.can_ask()
     }
 
-    /// Asks whether to download an offer. If the offer has changed since the user accepted it, the answer must be
-    /// explicit.
+    /// Asks whether to download an offer. If the offer has changed since the user accepted it, or the disk
+    /// cannot hold all of it, the answer must be explicit.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the answer cannot be read.
     pub(super) async fn confirm_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
         self.ui.clear_bars();
         let question = self.ui.question(offer);
-        let ask = if offer.changed { prompt::ask_explicitly } else { prompt::ask_yes_no };
+        let ask = if offer.changed || offer.unsupported > 0 { prompt::ask_explicitly } else { prompt::ask_yes_no };
         read_on_thread(move || ask(&question)).await
     }
 

@@ -19,6 +19,7 @@ pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
     if !args.clear {
         return console.show(&Event::Parts { parts: found.iter().map(|staged| event_of(&dir, staged)).collect() });
     }
+    StagedDownload::remove_leftovers(&dir)?;
     for staged in &found {
         if staged.running {
             let message = format!("skipping {}: its download is running", staged.name);

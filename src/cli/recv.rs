@@ -48,7 +48,12 @@ async fn download(
     console: &mut Console,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<()> {
-    let destination = Destination { out: args.out.clone(), conflicts: conflict_policy(args), max_size: args.max_size };
+    let destination = Destination {
+        out: args.out.clone(),
+        conflicts: conflict_policy(args),
+        skip_unsupported: args.skip_unsupported || !args.yes, // otherwise the question names what is left out
+        max_size: args.max_size,
+    };
     loop {
         let destination = destination.clone();
         let planned = console.run(async |events| PlannedDownload::new(offer, destination, &events).await).await?;

@@ -91,6 +91,27 @@ fn owner_access(entry: &Entry) -> u32 {
     if entry.kind == EntryKind::Folder { 0o700 } else { 0o600 }
 }
 
+/// Gives a copy of a file the attributes of the original. Errors are ignored: the copy is private without them.
+pub(super) fn copy_attributes_to_file(original: &Metadata, copy: &File) {
+    set_mode(copy, mode(original));
+    if let Some(time) = mtime(original) {
+        set_mtime_of_file(copy, time);
+    }
+}
+
+/// Gives a copy of a folder the attributes of the original. Errors are ignored, as for files.
+pub(super) fn copy_attributes_to_folder(original: &Metadata, parent: &Dir, copy: &Path) {
+    if let Some(time) = mtime(original) {
+        set_mtime_of_folder(parent, copy, time);
+    }
+    set_mode_of(parent, copy, mode(original));
+}
+
+/// Lets the owner of a folder remove what is in it.
+pub(super) fn make_removable(parent: &Dir, folder: &Path) {
+    set_mode_of(parent, folder, 0o700);
+}
+
 /// Sets the permissions of an open file, if they differ. Errors are ignored: not every file system has permissions, and
 /// the file is private or complete without them.
 #[cfg(unix)]
@@ -133,7 +154,7 @@ pub(super) fn set_file_mtime(file: &File, entry: &Entry) -> bool {
 
 /// Sets the modification time of a received folder in `parent`. Returns the same as [`set_file_mtime`].
 pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) -> bool {
-    let (Some(time), name) = (entry.mtime, entry.path.name()) else { return true };
+    let (Some(time), name) = (entry.mtime, Path::new(entry.path.name())) else { return true };
     set_mtime_of_folder(parent, name, time)
         && (is_common(time) || parent.symlink_metadata(name).is_ok_and(|meta| is_close(&meta, time)))
 }
@@ -153,7 +174,7 @@ fn set_mtime_of_file(file: &File, time: Mtime) -> bool {
 }
 
 #[cfg(unix)]
-fn set_mtime_of_folder(parent: &Dir, name: &str, time: Mtime) -> bool {
+fn set_mtime_of_folder(parent: &Dir, name: &Path, time: Mtime) -> bool {
     rustix::fs::utimensat(parent, name, &timestamps(time), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
@@ -175,7 +196,7 @@ fn set_mtime_of_file(file: &File, time: Mtime) -> bool {
 
 /// Sets a time since 1970: `cap-fs-ext` panics before it.
 #[cfg(not(unix))]
-fn set_mtime_of_folder(parent: &Dir, name: &str, time: Mtime) -> bool {
+fn set_mtime_of_folder(parent: &Dir, name: &Path, time: Mtime) -> bool {
     use cap_fs_ext::{DirExt as _, SystemTimeSpec};
     let time = system_time(time).filter(|time| *time >= UNIX_EPOCH).map(cap_std::time::SystemTime::from_std);
     time.is_some_and(|time| parent.set_symlink_times(name, None, Some(SystemTimeSpec::Absolute(time))).is_ok())

@@ -29,6 +29,8 @@ pub(super) enum ConflictOutcome {
     Merge,
     /// It is not downloaded.
     Skip,
+    /// It is not downloaded, because the disk cannot hold it or the folder that would hold it.
+    Unsupported,
     /// An earlier, interrupted download has already published it or the folder that holds it.
     Published,
 }
@@ -36,7 +38,12 @@ pub(super) enum ConflictOutcome {
 impl ConflictOutcome {
     /// Whether the entry is to be downloaded.
     pub(super) fn is_wanted(self) -> bool {
-        !matches!(self, Self::Skip | Self::Published)
+        !matches!(self, Self::Skip | Self::Unsupported | Self::Published)
+    }
+
+    /// Whether the entry exists at the end because of this download or an earlier one of the share.
+    pub(super) fn is_saved(self) -> bool {
+        self.is_wanted() || self == Self::Published
     }
 
     /// Returns the action on the final name of the entry.
@@ -46,6 +53,7 @@ impl ConflictOutcome {
             Self::Replace => NameAction::Replace,
             Self::Merge => NameAction::Merge,
             Self::Skip => NameAction::Skip,
+            Self::Unsupported => NameAction::LeaveOut,
             Self::Published => NameAction::Saved,
         }
     }

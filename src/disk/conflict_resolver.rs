@@ -7,15 +7,19 @@ use std::{
     io,
 };
 
+#[cfg(unix)]
+use cap_std::fs::MetadataExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
-    case_collision::NameFolding,
     conflict::{ConflictOutcome, ConflictPolicy},
+    disk_limit::{DiskLimit, UnsupportedEntries},
     errors::{disk_error, printable},
     journal::{self, RenameRecord},
-    numbered_name::numbered,
+    numbered_name::{MAX_NAME, MIN_NAME, numbered},
+    other_disks::OtherDisks,
     rooted_dir::RootedDir,
+    similar_names::fold,
     target::Target,
 };
 use crate::{
@@ -34,8 +38,12 @@ pub(super) struct ConflictResolver<'a> {
     policy: ConflictPolicy,
     /// The target folder, if it exists.
     existing: Option<RootedDir>,
+    /// The entries that the disk cannot hold, without those below them.
+    unsupported: UnsupportedEntries,
     /// The entries that an earlier download has already published, by index.
     published: HashMap<usize, RenameRecord>,
+    /// The existing files and folders that entries replace or merge into, with the folders and folded names of these.
+    replaced: HashSet<(FileId, Option<String>, String)>,
     /// Hashes of the folded top-level names of the share, including the new names of renamed entries.
     taken: HashSet<u64>,
     taken_key: RandomState,
@@ -43,29 +51,57 @@ pub(super) struct ConflictResolver<'a> {
 }
 
 /// The decisions for all entries of a share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ResolvedConflicts {
     /// One for each entry.
     pub(super) outcomes: Vec<ConflictOutcome>,
     /// The final names that differ from the manifest's, by the index of their top-level entry.
     pub(super) final_names: HashMap<usize, OsString>,
+    /// The entries that the disk cannot hold, without those below them.
+    pub(super) unsupported: UnsupportedEntries,
+    pub(super) other_disks: OtherDisks,
+}
+
+impl ResolvedConflicts {
+    /// Leaves out more entries that a disk cannot hold, and everything below them.
+    pub(super) fn leave_out(&mut self, manifest: &Manifest, mut unsupported: UnsupportedEntries) {
+        if unsupported.is_empty() {
+            return;
+        }
+        for row in manifest.rows() {
+            let parent = row.parent().map(|parent| self.outcomes[parent.index()]);
+            if parent == Some(ConflictOutcome::Unsupported) || unsupported.contains_key(&row.index()) {
+                self.outcomes[row.index()] = ConflictOutcome::Unsupported;
+            }
+        }
+        self.unsupported.append(&mut unsupported);
+    }
 }
 
 impl<'a> ConflictResolver<'a> {
-    pub(super) fn new(manifest: &'a Manifest, target: &'a Target, policy: ConflictPolicy) -> Result<Self> {
+    /// Creates a resolver for the entries that are not in `unsupported`.
+    pub(super) fn new(
+        manifest: &'a Manifest,
+        target: &'a Target,
+        policy: ConflictPolicy,
+        unsupported: UnsupportedEntries,
+    ) -> Result<Self> {
         let existing = target.folder().map(Dir::try_clone).transpose();
         let existing = existing.map_err(|e| disk_error("open", target.printable(), &e))?.map(RootedDir::new);
-        let published = target.folder().map(|base| journal::find_published(base, manifest)).unwrap_or_default();
+        let staging = target.staging_name(manifest.share());
+        let published = target.folder().map(|base| journal::find_published(base, &staging, manifest));
         let outcomes = Vec::with_capacity(manifest.len());
         Ok(Self {
             manifest,
             target,
             policy,
             existing,
-            published,
+            replaced: HashSet::new(),
+            unsupported,
+            published: published.unwrap_or_default(),
             taken: HashSet::new(),
             taken_key: RandomState::new(),
-            resolved: ResolvedConflicts { outcomes, final_names: HashMap::new() },
+            resolved: ResolvedConflicts { outcomes, ..ResolvedConflicts::default() },
         })
     }
 
@@ -76,11 +112,12 @@ impl<'a> ConflictResolver<'a> {
     pub(super) fn resolve(mut self) -> Result<ResolvedConflicts> {
         let manifest = self.manifest;
         if self.policy == ConflictPolicy::Rename {
-            self.taken =
-                manifest.top_level().map(|row| self.taken_key.hash_one(NameFolding::ALL.fold(row.name()))).collect();
+            self.taken = manifest.top_level().map(|row| self.taken_key.hash_one(fold(row.name()))).collect();
         }
         for row in manifest.rows() {
             let outcome = match row.parent().map(|parent| self.resolved.outcomes[parent.index()]) {
+                _ if self.unsupported.contains_key(&row.index()) => ConflictOutcome::Unsupported,
+                Some(ConflictOutcome::Unsupported) => ConflictOutcome::Unsupported,
                 None => self.resolve_top_level(row.index(), &row.to_entry())?,
                 Some(ConflictOutcome::Published) => ConflictOutcome::Published,
                 Some(ConflictOutcome::Merge) => self.resolve_in_merged(row.index(), &row.to_entry())?,
@@ -88,6 +125,7 @@ impl<'a> ConflictResolver<'a> {
             };
             self.resolved.outcomes.push(outcome);
         }
+        self.resolved.unsupported = self.unsupported;
         Ok(self.resolved)
     }
 
@@ -98,13 +136,16 @@ impl<'a> ConflictResolver<'a> {
             return Ok(ConflictOutcome::Published);
         }
         let existing = self.look_up(entry, &name)?;
+        if self.is_replaced_already(index, entry, existing.as_ref()) {
+            return Ok(ConflictOutcome::Unsupported);
+        }
         if self.policy == ConflictPolicy::Rename && existing.is_some() {
             let free = self.find_free_name(entry, &name)?;
             self.resolved.final_names.insert(index, free);
             return Ok(ConflictOutcome::New);
         }
         let path = printable(&self.target.path_of(&name));
-        let outcome = self.apply_policy(entry, existing.as_ref(), &path)?;
+        let outcome = self.apply_policy(index, entry, existing.as_ref(), &path)?;
         if self.target.file_name().is_some() {
             self.resolved.final_names.insert(index, name);
         }
@@ -117,7 +158,22 @@ impl<'a> ConflictResolver<'a> {
             return Ok(ConflictOutcome::Published);
         }
         let existing = self.look_up(entry, name)?;
-        self.apply_policy(entry, existing.as_ref(), &entry.path.to_string())
+        if self.is_replaced_already(index, entry, existing.as_ref()) {
+            return Ok(ConflictOutcome::Unsupported);
+        }
+        self.apply_policy(index, entry, existing.as_ref(), &entry.path.to_string())
+    }
+
+    /// Whether another entry of the share already replaces what exists, because the disk finds it under both names. A
+    /// folder on the disk may treat names as equal that the rest of the disk tells apart. Records the limit.
+    fn is_replaced_already(&mut self, index: usize, entry: &Entry, existing: Option<&Metadata>) -> bool {
+        let Some(existing) = existing.and_then(FileId::of) else { return false };
+        let folder = entry.path.parent().map(|parent| parent.into_string());
+        let is_replaced = !self.replaced.insert((existing, folder, fold(entry.path.name())));
+        if is_replaced {
+            self.unsupported.insert(index, DiskLimit::SameName);
+        }
+        is_replaced
     }
 
     /// Returns the name under which an entry is already published, if it is the name that it would get now.
@@ -133,12 +189,27 @@ impl<'a> ConflictResolver<'a> {
         match existing.parent_of(&entry.path).and_then(|dir| dir.symlink_metadata(name)) {
             Ok(meta) => Ok(Some(meta)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A name that this folder cannot hold exists nowhere in it.
+            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename) => Ok(None),
             Err(e) => Err(disk_error("read", &entry.path, &e)),
         }
     }
 
+    /// Whether the disk cannot hold a name because of its length.
+    fn is_too_long(&mut self, entry: &Entry, name: &OsStr) -> bool {
+        let Some(existing) = &mut self.existing else { return false };
+        let found = existing.parent_of(&entry.path).and_then(|dir| dir.symlink_metadata(name));
+        found.is_err_and(|e| e.kind() == io::ErrorKind::InvalidFilename)
+    }
+
     /// Decides the outcome of an entry. `path` is its final path, printable.
-    fn apply_policy(&self, entry: &Entry, existing: Option<&Metadata>, path: &str) -> Result<ConflictOutcome> {
+    fn apply_policy(
+        &mut self,
+        index: usize,
+        entry: &Entry,
+        existing: Option<&Metadata>,
+        path: &str,
+    ) -> Result<ConflictOutcome> {
         let Some(existing) = existing else { return Ok(ConflictOutcome::New) };
         let is_folder = entry.kind == EntryKind::Folder;
         match (self.policy, is_folder, existing.is_dir()) {
@@ -146,7 +217,10 @@ impl<'a> ConflictResolver<'a> {
                 Err(Error::new(Kind::Disk, format!("{path} already exists"))
                     .hint("pass --overwrite, --rename or --skip, or use --out DIR to save to another folder"))
             }
-            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, true) => Ok(ConflictOutcome::Merge),
+            (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, true) => {
+                self.resolved.other_disks.note(index, existing, self.target);
+                Ok(ConflictOutcome::Merge)
+            }
             (ConflictPolicy::Overwrite | ConflictPolicy::Skip, true, false)
             | (ConflictPolicy::Overwrite, false, true) => Err(kinds_differ(entry, existing, path)),
             (ConflictPolicy::Overwrite, false, false) => Ok(ConflictOutcome::Replace),
@@ -154,11 +228,16 @@ impl<'a> ConflictResolver<'a> {
         }
     }
 
-    /// Returns the first `name (n).ext` that neither exists nor belongs to another entry.
+    /// Returns the first `name (n).ext` that neither exists nor belongs to another entry, and that the disk can hold.
     fn find_free_name(&mut self, entry: &Entry, name: &OsStr) -> Result<OsString> {
+        let mut max_length = MAX_NAME;
         for number in 1..=MAX_NUMBER {
-            let candidate = numbered(name, number, entry.kind == EntryKind::Folder);
-            let folded = self.taken_key.hash_one(NameFolding::ALL.fold(&candidate.to_string_lossy()));
+            let mut candidate = numbered(name, number, entry.kind == EntryKind::Folder, max_length);
+            while max_length > MIN_NAME && self.is_too_long(entry, &candidate) {
+                max_length -= 8;
+                candidate = numbered(name, number, entry.kind == EntryKind::Folder, max_length);
+            }
+            let folded = self.taken_key.hash_one(fold(&candidate.to_string_lossy()));
             if !self.taken.contains(&folded) && self.look_up(entry, &candidate)?.is_none() {
                 self.taken.insert(folded);
                 return Ok(candidate);
@@ -167,6 +246,25 @@ impl<'a> ConflictResolver<'a> {
         let name = visible(&name.to_string_lossy());
         Err(Error::new(Kind::Disk, format!("{name} and {MAX_NUMBER} numbered names like it already exist"))
             .hint("use --out DIR to save to another folder"))
+    }
+}
+
+/// Identifies an existing file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FileId {
+    disk: u64,
+    inode: u64,
+}
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(meta: &Metadata) -> Option<Self> {
+        Some(Self { disk: meta.dev(), inode: meta.ino() })
+    }
+
+    #[cfg(not(unix))]
+    fn of(_meta: &Metadata) -> Option<Self> {
+        None
     }
 }
 

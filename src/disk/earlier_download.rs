@@ -8,7 +8,7 @@ use super::{
     accepted,
     journal::{self, RenameRecord},
     staged_files,
-    staging_layout::{FILES, open_staging_folder},
+    staging_layout::{FILES, open_by_name},
     target::Target,
 };
 use crate::manifest::Manifest;
@@ -27,11 +27,12 @@ impl EarlierDownload {
     pub fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
         let Ok(target) = Target::resolve(manifest, out) else { return Self::default() };
         let Some(base) = target.folder() else { return Self::default() };
-        let Ok(staging) = open_staging_folder(base, manifest.share()) else { return Self::default() };
-        let published = journal::find_published(base, manifest);
+        let name = target.staging_name(manifest.share());
+        let Ok(staging) = open_by_name(base, &name) else { return Self::default() };
+        let published = journal::find_published(base, &name, manifest);
         let staged = cap_fs_ext::DirExt::open_dir_nofollow(&staging, FILES);
         Self {
-            bytes: staged.map_or(0, |files: Dir| staged_files::staged_bytes(files, manifest))
+            bytes: staged.map_or(0, |files: Dir| staged_files::staged_bytes(&files, manifest))
                 + bytes_below(&published, manifest),
             differs: accepted::read(&staging).is_ok_and(|accepted| accepted != manifest.digest()),
         }

@@ -2,6 +2,9 @@
 
 use std::{fmt, io, path::Path};
 
+use cap_std::fs::Dir;
+
+use super::free_space::FreeSpace;
 use crate::{
     error::{Error, Kind},
     text::visible,
@@ -9,16 +12,41 @@ use crate::{
 
 /// Returns the error for an `action` ("write") that the receiver's file system refused. `subject` must be printable.
 pub(super) fn disk_error(action: &str, subject: impl fmt::Display, e: &io::Error) -> Error {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let exhausted = |what| {
+        Error::new(Kind::Disk, format!("cannot {action} {subject}: {what}"))
+            .hint("free up space and run the same command again, or use --out DIR to save to another disk")
+    };
     match e.kind() {
-        StorageFull | QuotaExceeded => {
-            Error::new(Kind::Disk, format!("cannot {action} {subject}: no space left on the disk"))
-                .hint("free up space and run the same command again, or use --out DIR to save to another disk")
+        StorageFull => exhausted("no space left on the disk"),
+        QuotaExceeded => exhausted("your quota on the disk is used up"),
+        FileTooLarge => {
+            let message = format!("cannot {action} {subject}: the file is larger than the disk or this user may hold");
+            Error::new(Kind::Disk, message)
+                .hint("use --out DIR to save to another disk (FAT holds files of less than 4 GiB), or see ulimit -f")
         }
         PermissionDenied | ReadOnlyFilesystem => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
             .hint("use --out DIR to save to a folder that you can write to"),
         _ => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
             .hint("check the folder and its disk, or use --out DIR to save to another folder"),
+    }
+}
+
+/// Returns the error for an entry that cannot be created in the staging folder, or in any folder on the disk of `disk`.
+/// A name that exists in the staging folder belongs to another entry of this download, and stays.
+pub(super) fn creation_error(action: &str, subject: impl fmt::Display, e: &io::Error, disk: &Dir) -> Error {
+    let free = FreeSpace::of(disk);
+    match e.kind() {
+        io::ErrorKind::AlreadyExists => {
+            let message = format!("cannot {action} {subject}: the disk treats its name as that of another entry");
+            Error::new(Kind::Disk, message)
+                .hint("use --out DIR to save to another disk, or ask the sender to rename it")
+        }
+        io::ErrorKind::StorageFull if free.inodes == Some(0) && free.bytes != Some(0) => {
+            let message = format!("cannot {action} {subject}: the disk has no free inodes, so it holds no more files");
+            Error::new(Kind::Disk, message).hint("remove files there, or use --out DIR to save to another disk")
+        }
+        _ => disk_error(action, subject, e),
     }
 }
 

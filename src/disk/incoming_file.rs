@@ -1,9 +1,6 @@
 //! The file that a download is writing.
 
-use std::{
-    fs::File,
-    io::{self, Seek as _, SeekFrom, Write as _},
-};
+use std::io::{self, Seek as _, SeekFrom};
 
 use cap_std::fs::Dir;
 
@@ -13,6 +10,7 @@ use super::{
     group_hasher::GroupHasher,
     groups::GroupTree,
     open_options,
+    sparse_file::SparseFile,
 };
 use crate::manifest::Entry;
 
@@ -20,9 +18,7 @@ use crate::manifest::Entry;
 #[derive(Debug)]
 pub(super) struct IncomingFile {
     entry: Entry,
-    file: File,
-    /// Its current length in bytes.
-    length: u64,
+    file: SparseFile,
     hasher: GroupHasher,
 }
 
@@ -35,11 +31,28 @@ pub(super) struct FinishedFile {
 }
 
 impl IncomingFile {
-    /// Opens the file of an entry in the staged folder `dir`. If `offset` is 0, replaces the file by an
-    /// empty one; otherwise truncates it to `offset`, before which it has the groups in `tree`.
-    pub(super) fn open(dir: &Dir, entry: Entry, offset: u64, tree: GroupTree) -> io::Result<Self> {
-        let file = if offset > 0 { open_at(dir, &entry, offset)? } else { create(dir, &entry)? };
-        Ok(Self { entry, file, length: offset, hasher: GroupHasher::after(tree) })
+    /// Creates the file of an entry in the staged folder `dir`. `keeps_holes` returns whether zeros may be left out.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if the disk has a file that answers to its name, and any other I/O error.
+    pub(super) fn create(dir: &Dir, entry: Entry, keeps_holes: bool) -> io::Result<Self> {
+        let options = open_options::for_creating(creation_mode(&entry));
+        let file = dir.open_with(entry.path.name(), &options)?.into_std();
+        let file = SparseFile::new(file, 0, keeps_holes);
+        Ok(Self { entry, file, hasher: GroupHasher::after(GroupTree::default()) })
+    }
+
+    /// Opens the file of an entry that an earlier download has staged in `dir`, and truncates it to `offset`, before
+    /// which it has the groups in `tree`.
+    pub(super) fn resume(dir: &Dir, entry: Entry, keeps_holes: bool, offset: u64, tree: GroupTree) -> io::Result<Self> {
+        let mut file = dir.open_with(entry.path.name(), &open_options::for_writing())?.into_std();
+        if file.metadata()?.len() < offset {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.set_len(offset)?;
+        file.seek(SeekFrom::End(0))?;
+        let file = SparseFile::new(file, offset, keeps_holes);
+        Ok(Self { entry, file, hasher: GroupHasher::after(tree) })
     }
 
     /// Returns the entry of the file.
@@ -49,13 +62,12 @@ impl IncomingFile {
 
     /// Returns its current length in bytes.
     pub(super) fn length(&self) -> u64 {
-        self.length
+        self.file.length()
     }
 
     /// Appends and hashes content.
     pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.file.write_all(data)?;
-        self.length += data.len() as u64;
+        self.file.write(data)?;
         self.hasher.update(data);
         Ok(())
     }
@@ -67,26 +79,10 @@ impl IncomingFile {
 
     /// Sets the permissions and the modification time, and syncs the file or leaves the sync for later.
     pub(super) fn finish(self, permissions: PermissionMask) -> io::Result<FinishedFile> {
-        permissions.set_on_staged_file(&self.file, &self.entry);
-        let has_its_time = set_file_mtime(&self.file, &self.entry);
-        Ok(FinishedFile { durability: sync_file(&self.file, self.length)?, has_its_time })
+        let length = self.file.length();
+        let file = self.file.finish()?;
+        permissions.set_on_staged_file(&file, &self.entry);
+        let has_its_time = set_file_mtime(&file, &self.entry);
+        Ok(FinishedFile { durability: sync_file(&file, length)?, has_its_time })
     }
-}
-
-fn create(dir: &Dir, entry: &Entry) -> io::Result<File> {
-    match dir.remove_file(entry.path.name()) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    Ok(dir.open_with(entry.path.name(), &open_options::for_creating(creation_mode(entry)))?.into_std())
-}
-
-fn open_at(dir: &Dir, entry: &Entry, offset: u64) -> io::Result<File> {
-    let mut file = dir.open_with(entry.path.name(), &open_options::for_writing())?.into_std();
-    if file.metadata()?.len() < offset {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    file.set_len(offset)?;
-    file.seek(SeekFrom::End(0))?;
-    Ok(file)
 }

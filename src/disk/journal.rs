@@ -17,10 +17,10 @@ use cap_std::fs::{Dir, Metadata};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    durability::Durability,
+    durability::{Durability, sync_whole_file},
     open_options,
     rooted_dir::RootedDir,
-    staging_layout::{JOURNAL, JOURNAL_TEMP, open_staging_folder},
+    staging_layout::{JOURNAL, JOURNAL_TEMP, open_by_name},
 };
 use crate::manifest::{MAX_ENTRIES, Manifest, RawEntry};
 
@@ -101,17 +101,19 @@ pub(super) fn write(
     }
     let mut file = staging.open_with(JOURNAL_TEMP, &open_options::for_creating(0o600))?;
     file.write_all(&bytes)?;
+    let file = file.into_std();
     if durability == Durability::Synced {
-        file.sync_all()?;
+        sync_whole_file(&file)?;
     }
+    drop(file); // some file systems cannot rename an open file
     staging.rename(JOURNAL_TEMP, staging, JOURNAL)
 }
 
-/// Finds the entries of `manifest` that an interrupted download has already published in `base`, by their index. A
-/// journal that is damaged, or belongs to another version of the share, is ignored.
-pub(super) fn find_published(base: &Dir, manifest: &Manifest) -> HashMap<usize, RenameRecord> {
+/// Finds the entries of `manifest` that an interrupted download with this staging folder in `base` has already
+/// published there, by their index. A journal that is damaged, or belongs to another version of the share, is ignored.
+pub(super) fn find_published(base: &Dir, staging: &str, manifest: &Manifest) -> HashMap<usize, RenameRecord> {
     let read = || {
-        let journal = read_journal(&open_staging_folder(base, manifest.share())?, manifest)?;
+        let journal = read_journal(&open_by_name(base, staging)?, manifest)?;
         Ok::<_, io::Error>((journal, base.try_clone()?))
     };
     let Ok((Some(journal), base)) = read() else { return HashMap::new() };

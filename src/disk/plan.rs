@@ -9,10 +9,13 @@ use std::{
 use super::{
     conflict::{ConflictOutcome, ConflictPolicy},
     conflict_resolver::{ConflictResolver, ResolvedConflicts},
-    name_check::check_names,
-    space,
+    disk_limit::DiskLimit,
+    errors::{creation_error, disk_error},
+    rehearsal::find_unsupported,
+    space::{self, SpaceNeeded},
     stream_limit::too_large,
     target::Target,
+    trial_disk::{TrialDisk, TrialFolder},
 };
 use crate::{
     error::Result,
@@ -32,6 +35,8 @@ pub struct Plan {
     published: FileTotals,
     /// The maximum size in bytes that the user allows.
     max_size: Option<u64>,
+    /// Whether parts of files that are never written read as zeros and take no space.
+    keeps_holes: bool,
 }
 
 /// A number of files, and the sum of their sizes if all are known.
@@ -50,24 +55,78 @@ impl Plan {
     /// as anything but a folder. With [`ConflictPolicy::Overwrite`], it is also an error if a file exists as a folder.
     /// No folder is ever deleted.
     ///
+    /// What the disk cannot hold is left out of the plan: [`Plan::unsupported`]. To find it out, a temporary folder is
+    /// created in the target folder.
+    ///
     /// # Errors
-    /// [`Kind::Disk`](crate::error::Kind::Disk): the target folder does not exist or is not writable, its file system
-    /// cannot hold a name or two names collide, a target already exists, or there is not enough space.
+    /// [`Kind::Disk`](crate::error::Kind::Disk): the target folder does not exist or is not writable, a target already
+    /// exists, or there is not enough space.
     pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, policy: ConflictPolicy) -> Result<Self> {
         let target = Target::resolve(&manifest, out)?;
         space::check_writable(&target)?;
-        check_names(&manifest, &target)?;
-        let conflicts = ConflictResolver::new(&manifest, &target, policy)?.resolve()?;
+        let folder = target.existing_folder();
+        let failed = |e| creation_error("write to", target.printable(), &e, folder);
+        let mut disk = TrialFolder::create(folder).map_err(failed)?;
+        Self::on_disk(manifest, target, policy, &mut disk)
+    }
+
+    /// Plans a download to a target on a disk.
+    pub(super) fn on_disk(
+        manifest: Arc<Manifest>,
+        target: Target,
+        policy: ConflictPolicy,
+        disk: &mut dyn TrialDisk,
+    ) -> Result<Self> {
+        let failed = |e| disk_error("write to", target.printable(), &e);
+        let unsupported = find_unsupported(&manifest, |_| true, disk).map_err(failed)?;
+        let mut conflicts = ConflictResolver::new(&manifest, &target, policy, unsupported)?.resolve()?;
+        let elsewhere = conflicts.other_disks.find_unsupported(&manifest, &target, &conflicts.outcomes)?;
+        conflicts.leave_out(&manifest, elsewhere);
         let totals = |counts: fn(ConflictOutcome) -> bool| {
             let files = manifest.rows().zip(&conflicts.outcomes);
             FileTotals::of(files.filter(|(row, outcome)| row.is_file() && counts(**outcome)).map(|(row, _)| row))
         };
         let wanted = totals(ConflictOutcome::is_wanted);
         let published = totals(|outcome| outcome == ConflictOutcome::Published);
-        if let Some(needed) = wanted.bytes {
-            space::check_space(&target, manifest.share(), needed)?;
+        let keeps_holes = disk.keeps_holes();
+        let plan = Self { manifest, target, conflicts, wanted, published, max_size: None, keeps_holes };
+        plan.check_space(disk.allocation_unit())?;
+        Ok(plan)
+    }
+
+    /// Checks that the entries fit, on each disk that will hold some of them.
+    fn check_space(&self, allocation_unit: u64) -> Result<()> {
+        let wanted = |row: &EntryRow<'_>| self.wants(row.index());
+        let mut needed = SpaceNeeded::of(self.manifest.rows().filter(wanted), allocation_unit);
+        if self.keeps_holes {
+            needed.bytes = needed.bytes.saturating_sub(self.manifest.holes());
         }
-        Ok(Self { manifest, target, conflicts, wanted, published, max_size: None })
+        space::check_space(&self.target, self.manifest.share(), needed)?;
+        self.conflicts.other_disks.check_space(&self.manifest, &self.target, |index| self.wants(index))
+    }
+
+    /// Returns the entries that the disk cannot hold, with the reasons. They are left out, with everything below them.
+    pub fn unsupported(&self) -> impl Iterator<Item = (EntryRow<'_>, DiskLimit)> {
+        self.conflicts.unsupported.iter().filter_map(|(index, limit)| Some((self.manifest.row(*index)?, *limit)))
+    }
+
+    /// Returns the number of entries that the disk cannot hold, with everything below them.
+    pub fn unsupported_entries(&self) -> u64 {
+        self.count(ConflictOutcome::Unsupported)
+    }
+
+    /// Returns the number of entries that are not downloaded, because they exist or the disk cannot hold them.
+    pub fn skipped_entries(&self) -> u64 {
+        self.count(ConflictOutcome::Skip) + self.unsupported_entries()
+    }
+
+    fn count(&self, outcome: ConflictOutcome) -> u64 {
+        self.conflicts.outcomes.iter().filter(|other| **other == outcome).count() as u64
+    }
+
+    /// Whether parts of files that are never written read as zeros and take no space.
+    pub(super) fn keeps_holes(&self) -> bool {
+        self.keeps_holes
     }
 
     /// Limits the download to `max_size` bytes, including staged and published data.

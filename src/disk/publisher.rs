@@ -15,8 +15,9 @@ use super::{
     attributes::{PermissionMask, set_folder_mtime},
     conflict::ConflictOutcome,
     durability::{Durability, sync_file_system, sync_folder},
-    errors::{disk_error, printable},
+    errors::{creation_error, disk_error, printable},
     journal::{self, FileIdentity, RenameRecord},
+    move_by_copy::move_by_copy,
     plan::Plan,
     rename::rename_without_replacing,
     rooted_dir::RootedDir,
@@ -79,7 +80,7 @@ impl Publisher<'_> {
             self.files
                 .parent_of(&path)
                 .and_then(|dir| cap_fs_ext::DirExt::symlink(dir, row.target(), row.name()))
-                .map_err(|e| disk_error("create the link", &path, &e))?;
+                .map_err(|e| creation_error("create the link", &path, &e, self.base))?;
         }
         Ok(())
     }
@@ -110,7 +111,8 @@ impl Publisher<'_> {
     /// Returns the content of the journal: the renames to come, and the renames of an interrupted download.
     fn record_renames(&mut self) -> Result<Vec<RenameRecord>> {
         let manifest = self.plan.manifest();
-        let mut renames: Vec<RenameRecord> = journal::find_published(self.base, manifest).into_values().collect();
+        let published = journal::find_published(self.base, self.staging.name(), manifest);
+        let mut renames: Vec<RenameRecord> = published.into_values().collect();
         for row in manifest.rows().filter(|row| is_renamed(self.plan.outcome(row.index()))) {
             let path = &row.path();
             let meta = self.files.metadata_of(path).map_err(|e| disk_error("find", path, &e))?;
@@ -127,7 +129,7 @@ impl Publisher<'_> {
             if is_renamed(outcome) {
                 self.rename(row, &mut target)?;
             }
-            if outcome != ConflictOutcome::Skip && row.parent().is_none() {
+            if outcome.is_saved() && row.parent().is_none() {
                 published.push(self.plan.target().path_of(self.plan.final_name(row)));
             }
         }
@@ -152,9 +154,16 @@ impl Publisher<'_> {
             return Err(Error::new(Kind::Disk, message)
                 .hint("use --out DIR to save to a folder that other users cannot write to"));
         }
-        let renamed = match self.plan.outcome(row.index()) {
-            ConflictOutcome::Replace => from.rename(path.name(), to, final_name),
-            _ => rename_without_replacing(from, path.name(), to, final_name),
+        let replaces = self.plan.outcome(row.index()) == ConflictOutcome::Replace;
+        let rename = |from: &Dir, name: &str| match replaces {
+            true => from.rename(name, to, final_name),
+            false => rename_without_replacing(from, name, to, final_name),
+        };
+        let renamed = match rename(from, path.name()) {
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                move_by_copy(from, path.name(), to, |copy| rename(to, copy))
+            }
+            renamed => renamed,
         };
         if renamed.is_ok() && entry.kind == EntryKind::Folder && self.permissions.restricts_owner(entry) {
             self.permissions.set_final(to, Path::new(final_name), entry);

@@ -15,6 +15,7 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::{
     attributes::{mode, mtime},
+    disk_usage::hole_bytes,
     errors::unreadable,
     fingerprint::{DeviceAndInode, Fingerprint, FingerprintDigest, FingerprintKey},
     open_options,
@@ -234,7 +235,7 @@ impl Scan {
 
     fn push(&mut self, path: SafePath, kind: EntryKind, meta: &Metadata) -> Result<()> {
         let entry = Entry { path, kind, mode: mode(meta), mtime: mtime(meta) };
-        self.entries.push(entry, &Fingerprint::of(meta))
+        self.entries.push(entry, &Fingerprint::of(meta), hole_bytes(meta))
     }
 
     /// Checks that this process can read a file. For a file that belongs to the user, the permission bits are

@@ -14,6 +14,7 @@ pub(super) struct ScannedEntries {
     key: FingerprintKey,
     previous: Option<PreviousScan>,
     builder: ManifestBuilder,
+    holes: u64,
     fingerprints: Vec<FingerprintDigest>,
 }
 
@@ -32,7 +33,7 @@ impl ScannedEntries {
     /// [`Kind::Usage`] if the name of the share is empty or too long.
     pub(super) fn new(share: ShareId, name: String) -> Result<Self> {
         let builder = ManifestBuilder::open(share, name).map_err(cannot_share)?;
-        Ok(Self { key: FingerprintKey::default(), previous: None, builder, fingerprints: Vec::new() })
+        Ok(Self { key: FingerprintKey::default(), previous: None, builder, fingerprints: Vec::new(), holes: 0 })
     }
 
     /// Creates an empty list that is expected to equal the list of the previous scan.
@@ -48,11 +49,12 @@ impl ScannedEntries {
         Ok(Self { key, previous: Some(PreviousScan { manifest, fingerprints, same: 0 }), ..empty })
     }
 
-    /// Adds an entry.
+    /// Adds an entry. `holes` is the number of its bytes that take no space on the disk.
     ///
     /// # Errors
     /// [`Kind::Usage`] if a manifest cannot contain it.
-    pub(super) fn push(&mut self, entry: Entry, fingerprint: &Fingerprint) -> Result<()> {
+    pub(super) fn push(&mut self, entry: Entry, fingerprint: &Fingerprint, holes: u64) -> Result<()> {
+        self.holes = self.holes.saturating_add(holes);
         let digest = self.key.digest(fingerprint);
         match &mut self.previous {
             Some(previous) if previous.is_next(&entry, digest) => {
@@ -77,6 +79,7 @@ impl ScannedEntries {
             return Ok((Arc::clone(manifest), Arc::clone(fingerprints), self.key));
         }
         self.copy_previous()?;
+        self.builder.set_holes(self.holes);
         let manifest = self.builder.finish().map_err(cannot_share)?;
         Ok((Arc::new(manifest), Arc::new(self.fingerprints), self.key))
     }

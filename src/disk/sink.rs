@@ -1,13 +1,13 @@
 //! Writes a download into its staging folder, and publishes it.
 
-use std::{io, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc};
 
 use cap_std::fs::Dir;
 
 use super::{
     attributes::{PermissionMask, creation_mode},
     durability::Durability,
-    errors::{disk_error, protocol_violation},
+    errors::{creation_error, disk_error, protocol_violation},
     groups::GROUP_SIZE,
     incoming_file::IncomingFile,
     offered_files::OfferedFiles,
@@ -15,7 +15,7 @@ use super::{
     plan::Plan,
     publisher::{PublishedDownload, Publisher},
     rooted_dir::RootedDir,
-    staged_files::{StagedFile, find_staged},
+    staged_files::{StagedContent, StagedFile, find_staged},
     staged_hasher::StagedHasher,
     staging::{OnDrop, StagingFolder},
     stream_limit::StreamLimit,
@@ -62,17 +62,17 @@ impl Sink {
         let base_path = plan.target().printable();
         let failed = |e: io::Error| disk_error("create the staging folder in", &base_path, &e);
         let staging_base = base.try_clone().map_err(failed)?;
-        let mut staging = StagingFolder::lock(staging_base, created, plan.manifest().share(), &base_path)?;
+        let mut staging = StagingFolder::lock(staging_base, created, plan.manifest().share(), plan.target())?;
         let files = staging.open_files().map_err(failed)?;
         // From now on, no error may remove the data that an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
         staging.set_on_drop(keep_if(plan.has_published() || has_content));
-        let staged = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
+        let StagedContent { files: staged, folders } = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
         staging.set_accepted(plan.manifest().digest()).map_err(failed)?;
         let permissions = PermissionMask::of_new(&files).map_err(failed)?;
         let stream_limit = StreamLimit::new(&base, plan.max_size()).map_err(failed)?;
         let mut files = RootedDir::new(files);
-        create_folders(&plan, &mut files)?;
+        create_folders(&plan, &mut files, &folders, &base)?;
         staging.set_on_drop(keep_if(plan.has_published() || !staged.is_empty()));
         Ok(Self {
             current: None,
@@ -137,12 +137,16 @@ impl Sink {
         if std::mem::replace(&mut self.started[index], true) {
             return Err(protocol_violation(format_args!("“{}” twice", entry.path)));
         }
+        let is_staged = self.offered.contains(index);
         let Some(tree) = self.offered.start(index, offset) else {
             return Err(protocol_violation(format_args!("“{}” from an offset that was not offered", entry.path)));
         };
-        let dir = self.files.parent_of(&entry.path);
-        let file = dir.and_then(|dir| IncomingFile::open(dir, entry.clone(), offset, tree));
-        self.current = Some(file.map_err(|e| disk_error("create", &entry.path, &e))?);
+        let keeps_holes = self.plan.keeps_holes();
+        let file = self.files.parent_of(&entry.path).and_then(|dir| match is_staged {
+            true => IncomingFile::resume(dir, entry.clone(), keeps_holes, offset, tree),
+            false => IncomingFile::create(dir, entry.clone(), keeps_holes),
+        });
+        self.current = Some(file.map_err(|e| creation_error("create", &entry.path, &e, &self.base))?);
         Ok(())
     }
 
@@ -183,6 +187,7 @@ impl Sink {
             return Err(protocol_violation(format_args!("less of “{}” than announced", entry.path)));
         }
         if file.hash() != blake3::Hash::from_bytes(*hash) {
+            drop(file); // an open file is never removed
             // Removed so that the next download does not resume from it. If that fails, its groups will differ anyway.
             let _ = self.files.parent_of(&entry.path).and_then(|dir| dir.remove_file(entry.path.name()));
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
@@ -234,15 +239,13 @@ fn keep_if(is_resumable: bool) -> OnDrop {
     if is_resumable { OnDrop::Keep } else { OnDrop::Remove }
 }
 
-/// Creates the wanted folders of the share in the staged content.
-fn create_folders(plan: &Plan, files: &mut RootedDir) -> Result<()> {
-    let folders = plan.manifest().rows().filter(|row| row.is_folder() && plan.wants(row.index()));
+/// Creates the wanted folders of the share in the staged content. An earlier download has created those in `existing`.
+fn create_folders(plan: &Plan, files: &mut RootedDir, existing: &HashSet<usize>, base: &Dir) -> Result<()> {
+    let is_missing = |index| plan.wants(index) && !existing.contains(&index);
+    let folders = plan.manifest().rows().filter(|row| row.is_folder() && is_missing(row.index()));
     for entry in folders.map(EntryRow::to_entry) {
-        match files.parent_of(&entry.path).and_then(|dir| create_folder(dir, &entry)) {
-            // It exists as a folder: `find_staged` has removed anything else.
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            created => created.map_err(|e| disk_error("create the folder", &entry.path, &e))?,
-        }
+        let created = files.parent_of(&entry.path).and_then(|dir| create_folder(dir, &entry));
+        created.map_err(|e| creation_error("create the folder", &entry.path, &e, base))?;
     }
     Ok(())
 }

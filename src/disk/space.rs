@@ -3,11 +3,11 @@
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
-use super::{disk_usage::DiskUsage, staging_layout::staging_name, target::Target};
+use super::{disk_usage::DiskUsage, free_space::FreeSpace, target::Target};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::ShareId,
-    text::bytes,
+    manifest::{EntryRow, ShareId},
+    text::{bytes, count, grouped},
 };
 
 /// Checks that the user can write to the target folder.
@@ -34,38 +34,67 @@ pub(super) fn check_writable(_target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `needed` bytes fit. Data that an earlier download of this share has staged counts as free space, because
-/// it is reused or removed.
+/// The space that new entries take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpaceNeeded {
+    pub(super) bytes: u64,
+    /// Files, folders and links: each takes an inode.
+    pub(super) entries: u64,
+}
+
+impl SpaceNeeded {
+    /// Adds up entries on a disk that allocates `unit` bytes at a time. A file of unknown size counts as empty.
+    pub(super) fn of<'a>(entries: impl Iterator<Item = EntryRow<'a>>, unit: u64) -> Self {
+        let allocated = |size: u64| size.checked_next_multiple_of(unit.max(1)).unwrap_or(u64::MAX);
+        entries.fold(Self { bytes: 0, entries: 0 }, |sum, row| Self {
+            bytes: sum.bytes.saturating_add(allocated(row.size().unwrap_or(0))),
+            entries: sum.entries + 1,
+        })
+    }
+}
+
+/// Checks that new entries fit into the target. What an earlier download of this share has staged counts as free space,
+/// because it is reused or removed.
 ///
 /// # Errors
-/// [`Kind::Disk`] with the needed and the free bytes.
-pub(super) fn check_space(target: &Target, share: ShareId, needed: u64) -> Result<()> {
-    let Some(free) = free_bytes(target.existing_folder()) else { return Ok(()) };
-    if needed <= free {
+/// The same as [`check_space_of`].
+pub(super) fn check_space(target: &Target, share: ShareId, needed: SpaceNeeded) -> Result<()> {
+    let name = target.staging_name(share);
+    let staged = || target.folder().map_or(DiskUsage::default(), |base| staged_usage(base, &name));
+    check_space_of(target.existing_folder(), &target.printable(), needed, staged)
+}
+
+/// Checks that new entries fit into `dir`, whose printable path is `path`. `reusable` takes space that becomes free.
+///
+/// # Errors
+/// [`Kind::Disk`] with the needed and the free bytes or inodes.
+pub(super) fn check_space_of(
+    dir: &Dir,
+    path: &str,
+    needed: SpaceNeeded,
+    reusable: impl FnOnce() -> DiskUsage,
+) -> Result<()> {
+    let free = FreeSpace::of(dir);
+    if free.bytes.is_none_or(|free| needed.bytes <= free) && free.inodes.is_none_or(|free| needed.entries <= free) {
         return Ok(());
     }
-    let free = free.saturating_add(target.folder().map_or(0, |base| staged_disk_bytes(base, share)));
-    if needed <= free {
-        return Ok(());
-    }
-    let message = format!("not enough space in {}: {} needed, {} free", target.printable(), bytes(needed), bytes(free));
+    let reusable = reusable();
+    let bytes_free = free.bytes.map(|free| free.saturating_add(reusable.bytes));
+    let inodes_free = free.inodes.map(|free| free.saturating_add(reusable.entries));
+    let message = match (bytes_free, inodes_free) {
+        (Some(free), _) if needed.bytes > free => {
+            format!("not enough space in {path}: {} needed, {} free", bytes(needed.bytes), bytes(free))
+        }
+        (_, Some(free)) if needed.entries > free => {
+            let (needed, free) = (count(needed.entries, "file"), grouped(free));
+            format!("not enough inodes in {path}: {needed} and folders, room for {free}")
+        }
+        _ => return Ok(()),
+    };
     Err(Error::new(Kind::Disk, message).hint("free up space, or use --out DIR to save to another disk"))
 }
 
-/// Returns the disk space in bytes that the staging folder of `share` in `base` occupies.
-pub(super) fn staged_disk_bytes(base: &Dir, share: ShareId) -> u64 {
-    base.open_dir_nofollow(staging_name(share)).map_or(0, |staging| DiskUsage::of(&staging).bytes)
-}
-
-/// Returns the bytes that this user can still write to the file system of `dir`; `None` if it does not report that.
-#[cfg(unix)]
-pub(super) fn free_bytes(dir: &Dir) -> Option<u64> {
-    let stat = rustix::fs::fstatvfs(dir).ok()?;
-    // Some network and user-space file systems report nothing but zeros.
-    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-#[cfg(not(unix))]
-pub(super) fn free_bytes(_dir: &Dir) -> Option<u64> {
-    None
+/// Returns what the staging folder `name` in `base` occupies.
+pub(super) fn staged_usage(base: &Dir, name: &str) -> DiskUsage {
+    base.open_dir_nofollow(name).map_or(DiskUsage::default(), |staging| DiskUsage::of(&staging))
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use cap_fs_ext::DirExt as _;
@@ -14,7 +14,7 @@ use super::{
     disk_usage::DiskUsage,
     errors::printable,
     staging::{self, Removal},
-    staging_layout::{FILES, LOCK, is_staging_name, open_by_name, open_lock},
+    staging_layout::{FILES, LOCK, is_short_lived_name, is_staging_name, open_by_name, open_lock, remove_tree},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -75,6 +75,25 @@ impl StagedDownload {
         })
     }
 
+    /// Removes everything else in `folder` that a download of this user has left over when it was killed. It is not
+    /// listed, because nothing resumes from it.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if one of them cannot be removed.
+    pub fn remove_leftovers(folder: &Path) -> Result<()> {
+        let failed = |e: io::Error| {
+            Error::new(Kind::Disk, format!("cannot clear {}: {e}", printable(folder))).hint("check its permissions")
+        };
+        let base = Dir::open_ambient_dir(folder, ambient_authority()).map_err(failed)?;
+        for entry in base.entries().map_err(failed)? {
+            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+            if is_short_lived_name(&name) && is_left_over(&base, &name) {
+                remove_tree(&base, &name).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes this staging folder from `folder`; after that the download cannot be resumed.
     ///
     /// # Errors
@@ -91,4 +110,18 @@ impl StagedDownload {
                 .hint("check its permissions and what it contains")),
         }
     }
+}
+
+/// The age of a short-lived file or folder that no running download still uses.
+const LEFT_OVER_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// Whether a file or folder with a short-lived name belongs to this user and is old.
+fn is_left_over(base: &Dir, name: &str) -> bool {
+    let Ok(meta) = base.symlink_metadata(name) else { return false };
+    #[cfg(unix)]
+    let is_own = cap_std::fs::MetadataExt::uid(&meta) == rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    let is_own = true;
+    let age = meta.modified().ok().and_then(|at| at.into_std().elapsed().ok());
+    is_own && age.is_some_and(|age| age >= LEFT_OVER_AGE)
 }

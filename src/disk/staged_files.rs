@@ -4,12 +4,13 @@
 //! the groups that equal its own (`staged_hasher.rs`). Everything that is not a file or folder of the download is
 //! removed. The files need not be trusted: if a power failure or another process has changed one, its groups differ.
 
-use std::io;
+use std::{collections::HashSet, ffi::OsStr, io};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::{errors::disk_error, groups::GROUP_SIZE, rooted_dir::RootedDir, staging_layout::remove_tree};
+use super::{errors::disk_error, groups::GROUP_SIZE, staging_layout::remove_tree};
 use crate::{
     error::Result,
     manifest::{EntryRow, Manifest},
@@ -24,19 +25,24 @@ pub struct StagedFile {
     pub bytes: u64,
 }
 
-/// Returns the bytes of staged files that can be resumed from, judging by their sizes.
-pub(super) fn staged_bytes(files: Dir, manifest: &Manifest) -> u64 {
-    let mut files = RootedDir::new(files);
-    let bytes = manifest.rows().filter(|row| row.is_file()).map(|row| {
-        let meta = files.metadata_of(&row.path()).ok().filter(is_own_file);
-        meta.zip(row.size()).map_or(0, |(meta, size)| usable_bytes(meta.len(), size))
-    });
-    bytes.sum()
+/// The usable content of a staging folder.
+#[derive(Debug, Default)]
+pub(super) struct StagedContent {
+    /// The files: incomplete ones first, because their content can continue, then the complete ones.
+    pub(super) files: Vec<StagedFile>,
+    /// The indices of the folders.
+    pub(super) folders: HashSet<usize>,
 }
 
-/// Removes everything from `files` that is not part of the download. `is_wanted` returns whether an entry is
-/// downloaded. Returns the staged files: incomplete ones first, because their content can continue, then the complete
-/// ones.
+/// Returns the bytes of staged files that can be resumed from, judging by their names and sizes.
+pub(super) fn staged_bytes(files: &Dir, manifest: &Manifest) -> u64 {
+    let mut search = StagedSearch::new(manifest, |_| true, |_, _| Ok(()));
+    let _ = search.visit(files, None); // what cannot be read cannot be resumed from
+    search.found.files.iter().map(|file| file.bytes).sum()
+}
+
+/// Finds the staged content, and removes everything else from `files`. `is_wanted` returns whether an entry is
+/// downloaded.
 ///
 /// # Errors
 /// [`Kind::Disk`](crate::error::Kind::Disk) if an I/O operation fails.
@@ -44,44 +50,52 @@ pub(super) fn find_staged(
     files: &Dir,
     manifest: &Manifest,
     is_wanted: impl Fn(usize) -> bool,
-) -> Result<Vec<StagedFile>> {
+) -> Result<StagedContent> {
     let read = |e: io::Error| disk_error("read", "the staging folder", &e);
     if files.entries().map_err(read)?.next().is_none() {
-        return Ok(Vec::new()); // a new download needs no index
+        return Ok(StagedContent::default()); // a new download needs no index
     }
-    let mut search = StagedSearch { expected: EntriesByFolder::new(manifest), is_wanted, found: Vec::new() };
+    let mut search = StagedSearch::new(manifest, is_wanted, |dir, name| remove_tree(dir, name));
     search.visit(files, None).map_err(read)?;
+    let mut found = search.found;
     let size = |file: &StagedFile| manifest.row(file.index).and_then(EntryRow::size);
-    search.found.sort_unstable_by_key(|file| (size(file) == Some(file.bytes), file.index));
-    Ok(search.found)
+    found.files.sort_unstable_by_key(|file| (size(file) == Some(file.bytes), file.index));
+    Ok(found)
 }
 
 /// Walks through the staged content.
 struct StagedSearch<'a, W> {
     expected: EntriesByFolder<'a>,
     is_wanted: W,
-    /// The expected files that are staged.
-    found: Vec<StagedFile>,
+    /// Called for everything that cannot be resumed from.
+    on_useless: fn(&Dir, &OsStr) -> io::Result<()>,
+    found: StagedContent,
 }
 
-impl<W: Fn(usize) -> bool> StagedSearch<'_, W> {
-    /// Removes everything below `dir` that is not expected, and collects the expected files. `folder` is the entry of
-    /// `dir`.
+impl<'a, W: Fn(usize) -> bool> StagedSearch<'a, W> {
+    fn new(manifest: &'a Manifest, is_wanted: W, on_useless: fn(&Dir, &OsStr) -> io::Result<()>) -> Self {
+        Self { expected: EntriesByFolder::new(manifest), is_wanted, on_useless, found: StagedContent::default() }
+    }
+
+    /// Collects the expected files and folders below `dir`. `folder` is the entry of `dir`.
     fn visit(&mut self, dir: &Dir, folder: Option<usize>) -> io::Result<()> {
-        let (mut folders, mut unexpected) = (Vec::new(), Vec::new());
+        let (mut folders, mut useless) = (Vec::new(), Vec::new());
         for entry in dir.entries()? {
             let name = entry?.file_name();
             let meta = dir.symlink_metadata(&name)?;
-            match name.to_str().and_then(|name| self.expected.find(folder, name)) {
+            match name.to_str().and_then(|name| self.expected.find_as_stored(folder, name)) {
                 Some(row) if row.is_folder() && meta.is_dir() => folders.push((name, row.index())),
                 Some(row) if row.is_file() && (self.is_wanted)(row.index()) && is_own_file(&meta) => {
-                    let bytes = row.size().map_or(0, |size| usable_bytes(meta.len(), size));
-                    self.found.extend((bytes > 0).then_some(StagedFile { index: row.index(), bytes }));
+                    match row.size().map_or(0, |size| usable_bytes(meta.len(), size)) {
+                        0 => useless.push(name),
+                        bytes => self.found.files.push(StagedFile { index: row.index(), bytes }),
+                    }
                 }
-                _ => unexpected.push(name),
+                _ => useless.push(name),
             }
         }
-        unexpected.iter().try_for_each(|name| remove_tree(dir, name))?;
+        useless.iter().try_for_each(|name| (self.on_useless)(dir, name))?;
+        self.found.folders.extend(folders.iter().map(|(_, index)| *index));
         folders.iter().try_for_each(|(name, index)| self.visit(&dir.open_dir_nofollow(name)?, Some(*index)))
     }
 }
@@ -97,6 +111,17 @@ impl<'a> EntriesByFolder<'a> {
         let mut sorted: Vec<u32> = (0..manifest.len() as u32).collect();
         sorted.sort_unstable_by_key(|index| manifest.row(*index as usize).map(folder_and_name));
         Self { manifest, sorted }
+    }
+
+    /// Finds an entry by the name that the disk has stored for it. Some disks compose or decompose its characters; no
+    /// other difference occurs, because the plan has left out entries whose names the disk changes.
+    fn find_as_stored(&self, folder: Option<usize>, name: &str) -> Option<EntryRow<'a>> {
+        let other_forms = || {
+            let composed: String = name.nfc().collect();
+            let decomposed: String = name.nfd().collect();
+            self.find(folder, &composed).or_else(|| self.find(folder, &decomposed))
+        };
+        self.find(folder, name).or_else(|| if name.is_ascii() { None } else { other_forms() })
     }
 
     fn find(&self, folder: Option<usize>, name: &str) -> Option<EntryRow<'a>> {

@@ -1,6 +1,7 @@
 //! A staging folder that this process has locked.
 
 use std::{
+    ffi::OsStr,
     fs::{File, TryLockError},
     io,
 };
@@ -15,9 +16,9 @@ use super::{
     journal::{self, RenameRecord},
     staging_layout::{
         ACCEPTED, FILES, JOURNAL, JOURNAL_TEMP, LOCK, create_staging_folder, open_by_name, open_lock, remove_tree,
-        staging_name,
+        removed_name,
     },
-    target::CreatedFolder,
+    target::{CreatedFolder, Target},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -58,14 +59,16 @@ pub(super) enum Removal {
 }
 
 impl StagingFolder {
-    /// Locks the staging folder of `share` in `base`, which may be left over from an earlier download; creates it if it
-    /// does not exist. `base_path` is the path of `base`, safe to print on a terminal.
+    /// Locks the staging folder of `share` in `base`, the folder of `target`. It may be left over from an earlier
+    /// download; creates it if it does not exist.
     ///
     /// # Errors
     /// [`Kind::Disk`] if another process has locked it or an I/O operation fails.
-    pub(super) fn lock(base: Dir, created: Option<CreatedFolder>, share: ShareId, base_path: &str) -> Result<Self> {
-        let name = staging_name(share);
-        let failed = |e: &io::Error| disk_error("create the staging folder", format!("{base_path}/{name}"), e);
+    pub(super) fn lock(base: Dir, created: Option<CreatedFolder>, share: ShareId, target: &Target) -> Result<Self> {
+        let name = target.staging_name(share);
+        let in_use = || in_use(&target.printable_name(), &name);
+        let failed =
+            |e: &io::Error| disk_error("create the staging folder", format!("{}/{name}", target.printable()), e);
         for _ in 0..MAX_ATTEMPTS {
             create_staging_folder(&base, &name).map_err(|e| failed(&e))?;
             let opened = open_by_name(&base, &name).and_then(|folder| Ok((open_lock(&folder)?, folder)));
@@ -76,18 +79,18 @@ impl StagingFolder {
             };
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(in_use(base_path, &name)),
+                Err(TryLockError::WouldBlock) => return Err(in_use()),
                 // Some network file systems have no locks. A download without a lock is better than none.
                 Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(e)) => return Err(failed(&e)),
             }
-            if is_removed(&lock).map_err(|e| failed(&e))? {
+            if is_removed(&lock).map_err(|e| failed(&e))? || !has_name(&folder, &base, &name) {
                 continue;
             }
             let (folder, lock) = (Some(folder), Some(lock));
             return Ok(Self { base, name, folder, lock, on_drop: OnDrop::Remove, _created: created });
         }
-        Err(in_use(base_path, &name))
+        Err(in_use())
     }
 
     /// Opens the folder for the content, which may be left over from an earlier download; creates it if it does not
@@ -124,6 +127,18 @@ impl StagingFolder {
         self.on_drop = on_drop;
     }
 
+    /// Whether it contains nothing but the lock and the journal.
+    fn is_cleared(&self) -> bool {
+        let entries = self.folder.as_ref().and_then(|folder| folder.entries().ok());
+        let is_own = |name: &OsStr| name == LOCK || name == JOURNAL;
+        entries.is_some_and(|entries| entries.flatten().all(|entry| is_own(&entry.file_name())))
+    }
+
+    /// Returns its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Removes everything but the lock and the journal.
     fn clear(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -144,16 +159,19 @@ impl Drop for StagingFolder {
         }
         // Errors are ignored here: the next download of this share reuses whatever remains.
         let _ = self.clear();
-        // The lock file is removed while it is locked, so that a process that has opened the same file detects the
-        // removal. Windows cannot remove an open file, so on Windows it is closed first.
+        // An open file is never removed: a file system in user space would keep it under another name, and with it the
+        // folder. So the folder is renamed while it is locked, and a process that has opened the same lock file detects
+        // that. Windows cannot rename a folder with an open file.
         #[cfg(windows)]
+        drop(self.lock.take());
+        let removed = removed_name();
+        let is_renamed = self.is_cleared() && self.base.rename(&self.name, &self.base, &removed).is_ok();
         drop(self.lock.take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove_file(LOCK);
-            let _ = folder.remove_file(JOURNAL); // last, so that an interruption before this line loses nothing
+            let _ = folder.remove_file(JOURNAL);
         }
-        let _ = self.base.remove_dir(&self.name);
-        drop(self.lock.take());
+        let _ = self.base.remove_dir(if is_renamed { &removed } else { &self.name });
     }
 }
 
@@ -191,7 +209,20 @@ fn is_removed(_lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn in_use(base_path: &str, name: &str) -> Error {
-    Error::new(Kind::Disk, format!("another recv is already downloading this share to {base_path}"))
-        .hint(format!("wait until it ends, or use --out DIR to save to another folder ({name} is locked)"))
+/// Whether a staging folder still has its name. A folder that is being removed has another one.
+#[cfg(unix)]
+fn has_name(folder: &Dir, base: &Dir, name: &str) -> bool {
+    use cap_std::fs::MetadataExt as _;
+    let named = base.symlink_metadata(name);
+    folder.dir_metadata().is_ok_and(|own| named.is_ok_and(|named| (own.dev(), own.ino()) == (named.dev(), named.ino())))
+}
+
+#[cfg(not(unix))]
+fn has_name(_folder: &Dir, base: &Dir, name: &str) -> bool {
+    base.symlink_metadata(name).is_ok()
+}
+
+fn in_use(target: &str, name: &str) -> Error {
+    Error::new(Kind::Disk, format!("another recv is already downloading this share to {target}"))
+        .hint(format!("wait until it ends, or save to another place with --out ({name} is locked)"))
 }

@@ -7,9 +7,13 @@
 //! ├── files/                       the entries of the share under their manifest paths, complete or in part
 //! ├── names.new                    the journal while it is written
 //! └── names                        the journal of the renames, written before the first of them
+//!
+//! .qshare-removed-0123456789abcdef/   a staging folder that is being removed
+//! .qshare-trial-0123456789abcdef/     a folder in which a plan tries what the disk can hold
+//! .qshare-copy-0123456789abcdef       an entry that is being copied to another disk
 //! ```
 
-use std::{fs::File, io, path::Path};
+use std::{ffi::OsStr, fs::File, io, path::Path};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
@@ -32,10 +36,37 @@ pub(super) const JOURNAL: &str = "names";
 /// The journal while it is written.
 pub(super) const JOURNAL_TEMP: &str = "names.new";
 
-/// Returns the name of the staging folder of a share.
-pub(super) fn staging_name(share: ShareId) -> String {
-    let id = share.to_string();
+/// Returns the name of the staging folder of a share. A share whose only file gets a name of its own has one for each
+/// of these names, so that two downloads to two names do not lock each other out.
+pub(super) fn staging_name(share: ShareId, file_name: Option<&OsStr>) -> String {
+    let mut id = share.to_string();
+    if let Some(name) = file_name {
+        let mut hasher = blake3::Hasher::new();
+        id = hasher.update(id.as_bytes()).update(name.as_encoded_bytes()).finalize().to_hex().to_string();
+    }
     format!("{RESERVED_PREFIX}{}.part", id.get(..16).unwrap_or(&id))
+}
+
+/// Returns a new name for a staging folder that is about to be removed.
+pub(super) fn removed_name() -> String {
+    format!("{RESERVED_PREFIX}removed-{:016x}", rand::random::<u64>())
+}
+
+/// Returns a new name for a folder in which a plan tries what the disk can hold.
+pub(super) fn trial_name() -> String {
+    format!("{RESERVED_PREFIX}trial-{:016x}", rand::random::<u64>())
+}
+
+/// Returns a new name for an entry while it is copied to another disk.
+pub(super) fn copy_name() -> String {
+    format!("{RESERVED_PREFIX}copy-{:016x}", rand::random::<u64>())
+}
+
+/// Whether `name` is a name of [`removed_name`], [`trial_name`] or [`copy_name`]. What has it was left over by a process
+/// that was killed, or will be gone in a moment.
+pub(super) fn is_short_lived_name(name: &str) -> bool {
+    let rest = name.strip_prefix(RESERVED_PREFIX);
+    rest.is_some_and(|rest| ["removed-", "trial-", "copy-"].iter().any(|kind| rest.starts_with(kind)))
 }
 
 /// Whether `name` is the name of a staging folder.
@@ -50,14 +81,6 @@ pub(super) fn create_staging_folder(base: &Dir, name: &str) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
     }
-}
-
-/// Opens the staging folder of a share.
-///
-/// # Errors
-/// The same as [`open_by_name`].
-pub(super) fn open_staging_folder(base: &Dir, share: ShareId) -> io::Result<Dir> {
-    open_by_name(base, &staging_name(share))
 }
 
 /// Opens a staging folder, and makes it private if it is not.

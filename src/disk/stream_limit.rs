@@ -4,7 +4,7 @@ use std::io;
 
 use cap_std::fs::Dir;
 
-use super::space::free_bytes;
+use super::free_space::FreeSpace;
 use crate::{
     error::{Error, Kind, Result},
     text::bytes,
@@ -29,7 +29,7 @@ impl StreamLimit {
     /// # Errors
     /// Any I/O error when the handle is cloned.
     pub(super) fn new(dir: &Dir, max_size: Option<u64>) -> io::Result<Self> {
-        let reserve = free_bytes(dir).map_or(0, |free| (free / 10).min(MAX_RESERVE));
+        let reserve = FreeSpace::of(dir).bytes.map_or(0, |free| (free / 10).min(MAX_RESERVE));
         Ok(Self { dir: dir.try_clone()?, max_size, reserve })
     }
 
@@ -42,7 +42,7 @@ impl StreamLimit {
             Some(max) if length.saturating_add(more) > max => return Err(too_large(None, max)),
             _ => {}
         }
-        match free_bytes(&self.dir) {
+        match FreeSpace::of(&self.dir).bytes {
             Some(free) if free < self.reserve.saturating_add(more) => {
                 let message =
                     format!("the disk is almost full: {} were received, {} are free", bytes(length), bytes(free));
@@ -77,7 +77,7 @@ mod tests {
         assert!(refused.message().contains("--max-size"), "{refused}");
         let unlimited = StreamLimit::new(&dir, None).unwrap();
         unlimited.check(1 << 40, 1).unwrap();
-        if let Some(free) = free_bytes(&dir) {
+        if let Some(free) = FreeSpace::of(&dir).bytes {
             assert!(unlimited.reserve > 0 && unlimited.reserve < free);
             let refused = unlimited.check(0, free).unwrap_err();
             assert_eq!(refused.kind(), Kind::Disk);

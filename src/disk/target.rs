@@ -3,16 +3,19 @@
 use std::{
     ffi::{OsStr, OsString},
     fs, io,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
 use cap_fs_ext::DirExt as _;
 use cap_std::{ambient_authority, fs::Dir};
 
-use super::errors::{disk_error, printable};
+use super::{
+    errors::{disk_error, printable},
+    staging_layout::staging_name,
+};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::Manifest,
+    manifest::{Manifest, ShareId},
 };
 
 /// The folder that will hold the top-level entries. It exists, or is created when the download starts.
@@ -84,6 +87,19 @@ impl Target {
     /// Returns the name that the only file of the share gets, if `--out` names a file.
     pub(super) fn file_name(&self) -> Option<&OsStr> {
         self.file_name.as_deref()
+    }
+
+    /// Returns the name of the staging folder of `share` in the folder that will hold its entries.
+    pub(super) fn staging_name(&self, share: ShareId) -> String {
+        staging_name(share, self.file_name())
+    }
+
+    /// Returns what the user calls the target, safe to print on a terminal: the file name, or the absolute folder.
+    pub(super) fn printable_name(&self) -> String {
+        match &self.file_name {
+            Some(name) => printable(&self.path_of(name)),
+            None => printable(&absolute(self.folder_path()).unwrap_or_else(|_| self.folder_path().to_owned())),
+        }
     }
 
     /// Returns the folder's path as the user typed it.

@@ -3,6 +3,7 @@
 //! - `scan`: which files are shared, and which paths are refused
 //! - `source`: reading files that may change
 //! - `plan`: the target, names and space
+//! - `limits`: what a disk cannot hold of a share
 //! - `conflicts`: targets that already exist
 //! - `sink`: writing and publishing
 //! - `staging`: the staging folder, its lock, and other processes that interfere with it
@@ -13,6 +14,7 @@
 
 mod conflicts;
 mod journal;
+mod limits;
 mod plan;
 mod resume;
 mod scan;
@@ -98,7 +100,7 @@ impl Home {
 
     /// Returns the path of the staging folder in `out`.
     fn staging(&self, manifest: &Manifest) -> PathBuf {
-        self.at("out").join(staging_name(manifest.share()))
+        self.at("out").join(staging_name(manifest.share(), None))
     }
 
     fn create_parent(&self, path: &str) -> PathBuf {
@@ -144,7 +146,8 @@ fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {
 
 /// Builds a manifest without a scan: `a/` is a folder, `a->b` a link, anything else a file of the given size.
 fn manifest(entries: &[(&str, u64)]) -> Arc<Manifest> {
-    let head = ManifestHeader { share: ShareId::random(), name: "test".into(), entries: entries.len() as u64 };
+    let head =
+        ManifestHeader { share: ShareId::random(), name: "test".into(), entries: entries.len() as u64, holes: 0 };
     let mut builder = ManifestBuilder::new(head).unwrap();
     for (text, size) in entries {
         let (path, kind) = match (text.strip_suffix('/'), text.split_once("->")) {

@@ -26,6 +26,7 @@ pub struct ManifestBuilder {
     path_text: usize,
     files: u64,
     bytes: Option<u64>,
+    holes: u64,
 }
 
 impl ManifestBuilder {
@@ -37,7 +38,7 @@ impl ManifestBuilder {
         if header.entries > MAX_ENTRIES {
             return Err(ManifestError::TooManyEntries(header.entries));
         }
-        Ok(Self { announced: Some(header.entries), ..Self::open(header.share, header.name)? })
+        Ok(Self { announced: Some(header.entries), holes: header.holes, ..Self::open(header.share, header.name)? })
     }
 
     /// Begins a manifest of any number of entries.
@@ -49,7 +50,8 @@ impl ManifestBuilder {
             return Err(ManifestError::ShareName);
         }
         let (table, paths) = (EntryTable::default(), PathIndex::new());
-        Ok(Self { share, name, announced: None, table, paths, text: 0, path_text: 0, files: 0, bytes: Some(0) })
+        let (announced, bytes) = (None, Some(0));
+        Ok(Self { share, name, announced, table, paths, text: 0, path_text: 0, files: 0, bytes, holes: 0 })
     }
 
     /// Adds the next entry. Clears all mode bits but 0o777.
@@ -97,6 +99,11 @@ impl ManifestBuilder {
         Ok(())
     }
 
+    /// Sets the bytes of all files that take no space on this disk.
+    pub fn set_holes(&mut self, holes: u64) {
+        self.holes = holes;
+    }
+
     /// Returns the number of entries so far.
     pub fn entries(&self) -> usize {
         self.table.len()
@@ -116,8 +123,8 @@ impl ManifestBuilder {
             return Err(ManifestError::WrongCount);
         }
         self.table.shrink();
-        let Self { share, name, table, files, bytes, .. } = self;
-        Ok(Manifest { share, name, table, files, bytes })
+        let Self { share, name, table, files, bytes, holes, .. } = self;
+        Ok(Manifest { share, name, table, files, bytes, holes })
     }
 }
 
@@ -135,7 +142,7 @@ mod tests {
     }
 
     fn header(entries: u64) -> ManifestHeader {
-        ManifestHeader { share: ShareId::random(), name: "x".into(), entries }
+        ManifestHeader { share: ShareId::random(), name: "x".into(), entries, holes: 0 }
     }
 
     fn entry(path: &str, kind: EntryKind) -> Entry {

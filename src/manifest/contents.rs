@@ -13,6 +13,8 @@ pub struct ManifestHeader {
     pub name: String,
     /// The number of entries that follow.
     pub entries: u64,
+    /// The bytes of all files that take no space on the sender's disk. A hint: the receiver needs that much less.
+    pub holes: u64,
 }
 
 /// The entries of a share. Only a [`ManifestBuilder`](super::ManifestBuilder) makes one.
@@ -23,6 +25,7 @@ pub struct Manifest {
     pub(super) table: EntryTable,
     pub(super) files: u64,
     pub(super) bytes: Option<u64>,
+    pub(super) holes: u64,
 }
 
 impl Manifest {
@@ -81,8 +84,13 @@ impl Manifest {
         self.bytes
     }
 
+    /// Returns the bytes of all files that take no space on the sender's disk, as the sender says.
+    pub fn holes(&self) -> u64 {
+        self.holes
+    }
+
     /// Returns the header.
     pub fn header(&self) -> ManifestHeader {
-        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.len() as u64 }
+        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.len() as u64, holes: self.holes }
     }
 }

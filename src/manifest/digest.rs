@@ -60,7 +60,7 @@ mod tests {
     use crate::manifest::{ContentCoding, Entry, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId};
 
     fn digest(file: Entry) -> ManifestDigest {
-        let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 2 };
+        let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 2, holes: 0 };
         let mut builder = ManifestBuilder::new(header).unwrap();
         let path = SafePath::parse("d").unwrap();
         builder.push(Entry { path, kind: EntryKind::Folder, mode: 0o755, mtime: None }).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! - [`connect`] reaches the sender, with retries; [`open_session`] makes one attempt at a [`confirmed_session`].
 //! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
+//! - [`unsupported`] names what the disk cannot hold.
 //! - [`download`] downloads in one session after another. In each of them [`session_download`] sends the
 //!   [`request`] and runs the [`pipeline`] into the [`file_writer`]. Meanwhile [`group_offer`] hashes the staged data.
 //! - [`completion`] reports the end to the sender. [`session_end`] reports every other outcome.
@@ -30,6 +31,7 @@ pub(super) mod resumption_store;
 mod session_download;
 mod session_end;
 mod stall_detector;
+mod unsupported;
 
 pub use self::{
     destination::Destination,

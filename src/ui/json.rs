@@ -50,7 +50,8 @@ mod tests {
         code::{Code, Link, Pin},
         error::{Error, Kind},
         event::{
-            DownloadStatus, Finished, ListedEntry, NameAction, OfferSummary, OfferedName, Route, Sharing, StopReason,
+            DownloadStatus, Finished, ListedEntry, NameAction, OfferLimit, OfferSummary, OfferedName, Route, Sharing,
+            StopReason,
         },
     };
 
@@ -118,6 +119,13 @@ mod tests {
                     bytes: Some(2),
                     resumed_bytes: 0,
                     changed: false,
+                    unsupported: 3,
+                    limits: vec![OfferLimit {
+                        limit: "links",
+                        description: "links",
+                        entries: 1,
+                        paths: vec!["x/l".into()],
+                    }],
                     target: Some("/tmp".into()),
                     names: vec![OfferedName {
                         name: "x".into(),
@@ -134,7 +142,9 @@ mod tests {
                     auto_run_paths: vec!["x/autorun.inf".into()],
                 }),
                 "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\
-                 \"resumed_bytes\":0,\"changed\":false,\"target\":\"/tmp\",\"hidden\":9,\"executables\":9,\"auto_run\":1,\
+                 \"resumed_bytes\":0,\"changed\":false,\"unsupported\":3,\"limits\":[{\"limit\":\"links\",\
+                 \"description\":\"links\",\"entries\":1,\"paths\":[\"x/l\"]}],\"target\":\"/tmp\",\"hidden\":9,\
+                 \"executables\":9,\"auto_run\":1,\
                  \"auto_run_paths\":[\"x/autorun.inf\"],\"more\":0,\"names\":[{\"name\":\"x\",\"kind\":\"file\",\
                  \"action\":\"create\",\"hidden\":false,\"executable\":true,\"auto_run\":false}]}\n",
             ),
@@ -145,9 +155,17 @@ mod tests {
             ),
             (Event::Progress { bytes: 1, total: None }, "{\"event\":\"progress\",\"bytes\":1,\"total\":null}\n"),
             (
-                Event::Finished(Finished { bytes: 2, seconds: 0.5, saved, files: 1, route: Route::Relay }),
+                Event::Finished(Finished {
+                    bytes: 2,
+                    seconds: 0.5,
+                    saved,
+                    saved_encoded: Vec::new(),
+                    files: 1,
+                    skipped: 4,
+                    route: Route::Relay,
+                }),
                 "{\"event\":\"finished\",\"bytes\":2,\"seconds\":0.5,\"saved\":[\"/tmp/a\"],\"files\":1,\
-                 \"path\":\"relay\"}\n",
+                 \"skipped\":4,\"path\":\"relay\"}\n",
             ),
         ] {
             assert_eq!(text(&event), expected);

@@ -25,6 +25,14 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
             lines.push(format!("{INDENT}and {} more", text::grouped(offer.auto_run - listed)));
         }
     }
+    for limit in &offer.limits {
+        lines.push(format!("cannot be saved: {} {}", text::grouped(limit.entries), limit.description));
+        lines.extend(limit.paths.iter().map(|path| indented(&visible_whole(path), "", width)));
+        let more = limit.entries.saturating_sub(limit.paths.len() as u64);
+        if more > 0 {
+            lines.push(format!("{INDENT}and {} more", text::grouped(more)));
+        }
+    }
     if offer.changed {
         lines.push("The files have changed since you accepted them.".to_owned());
     }
@@ -53,6 +61,7 @@ fn name_line(name: &OfferedName, width: usize) -> String {
         NameAction::Replace => Some("replaced"),
         NameAction::Merge => Some("exists, merged"),
         NameAction::Skip => Some("exists, skipped"),
+        NameAction::LeaveOut => Some("left out"),
         NameAction::Saved => Some("saved already"),
     };
     let marks = [(name.hidden, "hidden"), (name.executable, "executable"), (name.auto_run, "auto-run")];
@@ -101,6 +110,7 @@ fn resumed(offer: &OfferSummary) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::event::OfferLimit;
 
     /// Returns an offer with these numbers of hidden and executable files.
     pub(in crate::ui) fn offer(hidden: u64, executables: u64) -> OfferSummary {
@@ -112,6 +122,8 @@ pub(super) mod tests {
             bytes: Some(1_300_000_000),
             resumed_bytes: 0,
             changed: false,
+            unsupported: 0,
+            limits: Vec::new(),
             target: Some("/home/ann".into()),
             names: vec![name("holiday", "folder")],
             more: 0,
@@ -175,6 +187,25 @@ pub(super) mod tests {
             assert!(text.contains(".exe\n") && text.contains(".desktop  (") && text.contains("/x.lnk\n"), "{text}");
             assert!(text.contains("/in:\n") && text.contains("\\u{2028}") && !text.contains('\u{2028}'), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_disk_cannot_hold_is_listed() {
+        let limit = |entries, paths: &[&str]| OfferLimit {
+            limit: "links",
+            description: "symbolic links, which the disk does not have",
+            entries,
+            paths: paths.iter().map(ToString::to_string).collect(),
+        };
+        let limits = vec![limit(2, &["a/l", "b\u{1b}"]), limit(1_200, &["c"])];
+        let shown = OfferSummary { unsupported: 1_202, limits, ..offer(0, 0) };
+        assert_eq!(
+            summary(&shown, 80),
+            format!(
+                "{HEAD}cannot be saved: 2 symbolic links, which the disk does not have\n  a/l\n  b\\u{{1b}}\ncannot be \
+                 saved: 1,200 symbolic links, which the disk does not have\n  c\n  and 1,199 more\n"
+            )
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{FileTree, ProcessOutput, RelayProcess, SenderProcess, TestEnv, entry_names, write_sparse_file};
+use crate::support::{FileTree, ProcessOutput, RelayProcess, SenderProcess, TestEnv, entry_names};
 
 /// A sender that shares a file or a folder.
 struct ConflictTest {
@@ -134,22 +134,6 @@ fn out_for_a_shared_folder_names_its_parent_folder() {
     let received = test.recv("in", &["--out", "made"]).expect(0);
     assert_eq!(received.event("finished")["saved"], serde_json::json!(["made/box"]));
     assert_eq!(test.read("in/made/box/one"), "new 1");
-}
-
-#[test]
-fn insufficient_disk_space_is_reported_before_the_download_starts() {
-    const TERA: u64 = 1 << 40;
-    let env = TestEnv::new();
-    let space = rustix::fs::statvfs(env.path("home")).unwrap();
-    let free = space.f_bavail * space.f_frsize;
-    env.folder("huge");
-    for n in 0..=free / TERA {
-        write_sparse_file(&env.path(&format!("huge/{n}")), TERA);
-    }
-    let test = ConflictTest::share(env, "huge");
-    test.recv("in", &[]).expect_error(6, "disk", "not enough space");
-    assert!(test.entry_names("in").is_empty());
-    assert!(test.sender.stop().all("download_started").is_empty());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! - [`several_receivers`]: several receivers of one sender, and download limits.
 //! - [`exit_codes`]: every exit code and error `kind`, and what the message names.
 //! - [`conflicts`]: targets that already exist, `--out`, and targets that cannot be written.
+//! - [`disk_limits`]: what the receiver's disk cannot hold, and `--skip-unsupported`.
 //! - [`wrong_codes`]: wrong codes and the guess budget.
 //! - [`prompts`]: prompts at a terminal, and users who do not answer them.
 //! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
@@ -36,6 +37,7 @@ mod changed_offers;
 mod changing_sources;
 mod chaos;
 mod conflicts;
+mod disk_limits;
 mod exit_codes;
 mod hostile;
 mod interrupted_shares;

@@ -201,7 +201,8 @@ impl Scenario {
         let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
         let out = Some(folder.clone());
-        let destination = Destination { out, conflicts: ConflictPolicy::Refuse, max_size: None };
+        let conflicts = ConflictPolicy::Refuse;
+        let destination = Destination { out, conflicts, skip_unsupported: false, max_size: None };
         let planned = PlannedDownload::new(offer, destination, &events).await?;
         let DownloadEnd::Saved(finished) = planned.accept(&events, pending()).await? else {
             panic!("the sender offers something else");

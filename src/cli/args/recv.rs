@@ -47,6 +47,9 @@ pub struct RecvArgs {
     /// Skip files that exist
     #[arg(long)]
     pub skip: bool,
+    /// Leave out what the disk cannot hold, such as links on FAT [default: refuse to download]
+    #[arg(long)]
+    pub skip_unsupported: bool,
     /// Refuse a share of more bytes than this, such as 500MB or 2GiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_size: Option<u64>,

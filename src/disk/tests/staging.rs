@@ -21,6 +21,48 @@ fn only_one_download_of_a_share_runs_in_a_folder() {
 }
 
 #[test]
+fn downloads_to_two_names_do_not_lock_each_other_out() {
+    let home = Home::new();
+    let manifest = manifest(&[("f", 5)]);
+    let start =
+        |name: &str| Sink::new(Plan::new(Arc::clone(&manifest), Some(&home.at(name)), ConflictPolicy::Refuse).unwrap());
+    let mut sinks = ["out/one", "out/two", "out/"].map(|name| start(name).unwrap());
+    assert_says(&start("out/two").unwrap_err(), &["another recv", "out/two"]);
+    sinks.iter_mut().for_each(|sink| receive_hello(sink, 0).unwrap());
+    sinks.into_iter().for_each(|sink| drop(sink.publish().unwrap()));
+    assert_eq!(home.tree("out"), ["f", "one", "two"]);
+}
+
+/// The disk finds a file of another entry under the name of the next one.
+#[test]
+fn nothing_that_this_run_has_written_makes_room_for_another_entry() {
+    let home = Home::new();
+    let manifest = manifest(&[("a", 5), ("b", 5), ("d/", 0)]);
+    let mut sink = start(&home, &manifest, ConflictPolicy::Refuse).unwrap();
+    receive_hello(&mut sink, 0).unwrap();
+    let files = home.staging(&manifest).join("files");
+    fs::hard_link(files.join("a"), files.join("b")).unwrap();
+    let e = receive_hello(&mut sink, 1).unwrap_err();
+    assert_eq!(e.kind(), Kind::Disk);
+    assert_says(&e, &["cannot create b", "another entry"]);
+    drop(sink);
+    assert_eq!(fs::read(files.join("a")).unwrap(), HELLO);
+}
+
+#[test]
+fn interrupted_removals_are_completed() {
+    let home = Home::new();
+    for name in ["removed-00/names", "trial-00/x", "copy-00/x"] {
+        let path = home.file(&format!("out/.qshare-{name}"), "");
+        set_mtime(path.parent().unwrap(), 1_000_000_000, 0);
+    }
+    home.file("out/.qshare-trial-01/x", "in use");
+    home.file("out/.qshare-remove/kept", "");
+    crate::disk::StagedDownload::remove_leftovers(&home.at("out")).unwrap();
+    assert_eq!(home.tree("out"), [".qshare-remove", ".qshare-remove/kept", ".qshare-trial-01", ".qshare-trial-01/x"]);
+}
+
+#[test]
 fn downloads_that_start_and_end_concurrently_never_share_a_staging_folder() {
     let home = Home::new();
     let manifest = manifest(&[("f", 5)]);

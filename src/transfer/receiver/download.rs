@@ -1,7 +1,8 @@
 //! A download: it runs in successive sessions until every entry is saved, or until the sender's offer changes.
 
-use std::{path::Path, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::time::Instant;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     offer::PendingOffer,
     offer_summary::with_plan,
     session_download::{SavedDownload, SessionDownload, SessionDownloadError},
+    unsupported,
 };
 use crate::{
     disk::Plan,
@@ -21,6 +23,9 @@ use crate::{
     transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
+
+/// The bytes that are percent-encoded in a path.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// An offer with a planned path for every entry.
 pub struct PlannedDownload {
@@ -40,11 +45,12 @@ pub enum DownloadEnd {
 }
 
 impl PlannedDownload {
-    /// Plans a path for every entry of an offer, and reports the offer. Writes nothing.
+    /// Plans a path for every entry of an offer, and reports the offer. Writes nothing that remains.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if a target already exists and the conflict policy does not allow that, if the target cannot hold
-    /// a name, if there is too little space, or if the share exceeds the user's limit.
+    /// [`Kind::Disk`] if a target already exists and the conflict policy does not allow that, if the disk cannot hold an
+    /// entry that the user does not want to leave out, if there is too little space, or if the share exceeds the user's
+    /// limit.
     pub async fn new(offer: PendingOffer, destination: Destination, events: &Events) -> Result<Self> {
         let summary = offer.summary(destination.out.clone()).await;
         let PendingOffer { session, manifest, sender, .. } = offer;
@@ -52,6 +58,11 @@ impl PlannedDownload {
             Ok(plan) => {
                 let summary = with_plan(summary, &plan);
                 events.report(Event::Offer(summary.clone())).await;
+                unsupported::report(&plan, events).await;
+                if let Err(e) = check_unsupported(&plan, &destination) {
+                    session.abort(&e).await;
+                    return Err(e);
+                }
                 Ok(Self { session, sender, destination, plan, summary })
             }
             Err(e) => {
@@ -86,7 +97,7 @@ impl PlannedDownload {
         let (share, accepted) = (plan.manifest().share(), plan.manifest().digest());
         tokio::pin!(interrupt);
         loop {
-            let files = plan.files();
+            let (files, skipped) = (plan.files(), plan.skipped_entries());
             sender.store_resumption(session.resumption.take());
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
@@ -94,8 +105,7 @@ impl PlannedDownload {
                     sender.remove_resumption();
                     let seconds = started.elapsed().as_secs_f64();
                     warn_of_altered_times(published.altered_times, events).await;
-                    let saved = published.paths.iter().map(|path| lossy(path)).collect();
-                    let finished = Finished { bytes, seconds, saved, files, route: Route::Relay };
+                    let finished = finished(&published.paths, bytes, seconds, files, skipped);
                     events.report(Event::Finished(finished.clone())).await;
                     completion.send(events, interrupt).await;
                     return Ok(DownloadEnd::Saved(finished));
@@ -122,7 +132,8 @@ async fn plan_again(
     destination: &Destination,
     manifest: Arc<Manifest>,
 ) -> Result<(ConfirmedSession, Plan)> {
-    match destination.plan(manifest).await {
+    let planned = destination.plan(manifest).await;
+    match planned.and_then(|plan| check_unsupported(&plan, destination).map(|()| plan)) {
         Ok(plan) => Ok((session, plan)),
         Err(e) => {
             session.abort(&e).await;
@@ -140,6 +151,19 @@ async fn warn_of_altered_times(entries: u64, events: &Events) {
     }
 }
 
-fn lossy(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+/// Checks that the user has agreed to leave out what the disk cannot hold.
+fn check_unsupported(plan: &Plan, destination: &Destination) -> Result<()> {
+    if plan.unsupported_entries() == 0 || destination.skip_unsupported {
+        Ok(())
+    } else {
+        Err(unsupported::refused(plan))
+    }
+}
+
+fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, files: u64, skipped: u64) -> Finished {
+    let saved = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let is_unicode = paths.iter().all(|path| path.to_str().is_some());
+    let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
+    let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
+    Finished { bytes, seconds, saved, saved_encoded, files, skipped, route: Route::Relay }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use super::unsupported::limits_of;
 use crate::{
     disk::{EarlierDownload, Plan},
     event::{ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
@@ -38,6 +39,8 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
         bytes: manifest.bytes(),
         resumed_bytes: earlier.bytes,
         changed: earlier.differs,
+        unsupported: 0,
+        limits: Vec::new(),
         target: None,
         more,
         names,
@@ -53,7 +56,14 @@ pub(super) fn with_plan(summary: OfferSummary, plan: &Plan) -> OfferSummary {
     let mut names = NameList::default();
     plan.top_level().for_each(|(entry, name, action)| names.add(entry, name, action));
     let (names, more) = names.into_parts();
-    OfferSummary { target: Some(plan.target_folder().to_string_lossy().into_owned()), more, names, ..summary }
+    OfferSummary {
+        unsupported: plan.unsupported_entries(),
+        limits: limits_of(plan),
+        target: Some(plan.target_folder().to_string_lossy().into_owned()),
+        more,
+        names,
+        ..summary
+    }
 }
 
 /// The first ten top-level names. Hidden, executable and auto-run names precede the others.

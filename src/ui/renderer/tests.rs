@@ -20,7 +20,15 @@ fn download(peer: &str, bytes: u64) -> DownloadStatus {
 
 fn finished(saved: &[&str]) -> Event {
     let saved = saved.iter().map(ToString::to_string).collect();
-    Event::Finished(Finished { bytes: 1_300_000_000, seconds: 12.1, saved, files: 214, route: Route::Relay })
+    Event::Finished(Finished {
+        bytes: 1_300_000_000,
+        seconds: 12.1,
+        saved,
+        saved_encoded: Vec::new(),
+        files: 214,
+        skipped: 0,
+        route: Route::Relay,
+    })
 }
 
 #[test]

@@ -61,8 +61,8 @@ mod tests {
         );
         let share: ShareId = postcard::from_bytes(&[7; 16]).unwrap();
         assert_golden(
-            &ManifestStart(ManifestHeader { share, name: "holiday".into(), entries: 300 }),
-            "410000001a0707070707070707070707070707070707686f6c69646179ac02",
+            &ManifestStart(ManifestHeader { share, name: "holiday".into(), entries: 300, holes: 0 }),
+            "410000001b0707070707070707070707070707070707686f6c69646179ac0200",
         );
         let entry = |path: &str, kind| RawEntry {
             path: path.into(),

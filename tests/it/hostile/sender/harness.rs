@@ -179,7 +179,7 @@ pub(super) fn link_entry(path: &str, target: &str) -> RawEntry {
 }
 
 pub(super) fn manifest_start(entries: u64) -> ManifestStart {
-    ManifestStart(ManifestHeader { share: ShareId::random(), name: "a gift".into(), entries })
+    ManifestStart(ManifestHeader { share: ShareId::random(), name: "a gift".into(), entries, holes: 0 })
 }
 
 pub(super) fn manifest(entries: Vec<RawEntry>) -> RecordBuilder {

@@ -67,12 +67,26 @@ async fn a_receiver_refuses_names_that_leave_the_target_or_contain_control_chara
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_does_not_fit_is_refused_before_its_first_byte() {
+    let sender = HostileSender::new().await;
+    let files = (0..1_000).map(|n| file_entry(&n.to_string(), 1 << 43)).collect();
+    let (run, done) = sender.offer_and_expect_done(manifest(files)).await;
+    run.assert_failed(6, "8.8 PB");
+    assert!(run.message().contains("not enough space"), "{}", run.message());
+    assert_eq!(done.outcome, DownloadOutcome::Disk);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_refuses_inconsistent_manifests() {
     let sender = HostileSender::new().await;
     let named = |name: String| {
-        let mut record =
-            RecordBuilder::from_message(&ManifestStart(ManifestHeader { share: ShareId::random(), name, entries: 1 }))
-                .unwrap();
+        let mut record = RecordBuilder::from_message(&ManifestStart(ManifestHeader {
+            share: ShareId::random(),
+            name,
+            entries: 1,
+            holes: 0,
+        }))
+        .unwrap();
         record.push(&ManifestPart(vec![file_entry("a", 1)])).unwrap();
         record
     };
@@ -141,7 +155,7 @@ async fn a_receiver_refuses_a_manifest_that_makes_no_progress() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_characters_in_an_offer_are_escaped() {
     let sender = HostileSender::new().await;
-    let head = ManifestHeader { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1 };
+    let head = ManifestHeader { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1, holes: 0 };
     let mut early = RecordBuilder::from_message(&ManifestStart(head)).unwrap();
     early.push(&ManifestPart(vec![file_entry("a", 5)])).unwrap();
     let code = sender.code.reveal();
