@@ -106,6 +106,8 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
                 "bytes",
                 "resumed_bytes",
                 "changed",
+                "unsupported",
+                "limits",
                 "target",
                 "hidden",
                 "executables",
@@ -115,7 +117,7 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
                 "names",
             ],
         ),
-        (&received, "finished", &["event", "bytes", "seconds", "saved", "files", "path"]),
+        (&received, "finished", &["event", "bytes", "seconds", "saved", "files", "skipped", "path"]),
         (&list, "entries", &["event", "entries"]),
     ];
     for (outcome, event, expected) in expected {
