@@ -51,7 +51,7 @@
 //! | one drain in four leaves no room for random loss | otherwise a policer's drops would always count as random |
 //! | start-up ends after four RTTs above 1.06 × min RTT + 1 ms | at 1.2, a queue of 1 BDP overflowed by 9 % |
 //! | 10 rounds | the time from one probe to the next |
-//! | 8 packets with a probe timeout | with two packets and a timeout that doubles, bursts of losses ended transfers |
+//! | half a window at a probe timeout | with two packets and a doubling timeout, bursts of losses ended transfers |
 //! | 2 % | a smaller excess loss does not justify a reaction |
 //!
 //! `docs/congestion.md` contains the measurements; `cargo bench --bench lossy` repeats them.

@@ -112,7 +112,7 @@ impl Model {
         self.path.delivery.on_sent(now, bytes);
         let rtt = self.path.last_sample.map_or(Duration::MAX, |last| last.rtt);
         let above_window = self.path.delivery.in_flight() as f64 - self.window;
-        self.pto_allowance.on_sent(now, rtt, above_window, self.path.packet_size);
+        self.pto_allowance.on_sent(now, rtt, self.window, above_window, self.path.packet_size);
     }
 
     /// Records that a packet, sent at `sent`, was acknowledged.

@@ -64,6 +64,20 @@ fn bursts_of_loss_jitter_and_reordering_do_not_reduce_the_goodput() {
 }
 
 #[test]
+fn bursts_that_drop_a_whole_window_do_not_stall_the_stream() {
+    // A window is about 140 packets. A burst lasts until packets are sent, or until acknowledgements are.
+    let config = LinkConfig::new(mbit(300), 5 * MS).bursts(0.03, 12.0);
+    for seed in 1..=3 {
+        run_in_virtual_time(seed, async |network| {
+            let flow = Flow::on(&network, &network.path(&config), CongestionControl::Auto).await;
+            let steady = flow.run(async { (flow.measure(3 * SECOND).await, flow.measure(5 * SECOND).await).1 }).await;
+            println!("seed {seed}: {steady:?}");
+            assert!(steady.goodput >= 0.88, "seed {seed}: {steady:?}");
+        });
+    }
+}
+
+#[test]
 fn lost_acknowledgements_do_not_reduce_the_goodput() {
     run_in_virtual_time(1, async |network| {
         let config = LinkConfig::new(mbit(100), 50 * MS).loss(0.01);
