@@ -37,9 +37,10 @@
 //!   a quarter after each drain without such a loss.
 //! - *Competition* ([`competition`]): if the RTT stays high although our own queue is drained, another flow fills the
 //!   queue, or the route has become longer. A probe distinguishes them: on a longer route, more bytes in flight raise
-//!   the delivery rate. Against a flow that fills the queue, the model would lose its share of the bandwidth. So the
-//!   controller switches to a CUBIC window ([`cubic`]). It reduces this window only when the queue is nearly full, and
-//!   every 24 rounds a drain checks whether the other flow is still active.
+//!   the delivery rate. Until this is clear, excess loss does not reduce the headroom: on a longer route it may be
+//!   random. Against a flow that fills the queue, the model would lose its share of the bandwidth. So the controller
+//!   switches to a CUBIC window ([`cubic`]). It reduces this window only when the queue is nearly full, and every 24
+//!   rounds a drain checks whether the other flow is still active.
 //!
 //! # Constants
 //!

@@ -179,7 +179,10 @@ impl Model {
         self.path.loss.end_round(if is_random { LossCause::Random } else { LossCause::Congestion });
         let round = mem::replace(&mut self.round, Round::starting_at(self.path.delivery.delivered()));
         self.path.end_round(&round);
-        if excess.is_some() && !in_startup && !self.competition.is_active() {
+        // While another flow is suspected, the route may have become longer instead. The loss then says little about
+        // the queue, and a probe with less headroom could not tell the two apart.
+        let is_queue_known = !self.competition.is_active() && !self.competition.is_suspected();
+        if excess.is_some() && !in_startup && is_queue_known {
             self.headroom.reduce();
         }
         self.heavy_loss_rounds = if excess.is_some_and(|excess| excess > 0.1) { self.heavy_loss_rounds + 1 } else { 0 };
