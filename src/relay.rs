@@ -16,8 +16,8 @@
 //!  source_limiter   checked at each step: usage by IPv4 address, IPv6 /64 and IPv6 /48, and in total
 //!    ├ limits         the values of all limits, with their reasons
 //!    └ token_bucket   bounds a rate
-//!  source_tagger    names the network of a receiver to the sender, without its address
-//!  counters         statistics for the operator, logged once a minute
+//!  source_tagger    names the network and the site of a receiver to the sender, without its address
+//!  counters         statistics for the operator, logged once a minute and at the end
 //! ```
 //!
 //! Two things survive a restart: the [`TicketKey`], which verifies the tickets of earlier processes, and the

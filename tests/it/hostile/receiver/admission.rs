@@ -15,8 +15,8 @@ use qshare::{
 use super::attacked_share::{Attack, AttackedShare, Reaction, flight_1, forged_resumption, read_grant};
 use crate::{hostile::processes::within, support::bytes_of};
 
-/// Two networks keep 600 streams open each, and an honest receiver connects from a third one. A sender accepts 1,024
-/// streams at the same time, so it must end those of the attackers.
+/// Two sites keep 600 streams open each, every one from another network, and an honest receiver connects from a third
+/// site. A sender accepts 1,024 streams at the same time, so it must end those of the attackers.
 async fn assert_served_under_pressure(test: &AttackedShare, attacks: &[Attack; 2], what: &str) {
     for attack in attacks {
         attack.wait_for(500).await;
@@ -56,13 +56,13 @@ async fn guesses_and_forged_ids_keep_nobody_out() {
         });
         assert_served_under_pressure(&test, &attacks, what).await;
         reattach(&test, &session.attach_key, what).await;
-        // Even from a network of the attackers.
+        // Even from a site of the attackers.
         drop(test.establish(1, Credential::Resumption { slot, resumption: &resumption }).await);
         session = test.establish(4, Credential::Resumption { slot, resumption: &resumption }).await;
     }
 }
 
-/// Attaches the session to a stream from a network of the attackers.
+/// Attaches the session to a stream from a site of the attackers.
 async fn reattach(test: &AttackedShare, key: &AttachKey, what: &str) {
     let (number, received) = (1, 0);
     let tag = key.request_tag(number, received);

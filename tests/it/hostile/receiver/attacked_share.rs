@@ -14,7 +14,7 @@ use qshare::{
     wire::{
         Frame, Message,
         peer::{Alert, HelloReply, ResumptionGrant},
-        relay::SourceTag,
+        relay::{SiteTag, SourceTag},
     },
 };
 use tokio::task::JoinSet;
@@ -103,8 +103,8 @@ impl AttackedShare {
         session.unwrap_or_else(|e| panic!("no session: {e:?}"))
     }
 
-    /// Starts attackers in network `source`. Each keeps `streams` streams open that begin with a flight of `flight`, and
-    /// opens another when the sender ends one.
+    /// Starts `streams` attackers in site `source`, each in a network of its own. Each keeps a stream open that begins with a
+    /// flight of `flight`, and opens another when the sender ends it.
     pub(super) fn press(
         &self,
         source: u64,
