@@ -114,12 +114,11 @@ impl AttackedShare {
         let (relay, slot) = (self.relay.clone(), self.code().slot());
         let (opened, flight) = (Arc::new(AtomicUsize::new(0)), Arc::new(flight));
         let mut attackers = JoinSet::new();
-        for _ in 0..streams {
+        for network in 0..streams {
             let (relay, opened, flight) = (relay.clone(), opened.clone(), flight.clone());
+            let tag = SourceTag { site: SiteTag(source.to_be_bytes()), network: (network as u64).to_be_bytes() };
             attackers.spawn(async move {
-                while let Ok((mut send, mut recv)) =
-                    relay.open_stream(slot, SourceTag::alone(source.to_be_bytes())).await
-                {
+                while let Ok((mut send, mut recv)) = relay.open_stream(slot, tag).await {
                     let _ = send.write(flight()).await;
                     opened.fetch_add(1, Ordering::Relaxed);
                     while let Ok(Some(_)) = recv.read().await {}
