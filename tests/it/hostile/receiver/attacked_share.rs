@@ -13,7 +13,7 @@ use qshare::{
     transfer::handshake::{Credential, Established, Initiator, InitiatorOptions},
     wire::{
         Frame, Message,
-        peer::{Alert, HelloReply, ResumptionGrant},
+        peer::{Alert, HelloReply, Processing, ResumptionGrant},
         relay::{SiteTag, SourceTag},
     },
 };
@@ -76,13 +76,16 @@ impl AttackedShare {
         (send, recv)
     }
 
-    /// Sends a first flight from network `source` and waits for the reaction.
+    /// Sends a first flight from network `source` and waits for the reaction. Skips notices that the sender is busy.
     pub(super) async fn react(&self, source: u64, flight_1: Bytes) -> Reaction {
         let (send, mut recv) = self.send(source, flight_1).await;
-        match within("a reaction", recv.read_frame(4096)).await {
-            Ok(frame) if frame.frame().kind == HelloReply::TYPE => Reaction::Answered((send, recv)),
-            Ok(frame) => Reaction::Refused(frame.frame().decode().unwrap()),
-            Err(e) => Reaction::Ended(e),
+        loop {
+            return match within("a reaction", recv.read_frame(4096)).await {
+                Ok(frame) if frame.frame().kind == Processing::TYPE => continue,
+                Ok(frame) if frame.frame().kind == HelloReply::TYPE => Reaction::Answered((send, recv)),
+                Ok(frame) => Reaction::Refused(frame.frame().decode().unwrap()),
+                Err(e) => Reaction::Ended(e),
+            };
         }
     }
 
