@@ -25,12 +25,12 @@ use std::{panic::catch_unwind, time::Duration};
 use tokio::runtime::Builder;
 
 use self::{
-    args::{Args, Command, GlobalArgs},
+    args::{Args, Command},
     console::Console,
 };
 use crate::{
     error::{Error, Kind, Result},
-    ui,
+    ui::{self, OutputFormat, UiOptions},
 };
 
 /// At exit, the longest wait for blocking tasks, which may be removing files.
@@ -62,36 +62,49 @@ fn run_args(args: Args) -> u8 {
     let Args { global, command } = args;
     let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
     ui::start_log(global.verbose);
-    let console = Console::new(global.ui(qr));
+    let options = global.ui(qr);
     match command {
-        Some(command) => run_command(command, console).unwrap_or_else(|| report_internal_error(&global)),
-        None => run_menu(console),
+        Some(command) => run_command(command, options).unwrap_or_else(|| report_internal_error(options)),
+        None => run_menu(options),
     }
 }
 
 /// Ends a command that has panicked. Its line is on standard error already; a script gets its last event, too.
-fn report_internal_error(global: &GlobalArgs) -> u8 {
-    if global.json {
-        let e = Error::new(Kind::Transfer, "internal error").hint("please report the line on standard error");
-        return Console::new(global.ui(false)).report_outcome(Err(e));
+fn report_internal_error(options: UiOptions) -> u8 {
+    match options.format {
+        OutputFormat::Json => {
+            let e = Error::new(Kind::Transfer, "internal error").hint("please report the line on standard error");
+            report_error(options, &e)
+        }
+        OutputFormat::Human => INTERNAL_ERROR,
     }
-    INTERNAL_ERROR
+}
+
+/// Shows an error outside of a running command, and returns the exit code.
+fn report_error(options: UiOptions, e: &Error) -> u8 {
+    ui::show_error(options, e);
+    e.kind().exit_code()
 }
 
 /// Runs a command and returns its exit code; `None` if it has panicked.
-fn run_command(command: Command, mut console: Console) -> Option<u8> {
+fn run_command(command: Command, options: UiOptions) -> Option<u8> {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
             let e = Error::new(Kind::Transfer, format!("cannot start the runtime: {e}"));
-            return Some(console.report_outcome(Err(e)));
+            return Some(report_error(options, &e));
         }
     };
     // The command runs on a worker thread, like the connections that wake it. On the main thread, each wake-up would
     // cost a thread switch.
     let task = runtime.spawn(async move {
-        let outcome = dispatch(command, &mut console).await;
-        (console, outcome)
+        match Console::new(options) {
+            Ok(console) => {
+                let outcome = dispatch(command, &console).await;
+                console.report_outcome(outcome).await
+            }
+            Err(e) => report_error(options, &e),
+        }
     });
     let finished = runtime.block_on(async {
         tokio::select! {
@@ -104,11 +117,10 @@ fn run_command(command: Command, mut console: Console) -> Option<u8> {
         return Some(Kind::Interrupted.exit_code());
     };
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    // The task is never cancelled, so an error is a panic.
-    finished.ok().map(|(console, outcome)| console.report_outcome(outcome))
+    finished.ok() // the task is never cancelled, so an error is a panic
 }
 
-async fn dispatch(command: Command, console: &mut Console) -> Result<()> {
+async fn dispatch(command: Command, console: &Console) -> Result<()> {
     match command {
         Command::Send(args) => send::run(args, console).await,
         Command::Recv(args) => recv::run(args, console).await,
@@ -119,16 +131,16 @@ async fn dispatch(command: Command, console: &mut Console) -> Result<()> {
 }
 
 /// Opens the menu of the bare command, and runs the command line that it returns.
-fn run_menu(console: Console) -> u8 {
-    if !console.can_ask() {
+fn run_menu(options: UiOptions) -> u8 {
+    if !options.can_ask() {
         let e = Error::new(Kind::Usage, "no command given").hint("see qshare --help");
-        return console.report_outcome(Err(e));
+        return report_error(options, &e);
     }
     let choice = match menu::run() {
         Ok(choice) => choice,
         Err(e) => {
             let e = Error::new(Kind::Usage, format!("cannot read the answer: {e}"));
-            return console.report_outcome(Err(e));
+            return report_error(options, &e);
         }
     };
     match choice.into_words().map(args::parse_from) {

@@ -7,11 +7,12 @@
 //!   sent. A typo therefore costs no guess.
 //!
 //! A [`Link`] holds a code, the addresses of the relay, and the relay's [`Pin`]. Only [`Code::parse`] converts text to
-//! a code, and only [`Link::parse`] converts text to a link. A relay never has more of a code than its [`Slot`].
+//! a code, and only [`Link::parse`] converts text to a link; [`CodeOrLink`] finds either in what users paste. A relay never has more of a code than its [`Slot`].
 
 mod alphabet;
 mod check_character;
 mod code_error;
+mod code_or_link;
 mod link;
 mod pin;
 mod relay_addr;
@@ -24,10 +25,11 @@ mod slot;
 pub use self::{
     alphabet::ALPHABET,
     code_error::CodeError,
+    code_or_link::CodeOrLink,
     link::Link,
     pin::Pin,
     relay_addr::{DEFAULT_PORT, RelayAddr},
-    relay_spec::RelaySpec,
+    relay_spec::{RelayChoice, RelaySpec},
     revealed::Revealed,
     secret::{SECRET_LENGTHS, Secret},
     share_code::Code,

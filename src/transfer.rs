@@ -39,7 +39,6 @@
 //! where they leave this module.
 
 mod backoff;
-mod events;
 pub mod handshake;
 pub mod receiver;
 mod relay_request;
@@ -49,7 +48,6 @@ mod timeouts;
 mod user_errors;
 
 pub use self::{
-    events::Events,
     handshake::{
         clock::{Clock, SystemClock},
         guess_budget::GuessBudget,

@@ -6,11 +6,13 @@
 //!                                        └─ bars ────────────────▶ standard error, if it is a terminal
 //! ```
 //!
-//! Nothing else in the program writes to the terminal. Questions are in [`prompt`].
+//! A [`Display`] shows the events on a thread of its own. Nothing else in the program writes to the terminal. Questions are
+//! in [`prompt`].
 
 mod appearance;
 mod bars;
 mod date;
+mod display;
 mod download_lines;
 mod human;
 mod json;
@@ -19,6 +21,7 @@ mod listing;
 mod log;
 mod offer;
 mod options;
+mod output;
 mod panics;
 mod phrase;
 pub mod prompt;
@@ -28,21 +31,25 @@ mod renderer;
 mod saved;
 mod sharing;
 
-use std::io::{self, IsTerminal};
+use std::io;
 
-use self::human::Human;
 pub use self::{
+    display::Display,
     log::start_log,
     options::{OutputFormat, UiOptions},
     panics::{has_panicked, report_panics},
 };
-use crate::event::{Event, OfferSummary};
+use self::{human::Human, output::Output};
+use crate::{
+    error::Error,
+    event::{Event, OfferSummary},
+};
 
 /// The sink of all events of a command.
 #[derive(Debug)]
 pub struct Ui {
     sink: Sink,
-    quiet: bool,
+    output: Output,
 }
 
 #[derive(Debug)]
@@ -58,37 +65,40 @@ impl Ui {
             OutputFormat::Human => Sink::Human(Box::new(Human::new(options))),
             OutputFormat::Json => Sink::Json,
         };
-        Self { sink, quiet: options.quiet }
+        Self { sink, output: Output::default() }
     }
 
-    /// Shows one event. When it returns, the operating system has the output.
-    ///
-    /// # Errors
-    /// Any I/O error of standard output. After [`io::ErrorKind::BrokenPipe`], the caller exits without a message.
-    /// Errors of standard error are ignored.
-    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+    /// Shows one event. When it returns, the operating system has the output. If standard output fails, later results
+    /// are discarded, and [`Ui::finish`] returns the error. Errors of standard error are ignored.
+    pub fn show(&mut self, event: &Event) {
         match &mut self.sink {
-            Sink::Human(human) => human.show(event),
-            Sink::Json => json::write(event),
+            Sink::Human(human) => human.show(event, &mut self.output),
+            Sink::Json => self.output.write(&json::line(event)),
         }
     }
 
-    /// Whether questions can be asked: the output is for people, and standard input and standard error are terminals.
-    pub fn can_ask(&self) -> bool {
-        matches!(self.sink, Sink::Human(_)) && io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
-    /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question
-    /// contains its summary.
-    pub fn question(&self, offer: &OfferSummary) -> String {
-        let summary = if self.quiet { offer::summary(offer, human::terminal_width()) } else { String::new() };
-        summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
-    }
-
-    /// Removes the progress bars. Called before a question and before the last lines.
-    pub fn clear_bars(&mut self) {
+    /// Removes the progress bars.
+    ///
+    /// # Errors
+    /// The error of standard output, unless it is a closed pipe.
+    pub fn finish(mut self) -> io::Result<()> {
         if let Sink::Human(human) = &mut self.sink {
             human.clear_bars();
         }
+        self.output.into_result()
     }
+}
+
+/// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains its
+/// summary.
+pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
+    let summary = if options.quiet { offer::summary(offer, human::terminal_width()) } else { String::new() };
+    summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
+}
+
+/// Shows an error outside of a running command.
+pub fn show_error(options: UiOptions, e: &Error) {
+    let mut ui = Ui::new(options);
+    ui.show(&Event::from(e));
+    let _ = ui.finish(); // a failed write cannot be reported anywhere
 }

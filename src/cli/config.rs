@@ -9,7 +9,7 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 
 use crate::{
-    code::RelaySpec,
+    code::{RelayChoice, RelaySpec},
     error::{Error, Kind, Result},
     state::StateDir,
 };
@@ -28,11 +28,13 @@ pub(super) fn open_state() -> Result<StateDir> {
     StateDir::open(base.state_dir().unwrap_or_else(|| base.data_dir()).join("qshare"))
 }
 
-/// Returns the relay to use: `explicit`, from the command line or `QSHARE_RELAY`, otherwise the relay in the
-/// configuration file.
-pub(super) fn resolve_relay(explicit: Option<RelaySpec>) -> Result<Option<RelaySpec>> {
-    if explicit.is_some() {
-        return Ok(explicit);
+/// Returns the relay to use: `choice`, from the command line or `QSHARE_RELAY`, otherwise the relay in the configuration
+/// file.
+pub(super) fn resolve_relay(choice: Option<RelayChoice>) -> Result<Option<RelaySpec>> {
+    match choice {
+        Some(RelayChoice::Relay(spec)) => return Ok(Some(spec)),
+        Some(RelayChoice::None) => return Ok(None),
+        None => {}
     }
     let path = config_file()?;
     let text = match fs::read_to_string(&path) {
@@ -42,7 +44,11 @@ pub(super) fn resolve_relay(explicit: Option<RelaySpec>) -> Result<Option<RelayS
     };
     let config: ConfigFile = toml::from_str(&text).map_err(|e| config_error(&path, e.message()))?;
     match config.relay {
-        Some(relay) => relay.parse().map(Some).map_err(|e: Error| config_error(&path, e.message())),
+        Some(relay) => match relay.parse() {
+            Ok(RelayChoice::Relay(spec)) => Ok(Some(spec)),
+            Ok(RelayChoice::None) => Ok(None),
+            Err(e) => Err(config_error(&path, Error::message(&e))),
+        },
         None => Ok(None),
     }
 }

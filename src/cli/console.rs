@@ -1,70 +1,51 @@
 //! The console of a running command: it shows events, asks questions, and reports the outcome.
 
-use std::{io, pin::pin, thread};
+use std::{io, thread, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
+use super::signals;
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, OfferSummary},
-    transfer::Events,
-    ui::{Ui, prompt},
+    event::{Event, Events, OfferSummary},
+    ui::{self, Display, Ui, UiOptions, prompt},
 };
+
+/// How long an interrupted command waits for a blocked terminal or pipe to accept its last lines.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The console of a running command.
 pub(super) struct Console {
-    ui: Ui,
-    /// Whether a write to standard output has failed.
-    output_failed: bool,
+    options: UiOptions,
+    events: Events,
+    display: Display,
 }
 
 impl Console {
-    pub(super) fn new(ui: Ui) -> Self {
-        Self { ui, output_failed: false }
-    }
-
-    /// Runs `work` and shows its events. Drops the work if standard output fails.
+    /// Starts the display.
     ///
     /// # Errors
-    /// The errors of the work and of [`Console::show`].
-    pub(super) async fn run<T, F>(&mut self, work: impl FnOnce(Events) -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        let (events, mut received) = Events::channel();
-        let mut work = pin!(work(events));
-        loop {
-            tokio::select! {
-                biased;
-                Some(event) = received.recv() => self.show(&event)?,
-                result = work.as_mut() => {
-                    while let Ok(event) = received.try_recv() {
-                        self.show(&event)?;
-                    }
-                    return result;
-                }
-            }
-        }
+    /// [`Kind::Transfer`] if the system starts no further thread.
+    pub(super) fn new(options: UiOptions) -> Result<Self> {
+        let (events, received) = Events::channel();
+        let display = Display::start(Ui::new(options), received)
+            .map_err(|e| Error::new(Kind::Transfer, format!("cannot start a thread: {e}")))?;
+        Ok(Self { options, events, display })
+    }
+
+    /// Returns the queue of events that are shown.
+    pub(super) fn events(&self) -> Events {
+        self.events.clone()
     }
 
     /// Shows one event.
-    ///
-    /// # Errors
-    /// [`Kind::Interrupted`] if standard output is a closed pipe, [`Kind::Transfer`] if the write fails otherwise.
-    /// [`Console::report_outcome`] shows neither.
-    pub(super) fn show(&mut self, event: &Event) -> Result<()> {
-        self.ui.show(event).map_err(|e| {
-            self.output_failed = true;
-            match e.kind() {
-                io::ErrorKind::BrokenPipe => Error::new(Kind::Interrupted, "standard output was closed"),
-                _ => Error::new(Kind::Transfer, format!("cannot write to standard output: {e}")),
-            }
-        })
+    pub(super) fn show(&self, event: Event) {
+        self.events.report(event);
     }
 
     /// Whether questions can be asked.
     pub(super) fn can_ask(&self) -> bool {
-        self.ui.can_ask()
+        self.options.can_ask()
     }
 
     /// Asks whether to download an offer. If the offer has changed since the user accepted it, or the disk
@@ -72,43 +53,72 @@ impl Console {
     ///
     /// # Errors
     /// [`Kind::Usage`] if the answer cannot be read.
-    pub(super) async fn confirm_offer(&mut self, offer: &OfferSummary) -> Result<bool> {
-        self.ui.clear_bars();
-        let question = self.ui.question(offer);
+    pub(super) async fn confirm_offer(&self, offer: &OfferSummary) -> Result<bool> {
+        let question = ui::question(self.options, offer);
         let ask = if offer.changed || offer.unsupported > 0 { prompt::ask_explicitly } else { prompt::ask_yes_no };
-        read_on_thread(move || ask(&question)).await
+        self.ask(move || ask(&question)).await
     }
 
     /// Asks for a line of text; returns `None` at the end of input.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the answer cannot be read.
-    pub(super) async fn ask_line(&mut self, prompt: &'static str) -> Result<Option<String>> {
-        self.ui.clear_bars();
-        read_on_thread(move || prompt::ask_line(prompt)).await
+    pub(super) async fn ask_line(&self, prompt: &'static str) -> Result<Option<String>> {
+        self.ask(move || prompt::ask_line(prompt)).await
     }
 
-    /// Shows the error of a command, if there is one, and returns the exit code.
-    pub(super) fn report_outcome(mut self, outcome: Result<()>) -> u8 {
-        self.ui.clear_bars();
-        match outcome {
+    /// Reads a line from a standard input that is not a terminal; returns `None` at its end.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if it cannot be read.
+    pub(super) async fn read_line(&self) -> Result<Option<String>> {
+        ask_on_thread(prompt::read_line).await
+    }
+
+    /// Asks once everything before the question is shown.
+    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+        self.events.flush().await;
+        ask_on_thread(ask).await
+    }
+
+    /// Shows the error of a command, if there is one, waits until everything is shown, and returns the exit code. A
+    /// terminal or a pipe that is blocked holds up the exit until the user interrupts the command.
+    pub(super) async fn report_outcome(mut self, outcome: Result<()>) -> u8 {
+        let code = match outcome {
             Ok(()) => 0,
-            Err(_) if self.output_failed => 0,
             Err(e) => {
-                let _ = self.show(&Event::from(&e)); // a failed write cannot be reported anywhere
+                self.show(Event::from(&e));
                 e.kind().exit_code()
+            }
+        };
+        self.events.close();
+        let shown = tokio::select! {
+            shown = self.display.finished() => shown,
+            () = interrupted_for(LAST_LINES_TIMEOUT) => Ok(()),
+        };
+        match shown {
+            Ok(()) => code,
+            Err(e) => {
+                prompt::show(&format!("error: cannot write to standard output: {e}\n"));
+                if code == 0 { Kind::Transfer.exit_code() } else { code }
             }
         }
     }
 }
 
-/// Reads an answer on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit.
-async fn read_on_thread<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+/// Completes when the command was interrupted that long ago, or `time` has passed since then.
+async fn interrupted_for(time: Duration) {
+    signals::interrupted().await;
+    sleep(time).await;
+}
+
+/// Asks on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit.
+async fn ask_on_thread<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
     let (sender, answer) = oneshot::channel();
-    thread::spawn(move || sender.send(read()).is_ok());
+    let unreadable = |e: io::Error| Error::new(Kind::Usage, format!("cannot read the answer: {e}"));
+    thread::Builder::new().spawn(move || sender.send(ask()).is_ok()).map_err(unreadable)?;
     match answer.await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(e)) => Err(Error::new(Kind::Usage, format!("cannot read the answer: {e}"))),
+        Ok(answer) => answer.map_err(unreadable),
         Err(_) => Err(Error::new(Kind::Usage, "cannot read the answer")),
     }
 }

@@ -5,11 +5,7 @@ mod pasted_paths;
 use std::{ffi::OsString, io, path::PathBuf};
 
 pub use self::pasted_paths::parse_pasted_paths;
-use crate::{
-    code::{Code, Link},
-    error::Error,
-    ui::prompt,
-};
+use crate::{code::CodeOrLink, ui::prompt};
 
 const MENU: &str = "  1  Send files or folders\n  2  Receive\n  q  Quit\n> ";
 
@@ -69,12 +65,9 @@ fn choose(ask: &mut Ask) -> io::Result<Choice> {
 
 /// Recognizes a code, a link or paths that were typed instead of a number, unless they are ambiguous.
 fn recognize(text: &str) -> Option<Choice> {
-    if Link::has_scheme(text) {
-        return Link::parse(text).is_ok().then(|| Choice::Receive(text.to_owned()));
-    }
     let paths = parse_pasted_paths(text);
     let all_exist = !paths.is_empty() && paths.iter().all(|path| path.exists());
-    match (Code::parse(text).is_ok(), all_exist) {
+    match (CodeOrLink::parse(text).is_ok(), all_exist) {
         (true, false) => Some(Choice::Receive(text.to_owned())),
         (false, true) => Some(Choice::Send(paths)),
         _ => None,
@@ -96,8 +89,8 @@ fn ask_code(ask: &mut Ask) -> io::Result<Choice> {
     let mut complaint = String::new();
     for _ in 0..MAX_ATTEMPTS {
         let Some(answer) = ask(&format!("{complaint}Code or link: "))? else { break };
-        match check_code(answer.trim()) {
-            Ok(()) => return Ok(Choice::Receive(answer.trim().to_owned())),
+        match CodeOrLink::parse(&answer) {
+            Ok(_) => return Ok(Choice::Receive(answer.trim().to_owned())),
             Err(e) => {
                 let hint = e.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 complaint = format!("{}{hint}\n", e.message());
@@ -105,10 +98,6 @@ fn ask_code(ask: &mut Ask) -> io::Result<Choice> {
         }
     }
     Ok(Choice::Quit)
-}
-
-fn check_code(text: &str) -> Result<(), Error> {
-    if Link::has_scheme(text) { Link::parse(text).map(drop) } else { text.parse::<Code>().map(drop) }
 }
 
 #[cfg(test)]

@@ -13,20 +13,21 @@ use crate::{
 };
 
 /// Lists the interrupted downloads in a folder, or removes them.
-pub(super) fn run(args: PartsArgs, console: &mut Console) -> Result<()> {
+pub(super) fn run(args: PartsArgs, console: &Console) -> Result<()> {
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
     let found = StagedDownload::find_in(&dir)?;
     if !args.clear {
-        return console.show(&Event::Parts { parts: found.iter().map(|staged| event_of(&dir, staged)).collect() });
+        console.show(Event::Parts { parts: found.iter().map(|staged| event_of(&dir, staged)).collect() });
+        return Ok(());
     }
     StagedDownload::remove_leftovers(&dir)?;
     for staged in &found {
         if staged.running {
             let message = format!("skipping {}: its download is running", staged.name);
-            console.show(&Event::Warning { kind: "running", message, hint: None })?;
+            console.show(Event::Warning { kind: "running", message, hint: None });
         } else {
             staged.remove(&dir)?;
-            console.show(&Event::Cleared(event_of(&dir, staged)))?;
+            console.show(Event::Cleared(event_of(&dir, staged)));
         }
     }
     Ok(())

@@ -2,26 +2,26 @@
 
 mod target;
 
-use std::pin::{Pin, pin};
+use std::{
+    io::{self, IsTerminal},
+    pin::{Pin, pin},
+};
 
 use self::target::ReceiveTarget;
 use super::{args::RecvArgs, console::Console, relay_dialer::relay_dialer, signals::interrupt};
 use crate::{
+    code::CodeOrLink,
     error::{Error, Kind, Result},
+    event::Events,
     event::OfferSummary,
     net::{ClientRole, TransportOptions},
     transfer::{
-        ConflictPolicy, Destination, DownloadEnd, Events, PendingOffer, PlannedDownload, ReconnectConfig,
-        ResumptionStore,
+        ConflictPolicy, Destination, DownloadEnd, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
     },
 };
 
 /// Downloads a share by its code or link.
-pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()> {
-    if !args.yes && !args.list && !console.can_ask() {
-        return Err(Error::new(Kind::Usage, "cannot ask for confirmation with --json or without a terminal")
-            .hint("pass --yes to download without asking, or --list to only list the files"));
-    }
+pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<()> {
     if args.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
         return Err(Error::new(Kind::Usage, "this version cannot write to standard output")
             .hint("pass a file name to --out; for a file named -, pass ./-"));
@@ -30,13 +30,19 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
         Some(text) => text,
         None => ask_code(console).await?,
     };
-    let target = ReceiveTarget::resolve(&text, args.relay.take())?;
+    let given = CodeOrLink::parse(&text)?;
+    if !args.yes && !args.list && !console.can_ask() {
+        return Err(Error::new(Kind::Usage, "cannot ask for confirmation with --json or without a terminal")
+            .hint("pass --yes to download without asking, or --list to only list the files"));
+    }
+    let target = ReceiveTarget::resolve(given, args.relay.take())?;
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
-    let offer = console.run(|events| receive_offer(&args, target, events, interrupted.as_mut())).await?;
+    let events = console.events();
+    let offer = receive_offer(&args, target, &events, interrupted.as_mut()).await?;
     if args.list {
         let out = args.out.clone();
-        return console.run(async |events| offer.list(out, &events, interrupted).await).await;
+        return offer.list(out, &events, interrupted).await;
     }
     download(&args, offer, console, interrupted).await
 }
@@ -45,9 +51,10 @@ pub(super) async fn run(mut args: RecvArgs, console: &mut Console) -> Result<()>
 async fn download(
     args: &RecvArgs,
     mut offer: PendingOffer,
-    console: &mut Console,
+    console: &Console,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<()> {
+    let events = console.events();
     let destination = Destination {
         out: args.out.clone(),
         conflicts: conflict_policy(args),
@@ -56,7 +63,7 @@ async fn download(
     };
     loop {
         let destination = destination.clone();
-        let planned = console.run(async |events| PlannedDownload::new(offer, destination, &events).await).await?;
+        let planned = PlannedDownload::new(offer, destination, &events).await?;
         let answer = if args.yes {
             Ok(true)
         } else {
@@ -70,7 +77,7 @@ async fn download(
             planned.decline().await;
             return answer.and(Err(declined));
         }
-        match console.run(async |events| planned.accept(&events, interrupted.as_mut()).await).await? {
+        match planned.accept(&events, interrupted.as_mut()).await? {
             DownloadEnd::Saved(_) => return Ok(()),
             DownloadEnd::OfferChanged(changed) => offer = *changed,
         }
@@ -82,20 +89,25 @@ fn not_accepted(kind: Kind, reason: &str, offer: &OfferSummary) -> Error {
     Error::new(kind, format!("{reason}; {kept}"))
 }
 
-async fn ask_code(console: &mut Console) -> Result<String> {
-    let missing = || Error::new(Kind::Usage, "no code given").hint("run qshare recv CODE, or set QSHARE_CODE");
-    if !console.can_ask() {
-        return Err(missing());
-    }
-    let answer = console.ask_line("Code or link: ").await?;
-    answer.filter(|text| !text.trim().is_empty()).ok_or_else(missing)
+/// Asks for the code at a terminal. A script may pass it on standard input.
+async fn ask_code(console: &Console) -> Result<String> {
+    let answer = if console.can_ask() {
+        console.ask_line("Code or link: ").await?
+    } else if io::stdin().is_terminal() {
+        None
+    } else {
+        console.read_line().await?
+    };
+    answer
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| Error::new(Kind::Usage, "no code given").hint("run qshare recv CODE, or set QSHARE_CODE"))
 }
 
 /// Connects to the sender and reads its offer.
 async fn receive_offer(
     args: &RecvArgs,
     target: ReceiveTarget,
-    events: Events,
+    events: &Events,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PendingOffer> {
     let ReceiveTarget { code, addresses, spec, named_by, state } = target;
@@ -105,10 +117,10 @@ async fn receive_offer(
         ..TransportOptions::default()
     };
     let relay_name = spec.addr.to_string();
-    let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, &events);
+    let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, events);
     let resumptions = Some(ResumptionStore::open(&state, &relay_name, args.out.as_deref())?);
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
-    PendingOffer::receive(&code, reconnect, &events, interrupted).await
+    PendingOffer::receive(&code, reconnect, events, interrupted).await
 }
 
 fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {

@@ -9,11 +9,10 @@ use crate::{
     net::{self, RelayIdentity, TransportOptions},
     relay::{self, MemoryBudget, OnWarning, RelayConfig, SlotJournal},
     state::StateDir,
-    transfer::Events,
 };
 
 /// Runs a relay until Ctrl-C or SIGTERM.
-pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
+pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled
     let certs = match args.certs {
         Some(dir) if dir.is_dir() => StateDir::open(dir)?,
@@ -25,24 +24,24 @@ pub(super) async fn run(args: RelayArgs, console: &mut Console) -> Result<()> {
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
-    console.show(&Event::RelayListening { addr: addr.to_string(), pin: identity.pin() })?;
+    console.show(Event::RelayListening { addr: addr.to_string(), pin: identity.pin() });
     if let Some(clamped) = listener.clamped_buffers() {
-        console.show(&udp_buffers::warning(&clamped))?;
+        console.show(udp_buffers::warning(&clamped));
     }
+    let events = console.events();
+    let on_warning: OnWarning = Arc::new(move |warning| events.report(warning));
     let config = RelayConfig {
         ticket_key: ticket_key(&identity),
         journal: Some(SlotJournal::new(certs)),
         memory: MemoryBudget::new(args.memory),
         limits,
         limit_loopback: args.limit_loopback,
+        on_warning: Some(on_warning),
         ..RelayConfig::default()
     };
-    let serve = |events: Events| {
-        let on_warning: OnWarning = Arc::new(move |warning| events.try_report(warning));
-        relay::serve(listener, None, RelayConfig { on_warning: Some(on_warning), ..config }, interrupted)
-    };
-    console.run(serve).await?;
-    console.show(&Event::Stopped { reason: StopReason::Interrupted })
+    relay::serve(listener, None, config, interrupted).await?;
+    console.show(Event::Stopped { reason: StopReason::Interrupted });
+    Ok(())
 }
 
 /// A folder that is missing by mistake must not become a new identity, which clients would refuse.

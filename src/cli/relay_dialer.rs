@@ -15,10 +15,9 @@ use crate::{
     background::with_background,
     code::{RelayAddr, RelaySpec},
     error::Result,
-    event::Event,
+    event::{Event, Events},
     net::{self, Dialer, KnownRelays, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
-    transfer::Events,
 };
 
 /// The first dial reports that it is connecting if the relay has not answered after this time.
@@ -75,7 +74,7 @@ impl DialTarget {
         let slow_dial_report = async {
             if is_first {
                 sleep(SLOW_DIAL).await;
-                self.events.report(Event::Connecting { relay: self.spec.addr.to_string() }).await;
+                self.events.report(Event::Connecting { relay: self.spec.addr.to_string() });
             }
         };
         let connected = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report).await?;
@@ -84,7 +83,7 @@ impl DialTarget {
             _ => known.remember(&connected.relay, &connected.verified)?,
         }
         if connected.verified.by == VerifiedBy::FirstContact {
-            self.events.report(first_contact(&self.spec, &connected)).await;
+            self.events.report(first_contact(&self.spec, &connected));
         }
         udp_buffers::warn_once(&self.state, connected.clamped_buffers(), &self.events).await;
         Ok(connected)

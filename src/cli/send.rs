@@ -30,24 +30,19 @@ use crate::{
     blocking::run_blocking,
     code::Code,
     error::{Error, Kind, Result},
-    event::{Event, SCHEMA, Sharing},
+    event::{Event, Events, SCHEMA, Sharing},
     manifest::ShareId,
     net::{ClientRole, TransportOptions},
     sync::Mutex,
-    transfer::{
-        Events, GuessBudget, OnRegistered, Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock,
-    },
+    transfer::{GuessBudget, OnRegistered, Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock},
 };
 
 /// The interval at which the last use of a running share is saved.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// Shares until the share ends or is interrupted.
-pub(super) async fn run(args: SendArgs, console: &mut Console) -> Result<()> {
-    console.run(|events| share(args, events)).await
-}
-
-async fn share(args: SendArgs, events: Events) -> Result<()> {
+pub(super) async fn run(args: SendArgs, console: &Console) -> Result<()> {
+    let events = console.events();
     let mut interrupted = pin!(interrupt());
     let prepared = tokio::select! {
         prepared = PreparedShare::prepare(args, &events) => prepared?,
@@ -107,7 +102,7 @@ impl PreparedShare {
         let Self { settings, source, code, budget, held, relay, registration, _running } = self;
         let links = relay.link_template();
         let sharing = sharing(&source, &code, &links, &relay, settings.expire);
-        events.report(Event::Sharing(sharing.clone())).await;
+        events.report(Event::Sharing(sharing.clone()));
         let share = Share::new(settings, source, code, budget, events.clone());
         let held = Arc::new(Mutex::new(held));
         let reregister = relay.dialer().map(|dialer| ReregisterConfig {
@@ -129,7 +124,7 @@ impl PreparedShare {
             let _ = held.lock().touch(); // on failure the share expires a little earlier
         }
         let reason = outcome?;
-        events.report(Event::Stopped { reason }).await;
+        events.report(Event::Stopped { reason });
         Ok(())
     }
 }
@@ -151,7 +146,7 @@ async fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events)
     held.set_pin(relay.pin());
     if let Some(port) = relay.embedded_port() {
         match held.port() {
-            Some(previous) if previous != port => events.report(warnings::other_port(previous, port)).await,
+            Some(previous) if previous != port => events.report(warnings::other_port(previous, port)),
             _ => held.set_port(port),
         }
     }

@@ -23,12 +23,15 @@ use crate::{
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lists shares, or forgets some of them.
-pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
+pub(super) async fn run(args: SharesArgs, console: &Console) -> Result<()> {
     let state = config::open_state()?;
     let store = ShareStore::open(&state)?;
     let listed = store.list();
     let forgotten: Vec<&ListedShare> = match args.command {
-        None => return console.show(&Event::Shares { shares: listed.iter().map(event_of).collect() }),
+        None => {
+            console.show(Event::Shares { shares: listed.iter().map(event_of).collect() });
+            return Ok(());
+        }
         Some(SharesCommand::Forget { all: true, .. }) => listed.iter().filter(|share| !share.running).collect(),
         Some(SharesCommand::Forget { shares, .. }) => {
             shares.iter().map(|text| find_one(&listed, text)).collect::<Result<_>>()?
@@ -39,7 +42,7 @@ pub(super) async fn run(args: SharesArgs, console: &mut Console) -> Result<()> {
         if let Some((relay, ticket)) = share.relay_spec().zip(share.ticket()) {
             release_slot(&state, relay, ticket).await;
         }
-        console.show(&Event::Forgotten(event_of(share)))?;
+        console.show(Event::Forgotten(event_of(share)));
     }
     Ok(())
 }

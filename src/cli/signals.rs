@@ -1,8 +1,14 @@
 //! Ctrl-C and SIGTERM, which have the same effect.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Notify;
+
+/// Whether a signal has arrived.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Notified by the second signal.
 static SECOND_SIGNAL: Notify = Notify::const_new();
@@ -10,6 +16,13 @@ static SECOND_SIGNAL: Notify = Notify::const_new();
 /// Completes at the second signal, which ends the command without a clean shutdown.
 pub(super) async fn second_interrupt() {
     SECOND_SIGNAL.notified().await;
+}
+
+/// Completes at the first signal of this process, at once if it has arrived already.
+pub(super) async fn interrupted() {
+    if !INTERRUPTED.load(Ordering::Acquire) {
+        interrupt().await;
+    }
 }
 
 /// Completes at the first signal after this call, even if the future is polled later. A command calls it before it
@@ -27,6 +40,7 @@ pub(super) fn interrupt() -> impl Future<Output = ()> {
                 _ = ctrl_c.recv() => {}
                 _ = terminate.recv() => {}
             }
+            INTERRUPTED.store(true, Ordering::Release);
             tokio::spawn(async move {
                 tokio::select! {
                     _ = ctrl_c.recv() => {}

@@ -26,6 +26,23 @@ impl FromStr for RelaySpec {
     }
 }
 
+/// The user's choice of a relay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RelayChoice {
+    /// `none`: no relay, although one is configured.
+    None,
+    /// This relay.
+    Relay(RelaySpec),
+}
+
+impl FromStr for RelayChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.eq_ignore_ascii_case("none") { Ok(Self::None) } else { text.parse().map(Self::Relay) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,12 +1,6 @@
 //! The files of a share, as the sender scanned them.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
 use super::{
     fingerprint::{Fingerprint, FingerprintDigest, FingerprintKey},
@@ -39,7 +33,6 @@ pub struct Source {
     skipped: Vec<SkippedPath>,
     reads: SharedReads,
     paths: Vec<SharedRoot>,
-    scan_time: Duration,
 }
 
 impl Source {
@@ -67,22 +60,16 @@ impl Source {
     }
 
     fn scan_roots(paths: Vec<SharedRoot>, mut scan: Scan, reads: SharedReads) -> Result<Self> {
-        let start = Instant::now();
         for path in &paths {
             scan.add(path)?;
         }
         let FinishedScan { manifest, fingerprints, fingerprint_key, roots, skipped } = scan.finish()?;
-        Ok(Self { manifest, fingerprints, fingerprint_key, roots, skipped, reads, paths, scan_time: start.elapsed() })
+        Ok(Self { manifest, fingerprints, fingerprint_key, roots, skipped, reads, paths })
     }
 
     /// Returns the manifest of the share.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
-    }
-
-    /// Returns the time that the scan took.
-    pub fn scan_time(&self) -> Duration {
-        self.scan_time
     }
 
     /// Returns the paths that are not shared: links that point outside the share; FIFOs, sockets and devices inside

@@ -13,9 +13,8 @@ use tokio::{
 
 use crate::{
     error::{Error, Kind, Result},
-    event::Event,
+    event::{Event, Events},
     net::{Dialer, RelayConnection},
-    transfer::events::Events,
 };
 
 /// The longest wait between two attempts while a download waits for them. Jitter adds at most as much again.
@@ -220,7 +219,7 @@ impl RetryDriver {
     pub(crate) fn note_success(&mut self) {
         self.last_success = Some(Instant::now());
         if self.attempts > 0 {
-            self.events.try_report(Event::Reconnected { attempt: self.attempts });
+            self.events.report(Event::Reconnected { attempt: self.attempts });
         }
     }
 
@@ -246,7 +245,7 @@ impl RetryDriver {
         self.attempts += 1;
         self.reason = reason.clone();
         let reason = reason.message().to_owned();
-        self.events.try_report(Event::Reconnecting { attempt: self.attempts, reason });
+        self.events.report(Event::Reconnecting { attempt: self.attempts, reason });
     }
 
     fn timeout_error(&self, deadline: RetryDeadline) -> Error {
@@ -318,7 +317,7 @@ mod tests {
         let (events, mut reported) = Events::channel();
         assert_eq!(driver(events).run(failure("lost"), &mut Countdown(2)).await, "done");
         let mut seen = Vec::new();
-        while let Ok(event) = reported.try_recv() {
+        while let Some(event) = reported.try_recv() {
             seen.push(match event {
                 Event::Reconnecting { attempt, reason } => format!("{attempt}: {reason}"),
                 Event::Reconnected { attempt } => format!("{attempt} succeeded"),

@@ -9,9 +9,13 @@ use super::{
     appearance::Appearance,
     bars::Bars,
     lines::{Lines, OutputStream},
+    output::Output,
     renderer::Renderer,
 };
-use crate::event::Event;
+use crate::{
+    error::Kind,
+    event::{Event, StopReason},
+};
 
 /// The sink for people.
 #[derive(Debug)]
@@ -27,22 +31,24 @@ impl Human {
         Self { renderer: Renderer::new(look), bars }
     }
 
-    pub(super) fn show(&mut self, event: &Event) -> io::Result<()> {
+    pub(super) fn show(&mut self, event: &Event, output: &mut Output) {
         if let Some(bars) = &mut self.bars {
             bars.update(event);
         }
         let lines = self.renderer.lines(event);
         if lines.is_empty() {
-            return Ok(());
+            return;
         }
         if let Some(bars) = &self.bars {
             bars.hide();
         }
-        let written = write(&lines);
+        if ends_at_once(event) {
+            erase_echo();
+        }
+        write(&lines, output);
         if let Some(bars) = &self.bars {
             bars.draw();
         }
-        written
     }
 
     pub(super) fn clear_bars(&mut self) {
@@ -74,17 +80,28 @@ pub(super) fn terminal_width() -> usize {
     size.map_or(80, |(_, columns)| usize::from(columns))
 }
 
-fn write(lines: &Lines) -> io::Result<()> {
+fn write(lines: &Lines, output: &mut Output) {
     for (stream, text) in lines.iter() {
         match stream {
-            OutputStream::Out => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes())?;
-                out.flush()?;
-            }
-            // A closed standard error does not end a transfer.
-            OutputStream::Err => drop(io::stderr().lock().write_all(text.as_bytes())),
+            OutputStream::Out => output.write(text.as_bytes()),
+            OutputStream::Err => write_message(text),
         }
     }
-    Ok(())
+}
+
+/// Whether the event follows Ctrl-C, whose echo (`^C`) the terminal shows on the current line.
+fn ends_at_once(event: &Event) -> bool {
+    matches!(event, Event::Stopped { reason: StopReason::Interrupted } | Event::Error { kind: Kind::Interrupted, .. })
+}
+
+/// Overwrites the two columns of the echo of Ctrl-C.
+fn erase_echo() {
+    if io::stderr().is_terminal() {
+        write_message("\r  \r");
+    }
+}
+
+/// Writes to standard error. A closed standard error does not end a transfer.
+fn write_message(text: &str) {
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -7,20 +7,13 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::{event::Event, text::is_bidi_control};
 
-/// Writes one event as one line and flushes it.
-pub(super) fn write(event: &Event) -> io::Result<()> {
-    let line = line(event)?;
-    let mut out = io::stdout().lock();
-    out.write_all(&line)?;
-    out.flush()
-}
-
 /// Returns the event as JSON with a line feed.
-fn line(event: &Event) -> io::Result<Vec<u8>> {
+pub(super) fn line(event: &Event) -> Vec<u8> {
     let mut line = Vec::with_capacity(200);
-    event.serialize(&mut Serializer::with_formatter(&mut line, EscapingFormatter))?;
+    // Cannot fail: the keys are strings, and the output is memory.
+    let _ = event.serialize(&mut Serializer::with_formatter(&mut line, EscapingFormatter));
     line.push(b'\n');
-    Ok(line)
+    line
 }
 
 /// Writes compact JSON that is safe to show at a terminal: control characters are escaped, as in `\u009b`. Parsers
@@ -56,7 +49,7 @@ mod tests {
     };
 
     fn text(event: &Event) -> String {
-        String::from_utf8(line(event).unwrap()).unwrap()
+        String::from_utf8(line(event)).unwrap()
     }
 
     fn download() -> DownloadStatus {

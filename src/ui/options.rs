@@ -1,5 +1,7 @@
 //! The options that decide how events are shown.
 
+use std::io::{self, IsTerminal};
+
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
@@ -20,4 +22,11 @@ pub struct UiOptions {
     pub color: bool,
     /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
     pub qr: bool,
+}
+
+impl UiOptions {
+    /// Whether questions can be asked: the output is for people, and standard input and standard error are terminals.
+    pub fn can_ask(&self) -> bool {
+        self.format == OutputFormat::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
 }

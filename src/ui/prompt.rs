@@ -1,8 +1,8 @@
 //! Questions: asked on standard error, answered on standard input.
 //!
 //! They block until the user presses Enter, so async callers ask from a separate thread. Text from the other side
-//! must pass through [`crate::text::visible`] before it becomes part of a question. The caller removes progress bars
-//! first ([`super::Ui::clear_bars`]).
+//! must pass through [`crate::text::visible`] before it becomes part of a question. The caller waits until the display has
+//! shown everything before it.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -13,10 +13,12 @@ const MAX_LINE: u64 = 64 * 1024;
 const MAX_ATTEMPTS: usize = 3;
 
 /// Asks `QUESTION [Y/n]`. An empty answer is yes. The end of input is no, and so is the third answer that is neither.
+/// Input that is older than the question is discarded, because it cannot be an answer.
 ///
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_yes_no(question: &str) -> io::Result<bool> {
+    discard_input();
     ask_until_clear(Some(true), || ask_line(&format!("{question} [Y/n] ")))
 }
 
@@ -26,7 +28,14 @@ pub fn ask_yes_no(question: &str) -> io::Result<bool> {
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_explicitly(question: &str) -> io::Result<bool> {
+    discard_input();
     ask_until_clear(None, || ask_line(&format!("{question} [y/n] ")))
+}
+
+/// Discards what was typed or pasted so far, such as the line feed behind a pasted code.
+fn discard_input() {
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush); // fails without a terminal
 }
 
 /// Shows `prompt` and reads a line, without its line feed. Returns `None` at the end of input.
@@ -35,7 +44,7 @@ pub fn ask_explicitly(question: &str) -> io::Result<bool> {
 /// Standard input cannot be read.
 pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     show(prompt);
-    let answer = read_line(&mut io::stdin().lock())?;
+    let answer = read_line()?;
     if answer.is_none() {
         show("\n"); // the next output starts on a line of its own
     }
@@ -59,12 +68,21 @@ fn ask_until_clear(empty: Option<bool>, mut ask: impl FnMut() -> io::Result<Opti
     Ok(false)
 }
 
-fn show(text: &str) {
+/// Writes text to standard error. Its failures are ignored.
+pub fn show(text: &str) {
     let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush()); // failures of standard error are ignored
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
-fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+/// Reads a line from standard input, without its line feed. Returns `None` at the end of input.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub fn read_line() -> io::Result<Option<String>> {
+    read_line_from(&mut io::stdin().lock())
+}
+
+fn read_line_from(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     input.take(MAX_LINE).read_until(b'\n', &mut line)?;
     if line.is_empty() {
@@ -97,12 +115,12 @@ mod tests {
     #[test]
     fn line_endings_are_removed_and_length_is_limited() {
         let mut input = &b"one\r\n\ntwo"[..];
-        assert_eq!(read_line(&mut input).unwrap().as_deref(), Some("one"));
-        assert_eq!(read_line(&mut input).unwrap().as_deref(), Some(""));
-        assert_eq!(read_line(&mut input).unwrap().as_deref(), Some("two"));
-        assert_eq!(read_line(&mut input).unwrap(), None);
+        assert_eq!(read_line_from(&mut input).unwrap().as_deref(), Some("one"));
+        assert_eq!(read_line_from(&mut input).unwrap().as_deref(), Some(""));
+        assert_eq!(read_line_from(&mut input).unwrap().as_deref(), Some("two"));
+        assert_eq!(read_line_from(&mut input).unwrap(), None);
         let mut endless = io::BufReader::new(io::repeat(b'x'));
-        assert_eq!(read_line(&mut endless).unwrap().unwrap().len() as u64, MAX_LINE);
-        assert_eq!(read_line(&mut &b"\xff\n"[..]).unwrap().as_deref(), Some("\u{fffd}"));
+        assert_eq!(read_line_from(&mut endless).unwrap().unwrap().len() as u64, MAX_LINE);
+        assert_eq!(read_line_from(&mut &b"\xff\n"[..]).unwrap().as_deref(), Some("\u{fffd}"));
     }
 }

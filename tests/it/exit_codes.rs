@@ -209,7 +209,7 @@ fn two_relays_cannot_listen_on_one_port() {
 }
 
 #[test]
-fn a_closed_pipe_ends_the_program_without_an_error() {
+fn a_closed_pipe_ends_a_listing_and_the_help_without_an_error() {
     let env = TestEnv::new();
     let relay = env.relay();
     for n in 0..3_000 {
@@ -217,13 +217,7 @@ fn a_closed_pipe_ends_the_program_without_an_error() {
     }
     let sender = env.send(&[&env.path("tree")]).via(&relay).share();
     let recv = || env.qshare(&["recv", "--list", sender.code()]).via(&relay);
-    for command in [
-        recv(),
-        recv().arg("--json"),
-        env.qshare(&["relay", "--listen", "127.0.0.1:0"]),
-        env.send(&[&env.path("tree")]).via(&relay),
-        env.qshare(&["--help"]),
-    ] {
+    for command in [recv(), recv().arg("--json"), env.qshare(&["--help"])] {
         let mut command = command.into_command();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());

@@ -33,6 +33,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod blocked_output;
 mod changed_offers;
 mod changing_sources;
 mod chaos;

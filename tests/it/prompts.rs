@@ -90,6 +90,21 @@ fn a_receiver_without_a_code_prompts_for_it() {
     assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
 }
 
+/// A pasted code often has an empty line behind it.
+#[test]
+fn input_from_before_the_question_does_not_answer_it() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    let command = env.qshare(&["recv"]).via(&relay).dir(&env.folder("in"));
+    let (receiver, mut keyboard) = command.start_at_a_terminal();
+    receiver.wait_for_message("Code or link:");
+    keyboard.line(&format!("{}\n\ny", sender.code()));
+    receiver.wait_for_message("Download?");
+    keyboard.line("n");
+    receiver.end().expect(7);
+}
+
 #[test]
 fn a_receiver_at_its_prompt_does_not_block_others() {
     let env = TestEnv::new();

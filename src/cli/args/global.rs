@@ -3,7 +3,7 @@
 use clap::ArgAction;
 
 use super::values::is_set;
-use crate::ui::{OutputFormat, Ui, UiOptions};
+use crate::ui::{OutputFormat, UiOptions};
 
 /// The options of every command.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,8 +25,8 @@ pub struct GlobalArgs {
 
 impl GlobalArgs {
     /// Creates the user interface that these options ask for; `qr` comes from the command.
-    pub fn ui(&self, qr: bool) -> Ui {
+    pub fn ui(&self, qr: bool) -> UiOptions {
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
-        Ui::new(UiOptions { format, quiet: self.quiet, color: !self.no_color, qr })
+        UiOptions { format, quiet: self.quiet, color: !self.no_color, qr }
     }
 }

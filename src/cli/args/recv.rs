@@ -6,7 +6,7 @@ use super::{
     connection::{self, ConnectionArgs},
     values::{duration_or_zero, rate, size},
 };
-use crate::code::RelaySpec;
+use crate::code::RelayChoice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +29,9 @@ pub struct RecvArgs {
     /// Code or link from the sender; asks for it if missing
     #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true)]
     pub code: Option<String>,
-    /// Use this relay, HOST[:PORT][#PIN]; a link names its own
+    /// Use this relay, HOST[:PORT][#PIN]; none for senders on this machine; a link names its own
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
-    pub relay: Option<RelaySpec>,
+    pub relay: Option<RelayChoice>,
     /// Save in this folder, or under this file name [default: the current folder]
     #[arg(long, value_name = "DIR|FILE")]
     pub out: Option<PathBuf>,

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::{connection::ConnectionArgs, limit_arg::LimitArg, values::memory_size};
+use super::{
+    connection::ConnectionArgs,
+    limit_arg::LimitArg,
+    values::{listen_addr, memory_size},
+};
 use crate::relay::Limits;
 
 const EXAMPLES: &str = "\
@@ -23,8 +27,8 @@ const HEADING: &str = "Limits";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RelayArgs {
-    /// Listen on this UDP address
-    #[arg(long, value_name = "ADDR", default_value = "[::]:4433")]
+    /// Listen on this UDP address, or on this port of all addresses
+    #[arg(long, value_name = "ADDR", default_value = "[::]:4433", value_parser = listen_addr)]
     pub listen: SocketAddr,
     /// Use the certificate and key in this folder; create them if missing [default: in the state folder]
     #[arg(long, value_name = "DIR")]

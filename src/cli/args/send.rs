@@ -8,7 +8,7 @@ use super::{
     connection::{self, ConnectionArgs},
     values::{code_length, duration, rate},
 };
-use crate::code::RelaySpec;
+use crate::code::RelayChoice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,9 +26,10 @@ pub struct SendArgs {
     /// Files and folders to share
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Share through this relay, HOST[:PORT][#PIN] [default: an embedded relay, for the local network]
+    /// Share through this relay, HOST[:PORT][#PIN]; none for an embedded one [default: an embedded relay, for the
+    /// local network]
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
-    pub relay: Option<RelaySpec>,
+    pub relay: Option<RelayChoice>,
     /// Stop after one download
     #[arg(long)]
     pub once: bool,

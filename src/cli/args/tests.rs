@@ -8,7 +8,10 @@ use super::{
     usage_error::{first_paragraph, translate},
     *,
 };
-use crate::relay::{Limits, RelayLimit};
+use crate::{
+    code::RelayChoice,
+    relay::{Limits, RelayLimit},
+};
 
 fn words(line: &str) -> Vec<OsString> {
     line.split(' ').map(OsString::from).collect()
@@ -80,7 +83,8 @@ fn relay_accepts_its_limits() {
 fn send_accepts_its_options() {
     let args = send("qshare send a b - --relay relay.example --expire 2h --code-length 12 --name n --qr");
     assert_eq!(args.paths, ["a", "b", "-"].map(PathBuf::from));
-    assert_eq!(args.relay.unwrap().addr.port, 4433);
+    assert_eq!(args.relay, Some("relay.example:4433".parse().unwrap()));
+    assert_eq!(send("qshare send a --relay none").relay, Some(RelayChoice::None));
     assert_eq!(args.expire, Some(Duration::from_secs(7_200)));
     assert_eq!((args.code_length, args.name.as_deref(), args.qr), (Some(12), Some("n"), true));
     assert_eq!(send("qshare send --max-downloads 3 a").max_downloads, Some(3));

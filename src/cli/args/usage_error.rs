@@ -8,7 +8,7 @@ use super::global::GlobalArgs;
 use crate::{
     code::{Code, Link},
     error::{Error, Kind},
-    event::Event,
+    ui,
 };
 
 /// Prints an error of the command line. The caller searches the unparsed words for the flags `json` and `no_color`.
@@ -23,7 +23,7 @@ pub(super) fn print(e: &clap::Error, json: bool, no_color: bool) {
 fn show(error: &Error, json: bool, no_color: bool) {
     let no_color = no_color || env::var_os("NO_COLOR").is_some();
     let global = GlobalArgs { json, quiet: false, verbose: 0, no_color };
-    let _ = global.ui(false).show(&Event::from(error)); // a failed write cannot be reported anywhere
+    ui::show_error(global.ui(false), error);
 }
 
 /// Returns our own error where it adds a hint, or where clap's error would repeat a code.

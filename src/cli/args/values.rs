@@ -1,10 +1,17 @@
 //! Parsers of option values.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU64,
+    time::Duration,
+};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::error::{Error, Kind};
+use crate::{
+    code::DEFAULT_PORT,
+    error::{Error, Kind},
+};
 
 /// Parses `NO_COLOR`: any value except the empty one sets it (<https://no-color.org>). clap passes `true` for the flag.
 pub(super) fn is_set(value: &str) -> Result<bool, Error> {
@@ -34,12 +41,35 @@ fn invalid_duration(reason: &str) -> Error {
     Error::new(Kind::Usage, format!("invalid duration: {reason}")).hint("write it as 90s, 30min, 2h or 1day")
 }
 
-/// Parses a number of bytes per second, in any unit.
+/// Parses a number of bytes per second, in any unit. A number of a few bytes is a forgotten unit.
 pub(super) fn rate(text: &str) -> Result<NonZeroU64, Error> {
-    let bytes = text.parse::<bytesize::ByteSize>().map_err(|e| e.to_string());
-    bytes.and_then(|bytes| NonZeroU64::new(bytes.as_u64()).ok_or_else(|| "must be more than zero".to_owned())).map_err(
-        |reason| Error::new(Kind::Usage, format!("invalid rate: {reason}")).hint("write it as 500kB, 2MB or 1.5MiB"),
-    )
+    /// The lowest rate, in bytes per second.
+    const MIN: u64 = 1_000;
+    let invalid = |reason: String| {
+        Error::new(Kind::Usage, format!("invalid rate: {reason}")).hint("write it as 500kB, 2MB or 1.5MiB")
+    };
+    let bytes = text.parse::<bytesize::ByteSize>().map_err(invalid)?.as_u64();
+    match NonZeroU64::new(bytes) {
+        Some(rate) if bytes >= MIN => Ok(rate),
+        _ => Err(invalid(format!("{bytes} bytes per second is less than 1kB; is the unit missing?"))),
+    }
+}
+
+/// Parses the address on which a relay listens: `ADDR:PORT`, `ADDR`, `:PORT` or `PORT`.
+pub(super) fn listen_addr(text: &str) -> Result<SocketAddr, Error> {
+    let invalid = || {
+        Error::new(Kind::Usage, "invalid address")
+            .hint("write it as 4433, 192.0.2.7, 192.0.2.7:443 or [2001:db8::7]:443")
+    };
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let ip = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = ip.parse::<IpAddr>() {
+        return Ok((ip, DEFAULT_PORT).into());
+    }
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>().map_err(|_| invalid())?;
+    Ok((Ipv6Addr::UNSPECIFIED, port).into())
 }
 
 /// Parses a number of bytes, in any unit.
@@ -71,6 +101,34 @@ pub(super) fn code_length() -> impl TypedValueParser<Value = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relay_listens_on_an_address_with_or_without_a_port() {
+        for (text, addr) in [
+            ("4433", "[::]:4433"),
+            (":99", "[::]:99"),
+            ("0", "[::]:0"),
+            ("0.0.0.0", "0.0.0.0:4433"),
+            ("192.0.2.7:443", "192.0.2.7:443"),
+            ("::1", "[::1]:4433"),
+            ("[::1]", "[::1]:4433"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(listen_addr(text).unwrap(), addr.parse().unwrap(), "{text}");
+        }
+        for bad in ["", ":", "70000", "host", "192.0.2.7:", "[::1"] {
+            assert!(listen_addr(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rate_without_a_unit_is_an_error() {
+        assert_eq!(rate("5MB").unwrap().get(), 5_000_000);
+        assert_eq!(rate("50000").unwrap().get(), 50_000);
+        for bad in ["5", "0", "999", "-1", "x"] {
+            assert!(rate(bad).unwrap_err().message().starts_with("invalid rate: "), "{bad}");
+        }
+    }
 
     #[test]
     fn any_value_but_the_empty_one_sets_no_color() {

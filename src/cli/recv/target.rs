@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::{
     cli::{config, relay_dialer::NamedBy, running_shares},
-    code::{Code, Link, RelayAddr, RelaySpec},
+    code::{Code, CodeOrLink, Link, RelayAddr, RelayChoice, RelaySpec},
     error::{Error, Kind, Result},
     state::StateDir,
 };
@@ -22,16 +22,17 @@ pub(super) struct ReceiveTarget {
 impl ReceiveTarget {
     /// Resolves a code or a link. A link names its relay. A bare code belongs to the configured relay; without one, to
     /// the embedded relay of a share on this machine.
-    pub(super) fn resolve(text: &str, relay: Option<RelaySpec>) -> Result<Self> {
-        if Link::has_scheme(text) {
-            let Link { relay, alternatives, code, pin } = Link::parse(text)?;
-            let spec = RelaySpec { addr: relay.clone(), pin };
-            let addresses = iter::once(relay).chain(alternatives).collect();
-            let named_by = NamedBy::Link;
-            return Ok(Self { code, addresses, spec, named_by, state: config::open_state()? });
-        }
-        let code = Code::parse(text)?;
+    pub(super) fn resolve(given: CodeOrLink, relay: Option<RelayChoice>) -> Result<Self> {
         let state = config::open_state()?;
+        let code = match given {
+            CodeOrLink::Code(code) => code,
+            CodeOrLink::Link(link) => {
+                let Link { relay, alternatives, code, pin } = *link;
+                let spec = RelaySpec { addr: relay.clone(), pin };
+                let addresses = iter::once(relay).chain(alternatives).collect();
+                return Ok(Self { code, addresses, spec, named_by: NamedBy::Link, state });
+            }
+        };
         let (spec, named_by) = match config::resolve_relay(relay)? {
             Some(spec) => (spec, NamedBy::User),
             None => (Self::find_on_this_machine(&code, &state)?, NamedBy::Link),

@@ -7,7 +7,8 @@ use crate::{
     cli::{args::SendArgs, share_store::HeldShare},
     code::{Code, Secret},
     error::Result,
-    transfer::{Events, Registration},
+    event::Events,
+    transfer::Registration,
 };
 
 /// The number of secret characters in a code that is valid for at most a day.
@@ -64,7 +65,7 @@ impl CodePlan {
             unavailable => {
                 if unavailable.is_some() {
                     held.renew();
-                    events.report(warnings::new_code()).await;
+                    events.report(warnings::new_code());
                 }
                 Code::new(registration.slot(), Secret::random(self.length)?)
             }

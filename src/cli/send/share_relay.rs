@@ -9,9 +9,10 @@ use crate::{
     },
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
+    event::Events,
     net::{Dialer, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
-    transfer::{Events, Registration},
+    transfer::Registration,
 };
 
 /// The relay of a share.

@@ -1,9 +1,9 @@
 //! The warnings of a sender.
 
 use crate::{
-    event::Event,
+    event::{Event, Events},
     text::count,
-    transfer::{Events, Source},
+    transfer::Source,
 };
 
 /// The maximum number of skipped paths to list one by one.
@@ -13,11 +13,11 @@ const MAX_NAMED: usize = 10;
 pub(super) async fn report_skipped(source: &Source, events: &Events) {
     let skipped = source.skipped();
     for path in skipped.iter().take(MAX_NAMED) {
-        events.report(left_out(format!("skipping “{}”: {}", path.path, path.reason))).await;
+        events.report(left_out(format!("skipping “{}”: {}", path.path, path.reason)));
     }
     if skipped.len() > MAX_NAMED {
         let more = count((skipped.len() - MAX_NAMED) as u64, "more path");
-        events.report(left_out(format!("skipping {more}"))).await;
+        events.report(left_out(format!("skipping {more}")));
     }
 }
 

@@ -9,11 +9,8 @@ use super::reconnect::Reconnector;
 use crate::{
     background::with_background,
     crypto::Opener,
-    event::Event,
-    transfer::{
-        events::Events,
-        session::{RecordBuilder, SessionReader, SessionWriter},
-    },
+    event::{Event, Events},
+    transfer::session::{RecordBuilder, SessionReader, SessionWriter},
     wire::peer::{Done, DownloadOutcome},
 };
 
@@ -43,7 +40,7 @@ impl CompletionNotice {
             sleep(EXPLANATION_DELAY).await;
             let message = "waiting for the sender to confirm the end of the download".to_owned();
             let hint = Some("everything is saved; press Ctrl-C to stop waiting".to_owned());
-            events.report(Event::Warning { kind: "goodbye", message, hint }).await;
+            events.report(Event::Warning { kind: "goodbye", message, hint });
         };
         let notice = with_background(send_done(writer, reader, opener), explanation);
         tokio::select! {

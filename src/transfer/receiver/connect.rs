@@ -13,12 +13,12 @@ use super::{
 use crate::{
     code::Code,
     error::{Error, Result},
+    event::Events,
     manifest::Manifest,
     net::RelayConnection,
     rate_limiter::RateLimiter,
     transfer::{
         backoff::{RetriedWork, RetryDeadline, RetryDriver, Urgency},
-        events::Events,
         timeouts::LIMIT_PATIENCE,
         user_errors::{download_interrupted, nothing_downloaded},
     },

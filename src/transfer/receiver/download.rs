@@ -17,10 +17,9 @@ use super::{
 use crate::{
     disk::Plan,
     error::{Error, Kind, Result},
-    event::{Event, Finished, OfferSummary, Route},
+    event::{Event, Events, Finished, OfferSummary, Route},
     manifest::Manifest,
     text::count,
-    transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
 
@@ -57,7 +56,7 @@ impl PlannedDownload {
         match destination.plan(manifest).await {
             Ok(plan) => {
                 let summary = with_plan(summary, &plan);
-                events.report(Event::Offer(summary.clone())).await;
+                events.report(Event::Offer(summary.clone()));
                 unsupported::report(&plan, events).await;
                 if let Err(e) = check_unsupported(&plan, &destination) {
                     session.abort(&e).await;
@@ -66,7 +65,7 @@ impl PlannedDownload {
                 Ok(Self { session, sender, destination, plan, summary })
             }
             Err(e) => {
-                events.report(Event::Offer(summary)).await;
+                events.report(Event::Offer(summary));
                 session.abort(&e).await;
                 Err(e)
             }
@@ -106,7 +105,7 @@ impl PlannedDownload {
                     let seconds = started.elapsed().as_secs_f64();
                     warn_of_altered_times(published.altered_times, events).await;
                     let finished = finished(&published.paths, bytes, seconds, files, skipped);
-                    events.report(Event::Finished(finished.clone())).await;
+                    events.report(Event::Finished(finished.clone()));
                     completion.send(events, interrupt).await;
                     return Ok(DownloadEnd::Saved(finished));
                 }
@@ -147,7 +146,7 @@ async fn warn_of_altered_times(entries: u64, events: &Events) {
     if entries > 0 {
         let entries = count(entries, "modification time");
         let message = format!("the disk cannot hold {entries}; it holds the nearest one that it can");
-        events.report(Event::Warning { kind: "times", message, hint: None }).await;
+        events.report(Event::Warning { kind: "times", message, hint: None });
     }
 }
 

@@ -13,9 +13,8 @@ use crate::{
     code::Code,
     disk::EarlierDownload,
     error::Result,
-    event::{Event, OfferSummary},
+    event::{Event, Events, OfferSummary},
     manifest::{Manifest, ManifestDigest},
-    transfer::events::Events,
     wire::peer::DownloadOutcome,
 };
 
@@ -61,11 +60,11 @@ impl PendingOffer {
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes first.
     pub async fn list(self, out: Option<PathBuf>, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
         let listing = async {
-            events.report(Event::Offer(self.summary(out).await)).await;
+            events.report(Event::Offer(self.summary(out).await));
             let mut entries = self.manifest.entries();
             while entries.len() > 0 {
                 let entries = entries.by_ref().take(ENTRIES_PER_EVENT).map(list_entry).collect();
-                events.report(Event::Entries { entries }).await;
+                events.report_result(Event::Entries { entries }).await;
             }
         };
         tokio::select! {

@@ -18,11 +18,10 @@ use super::{
 use crate::{
     background::with_background,
     blocking::run_blocking,
-    event::Event,
+    event::{Event, Events},
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
     transfer::{
-        events::Events,
         session::{
             MAX_RECORD, RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow,
             resumable_stream::ResumableStream,
@@ -84,7 +83,7 @@ impl Pipeline<'_> {
             self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
-        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total }).await;
+        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
         Ok(ReceivedContent { reader, file_writer })
     }
 
@@ -128,13 +127,13 @@ impl Pipeline<'_> {
                     }
                     if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
                         reported = Some(Instant::now());
-                        self.events.try_report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
+                        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
                     }
                 }
                 Step::Offer(record) => self.writer.queue(record?)?,
                 Step::Report => {
                     if let Some(progress) = self.offer.progress() {
-                        self.events.try_report(progress);
+                        self.events.report(progress);
                     }
                 }
             }

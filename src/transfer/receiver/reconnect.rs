@@ -2,24 +2,24 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     reattach::{ReattachContext, ReattachFailure},
     reconnect_config::ReconnectConfig,
     reconnect_task::ReconnectTask,
 };
-use crate::{event::Event, net::RelayConnection, transfer::events::Events};
+use crate::{
+    event::{EventReceiver, Events},
+    net::RelayConnection,
+};
 
 /// The handle of the task that keeps a session alive.
 pub(super) struct Reconnector {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     failure: Arc<OnceLock<ReattachFailure>>,
-    events: mpsc::Receiver<Event>,
+    events: EventReceiver,
     /// The connection on which the session was opened.
     first_connection: Option<RelayConnection>,
 }
@@ -56,7 +56,7 @@ impl Reconnector {
     /// Forwards the events of the task to `events` until the task ends.
     pub(super) async fn report_events(&mut self, events: &Events) {
         while let Some(event) = self.events.recv().await {
-            events.report(event).await;
+            events.report(event);
         }
     }
 

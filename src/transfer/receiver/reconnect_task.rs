@@ -7,10 +7,10 @@ use super::{
     reconnect_config::ReconnectConfig,
 };
 use crate::{
+    event::Events,
     net::{RelayConnection, StreamError},
     transfer::{
         backoff::{LastConnection, Outage, RetryDeadline, RetryDriver, Urgency},
-        events::Events,
         timeouts::LEG_SILENCE_TIMEOUT,
         user_errors::explain_stream_error,
     },

@@ -18,11 +18,9 @@ use crate::{
     crypto::Opener,
     disk::{Plan, PublishedDownload, Sink},
     error::{Error, Result},
+    event::Events,
     rate_limiter::RateLimiter,
-    transfer::{
-        events::Events,
-        session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
-    },
+    transfer::session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
 };
 
 /// The part of a download that runs in one session.

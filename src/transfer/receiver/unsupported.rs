@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     disk::{DiskLimit, Plan},
     error::{Error, Kind},
-    event::{Event, OfferLimit, UnsupportedEntry},
+    event::{Event, Events, OfferLimit, UnsupportedEntry},
     text::{count, grouped, visible},
-    transfer::events::Events,
 };
 
 /// The most paths of a limit in a summary.
@@ -44,7 +43,7 @@ pub(super) async fn report(plan: &Plan, events: &Events) {
         if entries.is_empty() {
             return;
         }
-        events.report(Event::Unsupported { entries }).await;
+        events.report_result(Event::Unsupported { entries }).await;
     }
 }
 

@@ -233,7 +233,7 @@ async fn prepare_offer(share: &Share, number: u64, resumption: &Resumption) -> (
 async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
     if let Some(times) = share.unreadable().note() {
         let message = format!("cannot serve {}: {}", affected(times, number), e.message());
-        share.events().report(Event::warning("source", message, e)).await;
+        share.events().report(Event::warning("source", message, e));
     }
     Error::new(e.kind(), "the shared files are missing or unreadable")
 }
@@ -247,7 +247,7 @@ fn affected(times: u64, number: u64) -> String {
 async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
     if failure == HandshakeFailure::Unconfirmed {
         let (guesses_left, peer) = (share.guess_budget().remaining(), receiver_label(number));
-        share.events().report(Event::WrongCode { download: number, peer, guesses_left }).await;
+        share.events().report(Event::WrongCode { download: number, peer, guesses_left });
         share.check_code_retired();
     }
     report_pressure(share).await;
@@ -260,7 +260,7 @@ async fn report_refusal(share: &Share, failure: HandshakeFailure) {
         HandshakeFailure::Disk(e) => {
             if let Some(times) = share.unsaved_budget().note() {
                 let message = format!("cannot admit {}: {}", count(times, "receiver"), e.message());
-                share.events().report(Event::warning("state", message, &e)).await;
+                share.events().report(Event::warning("state", message, &e));
             }
             return;
         }
@@ -272,6 +272,6 @@ async fn report_refusal(share: &Share, failure: HandshakeFailure) {
 /// Counts a stream that ended without a valid code, and warns the user if there are many.
 async fn report_pressure(share: &Share) {
     if let Some(warning) = share.pressure().note_failure() {
-        share.events().report(warning).await;
+        share.events().report(warning);
     }
 }

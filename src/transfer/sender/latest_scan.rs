@@ -31,10 +31,10 @@ struct CachedScan {
 }
 
 impl LatestScan {
-    /// Creates a handle with `source` as the latest scan, which has just ended.
+    /// Creates a handle with `source` as the latest scan. The first download scans again.
     pub(super) fn new(source: Source) -> Self {
-        let (fresh_until, source) = (fresh_until(source.scan_time()), Arc::new(source));
-        let latest = CachedScan { result: Ok(Arc::clone(&source)), source, start: Instant::now(), fresh_until };
+        let (source, now) = (Arc::new(source), Instant::now());
+        let latest = CachedScan { result: Ok(Arc::clone(&source)), source, start: now, fresh_until: now };
         Self(Arc::new(Mutex::new(latest)))
     }
 
@@ -60,7 +60,8 @@ impl LatestScan {
         }
         let (previous, start) = (Arc::clone(&latest.source), Instant::now());
         let result = run_blocking(move || previous.rescan()).await.map(Arc::new);
-        let fresh_until = fresh_until(start.elapsed());
+        // A scan is reused for as long as it took, so that repeated requests scan for at most half of the time.
+        let fresh_until = Instant::now() + start.elapsed().min(MAX_FRESH);
         let source = result.as_ref().map_or_else(|_| Arc::clone(&latest.source), Arc::clone);
         *latest = CachedScan { source, result: result.clone(), start, fresh_until };
         result
@@ -70,12 +71,6 @@ impl LatestScan {
     pub(super) async fn invalidate(&self) {
         self.0.lock().await.fresh_until = Instant::now();
     }
-}
-
-/// Returns the time until which a scan is reused that ends now and has taken `scan_time`. It is reused for as long as it
-/// took, so that repeated requests scan for at most half of the time.
-fn fresh_until(scan_time: Duration) -> Instant {
-    Instant::now() + scan_time.min(MAX_FRESH)
 }
 
 #[cfg(test)]
@@ -116,7 +111,6 @@ mod tests {
         let path = home.path().join("file");
         std::fs::write(&path, "").unwrap();
         let scan = latest_scan(&path);
-        scan.invalidate().await;
         std::fs::remove_file(&path).unwrap();
         assert!(scan.get().await.is_err());
         scan.invalidate().await;

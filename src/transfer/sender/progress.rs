@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::download_limit::DownloadPermit;
 use crate::{
     error::Error,
-    event::{DownloadStatus, Event, Route},
+    event::{DownloadStatus, Event, Events, Route},
     net::StreamError,
     sync::Mutex,
-    transfer::{events::Events, timeouts::PROGRESS_INTERVAL, user_errors::explain_stream_error},
+    transfer::{timeouts::PROGRESS_INTERVAL, user_errors::explain_stream_error},
 };
 
 /// Returns the label of a receiver in events.
@@ -103,7 +103,7 @@ impl SendProgress {
             counters.accepted = Some(AcceptedDownload { start: Instant::now(), total, permit });
             counters.acknowledged = staged; // the first acknowledgement corrects it if some groups differ
         }
-        self.events.report(Event::DownloadStarted(status(self.number, staged, total))).await;
+        self.events.report(Event::DownloadStarted(status(self.number, staged, total)));
     }
 
     /// Whether the receiver has accepted.
@@ -134,13 +134,13 @@ impl SendProgress {
             Ok(()) => {
                 let download = status(self.number, sent, total);
                 let seconds = start.elapsed().as_secs_f64();
-                self.events.report(Event::DownloadFinished { download, seconds }).await;
+                self.events.report(Event::DownloadFinished { download, seconds });
                 permit.complete();
             }
             Err(e) => {
                 let download = status(self.number, acknowledged, total);
                 let (error, kind) = (e.message().to_owned(), e.kind());
-                self.events.report(Event::DownloadFailed { download, error, kind }).await;
+                self.events.report(Event::DownloadFailed { download, error, kind });
                 drop(permit);
             }
         }
@@ -149,7 +149,7 @@ impl SendProgress {
     /// Reports an event that the next one supersedes, if the download was accepted.
     fn try_report(&self, counters: &ProgressCounters, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(accepted) = &counters.accepted {
-            self.events.try_report(event(status(self.number, counters.acknowledged, accepted.total)));
+            self.events.report(event(status(self.number, counters.acknowledged, accepted.total)));
         }
     }
 }

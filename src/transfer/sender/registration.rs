@@ -5,11 +5,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     code::Slot,
     error::{Error, Result},
-    event::Event,
+    event::{Event, Events},
     net::{Connection, RecvHalf, SendHalf, wait_on_peer},
     text::count,
     transfer::{
-        events::Events,
         relay_request::{RequestError, send_relay_request},
         timeouts::{LIMIT_PATIENCE, SHARE_CLOSE_TIMEOUT},
     },
@@ -51,7 +50,7 @@ impl Registration {
             let e = Error::from(refused);
             let Some(wait) = wait else { return Err(e) };
             let message = format!("{}; trying again in {}", e.message(), count(wait.as_secs(), "second"));
-            events.report(Event::Warning { kind: "limit", message, hint: None }).await;
+            events.report(Event::Warning { kind: "limit", message, hint: None });
             sleep(wait).await;
         }
     }

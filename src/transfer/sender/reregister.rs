@@ -80,7 +80,7 @@ impl RetriedWork for Reregistration<'_> {
         driver.note_success();
         let credentials = self.share.credentials();
         for event in (self.config.on_registered)(&credentials.code, &credentials.key, registration.ticket()) {
-            self.share.events().report(event).await;
+            self.share.events().report(event);
         }
         ControlFlow::Break(ActiveRegistration { registration, connection: Some(connection) })
     }

@@ -25,10 +25,11 @@ use crate::{
     code::{Code, Slot},
     crypto::ShareKey,
     disk::Source,
+    event::Events,
     manifest::ShareId,
     net::BufferPool,
     sync::Mutex,
-    transfer::{events::Events, handshake::guess_budget::GuessBudget},
+    transfer::handshake::guess_budget::GuessBudget,
 };
 
 /// The settings of a share.

@@ -16,11 +16,11 @@ use crate::{
     code::{Code, Secret, Slot},
     crypto::Opener,
     disk::Source,
+    event::Events,
     event::StopReason,
     manifest::ShareId,
     net::{RecvHalf, SendHalf, StreamError, duplex},
     transfer::{
-        events::Events,
         handshake::{
             Credential, Established, Initiator, InitiatorOptions,
             clock::{Clock, SystemClock},
