@@ -37,6 +37,7 @@ mod stream_error;
 mod tls;
 mod transport_config;
 mod trust;
+mod unreachable;
 
 pub use self::{
     buffer_pool::{BufferPool, PooledBuffer},

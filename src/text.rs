@@ -24,6 +24,12 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Returns the system's message of an error, without its number.
+pub fn system_message(e: &std::io::Error) -> String {
+    let message = e.to_string();
+    message.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
 /// Returns a count with its noun, in groups of three digits: `1 file`, `10,000 files`.
 pub fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };

@@ -84,10 +84,13 @@ impl EmbeddedRelay {
         EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
     }
 
-    /// Returns the addresses for the local network, the best one first.
+    /// Returns the addresses for the local network, the best one first; the loopback address if there are none.
     pub(super) fn lan_addresses(&self) -> Vec<RelayAddr> {
-        let addresses = net::local_addresses().into_iter().take(MAX_ADDRESSES);
-        addresses.map(|ip| SocketAddr::new(ip, self.port).into()).collect()
+        let mut addresses = net::local_addresses();
+        if addresses.is_empty() {
+            addresses.push(Ipv4Addr::LOCALHOST.into());
+        }
+        addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, self.port).into()).collect()
     }
 
     /// Returns the sizes of the socket buffers, if the system clamped them.

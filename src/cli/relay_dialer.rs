@@ -14,7 +14,7 @@ use super::udp_buffers;
 use crate::{
     background::with_background,
     code::{RelayAddr, RelaySpec},
-    error::Result,
+    error::{Kind, Result},
     event::{Event, Events},
     net::{self, Dialer, KnownRelays, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
@@ -77,7 +77,13 @@ impl DialTarget {
                 self.events.report(Event::Connecting { relay: self.spec.addr.to_string() });
             }
         };
-        let connected = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report).await?;
+        let connecting = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report);
+        let connected = connecting.await.map_err(|e| match (e.kind(), self.named_by) {
+            (Kind::Network, NamedBy::Link) => {
+                e.hint("the sender may have stopped sharing; otherwise, check your network")
+            }
+            _ => e,
+        })?;
         match (connected.verified.by, self.named_by) {
             (VerifiedBy::Pin, NamedBy::User) => known.replace(&connected.relay, connected.verified.pin)?,
             _ => known.remember(&connected.relay, &connected.verified)?,

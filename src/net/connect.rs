@@ -1,6 +1,7 @@
 //! Connects to a relay by racing its addresses.
 
 use std::{
+    future::pending,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     slice,
     sync::Arc,
@@ -27,6 +28,7 @@ use super::{
     tls::{VerificationResult, client_config},
     transport_config::{TransportOptions, Windows, transport_config},
     trust::{TrustPolicy, VerifiedRelay},
+    unreachable::unreachable as system_unreachable,
 };
 use crate::{
     code::RelayAddr,
@@ -42,7 +44,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The reason in the error for a relay that does not answer in time.
-const NO_ANSWER: &str = "it does not answer";
+const NO_ANSWER: &str = "nothing answers on UDP";
 
 /// Connects to a relay, at the first of its addresses that answers with the expected identity.
 ///
@@ -133,7 +135,11 @@ impl Connector {
         config.transport_config(Arc::new(transport));
         let connecting =
             self.endpoint.connect_with(config, addr, &relay.host).map_err(|e| unreachable(&e.to_string()))?;
-        let connected = connecting.await;
+        let connected = tokio::select! {
+            biased;
+            connected = connecting => connected,
+            why = unreachable_by(self.mtu_source, addr) => return Err(unreachable(&why)),
+        };
         let verification = *verification.lock();
         match (connected, verification) {
             (Ok(connection), VerificationResult::Verified(verified)) => {
@@ -143,6 +149,14 @@ impl Connector {
             (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),
             (Err(e), _) => Err(unreachable(&failure_reason(&e))),
         }
+    }
+}
+
+/// Completes when the system reports that nothing can answer at `addr`. A network in memory has no such reports.
+async fn unreachable_by(network: MtuSource, addr: SocketAddr) -> String {
+    match network {
+        MtuSource::Routes => system_unreachable(addr).await,
+        MtuSource::Unknown => pending().await,
     }
 }
 

@@ -1,26 +1,72 @@
 //! The addresses of this machine on its networks.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
 
-/// Returns the addresses under which other machines on the same networks can reach this one, IPv4 first. Returns the
-/// loopback address if there are none.
+/// Destinations behind the default routes. They are for documentation (RFC 5737, RFC 3849), and nothing is sent to
+/// them.
+const FAR_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+const FAR_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
+
+/// Returns the addresses under which other machines can reach this one, the best ones first: the source addresses of
+/// the default routes, then physical interfaces, then virtual ones such as container bridges. IPv4 comes first within
+/// each group. Empty if this machine has no network.
 pub fn local_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    select_addresses(interfaces.into_iter().map(|interface| interface.ip()))
+    let found = interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up())
+        .map(|interface| LocalAddress { ip: interface.ip(), is_virtual: is_virtual(&interface.name) });
+    let routed = [FAR_V4, FAR_V6].into_iter().filter_map(|far| source_address(far).ok()).collect();
+    order(found.collect(), routed)
 }
 
-/// Selects the reachable addresses and puts IPv4 first.
-fn select_addresses(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut selected: Vec<IpAddr> = addresses.filter(|ip| !ip.is_loopback() && !is_link_local(ip)).collect();
-    selected.sort_by_key(IpAddr::is_ipv6);
-    selected.dedup();
+/// An address of an interface that is up.
+#[derive(Debug, Clone, Copy)]
+struct LocalAddress {
+    ip: IpAddr,
+    is_virtual: bool,
+}
+
+/// Returns the address from which this machine sends to `far`.
+fn source_address(far: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if far.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(far)?; // looks up the route, and sends nothing
+    Ok(socket.local_addr()?.ip())
+}
+
+/// Whether no cable and no antenna belongs to an interface: containers and virtual machines have such bridges.
+fn is_virtual(name: &str) -> bool {
+    const PREFIXES: [&str; 10] =
+        ["docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "podman", "lxc", "vEthernet"];
+    let system = std::path::Path::new("/sys/class/net").join(name);
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || (system.exists() && !system.join("device").exists())
+}
+
+/// Selects and orders the addresses. `routed` are the source addresses of the default routes.
+fn order(mut found: Vec<LocalAddress>, routed: Vec<IpAddr>) -> Vec<IpAddr> {
+    found.extend(routed.iter().map(|&ip| LocalAddress { ip, is_virtual: false }));
+    found.retain(|address| !address.ip.is_loopback() && !address.ip.is_unspecified());
+    let (link_local, mut selected): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| is_link_local(&address.ip));
     if selected.is_empty() {
-        selected.push(Ipv4Addr::LOCALHOST.into());
+        // An IPv6 link-local address means something else on every machine, so it cannot be part of a link.
+        selected = link_local.into_iter().filter(|address| address.ip.is_ipv4()).collect();
     }
-    selected
+    selected.sort_by_key(|LocalAddress { ip, is_virtual }| (!routed.contains(ip), *is_virtual, ip.is_ipv6()));
+    let mut ordered = Vec::new();
+    for LocalAddress { ip, .. } in selected {
+        if !ordered.contains(&ip) {
+            ordered.push(ip);
+        }
+    }
+    ordered
 }
 
-/// Whether `ip` is valid on one link only, so that it needs a zone to be used.
+/// Whether `ip` is valid on one link only.
 fn is_link_local(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
@@ -32,31 +78,40 @@ fn is_link_local(ip: &IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn select(addresses: &[&str]) -> Vec<String> {
-        let addresses = addresses.iter().map(|ip| ip.parse().unwrap());
-        select_addresses(addresses).iter().map(ToString::to_string).collect()
+    /// Orders addresses. Those with a `~` belong to virtual interfaces.
+    fn ordered(addresses: &[&str], routed: &[&str]) -> Vec<String> {
+        let found = addresses.iter().map(|text| LocalAddress {
+            ip: text.trim_start_matches('~').parse().unwrap(),
+            is_virtual: text.starts_with('~'),
+        });
+        let routed = routed.iter().map(|text| text.parse().unwrap()).collect();
+        order(found.collect(), routed).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn ipv4_comes_first_in_the_order_of_interfaces() {
-        let addresses = ["2001:db8::1", "192.0.2.7", "fd00::2", "10.0.0.1"];
-        assert_eq!(select(&addresses), ["192.0.2.7", "10.0.0.1", "2001:db8::1", "fd00::2"]);
+    fn the_default_route_comes_first_and_virtual_interfaces_last() {
+        let addresses = ["~172.17.0.1", "2001:db8::1", "10.0.0.1", "~fd01::1", "192.0.2.7"];
+        let expected = ["192.0.2.7", "2001:db8::1", "10.0.0.1", "172.17.0.1", "fd01::1"];
+        assert_eq!(ordered(&addresses, &["192.0.2.7", "2001:db8::1"]), expected);
+        assert_eq!(ordered(&["fd00::2", "10.0.0.1", "10.0.0.1"], &[]), ["10.0.0.1", "fd00::2"]);
+    }
+
+    /// As in a virtual machine whose only interface is a bridge.
+    #[test]
+    fn a_virtual_interface_with_the_default_route_comes_first() {
+        assert_eq!(ordered(&["10.0.0.1", "~172.17.0.1"], &["172.17.0.1"]), ["172.17.0.1", "10.0.0.1"]);
     }
 
     #[test]
-    fn loopback_and_link_local_addresses_are_excluded() {
-        let addresses = ["127.0.0.1", "::1", "169.254.3.4", "fe80::1", "192.0.2.7"];
-        assert_eq!(select(&addresses), ["192.0.2.7"]);
+    fn link_local_addresses_are_used_only_without_others() {
+        let local = ["127.0.0.1", "::1", "169.254.3.4", "fe80::1"];
+        assert_eq!(ordered(&[&local[..], &["192.0.2.7"]].concat(), &[]), ["192.0.2.7"]);
+        assert_eq!(ordered(&local, &[]), ["169.254.3.4"]);
+        assert!(ordered(&["127.0.0.1", "::1", "fe80::1"], &[]).is_empty());
     }
 
     #[test]
-    fn an_address_of_two_interfaces_is_listed_once() {
-        assert_eq!(select(&["192.0.2.7", "192.0.2.7", "2001:db8::1"]), ["192.0.2.7", "2001:db8::1"]);
-    }
-
-    #[test]
-    fn a_machine_without_a_network_has_its_loopback_address() {
-        assert_eq!(select(&[]), ["127.0.0.1"]);
-        assert_eq!(select(&["::1", "fe80::1"]), ["127.0.0.1"]);
+    fn the_addresses_of_this_machine_are_not_loopback_addresses() {
+        assert!(local_addresses().iter().all(|ip| !ip.is_loopback() && !ip.is_unspecified()));
     }
 }

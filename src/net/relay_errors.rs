@@ -10,7 +10,14 @@ use crate::{
 pub(super) fn relay_unreachable(relays: &[RelayAddr], why: &str) -> Error {
     let names: Vec<String> = relays.iter().map(ToString::to_string).collect();
     Error::new(Kind::Network, format!("cannot reach the relay {}: {why}", names.join(" or ")))
-        .hint("check that the address is right, the relay is running and no firewall blocks UDP")
+        .hint("check that the address is right and the relay is running; some networks block UDP")
+        .transient()
+}
+
+/// Returns the error for a relay whose name the name servers do not resolve in time.
+pub(super) fn names_unresolved(relay: &RelayAddr) -> Error {
+    Error::new(Kind::Network, format!("cannot resolve {}: no name server answers", relay.host))
+        .hint("check this machine's network connection and its name servers")
         .transient()
 }
 

@@ -1,11 +1,26 @@
 //! Resolves the names of a relay.
 
-use std::{net::SocketAddr, slice};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    slice, thread,
+    time::Duration,
+};
 
-use tokio::net::lookup_host;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
-use super::relay_errors::relay_unreachable;
-use crate::{code::RelayAddr, error::Result};
+use super::relay_errors::{names_unresolved, relay_unreachable};
+use crate::{
+    code::RelayAddr,
+    error::Result,
+    text::{system_message, visible},
+};
+
+/// How long name servers may take for all names. The system's resolver asks each dead server for up to 5 s.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of addresses to try. A link or a name server must not direct packets to many victims.
 const MAX_ADDRESSES: usize = 8;
@@ -13,19 +28,22 @@ const MAX_ADDRESSES: usize = 8;
 /// Returns the addresses of all names with their names. IPv6 and IPv4 addresses alternate.
 ///
 /// # Errors
-/// [`Kind::Network`](crate::error::Kind::Network) if no name can be resolved.
+/// [`Kind::Network`](crate::error::Kind::Network) if no name can be resolved within [`RESOLVE_TIMEOUT`].
 pub(super) async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, SocketAddr)>> {
+    let deadline = Instant::now() + RESOLVE_TIMEOUT;
+    let lookups: Vec<_> = relays.iter().map(|relay| (relay, look_up(relay))).collect();
     let (mut v6, mut v4) = (Vec::new(), Vec::new());
     let mut failure = None;
-    for relay in relays {
-        match lookup_host((relay.host.as_str(), relay.port)).await {
-            Ok(addresses) => {
+    for (relay, lookup) in lookups {
+        match timeout_at(deadline, lookup).await {
+            Ok(Ok(Ok(addresses))) => {
                 for addr in addresses {
                     let list = if addr.is_ipv6() { &mut v6 } else { &mut v4 };
                     list.push((relay.clone(), addr));
                 }
             }
-            Err(_) => failure = Some(relay_unreachable(slice::from_ref(relay), "its name cannot be resolved")),
+            Ok(Ok(Err(e))) => failure = Some(relay_unreachable(slice::from_ref(relay), &unresolved(&e))),
+            Ok(Err(_)) | Err(_) => failure = Some(names_unresolved(relay)),
         }
     }
     let mut all = alternate(v6, v4);
@@ -34,6 +52,25 @@ pub(super) async fn resolve(relays: &[RelayAddr]) -> Result<Vec<(RelayAddr, Sock
         Some(failure) if all.is_empty() => Err(failure),
         _ => Ok(all),
     }
+}
+
+/// Starts to look up a name. The system's resolver cannot be cancelled, so it runs on a thread that delays no exit.
+fn look_up(relay: &RelayAddr) -> oneshot::Receiver<io::Result<Vec<SocketAddr>>> {
+    let (done, result) = oneshot::channel();
+    let name = (relay.host.clone(), relay.port);
+    let look_up = move || {
+        let addresses = name.to_socket_addrs().map(Iterator::collect);
+        let _ = done.send(addresses); // fails if the caller has given up
+    };
+    drop(thread::Builder::new().name("resolver".into()).spawn(look_up)); // on failure, the caller gets no result
+    result
+}
+
+/// Returns the reason why a name cannot be resolved, without the resolver's prefix.
+fn unresolved(e: &io::Error) -> String {
+    let reason = visible(&system_message(e));
+    let reason = reason.strip_prefix("failed to lookup address information: ").unwrap_or(&reason);
+    format!("its name cannot be resolved ({reason})")
 }
 
 /// Merges two lists: one item of each in turn, `first` leading, then the rest of the longer one.

@@ -1,5 +1,6 @@
 //! The relay of a share: a configured one, or an embedded one.
 
+use super::warnings;
 use crate::{
     cli::{
         embedded_relay::EmbeddedRelay,
@@ -10,7 +11,7 @@ use crate::{
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
     event::Events,
-    net::{Dialer, RelayConnection, TransportOptions, VerifiedBy},
+    net::{self, Dialer, RelayConnection, TransportOptions, VerifiedBy},
     state::StateDir,
     transfer::Registration,
 };
@@ -39,6 +40,9 @@ impl ShareRelay {
         }
         let embedded = EmbeddedRelay::start(state, port, transport)?;
         udp_buffers::warn_once(state, embedded.clamped_buffers(), events).await;
+        if net::local_addresses().is_empty() {
+            events.report(warnings::no_network());
+        }
         Ok(Self::Embedded(embedded))
     }
 

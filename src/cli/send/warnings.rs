@@ -34,6 +34,15 @@ pub(super) fn new_code() -> Event {
     }
 }
 
+/// Warns that no other machine can reach the embedded relay.
+pub(super) fn no_network() -> Event {
+    Event::Warning {
+        kind: "no_network",
+        message: "this machine has no network address, so the link works on this machine only".to_owned(),
+        hint: Some("connect to a network and start the share again, or use a relay: --relay HOST".to_owned()),
+    }
+}
+
 /// Warns that the embedded relay could not use the port of earlier links.
 pub(super) fn other_port(previous: u16, port: u16) -> Event {
     Event::Warning {
