@@ -5,12 +5,15 @@
 //! # The sender: from the disk to the stream
 //!
 //! ```text
-//! paths ─▶ SharedRoot ─▶ Scan ─▶ Source (manifest, fingerprints) ─▶ SourceFile ─▶ SharedRead ─▶ stream
+//! paths ─▶ SharedRoot ─▶ Scan ─▶ Source (manifest, file ids) ─▶ SourceFile ─▶ SharedRead ─▶ stream
 //! ```
 //!
-//! A [`Source`] is the result of one scan: the manifest, and a fingerprint of every entry (device, inode, size, mtime
-//! and ctime). [`Source::open`] returns a [`SourceFile`], which reads one file for one download. It compares the
-//! fingerprint before the first and after the last byte, so a change during the transfer is an error.
+//! A [`Source`] is the result of one scan: the manifest, an id of every entry (device and inode), and a list of what
+//! cannot be shared. [`Source::open`] returns a [`SourceFile`], which reads one file for one download. Its size and mtime
+//! must be those of the scan, but a file that has only grown is read up to its announced size. If any metadata has
+//! changed after the last byte, the content is hashed again and compared, so no mixture of two versions is sent. Files
+//! without a size, such as those in `/proc`, are read by the scan.
+//!
 //! Downloads that read the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The
 //! BLAKE3 hash of a file is computed while it is read, and follows its content on the stream.
 //!
@@ -44,6 +47,10 @@
 //! - **Final names** resume from the journal. It is written before the first rename and identifies each entry by inode
 //!   and birth time. Entries that already have their final name are not downloaded again, and are not conflicts.
 //!
+//! - **Files that the sender could not send** are missing after a download that is otherwise published. The staging
+//!   folder then holds a record of the saved entries. The next download of the share merges into the folders that were
+//!   saved, and replaces files that have not been changed since.
+//!
 //! # Links
 //!
 //! Another process that replaces files or folders with links during a transfer cannot redirect it. The receiver follows
@@ -69,17 +76,20 @@ mod groups;
 mod hash_progress;
 mod incoming_file;
 mod journal;
+mod left_out_paths;
 mod move_by_copy;
 mod numbered_name;
 mod offered_files;
 mod open_options;
 mod other_disks;
+mod own_files;
 mod plan;
 mod publisher;
 mod read_at;
 mod rehearsal;
 mod rename;
 mod rooted_dir;
+mod saved_entries;
 mod scan;
 mod scanned_entries;
 mod scanned_root;
@@ -101,6 +111,7 @@ mod target;
 #[cfg(all(test, unix))]
 mod tests;
 mod trial_disk;
+mod unsized_content;
 
 pub use self::{
     comparison::{Comparison, ComparisonState},
@@ -109,13 +120,13 @@ pub use self::{
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
+    left_out_paths::LeftOutPath,
     plan::Plan,
-    publisher::PublishedDownload,
-    scan::SkippedPath,
+    publisher::{FailedFile, PublishedDownload},
     shared_read::SharedReads,
     sink::Sink,
     source::Source,
-    source_file::SourceFile,
+    source_file::{SourceError, SourceFile},
     staged_downloads::StagedDownload,
     staged_files::StagedFile,
     staged_hasher::{GroupPage, StagedHasher},

@@ -9,8 +9,8 @@ mod queue;
 pub use self::{
     command_event::Event,
     payload::{
-        DownloadStatus, Finished, InterruptedDownload, InterruptedShare, ListedEntry, NameAction, OfferLimit,
-        OfferSummary, OfferedName, Route, SCHEMA, Sharing, StopReason, UnsupportedEntry,
+        DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutCount, LeftOutEntry, ListedEntry,
+        NameAction, OfferLimit, OfferSummary, OfferedName, Route, SCHEMA, Sharing, StopReason, UnsupportedEntry,
     },
     queue::{EventReceiver, Events},
 };

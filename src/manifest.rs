@@ -12,6 +12,8 @@ mod entries;
 mod entry;
 mod entry_row;
 mod entry_table;
+mod file_failure;
+mod left_out;
 mod limits;
 mod link_target;
 mod manifest_error;
@@ -30,8 +32,10 @@ pub use self::{
     entries::Entries,
     entry::{ContentCoding, Entry, EntryKind, Mtime},
     entry_row::EntryRow,
+    file_failure::FileFailure,
+    left_out::{LeftOut, LeftOutReason},
     limits::MAX_ENTRIES,
-    link_target::link_stays_inside,
+    link_target::{LinkTargetError, check_link_target},
     manifest_error::ManifestError,
     raw_entry::RawEntry,
     reserved_name::{RESERVED_PREFIX, is_reserved},

@@ -19,6 +19,61 @@ pub struct StateDir {
     path: PathBuf,
 }
 
+/// The state folder of a command that works without it, as far as the system allows its use.
+#[derive(Debug, Clone)]
+pub struct StateAccess {
+    dir: Option<StateDir>,
+    /// Why nothing can be written to it.
+    problem: Option<Error>,
+}
+
+impl StateAccess {
+    /// Opens the folder `path` like [`StateDir::open`], if the system allows it.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it belongs to another user, or can be written to by others.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        if let Err(e) = create_folder(&path) {
+            return Ok(Self::unavailable(state_error("create the folder", &path, &e)));
+        }
+        check_owner(&path)?;
+        let problem = check_access(&path, Access::Write).err().map(|e| state_error("write to", &path, &e));
+        let is_readable = check_access(&path, Access::Read).is_ok();
+        Ok(Self { dir: is_readable.then_some(StateDir { path }), problem })
+    }
+
+    /// Returns the access to a folder that does not exist.
+    pub fn unavailable(problem: Error) -> Self {
+        Self { dir: None, problem: Some(problem) }
+    }
+
+    /// Returns the folder, if it can be written to.
+    pub fn writable(&self) -> Option<&StateDir> {
+        self.dir.as_ref().filter(|_| self.problem.is_none())
+    }
+
+    /// Returns the folder, if it can be read. Known relays count even if nothing can be added to them.
+    pub fn readable(&self) -> Option<&StateDir> {
+        self.dir.as_ref()
+    }
+
+    /// Returns why nothing can be written to the folder.
+    pub fn problem(&self) -> Option<&Error> {
+        self.problem.as_ref()
+    }
+
+    /// Returns the folder for a command that needs it.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if nothing can be written to it.
+    pub fn required(self) -> Result<StateDir> {
+        match self {
+            Self { dir: Some(dir), problem: None } => Ok(dir),
+            Self { problem, .. } => Err(problem.unwrap_or_else(|| Error::new(Kind::Disk, "there is no state folder"))),
+        }
+    }
+}
+
 impl StateDir {
     /// Opens the folder `path`; creates it with mode 0700 if it does not exist.
     ///
@@ -27,11 +82,7 @@ impl StateDir {
     /// replace keys and trusted relays.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(|e| state_error("create the folder", &path, &e))?;
+        create_folder(&path).map_err(|e| state_error("create the folder", &path, &e))?;
         check_owner(&path)?;
         Ok(Self { path })
     }
@@ -221,6 +272,40 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+fn create_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// A use of a folder.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Checks that this process may use a folder, and that its file system is not read-only.
+#[cfg(unix)]
+fn check_access(path: &Path, access: Access) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, accessat};
+    let bits = match access {
+        Access::Read => rustix::fs::Access::READ_OK,
+        Access::Write => rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK,
+    };
+    Ok(accessat(CWD, path, bits | rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+#[cfg(not(unix))]
+fn check_access(path: &Path, access: Access) -> io::Result<()> {
+    match access {
+        Access::Write if fs::metadata(path)?.permissions().readonly() => Err(io::ErrorKind::PermissionDenied.into()),
+        Access::Read | Access::Write => fs::metadata(path).map(drop),
+    }
+}
+
 /// Checks that nobody but this user, and the superuser, can change the content of a folder.
 #[cfg(unix)]
 fn check_owner(path: &Path) -> Result<()> {
@@ -282,6 +367,25 @@ mod tests {
             fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
             assert!(StateDir::open(home.path()).unwrap_err().message().contains("another user"));
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_no_error() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, file) = (home.path().join("state"), home.path().join("file"));
+        let usable = StateAccess::open(path.clone()).unwrap();
+        assert!(usable.writable().is_some() && usable.problem().is_none() && usable.required().is_ok());
+        fs::write(&file, "").unwrap();
+        let missing = StateAccess::open(file.join("state")).unwrap();
+        assert!(missing.readable().is_none() && missing.problem().unwrap().message().contains("cannot create"));
+        assert_eq!(missing.required().unwrap_err().kind(), Kind::Disk);
+        if !rustix::process::geteuid().is_root() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o500)).unwrap();
+            let fixed = StateAccess::open(path.clone()).unwrap();
+            assert!(fixed.writable().is_none() && fixed.readable().is_some());
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(StateAccess::open(path).unwrap_err().kind(), Kind::Disk);
     }
 
     #[test]

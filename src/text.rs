@@ -5,6 +5,18 @@ pub const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether `c` is a mark that right-to-left text contains legitimately. Unlike the other bidirectional controls, it
+/// reorders only the neutral characters beside it.
+pub const fn is_directional_mark(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+}
+
+/// Whether a name or a link target must not contain `c`: a control character, or a bidirectional control that can
+/// make a name look like another one.
+pub fn is_forbidden_in_names(c: char) -> bool {
+    c.is_control() || (is_bidi_control(c) && !is_directional_mark(c))
+}
+
 /// Returns `text` with control, bidi, line-separator and escape characters escaped (`\u{1b}`), truncated to 500
 /// characters. Such text from the other side cannot move the cursor, hide parts of itself or flood the screen.
 pub fn visible(text: &str) -> String {
@@ -28,6 +40,25 @@ pub fn visible(text: &str) -> String {
 pub fn system_message(e: &std::io::Error) -> String {
     let message = e.to_string();
     message.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+/// Returns `heading` with the first `max` of `total` lines below it, and the number of those that are not shown. A single
+/// line is beside the heading.
+pub fn list(heading: &str, lines: impl IntoIterator<Item = String>, total: u64, max: usize) -> String {
+    let mut lines = lines.into_iter();
+    if total == 1 {
+        return format!("{heading}: {}", lines.next().unwrap_or_default());
+    }
+    let mut list = format!("{heading}:");
+    lines.take(max).for_each(|line| {
+        list.push_str("\n  ");
+        list.push_str(&line);
+    });
+    match total.saturating_sub(max as u64) {
+        0 => {}
+        more => list.push_str(&format!("\n  and {} more", grouped(more))),
+    }
+    list
 }
 
 /// Returns a count with its noun, in groups of three digits: `1 file`, `10,000 files`.
@@ -77,6 +108,14 @@ mod tests {
         assert_eq!(visible("evil\u{202e}gpj.exe"), "evil\\u{202e}gpj.exe");
         assert_eq!(visible("👩‍👩‍👧 می‌خواهم.txt"), "👩‍👩‍👧 می‌خواهم.txt");
         assert_eq!(visible(&"x".repeat(9_000)).chars().count(), 501);
+    }
+
+    #[test]
+    fn a_long_list_is_shortened() {
+        let lines = |total: u64| (1..=total).map(|n| format!("line {n}"));
+        assert_eq!(list("1 thing", lines(1), 1, 2), "1 thing: line 1");
+        assert_eq!(list("2 things", lines(2), 2, 2), "2 things:\n  line 1\n  line 2");
+        assert_eq!(list("2000 things", lines(2_000), 2_000, 1), "2000 things:\n  line 1\n  and 1,999 more");
     }
 
     #[test]

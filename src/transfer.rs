@@ -26,6 +26,7 @@
 //!    ([`sender::file_reader`]) as far as its credit reaches ([`session::send_credit`]). The receiver opens the records
 //!    and writes them to the staging folder ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit
 //!    ([`session::receive_window`]).
+//!    A file that has changed, or cannot be read, fails alone ([`sender::failed_files`]); the others follow.
 //! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
 //!    and waits until the sender acknowledges it.
 //!
@@ -61,5 +62,5 @@ pub use self::{
 };
 pub use crate::{
     crypto::ShareKey,
-    disk::{ConflictPolicy, Source, StagedDownload},
+    disk::{ConflictPolicy, LeftOutPath, Source, StagedDownload},
 };

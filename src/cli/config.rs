@@ -1,7 +1,7 @@
 //! The configuration file, the state folder, and the relay that a command uses.
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::{
     code::{RelayChoice, RelaySpec},
     error::{Error, Kind, Result},
-    state::StateDir,
+    event::Event,
+    state::StateAccess,
 };
 
 /// The content of `config.toml`. Unknown keys are an error: a typo must not silently select the default.
@@ -22,10 +23,36 @@ struct ConfigFile {
     relay: Option<String>,
 }
 
-/// Opens the state folder: `$XDG_STATE_HOME/qshare`, usually `~/.local/state/qshare`.
-pub(super) fn open_state() -> Result<StateDir> {
+/// Opens the state folder as far as the system allows it: `$XDG_STATE_HOME/qshare`, usually `~/.local/state/qshare`.
+///
+/// # Errors
+/// [`Kind::Disk`] if others could have changed its content.
+pub(super) fn open_state() -> Result<StateAccess> {
+    match state_folder() {
+        Ok(path) => StateAccess::open(path),
+        Err(e) => Ok(StateAccess::unavailable(e)),
+    }
+}
+
+/// Returns the warning about a state folder that cannot be used, if it cannot.
+pub(super) fn state_warning(state: &StateAccess) -> Option<Event> {
+    let e = state.problem()?;
+    Some(Event::Warning {
+        kind: "state",
+        message: format!("{e}; continuing without stored state"),
+        hint: Some("set XDG_STATE_HOME to a folder that you can write to".to_owned()),
+    })
+}
+
+fn state_folder() -> Result<PathBuf> {
     let base = base_dirs()?;
-    StateDir::open(base.state_dir().unwrap_or_else(|| base.data_dir()).join("qshare"))
+    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("qshare"))
+}
+
+/// Returns the folders in which this tool keeps its state, now or with another environment. They may not exist.
+pub(super) fn state_folders() -> Vec<PathBuf> {
+    let default = env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state/qshare"));
+    state_folder().into_iter().chain(default).collect()
 }
 
 /// Returns the relay to use: `choice`, from the command line or `QSHARE_RELAY`, otherwise the relay in the configuration
@@ -36,10 +63,12 @@ pub(super) fn resolve_relay(choice: Option<RelayChoice>) -> Result<Option<RelayS
         Some(RelayChoice::None) => return Ok(None),
         None => {}
     }
-    let path = config_file()?;
+    let Ok(path) = config_file() else { return Ok(None) }; // without a home folder there is no file
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // As another user, for example. A file that exists and cannot be read is an error.
+        Err(_) if fs::symlink_metadata(&path).is_err() => return Ok(None),
         Err(e) => return Err(config_error(&path, &e.to_string())),
     };
     let config: ConfigFile = toml::from_str(&text).map_err(|e| config_error(&path, e.message()))?;
@@ -59,9 +88,10 @@ fn config_file() -> Result<PathBuf> {
 }
 
 fn base_dirs() -> Result<impl BaseStrategy> {
-    etcetera::choose_base_strategy().map_err(|e| {
-        Error::new(Kind::Disk, format!("cannot find the home folder: {e}")).hint("set HOME to a folder that exists")
-    })
+    let no_home = || Error::new(Kind::Disk, "there is no home folder").hint("set HOME to a folder that exists");
+    let base = etcetera::choose_base_strategy().map_err(|_| no_home())?;
+    // An empty HOME would lead to the current folder.
+    if base.home_dir().is_absolute() { Ok(base) } else { Err(no_home()) }
 }
 
 fn config_error(path: &Path, reason: &str) -> Error {

@@ -48,6 +48,19 @@ impl Console {
         self.options.can_ask()
     }
 
+    /// Whether lists are shown in full.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.options.verbose
+    }
+
+    /// Asks a question; an empty answer is yes.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if the answer cannot be read.
+    pub(super) async fn confirm(&self, question: String) -> Result<bool> {
+        self.ask(move || prompt::ask_yes_no(&question)).await
+    }
+
     /// Asks whether to download an offer. If the offer has changed since the user accepted it, or the disk
     /// cannot hold all of it, the answer must be explicit.
     ///

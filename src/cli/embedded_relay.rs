@@ -41,22 +41,28 @@ pub(super) struct EmbeddedRelay {
 }
 
 impl EmbeddedRelay {
-    /// Starts the relay on the first free port of: `share_port`, which the share had before; the port of the last
+    /// Starts the relay, with an identity of its own if there is no state folder, on the first free port of: `share_port`, which the share had before; the port of the last
     /// embedded relay; 4433; any port. The rate limit of `transport` applies to the share, not to each receiver.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,
     /// [`Kind::Network`](crate::error::Kind::Network) if no port can be opened.
-    pub(super) fn start(state: &StateDir, share_port: Option<u16>, transport: TransportOptions) -> Result<Self> {
-        let dir = state.subfolder("embedded")?;
-        let identity = RelayIdentity::load_or_create(&dir)?;
-        let stored_port = dir.read(PORT_FILE, 16)?.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+    pub(super) fn start(
+        state: Option<&StateDir>,
+        share_port: Option<u16>,
+        transport: TransportOptions,
+    ) -> Result<Self> {
+        let dir = state.map(|state| state.subfolder("embedded")).transpose()?;
+        let (identity, stored_port) = match &dir {
+            Some(dir) => (RelayIdentity::load_or_create(dir)?, read_port(dir)?),
+            None => (RelayIdentity::temporary()?, None),
+        };
         let to_receivers = TransportOptions { send_rate_limit: None, ..transport };
         let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, to_receivers);
         let ports = [share_port, stored_port, Some(DEFAULT_PORT)].into_iter().flatten();
         let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
-        if stored_port.is_none() {
+        if let (Some(dir), None) = (&dir, stored_port) {
             dir.write(PORT_FILE, port.to_string().as_bytes())?;
         }
         let clamped_buffers = listener.clamped_buffers();
@@ -112,4 +118,9 @@ impl EmbeddedRelay {
         let _ = self.stop.send(()); // fails if the relay has already stopped
         let _ = self.server.await; // the share is over, so an error no longer matters
     }
+}
+
+fn read_port(dir: &StateDir) -> Result<Option<u16>> {
+    let text = dir.read(PORT_FILE, 16)?;
+    Ok(text.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok()))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use self::target::ReceiveTarget;
-use super::{args::RecvArgs, console::Console, relay_dialer::relay_dialer, signals::interrupt};
+use super::{args::RecvArgs, config, console::Console, relay_dialer::relay_dialer, signals::interrupt};
 use crate::{
     code::CodeOrLink,
     error::{Error, Kind, Result},
@@ -118,7 +118,11 @@ async fn receive_offer(
     };
     let relay_name = spec.addr.to_string();
     let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, events);
-    let resumptions = Some(ResumptionStore::open(&state, &relay_name, args.out.as_deref())?);
+    if let Some(warning) = config::state_warning(&state) {
+        events.report(warning);
+    }
+    let open_store = |state| ResumptionStore::open(state, &relay_name, args.out.as_deref());
+    let resumptions = state.writable().map(open_store).transpose()?;
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
     PendingOffer::receive(&code, reconnect, events, interrupted).await
 }

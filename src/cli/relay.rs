@@ -14,17 +14,26 @@ use crate::{
 /// Runs a relay until Ctrl-C or SIGTERM.
 pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled
-    let certs = match args.certs {
-        Some(dir) if dir.is_dir() => StateDir::open(dir)?,
+    let (certs, state_warning) = match args.certs {
+        Some(dir) if dir.is_dir() => (Some(StateDir::open(dir)?), None),
         Some(dir) => return Err(missing_certs(&dir)),
-        None => config::open_state()?.subfolder("relay")?,
+        None => {
+            let state = config::open_state()?;
+            (state.writable().map(|state| state.subfolder("relay")).transpose()?, config::state_warning(&state))
+        }
     };
-    let identity = RelayIdentity::load_or_create(&certs)?;
+    let identity = match &certs {
+        Some(certs) => RelayIdentity::load_or_create(certs)?,
+        None => RelayIdentity::temporary()?,
+    };
     let transport = TransportOptions { congestion: args.connection.congestion, ..TransportOptions::default() };
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     let interrupted = interrupt();
     console.show(Event::RelayListening { addr: addr.to_string(), pin: identity.pin() });
+    if let Some(warning) = state_warning {
+        console.show(warning);
+    }
     if let Some(clamped) = listener.clamped_buffers() {
         console.show(udp_buffers::warning(&clamped));
     }
@@ -32,7 +41,7 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let on_warning: OnWarning = Arc::new(move |warning| events.report(warning));
     let config = RelayConfig {
         ticket_key: ticket_key(&identity),
-        journal: Some(SlotJournal::new(certs)),
+        journal: certs.map(SlotJournal::new),
         memory: MemoryBudget::new(args.memory),
         limits,
         limit_loopback: args.limit_loopback,

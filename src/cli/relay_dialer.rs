@@ -17,7 +17,7 @@ use crate::{
     error::{Kind, Result},
     event::{Event, Events},
     net::{self, Dialer, KnownRelays, RelayConnection, TransportOptions, VerifiedBy},
-    state::StateDir,
+    state::StateAccess,
 };
 
 /// The first dial reports that it is connecting if the relay has not answered after this time.
@@ -34,7 +34,7 @@ pub(super) enum NamedBy {
 
 /// Returns a dialer for the relay `spec`, which is reachable at one of `addresses`.
 pub(super) fn relay_dialer(
-    state: &StateDir,
+    state: &StateAccess,
     addresses: Vec<RelayAddr>,
     (spec, named_by): (&RelaySpec, NamedBy),
     transport: TransportOptions,
@@ -57,7 +57,7 @@ pub(super) fn relay_dialer(
 
 /// The relay that a dialer connects to, and the state that all dials share.
 struct DialTarget {
-    state: StateDir,
+    state: StateAccess,
     addresses: Vec<RelayAddr>,
     spec: RelaySpec,
     named_by: NamedBy,
@@ -69,7 +69,7 @@ struct DialTarget {
 impl DialTarget {
     async fn dial(&self) -> Result<RelayConnection> {
         let is_first = !self.was_dialed.swap(true, Ordering::Relaxed);
-        let known = KnownRelays::new(self.state.clone());
+        let known = KnownRelays::new(self.state.readable().cloned());
         let trust = known.trust_policy(&self.spec)?;
         let slow_dial_report = async {
             if is_first {
@@ -84,22 +84,29 @@ impl DialTarget {
             }
             _ => e,
         })?;
-        match (connected.verified.by, self.named_by) {
-            (VerifiedBy::Pin, NamedBy::User) => known.replace(&connected.relay, connected.verified.pin)?,
-            _ => known.remember(&connected.relay, &connected.verified)?,
-        }
+        let stored = match (connected.verified.by, self.named_by) {
+            (VerifiedBy::Pin, NamedBy::User) => known.replace(&connected.relay, connected.verified.pin),
+            _ => known.remember(&connected.relay, &connected.verified),
+        };
         if connected.verified.by == VerifiedBy::FirstContact {
-            self.events.report(first_contact(&self.spec, &connected));
+            self.events.report(first_contact(&self.spec, &connected, stored.is_ok()));
+        } else if let (Err(e), Some(_)) = (&stored, self.state.writable()) {
+            self.events.report(Event::warning("state", e.message().to_owned(), e));
         }
-        udp_buffers::warn_once(&self.state, connected.clamped_buffers(), &self.events).await;
+        udp_buffers::warn_once(self.state.writable(), connected.clamped_buffers(), &self.events).await;
         Ok(connected)
     }
 }
 
-fn first_contact(spec: &RelaySpec, connected: &RelayConnection) -> Event {
+fn first_contact(spec: &RelaySpec, connected: &RelayConnection, is_stored: bool) -> Event {
+    let hint = if is_stored {
+        "the pin is now stored; check that it is the one the relay's operator publishes".to_owned()
+    } else {
+        format!("the pin cannot be stored; to check the relay next time, pass --relay {}#PIN", spec.addr)
+    };
     Event::Warning {
         kind: "first_contact",
         message: format!("first connection to relay {}; its pin is {}", spec.addr, connected.verified.pin),
-        hint: Some("the pin is now stored; check that it is the one the relay's operator publishes".to_owned()),
+        hint: Some(hint),
     }
 }

@@ -1,6 +1,7 @@
 //! The command `qshare send`.
 
 mod code_plan;
+mod left_out;
 mod share_relay;
 mod warnings;
 
@@ -28,11 +29,11 @@ use super::{
 use crate::{
     background::with_background,
     blocking::run_blocking,
-    code::Code,
+    code::{Code, RelaySpec},
     error::{Error, Kind, Result},
-    event::{Event, Events, SCHEMA, Sharing},
-    manifest::ShareId,
+    event::{Event, Events, LeftOutCount, SCHEMA, Sharing},
     net::{ClientRole, TransportOptions},
+    state::StateAccess,
     sync::Mutex,
     transfer::{GuessBudget, OnRegistered, Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock},
 };
@@ -43,14 +44,52 @@ const TOUCH_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Shares until the share ends or is interrupted.
 pub(super) async fn run(args: SendArgs, console: &Console) -> Result<()> {
     let events = console.events();
+    // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
+    let prepared = async {
+        let scanned = ScannedShare::scan(&args).await?;
+        if !args.skip_unsendable {
+            left_out::confirm(&scanned.source, console).await?;
+        }
+        left_out::report(&scanned.source, left_out::max_listed(console), &events).await;
+        PreparedShare::prepare(scanned, &args, &events).await
+    };
     let prepared = tokio::select! {
-        prepared = PreparedShare::prepare(args, &events) => prepared?,
+        prepared = prepared => prepared?,
         () = interrupted.as_mut() => {
             return Err(Error::new(Kind::Interrupted, "interrupted; nothing was shared"));
         }
     };
     prepared.serve(events, interrupted).await
+}
+
+/// A share that is scanned and not registered at a relay yet.
+struct ScannedShare {
+    state: StateAccess,
+    configured: Option<RelaySpec>,
+    held: HeldShare,
+    plan: CodePlan,
+    source: Source,
+}
+
+impl ScannedShare {
+    async fn scan(args: &SendArgs) -> Result<Self> {
+        reject_standard_input(&args.paths)?;
+        let state = config::open_state()?;
+        let configured = config::resolve_relay(args.relay.clone())?;
+        let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
+        let (relay_name, keep) = (relay_name.as_deref(), args.keep);
+        let mut held = match state.writable() {
+            Some(state) => ShareStore::open(state)?.acquire(&args.paths, relay_name, keep)?,
+            None => HeldShare::without_store(&args.paths, relay_name, keep)?,
+        };
+        let plan = CodePlan::new(args, &mut held);
+        let (paths, name, share) = (args.paths.clone(), args.name.clone(), held.share());
+        let own_folders = config::state_folders();
+        let source = run_blocking(move || Source::scan(&paths, name.as_deref(), share, own_folders)).await?;
+        held.set_name(source.manifest().name());
+        Ok(Self { state, configured, held, plan, source })
+    }
 }
 
 /// A share whose code is valid and not yet shown.
@@ -67,17 +106,11 @@ struct PreparedShare {
 }
 
 impl PreparedShare {
-    async fn prepare(args: SendArgs, events: &Events) -> Result<Self> {
-        reject_standard_input(&args.paths)?;
-        let state = config::open_state()?;
-        let configured = config::resolve_relay(args.relay.clone())?;
-        let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
-        let mut held = ShareStore::open(&state)?.acquire(&args.paths, relay_name.as_deref(), args.keep)?;
-        let plan = CodePlan::new(&args, &mut held);
-        let source = scan(args.paths.clone(), args.name.clone(), held.share()).await?;
-        warnings::report_skipped(&source, events).await;
-        held.set_name(source.manifest().name());
-
+    async fn prepare(scanned: ScannedShare, args: &SendArgs, events: &Events) -> Result<Self> {
+        let ScannedShare { state, configured, mut held, plan, source } = scanned;
+        if let Some(warning) = config::state_warning(&state) {
+            events.report(warning);
+        }
         let transport = TransportOptions {
             congestion: args.connection.congestion,
             send_rate_limit: args.limit_up,
@@ -87,8 +120,8 @@ impl PreparedShare {
         record_relay(&mut held, &relay, events).await;
         let length = plan.length();
         let (registration, code) = plan.register(&relay, &mut held, events).await?;
-        let _running = relay.publish(&state, &code)?;
-        let budget = GuessBudget::load(Some(held.guess_budget()), length, Arc::new(SystemClock))?;
+        let _running = relay.publish(state.writable(), &code)?;
+        let budget = GuessBudget::load(held.guess_budget(), length, Arc::new(SystemClock))?;
         let settings = ShareSettings {
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
@@ -137,10 +170,6 @@ fn reject_standard_input(paths: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-async fn scan(paths: Vec<PathBuf>, name: Option<String>, share: ShareId) -> Result<Source> {
-    run_blocking(move || Source::scan(&paths, name.as_deref(), share)).await
-}
-
 /// Records the relay's pin, and the port of an embedded relay unless the share already has another one.
 async fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events) {
     held.set_pin(relay.pin());
@@ -170,6 +199,7 @@ fn sharing(
         name: manifest.name().to_owned(),
         files: manifest.files(),
         bytes: manifest.bytes(),
+        left_out: LeftOutCount::all_of(manifest.left_out()),
         relay: link.relay.to_string(),
         embedded: relay.embedded_port().is_some(),
         expires: expire.map(|after| unix_time(SystemTime::now() + after)),

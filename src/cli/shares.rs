@@ -24,7 +24,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lists shares, or forgets some of them.
 pub(super) async fn run(args: SharesArgs, console: &Console) -> Result<()> {
-    let state = config::open_state()?;
+    let state = config::open_state()?.required()?;
     let store = ShareStore::open(&state)?;
     let listed = store.list();
     let forgotten: Vec<&ListedShare> = match args.command {

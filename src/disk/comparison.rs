@@ -3,9 +3,8 @@
 use super::{
     groups::{GroupHash, GroupTree, group_count},
     hash_progress::HashProgress,
-    source_file::SourceFile,
+    source_file::{SourceError, SourceFile},
 };
-use crate::error::Result;
 
 /// A shared file, and the part of it that equals what a receiver has staged. Groups are compared in pages, so a file of
 /// any size needs the memory of one page.
@@ -40,9 +39,8 @@ impl Comparison {
     /// Hashes the next staged groups at this end, at most `max` of them.
     ///
     /// # Errors
-    /// [`Kind::Transfer`](crate::error::Kind::Transfer), naming the file: it was truncated or cannot be read; or the
-    /// hashing was cancelled.
-    pub fn hash_page(&mut self, max: usize, progress: &HashProgress) -> Result<()> {
+    /// [`SourceError`] if it became shorter or cannot be read, or the hashing was cancelled.
+    pub fn hash_page(&mut self, max: usize, progress: &HashProgress) -> Result<(), SourceError> {
         let start = self.equal.groups();
         self.page = self.file.hash_groups(start..self.staged.min(start + max as u64), progress)?;
         Ok(())

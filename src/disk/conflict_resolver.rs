@@ -19,6 +19,7 @@ use super::{
     numbered_name::{MAX_NAME, MIN_NAME, numbered},
     other_disks::OtherDisks,
     rooted_dir::RootedDir,
+    saved_entries::{self, SavedEntries},
     similar_names::fold,
     target::Target,
 };
@@ -42,6 +43,8 @@ pub(super) struct ConflictResolver<'a> {
     unsupported: UnsupportedEntries,
     /// The entries that an earlier download has already published, by index.
     published: HashMap<usize, RenameRecord>,
+    /// The entries that an incomplete download has saved.
+    saved: SavedEntries,
     /// The existing files and folders that entries replace or merge into, with the folders and folded names of these.
     replaced: HashSet<(FileId, Option<String>, String)>,
     /// Hashes of the folded top-level names of the share, including the new names of renamed entries.
@@ -90,6 +93,7 @@ impl<'a> ConflictResolver<'a> {
         let existing = existing.map_err(|e| disk_error("open", target.printable(), &e))?.map(RootedDir::new);
         let staging = target.staging_name(manifest.share());
         let published = target.folder().map(|base| journal::find_published(base, &staging, manifest));
+        let saved = target.folder().map(|base| saved_entries::read(base, &staging)).unwrap_or_default();
         let outcomes = Vec::with_capacity(manifest.len());
         Ok(Self {
             manifest,
@@ -99,6 +103,7 @@ impl<'a> ConflictResolver<'a> {
             replaced: HashSet::new(),
             unsupported,
             published: published.unwrap_or_default(),
+            saved,
             taken: HashSet::new(),
             taken_key: RandomState::new(),
             resolved: ResolvedConflicts { outcomes, ..ResolvedConflicts::default() },
@@ -135,6 +140,9 @@ impl<'a> ConflictResolver<'a> {
             self.resolved.final_names.insert(index, name);
             return Ok(ConflictOutcome::Published);
         }
+        if let Some(outcome) = self.saved_outcome(entry, &name)? {
+            return Ok(outcome);
+        }
         let existing = self.look_up(entry, &name)?;
         if self.is_replaced_already(index, entry, existing.as_ref()) {
             return Ok(ConflictOutcome::Unsupported);
@@ -156,6 +164,9 @@ impl<'a> ConflictResolver<'a> {
         let name = OsStr::new(entry.path.name());
         if self.published_name(index, entry, name).is_some() {
             return Ok(ConflictOutcome::Published);
+        }
+        if let Some(outcome) = self.saved_outcome(entry, name)? {
+            return Ok(outcome);
         }
         let existing = self.look_up(entry, name)?;
         if self.is_replaced_already(index, entry, existing.as_ref()) {
@@ -180,6 +191,16 @@ impl<'a> ConflictResolver<'a> {
     fn published_name(&self, index: usize, entry: &Entry, name: &OsStr) -> Option<OsString> {
         let published = self.published.get(&index)?.final_name(entry.path.name());
         (published == name || self.policy == ConflictPolicy::Rename).then_some(published)
+    }
+
+    /// Returns the outcome of an entry that an incomplete download has saved as `name`, if it is still there.
+    fn saved_outcome(&mut self, entry: &Entry, name: &OsStr) -> Result<Option<ConflictOutcome>> {
+        if !self.saved.contains_key(entry.path.as_str()) {
+            return Ok(None);
+        }
+        let existing = self.look_up(entry, name)?;
+        let saved = self.saved.get(entry.path.as_str()).zip(existing);
+        Ok(saved.and_then(|(saved, existing)| saved.outcome(entry, &existing)))
     }
 
     /// Returns the metadata of `name` in the folder of `entry`, if it exists. That folder exists, or the entry is at

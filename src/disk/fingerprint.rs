@@ -20,17 +20,17 @@ pub(super) struct Fingerprint {
     ctime: i64,
 }
 
-/// A hash of a fingerprint. A share holds one for each entry.
+/// A hash of the device and inode of a file. A share holds one for each entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FingerprintDigest(u64);
+pub(super) struct FileIdDigest(u64);
 
-/// The key of the hashes of a share. It is random and secret, so an attacker cannot change a file and keep the hash.
+/// The key of the hashes of a share. It is random and secret, so an attacker cannot replace a file and keep the hash.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FingerprintKey(RandomState);
+pub(super) struct FileIdKey(RandomState);
 
-impl FingerprintKey {
-    pub(super) fn digest(&self, fingerprint: &Fingerprint) -> FingerprintDigest {
-        FingerprintDigest(self.0.hash_one(fingerprint))
+impl FileIdKey {
+    pub(super) fn digest(&self, id: DeviceAndInode) -> FileIdDigest {
+        FileIdDigest(self.0.hash_one(id))
     }
 }
 
@@ -52,10 +52,6 @@ impl Fingerprint {
             #[cfg(unix)]
             ctime: nanos(meta.ctime(), meta.ctime_nsec()),
         }
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        self.size
     }
 }
 

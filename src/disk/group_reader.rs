@@ -1,7 +1,7 @@
 //! Hashes the groups of a file, on all processors.
 
 use std::{
-    fs, io,
+    io,
     num::NonZeroUsize,
     ops::Range,
     panic::resume_unwind,
@@ -14,7 +14,7 @@ use blake3::hazmat::HasherExt as _;
 use super::{
     groups::{GROUP_SIZE, GroupHash, group_count, hasher_of},
     hash_progress::HashProgress,
-    read_at::read_at,
+    read_at::ReadAt,
 };
 
 /// The size of the read buffers in bytes.
@@ -25,7 +25,7 @@ const BUFFER_SIZE: usize = 256 * 1024;
 /// # Errors
 /// Any I/O error, [`io::ErrorKind::UnexpectedEof`] if the file is shorter, and an error if `progress` is cancelled.
 pub(super) fn hash_groups(
-    file: &fs::File,
+    file: &(impl ReadAt + ?Sized),
     size: u64,
     groups: Range<u64>,
     progress: &HashProgress,
@@ -63,7 +63,7 @@ pub(super) fn hash_groups(
 }
 
 fn hash_group(
-    file: &fs::File,
+    file: &(impl ReadAt + ?Sized),
     size: u64,
     group: u64,
     buffer: &mut [u8],
@@ -73,7 +73,7 @@ fn hash_group(
     let (mut offset, end) = (group * GROUP_SIZE, size.min((group + 1) * GROUP_SIZE));
     while offset < end {
         let max = buffer.len().min((end - offset) as usize);
-        match read_at(file, offset, &mut buffer[..max]) {
+        match file.read_at(offset, &mut buffer[..max]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => {
                 hasher.update(&buffer[..read]);
@@ -89,7 +89,7 @@ fn hash_group(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{fs, io::Write as _};
 
     use super::{
         super::{group_hasher::GroupHasher, groups::GroupTree},

@@ -5,6 +5,7 @@
 //! rename; entries of merged folders are moved one by one.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -21,11 +22,12 @@ use super::{
     plan::Plan,
     rename::rename_without_replacing,
     rooted_dir::RootedDir,
+    saved_entries::{SavedEntries, SavedEntry},
     staging::StagingFolder,
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryKind, EntryRow},
+    manifest::{Entry, EntryKind, EntryRow, FileFailure, SafePath},
 };
 
 /// Publishes one download.
@@ -41,6 +43,8 @@ pub(super) struct Publisher<'a> {
     pub(super) durability: Durability,
     /// The number of files and folders whose modification time the disk cannot hold.
     pub(super) altered_times: u64,
+    /// The files that the sender could not send, by the index of their entry.
+    pub(super) failed: &'a BTreeMap<usize, FileFailure>,
 }
 
 /// A download whose entries have their final names.
@@ -51,6 +55,17 @@ pub struct PublishedDownload {
     /// The number of files and folders whose modification time the disk cannot hold. They have the nearest time that it
     /// holds, or the present time.
     pub altered_times: u64,
+    /// The files that the sender could not send.
+    pub failed: Vec<FailedFile>,
+}
+
+/// A file that the sender offered and could not send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedFile {
+    /// Its path in the share.
+    pub path: SafePath,
+    /// Why the sender could not send it.
+    pub reason: FileFailure,
 }
 
 impl Publisher<'_> {
@@ -71,7 +86,45 @@ impl Publisher<'_> {
         let target = RootedDir::new(self.base.try_clone().map_err(failed)?);
         let paths = self.rename_all(target)?;
         sync_folder(self.base);
-        Ok(PublishedDownload { paths, altered_times: self.altered_times })
+        let saved = if self.failed.is_empty() { SavedEntries::new() } else { self.saved_entries() };
+        if !saved.is_empty() {
+            self.staging.set_saved(&saved).map_err(failed)?;
+        }
+        Ok(PublishedDownload { paths, altered_times: self.altered_times, failed: self.failed_files() })
+    }
+
+    /// Returns the outcome of an entry. A file that the sender could not send is skipped.
+    fn outcome(&self, row: EntryRow<'_>) -> ConflictOutcome {
+        if self.failed.contains_key(&row.index()) { ConflictOutcome::Skip } else { self.plan.outcome(row.index()) }
+    }
+
+    fn failed_files(&self) -> Vec<FailedFile> {
+        let row = |index: &usize| self.plan.manifest().row(*index);
+        let failed = self.failed.iter().filter_map(|(index, reason)| Some((row(index)?, *reason)));
+        failed.map(|(row, reason)| FailedFile { path: row.path(), reason }).collect()
+    }
+
+    /// Describes the entries that are on the disk under their own names. Those of a renamed folder are not described:
+    /// the next download gets another name again.
+    fn saved_entries(&self) -> SavedEntries {
+        let Ok(base) = self.base.try_clone() else { return SavedEntries::new() };
+        let (manifest, mut base, mut saved) = (self.plan.manifest(), RootedDir::new(base), SavedEntries::new());
+        let mut has_own_name = Vec::with_capacity(manifest.len());
+        for row in manifest.rows() {
+            let has_name = match row.parent() {
+                Some(parent) => has_own_name[parent.index()],
+                None => self.plan.final_name(row) == row.name(),
+            };
+            has_own_name.push(has_name);
+            if !has_name || !self.outcome(row).is_saved() {
+                continue;
+            }
+            let entry = row.to_entry();
+            if let Ok(meta) = base.metadata_of(&entry.path) {
+                saved.insert(entry.path.as_str().to_owned(), SavedEntry::new(&entry, &meta));
+            }
+        }
+        saved
     }
 
     fn create_links(&mut self) -> Result<()> {
@@ -90,7 +143,7 @@ impl Publisher<'_> {
     /// permissions afterwards, because its owner must be able to write to it.
     fn set_attributes(&mut self) {
         for entry in self.plan.manifest().rows().rev() {
-            let outcome = self.plan.outcome(entry.index());
+            let outcome = self.outcome(entry);
             if !(is_renamed(outcome) || outcome == ConflictOutcome::WithParent) {
                 continue;
             }
@@ -113,7 +166,10 @@ impl Publisher<'_> {
         let manifest = self.plan.manifest();
         let published = journal::find_published(self.base, self.staging.name(), manifest);
         let mut renames: Vec<RenameRecord> = published.into_values().collect();
-        for row in manifest.rows().filter(|row| is_renamed(self.plan.outcome(row.index()))) {
+        for row in manifest.rows() {
+            if !is_renamed(self.outcome(row)) {
+                continue;
+            }
             let path = &row.path();
             let meta = self.files.metadata_of(path).map_err(|e| disk_error("find", path, &e))?;
             let record = |identity| RenameRecord::new(row.index(), row.name(), self.plan.final_name(row), identity);
@@ -125,7 +181,7 @@ impl Publisher<'_> {
     fn rename_all(&mut self, mut target: RootedDir) -> Result<Vec<PathBuf>> {
         let mut published = Vec::new();
         for row in self.plan.manifest().rows() {
-            let outcome = self.plan.outcome(row.index());
+            let outcome = self.outcome(row);
             if is_renamed(outcome) {
                 self.rename(row, &mut target)?;
             }

@@ -2,33 +2,36 @@
 //!
 //! A folder is read through its handle and costs a few system calls. A file costs two: one for its metadata and one to
 //! check that it can be read. A scan of 100,000 files takes a fraction of a second.
+//!
+//! An entry that cannot be shared does not end the scan. It is left out and listed with its reason, so that the user
+//! learns of all of them at once.
+
+mod folder_walk;
 
 use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
-    io,
+    fs, io,
+    path::PathBuf,
     sync::Arc,
 };
 
-use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
     attributes::{mode, mtime},
     disk_usage::hole_bytes,
-    errors::unreadable,
-    fingerprint::{DeviceAndInode, Fingerprint, FingerprintDigest, FingerprintKey},
-    open_options,
+    fingerprint::{DeviceAndInode, FileIdDigest, FileIdKey},
+    left_out_paths::LeftOutPaths,
+    own_files::OwnFiles,
     scanned_entries::ScannedEntries,
     scanned_root::ScannedRoot,
     shared_root::SharedRoot,
+    unsized_content::{self, Probe, UnsizedContent},
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{
-        ContentCoding, Entry, EntryKind, Manifest, PathError, SafePath, ShareId, is_reserved, link_stays_inside,
-    },
-    text::visible,
+    manifest::{ContentCoding, Entry, EntryKind, LeftOutReason, Manifest, PathError, SafePath, ShareId},
 };
 
 /// The maximum number of top-level folders whose handles stay open. Far below the 256 handles that a process may have
@@ -39,7 +42,9 @@ const MAX_HANDLES: usize = 64;
 pub(super) struct Scan {
     entries: ScannedEntries,
     roots: HashMap<String, ScannedRoot>,
-    skipped: Vec<SkippedPath>,
+    left_out: LeftOutPaths,
+    unsized_content: UnsizedContent,
+    own_files: OwnFiles,
     handles: usize,
     /// The user of this process.
     #[cfg(unix)]
@@ -49,63 +54,22 @@ pub(super) struct Scan {
 /// The result of a scan.
 pub(super) struct FinishedScan {
     pub(super) manifest: Arc<Manifest>,
-    /// The fingerprint of each entry.
-    pub(super) fingerprints: Arc<Vec<FingerprintDigest>>,
-    pub(super) fingerprint_key: FingerprintKey,
+    /// The device and inode of each entry.
+    pub(super) file_ids: Arc<Vec<FileIdDigest>>,
+    pub(super) file_id_key: FileIdKey,
     /// The top-level entries, by name.
     pub(super) roots: HashMap<String, ScannedRoot>,
-    pub(super) skipped: Vec<SkippedPath>,
-}
-
-/// A path inside a shared folder that is not shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkippedPath {
-    /// Its path, safe to print on a terminal.
-    pub path: String,
-    /// Why it is not shared.
-    pub reason: &'static str,
-}
-
-/// A folder that is being scanned.
-struct OpenFolder<'a> {
-    dir: &'a Dir,
-    /// Its path in the share.
-    path: &'a SafePath,
-    /// Its path on this machine, safe to print on a terminal.
-    local_path: String,
-}
-
-/// A directory entry that the scan has found.
-struct FoundEntry<'a> {
-    folder: &'a OpenFolder<'a>,
-    name: &'a OsStr,
-    meta: Metadata,
-}
-
-impl OpenFolder<'_> {
-    /// Returns the local path of `name` in this folder.
-    fn local_path_of(&self, name: &OsStr) -> String {
-        format!("{}/{}", self.local_path.trim_end_matches('/'), visible(&name.to_string_lossy()))
-    }
-}
-
-impl FoundEntry<'_> {
-    fn local_path(&self) -> String {
-        self.folder.local_path_of(self.name)
-    }
-
-    fn unreadable(&self, e: &io::Error) -> Error {
-        unreadable(&self.local_path(), e)
-    }
+    pub(super) left_out: LeftOutPaths,
+    pub(super) unsized_content: UnsizedContent,
 }
 
 impl Scan {
-    /// Begins the first scan of a share.
+    /// Begins the first scan of a share. `own_folders` are the folders of this tool, which are left out.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the name of the share is empty or too long.
-    pub(super) fn new(share: ShareId, name: String) -> Result<Self> {
-        Ok(Self::with(ScannedEntries::new(share, name)?))
+    pub(super) fn new(share: ShareId, name: String, own_folders: &[PathBuf]) -> Result<Self> {
+        Ok(Self::with(ScannedEntries::new(share, name)?, own_folders))
     }
 
     /// Begins another scan of a share. If it finds no change, it shares the memory of the previous scan.
@@ -114,17 +78,20 @@ impl Scan {
     /// The errors of [`Scan::new`].
     pub(super) fn again(
         manifest: Arc<Manifest>,
-        fingerprints: Arc<Vec<FingerprintDigest>>,
-        key: FingerprintKey,
+        file_ids: Arc<Vec<FileIdDigest>>,
+        key: FileIdKey,
+        own_folders: &[PathBuf],
     ) -> Result<Self> {
-        Ok(Self::with(ScannedEntries::like(manifest, fingerprints, key)?))
+        Ok(Self::with(ScannedEntries::like(manifest, file_ids, key)?, own_folders))
     }
 
-    fn with(entries: ScannedEntries) -> Self {
+    fn with(entries: ScannedEntries, own_folders: &[PathBuf]) -> Self {
         Self {
             entries,
             roots: HashMap::new(),
-            skipped: Vec::new(),
+            left_out: LeftOutPaths::default(),
+            unsized_content: UnsizedContent::default(),
+            own_files: OwnFiles::find(own_folders),
             handles: 0,
             #[cfg(unix)]
             user: rustix::process::geteuid().as_raw(),
@@ -134,151 +101,173 @@ impl Scan {
     /// Returns the result.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if a manifest cannot contain the entries.
+    /// [`Kind::Usage`] if a manifest cannot contain the entries, or nothing can be shared.
     pub(super) fn finish(self) -> Result<FinishedScan> {
-        let Self { entries, roots, skipped, .. } = self;
-        let (manifest, fingerprints, fingerprint_key) = entries.finish()?;
-        Ok(FinishedScan { manifest, fingerprints, fingerprint_key, roots, skipped })
+        let Self { entries, roots, left_out, unsized_content, .. } = self;
+        if let (true, Some(first)) = (roots.is_empty(), left_out.listed.first()) {
+            return Err(Error::new(Kind::Usage, format!("cannot share {first}")).hint("share something else"));
+        }
+        let (manifest, file_ids, file_id_key) = entries.finish(left_out.counts.clone())?;
+        Ok(FinishedScan { manifest, file_ids, file_id_key, roots, left_out, unsized_content })
     }
 
-    /// Adds a path that the user named, and everything below it.
+    /// Adds a path that the user named, and everything below it. Leaves it out if it cannot be shared.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming the path, if it or something below it cannot be shared.
+    /// [`Kind::Usage`], naming the path, if it is the second one of its name, was replaced by a link, or belongs to
+    /// this tool.
     pub(super) fn add(&mut self, root: &SharedRoot) -> Result<()> {
-        let meta = root.metadata().map_err(|e| unreadable(&root.printable(), &e))?;
-        if meta.is_symlink() || !root.is_in_place().map_err(|e| unreadable(&root.printable(), &e))? {
-            let message = format!("{} was replaced by a symbolic link", root.printable());
-            return Err(Error::new(Kind::Usage, message).hint("share it again if that is intended"));
+        let meta = match root.metadata().and_then(|meta| Ok((meta, root.is_in_place()?))) {
+            Ok((meta, true)) if !meta.is_symlink() => Metadata::from_just_metadata(meta),
+            Ok(_) => {
+                let message = format!("{} was replaced by a symbolic link", root.printable());
+                return Err(Error::new(Kind::Usage, message).hint("share it again if that is intended"));
+            }
+            Err(e) => {
+                self.leave_out_root(root, &e);
+                return Ok(());
+            }
+        };
+        if self.own_files.contains(&meta) || self.own_files.contains_path(root.real()) {
+            let message = format!("{} holds this tool's own files, which are never shared", root.printable());
+            return Err(Error::new(Kind::Usage, message).hint("share something else"));
         }
-        let name = root.name()?;
-        let top = parse(&name, || root.printable(), SafePath::parse)?;
+        let top = match parse(&root.name()?, SafePath::parse) {
+            Ok(top) => top,
+            Err((reason, detail)) => {
+                self.left_out.add(root.printable(), reason, detail);
+                return Ok(());
+            }
+        };
         if let Some(other) = self.roots.get(top.as_str()) {
             let message = format!("{} and {} have the same name", other.path().printable(), root.printable());
             return Err(Error::new(Kind::Usage, message).hint("rename one of them, or share their parent folder"));
         }
-        let scanned = if meta.is_dir() {
-            self.add_folder(root, &top)?
+        if meta.is_dir() {
+            self.add_folder(root, top)
         } else if meta.is_file() {
-            self.add_file(root, &top)?
+            self.add_file(root, top)
         } else {
-            let message = format!("{} is neither a file nor a folder", root.printable());
-            return Err(Error::new(Kind::Usage, message).hint("only files and folders can be shared"));
+            self.left_out.add(root.printable(), LeftOutReason::Special, format!("it is {}", kind_of(&meta)));
+            Ok(())
+        }
+    }
+
+    fn add_file(&mut self, root: &SharedRoot, top: SafePath) -> Result<()> {
+        let opened = root.open_file().and_then(|file| Ok((Metadata::from_file(&file)?, file)));
+        let is_added = match opened {
+            Ok((meta, file)) => self.push_file(top.clone(), &meta, || root.printable(), || Ok(file))?,
+            Err(e) => {
+                self.leave_out_root(root, &e);
+                false
+            }
         };
+        if is_added {
+            self.roots.insert(top.as_str().to_owned(), ScannedRoot::File(root.clone()));
+        }
+        Ok(())
+    }
+
+    fn add_folder(&mut self, root: &SharedRoot, top: SafePath) -> Result<()> {
+        let opened = root.open_dir().and_then(|dir| Ok((dir.dir_metadata()?, names_in(&dir)?, dir)));
+        let (meta, names, dir) = match opened {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.leave_out_root(root, &e);
+                return Ok(());
+            }
+        };
+        self.push(top.clone(), EntryKind::Folder, &meta)?;
+        self.add_entries(&dir, names, &top, &root.printable())?;
+        self.handles += 1;
+        let handle = (self.handles <= MAX_HANDLES).then_some(dir);
+        let scanned = ScannedRoot::Folder { path: root.clone(), id: DeviceAndInode::of(&meta), handle };
         self.roots.insert(top.as_str().to_owned(), scanned);
         Ok(())
     }
 
-    fn add_file(&mut self, root: &SharedRoot, top: &SafePath) -> Result<ScannedRoot> {
-        let meta = root.open_file().and_then(|file| Metadata::from_file(&file));
-        let meta = meta.map_err(|e| unreadable(&root.printable(), &e))?;
-        self.push(top.clone(), file_kind(&meta), &meta)?;
-        Ok(ScannedRoot::File(root.clone()))
-    }
-
-    fn add_folder(&mut self, root: &SharedRoot, top: &SafePath) -> Result<ScannedRoot> {
-        let opened = root.open_dir().and_then(|dir| Ok((dir.dir_metadata()?, dir)));
-        let (meta, dir) = opened.map_err(|e| unreadable(&root.printable(), &e))?;
-        self.push(top.clone(), EntryKind::Folder, &meta)?;
-        self.add_entries_of(&OpenFolder { dir: &dir, path: top, local_path: root.printable() })?;
-        self.handles += 1;
-        let handle = (self.handles <= MAX_HANDLES).then_some(dir);
-        Ok(ScannedRoot::Folder { path: root.clone(), id: DeviceAndInode::of(&meta), handle })
-    }
-
-    /// Adds all entries of a folder. [`SafePath`] limits the recursion to 64 levels.
-    fn add_entries_of(&mut self, folder: &OpenFolder<'_>) -> Result<()> {
-        for name in names_in(folder.dir).map_err(|e| unreadable(&folder.local_path, &e))? {
-            match folder.dir.symlink_metadata(&name) {
-                Ok(meta) => self.add_found(&FoundEntry { folder, name: &name, meta })?,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {} // removed since the folder was read
-                Err(e) => return Err(unreadable(&folder.local_path_of(&name), &e)),
+    /// Adds a file; reads it first if its size is not believed. Returns whether it was added.
+    fn push_file(
+        &mut self,
+        path: SafePath,
+        meta: &Metadata,
+        local_path: impl FnOnce() -> String,
+        open: impl FnOnce() -> io::Result<fs::File>,
+    ) -> Result<bool> {
+        if !unsized_content::is_suspect(meta) {
+            return self.push(path, file_kind(meta.len()), meta).map(|()| true);
+        }
+        match open().and_then(|file| unsized_content::probe(&file)) {
+            Ok(Probe::Sized(meta)) => return self.push(path, file_kind(meta.len()), &meta).map(|()| true),
+            Ok(Probe::Unsized(meta, content)) => {
+                let size = content.len() as u64;
+                if self.unsized_content.add(self.entries.count(), content) {
+                    return self.push(path, file_kind(size), &meta).map(|()| true);
+                }
+                let detail = "it has no size, and too many files like it were read already";
+                self.left_out.add(local_path(), LeftOutReason::Unsized, detail);
             }
-        }
-        Ok(())
-    }
-
-    fn add_found(&mut self, found: &FoundEntry<'_>) -> Result<()> {
-        let FoundEntry { folder, name, meta } = found;
-        if !(meta.is_file() || meta.is_dir() || meta.is_symlink()) {
-            self.skip(found, "it is neither a file nor a folder");
-            return Ok(());
-        }
-        if name.to_str().is_some_and(is_reserved) {
-            self.skip(found, "its name is reserved for downloads in progress");
-            return Ok(());
-        }
-        let path = parse(name, || found.local_path(), |name| folder.path.join(name))?;
-        if meta.is_dir() {
-            let dir = folder.dir.open_dir_nofollow(name).map_err(|e| found.unreadable(&e))?;
-            self.push(path.clone(), EntryKind::Folder, meta)?;
-            self.add_entries_of(&OpenFolder { dir: &dir, path: &path, local_path: found.local_path() })
-        } else if meta.is_symlink() {
-            self.add_link(found, path)
-        } else {
-            self.check_readable(found).map_err(|e| found.unreadable(&e))?;
-            self.push(path, file_kind(meta), meta)
-        }
-    }
-
-    /// Adds a link as a link; skips it if it points outside the share.
-    fn add_link(&mut self, found: &FoundEntry<'_>, path: SafePath) -> Result<()> {
-        let target = found.folder.dir.read_link_contents(found.name).map_err(|e| found.unreadable(&e))?;
-        match target.into_os_string().into_string() {
-            Ok(target) if link_stays_inside(&path, &target) => self.push(path, EntryKind::Link { target }, &found.meta),
-            _ => {
-                self.skip(found, "it is a link that points outside the shared folder");
-                Ok(())
+            Ok(Probe::TooLong) => {
+                let detail = "it has no size, and more than 1 MiB of content";
+                self.left_out.add(local_path(), LeftOutReason::Unsized, detail);
             }
+            Err(e) => self.leave_out_entry(local_path(), &e),
         }
+        Ok(false)
     }
 
     fn push(&mut self, path: SafePath, kind: EntryKind, meta: &Metadata) -> Result<()> {
         let entry = Entry { path, kind, mode: mode(meta), mtime: mtime(meta) };
-        self.entries.push(entry, &Fingerprint::of(meta), hole_bytes(meta))
+        self.entries.push(entry, DeviceAndInode::of(meta), hole_bytes(meta))
     }
 
-    /// Checks that this process can read a file. For a file that belongs to the user, the permission bits are
-    /// sufficient. For other files, `faccessat` decides; if it denies access or is not supported, the file is opened.
-    fn check_readable(&self, found: &FoundEntry<'_>) -> io::Result<()> {
-        let FoundEntry { folder, name, .. } = found;
-        #[cfg(unix)]
-        {
-            use cap_std::fs::MetadataExt as _;
-            use rustix::fs::{Access, AtFlags, accessat};
-            let is_own = found.meta.uid() == self.user;
-            if (is_own && mode(&found.meta) & 0o400 != 0)
-                || accessat(folder.dir, *name, Access::READ_OK, AtFlags::EACCESS).is_ok()
-            {
-                return Ok(());
-            }
-        }
-        folder.dir.open_with(name, &open_options::for_reading()).map(drop)
-    }
-
-    fn skip(&mut self, found: &FoundEntry<'_>, reason: &'static str) {
-        self.skipped.push(SkippedPath { path: found.local_path(), reason });
+    /// Leaves out a path that the user named and that cannot be read.
+    fn leave_out_root(&mut self, root: &SharedRoot, e: &io::Error) {
+        self.left_out.add(root.printable(), LeftOutReason::Unreadable, cannot_be_read(e));
     }
 }
 
 /// Converts a name to the path of an entry.
 ///
 /// # Errors
-/// [`Kind::Usage`], naming the local path and the rule that the name breaks.
+/// The rule that the name breaks, and its description.
 fn parse(
     name: &OsStr,
-    local_path: impl FnOnce() -> String,
     to_path: impl FnOnce(&str) -> std::result::Result<SafePath, PathError>,
-) -> Result<SafePath> {
-    let reason = match name.to_str() {
-        Some(name) => match to_path(name) {
-            Ok(path) => return Ok(path),
-            Err(e) => e.to_string(),
-        },
-        None => "its name is not valid UTF-8".to_owned(),
+) -> std::result::Result<SafePath, (LeftOutReason, String)> {
+    let Some(name) = name.to_str() else {
+        return Err((LeftOutReason::NotUnicode, "its name is not valid UTF-8".to_owned()));
     };
-    let message = format!("cannot share {}: {reason}", local_path());
-    Err(Error::new(Kind::Usage, message).hint("rename it, or move it out of the shared folder"))
+    to_path(name).map_err(|e| {
+        let reason = match e {
+            PathError::TooLong => LeftOutReason::TooLong,
+            PathError::TooDeep => LeftOutReason::TooDeep,
+            PathError::Reserved => LeftOutReason::OwnFile,
+            _ => LeftOutReason::Name,
+        };
+        (reason, e.to_string())
+    })
+}
+
+fn cannot_be_read(e: &io::Error) -> String {
+    format!("it cannot be read: {e}")
+}
+
+/// Returns a noun for something that is neither a file, a folder nor a link.
+fn kind_of(meta: &Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::FileTypeExt as _;
+        let kind = meta.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    let _ = meta;
+    "a device"
 }
 
 /// Returns the names in a folder, sorted.
@@ -288,6 +277,6 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-fn file_kind(meta: &Metadata) -> EntryKind {
-    EntryKind::File { size: Some(meta.len()), coding: ContentCoding::Identity }
+fn file_kind(size: u64) -> EntryKind {
+    EntryKind::File { size: Some(size), coding: ContentCoding::Identity }
 }

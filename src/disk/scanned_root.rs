@@ -52,7 +52,7 @@ impl ScannedRoot {
 }
 
 /// Opens a file below a folder. Links on the path cannot lead out of the folder. If they lead to another file inside
-/// it, its fingerprint differs.
+/// it, which is shared too, its size or its time differs.
 fn open_below(dir: &Dir, path: &str) -> io::Result<fs::File> {
     Ok(dir.open_with(path, &open_options::for_reading())?.into_std())
 }

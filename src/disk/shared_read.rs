@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fs, io,
+    ops::Range,
     sync::{Arc, Weak},
 };
 
@@ -14,8 +15,10 @@ use super::{
     block_cache::{BlockCache, CacheBudget},
     fingerprint::Fingerprint,
     group_hasher::GroupHasher,
-    groups::GroupTree,
-    read_at::read_at,
+    group_reader::hash_groups,
+    groups::{GroupHash, GroupTree},
+    hash_progress::HashProgress,
+    read_at::ReadAt as _,
 };
 use crate::{manifest::SafePath, sync::Mutex};
 
@@ -29,22 +32,26 @@ struct OpenReads {
     budget: CacheBudget,
 }
 
-/// A path in the share, and the version of the file there.
-type FileVersion = (SafePath, Fingerprint);
+/// A path in the share, the version of the file there, and the announced length.
+type FileVersion = (SafePath, Fingerprint, u64);
 
 impl SharedReads {
-    /// Returns the read of this version of `path` that other downloads have open. Otherwise starts one with `file`,
-    /// which the caller has just opened.
-    pub(super) fn join(&self, path: &SafePath, fingerprint: Fingerprint, file: fs::File) -> Arc<SharedRead> {
-        let version = (path.clone(), fingerprint);
+    /// Returns the read of the first `length` bytes of this version of `path` that other downloads have open. Otherwise
+    /// starts one with `file`, which the caller has just opened.
+    pub(super) fn join(
+        &self,
+        path: &SafePath,
+        fingerprint: Fingerprint,
+        length: u64,
+        file: fs::File,
+    ) -> Arc<SharedRead> {
+        let version = (path.clone(), fingerprint, length);
         let mut open = self.0.by_version.lock();
         if let Some(read) = open.get(&version).and_then(Weak::upgrade) {
             return read;
         }
         let read = Arc::new(SharedRead {
-            file,
-            version: version.clone(),
-            reads: Arc::clone(&self.0),
+            content: ReadContent::File { file, version: version.clone(), reads: Arc::clone(&self.0) },
             hash_state: Mutex::default(),
             cache: Mutex::new(BlockCache::new(self.0.budget.clone())),
         });
@@ -56,11 +63,18 @@ impl SharedReads {
 /// One open file.
 #[derive(Debug)]
 pub(super) struct SharedRead {
-    file: fs::File,
-    version: FileVersion,
-    reads: Arc<OpenReads>,
+    content: ReadContent,
     hash_state: Mutex<HashState>,
     cache: Mutex<BlockCache>,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug)]
+enum ReadContent {
+    /// From the disk.
+    File { file: fs::File, version: FileVersion, reads: Arc<OpenReads> },
+    /// From memory: the file has no size, and was read when it was scanned.
+    Memory(Arc<[u8]>),
 }
 
 #[derive(Debug, Default)]
@@ -71,9 +85,39 @@ struct HashState {
 }
 
 impl SharedRead {
-    /// Returns the file.
-    pub(super) fn file(&self) -> &fs::File {
-        &self.file
+    /// Reads content that is in memory.
+    pub(super) fn of_content(content: Arc<[u8]>) -> Arc<Self> {
+        let cache = Mutex::new(BlockCache::new(CacheBudget::default()));
+        Arc::new(Self { content: ReadContent::Memory(content), hash_state: Mutex::default(), cache })
+    }
+
+    /// Whether the metadata has changed since the file was opened.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(super) fn has_new_metadata(&self) -> io::Result<bool> {
+        match &self.content {
+            ReadContent::File { file, version: (_, opened, _), .. } => {
+                Ok(Fingerprint::of(&cap_std::fs::Metadata::from_file(file)?) != *opened)
+            }
+            ReadContent::Memory(_) => Ok(false),
+        }
+    }
+
+    /// Returns the hashes of a range of the groups of the first `length` bytes.
+    ///
+    /// # Errors
+    /// The errors of [`hash_groups`].
+    pub(super) fn hash_groups(
+        &self,
+        length: u64,
+        groups: Range<u64>,
+        progress: &HashProgress,
+    ) -> io::Result<Vec<GroupHash>> {
+        match &self.content {
+            ReadContent::File { file, .. } => hash_groups(file, length, groups, progress),
+            ReadContent::Memory(content) => hash_groups(&**content, length, groups, progress),
+        }
     }
 
     /// Reads bytes at `offset`, from the cache or the disk; returns 0 at the end of the file.
@@ -85,7 +129,10 @@ impl SharedRead {
             buf[..length].copy_from_slice(&block[..length]);
             return Ok(length);
         }
-        let length = read_at(&self.file, offset, buf)?;
+        let length = match &self.content {
+            ReadContent::File { file, .. } => file.read_at(offset, buf)?,
+            ReadContent::Memory(content) => return content.read_at(offset, buf),
+        };
         if Arc::strong_count(self) > 1 {
             self.cache.lock().push(offset, &buf[..length]);
         }
@@ -119,10 +166,11 @@ impl SharedRead {
 
 impl Drop for SharedRead {
     fn drop(&mut self) {
-        let mut open = self.reads.by_version.lock();
+        let ReadContent::File { version, reads, .. } = &self.content else { return };
+        let mut open = reads.by_version.lock();
         // Another read of the same version may have been started since the last reference to this one was dropped.
-        if open.get(&self.version).is_some_and(|other| other.strong_count() == 0) {
-            open.remove(&self.version);
+        if open.get(version).is_some_and(|other| other.strong_count() == 0) {
+            open.remove(version);
         }
     }
 }
@@ -138,7 +186,8 @@ mod tests {
     fn join(reads: &SharedReads, file: &tempfile::NamedTempFile) -> Arc<SharedRead> {
         let file = file.reopen().unwrap();
         let fingerprint = Fingerprint::of(&cap_std::fs::Metadata::from_file(&file).unwrap());
-        reads.join(&SafePath::parse("f").unwrap(), fingerprint, file)
+        let length = file.metadata().unwrap().len();
+        reads.join(&SafePath::parse("f").unwrap(), fingerprint, length, file)
     }
 
     fn file(content: &[u8]) -> tempfile::NamedTempFile {

@@ -1,7 +1,7 @@
 //! The paths that the user shares, resolved when the share is created.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -19,16 +19,33 @@ pub(super) struct SharedRoot {
     /// The path without links, resolved once. Later scans use it and follow no link: otherwise anyone who can write to
     /// its parent folder could redirect it to any file that the user can read.
     real: PathBuf,
+    /// The name that the user chose instead of its own.
+    new_name: Option<String>,
 }
 
 impl SharedRoot {
     /// Resolves the links in `typed`.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if it does not exist or cannot be read.
+    /// [`Kind::Usage`] if it does not exist, cannot be read, or is a pipe.
     pub(super) fn resolve(typed: &Path) -> Result<Self> {
+        // The link of a process substitution, such as `/dev/fd/63`, has no path that could be resolved.
+        if fs::metadata(typed).is_ok_and(|meta| is_pipe(&meta)) {
+            let message = format!("cannot share the pipe {} yet", printable(typed));
+            return Err(Error::new(Kind::Usage, message).hint("write it to a file first, and share the file"));
+        }
         let real = fs::canonicalize(typed).map_err(|e| unreadable(&printable(typed), &e))?;
-        Ok(Self { typed: typed.to_owned(), real })
+        Ok(Self { typed: typed.to_owned(), real, new_name: None })
+    }
+
+    /// Returns this path with another name, under which it is saved.
+    pub(super) fn renamed(self, name: &str) -> Self {
+        Self { new_name: Some(name.to_owned()), ..self }
+    }
+
+    /// Returns the path without links.
+    pub(super) fn real(&self) -> &Path {
+        &self.real
     }
 
     /// Returns the path as the user typed it, safe to print on a terminal.
@@ -36,12 +53,14 @@ impl SharedRoot {
         printable(&self.typed)
     }
 
-    /// Returns the name to share it under: the last component that the user typed, or the real name of `.` and `..`.
+    /// Returns the name to share it under: the name that the user chose, otherwise the last component that the user
+    /// typed, or the real name of `.` and `..`.
     ///
     /// # Errors
     /// [`Kind::Usage`] for the root folder, which has no name.
     pub(super) fn name(&self) -> Result<OsString> {
-        match self.typed.file_name().or_else(|| self.real.file_name()) {
+        let chosen = self.new_name.as_deref().map(OsStr::new);
+        match chosen.or_else(|| self.typed.file_name()).or_else(|| self.real.file_name()) {
             Some(name) => Ok(name.to_owned()),
             None => Err(Error::new(Kind::Usage, format!("cannot share {}: it has no name", self.printable()))
                 .hint("share the files and folders in it instead")),
@@ -78,6 +97,16 @@ impl SharedRoot {
         #[cfg(not(unix))]
         Dir::open_ambient_dir(&self.real, cap_std::ambient_authority())
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(meta: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_meta: &fs::Metadata) -> bool {
+    false
 }
 
 /// Opens `path` for reading if its last component is not a link. Kernels with `openat2` refuse links in every

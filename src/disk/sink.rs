@@ -1,6 +1,10 @@
 //! Writes a download into its staging folder, and publishes it.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use cap_std::fs::Dir;
 
@@ -22,21 +26,23 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryRow},
+    manifest::{Entry, EntryRow, FileFailure},
 };
 
 /// A running download. If it is dropped before it is published, a later download can resume from the staged data.
 #[derive(Debug)]
 pub struct Sink {
     plan: Plan,
-    current: Option<IncomingFile>,
+    current: Option<(usize, IncomingFile)>,
     /// The files that an earlier download has staged.
     staged: Vec<StagedFile>,
     /// The staged files that have not been started in this download.
     offered: OfferedFiles,
     /// Which entries have been started.
     started: Vec<bool>,
-    /// The number of wanted files that are not finished.
+    /// The files that the sender could not send, by the index of their entry.
+    failed: BTreeMap<usize, FileFailure>,
+    /// The number of wanted files that are neither finished nor failed.
     missing: u64,
     /// Whether all finished files are on the disk.
     durability: Durability,
@@ -66,19 +72,21 @@ impl Sink {
         let files = staging.open_files().map_err(failed)?;
         // From now on, no error may remove the data that an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
-        staging.set_on_drop(keep_if(plan.has_published() || has_content));
+        let is_resumable = plan.has_published() || staging.has_saved();
+        staging.set_on_drop(keep_if(is_resumable || has_content));
         let StagedContent { files: staged, folders } = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
         staging.set_accepted(plan.manifest().digest()).map_err(failed)?;
         let permissions = PermissionMask::of_new(&files).map_err(failed)?;
         let stream_limit = StreamLimit::new(&base, plan.max_size()).map_err(failed)?;
         let mut files = RootedDir::new(files);
         create_folders(&plan, &mut files, &folders, &base)?;
-        staging.set_on_drop(keep_if(plan.has_published() || !staged.is_empty()));
+        staging.set_on_drop(keep_if(is_resumable || !staged.is_empty()));
         Ok(Self {
             current: None,
             offered: OfferedFiles::new(&staged),
             staged,
             started: vec![false; plan.manifest().len()],
+            failed: BTreeMap::new(),
             missing: plan.missing_files(),
             durability: Durability::Synced,
             altered_times: 0,
@@ -146,7 +154,7 @@ impl Sink {
             true => IncomingFile::resume(dir, entry.clone(), keeps_holes, offset, tree),
             false => IncomingFile::create(dir, entry.clone(), keeps_holes),
         });
-        self.current = Some(file.map_err(|e| creation_error("create", &entry.path, &e, &self.base))?);
+        self.current = Some((index, file.map_err(|e| creation_error("create", &entry.path, &e, &self.base))?));
         Ok(())
     }
 
@@ -156,7 +164,7 @@ impl Sink {
     /// [`Kind::Transfer`] if the file becomes longer than announced or no file is started; [`Kind::Disk`] if the write
     /// fails, or if a file of unknown size becomes too long.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
-        let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
+        let Some((_, file)) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
         let entry = file.entry();
         match entry.size() {
             Some(size) if file.length().saturating_add(data.len() as u64) > size => {
@@ -179,7 +187,7 @@ impl Sink {
     /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the
     /// file, if its content does not match `hash`; [`Kind::Disk`] if an I/O operation fails.
     pub fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
-        let Some(file) = self.current.take() else {
+        let Some((_, file)) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
         };
         let entry = file.entry().clone();
@@ -205,12 +213,38 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether every wanted file is finished.
+    /// Records that the sender cannot send file entry `index`: the current file, or one that was not started. Removes
+    /// what is staged of it. Returns the length of the removed content of the current file.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] for any other entry; [`Kind::Disk`] if an I/O operation fails.
+    pub fn fail_file(&mut self, index: usize, reason: FileFailure) -> Result<u64> {
+        let row = self.plan.manifest().row(index).filter(|row| row.is_file() && self.plan.wants(index));
+        let Some(row) = row else { return Err(protocol_violation("the failure of a file that was not requested")) };
+        let path = row.path();
+        let length = match self.current.take() {
+            Some((current, file)) if current == index => file.length(),
+            None if !std::mem::replace(&mut self.started[index], true) => {
+                let _ = self.offered.start(index, 0); // its groups need no answer any more
+                0
+            }
+            _ => return Err(protocol_violation(format_args!("the failure of “{path}” out of turn"))),
+        };
+        match self.files.parent_of(&path).and_then(|dir| dir.remove_file(path.name())) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(disk_error("remove", &path, &e)),
+            _ => {}
+        }
+        self.failed.insert(index, reason);
+        self.missing -= 1;
+        Ok(length)
+    }
+
+    /// Whether every wanted file is finished or has failed.
     pub fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
-    /// Publishes the download once it is complete: creates the links, then moves each top-level entry to its final
+    /// Publishes the download once it is complete, without the files that have failed: creates the links, then moves each top-level entry to its final
     /// name, and each entry of a merged folder into that folder.
     ///
     /// # Errors
@@ -221,11 +255,11 @@ impl Sink {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
         }
-        let Self { plan, staging, files, permissions, base, durability, altered_times, .. } = &mut self;
+        let Self { plan, staging, files, permissions, base, durability, altered_times, failed, .. } = &mut self;
         let (permissions, durability, altered_times) = (*permissions, *durability, *altered_times);
-        let publisher = Publisher { plan, staging, files, permissions, base, durability, altered_times };
+        let publisher = Publisher { plan, staging, files, permissions, base, durability, altered_times, failed };
         let published = publisher.publish()?;
-        self.staging.set_on_drop(OnDrop::Remove);
+        self.staging.set_on_drop(keep_if(!published.failed.is_empty() && self.staging.has_saved()));
         Ok(published)
     }
 

@@ -2,17 +2,23 @@
 
 use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
+use cap_std::fs::Metadata;
+
 use super::{
-    fingerprint::{Fingerprint, FingerprintDigest, FingerprintKey},
-    scan::{FinishedScan, Scan, SkippedPath},
+    attributes::mtime,
+    fingerprint::{DeviceAndInode, FileIdDigest, FileIdKey, Fingerprint},
+    left_out_paths::{LeftOutPath, LeftOutPaths},
+    scan::{FinishedScan, Scan},
     scanned_root::ScannedRoot,
-    shared_read::SharedReads,
+    shared_read::{SharedRead, SharedReads},
     shared_root::SharedRoot,
-    source_file::{SourceFile, changed, unavailable},
+    source_file::{SourceError, SourceFile},
+    unsized_content::UnsizedContent,
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Manifest, SafePath, ShareId},
+    manifest::{Entry, FileFailure, Manifest, SafePath, ShareId},
+    text::visible,
 };
 
 /// The longest name of a share in bytes, as the manifest allows.
@@ -20,33 +26,42 @@ const MAX_NAME: usize = 255;
 
 /// The result of a scan, from which the files of a share are opened.
 ///
-/// It holds a handle to each of the first top-level folders and a fingerprint of every entry, but no handle to any
-/// file. It can exist for weeks, and many downloads can read it at once. A scan that finds no change shares the
-/// manifest and the fingerprints of the previous scan, so memory does not grow with the number of downloads.
+/// It holds a handle to each of the first top-level folders and an id of every entry, but no handle to any file. It can
+/// exist for weeks, and many downloads can read it at once. A scan that finds no change shares the manifest and the ids
+/// of the previous scan, so memory does not grow with the number of downloads.
 #[derive(Debug)]
 pub struct Source {
     manifest: Arc<Manifest>,
-    /// The fingerprint of each entry.
-    fingerprints: Arc<Vec<FingerprintDigest>>,
-    fingerprint_key: FingerprintKey,
+    /// The device and inode of each entry.
+    file_ids: Arc<Vec<FileIdDigest>>,
+    file_id_key: FileIdKey,
     roots: HashMap<String, ScannedRoot>,
-    skipped: Vec<SkippedPath>,
+    left_out: LeftOutPaths,
+    unsized_content: UnsizedContent,
     reads: SharedReads,
     paths: Vec<SharedRoot>,
+    /// The folders of this tool, which are never shared.
+    own_folders: Vec<PathBuf>,
 }
 
 impl Source {
     /// Scans files and folders. Links that the user named are followed now, and not again later. Links inside folders
-    /// are shared as links, or skipped if they point outside the share. Without `name`, the share is named after the
-    /// first path.
+    /// are shared as links. Entries that cannot be shared are left out: see [`Source::left_out`]. `own_folders` are the
+    /// folders of this tool, which are never shared. `name` is the name of the share, and the name under which its only
+    /// path is saved; without it, the share is named after the first path.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming the path: it does not exist, cannot be read, or is neither a file nor a folder; two
-    /// paths have the same name; a name cannot be shared; there are too many entries.
-    pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId) -> Result<Self> {
-        let paths = paths.iter().map(|path| SharedRoot::resolve(path)).collect::<Result<Vec<_>>>()?;
-        let scan = Scan::new(share, share_name(name, &paths)?)?;
-        Self::scan_roots(paths, scan, SharedReads::default())
+    /// [`Kind::Usage`], naming the path: it does not exist, belongs to this tool, or is a pipe; two paths have the same
+    /// name; nothing can be shared; there are too many entries. Also [`Kind::Usage`] if `name` cannot be the name of a
+    /// file.
+    pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId, own_folders: Vec<PathBuf>) -> Result<Self> {
+        let mut paths = paths.iter().map(|path| SharedRoot::resolve(path)).collect::<Result<Vec<_>>>()?;
+        let scan = Scan::new(share, share_name(name, &paths)?, &own_folders)?;
+        if let (Some(name), [_]) = (name, &paths[..]) {
+            check_file_name(name)?;
+            paths = paths.into_iter().map(|path| path.renamed(name)).collect();
+        }
+        Self::scan_roots(paths, scan, SharedReads::default(), own_folders)
     }
 
     /// Scans the same paths again. Reads in progress are shared with the new source.
@@ -54,17 +69,22 @@ impl Source {
     /// # Errors
     /// The same as [`Source::scan`], and [`Kind::Usage`] if a path was replaced by a link.
     pub fn rescan(&self) -> Result<Self> {
-        let (manifest, fingerprints) = (Arc::clone(&self.manifest), Arc::clone(&self.fingerprints));
-        let scan = Scan::again(manifest, fingerprints, self.fingerprint_key.clone())?;
-        Self::scan_roots(self.paths.clone(), scan, self.reads.clone())
+        let (manifest, file_ids) = (Arc::clone(&self.manifest), Arc::clone(&self.file_ids));
+        let scan = Scan::again(manifest, file_ids, self.file_id_key.clone(), &self.own_folders)?;
+        Self::scan_roots(self.paths.clone(), scan, self.reads.clone(), self.own_folders.clone())
     }
 
-    fn scan_roots(paths: Vec<SharedRoot>, mut scan: Scan, reads: SharedReads) -> Result<Self> {
+    fn scan_roots(
+        paths: Vec<SharedRoot>,
+        mut scan: Scan,
+        reads: SharedReads,
+        own_folders: Vec<PathBuf>,
+    ) -> Result<Self> {
         for path in &paths {
             scan.add(path)?;
         }
-        let FinishedScan { manifest, fingerprints, fingerprint_key, roots, skipped } = scan.finish()?;
-        Ok(Self { manifest, fingerprints, fingerprint_key, roots, skipped, reads, paths })
+        let FinishedScan { manifest, file_ids, file_id_key, roots, left_out, unsized_content } = scan.finish()?;
+        Ok(Self { manifest, file_ids, file_id_key, roots, left_out, unsized_content, reads, paths, own_folders })
     }
 
     /// Returns the manifest of the share.
@@ -72,38 +92,68 @@ impl Source {
         &self.manifest
     }
 
-    /// Returns the paths that are not shared: links that point outside the share; FIFOs, sockets and devices inside
-    /// folders; data that interrupted downloads have staged there.
-    pub fn skipped(&self) -> &[SkippedPath] {
-        &self.skipped
+    /// Returns the paths that are left out. If there are very many, the manifest counts more of them.
+    pub fn left_out(&self) -> &[LeftOutPath] {
+        &self.left_out.listed
     }
 
-    /// Opens file entry `index`.
+    /// Opens file entry `index`. Only its size and modification time decide whether it has changed since the scan. A
+    /// file that has only grown is sent up to the size that was announced.
     ///
     /// # Errors
-    /// [`Kind::Transfer`], naming the file: it was deleted, replaced or modified since the scan, or cannot be read.
-    /// Also [`Kind::Transfer`] if entry `index` is not a file.
-    pub fn open(&self, index: usize) -> Result<SourceFile> {
+    /// [`SourceError`] if it was deleted, replaced or modified since the scan, cannot be read, or is not a file.
+    pub fn open(&self, index: usize) -> std::result::Result<SourceFile, SourceError> {
         let row = self.manifest.row(index).filter(|row| row.is_file());
-        let (Some(row), Some(&scanned)) = (row, self.fingerprints.get(index)) else {
-            return Err(Error::new(Kind::Transfer, "the receiver requested a file that is not in this share"));
+        let (Some(row), Some(&scanned)) = (row, self.file_ids.get(index)) else {
+            return Err(SourceError::not_a_file(index));
         };
-        let path = &row.path();
-        let file = self.open_path(path).map_err(|e| unavailable(path, &e))?;
-        let meta = cap_std::fs::Metadata::from_file(&file).map_err(|e| unavailable(path, &e))?;
+        let entry = row.to_entry();
+        let path = entry.path.clone();
+        let length = entry.size().unwrap_or(0);
+        if let Some(content) = self.unsized_content.get(index) {
+            return Ok(SourceFile::new(path, length, SharedRead::of_content(Arc::clone(content))));
+        }
+        let file = self.open_path(&path).map_err(|e| SourceError::unavailable(&path, &e))?;
+        let meta = Metadata::from_file(&file).map_err(|e| SourceError::unavailable(&path, &e))?;
         if !meta.is_file() {
-            return Err(changed(path, "was replaced by something that is not a file"));
+            return Err(SourceError::new(&path, FileFailure::Replaced));
         }
-        let fingerprint = Fingerprint::of(&meta);
-        if self.fingerprint_key.digest(&fingerprint) != scanned {
-            return Err(changed(path, "has changed since it was shared"));
+        let is_scanned_file = self.file_id_key.digest(DeviceAndInode::of(&meta)) == scanned;
+        match compare(&entry, &meta, is_scanned_file) {
+            Some(failure) => Err(SourceError::new(&path, failure)),
+            None => {
+                let read = self.reads.join(&path, Fingerprint::of(&meta), length, file);
+                Ok(SourceFile::new(path, length, read))
+            }
         }
-        Ok(SourceFile::new(path.clone(), fingerprint, self.reads.join(path, fingerprint, file)))
     }
 
     fn open_path(&self, path: &SafePath) -> io::Result<fs::File> {
         let below = path.as_str().split_once('/').map(|(_, below)| below);
         self.roots.get(path.top()).ok_or(io::ErrorKind::NotFound)?.open_file(below)
+    }
+}
+
+/// Compares a file with its entry. Returns how it has changed, if it has. Only a file that is still the scanned one can
+/// have grown: another file of the same name may have any content.
+fn compare(entry: &Entry, meta: &Metadata, is_scanned_file: bool) -> Option<FileFailure> {
+    let announced = entry.size().unwrap_or(0);
+    match meta.len() {
+        size if size < announced => Some(FileFailure::Shorter),
+        size if size > announced => (!is_scanned_file).then_some(FileFailure::Changed),
+        _ => (mtime(meta) != entry.mtime).then_some(FileFailure::Changed),
+    }
+}
+
+/// Checks that a file can be saved under the name of the share.
+fn check_file_name(name: &str) -> Result<()> {
+    let is_path = name.contains('/').then(|| "it is a path".to_owned());
+    match is_path.or_else(|| SafePath::parse(name).err().map(|e| e.to_string())) {
+        None => Ok(()),
+        Some(reason) => {
+            let message = format!("“{}” cannot be the name of a file: {reason}", visible(name));
+            Err(Error::new(Kind::Usage, message).hint("choose another name with --name"))
+        }
     }
 }
 

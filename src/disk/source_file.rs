@@ -3,69 +3,82 @@
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    fingerprint::Fingerprint,
-    group_reader::hash_groups,
-    groups::{GROUP_SIZE, GroupHash, GroupTree},
+    groups::{GROUP_SIZE, GroupHash, GroupTree, group_count},
     hash_progress::HashProgress,
     shared_read::SharedRead,
 };
 use crate::{
-    error::{Error, Kind, Result},
-    manifest::SafePath,
+    error::{Error, Kind},
+    manifest::{FileFailure, SafePath},
 };
 
-/// Reads a file from front to back, and checks that it is still the version that was scanned.
+/// The groups that are hashed at once when a file is compared with what was sent.
+const GROUPS_PER_STEP: u64 = 1024;
+
+/// Reads a file from front to back, and checks that it still has the content that was read.
 #[derive(Debug)]
 pub struct SourceFile {
     path: SafePath,
-    fingerprint: Fingerprint,
+    /// The announced length in bytes. A file that has grown since is read up to here.
+    length: u64,
     read: Arc<SharedRead>,
     offset: u64,
 }
 
+/// A file that cannot be sent.
+#[derive(Debug)]
+pub struct SourceError {
+    failure: FileFailure,
+    message: String,
+}
+
 impl SourceFile {
-    pub(super) fn new(path: SafePath, fingerprint: Fingerprint, read: Arc<SharedRead>) -> Self {
-        Self { path, fingerprint, read, offset: 0 }
+    pub(super) fn new(path: SafePath, length: u64, read: Arc<SharedRead>) -> Self {
+        Self { path, length, read, offset: 0 }
     }
 
-    /// Returns its size in bytes.
+    /// Returns the announced size in bytes.
     pub(super) fn size(&self) -> u64 {
-        self.fingerprint.size()
+        self.length
     }
 
     /// Returns the hashes of a range of its groups.
     ///
     /// # Errors
-    /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read; or the hashing was cancelled.
-    pub(super) fn hash_groups(&self, groups: Range<u64>, progress: &HashProgress) -> Result<Vec<GroupHash>> {
-        hash_groups(self.read.file(), self.fingerprint.size(), groups, progress).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => truncated(&self.path),
-            _ => unavailable(&self.path, &e),
+    /// [`SourceError`] if it became shorter or cannot be read, or the hashing was cancelled.
+    pub(super) fn hash_groups(
+        &self,
+        groups: Range<u64>,
+        progress: &HashProgress,
+    ) -> Result<Vec<GroupHash>, SourceError> {
+        self.read.hash_groups(self.length, groups, progress).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => SourceError::new(&self.path, FileFailure::Shorter),
+            _ => SourceError::unavailable(&self.path, &e),
         })
     }
 
     /// Skips the first groups, which `tree` contains. Returns the offset at which reading continues.
     pub(super) fn skip(&mut self, tree: GroupTree) -> u64 {
-        self.offset = self.fingerprint.size().min(tree.groups() * GROUP_SIZE);
+        self.offset = self.length.min(tree.groups() * GROUP_SIZE);
         self.read.skip(self.offset, tree);
         self.offset
     }
 
     /// Reads the next bytes. Fills `buf` unless the file ends, and returns 0 only at the end. Never returns more bytes
-    /// in total than the size that was scanned.
+    /// in total than the size that was announced.
     ///
     /// # Errors
-    /// [`Kind::Transfer`], naming the file: it was truncated or cannot be read.
-    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let unread = usize::try_from(self.fingerprint.size() - self.offset).unwrap_or(usize::MAX);
+    /// [`SourceError`] if it became shorter or cannot be read.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
+        let unread = usize::try_from(self.length - self.offset).unwrap_or(usize::MAX);
         let wanted = buf.len().min(unread);
         let mut filled = 0;
         while filled < wanted {
             match self.read.read_at(self.offset + filled as u64, &mut buf[filled..wanted]) {
-                Ok(0) => return Err(truncated(&self.path)),
+                Ok(0) => return Err(SourceError::new(&self.path, FileFailure::Shorter)),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(unavailable(&self.path, &e)),
+                Err(e) => return Err(SourceError::unavailable(&self.path, &e)),
             }
         }
         self.read.hash(self.offset, &buf[..filled]);
@@ -73,36 +86,69 @@ impl SourceFile {
         Ok(filled)
     }
 
-    /// Checks, after the last byte, that the file has not changed since the scan. Returns the BLAKE3 hash of its
+    /// Checks, after the last byte, that the file still has the content that was read. Returns the BLAKE3 hash of that
     /// content.
     ///
+    /// If its metadata has changed since it was opened, the content is hashed again, up to the announced size. So a
+    /// file that only grew has not changed, nor has one whose permissions or links changed.
+    ///
     /// # Errors
-    /// [`Kind::Transfer`], naming the file: it changed, or was not read to its end.
-    pub fn finish(self) -> Result<[u8; 32]> {
-        if self.offset != self.fingerprint.size() {
-            return Err(Error::new(Kind::Transfer, format!("“{}” was not read completely", self.path)));
+    /// [`SourceError`] if it changed, or was not read to its end.
+    pub fn finish(self, progress: &HashProgress) -> Result<[u8; 32], SourceError> {
+        let changed = || SourceError::new(&self.path, FileFailure::Changed);
+        if self.offset != self.length {
+            return Err(changed());
         }
-        let meta = cap_std::fs::Metadata::from_file(self.read.file()).map_err(|e| unavailable(&self.path, &e))?;
-        if Fingerprint::of(&meta) != self.fingerprint {
-            return Err(changed(&self.path, "changed while it was being sent"));
+        let sent = self.read.file_hash();
+        let is_suspect = self.read.has_new_metadata().map_err(|e| SourceError::unavailable(&self.path, &e))?;
+        if is_suspect && self.hash_again(progress)? != sent {
+            return Err(changed());
         }
-        Ok(self.read.file_hash())
+        Ok(sent)
+    }
+
+    fn hash_again(&self, progress: &HashProgress) -> Result<[u8; 32], SourceError> {
+        let (mut tree, all) = (GroupTree::default(), group_count(self.length));
+        while tree.groups() < all {
+            let step = tree.groups()..all.min(tree.groups() + GROUPS_PER_STEP);
+            tree.extend(self.hash_groups(step, progress)?);
+        }
+        Ok(*tree.root().unwrap_or_else(|| blake3::hash(&[])).as_bytes())
     }
 }
 
-/// Returns the error for a file that is not the version that was scanned; `how` completes the sentence "“path” …".
-pub(super) fn changed(path: &SafePath, how: &str) -> Error {
-    Error::new(Kind::Transfer, format!("“{path}” {how}")).hint("run the download again to get the current version")
-}
+impl SourceError {
+    /// Creates the error for a file of the share.
+    pub(super) fn new(path: &SafePath, failure: FileFailure) -> Self {
+        Self { failure, message: format!("“{path}” {failure}") }
+    }
 
-/// Returns the error for a file that can no longer be read.
-pub(super) fn unavailable(path: &SafePath, e: &io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::NotFound => changed(path, "no longer exists"),
-        _ => changed(path, &format!("can no longer be read: {e}")),
+    /// Creates the error for a file that an I/O error makes unavailable.
+    pub(super) fn unavailable(path: &SafePath, e: &io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::NotFound => Self::new(path, FileFailure::Gone),
+            _ => Self { message: format!("“{path}” can no longer be read: {e}"), failure: FileFailure::Unreadable },
+        }
+    }
+
+    /// Creates the error for the number of an entry that is not a file.
+    pub(super) fn not_a_file(index: usize) -> Self {
+        Self { failure: FileFailure::Gone, message: format!("entry {index} is not a file of this share") }
+    }
+
+    /// Returns the class of the failure.
+    pub fn failure(&self) -> FileFailure {
+        self.failure
+    }
+
+    /// Returns the failure as a sentence that names the file.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 }
 
-fn truncated(path: &SafePath) -> Error {
-    changed(path, "was truncated while it was being sent")
+impl From<SourceError> for Error {
+    fn from(e: SourceError) -> Self {
+        Self::new(Kind::Transfer, e.message).hint("run the download again to get the current version")
+    }
 }

@@ -14,9 +14,10 @@ use super::{
     durability::Durability,
     errors::disk_error,
     journal::{self, RenameRecord},
+    saved_entries::{self, SavedEntries},
     staging_layout::{
-        ACCEPTED, FILES, JOURNAL, JOURNAL_TEMP, LOCK, create_staging_folder, open_by_name, open_lock, remove_tree,
-        removed_name,
+        ACCEPTED, FILES, JOURNAL, JOURNAL_TEMP, LOCK, SAVED, create_staging_folder, open_by_name, open_lock,
+        remove_tree, removed_name,
     },
     target::{CreatedFolder, Target},
 };
@@ -122,15 +123,28 @@ impl StagingFolder {
         journal::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, manifest, renames, durability)
     }
 
+    /// Replaces the content and the journal with the record of an incomplete download.
+    pub(super) fn set_saved(&self, saved: &SavedEntries) -> io::Result<()> {
+        let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        saved_entries::write(folder, saved)?;
+        self.clear()?;
+        folder.remove_file(JOURNAL)
+    }
+
+    /// Whether an incomplete download has left a record of what it has saved.
+    pub(super) fn has_saved(&self) -> bool {
+        self.folder.as_ref().is_some_and(|folder| folder.symlink_metadata(SAVED).is_ok())
+    }
+
     /// Sets what happens to the folder when this is dropped.
     pub(super) fn set_on_drop(&mut self, on_drop: OnDrop) {
         self.on_drop = on_drop;
     }
 
-    /// Whether it contains nothing but the lock and the journal.
+    /// Whether it contains nothing but the lock, the journal and the record of an incomplete download.
     fn is_cleared(&self) -> bool {
         let entries = self.folder.as_ref().and_then(|folder| folder.entries().ok());
-        let is_own = |name: &OsStr| name == LOCK || name == JOURNAL;
+        let is_own = |name: &OsStr| [LOCK, JOURNAL, SAVED].iter().any(|own| name == *own);
         entries.is_some_and(|entries| entries.flatten().all(|entry| is_own(&entry.file_name())))
     }
 
@@ -139,7 +153,7 @@ impl StagingFolder {
         &self.name
     }
 
-    /// Removes everything but the lock and the journal.
+    /// Removes everything but the lock, the journal and the record of an incomplete download.
     fn clear(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         for name in [FILES, JOURNAL_TEMP, ACCEPTED] {
@@ -169,6 +183,7 @@ impl Drop for StagingFolder {
         drop(self.lock.take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove_file(LOCK);
+            let _ = folder.remove_file(SAVED);
             let _ = folder.remove_file(JOURNAL);
         }
         let _ = self.base.remove_dir(if is_renamed { &removed } else { &self.name });

@@ -6,7 +6,8 @@
 //! ├── accepted                     the digest of the offer that the user has accepted
 //! ├── files/                       the entries of the share under their manifest paths, complete or in part
 //! ├── names.new                    the journal while it is written
-//! └── names                        the journal of the renames, written before the first of them
+//! ├── names                        the journal of the renames, written before the first of them
+//! └── saved                        instead of content and journal: what an incomplete download has saved
 //!
 //! .qshare-removed-0123456789abcdef/   a staging folder that is being removed
 //! .qshare-trial-0123456789abcdef/     a folder in which a plan tries what the disk can hold
@@ -35,6 +36,9 @@ pub(super) const JOURNAL: &str = "names";
 
 /// The journal while it is written.
 pub(super) const JOURNAL_TEMP: &str = "names.new";
+
+/// The record of saved entries in a staging folder.
+pub(super) const SAVED: &str = "saved";
 
 /// Returns the name of the staging folder of a share. A share whose only file gets a name of its own has one for each
 /// of these names, so that two downloads to two names do not lock each other out.

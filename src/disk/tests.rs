@@ -122,7 +122,7 @@ fn list(dir: &Path, prefix: &str, found: &mut Vec<String>) {
 }
 
 fn scan(paths: &[PathBuf]) -> Result<Source> {
-    Source::scan(paths, None, ShareId::random())
+    Source::scan(paths, None, ShareId::random(), Vec::new())
 }
 
 fn paths_of(manifest: &Manifest) -> Vec<String> {
@@ -140,7 +140,7 @@ fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {
     let mut content = vec![0; 1_000];
     let n = file.read(&mut content)?;
     content.truncate(n);
-    file.finish()?;
+    file.finish(&HashProgress::default())?;
     Ok(content)
 }
 
@@ -213,7 +213,7 @@ fn receive_files(source: &Source, plan: Plan) -> Result<Sink> {
                 n => sink.write(&buf[..n])?,
             }
         }
-        sink.finish_file(&file.finish()?)?;
+        sink.finish_file(&file.finish(&HashProgress::default())?)?;
     }
     Ok(sink)
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::payload::{
-    DownloadStatus, Finished, InterruptedDownload, InterruptedShare, ListedEntry, OfferSummary, Sharing, StopReason,
-    UnsupportedEntry,
+    DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutEntry, ListedEntry, OfferSummary, Sharing,
+    StopReason, UnsupportedEntry,
 };
 use crate::{
     code::Pin,
@@ -25,6 +25,11 @@ pub enum Event {
     },
     /// send: the code is valid.
     Sharing(Sharing),
+    /// send: some of the paths that are left out, before the code is shown.
+    LeftOut {
+        /// The paths.
+        entries: Vec<LeftOutEntry>,
+    },
     /// send: a receiver has accepted.
     DownloadStarted(DownloadStatus),
     /// send: the receiver has acknowledged more bytes.

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::code::Revealed;
+use crate::{
+    code::Revealed,
+    manifest::{LeftOut, LeftOutReason},
+};
 
 /// The version of the fields in `sharing` and `offer`.
 pub const SCHEMA: u32 = 1;
@@ -46,12 +49,41 @@ pub struct Sharing {
     pub files: u64,
     /// All bytes of content, if known.
     pub bytes: Option<u64>,
+    /// The number of entries that are left out, for each reason.
+    pub left_out: Vec<LeftOutCount>,
     /// The relay's address.
     pub relay: String,
     /// Whether the relay runs in this process.
     pub embedded: bool,
     /// When the share expires, in seconds since 1970.
     pub expires: Option<u64>,
+}
+
+/// The number of entries that are left out of a share for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOutCount {
+    /// The reason.
+    pub reason: LeftOutReason,
+    /// The number of entries.
+    pub count: u64,
+}
+
+impl LeftOutCount {
+    /// Converts the numbers of a manifest.
+    pub fn all_of(left_out: &LeftOut) -> Vec<Self> {
+        left_out.counts().map(|(reason, count)| Self { reason, count }).collect()
+    }
+}
+
+/// A path of the sender that is left out of its share.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeftOutEntry {
+    /// The path.
+    pub path: String,
+    /// The class of the reason.
+    pub reason: LeftOutReason,
+    /// The reason as a sentence.
+    pub detail: String,
 }
 
 /// An interrupted download: its staging folder, from which it resumes.
@@ -124,6 +156,8 @@ pub struct OfferSummary {
     pub bytes: Option<u64>,
     /// Bytes staged by an interrupted download.
     pub resumed_bytes: u64,
+    /// The number of entries that the sender has left out, for each reason.
+    pub left_out: Vec<LeftOutCount>,
     /// Whether the offer differs from the one that the user accepted earlier for this download.
     pub changed: bool,
     /// The number of entries that the target's disk cannot hold, with everything below them.
@@ -236,6 +270,8 @@ pub struct Finished {
     pub files: u64,
     /// The number of entries that were not downloaded, because they exist or the disk cannot hold them.
     pub skipped: u64,
+    /// The paths of the files that the sender could not send, because they changed or vanished.
+    pub incomplete: Vec<String>,
     /// The route of the bytes.
     #[serde(rename = "path")]
     pub route: Route,

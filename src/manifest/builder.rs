@@ -4,8 +4,9 @@ use super::{
     contents::{Manifest, ManifestHeader},
     entry::{Entry, EntryKind},
     entry_table::{EntryTable, RowTag},
+    left_out::LeftOut,
     limits::{MAX_ENTRIES, MAX_NAME, MAX_PATHS, MAX_TEXT},
-    link_target::link_stays_inside,
+    link_target::check_link_target,
     manifest_error::ManifestError,
     path_index::PathIndex,
     share_id::ShareId,
@@ -27,6 +28,7 @@ pub struct ManifestBuilder {
     files: u64,
     bytes: Option<u64>,
     holes: u64,
+    left_out: LeftOut,
 }
 
 impl ManifestBuilder {
@@ -50,8 +52,19 @@ impl ManifestBuilder {
             return Err(ManifestError::ShareName);
         }
         let (table, paths) = (EntryTable::default(), PathIndex::new());
-        let (announced, bytes) = (None, Some(0));
-        Ok(Self { share, name, announced, table, paths, text: 0, path_text: 0, files: 0, bytes, holes: 0 })
+        Ok(Self {
+            share,
+            name,
+            announced: None,
+            table,
+            paths,
+            text: 0,
+            path_text: 0,
+            files: 0,
+            bytes: Some(0),
+            holes: 0,
+            left_out: LeftOut::default(),
+        })
     }
 
     /// Adds the next entry. Clears all mode bits but 0o777.
@@ -83,7 +96,7 @@ impl ManifestBuilder {
             return Err(ManifestError::NoParent(entry.path));
         }
         if let EntryKind::Link { target } = &entry.kind
-            && !link_stays_inside(&entry.path, target)
+            && check_link_target(&entry.path, target).is_err()
         {
             return Err(ManifestError::LinkTarget(entry.path));
         }
@@ -102,6 +115,11 @@ impl ManifestBuilder {
     /// Sets the bytes of all files that take no space on this disk.
     pub fn set_holes(&mut self, holes: u64) {
         self.holes = holes;
+    }
+
+    /// Sets the number of entries that the sender has left out.
+    pub fn set_left_out(&mut self, left_out: LeftOut) {
+        self.left_out = left_out;
     }
 
     /// Returns the number of entries so far.
@@ -123,8 +141,8 @@ impl ManifestBuilder {
             return Err(ManifestError::WrongCount);
         }
         self.table.shrink();
-        let Self { share, name, table, files, bytes, holes, .. } = self;
-        Ok(Manifest { share, name, table, files, bytes, holes })
+        let Self { share, name, table, files, bytes, holes, left_out, .. } = self;
+        Ok(Manifest { share, name, table, files, bytes, holes, left_out })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, share_id::ShareId};
+use super::{
+    entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, left_out::LeftOut, share_id::ShareId,
+};
 
 /// The header of a manifest. With it, a receiver can refuse a manifest before it reads the entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,7 @@ pub struct Manifest {
     pub(super) files: u64,
     pub(super) bytes: Option<u64>,
     pub(super) holes: u64,
+    pub(super) left_out: LeftOut,
 }
 
 impl Manifest {
@@ -87,6 +90,11 @@ impl Manifest {
     /// Returns the bytes of all files that take no space on the sender's disk, as the sender says.
     pub fn holes(&self) -> u64 {
         self.holes
+    }
+
+    /// Returns the number of entries that the sender has left out.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// Returns the header.

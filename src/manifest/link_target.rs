@@ -4,21 +4,33 @@ use super::{
     limits::MAX_LINK_TARGET,
     safe_path::{SafePath, has_drive},
 };
-use crate::text::is_bidi_control;
+use crate::text::is_forbidden_in_names;
 
-/// Whether a link at `path` with this target stays within the top-level folder that holds it.
+/// Why a link cannot be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkTargetError {
+    /// The target is empty, too long, or has a character that names must not have.
+    Text,
+    /// The target is absolute.
+    Absolute,
+    /// The target is not in the top-level folder that holds the link, or the text does not show that it is.
+    Outside,
+}
+
+/// Checks that a link at `path` with this target stays within the top-level folder that holds it.
 ///
 /// `..` is allowed only before the first name: a name before it could be a link itself, and then `..` would lead
 /// elsewhere than the text says. So every link ends below its top-level folder, and by induction every chain of links
 /// does.
-pub fn link_stays_inside(path: &SafePath, target: &str) -> bool {
-    if target.is_empty()
-        || target.len() > MAX_LINK_TARGET
-        || target.starts_with(['/', '\\'])
-        || target.chars().any(|c| c.is_control() || is_bidi_control(c))
-        || has_drive(target)
-    {
-        return false;
+///
+/// # Errors
+/// The rule that the target breaks.
+pub fn check_link_target(path: &SafePath, target: &str) -> Result<(), LinkTargetError> {
+    if target.is_empty() || target.len() > MAX_LINK_TARGET || target.chars().any(is_forbidden_in_names) {
+        return Err(LinkTargetError::Text);
+    }
+    if target.starts_with(['/', '\\']) || has_drive(target) {
+        return Err(LinkTargetError::Absolute);
     }
     let folders_above = path.depth() - 1;
     let mut climbed = 0;
@@ -26,12 +38,12 @@ pub fn link_stays_inside(path: &SafePath, target: &str) -> bool {
     for part in target.split('/') {
         match part {
             "" | "." => {}
-            ".." if has_name => return false,
+            ".." if has_name => return Err(LinkTargetError::Outside),
             ".." => climbed += 1,
             _ => has_name = true,
         }
     }
-    climbed < folders_above
+    if climbed < folders_above { Ok(()) } else { Err(LinkTargetError::Outside) }
 }
 
 #[cfg(test)]
@@ -40,7 +52,7 @@ mod tests {
 
     #[test]
     fn only_targets_within_the_top_level_folder_are_allowed() {
-        let is_inside = |path: &str, target| link_stays_inside(&SafePath::parse(path).unwrap(), target);
+        let is_inside = |path: &str, target| check_link_target(&SafePath::parse(path).unwrap(), target).is_ok();
         assert!(is_inside("a/l", "b"));
         assert!(is_inside("a/b/l", "./../c/d"));
         for outside in ["..", "../b", "/etc/shadow", "b/../..", "c/..", "\\\\srv\\x", "C:\\x", "", "a\nb"] {
@@ -48,5 +60,11 @@ mod tests {
         }
         assert!(!is_inside("a/b/l", "../../x"));
         assert!(!is_inside("l", "x"));
+        let error = |target| check_link_target(&SafePath::parse("a/l").unwrap(), target).unwrap_err();
+        assert_eq!(
+            ["..", "/a", "a\u{202e}"].map(error),
+            [LinkTargetError::Outside, LinkTargetError::Absolute, LinkTargetError::Text,]
+        );
+        assert!(is_inside("a/l", "a\u{200f}"));
     }
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, fmt};
 
 use super::reserved_name::is_reserved;
-use crate::text::{is_bidi_control, visible};
+use crate::text::{is_forbidden_in_names, visible};
 
 /// The longest component in bytes, as on common file systems.
 const MAX_COMPONENT: usize = 255;
@@ -119,7 +119,7 @@ fn check_component(name: &str) -> Result<(), PathError> {
     }
     // Most names are printable ASCII, which no character rule rejects.
     if !name.bytes().all(|b| matches!(b, b' '..=b'~'))
-        && let Some(c) = name.chars().find(|c| c.is_control() || is_bidi_control(*c))
+        && let Some(c) = name.chars().find(|c| is_forbidden_in_names(*c))
     {
         return Err(PathError::Character(c));
     }
@@ -165,7 +165,7 @@ pub enum PathError {
     /// It has more than 64 components.
     #[error("it is nested too deeply")]
     TooDeep,
-    /// It has a control character or a bidirectional control.
+    /// It has a control character, or a bidirectional control that is not a mark.
     #[error("it has the character {}", .0.escape_unicode())]
     Character(char),
     /// A component has a name that is reserved for downloads.
@@ -225,6 +225,8 @@ mod tests {
             "12:30.png",
             "👩‍👩‍👧.jpg",
             "می‌خواهم.txt",
+            "שלום\u{200f}.txt",
+            "\u{200e}a\u{61c}",
             "dev-disk-by\\x2duuid.swap",
             "...",
             " leading and trailing ",

@@ -19,7 +19,8 @@ const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
 /// The relays that this user has contacted before, and how each was verified. They are stored in the state folder.
 #[derive(Debug, Clone)]
 pub struct KnownRelays {
-    dir: StateDir,
+    /// `None` if there is no state folder: every contact is then the first one.
+    dir: Option<StateDir>,
 }
 
 /// How a relay was verified at the latest contact.
@@ -31,9 +32,9 @@ enum KnownRelay {
 }
 
 impl KnownRelays {
-    /// Uses the relays stored in `dir`.
-    pub fn new(dir: StateDir) -> Self {
-        Self { dir }
+    /// Uses the relays stored in `dir`, if there is a state folder.
+    pub fn new(dir: impl Into<Option<StateDir>>) -> Self {
+        Self { dir: dir.into() }
     }
 
     /// Returns what `relay` must present.
@@ -88,13 +89,17 @@ impl KnownRelays {
 
     fn store(&self, all: &BTreeMap<String, KnownRelay>) -> Result<()> {
         let text = serde_json::to_vec_pretty(all).map_err(|e| Error::new(Kind::Transfer, e.to_string()))?;
-        self.dir.write(FILE, &text)
+        match &self.dir {
+            Some(dir) => dir.write(FILE, &text),
+            None => Err(Error::new(Kind::Disk, "there is no state folder")),
+        }
     }
 
     fn load(&self) -> Result<BTreeMap<String, KnownRelay>> {
-        let Some(text) = self.dir.read(FILE, MAX_FILE_SIZE)? else { return Ok(BTreeMap::new()) };
+        let Some(dir) = &self.dir else { return Ok(BTreeMap::new()) };
+        let Some(text) = dir.read(FILE, MAX_FILE_SIZE)? else { return Ok(BTreeMap::new()) };
         serde_json::from_slice(&text).map_err(|_| {
-            Error::new(Kind::Disk, format!("{} is damaged", self.dir.path(FILE).display()))
+            Error::new(Kind::Disk, format!("{} is damaged", dir.path(FILE).display()))
                 .hint("move the file away; relays are then trusted at first contact again")
         })
     }

@@ -21,6 +21,7 @@ mod download;
 mod download_error;
 pub(super) mod download_limit;
 mod expiry;
+pub(super) mod failed_files;
 pub(super) mod fair_permits;
 pub(super) mod file_reader;
 mod goodbye;

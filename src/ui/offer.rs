@@ -4,7 +4,7 @@ use console::measure_text_width;
 
 use super::phrase::{INDENT, files_and_bytes, fit, visible_whole};
 use crate::{
-    event::{NameAction, OfferSummary, OfferedName},
+    event::{LeftOutCount, NameAction, OfferSummary, OfferedName},
     text::{self, visible},
 };
 
@@ -32,6 +32,13 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
         if more > 0 {
             lines.push(format!("{INDENT}and {} more", text::grouped(more)));
         }
+    }
+    if !offer.left_out.is_empty() {
+        lines.push("left out by the sender:".to_owned());
+        let counts = offer.left_out.iter();
+        lines.extend(
+            counts.map(|LeftOutCount { reason, count }| format!("{INDENT}{reason} ({})", text::grouped(*count))),
+        );
     }
     if offer.changed {
         lines.push("The files have changed since you accepted them.".to_owned());
@@ -110,7 +117,7 @@ fn resumed(offer: &OfferSummary) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::event::OfferLimit;
+    use crate::{event::OfferLimit, manifest::LeftOutReason};
 
     /// Returns an offer with these numbers of hidden and executable files.
     pub(in crate::ui) fn offer(hidden: u64, executables: u64) -> OfferSummary {
@@ -121,6 +128,7 @@ pub(super) mod tests {
             files: 214,
             bytes: Some(1_300_000_000),
             resumed_bytes: 0,
+            left_out: Vec::new(),
             changed: false,
             unsupported: 0,
             limits: Vec::new(),
@@ -140,6 +148,16 @@ pub(super) mod tests {
     }
 
     const HEAD: &str = "214 files, 1.3 GB, to be saved in /home/ann:\n  holiday/\n";
+
+    #[test]
+    fn the_reasons_for_what_is_left_out_are_counted() {
+        let left_out = [(LeftOutReason::Special, 1), (LeftOutReason::OutsideLink, 1_002)];
+        let left_out = left_out.map(|(reason, count)| LeftOutCount { reason, count }).to_vec();
+        let shown = summary(&OfferSummary { left_out, ..offer(0, 0) }, 50);
+        let expected =
+            "left out by the sender:\n  sockets, pipes and devices (1)\n  links that lead out of the share (1,002)\n";
+        assert!(shown.ends_with(expected), "{shown}");
+    }
 
     #[test]
     fn hidden_and_executable_files_are_counted() {

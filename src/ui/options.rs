@@ -20,6 +20,8 @@ pub struct UiOptions {
     pub quiet: bool,
     /// Whether the user allows colors (`--no-color`, `NO_COLOR`). They appear only at a terminal.
     pub color: bool,
+    /// Whether to show lists in full.
+    pub verbose: bool,
     /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
     pub qr: bool,
 }

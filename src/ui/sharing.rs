@@ -88,6 +88,7 @@ mod tests {
             name: "holi\x1bday".into(),
             files: 214,
             bytes: Some(1_300_000_000),
+            left_out: Vec::new(),
             relay: "relay.example:4433".into(),
             embedded,
             expires: Some(1_767_225_599),

@@ -5,11 +5,11 @@
 //! | flight | from | in the clear | sealed |
 //! |---|---|---|---|
 //! | 1 | receiver | [`Hello`] | |
-//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ResumptionGrant`], [`ManifestStart`], [`ManifestPart`]; padded |
+//! | 2 | sender | [`HelloReply`], [`Confirm`] | [`ResumptionGrant`], [`ManifestStart`], [`LeftOutEntries`], [`ManifestPart`]; padded |
 //! | 3 | receiver | [`Confirm`] | |
 //! | | sender | | [`ManifestPart`] until a long manifest is complete |
 //! | 4 | receiver | | [`StagedFiles`], [`FileRequest`], then [`StagedGroups`] in pages |
-//! | | sender | | [`FileStart`], data and [`FileEnd`] for each file; [`GroupsEqual`] between any two of these |
+//! | | sender | | [`FileStart`], data and [`FileEnd`] for each file, or [`FileFailed`]; [`GroupsEqual`] between any two of these |
 //! | 5 | receiver | | [`Done`] |
 //! | | sender | | [`DoneAck`] |
 //!
@@ -22,7 +22,7 @@
 //! - Instead of flight 1, the receiver may send an [`AttachRequest`] and the sender an [`AttachReply`]: the stream then
 //!   continues an established session.
 //!
-//! Frame types: 0x31 to 0x37 in the clear; 0x41 to 0x4f and [`PAD`] sealed. The messages are grouped by file:
+//! Frame types: 0x31 to 0x37 in the clear; 0x41 to 0x51 and [`PAD`] sealed. The messages are grouped by file:
 //! `handshake` (flights 1 to 3), `attach`, `manifest`, `download` (flights 4 and 5), and the `limits` of all.
 
 mod attach;
@@ -34,8 +34,8 @@ mod manifest;
 pub use self::{
     attach::{AttachReply, AttachRequest},
     download::{
-        Ack, Credit, DATA, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileEnd, FileRequest, FileStart,
-        GroupsEqual, PAD, StagedFiles, StagedGroups,
+        Ack, Credit, DATA, Done, DoneAck, DownloadOutcome, Failure, FailureReason, FileEnd, FileFailed, FileRequest,
+        FileStart, GroupsEqual, PAD, StagedFiles, StagedGroups,
     },
     handshake::{
         AES_IS_SLOW, Alert, AlertReason, CAN_REATTACH, Confirm, Hello, HelloMode, HelloReply, PakeMessage, Processing,
@@ -45,5 +45,5 @@ pub use self::{
         GROUPS_PER_PAGE, INITIAL_CREDIT, LAST_RECORD_SLACK, MAX_CLEAR_BODY, MAX_EARLY_MANIFEST, MAX_STAGED_FILES,
         MAX_TEXT, MAX_UNANSWERED_GROUPS,
     },
-    manifest::{ManifestPart, ManifestStart, ResumptionGrant},
+    manifest::{LeftOutEntries, ManifestPart, ManifestStart, ResumptionGrant},
 };

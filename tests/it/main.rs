@@ -13,12 +13,14 @@
 //! - [`changed_offers`]: offers that differ from the accepted one after a restart.
 //! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
+//! - [`left_out`]: entries that cannot be shared, and the name of a share.
 //! - [`chaos`]: random faults between real processes.
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
+//! - [`no_state`]: commands without a state folder.
 //! - [`layers`]: the rules for imports and for the source files.
 //!
 //! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
@@ -44,8 +46,10 @@ mod hostile;
 mod interrupted_shares;
 mod interruptions;
 mod layers;
+mod left_out;
 mod manifest_cost;
 mod network;
+mod no_state;
 mod output;
 mod prompts;
 mod rendezvous;

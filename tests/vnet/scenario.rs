@@ -147,7 +147,8 @@ impl Scenario {
             RelayKind::Embedded => (self.relay_host.clone(), self.take_share_connection()),
         };
         let paths = paths.to_vec();
-        let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random())).await.unwrap()?;
+        let source =
+            spawn_blocking(move || Source::scan(&paths, None, ShareId::random(), Vec::new())).await.unwrap()?;
         let (connection, relay) = match in_process {
             Some(connection) => (connection, None),
             None => {

@@ -15,7 +15,7 @@ pub struct GlobalArgs {
     /// Print only results and errors
     #[arg(long, global = true)]
     pub quiet: bool,
-    /// Print a log; repeat for more detail
+    /// Print a log, and lists in full; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Print without colors
@@ -27,6 +27,7 @@ impl GlobalArgs {
     /// Creates the user interface that these options ask for; `qr` comes from the command.
     pub fn ui(&self, qr: bool) -> UiOptions {
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
-        UiOptions { format, quiet: self.quiet, color: !self.no_color, qr }
+        let (quiet, verbose, color) = (self.quiet, self.verbose > 0, !self.no_color);
+        UiOptions { format, quiet, verbose, color, qr }
     }
 }

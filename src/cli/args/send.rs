@@ -48,9 +48,12 @@ pub struct SendArgs {
     /// Use this many secret characters in the code [default: 5; 8 with --expire or --keep above a day]
     #[arg(long, value_name = "N", value_parser = code_length())]
     pub code_length: Option<usize>,
-    /// Set the name that receivers see [default: from the first path]
+    /// Set the name of the share; a single file or folder is saved under it [default: from the first path]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Leave out what cannot be shared, such as unreadable files [default: ask, or refuse without a terminal]
+    #[arg(long)]
+    pub skip_unsendable: bool,
     /// Also show the link as a QR code
     #[arg(long)]
     pub qr: bool,

@@ -6,7 +6,7 @@ use crate::{
     cli::{config, relay_dialer::NamedBy, running_shares},
     code::{Code, CodeOrLink, Link, RelayAddr, RelayChoice, RelaySpec},
     error::{Error, Kind, Result},
-    state::StateDir,
+    state::{StateAccess, StateDir},
 };
 
 /// A code, and the relay that knows it.
@@ -16,7 +16,7 @@ pub(super) struct ReceiveTarget {
     pub(super) addresses: Vec<RelayAddr>,
     pub(super) spec: RelaySpec,
     pub(super) named_by: NamedBy,
-    pub(super) state: StateDir,
+    pub(super) state: StateAccess,
 }
 
 impl ReceiveTarget {
@@ -35,13 +35,13 @@ impl ReceiveTarget {
         };
         let (spec, named_by) = match config::resolve_relay(relay)? {
             Some(spec) => (spec, NamedBy::User),
-            None => (Self::find_on_this_machine(&code, &state)?, NamedBy::Link),
+            None => (Self::find_on_this_machine(&code, state.writable())?, NamedBy::Link),
         };
         Ok(Self { code, addresses: vec![spec.addr.clone()], spec, named_by, state })
     }
 
-    fn find_on_this_machine(code: &Code, state: &StateDir) -> Result<RelaySpec> {
-        match running_shares::find_address(state, code.slot())? {
+    fn find_on_this_machine(code: &Code, state: Option<&StateDir>) -> Result<RelaySpec> {
+        match state.map(|state| running_shares::find_address(state, code.slot())).transpose()?.flatten() {
             Some(address) => Ok(RelaySpec { addr: address.addr.into(), pin: Some(address.pin) }),
             None => {
                 let message = "no relay is configured, and no sender on this machine has this code";

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     event::Events,
     net::{self, Dialer, RelayConnection, TransportOptions, VerifiedBy},
-    state::StateDir,
+    state::{StateAccess, StateDir},
     transfer::Registration,
 };
 
@@ -27,7 +27,7 @@ pub(super) enum ShareRelay {
 impl ShareRelay {
     /// Connects to the configured relay. Without one, starts an embedded relay, preferably on `port`.
     pub(super) async fn open(
-        state: &StateDir,
+        state: &StateAccess,
         configured: Option<RelaySpec>,
         port: Option<u16>,
         transport: TransportOptions,
@@ -38,8 +38,8 @@ impl ShareRelay {
             let connected = dialer.dial().await?;
             return Ok(Self::Configured { connected, dialer, spec });
         }
-        let embedded = EmbeddedRelay::start(state, port, transport)?;
-        udp_buffers::warn_once(state, embedded.clamped_buffers(), events).await;
+        let embedded = EmbeddedRelay::start(state.writable(), port, transport)?;
+        udp_buffers::warn_once(state.writable(), embedded.clamped_buffers(), events).await;
         if net::local_addresses().is_empty() {
             events.report(warnings::no_network());
         }
@@ -75,8 +75,11 @@ impl ShareRelay {
     }
 
     /// Publishes an embedded relay's address on this machine, so that the bare code works on it.
-    pub(super) fn publish(&self, state: &StateDir, code: &Code) -> Result<Option<RunningShare>> {
-        self.embedded().map(|relay| RunningShare::publish(state, code.slot(), &relay.loopback_address())).transpose()
+    pub(super) fn publish(&self, state: Option<&StateDir>, code: &Code) -> Result<Option<RunningShare>> {
+        let published = self.embedded().zip(state);
+        let publish =
+            |(relay, state): (&EmbeddedRelay, _)| RunningShare::publish(state, code.slot(), &relay.loopback_address());
+        published.map(publish).transpose()
     }
 
     /// Returns the pin of the relay's key, unless a public authority has certified the relay.

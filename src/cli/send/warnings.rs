@@ -1,29 +1,6 @@
 //! The warnings of a sender.
 
-use crate::{
-    event::{Event, Events},
-    text::count,
-    transfer::Source,
-};
-
-/// The maximum number of skipped paths to list one by one.
-const MAX_NAMED: usize = 10;
-
-/// Reports the paths that a scan has skipped.
-pub(super) async fn report_skipped(source: &Source, events: &Events) {
-    let skipped = source.skipped();
-    for path in skipped.iter().take(MAX_NAMED) {
-        events.report(left_out(format!("skipping “{}”: {}", path.path, path.reason)));
-    }
-    if skipped.len() > MAX_NAMED {
-        let more = count((skipped.len() - MAX_NAMED) as u64, "more path");
-        events.report(left_out(format!("skipping {more}")));
-    }
-}
-
-fn left_out(message: String) -> Event {
-    Event::Warning { kind: "left_out", message, hint: None }
-}
+use crate::event::Event;
 
 /// Warns that the relay could not restore the saved slot.
 pub(super) fn new_code() -> Event {

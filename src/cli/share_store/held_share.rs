@@ -1,12 +1,13 @@
 //! A share that this process has locked.
 
-use std::{fs::File, mem};
+use std::{fs::File, mem, path::PathBuf, time::Duration};
 
 use zeroize::Zeroizing;
 
 use super::{
     share_file::ShareFile,
     share_folder::{ShareFileKind, ShareFolder},
+    stored_path::encode_path,
 };
 use crate::{
     code::{Code, Pin},
@@ -18,24 +19,35 @@ use crate::{
 
 /// A share that this process has locked. A share that was never saved leaves no files when it is dropped.
 pub(in crate::cli) struct HeldShare {
-    folder: ShareFolder,
+    /// `None` if there is no state folder.
+    folder: Option<ShareFolder>,
     file: ShareFile,
     /// Whether the share file exists.
     is_saved: bool,
     /// Whether the code is being replaced. Until [`HeldShare::save`], the share file contains the old code.
     is_renewed: bool,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl HeldShare {
     /// Creates a share that has no file yet.
     pub(super) fn new(folder: ShareFolder, file: ShareFile, lock: File) -> Self {
-        Self { folder, file, is_saved: false, is_renewed: false, _lock: lock }
+        Self { folder: Some(folder), file, is_saved: false, is_renewed: false, _lock: Some(lock) }
     }
 
     /// Restores the share of a file.
     pub(super) fn saved(folder: ShareFolder, file: ShareFile, lock: File) -> Self {
-        Self { folder, file, is_saved: true, is_renewed: false, _lock: lock }
+        Self { folder: Some(folder), file, is_saved: true, is_renewed: false, _lock: Some(lock) }
+    }
+
+    /// Creates a share that is never saved, because there is no state folder.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Usage`] if a path cannot be made absolute.
+    pub(in crate::cli) fn without_store(paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Self> {
+        let paths = paths.iter().map(|path| encode_path(path)).collect::<Result<Vec<_>>>()?;
+        let file = ShareFile::new(ShareId::random(), paths, relay, keep);
+        Ok(Self { folder: None, file, is_saved: false, is_renewed: false, _lock: None })
     }
 
     pub(in crate::cli) fn share(&self) -> ShareId {
@@ -81,9 +93,10 @@ impl HeldShare {
         self.is_renewed = true;
     }
 
-    /// Returns where the guess budget is stored: a folder and a file name.
-    pub(in crate::cli) fn guess_budget(&self) -> (StateDir, String) {
-        (self.folder.dir().clone(), ShareFolder::file_name(self.file.share, ShareFileKind::Guesses))
+    /// Returns where the guess budget is stored: a folder and a file name; `None` if there is no state folder.
+    pub(in crate::cli) fn guess_budget(&self) -> Option<(StateDir, String)> {
+        let folder = self.folder.as_ref()?;
+        Some((folder.dir().clone(), ShareFolder::file_name(self.file.share, ShareFileKind::Guesses)))
     }
 
     /// Saves a code that is now valid, its key, and the ticket for its slot.
@@ -95,9 +108,11 @@ impl HeldShare {
         self.file.code = Some(code.reveal().as_str().to_owned());
         self.file.ticket = ticket.to_vec();
         self.touch()?;
-        if mem::take(&mut self.is_renewed) {
+        if mem::take(&mut self.is_renewed)
+            && let Some(folder) = &self.folder
+        {
             // The guesses were spent on the old code.
-            self.folder.remove_file(self.file.share, ShareFileKind::Guesses);
+            folder.remove_file(self.file.share, ShareFileKind::Guesses);
         }
         Ok(())
     }
@@ -108,22 +123,30 @@ impl HeldShare {
     /// [`crate::error::Kind::Disk`] if the share file cannot be written.
     pub(in crate::cli) fn touch(&mut self) -> Result<()> {
         self.file.used = unix_time();
-        self.folder.write(&self.file)?;
-        self.is_saved = true;
+        if let Some(folder) = &self.folder {
+            folder.write(&self.file)?;
+            self.is_saved = true;
+        }
         Ok(())
     }
 
     /// Removes the files of a share that ended deliberately.
     pub(in crate::cli) fn forget(&mut self) {
         self.is_saved = false;
-        self.folder.remove(self.file.share);
+        self.remove();
+    }
+
+    fn remove(&self) {
+        if let Some(folder) = &self.folder {
+            folder.remove(self.file.share);
+        }
     }
 }
 
 impl Drop for HeldShare {
     fn drop(&mut self) {
         if !self.is_saved {
-            self.folder.remove(self.file.share);
+            self.remove();
         }
     }
 }

@@ -95,7 +95,7 @@ fn the_sender_resumes_at_the_first_group_that_differs() {
         let mut rest = vec![0; content.len() + 1];
         let read = file.read(&mut rest).unwrap();
         assert_eq!((read + offset as usize) as u64, fs::metadata(&original).unwrap().len());
-        assert_eq!(file.finish().unwrap(), hash(&fs::read(&original).unwrap()));
+        assert_eq!(file.finish(&HashProgress::default()).unwrap(), hash(&fs::read(&original).unwrap()));
         offset as usize
     };
     fs::write(&original, &content).unwrap();
@@ -247,7 +247,7 @@ proptest! {
         let mut rest = vec![0; case.size];
         let read = file.read(&mut rest).unwrap();
         write_all(&mut sink, &rest[..read]);
-        sink.finish_file(&file.finish().unwrap()).unwrap();
+        sink.finish_file(&file.finish(&HashProgress::default()).unwrap()).unwrap();
         sink.publish().unwrap();
         prop_assert!(fs::read(home.at("out/f")).unwrap() == content);
     }

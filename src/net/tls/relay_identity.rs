@@ -46,7 +46,12 @@ impl RelayIdentity {
         };
         let (chain, key) = match (dir.read(CERTIFICATE, MAX_PEM)?, dir.read(KEY, MAX_PEM)?) {
             (Some(chain), Some(key)) => (chain, key),
-            (None, None) => create_certificate(dir)?,
+            (None, None) => {
+                let (certificate, key) = create_certificate()?;
+                dir.write(KEY, &key)?;
+                dir.write(CERTIFICATE, &certificate)?;
+                (certificate, key)
+            }
             (None, Some(_)) => return Err(invalid(CERTIFICATE, "is missing, but its key exists")),
             (Some(_), None) => return Err(invalid(KEY, "is missing, but its certificate exists")),
         };
@@ -58,6 +63,19 @@ impl RelayIdentity {
         let leaf = chain.first().ok_or_else(|| invalid(CERTIFICATE, "contains no certificate"))?;
         let pin = pin_of(leaf).map_err(|_| invalid(CERTIFICATE, "contains an invalid certificate"))?;
         Ok(Self { chain, key, pin, secret: load_or_create_secret(dir)? })
+    }
+
+    /// Creates an identity that lasts until the process ends.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] if no certificate can be created.
+    pub fn temporary() -> Result<Self> {
+        let unusable = || Error::new(Kind::Transfer, "the new certificate is invalid");
+        let (certificate, key) = create_certificate()?;
+        let certificate = CertificateDer::from_pem_slice(&certificate).map_err(|_| unusable())?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| unusable())?;
+        let pin = pin_of(&certificate).map_err(|_| unusable())?;
+        Ok(Self { chain: vec![certificate], key, pin, secret: Zeroizing::new(rand::random()) })
     }
 
     /// The pin of the certificate, which clients can verify.
@@ -92,19 +110,15 @@ impl fmt::Debug for RelayIdentity {
     }
 }
 
-/// Creates a self-signed certificate and stores it with its key. Clients verify it by its pin, so its names mean
-/// nothing.
-fn create_certificate(dir: &StateDir) -> Result<(Vec<u8>, Vec<u8>)> {
+/// Creates a self-signed certificate and its key, as PEM. Clients verify it by its pin, so its names mean nothing.
+fn create_certificate() -> Result<(Vec<u8>, Vec<u8>)> {
     let failed = |e: rcgen::Error| Error::new(Kind::Transfer, format!("cannot create a certificate: {e}"));
     let key = rcgen::KeyPair::generate().map_err(failed)?;
     let mut params = rcgen::CertificateParams::new(vec!["qshare-relay".to_owned()]).map_err(failed)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, "qshare relay");
     let certificate = params.self_signed(&key).map_err(failed)?;
-    let (certificate, key) = (certificate.pem().into_bytes(), key.serialize_pem().into_bytes());
-    dir.write(KEY, &key)?;
-    dir.write(CERTIFICATE, &certificate)?;
-    Ok((certificate, key))
+    Ok((certificate.pem().into_bytes(), key.serialize_pem().into_bytes()))
 }
 
 fn load_or_create_secret(dir: &StateDir) -> Result<Zeroizing<[u8; 32]>> {

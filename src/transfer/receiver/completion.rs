@@ -30,19 +30,21 @@ pub(super) struct CompletionNotice {
     pub(super) reader: SessionReader,
     pub(super) opener: Opener,
     pub(super) reconnector: Reconnector,
+    /// [`DownloadOutcome::Ok`] or [`DownloadOutcome::Incomplete`].
+    pub(super) outcome: DownloadOutcome,
 }
 
 impl CompletionNotice {
     /// Sends the notice. Waits until the sender acknowledges it, until a timeout, or until `interrupt` completes.
     pub(super) async fn send(self, events: &Events, interrupt: impl Future<Output = ()>) {
-        let Self { writer, reader, opener, mut reconnector } = self;
+        let Self { writer, reader, opener, mut reconnector, outcome } = self;
         let explanation = async {
             sleep(EXPLANATION_DELAY).await;
             let message = "waiting for the sender to confirm the end of the download".to_owned();
             let hint = Some("everything is saved; press Ctrl-C to stop waiting".to_owned());
             events.report(Event::Warning { kind: "goodbye", message, hint });
         };
-        let notice = with_background(send_done(writer, reader, opener), explanation);
+        let notice = with_background(send_done(writer, reader, opener, outcome), explanation);
         tokio::select! {
             () = with_background(notice, reconnector.report_events(events)) => {}
             () = interrupt => {}
@@ -51,10 +53,10 @@ impl CompletionNotice {
     }
 }
 
-async fn send_done(writer: SessionWriter, mut reader: SessionReader, mut opener: Opener) {
+async fn send_done(writer: SessionWriter, mut reader: SessionReader, mut opener: Opener, outcome: DownloadOutcome) {
     let stream = reader.stream();
     let notice = async {
-        let done = Done { outcome: DownloadOutcome::Ok, message: String::new() };
+        let done = Done { outcome, message: String::new() };
         let Ok(record) = RecordBuilder::from_message(&done) else { return };
         let Ok(mut closing) = writer.close(record) else { return };
         debug!("the completion is sealed");

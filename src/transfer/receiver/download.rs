@@ -15,13 +15,16 @@ use super::{
     unsupported,
 };
 use crate::{
-    disk::Plan,
+    disk::{FailedFile, Plan},
     error::{Error, Kind, Result},
     event::{Event, Events, Finished, OfferSummary, Route},
     manifest::Manifest,
-    text::count,
+    text::{count, list},
     wire::peer::DownloadOutcome,
 };
+
+/// The most files that did not arrive that an error names.
+const MAX_LISTED: usize = 10;
 
 /// The bytes that are percent-encoded in a path.
 const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
@@ -89,7 +92,8 @@ impl PlannedDownload {
     /// download resumes from the staged data in a new one, unless the offer there differs from the accepted one.
     ///
     /// # Errors
-    /// An [`Error`] of any [`Kind`]. No incomplete file has a final name.
+    /// An [`Error`] of any [`Kind`]. No incomplete file has a final name. [`Kind::Transfer`] if the sender could not send
+    /// some files; then all others have their final names.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
         let Self { mut session, mut sender, destination, mut plan, .. } = self;
         let started = Instant::now();
@@ -101,13 +105,23 @@ impl PlannedDownload {
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
                 Ok(SavedDownload { published, bytes, completion }) => {
-                    sender.remove_resumption();
+                    let failed = published.failed;
+                    if failed.is_empty() {
+                        sender.remove_resumption();
+                    }
                     let seconds = started.elapsed().as_secs_f64();
                     warn_of_altered_times(published.altered_times, events).await;
-                    let finished = finished(&published.paths, bytes, seconds, files, skipped);
+                    let incomplete = failed.iter().map(|file| file.path.as_str().to_owned()).collect();
+                    let files = files - failed.len() as u64;
+                    let finished =
+                        Finished { incomplete, ..finished(&published.paths, bytes, seconds, files, skipped) };
                     events.report(Event::Finished(finished.clone()));
                     completion.send(events, interrupt).await;
-                    return Ok(DownloadEnd::Saved(finished));
+                    return if failed.is_empty() {
+                        Ok(DownloadEnd::Saved(finished))
+                    } else {
+                        Err(incomplete_error(&failed))
+                    };
                 }
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
                 Err(SessionDownloadError::SessionUnknown) => {}
@@ -164,5 +178,13 @@ fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, files: u64, skipped: u6
     let is_unicode = paths.iter().all(|path| path.to_str().is_some());
     let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
     let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
-    Finished { bytes, seconds, saved, saved_encoded, files, skipped, route: Route::Relay }
+    Finished { bytes, seconds, saved, saved_encoded, files, skipped, incomplete: Vec::new(), route: Route::Relay }
+}
+
+/// Returns the error for a download without these files.
+fn incomplete_error(failed: &[FailedFile]) -> Error {
+    let lines = failed.iter().map(|FailedFile { path, reason }| format!("“{path}” {reason}"));
+    let total = failed.len() as u64;
+    Error::new(Kind::Transfer, list(&format!("{} did not arrive", count(total, "file")), lines, total, MAX_LISTED))
+        .hint("everything else is saved; run the same command again to download the rest")
 }

@@ -9,7 +9,7 @@ use crate::{
     transfer::session::{idle_records::IdleRecords, resumable_stream::ResumableStream},
     wire::{
         Frame, Message, WireError,
-        peer::{Ack, DATA, Failure, FileEnd, FileStart, GroupsEqual},
+        peer::{Ack, DATA, Failure, FileEnd, FileFailed, FileStart, GroupsEqual},
     },
 };
 
@@ -30,7 +30,7 @@ impl FileWriter {
         Self { opener, sink, stream, bytes, idle: IdleRecords::default() }
     }
 
-    /// Whether every file is complete and matches its hash.
+    /// Whether every file is complete and matches its hash, or cannot be sent.
     pub(super) fn is_complete(&self) -> bool {
         self.sink.is_complete()
     }
@@ -76,6 +76,10 @@ impl FileWriter {
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode()?;
                 self.sink.finish_file(&hash).map_err(ReceiveError::Final)?;
+            }
+            FileFailed::TYPE => {
+                let FileFailed { entry, reason } = frame.decode()?;
+                self.bytes -= self.sink.fail_file(entry as usize, reason).map_err(ReceiveError::Final)?;
             }
             GroupsEqual::TYPE => {
                 let GroupsEqual { entry, groups } = frame.decode()?;

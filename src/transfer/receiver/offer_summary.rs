@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use super::unsupported::limits_of;
 use crate::{
     disk::{EarlierDownload, Plan},
-    event::{ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
+    event::{LeftOutCount, ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
     manifest::{Entry, EntryKind, EntryRow, Manifest, runs_automatically},
 };
 
@@ -38,6 +38,7 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
         files: manifest.files(),
         bytes: manifest.bytes(),
         resumed_bytes: earlier.bytes,
+        left_out: LeftOutCount::all_of(manifest.left_out()),
         changed: earlier.differs,
         unsupported: 0,
         limits: Vec::new(),

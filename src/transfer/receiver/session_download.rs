@@ -21,6 +21,7 @@ use crate::{
     event::Events,
     rate_limiter::RateLimiter,
     transfer::session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
+    wire::peer::DownloadOutcome,
 };
 
 /// The part of a download that runs in one session.
@@ -67,7 +68,9 @@ impl SessionDownload<'_> {
         };
         match published {
             Ok(PublishedContent { reader, opener, published, bytes }) => {
-                let completion = CompletionNotice { writer, reader, opener, reconnector };
+                let outcome =
+                    if published.failed.is_empty() { DownloadOutcome::Ok } else { DownloadOutcome::Incomplete };
+                let completion = CompletionNotice { writer, reader, opener, reconnector, outcome };
                 Ok(SavedDownload { published, bytes, completion })
             }
             Err(e) => Err(end_session(writer, reconnector, e).await),

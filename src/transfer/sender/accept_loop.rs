@@ -64,7 +64,7 @@ impl Share {
         }
         self.begin_ending();
         accept_loop.shut_down().await;
-        end.into_result()
+        end.into_result(self.incomplete_downloads())
     }
 }
 

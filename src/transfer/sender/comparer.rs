@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
 
 use super::{
     content_record::ContentRecord, download_error::DownloadError, group_queue::GroupQueue,
     record_sender::RECEIVER_STALL_TIMEOUT, requested_files::StagedFile,
 };
 use crate::{
-    blocking::run_blocking,
-    disk::{Comparison, ComparisonState, HashProgress, Source, SourceFile},
+    blocking::cancelled,
+    disk::{Comparison, ComparisonState, HashProgress, Source, SourceError, SourceFile},
     transfer::session::RecordBuilder,
-    wire::peer::{FailureReason, GROUPS_PER_PAGE, GroupsEqual},
+    wire::peer::{FailureReason, FileFailed, GROUPS_PER_PAGE, GroupsEqual},
 };
 
 /// A file of which the receiver has staged a part.
@@ -33,8 +33,8 @@ pub(super) struct Comparer {
 }
 
 impl Comparer {
-    /// Compares all files. Passes each to `compared` once it is known where it continues. Answers to the receiver and
-    /// an error go to `records`.
+    /// Compares all files. Passes each to `compared` once it is known where it continues. Answers to the receiver,
+    /// files that cannot be read, and an error go to `records`.
     pub(super) async fn run(
         self,
         compared: mpsc::Sender<ComparedFile>,
@@ -42,11 +42,12 @@ impl Comparer {
     ) {
         for staged in &self.staged {
             match self.compare(*staged, &records).await {
-                Ok(file) => {
+                Ok(Some(file)) => {
                     if compared.send(file).await.is_err() {
                         return;
                     }
                 }
+                Ok(None) => {}
                 Err(e) => {
                     let _ = records.send(Err(e)).await; // if this fails, the download has ended
                     return;
@@ -55,32 +56,42 @@ impl Comparer {
         }
     }
 
+    /// Compares one file; returns `None` if it cannot be sent.
     async fn compare(
         &self,
         StagedFile { entry, bytes }: StagedFile,
         records: &mpsc::Sender<Result<ContentRecord, DownloadError>>,
-    ) -> Result<ComparedFile, DownloadError> {
+    ) -> Result<Option<ComparedFile>, DownloadError> {
         let mut started = None;
         loop {
             let (source, hashing) = (Arc::clone(&self.source), self.hashing.clone());
-            let hashed = run_blocking(move || {
+            let hashed = spawn_blocking(move || {
                 let mut comparison = match started {
                     Some(comparison) => comparison,
                     None => Comparison::new(source.open(entry as usize)?, bytes),
                 };
                 comparison.hash_page(GROUPS_PER_PAGE, &hashing)?;
-                Ok(comparison)
+                Ok::<_, SourceError>(comparison)
             });
-            let mut comparison = hashed.await.map_err(|e| DownloadError::Local(FailureReason::Source, e))?;
+            let hashed = hashed.await.map_err(|e| DownloadError::Local(FailureReason::Source, cancelled(e)))?;
+            let mut comparison = match hashed {
+                Ok(comparison) => comparison,
+                Err(e) => {
+                    self.groups.decide();
+                    let record = RecordBuilder::from_message(&FileFailed { entry, reason: e.failure() })?;
+                    let _ = records.send(Ok(ContentRecord { record, content: 0, failed: vec![e] })).await; // as above
+                    return Ok(None);
+                }
+            };
             let theirs = timeout(RECEIVER_STALL_TIMEOUT, self.groups.next()).await;
             let theirs = theirs.map_err(|_| DownloadError::stalled("the receiver stopped hashing its staged data"))?;
             if comparison.compare_page(&theirs) == ComparisonState::Decided {
                 self.groups.decide();
                 let (file, offset) = comparison.into_file();
-                return Ok(ComparedFile { entry, offset, file });
+                return Ok(Some(ComparedFile { entry, offset, file }));
             }
             let record = RecordBuilder::from_message(&GroupsEqual { entry, groups: comparison.equal_groups() })?;
-            let _ = records.send(Ok(ContentRecord { record, content: 0 })).await; // as above
+            let _ = records.send(Ok(ContentRecord { record, content: 0, failed: Vec::new() })).await; // as above
             started = Some(comparison);
         }
     }

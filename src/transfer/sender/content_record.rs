@@ -1,6 +1,6 @@
 //! A record of a download before it is sealed.
 
-use crate::transfer::session::RecordBuilder;
+use crate::{disk::SourceError, transfer::session::RecordBuilder};
 
 /// A record that is ready to be sealed.
 pub(super) struct ContentRecord {
@@ -8,4 +8,6 @@ pub(super) struct ContentRecord {
     /// Content bytes in the record, and the staged bytes that a [`FileStart`](crate::wire::peer::FileStart) in it
     /// skips.
     pub(super) content: u64,
+    /// The files that a [`FileFailed`](crate::wire::peer::FileFailed) in it names.
+    pub(super) failed: Vec<SourceError>,
 }

@@ -8,6 +8,7 @@ use tracing::debug;
 use super::{
     capacity::SessionOrigin,
     download_error::{DownloadEnd, DownloadError},
+    failed_files::FailedFiles,
     file_reader::FileReader,
     goodbye::Goodbye,
     group_queue::GroupQueue,
@@ -88,7 +89,14 @@ impl Download {
         // The end is reported before the goodbye, so that a share that is interrupted during the goodbye of a complete
         // download has no running download.
         match result {
-            Ok(DownloadEnd::Complete) => self.progress.finish(Ok(())).await,
+            Ok(DownloadEnd::Complete) => {
+                self.share.note_complete(receiver);
+                self.progress.finish(Ok(())).await;
+            }
+            Ok(DownloadEnd::Incomplete(e)) => {
+                self.share.note_incomplete(receiver);
+                self.progress.finish(Err(e)).await;
+            }
             Ok(DownloadEnd::NotAccepted) => {}
             Err(e) => self.progress.finish(Err(e.into_error())).await,
         }
@@ -127,17 +135,21 @@ impl Download {
         let groups = GroupQueue::new(&files.staged);
         let reply = receive_groups(&mut messages, &groups);
         tokio::pin!(reply);
+        let mut failed = FailedFiles::default();
         let reply = tokio::select! {
             early = &mut reply => early,
-            sent = self.send_files(&mut sender, offer.source, files, groups.clone()) => {
+            sent = self.send_files(&mut sender, offer.source, files, groups.clone(), &mut failed) => {
                 sent?;
                 let reply = sender.flush_while(timeout(RECEIVER_STALL_TIMEOUT, reply)).await;
                 reply.map_err(|_| DownloadError::stalled("the receiver did not confirm that it has everything"))?
             }
         };
-        match reply? {
-            ReceiverMessage::Done(Done { outcome: DownloadOutcome::Ok, .. }) => Ok(DownloadEnd::Complete),
-            ReceiverMessage::Done(done) => Err(DownloadError::reported(&done)),
+        match (reply?, failed.error()) {
+            (ReceiverMessage::Done(Done { outcome: DownloadOutcome::Ok, .. }), None) => Ok(DownloadEnd::Complete),
+            (ReceiverMessage::Done(Done { outcome: DownloadOutcome::Incomplete, .. }), Some(e)) => {
+                Ok(DownloadEnd::Incomplete(e))
+            }
+            (ReceiverMessage::Done(done), _) => Err(DownloadError::reported(&done)),
             _ => Err(DownloadError::unexpected_request()),
         }
     }
@@ -152,25 +164,27 @@ impl Download {
         Ok(())
     }
 
-    /// Sends the requested files.
+    /// Sends the requested files. Adds those that cannot be sent to `failed`.
     async fn send_files(
         &self,
         sender: &mut RecordSender<'_>,
         source: Arc<Source>,
         files: RequestedFiles,
         groups: GroupQueue,
+        failed: &mut FailedFiles,
     ) -> Result<(), DownloadError> {
         let (_reader, mut records) = FileReader::spawn(source, files, groups, self.share.buffers());
         loop {
             // Both ends may hash staged data for long before there is a record.
             match sender.flush_while(timeout(KEEP_ALIVE_INTERVAL, records.recv())).await {
-                Ok(Some(Ok(record))) => sender.send(record.record, record.content).await?,
-                Ok(Some(Err(e))) => {
-                    if matches!(e, DownloadError::Local(FailureReason::Source, _)) {
+                Ok(Some(Ok(record))) => {
+                    if !record.failed.is_empty() {
                         self.share.scan().invalidate().await;
                     }
-                    return Err(e);
+                    record.failed.iter().for_each(|e| failed.add(e));
+                    sender.send(record.record, record.content).await?;
                 }
+                Ok(Some(Err(e))) => return Err(e),
                 Ok(None) => return Ok(()),
                 Err(_) => sender.acknowledge().await?,
             }
@@ -277,7 +291,7 @@ fn end_before_request(done: &Done) -> Result<DownloadEnd, DownloadError> {
         DownloadOutcome::Listed | DownloadOutcome::Declined | DownloadOutcome::Interrupted => {
             Ok(DownloadEnd::NotAccepted)
         }
-        DownloadOutcome::Ok => Err(WireError::Unexpected(Done::TYPE).into()),
+        DownloadOutcome::Ok | DownloadOutcome::Incomplete => Err(WireError::Unexpected(Done::TYPE).into()),
         DownloadOutcome::Disk | DownloadOutcome::Corrupt | DownloadOutcome::Failed => {
             Err(DownloadError::reported(done))
         }

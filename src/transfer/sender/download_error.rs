@@ -12,10 +12,12 @@ use crate::{
 };
 
 /// How a download ended without an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum DownloadEnd {
     /// The receiver has everything.
     Complete,
+    /// The receiver has everything but some files, which could not be sent.
+    Incomplete(Error),
     /// The receiver only listed the share, or its user declined.
     NotAccepted,
 }
@@ -50,7 +52,7 @@ impl DownloadError {
             DownloadOutcome::Interrupted | DownloadOutcome::Declined => {
                 (Kind::Refused, "the receiver stopped the download")
             }
-            DownloadOutcome::Ok | DownloadOutcome::Listed | DownloadOutcome::Failed => {
+            DownloadOutcome::Ok | DownloadOutcome::Incomplete | DownloadOutcome::Listed | DownloadOutcome::Failed => {
                 (Kind::Transfer, "the receiver failed")
             }
         };

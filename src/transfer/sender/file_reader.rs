@@ -15,13 +15,13 @@ use super::{
     requested_files::RequestedFiles,
 };
 use crate::{
-    disk::{CancelOnDrop, HashProgress, Source, SourceFile},
-    error::{Error, Kind, Result},
+    blocking::cancelled,
+    disk::{CancelOnDrop, HashProgress, Source, SourceError, SourceFile},
     net::BufferPool,
     transfer::session::RecordBuilder,
     wire::{
         WireError,
-        peer::{FailureReason, FileEnd, FileStart},
+        peer::{FailureReason, FileEnd, FileFailed, FileStart},
     },
 };
 
@@ -59,9 +59,9 @@ impl FileReader {
         let hashing = HashProgress::default();
         let guard = hashing.cancel_on_drop();
         let RequestedFiles { unstaged, staged, .. } = requested;
-        let comparer = Comparer { source: Arc::clone(&source), staged, groups, hashing };
+        let comparer = Comparer { source: Arc::clone(&source), staged, groups, hashing: hashing.clone() };
         let unstaged = unstaged.into_iter();
-        let reading = ReadTask { source, unstaged, compared, next: None, current: None, buffers };
+        let reading = ReadTask { source, unstaged, compared, next: None, current: None, buffers, hashing };
         let mut tasks = JoinSet::new();
         tasks.spawn(comparer.run(compared_tx, records_tx.clone()));
         tasks.spawn(reading.run(records_tx));
@@ -77,8 +77,10 @@ struct ReadTask {
     compared: mpsc::Receiver<ComparedFile>,
     /// A compared file that is sent next.
     next: Option<ComparedFile>,
-    current: Option<SourceFile>,
+    /// The file that is being read, and the number of its entry.
+    current: Option<(u32, SourceFile)>,
     buffers: BufferPool,
+    hashing: HashProgress,
 }
 
 impl ReadTask {
@@ -97,13 +99,10 @@ impl ReadTask {
                     self = task;
                     filled
                 }
-                Err(e) => {
-                    let e = Error::new(Kind::Transfer, format!("reading failed: {e}"));
-                    return permit.send(Err(DownloadError::Local(FailureReason::Source, e)));
-                }
+                Err(e) => return permit.send(Err(DownloadError::Local(FailureReason::Source, cancelled(e)))),
             };
             let has_failed = filled.is_err();
-            permit.send(filled.map_err(|e| DownloadError::Local(FailureReason::Source, e)));
+            permit.send(filled.map_err(DownloadError::from));
             if has_failed {
                 return;
             }
@@ -121,46 +120,65 @@ impl ReadTask {
         self.current.is_some() || self.next.is_some() || !self.unstaged.as_slice().is_empty()
     }
 
-    /// Fills a record with as many files, or as much of one file, as it holds.
-    fn fill_record(&mut self) -> Result<ContentRecord> {
-        let mut record = RecordBuilder::with_buffer(self.buffers.get());
-        let mut content = 0;
-        while record.remaining() > 2 * FRAME_SPACE {
-            let Some(file) = &mut self.current else {
-                let Some(ComparedFile { entry, offset, file }) = self.next_file()? else { break };
-                self.current = Some(file);
-                record.push(&FileStart { entry, offset }).map_err(not_encodable)?;
-                content += offset;
+    /// Fills a record with as many files, or as much of one file, as it holds. A file that cannot be sent fails alone.
+    fn fill_record(&mut self) -> Result<ContentRecord, WireError> {
+        let mut filled =
+            ContentRecord { record: RecordBuilder::with_buffer(self.buffers.get()), content: 0, failed: Vec::new() };
+        while filled.record.remaining() > 2 * FRAME_SPACE {
+            let Some((entry, file)) = &mut self.current else {
+                match self.next_file() {
+                    None => break,
+                    Some(Ok(ComparedFile { entry, offset, file })) => {
+                        self.current = Some((entry, file));
+                        filled.record.push(&FileStart { entry, offset })?;
+                        filled.content += offset;
+                    }
+                    Some(Err((entry, e))) => filled.push_failure(entry, e)?,
+                }
                 continue;
             };
-            let limit = content_limit(record.remaining() - FRAME_SPACE);
-            let read = record.push_data(limit, |buffer| file.read(buffer))?;
-            content += read as u64;
-            if read == limit {
-                break; // the file may continue, and the next record starts with a whole block
-            }
-            if let Some(file) = self.current.take() {
-                record.push(&FileEnd { hash: file.finish()? }).map_err(not_encodable)?;
+            let (entry, limit) = (*entry, content_limit(filled.record.remaining() - FRAME_SPACE));
+            match filled.record.push_data(limit, |buffer| file.read(buffer)) {
+                Ok(read) => {
+                    filled.content += read as u64;
+                    if read == limit {
+                        break; // the file may continue, and the next record starts with a whole block
+                    }
+                    let Some((_, file)) = self.current.take() else { continue };
+                    match file.finish(&self.hashing) {
+                        Ok(hash) => filled.record.push(&FileEnd { hash })?,
+                        Err(e) => filled.push_failure(entry, e)?,
+                    }
+                }
+                Err(e) => {
+                    self.current = None;
+                    filled.push_failure(entry, e)?;
+                }
             }
         }
-        Ok(ContentRecord { record, content })
+        Ok(filled)
     }
 
-    /// Returns the next file that can be read now.
-    fn next_file(&mut self) -> Result<Option<ComparedFile>> {
+    /// Returns the next file that can be read now; `Err` if it cannot be opened.
+    fn next_file(&mut self) -> Option<Result<ComparedFile, (u32, SourceError)>> {
         if let Some(compared) = self.next.take().or_else(|| self.compared.try_recv().ok()) {
-            return Ok(Some(compared));
+            return Some(Ok(compared));
         }
-        let Some(entry) = self.unstaged.next() else { return Ok(None) };
-        Ok(Some(ComparedFile { entry, offset: 0, file: self.source.open(entry as usize)? }))
+        let entry = self.unstaged.next()?;
+        let opened = self.source.open(entry as usize);
+        Some(opened.map(|file| ComparedFile { entry, offset: 0, file }).map_err(|e| (entry, e)))
+    }
+}
+
+impl ContentRecord {
+    fn push_failure(&mut self, entry: u32, e: SourceError) -> Result<(), WireError> {
+        self.record.push(&FileFailed { entry, reason: e.failure() })?;
+        self.failed.push(e);
+        Ok(())
     }
 }
 
 /// Returns how many content bytes to read into `room` bytes: whole blocks if at least one fits.
 fn content_limit(room: usize) -> usize {
     if room < BLOCK { room } else { room - room % BLOCK }
-}
-
-fn not_encodable(e: WireError) -> Error {
-    Error::new(Kind::Transfer, e.to_string())
 }

@@ -79,7 +79,7 @@ mod tests {
     use crate::manifest::ShareId;
 
     fn latest_scan(home: &std::path::Path) -> LatestScan {
-        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap())
+        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random(), Vec::new()).unwrap())
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The state that all connections and downloads of one share have in common.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -67,6 +68,8 @@ pub struct Share {
     unacknowledged: Arc<AtomicU64>,
     /// The number of the latest receiver.
     last_receiver: AtomicU64,
+    /// The ids of receivers that lack files which could not be sent.
+    incomplete: Mutex<HashSet<[u8; 16]>>,
 }
 
 /// Which downloads may start and continue.
@@ -108,6 +111,7 @@ impl Share {
             has_ended: AtomicBool::new(false),
             unacknowledged: Arc::default(),
             last_receiver: AtomicU64::new(0),
+            incomplete: Mutex::default(),
             settings,
         })
     }
@@ -169,6 +173,21 @@ impl Share {
     /// code is retired. This does not change if its last downloads are interrupted.
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// Records that a receiver has everything.
+    pub(super) fn note_complete(&self, receiver: [u8; 16]) {
+        self.incomplete.lock().remove(&receiver);
+    }
+
+    /// Records that a receiver lacks files which could not be sent. It gets them if it repeats its command.
+    pub(super) fn note_incomplete(&self, receiver: [u8; 16]) {
+        self.incomplete.lock().insert(receiver);
+    }
+
+    /// Returns the number of receivers that lack files.
+    pub(super) fn incomplete_downloads(&self) -> u64 {
+        self.incomplete.lock().len() as u64
     }
 
     /// Ends the share if its code was guessed wrongly too often.

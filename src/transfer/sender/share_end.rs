@@ -34,12 +34,23 @@ impl ShareEnd {
         !matches!(self, Self::RelayFailed | Self::Interrupted { .. })
     }
 
-    /// Converts the end to the result of the command.
+    /// Converts the end to the result of the command, for a share that leaves this many receivers without some files.
     ///
     /// # Errors
+    /// [`Kind::Transfer`] if it would be no error otherwise, and there are such receivers;
     /// [`Kind::Refused`] for a retired code, [`Kind::Network`] for a failed relay, [`Kind::Interrupted`] if downloads
     /// were interrupted.
-    pub(super) fn into_result(self) -> Result<StopReason> {
+    pub(super) fn into_result(self, incomplete_downloads: u64) -> Result<StopReason> {
+        let reason = self.reason()?;
+        if incomplete_downloads > 0 {
+            let what = count(incomplete_downloads, "receiver");
+            return Err(Error::new(Kind::Transfer, format!("the share has ended, and {what} did not get every file"))
+                .hint("share the same paths again; the receivers get the rest with the same command"));
+        }
+        Ok(reason)
+    }
+
+    fn reason(self) -> Result<StopReason> {
         match self {
             Self::LimitReached { max_downloads: 1 } => Ok(StopReason::Once),
             Self::LimitReached { .. } => Ok(StopReason::MaxDownloads),

@@ -48,7 +48,7 @@ fn share_of(files: usize, home: &Path) -> Arc<Share> {
 }
 
 fn share_with(home: &Path, settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
-    let source = Source::scan(&[home.to_owned()], None, ShareId::random()).unwrap();
+    let source = Source::scan(&[home.to_owned()], None, ShareId::random(), Vec::new()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
     let guess_budget = GuessBudget::load(None, 5, clock).unwrap();
     Share::new(settings, source, code, guess_budget, Events::channel().0)
@@ -317,6 +317,6 @@ async fn a_share_expires_while_the_machine_sleeps() {
         clock.set_ms(8_000_000);
     };
     let (end, ()) = tokio::join!(share.wait_for_end(), sleeping);
-    assert_eq!(end.into_result().unwrap(), StopReason::Expired);
+    assert_eq!(end.into_result(0).unwrap(), StopReason::Expired);
     assert!(start.elapsed() < Duration::from_secs(200), "{:?}", start.elapsed());
 }

@@ -9,7 +9,7 @@ use crate::{
     transfer::user_errors::{explain_failure, explain_wire_error},
     wire::{
         Frame, Message, WireError,
-        peer::{Failure, ManifestPart, ManifestStart, ResumptionGrant},
+        peer::{Failure, LeftOutEntries, ManifestPart, ManifestStart, ResumptionGrant},
     },
 };
 
@@ -68,6 +68,10 @@ impl ManifestDecoder {
                 let ManifestStart(header) = frame.decode().map_err(explain_wire_error)?;
                 *builder = Some(ManifestBuilder::new(header).map_err(refused)?);
             }
+            (LeftOutEntries::TYPE, Some(builder)) if builder.entries() == 0 => {
+                let LeftOutEntries(left_out) = frame.decode().map_err(explain_wire_error)?;
+                builder.set_left_out(left_out);
+            }
             (ManifestPart::TYPE, Some(builder)) => {
                 let ManifestPart(part) = frame.decode().map_err(explain_wire_error)?;
                 for entry in part {
@@ -102,7 +106,9 @@ mod tests {
     use super::*;
     use crate::{
         crypto::RECORD_OVERHEAD,
-        manifest::{ContentCoding, Entry, EntryKind, ManifestHeader, RawEntry, SafePath, ShareId},
+        manifest::{
+            ContentCoding, Entry, EntryKind, LeftOut, LeftOutReason, ManifestHeader, RawEntry, SafePath, ShareId,
+        },
         transfer::session::{
             manifest_encoder::ManifestEncoder,
             record::{MAX_RECORD, RecordBuilder},
@@ -121,6 +127,9 @@ mod tests {
             let path = SafePath::parse(&format!("{}{n}", "ü".repeat(n as usize % 100))).unwrap();
             builder.push(Entry { path, kind, mode: 0o777, mtime: None }).unwrap();
         }
+        let mut left_out = LeftOut::default();
+        (0..entries).for_each(|_| left_out.add(LeftOutReason::Special));
+        builder.set_left_out(left_out);
         builder.finish().unwrap()
     }
 

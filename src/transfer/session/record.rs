@@ -71,7 +71,7 @@ impl RecordBuilder {
     /// if it writes none, no frame is appended.
     ///
     /// # Errors
-    /// Those of `fill`.
+    /// Those of `fill`; no frame is appended.
     pub fn push_data<E>(
         &mut self,
         max_length: usize,
@@ -79,7 +79,13 @@ impl RecordBuilder {
     ) -> Result<usize, E> {
         let start = self.end;
         let frame = self.grow(HEADER + max_length);
-        let filled = fill(&mut frame[HEADER..])?.min(max_length);
+        let filled = match fill(&mut frame[HEADER..]) {
+            Ok(filled) => filled.min(max_length),
+            Err(e) => {
+                self.end = start;
+                return Err(e);
+            }
+        };
         if filled == 0 {
             self.end = start;
         } else {

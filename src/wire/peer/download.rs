@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::frame::{MAY_SKIP, Message};
+use crate::{
+    manifest::FileFailure,
+    wire::frame::{MAY_SKIP, Message},
+};
 
 /// The type of a frame whose body is the next bytes of the file that was started last.
 pub const DATA: u8 = 0x48;
@@ -89,6 +92,20 @@ impl Message for FileEnd {
     const TYPE: u8 = 0x45;
 }
 
+/// The sender cannot send this file: instead of its [`FileStart`], or instead of its [`FileEnd`]. The download continues
+/// with the other files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFailed {
+    /// The number of the entry.
+    pub entry: u32,
+    /// The reason.
+    pub reason: FileFailure,
+}
+
+impl Message for FileFailed {
+    const TYPE: u8 = 0x50;
+}
+
 /// The receiver's credit for the sender, and its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
@@ -131,6 +148,8 @@ impl Message for Done {
 pub enum DownloadOutcome {
     /// Every requested file is verified and has its final name.
     Ok,
+    /// So has every requested file that the sender could send.
+    Incomplete,
     /// The receiver only listed the content.
     Listed,
     /// The user declined.
@@ -169,7 +188,7 @@ impl Message for Failure {
 /// Why a sender cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureReason {
-    /// A file changed, vanished or cannot be read.
+    /// The shared paths cannot be read.
     Source,
     /// All downloads that the share allows have been made or are running.
     DownloadLimitReached,
@@ -192,8 +211,9 @@ mod tests {
         assert_golden(&FileRequest { wanted: vec![(0, 3)] }, "4300000003010003");
         assert_golden(&FileStart { entry: 200, offset: 0 }, "4400000003c80100");
         assert_golden(&FileEnd { hash: [9; 32] }, &format!("4500000020{}", "09".repeat(32)));
+        assert_golden(&FileFailed { entry: 200, reason: FileFailure::Gone }, "5000000003c80102");
         assert_golden(&Credit { limit: INITIAL_CREDIT, received: 1 }, "460000000480801001");
-        assert_golden(&Done { outcome: DownloadOutcome::Disk, message: "full".into() }, "4700000006030466756c6c");
+        assert_golden(&Done { outcome: DownloadOutcome::Disk, message: "full".into() }, "4700000006040466756c6c");
         assert_golden(&DoneAck {}, "4900000000");
         assert_golden(&Ack { received: 300 }, "4c00000002ac02");
         assert_golden(&Failure { reason: FailureReason::Source, message: "gone".into() }, "4a000000060004676f6e65");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::ResumptionId;
 use crate::{
-    manifest::{ManifestHeader, RawEntry},
+    manifest::{LeftOut, ManifestHeader, RawEntry},
     wire::frame::Message,
 };
 
@@ -37,6 +37,15 @@ impl Message for ManifestStart {
     const TYPE: u8 = 0x41;
 }
 
+/// How many entries the sender has left out of its folders, and why. Follows the header in the same record, unless
+/// there are none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutEntries(pub LeftOut);
+
+impl Message for LeftOutEntries {
+    const TYPE: u8 = 0x51;
+}
+
 /// The next entries of the manifest. It is complete when it has as many entries as its header announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPart(pub Vec<RawEntry>);
@@ -49,7 +58,7 @@ impl Message for ManifestPart {
 mod tests {
     use super::*;
     use crate::{
-        manifest::{ContentCoding, EntryKind, Mtime, ShareId},
+        manifest::{ContentCoding, EntryKind, LeftOutReason, Mtime, ShareId},
         wire::golden::assert_golden,
     };
 
@@ -64,6 +73,9 @@ mod tests {
             &ManifestStart(ManifestHeader { share, name: "holiday".into(), entries: 300, holes: 0 }),
             "410000001b0707070707070707070707070707070707686f6c69646179ac0200",
         );
+        let mut left_out = LeftOut::default();
+        [LeftOutReason::Name, LeftOutReason::OwnFile, LeftOutReason::Name].into_iter().for_each(|r| left_out.add(r));
+        assert_golden(&LeftOutEntries(left_out), "51000000050200010502");
         let entry = |path: &str, kind| RawEntry {
             path: path.into(),
             kind,
