@@ -1,7 +1,7 @@
 //! The receiver's pipeline: one side takes records off the stream while the other writes them to files. A third hashes
 //! the data that an earlier download has staged.
 
-use std::sync::OnceLock;
+use std::{collections::VecDeque, sync::OnceLock};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -98,36 +98,38 @@ impl Pipeline<'_> {
         drain_error: &OnceLock<ReceiveError>,
     ) -> Result<FileWriter, ReceiveError> {
         let published = file_writer.bytes();
-        let (mut batch, mut reported): (Option<Batch>, Option<Instant>) = (None, None);
+        let (mut unpaid, mut reported): (VecDeque<Written>, Option<Instant>) = (VecDeque::new(), None);
         let mut checking = interval(PROGRESS_INTERVAL);
         checking.reset();
-        while !file_writer.is_complete() {
+        while !file_writer.is_complete() || !unpaid.is_empty() {
             let limiter = self.rate_limiter.as_ref();
             let is_checking = file_writer.bytes() == published && self.offer.progress().is_some();
             let next = async {
                 tokio::select! {
-                    first = records.recv(), if batch.is_none() => Step::Arrived(first),
-                    // This delays the credit, and the credit limits the sender.
-                    () = allow(limiter, batch.as_ref()), if batch.is_some() => Step::Write,
+                    biased;
+                    // What has arrived is written at once, so that an interruption loses nothing. The limiter delays the
+                    // credit, and the credit limits the sender.
+                    () = allow(limiter, unpaid.front()), if !unpaid.is_empty() => Step::Grant,
                     record = self.offer.next_record() => Step::Offer(record),
+                    first = records.recv(), if !file_writer.is_complete() => Step::Arrived(first),
                     _ = checking.tick(), if is_checking => Step::Report,
                 }
             };
             match self.writer.flush_while(next).await {
-                Step::Arrived(Some(first)) => batch = Some(Batch::collect(first, &mut records)),
+                Step::Arrived(Some(first)) => {
+                    let Batch { records, written } = Batch::collect(first, &mut records);
+                    file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
+                    unpaid.push_back(written);
+                    self.report_progress(file_writer.bytes(), &mut reported);
+                }
                 Step::Arrived(None) => {
                     return Err(drain_error.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
                 }
-                Step::Write => {
-                    let Some(Batch { records, end, .. }) = batch.take() else { continue };
-                    file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
+                Step::Grant => {
+                    let Some(Written { end, .. }) = unpaid.pop_front() else { continue };
                     if let Some(credit) = self.window.update(stream.received_bytes(), end, Instant::now()) {
                         granted.send_replace(credit.limit);
                         self.writer.queue(RecordBuilder::from_message(&credit)?)?;
-                    }
-                    if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
-                        reported = Some(Instant::now());
-                        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
                     }
                 }
                 Step::Offer(record) => self.writer.queue(record?)?,
@@ -140,14 +142,22 @@ impl Pipeline<'_> {
         }
         Ok(file_writer)
     }
+
+    /// Reports the progress, unless the last report is recent.
+    fn report_progress(&self, bytes: u64, reported: &mut Option<Instant>) {
+        if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
+            *reported = Some(Instant::now());
+            self.events.report(Event::Progress { bytes, total: self.total });
+        }
+    }
 }
 
 /// The next step of [`Pipeline::write_files`].
 enum Step {
     /// A record has arrived; `None` after the last one.
     Arrived(Option<ArrivedRecord>),
-    /// The batch that was collected may be written.
-    Write,
+    /// The rate limiter allows a batch that is written.
+    Grant,
     /// The next groups of staged files are hashed.
     Offer(Result<RecordBuilder, ReceiveError>),
     /// No content has arrived, and a report of the hashing is due.
@@ -155,32 +165,40 @@ enum Step {
 }
 
 /// Waits until the rate limiter allows a batch.
-async fn allow(limiter: Option<&RateLimiter>, batch: Option<&Batch>) {
+async fn allow(limiter: Option<&RateLimiter>, batch: Option<&Written>) {
     if let (Some(limiter), Some(batch)) = (limiter, batch) {
         limiter.acquire(batch.size).await;
     }
 }
 
-/// Records that are written in one go.
-struct Batch {
-    records: Vec<PooledBuffer>,
+/// Records that are written, and for which no credit is granted yet.
+struct Written {
+    /// Their size in bytes.
     size: usize,
     /// The offset of the end of the last record.
     end: u64,
 }
 
+/// Records that are written in one go.
+struct Batch {
+    records: Vec<PooledBuffer>,
+    /// What these records are once they are written.
+    written: Written,
+}
+
 impl Batch {
     /// Adds records that have already arrived to `first`.
     fn collect(first: ArrivedRecord, arrived: &mut mpsc::UnboundedReceiver<ArrivedRecord>) -> Self {
-        let mut batch = Self { size: first.bytes.len(), end: first.end, records: vec![first.bytes] };
-        while batch.size < BATCH
+        let mut written = Written { size: first.bytes.len(), end: first.end };
+        let mut records = vec![first.bytes];
+        while written.size < BATCH
             && let Ok(next) = arrived.try_recv()
         {
-            batch.size += next.bytes.len();
-            batch.end = next.end;
-            batch.records.push(next.bytes);
+            written.size += next.bytes.len();
+            written.end = next.end;
+            records.push(next.bytes);
         }
-        batch
+        Self { records, written }
     }
 }
 
