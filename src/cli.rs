@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod embedded_relay;
 pub mod menu;
+mod open_files;
 mod parts;
 mod recv;
 mod relay;
@@ -62,6 +63,7 @@ fn run_args(args: Args) -> u8 {
     let Args { global, command } = args;
     let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
     ui::start_log(global.verbose);
+    open_files::raise_limit();
     let options = global.ui(qr);
     match command {
         Some(command) => run_command(command, options).unwrap_or_else(|| report_internal_error(options)),

@@ -9,10 +9,36 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::support::{FileTree, TestEnv, hash_file, peak_memory, write_random_file};
+use crate::support::{FileTree, Process, TestEnv, hash_file, peak_memory, write_random_file};
 
 /// The most memory that a process may use, whatever the size of the transfer.
 const MAX_MEMORY: u64 = 64 * 1024 * 1024;
+
+/// A relay and a sender need a socket and a few files for each peer, and macOS allows only 256 unless a process asks.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_soft_limit_on_open_files_is_raised() {
+    let env = TestEnv::new();
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -S -n 64 && exec \"$0\" relay --json --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_qshare"),
+    ]);
+    command
+        .env("HOME", env.path("home"))
+        .env("XDG_STATE_HOME", env.path("home/state"))
+        .stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let mut relay = Process::watch("relay".to_owned(), child, stderr);
+    relay.wait_for("relay_listening");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", relay.id())).unwrap();
+    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let soft: u64 = soft.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(soft > 64, "{limits}");
+}
 
 #[test]
 fn empty_and_tiny_files_arrive_unchanged() {
