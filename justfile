@@ -32,6 +32,10 @@ manifest ENTRIES="999000":
 clocks:
     cargo test --release --test it both_clocks_agree -- --ignored --nocapture
 
+# Download to real file systems: exFAT, NTFS, FAT, tmpfs and overlayfs, as far as this machine can mount them. Needs root.
+real-disks:
+    cargo test --test it real_disks -- --ignored --nocapture --test-threads 1
+
 # Time whole transfers.
 bench:
     cargo bench --bench transfer

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub enum DiskLimit {
     /// It has no symbolic links.
     Links,
+    /// It loses the content of a folder that is renamed: its driver is defective.
+    Folders,
     /// It refuses the name.
     Name,
     /// The name is too long for it.
@@ -27,6 +29,7 @@ impl DiskLimit {
     pub fn word(self) -> &'static str {
         match self {
             Self::Links => "links",
+            Self::Folders => "folders",
             Self::Name => "name",
             Self::NameLength => "name_length",
             Self::ChangedName => "changed_name",
@@ -41,6 +44,8 @@ impl DiskLimit {
         match self {
             Self::Links if is_one => "symbolic link, which the disk does not have",
             Self::Links => "symbolic links, which the disk does not have",
+            Self::Folders if is_one => "folder, whose content the disk loses when it is renamed",
+            Self::Folders => "folders, whose content the disk loses when they are renamed",
             Self::Name if is_one => "name that the disk does not allow",
             Self::Name => "names that the disk does not allow",
             Self::NameLength if is_one => "name that is too long for the disk",

@@ -48,6 +48,7 @@ pub(super) fn find_unsupported(
 ) -> io::Result<UnsupportedEntries> {
     let mut rehearsal = Rehearsal { manifest, includes, disk, trials: 0, found: UnsupportedEntries::new() };
     let stores_plain_names = rehearsal.try_plain_name()?;
+    rehearsal.try_folders();
     rehearsal.try_links()?;
     rehearsal.try_file_sizes();
     rehearsal.try_characters()?;
@@ -90,6 +91,12 @@ impl<'a, F: Fn(usize) -> bool> Rehearsal<'a, F> {
         let stored = self.disk.stored_names()?;
         self.disk.clear()?;
         Ok(stored == [PLAIN_NAME])
+    }
+
+    fn try_folders(&mut self) {
+        if self.rows().any(EntryRow::is_folder) && !self.disk.keeps_renamed_folders() {
+            self.note(|row| row.is_folder().then_some(DiskLimit::Folders));
+        }
     }
 
     fn try_links(&mut self) -> io::Result<()> {

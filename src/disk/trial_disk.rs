@@ -31,6 +31,9 @@ pub(super) trait TrialDisk {
     /// Any I/O error.
     fn link(&mut self, name: &str) -> io::Result<()>;
 
+    /// Whether a folder that is renamed keeps its content.
+    fn keeps_renamed_folders(&mut self) -> bool;
+
     /// Returns the names of all files as the disk has stored them.
     ///
     /// # Errors
@@ -83,6 +86,15 @@ impl TrialFolder {
         Ok(self.folder.open_with(name, options.read(true))?.into_std())
     }
 
+    /// Renames a folder with a file. Returns whether the file is in the folder afterwards.
+    fn try_rename(&self) -> io::Result<bool> {
+        self.folder.create_dir("before")?;
+        self.folder.open_dir_nofollow("before")?.open_with("file", &open_options::for_creating(0o600))?;
+        self.folder.rename("before", &self.folder, "after")?;
+        // The system may find a file that it remembers, so the folder is listed.
+        Ok(self.folder.open_dir_nofollow("after")?.entries()?.flatten().any(|entry| entry.file_name() == "file"))
+    }
+
     /// Writes a byte before and after a hole. Returns whether the file then has the right content and is small.
     fn try_hole(&self) -> io::Result<bool> {
         let mut file = self.create_file("holes")?;
@@ -109,6 +121,12 @@ impl TrialDisk for TrialFolder {
 
     fn link(&mut self, name: &str) -> io::Result<()> {
         self.folder.symlink("target", name)
+    }
+
+    fn keeps_renamed_folders(&mut self) -> bool {
+        let is_kept = self.try_rename().unwrap_or(false);
+        let _ = self.clear(); // dropping this tries again
+        is_kept
     }
 
     fn stored_names(&self) -> io::Result<Vec<OsString>> {
@@ -180,6 +198,7 @@ mod tests {
         assert_eq!(disk.create("a").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(disk.stored_names().unwrap(), ["a"]);
         assert!(disk.allows_length(1 << 31) && !disk.allows_length(u64::MAX));
+        assert!(disk.keeps_renamed_folders());
         disk.create("b").unwrap();
         drop(disk);
         assert_eq!(dir.entries().unwrap().count(), 0);

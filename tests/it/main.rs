@@ -6,6 +6,8 @@
 //! - [`exit_codes`]: every exit code and error `kind`, and what the message names.
 //! - [`conflicts`]: targets that already exist, `--out`, and targets that cannot be written.
 //! - [`disk_limits`]: what the receiver's disk cannot hold, and `--skip-unsupported`.
+//! - [`real_disks`]: downloads to real file systems, on machines that have them.
+//! - [`real_trees`]: trees that this machine happens to have.
 //! - [`wrong_codes`]: wrong codes and the guess budget.
 //! - [`prompts`]: prompts at a terminal, and users who do not answer them.
 //! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
@@ -52,6 +54,8 @@ mod network;
 mod no_state;
 mod output;
 mod prompts;
+mod real_disks;
+mod real_trees;
 mod rendezvous;
 mod resume;
 mod roundtrip;

@@ -33,6 +33,10 @@ impl TrialDisk for FatDisk {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 
+    fn keeps_renamed_folders(&mut self) -> bool {
+        true
+    }
+
     fn stored_names(&self) -> io::Result<Vec<OsString>> {
         Ok(self.names.values().map(OsString::from).collect())
     }

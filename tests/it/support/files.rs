@@ -15,8 +15,8 @@ pub(crate) struct FileTree(BTreeMap<PathBuf, Node>);
 
 #[derive(PartialEq, Eq, Debug)]
 enum Node {
-    Folder { mtime: i64 },
-    File { hash: blake3::Hash, size: u64, executable: bool, mtime: (i64, i64) },
+    Folder { mode: u32, mtime: i64 },
+    File { hash: blake3::Hash, size: u64, mode: u32, mtime: (i64, i64) },
     Link { target: PathBuf },
     Other,
 }
@@ -32,10 +32,10 @@ impl FileTree {
     fn add(&mut self, at: &Path, name: &Path) {
         let meta = fs::symlink_metadata(at).unwrap_or_else(|e| panic!("{}: {e}", at.display()));
         let node = if meta.is_dir() {
-            Node::Folder { mtime: meta.mtime() }
+            Node::Folder { mode: mode(&meta), mtime: meta.mtime() }
         } else if meta.is_file() {
-            let executable = meta.permissions().mode() & 0o100 != 0;
-            Node::File { hash: hash_file(at), size: meta.len(), executable, mtime: (meta.mtime(), meta.mtime_nsec()) }
+            let mtime = (meta.mtime(), meta.mtime_nsec());
+            Node::File { hash: hash_file(at), size: meta.len(), mode: mode(&meta), mtime }
         } else if meta.is_symlink() {
             Node::Link { target: fs::read_link(at).unwrap() }
         } else {
@@ -55,11 +55,28 @@ impl FileTree {
         self.0.len()
     }
 
+    /// Returns the paths whose entries differ in `received`. Links and special files may be missing there.
+    pub(crate) fn differences(&self, received: &Self) -> Vec<PathBuf> {
+        let may_be_missing = |node: &Node| matches!(node, Node::Link { .. } | Node::Other);
+        let differs = |(path, node): &(&PathBuf, &Node)| match received.0.get(*path) {
+            Some(other) => other != *node,
+            None => !may_be_missing(node),
+        };
+        let different = self.0.iter().filter(differs).map(|(path, _)| path.clone());
+        let unexpected = received.0.keys().filter(|path| !self.0.contains_key(*path)).cloned();
+        different.chain(unexpected).collect()
+    }
+
     /// Removes the entry at this path.
     pub(crate) fn without(mut self, path: &str) -> Self {
         assert!(self.0.remove(Path::new(path)).is_some(), "{path} is not in {self:?}");
         self
     }
+}
+
+/// Returns the permissions of the owner, which no common umask changes.
+fn mode(meta: &fs::Metadata) -> u32 {
+    meta.permissions().mode() & 0o700
 }
 
 /// Returns the BLAKE3 hash of a file.
