@@ -2,8 +2,8 @@
 //!
 //! A [`Share`] serves every stream that the relay opens on the sender's connection. A receiver gets a [`PendingOffer`],
 //! plans it ([`PlannedDownload`]) and accepts it. Both report [`Event`](crate::event::Event)s to a bounded channel
-//! ([`Events`]) and do not depend on the terminal. [`sender`] and [`receiver`] never import each other; both use
-//! [`handshake`] and [`session`].
+//! ([`Events`](crate::event::Events)) and do not depend on the terminal. [`sender`] and [`receiver`] never import each
+//! other; both use [`handshake`] and [`session`].
 //!
 //! # A download, in the order in which it happens
 //!
