@@ -37,8 +37,8 @@ impl StateAccess {
             return Ok(Self::unavailable(state_error("create the folder", &path, &e)));
         }
         check_owner(&path)?;
-        let problem = check_access(&path, Access::Write).err().map(|e| state_error("write to", &path, &e));
-        let is_readable = check_access(&path, Access::Read).is_ok();
+        let problem = try_write(&path).err().map(|e| state_error("write to", &path, &e));
+        let is_readable = fs::read_dir(&path).is_ok();
         Ok(Self { dir: is_readable.then_some(StateDir { path }), problem })
     }
 
@@ -280,30 +280,12 @@ fn create_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// A use of a folder.
-#[derive(Clone, Copy)]
-enum Access {
-    Read,
-    Write,
-}
-
-/// Checks that this process may use a folder, and that its file system is not read-only.
-#[cfg(unix)]
-fn check_access(path: &Path, access: Access) -> io::Result<()> {
-    use rustix::fs::{AtFlags, CWD, accessat};
-    let bits = match access {
-        Access::Read => rustix::fs::Access::READ_OK,
-        Access::Write => rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK,
-    };
-    Ok(accessat(CWD, path, bits | rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)?)
-}
-
-#[cfg(not(unix))]
-fn check_access(path: &Path, access: Access) -> io::Result<()> {
-    match access {
-        Access::Write if fs::metadata(path)?.permissions().readonly() => Err(io::ErrorKind::PermissionDenied.into()),
-        Access::Read | Access::Write => fs::metadata(path).map(drop),
-    }
+/// Checks that a file can be written in a folder: the file system may be read-only or full.
+fn try_write(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".trial.{:08x}", rand::random::<u32>()));
+    let written = File::create_new(&path).and_then(|mut file| file.write_all(b"trial"));
+    let _ = fs::remove_file(&path); // best effort: see `StateDir::sweep`
+    written
 }
 
 /// Checks that nobody but this user, and the superuser, can change the content of a folder.

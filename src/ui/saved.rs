@@ -14,6 +14,9 @@ pub(super) fn saved(finished: &Finished, resumed_bytes: u64, look: &Appearance) 
     let mut lines = Lines::default();
     let rate = rate(bytes.saturating_sub(resumed_bytes), *seconds);
     let amount = bytes_in(*bytes, *seconds) + &rate.map(|rate| format!(", {rate}")).unwrap_or_default();
+    if saved.is_empty() && !finished.incomplete.is_empty() {
+        return lines; // the error that follows names everything
+    }
     if saved.iter().all(|path| path == "-") {
         if !look.quiet {
             lines.err(format!("Written to standard output: {amount}\n"));

@@ -4,7 +4,7 @@ use super::{
     super::{Comparison, ComparisonState, SourceFile},
     *,
 };
-use crate::error::Kind;
+use crate::{disk::StagedDownload, error::Kind, manifest::FileFailure};
 
 const GROUP_SIZE: usize = super::super::GROUP_SIZE as usize;
 
@@ -270,4 +270,54 @@ fn incomplete_files_are_offered_first_and_small_files_share_a_page() {
     };
     assert_eq!([next(3), next(3), next(3), next(3)], [vec![(4, 2), (0, 1)], vec![(1, 1)], vec![(2, 3)], vec![]]);
     assert_eq!(sink.hash_staged().unwrap().unanswered_groups(), 7);
+}
+
+/// The sender could not send one file. The next download of the share adds it to the folder that was saved.
+#[test]
+fn an_incomplete_download_is_completed_by_the_next_one() {
+    let home = Home::new();
+    for name in ["changed", "failed", "kept", "mine"] {
+        home.file(&format!("src/t/d/{name}"), "hello");
+    }
+    let source = scan(&[home.at("src/t")]).unwrap();
+    let download = |source: &Source| {
+        let mut sink = start(&home, source.manifest(), ConflictPolicy::Refuse).unwrap();
+        for name in ["changed", "kept", "mine"] {
+            receive_hello(&mut sink, index_of(source.manifest(), &format!("t/d/{name}"))).unwrap();
+        }
+        let failed = index_of(source.manifest(), "t/d/failed");
+        assert_eq!(sink.fail_file(failed, FileFailure::Changed).unwrap(), 0);
+        sink.fail_file(failed, FileFailure::Changed).unwrap_err();
+        sink.fail_file(0, FileFailure::Changed).unwrap_err();
+        let published = sink.publish().unwrap();
+        assert_eq!(published.failed.len(), 1);
+        assert_eq!(published.failed[0].path.as_str(), "t/d/failed");
+    };
+    download(&source);
+    assert_eq!(home.tree("out/t"), ["d", "d/changed", "d/kept", "d/mine"]);
+    home.file("src/t/d/changed", "newer");
+    let next = source.rescan().unwrap();
+    let plan = plan(&home, next.manifest(), ConflictPolicy::Refuse).unwrap();
+    let wanted = |name: &str| plan.wants(index_of(next.manifest(), name));
+    assert_eq!(["changed", "failed", "kept"].map(|name| wanted(&format!("t/d/{name}"))), [true, true, false]);
+    assert_eq!(plan.files(), 4);
+    // The user has changed a file, and the sender, too.
+    home.file("out/t/d/mine", "mine");
+    home.file("src/t/d/mine", "theirs");
+    let conflict = receive(&home, &next.rescan().unwrap(), ConflictPolicy::Refuse).unwrap_err();
+    assert_says(&conflict, &["t/d/mine already exists"]);
+    fs::remove_file(home.at("out/t/d/mine")).unwrap();
+    receive(&home, &next.rescan().unwrap(), ConflictPolicy::Refuse).unwrap();
+    assert_eq!(home.tree("out"), ["t", "t/d", "t/d/changed", "t/d/failed", "t/d/kept", "t/d/mine"]);
+    assert_eq!((home.read("out/t/d/changed"), home.read("out/t/d/mine")), ("newer".into(), "theirs".into()));
+    // The record of another incomplete download can be removed.
+    fs::rename(home.at("out/t"), home.at("away")).unwrap();
+    for name in ["changed", "mine"] {
+        home.file(&format!("src/t/d/{name}"), "hello");
+    }
+    download(&source.rescan().unwrap());
+    let found = StagedDownload::find_in(&home.at("out")).unwrap();
+    assert_eq!(found.len(), 1);
+    found[0].remove(&home.at("out")).unwrap();
+    assert_eq!(home.tree("out").len(), 5);
 }
