@@ -18,6 +18,7 @@ mod send;
 mod share_store;
 mod shares;
 mod signals;
+mod thread_limit;
 mod ticket_key;
 mod udp_buffers;
 
@@ -90,10 +91,12 @@ fn report_error(options: UiOptions, e: &Error) -> u8 {
 
 /// Runs a command and returns its exit code; `None` if it has panicked.
 fn run_command(command: Command, options: UiOptions) -> Option<u8> {
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
+    let runtime = thread_limit::check().and_then(|()| Builder::new_multi_thread().enable_all().build());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => {
-            let e = Error::new(Kind::Transfer, format!("cannot start the runtime: {e}"));
+            let e = Error::new(Kind::Transfer, format!("cannot start threads: {e}"))
+                .hint("the system or your account allows too few processes, threads or open files (ulimit -a)");
             return Some(report_error(options, &e));
         }
     };

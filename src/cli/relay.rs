@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{args::RelayArgs, config, console::Console, signals::interrupt, ticket_key::ticket_key, udp_buffers};
+use super::{args::RelayArgs, config, console::Console, signals, ticket_key::ticket_key, udp_buffers};
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, StopReason},
@@ -11,7 +11,7 @@ use crate::{
     state::StateDir,
 };
 
-/// Runs a relay until Ctrl-C or SIGTERM.
+/// Runs a relay until Ctrl-C or SIGTERM. A closed terminal does not end it.
 pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled
     let (certs, state_warning) = match args.certs {
@@ -29,7 +29,8 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let transport = TransportOptions { congestion: args.connection.congestion, ..TransportOptions::default() };
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
-    let interrupted = interrupt();
+    signals::ignore_hangup();
+    let interrupted = signals::interrupt();
     console.show(Event::RelayListening { addr: addr.to_string(), pin: identity.pin() });
     if let Some(warning) = state_warning {
         console.show(warning);

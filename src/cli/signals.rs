@@ -18,6 +18,12 @@ pub(super) async fn second_interrupt() {
     SECOND_SIGNAL.notified().await;
 }
 
+/// Keeps this process running when its terminal closes (SIGHUP).
+pub(super) fn ignore_hangup() {
+    #[cfg(unix)]
+    let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()); // replaces the default action
+}
+
 /// Completes at the first signal of this process, at once if it has arrived already.
 pub(super) async fn interrupted() {
     if !INTERRUPTED.load(Ordering::Acquire) {

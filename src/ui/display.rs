@@ -19,15 +19,17 @@ impl Display {
     /// # Errors
     /// The system starts no further thread.
     pub fn start(mut ui: Ui, mut events: EventReceiver) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().build()?;
         let (done, finished) = oneshot::channel();
         let show = move || {
-            runtime.block_on(async {
-                while let Some(event) = events.recv().await {
-                    ui.show(&event);
-                }
+            let shown = Builder::new_current_thread().build().and_then(|runtime| {
+                runtime.block_on(async {
+                    while let Some(event) = events.recv().await {
+                        ui.show(&event);
+                    }
+                });
+                ui.finish()
             });
-            let _ = done.send(ui.finish()); // nobody waits if the process exits early
+            let _ = done.send(shown); // nobody waits if the process exits early
         };
         thread::Builder::new().name("display".into()).spawn(show)?;
         Ok(Self { finished })

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, Permissions},
+    io::Write,
     net::UdpSocket,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
@@ -206,6 +207,46 @@ fn two_relays_cannot_listen_on_one_port() {
     let relay = env.relay();
     let second = env.qshare(&["relay", "--json", "--listen", &relay.addr]).run();
     second.expect_error(5, "network", &relay.addr);
+}
+
+#[test]
+fn a_relay_survives_the_end_of_its_terminal() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    relay.process.signal(Signal::HUP);
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    env.recv(sender.code(), &env.folder("in")).via(&relay).run().expect(0);
+    relay.process.signal(Signal::TERM);
+    relay.process.end().expect(0);
+}
+
+#[test]
+fn a_closed_port_is_reported_at_once() {
+    let env = TestEnv::new();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // closed at the end of the statement
+    let file = env.file("file", "content");
+    let ended = env.send(&[&file]).args(&["--relay", &closed.to_string()]).run();
+    ended.expect_error(5, "network", "nothing listens on its port");
+    let link = format!("qshare://{closed}/XKY9-7HQ2ME");
+    let ended = env.qshare(&["recv", "--yes", "--json", &link]).run();
+    ended.expect_error(5, "network", "nothing listens on its port");
+    assert!(ended.event("error")["hint"].as_str().unwrap().contains("stopped sharing"), "{ended}");
+}
+
+#[test]
+fn a_script_passes_the_code_on_standard_input() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", "content")]).via(&relay).share();
+    let into = env.folder("in");
+    let mut command = env.qshare(&["recv", "--yes", "--out"]).arg(&into).via(&relay).into_command();
+    let mut receiver = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let line = format!("qshare recv {}\n", sender.code());
+    receiver.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    assert_eq!(receiver.wait().unwrap().code(), Some(0));
+    assert!(into.join("file").exists());
+    // A typo is reported before the missing consent.
+    env.qshare(&["recv", "--json", "XKY9-7HQ2MF"]).via(&relay).run().expect_error(2, "usage", "typo");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::OnceLock};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, interval, timeout},
+    time::{Instant, interval, sleep_until, timeout},
 };
 use tracing::{debug, trace};
 
@@ -102,14 +102,13 @@ impl Pipeline<'_> {
         let mut checking = interval(PROGRESS_INTERVAL);
         checking.reset();
         while !file_writer.is_complete() || !unpaid.is_empty() {
-            let limiter = self.rate_limiter.as_ref();
             let is_checking = file_writer.bytes() == published && self.offer.progress().is_some();
             let next = async {
                 tokio::select! {
                     biased;
                     // What has arrived is written at once, so that an interruption loses nothing. The limiter delays the
                     // credit, and the credit limits the sender.
-                    () = allow(limiter, unpaid.front()), if !unpaid.is_empty() => Step::Grant,
+                    () = allowed(unpaid.front()), if !unpaid.is_empty() => Step::Grant,
                     record = self.offer.next_record() => Step::Offer(record),
                     first = records.recv(), if !file_writer.is_complete() => Step::Arrived(first),
                     _ = checking.tick(), if is_checking => Step::Report,
@@ -117,7 +116,8 @@ impl Pipeline<'_> {
             };
             match self.writer.flush_while(next).await {
                 Step::Arrived(Some(first)) => {
-                    let Batch { records, written } = Batch::collect(first, &mut records);
+                    let batch = Batch::collect(first, &mut records, self.rate_limiter.as_ref());
+                    let Batch { records, written } = batch;
                     file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
                     unpaid.push_back(written);
                     self.report_progress(file_writer.bytes(), &mut reported);
@@ -165,18 +165,18 @@ enum Step {
 }
 
 /// Waits until the rate limiter allows a batch.
-async fn allow(limiter: Option<&RateLimiter>, batch: Option<&Written>) {
-    if let (Some(limiter), Some(batch)) = (limiter, batch) {
-        limiter.acquire(batch.size).await;
+async fn allowed(batch: Option<&Written>) {
+    if let Some(allowed_at) = batch.and_then(|batch| batch.allowed_at) {
+        sleep_until(allowed_at).await;
     }
 }
 
 /// Records that are written, and for which no credit is granted yet.
 struct Written {
-    /// Their size in bytes.
-    size: usize,
     /// The offset of the end of the last record.
     end: u64,
+    /// When they have passed at the limited rate; `None` if the rate is not limited.
+    allowed_at: Option<Instant>,
 }
 
 /// Records that are written in one go.
@@ -187,17 +187,22 @@ struct Batch {
 }
 
 impl Batch {
-    /// Adds records that have already arrived to `first`.
-    fn collect(first: ArrivedRecord, arrived: &mut mpsc::UnboundedReceiver<ArrivedRecord>) -> Self {
-        let mut written = Written { size: first.bytes.len(), end: first.end };
+    /// Adds records that have already arrived to `first`, and reserves their time.
+    fn collect(
+        first: ArrivedRecord,
+        arrived: &mut mpsc::UnboundedReceiver<ArrivedRecord>,
+        limiter: Option<&RateLimiter>,
+    ) -> Self {
+        let (mut size, mut end) = (first.bytes.len(), first.end);
         let mut records = vec![first.bytes];
-        while written.size < BATCH
+        while size < BATCH
             && let Ok(next) = arrived.try_recv()
         {
-            written.size += next.bytes.len();
-            written.end = next.end;
+            size += next.bytes.len();
+            end = next.end;
             records.push(next.bytes);
         }
+        let written = Written { end, allowed_at: limiter.map(|limiter| limiter.reserve(size)) };
         Self { records, written }
     }
 }
