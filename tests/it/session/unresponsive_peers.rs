@@ -67,7 +67,7 @@ async fn a_silent_receiver_times_out_and_costs_no_guess() {
 async fn a_silent_sender_times_out() {
     let code = new_code();
     let [near, _far] = duplex();
-    let initiated = timeout(Duration::from_secs(13), initiate(&code, near)).await.unwrap();
+    let initiated = timeout(Duration::from_secs(15), initiate(&code, near)).await.unwrap();
     assert_eq!(initiated.err().unwrap().kind(), Kind::Network);
 }
 
