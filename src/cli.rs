@@ -103,6 +103,7 @@ fn run_command(command: Command, options: UiOptions) -> Option<u8> {
     // The command runs on a worker thread, like the connections that wake it. On the main thread, each wake-up would
     // cost a thread switch.
     let task = runtime.spawn(async move {
+        signals::ignore_file_size_limit();
         match Console::new(options) {
             Ok(console) => {
                 let outcome = dispatch(command, &console).await;

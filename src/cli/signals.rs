@@ -18,6 +18,15 @@ pub(super) async fn second_interrupt() {
     SECOND_SIGNAL.notified().await;
 }
 
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail instead of ending this process (SIGXFSZ).
+pub(super) fn ignore_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())); // replaces the default action
+    }
+}
+
 /// Keeps this process running when its terminal closes (SIGHUP).
 pub(super) fn ignore_hangup() {
     #[cfg(unix)]

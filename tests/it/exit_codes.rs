@@ -6,7 +6,7 @@ use std::{
     net::UdpSocket,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -247,6 +247,22 @@ fn a_script_passes_the_code_on_standard_input() {
     assert!(into.join("file").exists());
     // A typo is reported before the missing consent.
     env.qshare(&["recv", "--json", "XKY9-7HQ2MF"]).via(&relay).run().expect_error(2, "usage", "typo");
+}
+
+/// The system's signal for a file that is too large would end the process.
+#[test]
+fn a_limit_of_file_sizes_is_a_disk_error() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.send(&[&env.file("file", &"x".repeat(1_000_000))]).via(&relay).share();
+    let command = env.recv(sender.code(), &env.folder("in")).via(&relay).into_command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ended = limited.output().unwrap();
+    let stdout = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(6), "{stdout}");
+    assert!(stdout.contains("\"kind\":\"disk\""), "{stdout}");
 }
 
 #[test]
