@@ -16,6 +16,7 @@ mod relay_dialer;
 mod running_shares;
 mod send;
 mod share_store;
+mod shared_paths;
 mod shares;
 mod signals;
 mod thread_limit;
@@ -28,7 +29,7 @@ use tokio::runtime::Builder;
 
 use self::{
     args::{Args, Command},
-    console::Console,
+    console::{CommandEnd, Console},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -63,9 +64,9 @@ fn guard(work: fn() -> u8) -> u8 {
 fn run_args(args: Args) -> u8 {
     let Args { global, command } = args;
     let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
-    ui::start_log(global.verbose);
     open_files::raise_limit();
     let options = global.ui(qr);
+    let _log = ui::start_log(global.verbose, options);
     match command {
         Some(command) => run_command(command, options).unwrap_or_else(|| report_internal_error(options)),
         None => run_menu(options),
@@ -126,14 +127,15 @@ fn run_command(command: Command, options: UiOptions) -> Option<u8> {
     finished.ok() // the task is never cancelled, so an error is a panic
 }
 
-async fn dispatch(command: Command, console: &Console) -> Result<()> {
+async fn dispatch(command: Command, console: &Console) -> Result<CommandEnd> {
     match command {
-        Command::Send(args) => send::run(args, console).await,
-        Command::Recv(args) => recv::run(args, console).await,
-        Command::Relay(args) => relay::run(args, console).await,
-        Command::Shares(args) => shares::run(args, console).await,
-        Command::Parts(args) => parts::run(args, console),
+        Command::Send(args) => send::run(args, console).await?,
+        Command::Recv(args) => return recv::run(args, console).await,
+        Command::Relay(args) => relay::run(args, console).await?,
+        Command::Shares(args) => shares::run(args, console).await?,
+        Command::Parts(args) => parts::run(args, console)?,
     }
+    Ok(CommandEnd::Done)
 }
 
 /// Opens the menu of the bare command, and runs the command line that it returns.

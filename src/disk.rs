@@ -115,7 +115,7 @@ mod unsized_content;
 
 pub use self::{
     comparison::{Comparison, ComparisonState},
-    conflict::ConflictPolicy,
+    conflict::{Conflict, ConflictPolicies, ConflictPolicy},
     disk_limit::DiskLimit,
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},

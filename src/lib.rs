@@ -108,7 +108,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`state`], [`sync`], [`text`] | each other |
+//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`state`], [`sync`], [`text`] | each other |
 //!
 //! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
 //! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
@@ -129,6 +129,7 @@ pub mod manifest;
 pub mod net;
 pub mod processor;
 pub mod rate_limiter;
+pub mod recent_rate;
 pub mod relay;
 pub mod state;
 pub mod sync;

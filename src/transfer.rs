@@ -62,5 +62,5 @@ pub use self::{
 };
 pub use crate::{
     crypto::ShareKey,
-    disk::{ConflictPolicy, LeftOutPath, Source, StagedDownload},
+    disk::{Conflict, ConflictPolicies, ConflictPolicy, LeftOutPath, Source, StagedDownload},
 };

@@ -11,6 +11,7 @@
 
 mod appearance;
 mod bars;
+mod conflict_question;
 mod date;
 mod display;
 mod download_lines;
@@ -34,8 +35,9 @@ mod sharing;
 use std::io;
 
 pub use self::{
+    conflict_question::{ConflictAction, ConflictAnswer, ask_conflict},
     display::Display,
-    log::start_log,
+    log::{Log, start_log},
     options::{OutputFormat, UiOptions},
     panics::{has_panicked, report_panics},
 };
@@ -77,6 +79,18 @@ impl Ui {
         }
     }
 
+    /// Whether what is shown changes as time passes.
+    fn has_bars(&self) -> bool {
+        matches!(&self.sink, Sink::Human(human) if human.has_bars())
+    }
+
+    /// Shows the present rates of the progress bars.
+    fn draw_bars(&mut self) {
+        if let Sink::Human(human) = &mut self.sink {
+            human.draw_bars();
+        }
+    }
+
     /// Removes the progress bars.
     ///
     /// # Errors
@@ -92,7 +106,7 @@ impl Ui {
 /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains its
 /// summary.
 pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
-    let summary = if options.quiet { offer::summary(offer, human::terminal_width()) } else { String::new() };
+    let summary = if options.quiet { offer::summary(offer, human::terminal_size().0) } else { String::new() };
     summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
 }
 

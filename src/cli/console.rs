@@ -8,11 +8,21 @@ use super::signals;
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, OfferSummary},
-    ui::{self, Display, Ui, UiOptions, prompt},
+    transfer::Conflict,
+    ui::{self, ConflictAnswer, Display, Ui, UiOptions, prompt},
 };
 
 /// How long an interrupted command waits for a blocked terminal or pipe to accept its last lines.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The end of a command that has not failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommandEnd {
+    /// It has done its work.
+    Done,
+    /// The user has declined the download.
+    Declined,
+}
 
 /// The console of a running command.
 pub(super) struct Console {
@@ -72,6 +82,16 @@ impl Console {
         self.ask(move || ask(&question)).await
     }
 
+    /// Asks what to do with a target that exists. `others` is the number of further conflicts. Returns `None` if the
+    /// user declines the download.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if the answer cannot be read.
+    pub(super) async fn ask_conflict(&self, conflict: &Conflict, others: usize) -> Result<Option<ConflictAnswer>> {
+        let Conflict { path, is_folder, .. } = conflict.clone();
+        self.ask(move || ui::ask_conflict(&path, is_folder, others)).await
+    }
+
     /// Asks for a line of text; returns `None` at the end of input.
     ///
     /// # Errors
@@ -94,11 +114,15 @@ impl Console {
         ask_on_thread(ask).await
     }
 
-    /// Shows the error of a command, if there is one, waits until everything is shown, and returns the exit code. A
+    /// Shows how a command has ended, unless that is obvious, waits until everything is shown, and returns the exit code. A
     /// terminal or a pipe that is blocked holds up the exit until the user interrupts the command.
-    pub(super) async fn report_outcome(mut self, outcome: Result<()>) -> u8 {
+    pub(super) async fn report_outcome(mut self, outcome: Result<CommandEnd>) -> u8 {
         let code = match outcome {
-            Ok(()) => 0,
+            Ok(CommandEnd::Done) => 0,
+            Ok(CommandEnd::Declined) => {
+                self.show(Event::Declined);
+                Kind::Refused.exit_code()
+            }
             Err(e) => {
                 self.show(Event::from(&e));
                 e.kind().exit_code()

@@ -34,11 +34,15 @@ pub(super) fn run(args: PartsArgs, console: &Console) -> Result<()> {
 }
 
 fn event_of(dir: &Path, staged: &StagedDownload) -> InterruptedDownload {
-    let StagedDownload { name, bytes, files, running, modified } = staged;
+    let StagedDownload { name, first, others, total_files, total, bytes, files, running, modified } = staged;
     let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
     let path = if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) };
     InterruptedDownload {
         path: path.to_string_lossy().into_owned(),
+        name: first.clone(),
+        more: *others,
+        total_files: *total_files,
+        total: *total,
         bytes: *bytes,
         files: *files,
         running: *running,

@@ -1,5 +1,6 @@
 //! The command `qshare recv`.
 
+mod consent;
 mod target;
 
 use std::{
@@ -7,13 +8,21 @@ use std::{
     pin::{Pin, pin},
 };
 
-use self::target::ReceiveTarget;
-use super::{args::RecvArgs, config, console::Console, relay_dialer::relay_dialer, signals::interrupt};
+use self::{
+    consent::{Answer, Consent},
+    target::ReceiveTarget,
+};
+use super::{
+    args::RecvArgs,
+    config,
+    console::{CommandEnd, Console},
+    relay_dialer::relay_dialer,
+    signals::interrupt,
+};
 use crate::{
     code::CodeOrLink,
     error::{Error, Kind, Result},
     event::Events,
-    event::OfferSummary,
     net::{ClientRole, TransportOptions},
     transfer::{
         ConflictPolicy, Destination, DownloadEnd, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
@@ -21,7 +30,7 @@ use crate::{
 };
 
 /// Downloads a share by its code or link.
-pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<()> {
+pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<CommandEnd> {
     if args.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
         return Err(Error::new(Kind::Usage, "this version cannot write to standard output")
             .hint("pass a file name to --out; for a file named -, pass ./-"));
@@ -42,7 +51,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<()> {
     let offer = receive_offer(&args, target, &events, interrupted.as_mut()).await?;
     if args.list {
         let out = args.out.clone();
-        return offer.list(out, &events, interrupted).await;
+        return offer.list(out, &events, interrupted).await.map(|()| CommandEnd::Done);
     }
     download(&args, offer, console, interrupted).await
 }
@@ -53,40 +62,44 @@ async fn download(
     mut offer: PendingOffer,
     console: &Console,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
-) -> Result<()> {
+) -> Result<CommandEnd> {
     let events = console.events();
-    let destination = Destination {
+    let mut destination = Destination {
         out: args.out.clone(),
-        conflicts: conflict_policy(args),
+        conflicts: conflict_policy(args).into(),
         skip_unsupported: args.skip_unsupported || !args.yes, // otherwise the question names what is left out
         max_size: args.max_size,
     };
+    let consent = Consent { console, asks: !args.yes };
     loop {
-        let destination = destination.clone();
-        let planned = PlannedDownload::new(offer, destination, &events).await?;
-        let answer = if args.yes {
-            Ok(true)
-        } else {
-            tokio::select! {
-                answer = console.confirm_offer(planned.summary()) => answer,
-                () = interrupted.as_mut() => Err(not_accepted(Kind::Interrupted, "interrupted", planned.summary())),
+        match consent.to_conflicts(&offer, &mut destination, interrupted.as_mut()).await {
+            Ok(Answer::Yes) => {}
+            Ok(Answer::No) => {
+                offer.decline().await;
+                return Ok(CommandEnd::Declined);
             }
-        };
-        if !matches!(answer, Ok(true)) {
-            let declined = not_accepted(Kind::Refused, "declined", planned.summary());
-            planned.decline().await;
-            return answer.and(Err(declined));
+            Err(e) => {
+                offer.abort(&e).await;
+                return Err(e);
+            }
+        }
+        let planned = PlannedDownload::new(offer, destination.clone(), &events).await?;
+        match consent.to_offer(planned.summary(), interrupted.as_mut()).await {
+            Ok(Answer::Yes) => {}
+            Ok(Answer::No) => {
+                planned.decline().await;
+                return Ok(CommandEnd::Declined);
+            }
+            Err(e) => {
+                planned.abort(&e).await;
+                return Err(e);
+            }
         }
         match planned.accept(&events, interrupted.as_mut()).await? {
-            DownloadEnd::Saved(_) => return Ok(()),
+            DownloadEnd::Saved(_) => return Ok(CommandEnd::Done),
             DownloadEnd::OfferChanged(changed) => offer = *changed,
         }
     }
-}
-
-fn not_accepted(kind: Kind, reason: &str, offer: &OfferSummary) -> Error {
-    let kept = if offer.resumed_bytes > 0 { "earlier data is kept" } else { "nothing was downloaded" };
-    Error::new(kind, format!("{reason}; {kept}"))
 }
 
 /// Asks for the code at a terminal. A script may pass it on standard input.

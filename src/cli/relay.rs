@@ -1,9 +1,14 @@
 //! The command `qshare relay`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use super::{args::RelayArgs, config, console::Console, signals, ticket_key::ticket_key, udp_buffers};
 use crate::{
+    code::{Pin, RelayAddr},
     error::{Error, Kind, Result},
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
@@ -31,7 +36,7 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let addr = listener.local_addr().unwrap_or(args.listen);
     signals::ignore_hangup();
     let interrupted = signals::interrupt();
-    console.show(Event::RelayListening { addr: addr.to_string(), pin: identity.pin() });
+    console.show(listening(addr, identity.pin()));
     if let Some(warning) = state_warning {
         console.show(warning);
     }
@@ -52,6 +57,15 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     relay::serve(listener, None, config, interrupted).await?;
     console.show(Event::Stopped { reason: StopReason::Interrupted });
     Ok(())
+}
+
+/// Returns the event with the addresses under which other machines can reach the relay.
+fn listening(addr: SocketAddr, pin: Pin) -> Event {
+    let reachable = |ip: &IpAddr| addr.is_ipv6() || ip.is_ipv4(); // a relay on `[::]` has both versions
+    let addresses = if addr.ip().is_unspecified() { net::local_addresses() } else { vec![addr.ip()] };
+    let addresses = addresses.into_iter().filter(reachable);
+    let addresses = addresses.map(|ip| RelayAddr::from(SocketAddr::new(ip, addr.port())).to_string()).collect();
+    Event::RelayListening { addr: addr.to_string(), addresses, pin }
 }
 
 /// A folder that is missing by mistake must not become a new identity, which clients would refuse.

@@ -24,6 +24,7 @@ use super::{
     console::Console,
     running_shares::RunningShare,
     share_store::{HeldShare, ShareStore},
+    shared_paths,
     signals::interrupt,
 };
 use crate::{
@@ -75,6 +76,7 @@ struct ScannedShare {
 impl ScannedShare {
     async fn scan(args: &SendArgs) -> Result<Self> {
         reject_standard_input(&args.paths)?;
+        shared_paths::check(&args.paths)?;
         let state = config::open_state()?;
         let configured = config::resolve_relay(args.relay.clone())?;
         let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
@@ -125,6 +127,7 @@ impl PreparedShare {
         let settings = ShareSettings {
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
+            route: relay.route(),
             key: Some(held.key()),
         };
         Ok(Self { settings, source, code, budget, held, relay, registration, _running })

@@ -12,7 +12,7 @@ use cap_std::fs::MetadataExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
-    conflict::{ConflictOutcome, ConflictPolicy},
+    conflict::{ConflictOutcome, ConflictPolicies, ConflictPolicy},
     disk_limit::{DiskLimit, UnsupportedEntries},
     errors::{disk_error, printable},
     journal::{self, RenameRecord},
@@ -32,11 +32,13 @@ use crate::{
 /// The largest number that `--rename` tries.
 const MAX_NUMBER: u32 = 9_999;
 
-/// Applies a [`ConflictPolicy`] to every entry of a share.
+/// Applies the [`ConflictPolicies`] to every entry of a share.
 pub(super) struct ConflictResolver<'a> {
     manifest: &'a Manifest,
     target: &'a Target,
-    policy: ConflictPolicy,
+    policies: &'a ConflictPolicies,
+    /// The policy of each entry so far.
+    policy_of: Vec<ConflictPolicy>,
     /// The target folder, if it exists.
     existing: Option<RootedDir>,
     /// The entries that the disk cannot hold, without those below them.
@@ -86,7 +88,7 @@ impl<'a> ConflictResolver<'a> {
     pub(super) fn new(
         manifest: &'a Manifest,
         target: &'a Target,
-        policy: ConflictPolicy,
+        policies: &'a ConflictPolicies,
         unsupported: UnsupportedEntries,
     ) -> Result<Self> {
         let existing = target.folder().map(Dir::try_clone).transpose();
@@ -98,7 +100,8 @@ impl<'a> ConflictResolver<'a> {
         Ok(Self {
             manifest,
             target,
-            policy,
+            policies,
+            policy_of: Vec::with_capacity(manifest.len()),
             existing,
             replaced: HashSet::new(),
             unsupported,
@@ -116,10 +119,12 @@ impl<'a> ConflictResolver<'a> {
     /// [`Kind::Disk`], naming the first entry that the policy refuses.
     pub(super) fn resolve(mut self) -> Result<ResolvedConflicts> {
         let manifest = self.manifest;
-        if self.policy == ConflictPolicy::Rename {
+        if self.policies.contains(ConflictPolicy::Rename) {
             self.taken = manifest.top_level().map(|row| self.taken_key.hash_one(fold(row.name()))).collect();
         }
         for row in manifest.rows() {
+            let inherited = row.parent().map(|parent| self.policy_of[parent.index()]);
+            self.policy_of.push(inherited.unwrap_or_else(|| self.policies.of(row.name())));
             let outcome = match row.parent().map(|parent| self.resolved.outcomes[parent.index()]) {
                 _ if self.unsupported.contains_key(&row.index()) => ConflictOutcome::Unsupported,
                 Some(ConflictOutcome::Unsupported) => ConflictOutcome::Unsupported,
@@ -147,7 +152,7 @@ impl<'a> ConflictResolver<'a> {
         if self.is_replaced_already(index, entry, existing.as_ref()) {
             return Ok(ConflictOutcome::Unsupported);
         }
-        if self.policy == ConflictPolicy::Rename && existing.is_some() {
+        if self.policy_of[index] == ConflictPolicy::Rename && existing.is_some() {
             let free = self.find_free_name(entry, &name)?;
             self.resolved.final_names.insert(index, free);
             return Ok(ConflictOutcome::New);
@@ -190,7 +195,7 @@ impl<'a> ConflictResolver<'a> {
     /// Returns the name under which an entry is already published, if it is the name that it would get now.
     fn published_name(&self, index: usize, entry: &Entry, name: &OsStr) -> Option<OsString> {
         let published = self.published.get(&index)?.final_name(entry.path.name());
-        (published == name || self.policy == ConflictPolicy::Rename).then_some(published)
+        (published == name || self.policy_of[index] == ConflictPolicy::Rename).then_some(published)
     }
 
     /// Returns the outcome of an entry that an incomplete download has saved as `name`, if it is still there.
@@ -233,7 +238,7 @@ impl<'a> ConflictResolver<'a> {
     ) -> Result<ConflictOutcome> {
         let Some(existing) = existing else { return Ok(ConflictOutcome::New) };
         let is_folder = entry.kind == EntryKind::Folder;
-        match (self.policy, is_folder, existing.is_dir()) {
+        match (self.policy_of[index], is_folder, existing.is_dir()) {
             (ConflictPolicy::Refuse | ConflictPolicy::Rename, _, _) => {
                 Err(Error::new(Kind::Disk, format!("{path} already exists"))
                     .hint("pass --overwrite, --rename or --skip, or use --out DIR to save to another folder"))

@@ -34,7 +34,7 @@ impl EarlierDownload {
         Self {
             bytes: staged.map_or(0, |files: Dir| staged_files::staged_bytes(&files, manifest))
                 + bytes_below(&published, manifest),
-            differs: accepted::read(&staging).is_ok_and(|accepted| accepted != manifest.digest()),
+            differs: accepted::read(&staging).is_ok_and(|accepted| accepted.digest() != manifest.digest()),
         }
     }
 }

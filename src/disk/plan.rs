@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    conflict::{ConflictOutcome, ConflictPolicy},
+    conflict::{ConflictOutcome, ConflictPolicies},
     conflict_resolver::{ConflictResolver, ResolvedConflicts},
     disk_limit::DiskLimit,
     errors::{creation_error, disk_error},
@@ -51,9 +51,8 @@ impl Plan {
     /// hold the top-level entries. Otherwise it is the final name of a share of exactly one file, or a folder to
     /// create.
     ///
-    /// With [`ConflictPolicy::Overwrite`] and [`ConflictPolicy::Skip`], it is an error if a folder of the share exists
-    /// as anything but a folder. With [`ConflictPolicy::Overwrite`], it is also an error if a file exists as a folder.
-    /// No folder is ever deleted.
+    /// With [`Overwrite`] and [`Skip`], it is an error if a folder of the share exists as anything but a folder. With
+    /// [`Overwrite`], it is also an error if a file exists as a folder. No folder is ever deleted.
     ///
     /// What the disk cannot hold is left out of the plan: [`Plan::unsupported`]. To find it out, a temporary folder is
     /// created in the target folder.
@@ -61,25 +60,28 @@ impl Plan {
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk): the target folder does not exist or is not writable, a target already
     /// exists, or there is not enough space.
-    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, policy: ConflictPolicy) -> Result<Self> {
+    ///
+    /// [`Overwrite`]: super::ConflictPolicy::Overwrite
+    /// [`Skip`]: super::ConflictPolicy::Skip
+    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, policies: impl Into<ConflictPolicies>) -> Result<Self> {
         let target = Target::resolve(&manifest, out)?;
         space::check_writable(&target)?;
         let folder = target.existing_folder();
         let failed = |e| creation_error("write to", target.printable(), &e, folder);
         let mut disk = TrialFolder::create(folder).map_err(failed)?;
-        Self::on_disk(manifest, target, policy, &mut disk)
+        Self::on_disk(manifest, target, &policies.into(), &mut disk)
     }
 
     /// Plans a download to a target on a disk.
     pub(super) fn on_disk(
         manifest: Arc<Manifest>,
         target: Target,
-        policy: ConflictPolicy,
+        policies: &ConflictPolicies,
         disk: &mut dyn TrialDisk,
     ) -> Result<Self> {
         let failed = |e| disk_error("write to", target.printable(), &e);
         let unsupported = find_unsupported(&manifest, |_| true, disk).map_err(failed)?;
-        let mut conflicts = ConflictResolver::new(&manifest, &target, policy, unsupported)?.resolve()?;
+        let mut conflicts = ConflictResolver::new(&manifest, &target, policies, unsupported)?.resolve()?;
         let elsewhere = conflicts.other_disks.find_unsupported(&manifest, &target, &conflicts.outcomes)?;
         conflicts.leave_out(&manifest, elsewhere);
         let totals = |counts: fn(ConflictOutcome) -> bool| {
@@ -157,7 +159,7 @@ impl Plan {
         self.manifest.top_level().map(|row| (row, self.final_name(row), self.outcome(row.index()).action()))
     }
 
-    /// Whether an entry is to be downloaded. It is not if [`ConflictPolicy::Skip`] skips it, if an earlier download has
+    /// Whether an entry is to be downloaded. It is not if [`Skip`](super::ConflictPolicy::Skip) skips it, if an earlier download has
     /// published it, or if there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
         self.outcome(index).is_wanted()

@@ -9,6 +9,7 @@ use std::{
 use cap_std::fs::Dir;
 
 use super::{
+    accepted::AcceptedOffer,
     attributes::{PermissionMask, creation_mode},
     durability::Durability,
     errors::{creation_error, disk_error, protocol_violation},
@@ -75,7 +76,7 @@ impl Sink {
         let is_resumable = plan.has_published() || staging.has_saved();
         staging.set_on_drop(keep_if(is_resumable || has_content));
         let StagedContent { files: staged, folders } = find_staged(&files, plan.manifest(), |index| plan.wants(index))?;
-        staging.set_accepted(plan.manifest().digest()).map_err(failed)?;
+        staging.set_accepted(&AcceptedOffer::of(&plan)).map_err(failed)?;
         let permissions = PermissionMask::of_new(&files).map_err(failed)?;
         let stream_limit = StreamLimit::new(&base, plan.max_size()).map_err(failed)?;
         let mut files = RootedDir::new(files);
@@ -124,6 +125,11 @@ impl Sink {
             Some(new) => Ok(new > 0),
             None => Err(protocol_violation("a confirmation of data that was not offered")),
         }
+    }
+
+    /// Returns the path of an entry in the share.
+    pub fn path(&self, index: usize) -> Option<String> {
+        self.plan.manifest().row(index).map(|row| row.path().into_string())
     }
 
     /// Returns the bytes of files that an earlier download has published.

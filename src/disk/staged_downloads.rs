@@ -11,6 +11,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
+    accepted,
     disk_usage::DiskUsage,
     errors::printable,
     staging::{self, Removal},
@@ -23,6 +24,14 @@ use crate::error::{Error, Kind, Result};
 pub struct StagedDownload {
     /// The name of the staging folder.
     pub name: String,
+    /// The final name of the first entry that it will save, unless it is unknown.
+    pub first: Option<String>,
+    /// The number of other entries at the top level.
+    pub others: u64,
+    /// The number of files that it will save; 0 if it is unknown.
+    pub total_files: u64,
+    /// The sum of their sizes, if it is known.
+    pub total: Option<u64>,
     /// The disk space that its content takes, in bytes.
     pub bytes: u64,
     /// The number of files in it.
@@ -66,8 +75,14 @@ impl StagedDownload {
         let files = folder.open_dir_nofollow(FILES).ok();
         let modified = files.as_ref().unwrap_or(&folder).dir_metadata().and_then(|meta| meta.modified()).ok();
         let usage = files.as_ref().map_or(DiskUsage::default(), DiskUsage::of);
+        let accepted = accepted::read(&folder).ok();
+        let (others, total_files) = accepted.as_ref().map_or((0, 0), |offer| (offer.others, offer.files));
         Some(Self {
             name,
+            total: accepted.as_ref().and_then(|offer| offer.bytes),
+            first: accepted.map(|offer| offer.name),
+            others,
+            total_files,
             bytes: usage.bytes,
             files: usage.files,
             running,

@@ -10,7 +10,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
 use super::{
-    accepted,
+    accepted::{self, AcceptedOffer},
     durability::Durability,
     errors::disk_error,
     journal::{self, RenameRecord},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Manifest, ManifestDigest, ShareId},
+    manifest::{Manifest, ShareId},
 };
 
 /// The number of attempts to lock a staging folder that another process removes at the same time.
@@ -109,8 +109,8 @@ impl StagingFolder {
     }
 
     /// Records the offer that the user has accepted.
-    pub(super) fn set_accepted(&self, digest: ManifestDigest) -> io::Result<()> {
-        accepted::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, digest)
+    pub(super) fn set_accepted(&self, offer: &AcceptedOffer) -> io::Result<()> {
+        accepted::write(self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?, offer)
     }
 
     /// Writes the journal; see [`journal::write`].

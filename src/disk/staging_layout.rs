@@ -3,7 +3,7 @@
 //! ```text
 //! .qshare-0123456789abcdef.part/   mode 0700, beside the final names; the digits are the first half of the share id
 //! ├── lock                         locked by the process that downloads
-//! ├── accepted                     the digest of the offer that the user has accepted
+//! ├── accepted                     the offer that the user has accepted
 //! ├── files/                       the entries of the share under their manifest paths, complete or in part
 //! ├── names.new                    the journal while it is written
 //! ├── names                        the journal of the renames, written before the first of them
@@ -25,7 +25,7 @@ use crate::manifest::{RESERVED_PREFIX, ShareId};
 /// The lock file in a staging folder.
 pub(super) const LOCK: &str = "lock";
 
-/// The digest of the accepted offer in a staging folder.
+/// The accepted offer in a staging folder.
 pub(super) const ACCEPTED: &str = "accepted";
 
 /// The folder in a staging folder that holds the content.

@@ -20,6 +20,8 @@ pub enum Event {
     RelayListening {
         /// The UDP address.
         addr: String,
+        /// The addresses under which other machines can reach it, the best ones first.
+        addresses: Vec<String>,
         /// The pin of its key.
         pin: Pin,
     },
@@ -51,7 +53,11 @@ pub enum Event {
         download: DownloadStatus,
         /// The time since the receiver accepted.
         seconds: f64,
+        /// The number of files that the receiver needed.
+        files: u64,
     },
+    /// send: the receiver's user has declined the offer.
+    DownloadDeclined(DownloadStatus),
     /// send: the download has failed.
     DownloadFailed {
         /// The download.
@@ -97,9 +103,15 @@ pub enum Event {
         bytes: u64,
         /// All bytes of content, if known.
         total: Option<u64>,
+        /// The rate of the last seconds in bytes per second.
+        rate: u64,
+        /// The path of the file that is being downloaded.
+        file: Option<String>,
     },
     /// recv: everything is verified and saved.
     Finished(Finished),
+    /// recv: the user has declined the offer.
+    Declined,
     /// send, recv: the relay is slow to answer.
     Connecting {
         /// The relay's address.
@@ -185,9 +197,11 @@ impl Event {
                 | Self::Sharing(_)
                 | Self::DownloadFinished { .. }
                 | Self::DownloadFailed { .. }
+                | Self::DownloadDeclined(_)
                 | Self::Unsupported { .. }
                 | Self::Entries { .. }
                 | Self::Finished(_)
+                | Self::Declined
                 | Self::Stopped { .. }
                 | Self::Error { .. }
         )

@@ -11,11 +11,14 @@ use crate::{
 pub const SCHEMA: u32 = 1;
 
 /// The route of a download's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
     /// Through the relay.
+    #[default]
     Relay,
+    /// Directly, to the relay in the sender's process.
+    Direct,
 }
 
 /// Why a share or a relay ended deliberately.
@@ -91,6 +94,14 @@ pub struct LeftOutEntry {
 pub struct InterruptedDownload {
     /// The path of the staging folder.
     pub path: String,
+    /// The final name of the first entry that the download will save; `null` if it is unknown.
+    pub name: Option<String>,
+    /// The number of other entries at the top level.
+    pub more: u64,
+    /// The number of files that the download will save; 0 if it is unknown.
+    pub total_files: u64,
+    /// The sum of their sizes, if it is known.
+    pub total: Option<u64>,
     /// The bytes staged.
     pub bytes: u64,
     /// The number of staged files, complete or not.
@@ -270,6 +281,8 @@ pub struct Finished {
     pub files: u64,
     /// The number of entries that were not downloaded, because they exist or the disk cannot hold them.
     pub skipped: u64,
+    /// The number of entries in `skipped` that the disk cannot hold.
+    pub unsupported: u64,
     /// The paths of the files that the sender could not send, because they changed or vanished.
     pub incomplete: Vec<String>,
     /// The route of the bytes.

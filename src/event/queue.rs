@@ -209,7 +209,7 @@ mod tests {
         for bytes in 0..10_000 {
             events.report(progress(1, bytes));
             events.report(progress(2, bytes));
-            events.report(Event::Progress { bytes, total: None });
+            events.report(Event::Progress { bytes, total: None, rate: 0, file: None });
         }
         let shown = drain(&mut receiver);
         assert_eq!(shown.len(), 3);

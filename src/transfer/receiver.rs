@@ -21,6 +21,7 @@ pub(super) mod offer;
 mod offer_summary;
 pub(super) mod open_session;
 pub(super) mod pipeline;
+mod progress;
 pub(super) mod reattach;
 mod receive_error;
 mod reconnect;

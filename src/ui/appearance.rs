@@ -1,5 +1,7 @@
 //! The conditions that decide how events look.
 
+use jiff::tz::TimeZone;
+
 /// The conditions that decide how events look.
 #[derive(Debug, Clone)]
 pub(super) struct Appearance {
@@ -19,6 +21,10 @@ pub(super) struct Appearance {
     pub(super) qr: bool,
     /// The width of the terminal in columns.
     pub(super) width: usize,
+    /// The height of the terminal in lines.
+    pub(super) height: usize,
+    /// The time zone of the user.
+    pub(super) zone: TimeZone,
 }
 
 #[cfg(test)]
@@ -34,6 +40,8 @@ impl Appearance {
             quiet: false,
             qr: false,
             width: 80,
+            height: 24,
+            zone: TimeZone::UTC,
         }
     }
 }

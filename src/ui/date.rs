@@ -1,27 +1,21 @@
-//! Dates in UTC.
+//! Dates in the time zone of the user.
 
-/// Returns a time as `2026-01-31 23:59` in UTC; `None` outside the years 0 to 9999. `unix_time` is in seconds.
-pub(super) fn date_and_minute(unix_time: i64) -> Option<String> {
-    let (days, second) = (unix_time.div_euclid(86_400), unix_time.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(days);
-    (0..=9_999).contains(&year).then(|| {
-        let (hour, minute) = (second / 3_600, second % 3_600 / 60);
-        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
-    })
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
+
+/// Returns a time as `2026-01-31 23:59`; `None` outside the years 0 to 9999. `unix_time` is in seconds.
+pub(super) fn date_and_minute(unix_time: i64, zone: &TimeZone) -> Option<String> {
+    Some(in_zone(unix_time, zone)?.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
-/// Returns the Gregorian date of a day counted from 1970-01-01, by Howard Hinnant's `civil_from_days`
-/// (<https://howardhinnant.github.io/date_algorithms.html>). Years begin in March, so that the leap day comes last.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468; // days from 0000-03-01
-    let era = z.div_euclid(146_097); // 400 years
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153; // March is 0
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+/// Returns a time with its zone, as `2026-01-31 23:59 CET`; `None` outside the years 0 to 9999.
+pub(super) fn date_with_zone(unix_time: u64, zone: &TimeZone) -> Option<String> {
+    let time = in_zone(i64::try_from(unix_time).ok()?, zone)?;
+    Some(time.strftime("%Y-%m-%d %H:%M %Z").to_string())
+}
+
+fn in_zone(unix_time: i64, zone: &TimeZone) -> Option<ZonedDateTime> {
+    let time = Timestamp::from_second(unix_time).ok()?.to_zoned_datetime(zone.clone());
+    (time.year() >= 0).then_some(time)
 }
 
 #[cfg(test)]
@@ -29,18 +23,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_gregorian() {
-        for (seconds, expected) in [
-            (0, Some("1970-01-01 00:00")),
-            (-1, Some("1969-12-31 23:59")),
-            (951_782_400, Some("2000-02-29 00:00")),
-            (4_107_542_400, Some("2100-03-01 00:00")),
-            (253_402_300_799, Some("9999-12-31 23:59")),
-            (253_402_300_800, None),
-            (i64::MAX, None),
-            (i64::MIN, None),
+    fn dates_are_gregorian_and_in_the_zone() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (seconds, utc, local) in [
+            (0, Some("1970-01-01 00:00"), Some("1970-01-01 01:00")),
+            (-1, Some("1969-12-31 23:59"), Some("1970-01-01 00:59")),
+            (951_782_400, Some("2000-02-29 00:00"), Some("2000-02-29 01:00")),
+            (1_751_328_000, Some("2025-07-01 00:00"), Some("2025-07-01 02:00")),
+            (4_107_542_400, Some("2100-03-01 00:00"), Some("2100-03-01 01:00")),
+            (253_402_300_800, None, None),
+            (i64::MAX, None, None),
+            (i64::MIN, None, None),
         ] {
-            assert_eq!(date_and_minute(seconds).as_deref(), expected, "{seconds}");
+            assert_eq!(date_and_minute(seconds, &TimeZone::UTC).as_deref(), utc, "{seconds}");
+            assert_eq!(date_and_minute(seconds, &berlin).as_deref(), local, "{seconds}");
         }
+        assert_eq!(date_with_zone(1_751_328_000, &berlin).unwrap(), "2025-07-01 02:00 CEST");
+        assert_eq!(date_with_zone(0, &TimeZone::UTC).unwrap(), "1970-01-01 00:00 UTC");
+        assert_eq!(date_with_zone(u64::MAX, &berlin), None);
     }
 }

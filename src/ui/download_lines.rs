@@ -9,15 +9,18 @@ use crate::{
 };
 
 pub(super) fn started(download: &DownloadStatus) -> String {
-    format!("{}: downloading {}\n", label(download), via(download.route))
+    format!("{}: downloading{}\n", label(download), via(download.route))
 }
 
 /// Renders the end of a download that began at `start_bytes`: staged bytes do not count for its rate.
-pub(super) fn finished(download: &DownloadStatus, start_bytes: u64, seconds: f64) -> String {
+pub(super) fn finished(download: &DownloadStatus, start_bytes: u64, seconds: f64, files: u64) -> String {
+    if files == 0 {
+        return format!("{}: done, no files were needed\n", label(download));
+    }
     let amount = bytes_in(download.bytes, seconds);
     let rate = rate(download.bytes.saturating_sub(start_bytes), seconds);
     let rate = rate.map(|rate| format!(" ({rate})")).unwrap_or_default();
-    format!("{}: done, {amount}{rate} {}\n", label(download), via(download.route))
+    format!("{}: done, {amount}{rate}{}\n", label(download), via(download.route))
 }
 
 pub(super) fn failed(download: &DownloadStatus, error: &str, color: bool) -> String {
@@ -25,6 +28,10 @@ pub(super) fn failed(download: &DownloadStatus, error: &str, color: bool) -> Str
     let failed = paint("failed", Style::new().yellow(), color);
     let bytes = text::bytes(download.bytes);
     format!("{}: {failed} after {bytes}{total}: {}\n", label(download), visible_lines(error))
+}
+
+pub(super) fn declined(download: &DownloadStatus) -> String {
+    format!("{} declined\n", label(download))
 }
 
 pub(super) fn waiting(download: &DownloadStatus, reason: &str) -> String {

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use console::{Term, is_dumb};
+use jiff::tz::TimeZone;
+use tokio::time::Instant;
 
 use super::{
     UiOptions,
@@ -32,52 +34,70 @@ impl Human {
     }
 
     pub(super) fn show(&mut self, event: &Event, output: &mut Output) {
+        let now = Instant::now();
         if let Some(bars) = &mut self.bars {
-            bars.update(event);
+            bars.update(event, now);
         }
+        self.renderer.set_width(terminal_size().0);
         let lines = self.renderer.lines(event);
         if lines.is_empty() {
-            return;
+            return self.draw_bars();
         }
-        if let Some(bars) = &self.bars {
+        if let Some(bars) = &mut self.bars {
             bars.hide();
         }
         if ends_at_once(event) {
             erase_echo();
         }
         write(&lines, output);
-        if let Some(bars) = &self.bars {
-            bars.draw();
+        self.draw_bars();
+    }
+
+    /// Draws the bars again, with their present rates.
+    pub(super) fn draw_bars(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            bars.draw(Instant::now());
         }
+    }
+
+    /// Whether there are progress bars, which change as time passes.
+    pub(super) fn has_bars(&self) -> bool {
+        self.bars.as_ref().is_some_and(|bars| !bars.is_empty())
     }
 
     pub(super) fn clear_bars(&mut self) {
         if let Some(bars) = &mut self.bars {
-            bars.clear();
+            bars.hide();
         }
     }
 }
 
 fn appearance(options: UiOptions) -> Appearance {
     let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-    let colors =
-        |term: Term, terminal: bool| options.color && terminal && !is_dumb() && term.features().colors_supported();
+    let (width, height) = terminal_size();
     Appearance {
         out_terminal,
         err_terminal,
-        color_out: colors(Term::stdout(), out_terminal),
-        color_err: colors(Term::stderr(), err_terminal),
-        bars: err_terminal && !options.quiet && !is_dumb(),
+        color_out: has_colors(&Term::stdout(), options),
+        color_err: has_colors(&Term::stderr(), options),
+        bars: err_terminal && !options.quiet && !options.verbose && !is_dumb(),
         quiet: options.quiet,
         qr: options.qr,
-        width: terminal_width(),
+        width,
+        height,
+        zone: TimeZone::system(),
     }
 }
 
-/// Returns the width of the terminal in columns. Either stream may be the terminal; if neither is, the width is 80.
-pub(super) fn terminal_width() -> usize {
+/// Whether the user allows colors and the terminal has them.
+pub(super) fn has_colors(term: &Term, options: UiOptions) -> bool {
+    options.color && term.is_term() && !is_dumb() && term.features().colors_supported()
+}
+
+/// Returns the columns and lines of the terminal. Either stream may be the terminal; if neither is, it is 80 by 24.
+pub(super) fn terminal_size() -> (usize, usize) {
     let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked());
-    size.map_or(80, |(_, columns)| usize::from(columns))
+    size.map_or((80, 24), |(lines, columns)| (usize::from(columns), usize::from(lines)))
 }
 
 fn write(lines: &Lines, output: &mut Output) {

@@ -87,8 +87,8 @@ mod tests {
             (Event::DownloadStarted(download()), format!("{{\"event\":\"download_started\",{common}}}\n")),
             (Event::DownloadProgress(download()), format!("{{\"event\":\"download_progress\",{common}}}\n")),
             (
-                Event::DownloadFinished { download: download(), seconds: 1.5 },
-                format!("{{\"event\":\"download_finished\",{common},\"seconds\":1.5}}\n"),
+                Event::DownloadFinished { download: download(), seconds: 1.5, files: 1 },
+                format!("{{\"event\":\"download_finished\",{common},\"seconds\":1.5,\"files\":1}}\n"),
             ),
             (
                 Event::DownloadFailed { download: download(), error: "gone".into(), kind: Kind::Network },
@@ -149,7 +149,10 @@ mod tests {
                 "{\"event\":\"entries\",\"entries\":[{\"path\":\"a\",\"kind\":\"file\",\"size\":1,\"mode\":420,\
                  \"mtime\":-1,\"link\":null}]}\n",
             ),
-            (Event::Progress { bytes: 1, total: None }, "{\"event\":\"progress\",\"bytes\":1,\"total\":null}\n"),
+            (
+                Event::Progress { bytes: 1, total: None, rate: 7, file: Some("x/a".into()) },
+                "{\"event\":\"progress\",\"bytes\":1,\"total\":null,\"rate\":7,\"file\":\"x/a\"}\n",
+            ),
             (
                 Event::Finished(Finished {
                     bytes: 2,
@@ -158,11 +161,12 @@ mod tests {
                     saved_encoded: Vec::new(),
                     files: 1,
                     skipped: 4,
+                    unsupported: 1,
                     incomplete: vec!["b".to_owned()],
                     route: Route::Relay,
                 }),
                 "{\"event\":\"finished\",\"bytes\":2,\"seconds\":0.5,\"saved\":[\"/tmp/a\"],\"files\":1,\
-                 \"skipped\":4,\"incomplete\":[\"b\"],\"path\":\"relay\"}\n",
+                 \"skipped\":4,\"unsupported\":1,\"incomplete\":[\"b\"],\"path\":\"relay\"}\n",
             ),
         ] {
             assert_eq!(text(&event), expected);
@@ -174,8 +178,11 @@ mod tests {
         let pin = Pin::new([0; 32]);
         for (event, expected) in [
             (
-                Event::RelayListening { addr: "[::]:4433".into(), pin },
-                format!("{{\"event\":\"relay_listening\",\"addr\":\"[::]:4433\",\"pin\":\"{}\"}}\n", "A".repeat(43)),
+                Event::RelayListening { addr: "[::]:4433".into(), addresses: vec!["192.0.2.7:4433".into()], pin },
+                format!(
+                    "{{\"event\":\"relay_listening\",\"addr\":\"[::]:4433\",\"addresses\":[\"192.0.2.7:4433\"],\"pin\":\"{}\"}}\n",
+                    "A".repeat(43)
+                ),
             ),
             (
                 Event::WrongCode { download: 2, peer: "receiver 2".into(), guesses_left: 4 },

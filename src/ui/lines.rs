@@ -15,11 +15,22 @@ pub(super) struct Lines(Vec<(OutputStream, String)>);
 
 impl Lines {
     pub(super) fn out(&mut self, text: String) {
-        self.0.push((OutputStream::Out, text));
+        self.push(OutputStream::Out, text);
     }
 
     pub(super) fn err(&mut self, text: String) {
-        self.0.push((OutputStream::Err, text));
+        self.push(OutputStream::Err, text);
+    }
+
+    fn push(&mut self, stream: OutputStream, text: String) {
+        if !text.is_empty() {
+            self.0.push((stream, text));
+        }
+    }
+
+    /// Removes what was meant for standard error.
+    pub(super) fn remove_err(&mut self) {
+        self.0.retain(|(stream, _)| *stream == OutputStream::Out);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The listings of `recv --list`, `shares` and `parts`.
 
 use super::{
-    date::date_and_minute,
+    appearance::Appearance,
+    date::{date_and_minute, date_with_zone},
     phrase::{INDENT, visible_whole},
 };
 use crate::{
@@ -10,18 +11,18 @@ use crate::{
     text,
 };
 
-/// Renders entries, one per line: mode, size, modification time in UTC, path, and the target of a link.
-pub(super) fn entries(entries: &[ListedEntry]) -> String {
-    entries.iter().map(entry_line).collect()
+/// Renders entries, one per line: mode, size, modification time, path, and the target of a link.
+pub(super) fn entries(entries: &[ListedEntry], look: &Appearance) -> String {
+    entries.iter().map(|entry| entry_line(entry, look)).collect()
 }
 
-fn entry_line(entry: &ListedEntry) -> String {
+fn entry_line(entry: &ListedEntry, look: &Appearance) -> String {
     let size = match (entry.kind, entry.size) {
         ("file", Some(size)) => text::bytes(size),
         ("file", None) => "?".to_owned(),
         _ => "-".to_owned(),
     };
-    let time = entry.mtime.and_then(date_and_minute).unwrap_or_else(|| "-".to_owned());
+    let time = entry.mtime.and_then(|time| date_and_minute(time, &look.zone)).unwrap_or_else(|| "-".to_owned());
     let mode = mode(entry);
     let path = visible_whole(&entry.path);
     let folder = if entry.kind == "folder" { "/" } else { "" };
@@ -41,12 +42,11 @@ fn mode(entry: &ListedEntry) -> String {
 }
 
 /// Renders a share of the share store: code, name, state, relay and id, then its paths.
-pub(super) fn share(share: &InterruptedShare) -> String {
+pub(super) fn share(share: &InterruptedShare, look: &Appearance) -> String {
     let code = share.code.as_ref().map_or("-", Revealed::as_str);
-    let expires = i64::try_from(share.expires).ok().and_then(date_and_minute);
-    let state = match expires {
+    let state = match date_with_zone(share.expires, &look.zone) {
         _ if share.running => "running".to_owned(),
-        Some(expires) => format!("expires {expires} UTC"),
+        Some(expires) => format!("expires {expires}"),
         None => "interrupted".to_owned(),
     };
     let relay = match share.relay.as_deref() {
@@ -58,16 +58,28 @@ pub(super) fn share(share: &InterruptedShare) -> String {
     format!("{code}  {}, {state}, {relay}, id {id}\n{paths}", visible_whole(&share.name))
 }
 
-/// Renders an interrupted download: path, size, and state.
-pub(super) fn interrupted_download(part: &InterruptedDownload) -> String {
-    let modified = part.modified.and_then(|at| i64::try_from(at).ok()).and_then(date_and_minute);
-    let state = match modified {
+/// Renders an interrupted download: the name of what it will save, its progress and its state, then the path of its
+/// staging folder.
+pub(super) fn interrupted_download(part: &InterruptedDownload, look: &Appearance) -> String {
+    let state = match part.modified.and_then(|at| date_with_zone(at, &look.zone)) {
         _ if part.running => "running".to_owned(),
-        Some(modified) => format!("last written {modified} UTC"),
+        Some(modified) => format!("last written {modified}"),
         None => "interrupted".to_owned(),
     };
-    let (bytes, files) = (text::bytes(part.bytes), text::count(part.files, "file"));
-    format!("{}  {bytes} in {files}, {state}\n", visible_whole(&part.path))
+    let path = visible_whole(&part.path);
+    let Some(name) = &part.name else {
+        return format!("{path}  {} in {}, {state}\n", text::bytes(part.bytes), text::count(part.files, "file"));
+    };
+    let more = if part.more == 0 { String::new() } else { format!(" and {} more", text::grouped(part.more)) };
+    let bytes = match part.total {
+        Some(total) => format!("{} of {}", text::bytes(part.bytes.min(total)), text::bytes(total)),
+        None => text::bytes(part.bytes),
+    };
+    let files = match part.total_files {
+        0 | 1 => String::new(),
+        total => format!(", {} of {}", text::grouped(part.files), text::count(total, "file")),
+    };
+    format!("{}{more}  {bytes}{files}, {state}\n{INDENT}{path}\n", visible_whole(name))
 }
 
 #[cfg(test)]
@@ -88,7 +100,7 @@ mod tests {
             entry("-", "file", None, None),
         ];
         assert_eq!(
-            entries(&listed),
+            entries(&listed, &Appearance::terminal()),
             "drwxr-xr--        - 1970-01-01 00:00 trip/\n\
              -rwxr-xr--   1.2 MB 2025-12-31 23:59 trip/a.jpg\n\
              lrwxr-xr--        -                - trip/l -> ../to\n\
@@ -99,8 +111,33 @@ mod tests {
     #[test]
     fn hostile_paths_are_escaped_and_not_truncated() {
         let path = format!("{}\x1b]52;\u{202e}", "a/".repeat(600));
-        let shown = entries(&[entry(&path, "file", Some(0), None)]);
+        let shown = entries(&[entry(&path, "file", Some(0), None)], &Appearance::terminal());
         assert!(shown.ends_with("a/\\u{1b}]52;\\u{202e}\n"), "{shown}");
         assert_eq!(shown.matches("a/").count(), 600);
+    }
+
+    #[test]
+    fn an_interrupted_download_shows_its_name_and_progress() {
+        let part = InterruptedDownload {
+            path: "in/.qshare-0123456789abcdef.part".into(),
+            name: Some("holi\x1bday".into()),
+            more: 2,
+            total_files: 10,
+            total: Some(40_000_000),
+            bytes: 12_300_000,
+            files: 3,
+            running: false,
+            modified: Some(1_767_225_599),
+        };
+        let shown = |part: &InterruptedDownload| interrupted_download(part, &Appearance::terminal());
+        assert_eq!(
+            shown(&part),
+            "holi\\u{1b}day and 2 more  12.3 MB of 40.0 MB, 3 of 10 files, last written 2025-12-31 23:59 UTC\n  \
+             in/.qshare-0123456789abcdef.part\n"
+        );
+        let single = InterruptedDownload { more: 0, total_files: 1, total: None, running: true, ..part.clone() };
+        assert!(shown(&single).starts_with("holi\\u{1b}day  12.3 MB, running\n"), "{}", shown(&single));
+        let unknown = InterruptedDownload { name: None, ..part };
+        assert!(shown(&unknown).starts_with("in/.qshare-0123456789abcdef.part  12.3 MB in 3 files, last"));
     }
 }

@@ -20,7 +20,7 @@ pub struct UiOptions {
     pub quiet: bool,
     /// Whether the user allows colors (`--no-color`, `NO_COLOR`). They appear only at a terminal.
     pub color: bool,
-    /// Whether to show lists in full.
+    /// Whether to show lists in full. Standard error also shows the log then, and no progress bars.
     pub verbose: bool,
     /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
     pub qr: bool,

@@ -40,10 +40,11 @@ pub(super) fn rate(bytes: u64, seconds: f64) -> Option<String> {
     (seconds >= 0.001).then(|| format!("{}/s", text::bytes((bytes as f64 / seconds) as u64)))
 }
 
-/// Returns the route as a phrase.
+/// Returns the route as the end of a sentence; empty if there is nothing between the two ends.
 pub(super) fn via(route: Route) -> &'static str {
     match route {
-        Route::Relay => "via relay",
+        Route::Relay => " via relay",
+        Route::Direct => "",
     }
 }
 
@@ -88,6 +89,27 @@ fn labeled(label: &str, message: &str, hint: Option<&str>) -> String {
     format!("{label} {}\n{hint}", visible_lines(message))
 }
 
+/// Wraps lines that exceed `width` columns between words. A word that is wider stays whole.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut shown = String::with_capacity(text.len() + text.len() / 40);
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            shown.push('\n');
+        }
+        let mut column = 0;
+        for word in line.split_inclusive(' ') {
+            if column > 0 && column + measure_text_width(word.trim_end()) > width {
+                shown.truncate(shown.trim_end_matches(' ').len());
+                shown.push('\n');
+                column = 0;
+            }
+            shown.push_str(word);
+            column += measure_text_width(word);
+        }
+    }
+    shown
+}
+
 /// Returns `text`, in `style` if `color` is set.
 pub(super) fn paint(text: &str, style: Style, color: bool) -> String {
     if color { style.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
@@ -117,6 +139,20 @@ mod tests {
         assert_eq!(fit("holiday.jpg", 11), "holiday.jpg");
         assert_eq!(fit("a long holiday.jpg", 12), "a lon…ay.jpg");
         assert_eq!(fit(&"宽".repeat(30), 12), "宽宽…宽宽宽");
+    }
+
+    #[test]
+    fn messages_wrap_between_words() {
+        let path = "/a/path/that/is/wider/than/the/terminal";
+        let message =
+            error(&format!("cannot write {path} now, because the disk\nis full"), Some("make room on it, then"), false);
+        assert_eq!(
+            wrapped(&message, 20),
+            format!("error: cannot write\n{path}\nnow, because the\ndisk\nis full\nhint: make room on\nit, then\n")
+        );
+        assert_eq!(wrapped(&message, 200), message);
+        let colored = error("a b c d", None, true);
+        assert_eq!(wrapped(&colored, 14), colored, "escape sequences have no width");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::io::{self, BufRead, Read, Write};
 
+use super::{human::terminal_size, phrase::wrapped};
+
 /// The size limit of an answer in bytes; several dragged paths fit.
 const MAX_LINE: u64 = 64 * 1024;
 
@@ -13,13 +15,12 @@ const MAX_LINE: u64 = 64 * 1024;
 const MAX_ATTEMPTS: usize = 3;
 
 /// Asks `QUESTION [Y/n]`. An empty answer is yes. The end of input is no, and so is the third answer that is neither.
-/// Input that is older than the question is discarded, because it cannot be an answer.
 ///
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_yes_no(question: &str) -> io::Result<bool> {
-    discard_input();
-    ask_until_clear(Some(true), || ask_line(&format!("{question} [Y/n] ")))
+    let answer = |text: &str| if text.is_empty() { Some(true) } else { parse_yes_no(text) };
+    Ok(ask(&format!("{question} [Y/n] "), answer)?.unwrap_or(false))
 }
 
 /// Asks `QUESTION [y/n]` during a running command. An empty answer is invalid: the user may have pressed Enter before
@@ -28,8 +29,17 @@ pub fn ask_yes_no(question: &str) -> io::Result<bool> {
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_explicitly(question: &str) -> io::Result<bool> {
+    Ok(ask(&format!("{question} [y/n] "), parse_yes_no)?.unwrap_or(false))
+}
+
+/// Asks until `parse` understands the answer. Returns `None` at the end of input and after three other answers. Input
+/// that is older than the question is discarded, because it cannot be an answer.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub(super) fn ask<T>(question: &str, parse: impl Fn(&str) -> Option<T>) -> io::Result<Option<T>> {
     discard_input();
-    ask_until_clear(None, || ask_line(&format!("{question} [y/n] ")))
+    ask_until_clear(parse, || ask_line(question))
 }
 
 /// Discards what was typed or pasted so far, such as the line feed behind a pasted code.
@@ -38,12 +48,12 @@ fn discard_input() {
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush); // fails without a terminal
 }
 
-/// Shows `prompt` and reads a line, without its line feed. Returns `None` at the end of input.
+/// Shows `prompt`, wrapped to the terminal, and reads a line, without its line feed. Returns `None` at the end of input.
 ///
 /// # Errors
 /// Standard input cannot be read.
 pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
-    show(prompt);
+    show(&wrapped(prompt, terminal_size().0));
     let answer = read_line()?;
     if answer.is_none() {
         show("\n"); // the next output starts on a line of its own
@@ -51,21 +61,25 @@ pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     Ok(answer)
 }
 
-/// Asks until the answer is valid. `empty` is the meaning of an empty answer.
-fn ask_until_clear(empty: Option<bool>, mut ask: impl FnMut() -> io::Result<Option<String>>) -> io::Result<bool> {
+fn ask_until_clear<T>(
+    parse: impl Fn(&str) -> Option<T>,
+    mut ask: impl FnMut() -> io::Result<Option<String>>,
+) -> io::Result<Option<T>> {
     for _ in 0..MAX_ATTEMPTS {
-        let Some(answer) = ask()? else { return Ok(false) };
-        match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => return Ok(true),
-            "n" | "no" => return Ok(false),
-            answer => {
-                if let Some(meaning) = empty.filter(|_| answer.is_empty()) {
-                    return Ok(meaning);
-                }
-            }
+        let Some(answer) = ask()? else { break };
+        if let Some(meaning) = parse(answer.trim()) {
+            return Ok(Some(meaning));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+fn parse_yes_no(answer: &str) -> Option<bool> {
+    match answer.to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 /// Writes text to standard error. Its failures are ignored.
@@ -96,20 +110,20 @@ fn read_line_from(input: &mut impl BufRead) -> io::Result<Option<String>> {
 mod tests {
     use super::*;
 
-    fn accepts(empty: Option<bool>, answers: &[&str]) -> bool {
+    fn meaning(answers: &[&str]) -> Option<bool> {
         let mut answers = answers.iter();
-        ask_until_clear(empty, || Ok(answers.next().map(ToString::to_string))).unwrap()
+        ask_until_clear(parse_yes_no, || Ok(answers.next().map(ToString::to_string))).unwrap()
     }
 
     #[test]
-    fn an_empty_answer_is_yes_and_the_end_of_input_is_no() {
-        for yes in [&[""][..], &["y"], &[" YES "], &["what", "Y"]] {
-            assert!(accepts(Some(true), yes), "{yes:?}");
+    fn a_question_is_repeated_until_the_answer_is_clear() {
+        for yes in [&["y"][..], &[" YES "], &["what", "Y"], &["", "y"]] {
+            assert_eq!(meaning(yes), Some(true), "{yes:?}");
         }
-        for no in [&[][..], &["n"], &["No"], &["a", "b", "c", "y"], &["what"]] {
-            assert!(!accepts(Some(true), no), "{no:?}");
+        assert_eq!(meaning(&["No"]), Some(false));
+        for unclear in [&[][..], &["a", "b", "c", "y"], &["what"], &["", "", ""]] {
+            assert_eq!(meaning(unclear), None, "{unclear:?}");
         }
-        assert!(accepts(None, &["", "y"]) && !accepts(None, &["", "n"]) && !accepts(None, &["", "", ""]));
     }
 
     #[test]

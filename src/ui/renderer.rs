@@ -25,6 +25,11 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
+    /// Adapts to a terminal that has another size now.
+    pub(super) fn set_width(&mut self, width: usize) {
+        self.look.width = width;
+    }
+
     pub(super) fn new(look: Appearance) -> Self {
         Self { look, resumed_bytes: 0, start_bytes: HashMap::new() }
     }
@@ -33,24 +38,33 @@ impl Renderer {
     pub(super) fn lines(&mut self, event: &Event) -> Lines {
         let mut lines = Lines::default();
         match event {
-            Event::RelayListening { addr, pin } => return relay_listening(addr, pin, &self.look),
+            Event::RelayListening { addr, addresses, pin } => {
+                return relay_listening(addr, addresses, pin, &self.look);
+            }
             Event::Sharing(share) => return sharing(share, &self.look),
             Event::Finished(finished) => return saved(finished, self.resumed_bytes, &self.look),
-            Event::Entries { entries } => lines.out(listing::entries(entries)),
+            Event::Entries { entries } => lines.out(listing::entries(entries, &self.look)),
             Event::Parts { parts } if !parts.is_empty() => {
-                lines.out(parts.iter().map(listing::interrupted_download).collect());
+                lines.out(parts.iter().map(|part| listing::interrupted_download(part, &self.look)).collect());
             }
-            Event::Shares { shares } if !shares.is_empty() => lines.out(shares.iter().map(listing::share).collect()),
+            Event::Shares { shares } if !shares.is_empty() => {
+                lines.out(shares.iter().map(|share| listing::share(share, &self.look)).collect());
+            }
             Event::Error { message, hint, .. } => {
-                lines.err(phrase::error(message, hint.as_deref(), self.look.color_err));
+                lines.err(self.wrapped(&phrase::error(message, hint.as_deref(), self.look.color_err)));
             }
             _ => {
                 if let Some(text) = self.message(event).filter(|_| !self.look.quiet) {
-                    lines.err(text);
+                    lines.err(self.wrapped(&text));
                 }
             }
         }
         lines
+    }
+
+    /// Wraps a message for the terminal of standard error.
+    fn wrapped(&self, text: &str) -> String {
+        if self.look.err_terminal { phrase::wrapped(text, self.look.width) } else { text.to_owned() }
     }
 
     /// Returns the text of an event that is neither a result nor an error.
@@ -61,14 +75,16 @@ impl Renderer {
                 self.start_bytes.insert(download.number, download.bytes);
                 (!self.look.bars).then(|| download_lines::started(download))
             }
-            Event::DownloadFinished { download, seconds } => {
+            Event::DownloadFinished { download, seconds, files } => {
                 let start_bytes = self.start_bytes.remove(&download.number).unwrap_or_default();
-                Some(download_lines::finished(download, start_bytes, *seconds))
+                Some(download_lines::finished(download, start_bytes, *seconds, *files))
             }
             Event::DownloadFailed { download, error, .. } => {
                 self.start_bytes.remove(&download.number);
                 Some(download_lines::failed(download, error, color))
             }
+            Event::DownloadDeclined(download) => Some(download_lines::declined(download)),
+            Event::Declined => Some("Declined.\n".to_owned()),
             Event::DownloadWaiting { download, reason } => Some(download_lines::waiting(download, reason)),
             Event::DownloadResumed(download) => Some(download_lines::resumed(download)),
             Event::WrongCode { peer, guesses_left, .. } => {
@@ -85,7 +101,9 @@ impl Renderer {
             }
             Event::Reconnected { .. } => Some("Reconnected.\n".to_owned()),
             Event::Parts { .. } => Some("No interrupted downloads.\n".to_owned()),
-            Event::Cleared(part) => Some(format!("Removed {}\n", visible_whole(&part.path))),
+            Event::Cleared(part) => {
+                Some(format!("Removed {}\n", visible_whole(part.name.as_ref().unwrap_or(&part.path))))
+            }
             Event::Shares { .. } => Some("No shares.\n".to_owned()),
             Event::Forgotten(share) => Some(format!("Forgot {}\n", visible(&share.name))),
             Event::Warning { message, hint, .. } => Some(phrase::warning(message, hint.as_deref(), color)),

@@ -4,7 +4,7 @@ use console::Style;
 
 use super::{
     appearance::Appearance,
-    date::date_and_minute,
+    date::date_with_zone,
     lines::Lines,
     phrase::{INDENT, files_and_bytes, paint},
     qr,
@@ -19,13 +19,13 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{}\n{}\n", share.code, share.link);
     if look.quiet {
-        lines.out(plain);
         if look.qr && look.out_terminal {
-            lines.out(qr::draw(share.link.as_str(), look.width, look.color_out));
+            lines.out(qr(share, look, look.color_out));
         }
+        lines.out(plain);
         return lines;
     }
-    lines.err(summary(share));
+    lines.err(summary(share, look));
     if look.out_terminal {
         lines.out(instructions(share, look, look.color_out));
     } else {
@@ -38,18 +38,16 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     lines
 }
 
-fn summary(share: &Sharing) -> String {
+fn summary(share: &Sharing, look: &Appearance) -> String {
     let mut text = format!("Sharing {}: {}\n", visible(&share.name), files_and_bytes(share.files, share.bytes));
-    let expires = share.expires.and_then(|at| i64::try_from(at).ok()).and_then(date_and_minute);
-    if let Some(expires) = expires {
-        text.push_str(&format!("The code expires at {expires} UTC.\n"));
+    if let Some(expires) = share.expires.and_then(|at| date_with_zone(at, &look.zone)) {
+        text.push_str(&format!("The code expires at {expires}.\n"));
     }
     text
 }
 
 fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     let (code, link) = (&share.code, &share.link);
-    let shown = paint(code.as_str(), Style::new().bold().green(), color);
     let (with_code, with_link, note) = if share.embedded {
         (
             "On this machine:",
@@ -60,13 +58,18 @@ fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     } else {
         ("On the other machine:", format!("On a machine that does not use relay {}:", visible(&share.relay)), "")
     };
-    let qr = if look.qr { qr::draw(link.as_str(), look.width, color) + "\n" } else { String::new() };
-    format!(
-        "Code: {shown}\n\n\
-         {with_code}\n{INDENT}qshare recv {code}\n\
+    let shown = format!("Code: {}\n", paint(code.as_str(), Style::new().bold().green(), color));
+    let commands = format!(
+        "{with_code}\n{INDENT}qshare recv {code}\n\
          {with_link}\n{INDENT}qshare recv \"{link}\"\n\n\
-         {note}{qr}"
-    )
+         {note}"
+    );
+    // The code stays below a QR code that fills the terminal.
+    if look.qr { commands + &qr(share, look, color) + &shown } else { format!("{shown}\n{commands}") }
+}
+
+fn qr(share: &Sharing, look: &Appearance, color: bool) -> String {
+    qr::draw(share.link.as_str(), look.width, look.height, color)
 }
 
 #[cfg(test)]
@@ -139,7 +142,8 @@ mod tests {
     #[test]
     fn the_qr_code_is_drawn_on_request_and_only_at_a_terminal() {
         let look = Appearance { qr: true, ..Appearance::terminal() };
-        assert!(sharing(&share(true), &look).text_for(OutputStream::Out).contains("████"));
+        let text = sharing(&share(true), &look).text_for(OutputStream::Out);
+        assert!(text.contains("████") && text.ends_with("█\nCode: XKY9-7HQ2ME\n"), "{text}");
         assert!(
             sharing(&share(true), &Appearance { quiet: true, ..look.clone() })
                 .text_for(OutputStream::Out)

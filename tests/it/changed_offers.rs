@@ -136,7 +136,7 @@ fn at_a_terminal_another_offer_is_another_question() {
         if code == 0 {
             test.assert_complete();
         } else {
-            assert!(ended.stderr.contains("declined; earlier data is kept"), "{ended}");
+            assert!(ended.stderr.contains("Declined."), "{ended}");
             assert_only_staged(&test.into, "declined");
             let again = test.recv().run().expect(0);
             assert!(again.event("offer")["resumed_bytes"].as_u64().unwrap() >= 8 * MIB, "{again}");

@@ -254,7 +254,7 @@ fn a_script_passes_the_code_on_standard_input() {
 fn a_limit_of_file_sizes_is_a_disk_error() {
     let env = TestEnv::new();
     let relay = env.relay();
-    let sender = env.send(&[&env.file("file", &"x".repeat(1_000_000))]).via(&relay).share();
+    let sender = env.send(&[&env.file("file", "x".repeat(1_000_000))]).via(&relay).share();
     let command = env.recv(sender.code(), &env.folder("in")).via(&relay).into_command();
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());

@@ -14,7 +14,7 @@ use source::Source;
 use waits::bare_waits;
 
 /// Modules that every other module may import, and that import only each other.
-const LAYER_0: [&str; 11] = [
+const LAYER_0: [&str; 12] = [
     "background",
     "blocking",
     "error",
@@ -25,6 +25,7 @@ const LAYER_0: [&str; 11] = [
     "state",
     "processor",
     "rate_limiter",
+    "recent_rate",
     "sync",
 ];
 

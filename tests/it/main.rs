@@ -19,6 +19,7 @@
 //! - [`chaos`]: random faults between real processes.
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
+//! - [`screens`]: what people see at terminals of 80 and 50 columns.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
@@ -59,6 +60,7 @@ mod real_trees;
 mod rendezvous;
 mod resume;
 mod roundtrip;
+mod screens;
 mod session;
 mod several_receivers;
 mod support;

@@ -84,8 +84,8 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
     let relayed = relay.stop();
 
     let download = ["event", "download", "peer", "path", "bytes", "total"];
-    let expected: [(&ProcessOutput, &str, &[&str]); 8] = [
-        (&relayed, "relay_listening", &["event", "addr", "pin"]),
+    let expected: [(&ProcessOutput, &str, &[&str]); 9] = [
+        (&relayed, "relay_listening", &["event", "addr", "addresses", "pin"]),
         (&relayed, "stopped", &["event", "reason"]),
         (
             &sent,
@@ -96,7 +96,7 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
             ],
         ),
         (&sent, "download_started", &download),
-        (&sent, "download_finished", &[&download[..], &["seconds"]].concat()),
+        (&sent, "download_finished", &[&download[..], &["seconds", "files"]].concat()),
         (
             &received,
             "offer",
@@ -121,7 +121,12 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
                 "names",
             ],
         ),
-        (&received, "finished", &["event", "bytes", "seconds", "saved", "files", "skipped", "incomplete", "path"]),
+        (&received, "progress", &["event", "bytes", "total", "rate", "file"]),
+        (
+            &received,
+            "finished",
+            &["event", "bytes", "seconds", "saved", "files", "skipped", "unsupported", "incomplete", "path"],
+        ),
         (&list, "entries", &["event", "entries"]),
     ];
     for (outcome, event, expected) in expected {
@@ -288,4 +293,20 @@ fn help_and_version_go_to_standard_output() {
     for promised in ["send", "recv", "relay", "Exit codes:", "130"] {
         assert!(help.contains(promised), "{promised}: {help}");
     }
+}
+
+#[test]
+fn a_download_that_skips_everything_says_so_at_both_ends() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let sender = env.qshare(&["send"]).arg(env.file("file", "new")).via(&relay).start();
+    let code = sender.wait_for_lines(1).remove(0);
+    let into = env.folder("in");
+    fs::write(into.join("file"), "mine").unwrap();
+    let received = env.qshare(&["recv", "--yes", "--skip", &code]).via(&relay).dir(&into).run().expect(0);
+    assert_eq!(received.text(), "");
+    assert!(received.stderr.ends_with("Skipped 1 file (already exists)\n"), "{received}");
+    sender.wait_for_message("receiver 1: done, no files were needed\n");
+    sender.signal(Signal::INT);
+    sender.end().expect(0);
 }

@@ -38,11 +38,47 @@ fn y_or_enter_starts_the_download_and_n_or_ctrl_d_declines_it() {
             assert_eq!(ended.text(), "file\n");
             assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&file));
         } else {
-            assert!(ended.stderr.contains("error: declined"), "{ended}");
+            assert!(ended.stderr.contains("\nDeclined.") && !ended.stderr.contains("error:"), "{ended}");
             assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
         }
     }
-    assert_eq!(sender.stop().all("download_started").len(), 2);
+    let sent = sender.stop();
+    assert_eq!((sent.all("download_started").len(), sent.all("download_declined").len()), (2, 2), "{sent}");
+}
+
+#[test]
+fn a_conflict_is_a_question_at_a_terminal() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let paths = ["a", "b", "c"].map(|name| env.file(&format!("s/{name}"), name));
+    let sender = env.send(&paths.each_ref().map(|path| path.as_path())).via(&relay).share();
+    let into = env.folder("in");
+    let run = |answers: &[&str], code| {
+        for name in ["a", "b", "c"] {
+            fs::write(into.join(name), "mine").unwrap();
+        }
+        let command = env.qshare(&["recv", sender.code()]).via(&relay).dir(&into);
+        let (receiver, mut keyboard) = command.start_at_a_terminal();
+        for (n, answer) in answers.iter().enumerate() {
+            receiver.wait_for_messages("[q]uit", n + 1);
+            keyboard.line(answer);
+        }
+        if code == 0 {
+            receiver.wait_for_message("Download?");
+            keyboard.line("y");
+        }
+        let ended = receiver.end().expect(code);
+        let content = ["a", "b", "c", "b (1)"].map(|name| fs::read_to_string(into.join(name)).unwrap_or_default());
+        (ended, content)
+    };
+    let (ended, content) = run(&["what", "s", "r", "o"], 0);
+    assert_eq!(content, ["mine", "mine", "c", "b"], "{ended}");
+    assert!(ended.stderr.contains("a already exists.") && ended.stderr.contains("Skipped 1 file"), "{ended}");
+    let (ended, content) = run(&["O"], 0);
+    assert_eq!(content, ["a", "b", "c", "b"], "{ended}");
+    let (ended, content) = run(&["q"], 7);
+    assert_eq!(content[..3], ["mine"; 3], "{ended}");
+    sender.stop();
 }
 
 /// The sender chooses the name of the share freely, so the question shows what will be created instead.

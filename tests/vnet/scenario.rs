@@ -202,7 +202,7 @@ impl Scenario {
         let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
         let offered_after = began.elapsed();
         let out = Some(folder.clone());
-        let conflicts = ConflictPolicy::Refuse;
+        let conflicts = ConflictPolicy::Refuse.into();
         let destination = Destination { out, conflicts, skip_unsupported: false, max_size: None };
         let planned = PlannedDownload::new(offer, destination, &events).await?;
         let DownloadEnd::Saved(finished) = planned.accept(&events, pending()).await? else {

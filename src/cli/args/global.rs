@@ -1,8 +1,9 @@
 //! The options of every command.
 
+use std::env;
+
 use clap::ArgAction;
 
-use super::values::is_set;
 use crate::ui::{OutputFormat, UiOptions};
 
 /// The options of every command.
@@ -18,8 +19,8 @@ pub struct GlobalArgs {
     /// Print a log, and lists in full; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Print without colors
-    #[arg(long, global = true, env = "NO_COLOR", hide_env_values = true, value_parser = is_set)]
+    /// Print without colors; NO_COLOR in the environment does the same
+    #[arg(long, global = true)]
     pub no_color: bool,
 }
 
@@ -27,7 +28,12 @@ impl GlobalArgs {
     /// Creates the user interface that these options ask for; `qr` comes from the command.
     pub fn ui(&self, qr: bool) -> UiOptions {
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
-        let (quiet, verbose, color) = (self.quiet, self.verbose > 0, !self.no_color);
+        let (quiet, verbose, color) = (self.quiet, self.verbose > 0, self.allows_color());
         UiOptions { format, quiet, verbose, color, qr }
+    }
+
+    /// Whether neither the option nor `NO_COLOR` (<https://no-color.org>) forbids colors. An empty variable does not.
+    fn allows_color(&self) -> bool {
+        !self.no_color && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 }

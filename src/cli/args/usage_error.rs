@@ -1,6 +1,6 @@
 //! Errors of the command line: clap's own, or ours where they are more helpful.
 
-use std::{env, error::Error as _, path::Path};
+use std::{error::Error as _, path::Path};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -21,7 +21,6 @@ pub(super) fn print(e: &clap::Error, json: bool, no_color: bool) {
 }
 
 fn show(error: &Error, json: bool, no_color: bool) {
-    let no_color = no_color || env::var_os("NO_COLOR").is_some();
     let global = GlobalArgs { json, quiet: false, verbose: 0, no_color };
     ui::show_error(global.ui(false), error);
 }

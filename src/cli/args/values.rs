@@ -13,11 +13,6 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// Parses `NO_COLOR`: any value except the empty one sets it (<https://no-color.org>). clap passes `true` for the flag.
-pub(super) fn is_set(value: &str) -> Result<bool, Error> {
-    Ok(!value.is_empty())
-}
-
 /// Parses a duration above zero.
 pub(super) fn duration(text: &str) -> Result<Duration, Error> {
     match duration_or_zero(text)? {
@@ -128,10 +123,5 @@ mod tests {
         for bad in ["5", "0", "999", "-1", "x"] {
             assert!(rate(bad).unwrap_err().message().starts_with("invalid rate: "), "{bad}");
         }
-    }
-
-    #[test]
-    fn any_value_but_the_empty_one_sets_no_color() {
-        assert_eq!((is_set(""), is_set("0")), (Ok(false), Ok(true)));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 /// Plans a download to a disk that behaves like FAT.
 fn plan_on_fat(home: &Home, manifest: &Arc<Manifest>) -> Plan {
     let target = Target::resolve(manifest, Some(&home.at("out"))).unwrap();
-    Plan::on_disk(Arc::clone(manifest), target, ConflictPolicy::Refuse, &mut FatDisk::default()).unwrap()
+    Plan::on_disk(Arc::clone(manifest), target, &ConflictPolicy::Refuse.into(), &mut FatDisk::default()).unwrap()
 }
 
 /// Returns what a FAT disk cannot hold of these entries.
@@ -110,7 +110,7 @@ fn blocks_and_not_bytes_must_fit() {
     let entries: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     let manifest = manifest(&entries);
     let target = Target::resolve(&manifest, Some(&home.at("out"))).unwrap();
-    let e = Plan::on_disk(manifest, target, ConflictPolicy::Refuse, &mut FatDisk::default()).unwrap_err();
+    let e = Plan::on_disk(manifest, target, &ConflictPolicy::Refuse.into(), &mut FatDisk::default()).unwrap_err();
     assert_says(&e, &["not enough space"]);
 }
 

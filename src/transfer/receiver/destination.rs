@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     blocking::run_blocking,
-    disk::{ConflictPolicy, Plan},
+    disk::{ConflictPolicies, Plan},
     error::Result,
     manifest::Manifest,
 };
@@ -14,8 +14,8 @@ use crate::{
 pub struct Destination {
     /// The path that the user chose; `None` for the current folder.
     pub out: Option<PathBuf>,
-    /// The policy for targets that already exist.
-    pub conflicts: ConflictPolicy,
+    /// The policies for targets that already exist.
+    pub conflicts: ConflictPolicies,
     /// Whether entries that the disk cannot hold may be left out. If not, they end the download before the first byte.
     pub skip_unsupported: bool,
     /// The most bytes that the user allows; `None` for no limit.

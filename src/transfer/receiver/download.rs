@@ -85,6 +85,11 @@ impl PlannedDownload {
         self.session.close(DownloadOutcome::Declined).await;
     }
 
+    /// Reports to the sender that there is no download because of `error`, and closes the session.
+    pub async fn abort(self, error: &Error) {
+        self.session.abort(error).await;
+    }
+
     /// Downloads and verifies every entry, gives each its final name, and reports the end to `events` and to the
     /// sender.
     ///
@@ -100,7 +105,7 @@ impl PlannedDownload {
         let (share, accepted) = (plan.manifest().share(), plan.manifest().digest());
         tokio::pin!(interrupt);
         loop {
-            let (files, skipped) = (plan.files(), plan.skipped_entries());
+            let counts = EntryCounts::of(&plan);
             sender.store_resumption(session.resumption.take());
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
@@ -112,9 +117,8 @@ impl PlannedDownload {
                     let seconds = started.elapsed().as_secs_f64();
                     warn_of_altered_times(published.altered_times, events).await;
                     let incomplete = failed.iter().map(|file| file.path.as_str().to_owned()).collect();
-                    let files = files - failed.len() as u64;
-                    let finished =
-                        Finished { incomplete, ..finished(&published.paths, bytes, seconds, files, skipped) };
+                    let counts = EntryCounts { files: counts.files - failed.len() as u64, ..counts };
+                    let finished = Finished { incomplete, ..finished(&published.paths, bytes, seconds, &counts) };
                     events.report(Event::Finished(finished.clone()));
                     completion.send(events, interrupt).await;
                     return if failed.is_empty() {
@@ -173,12 +177,27 @@ fn check_unsupported(plan: &Plan, destination: &Destination) -> Result<()> {
     }
 }
 
-fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, files: u64, skipped: u64) -> Finished {
+/// The numbers of entries that a finished download reports.
+struct EntryCounts {
+    files: u64,
+    skipped: u64,
+    unsupported: u64,
+}
+
+impl EntryCounts {
+    fn of(plan: &Plan) -> Self {
+        Self { files: plan.files(), skipped: plan.skipped_entries(), unsupported: plan.unsupported_entries() }
+    }
+}
+
+fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, counts: &EntryCounts) -> Finished {
+    let EntryCounts { files, skipped, unsupported } = *counts;
     let saved = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let is_unicode = paths.iter().all(|path| path.to_str().is_some());
     let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
     let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
-    Finished { bytes, seconds, saved, saved_encoded, files, skipped, incomplete: Vec::new(), route: Route::Relay }
+    let (incomplete, route) = (Vec::new(), Route::Relay);
+    Finished { bytes, seconds, saved, saved_encoded, files, skipped, unsupported, incomplete, route }
 }
 
 /// Returns the error for a download without these files.

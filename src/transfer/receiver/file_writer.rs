@@ -20,6 +20,8 @@ pub(super) struct FileWriter {
     /// The session's stream. The sender's acknowledgements release the bytes that it stores.
     stream: ResumableStream,
     bytes: u64,
+    /// The latest file.
+    entry: Option<u32>,
     idle: IdleRecords,
 }
 
@@ -27,7 +29,7 @@ impl FileWriter {
     /// Creates a writer to `sink`.
     pub(super) fn new(opener: Opener, sink: Sink, stream: ResumableStream) -> Self {
         let bytes = sink.published_bytes();
-        Self { opener, sink, stream, bytes, idle: IdleRecords::default() }
+        Self { opener, sink, stream, bytes, entry: None, idle: IdleRecords::default() }
     }
 
     /// Whether every file is complete and matches its hash, or cannot be sent.
@@ -38,6 +40,11 @@ impl FileWriter {
     /// Returns the bytes of content so far, staged data included.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Returns the path of the file that is being written, or was written last.
+    pub(super) fn current_path(&self) -> Option<String> {
+        self.entry.and_then(|entry| self.sink.path(entry as usize))
     }
 
     /// Opens a record and handles its frames.
@@ -72,6 +79,7 @@ impl FileWriter {
                 let FileStart { entry, offset } = frame.decode()?;
                 self.sink.start_file(entry as usize, offset).map_err(ReceiveError::Final)?;
                 self.bytes += offset;
+                self.entry = Some(entry);
             }
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode()?;

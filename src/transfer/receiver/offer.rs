@@ -5,14 +5,15 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     confirmed_session::ConfirmedSession,
     connect::SenderConnector,
+    destination::Destination,
     offer_summary::{list_entry, summarize},
     reconnect_config::ReconnectConfig,
 };
 use crate::{
     blocking::run_blocking,
     code::Code,
-    disk::EarlierDownload,
-    error::Result,
+    disk::{Conflict, EarlierDownload},
+    error::{Error, Result},
     event::{Event, Events, OfferSummary},
     manifest::{Manifest, ManifestDigest},
     wire::peer::DownloadOutcome,
@@ -77,6 +78,24 @@ impl PendingOffer {
         }
         self.session.close(DownloadOutcome::Listed).await;
         Ok(())
+    }
+
+    /// Finds the targets that exist and have no policy of their own. Without the target folder there are none; planning
+    /// reports that.
+    pub async fn conflicts(&self, destination: &Destination) -> Vec<Conflict> {
+        let (manifest, out) = (Arc::clone(&self.manifest), destination.out.clone());
+        let found = run_blocking(move || Conflict::find(&manifest, out.as_deref())).await.unwrap_or_default();
+        found.into_iter().filter(|conflict| !destination.conflicts.by_name.contains_key(&conflict.name)).collect()
+    }
+
+    /// Declines the offer on behalf of the user, and closes the session.
+    pub async fn decline(self) {
+        self.session.close(DownloadOutcome::Declined).await;
+    }
+
+    /// Reports to the sender that there is no download because of `error`, and closes the session.
+    pub async fn abort(self, error: &Error) {
+        self.session.abort(error).await;
     }
 
     /// Summarizes the offer, and compares it with an earlier download to `out`.

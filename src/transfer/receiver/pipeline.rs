@@ -5,20 +5,20 @@ use std::{collections::VecDeque, sync::OnceLock};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tracing::{debug, trace};
 
 use super::{
     file_writer::FileWriter,
     group_offer::GroupOffer,
+    progress::ReceiveProgress,
     receive_error::ReceiveError,
     stall_detector::{SilentSender, StallDetector},
 };
 use crate::{
     background::with_background,
     blocking::run_blocking,
-    event::{Event, Events},
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
     transfer::{
@@ -39,9 +39,7 @@ pub(super) struct Pipeline<'a> {
     pub(super) writer: &'a mut SessionWriter,
     pub(super) window: ReceiveWindow,
     pub(super) rate_limiter: Option<RateLimiter>,
-    pub(super) events: &'a Events,
-    /// Bytes of content in all, if known.
-    pub(super) total: Option<u64>,
+    pub(super) progress: ReceiveProgress<'a>,
     pub(super) offer: GroupOffer,
 }
 
@@ -83,7 +81,7 @@ impl Pipeline<'_> {
             self.write_files(file_writer, records, &stream, &granted, &drain_error).await
         };
         let file_writer = with_background(writing, draining).await?;
-        self.events.report(Event::Progress { bytes: file_writer.bytes(), total: self.total });
+        self.progress.report(&file_writer);
         Ok(ReceivedContent { reader, file_writer })
     }
 
@@ -98,11 +96,11 @@ impl Pipeline<'_> {
         drain_error: &OnceLock<ReceiveError>,
     ) -> Result<FileWriter, ReceiveError> {
         let published = file_writer.bytes();
-        let (mut unpaid, mut reported): (VecDeque<Written>, Option<Instant>) = (VecDeque::new(), None);
-        let mut checking = interval(PROGRESS_INTERVAL);
-        checking.reset();
+        let mut unpaid: VecDeque<Written> = VecDeque::new();
+        let mut report = interval(PROGRESS_INTERVAL);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        report.reset();
         while !file_writer.is_complete() || !unpaid.is_empty() {
-            let is_checking = file_writer.bytes() == published && self.offer.progress().is_some();
             let next = async {
                 tokio::select! {
                     biased;
@@ -111,7 +109,7 @@ impl Pipeline<'_> {
                     () = allowed(unpaid.front()), if !unpaid.is_empty() => Step::Grant,
                     record = self.offer.next_record() => Step::Offer(record),
                     first = records.recv(), if !file_writer.is_complete() => Step::Arrived(first),
-                    _ = checking.tick(), if is_checking => Step::Report,
+                    _ = report.tick() => Step::Report,
                 }
             };
             match self.writer.flush_while(next).await {
@@ -120,7 +118,7 @@ impl Pipeline<'_> {
                     let Batch { records, written } = batch;
                     file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
                     unpaid.push_back(written);
-                    self.report_progress(file_writer.bytes(), &mut reported);
+                    self.progress.report_written(&file_writer);
                 }
                 Step::Arrived(None) => {
                     return Err(drain_error.get().cloned().unwrap_or_else(|| StreamError::EndedEarly.into()));
@@ -133,22 +131,13 @@ impl Pipeline<'_> {
                     }
                 }
                 Step::Offer(record) => self.writer.queue(record?)?,
-                Step::Report => {
-                    if let Some(progress) = self.offer.progress() {
-                        self.events.report(progress);
-                    }
-                }
+                Step::Report => match self.offer.progress() {
+                    Some(checked) if file_writer.bytes() == published => self.progress.report_checking(checked),
+                    _ => self.progress.report_stall(&file_writer),
+                },
             }
         }
         Ok(file_writer)
-    }
-
-    /// Reports the progress, unless the last report is recent.
-    fn report_progress(&self, bytes: u64, reported: &mut Option<Instant>) {
-        if reported.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
-            *reported = Some(Instant::now());
-            self.events.report(Event::Progress { bytes, total: self.total });
-        }
     }
 }
 
@@ -160,7 +149,7 @@ enum Step {
     Grant,
     /// The next groups of staged files are hashed.
     Offer(Result<RecordBuilder, ReceiveError>),
-    /// No content has arrived, and a report of the hashing is due.
+    /// No content has arrived for a while, and a report of the hashing or of a stall may be due.
     Report,
 }
 

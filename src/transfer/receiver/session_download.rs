@@ -6,6 +6,7 @@ use super::{
     file_writer::FileWriter,
     group_offer::GroupOffer,
     pipeline::{Pipeline, ReceivedContent},
+    progress::ReceiveProgress,
     reattach::ReattachFailure,
     receive_error::ReceiveError,
     reconnect::Reconnector,
@@ -97,7 +98,8 @@ impl SessionDownload<'_> {
         let request = encode_request(sink.staged(), wanted)?;
         let offer = GroupOffer::new(hasher, sink.staged().iter().map(|file| file.bytes).sum());
         let file_writer = FileWriter::new(opener, sink, reader.stream());
-        Pipeline { writer, window, rate_limiter, events, total, offer }.run(request, reader, file_writer).await
+        let progress = ReceiveProgress::new(events, file_writer.bytes(), total);
+        Pipeline { writer, window, rate_limiter, progress, offer }.run(request, reader, file_writer).await
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Download {
 impl Download {
     /// Creates the download of receiver `number`, whose session uses `stream`.
     pub(super) fn new(share: Arc<Share>, number: u64, stream: ResumableStream) -> Self {
-        let progress = SendProgress::new(number, share.events().clone());
+        let progress = SendProgress::new(number, share.route(), share.events().clone());
         Self { share, stream, credit: SendCredit::new(), progress }
     }
 
@@ -91,14 +91,15 @@ impl Download {
         match result {
             Ok(DownloadEnd::Complete) => {
                 self.share.note_complete(receiver);
-                self.progress.finish(Ok(())).await;
+                self.progress.finish(Ok(()));
             }
             Ok(DownloadEnd::Incomplete(e)) => {
                 self.share.note_incomplete(receiver);
-                self.progress.finish(Err(e)).await;
+                self.progress.finish(Err(e));
             }
+            Ok(DownloadEnd::Declined) => self.progress.report_declined(),
             Ok(DownloadEnd::NotAccepted) => {}
-            Err(e) => self.progress.finish(Err(e.into_error())).await,
+            Err(e) => self.progress.finish(Err(e.into_error())),
         }
         if let Some(goodbye) = goodbye {
             goodbye.deliver(writer, &mut reader, &mut opener, &self.stream).await;
@@ -160,7 +161,7 @@ impl Download {
             let e = Error::new(Kind::Refused, "the download limit of the share is reached");
             return Err(DownloadError::Local(FailureReason::DownloadLimitReached, e));
         };
-        self.progress.accept(permit, files.staged_bytes(), files.total_bytes()).await;
+        self.progress.accept(permit, files);
         Ok(())
     }
 
@@ -288,9 +289,8 @@ async fn receive_groups(messages: &mut MessageQueue, groups: &GroupQueue) -> Res
 /// Converts a [`Done`] that arrives instead of a request.
 fn end_before_request(done: &Done) -> Result<DownloadEnd, DownloadError> {
     match done.outcome {
-        DownloadOutcome::Listed | DownloadOutcome::Declined | DownloadOutcome::Interrupted => {
-            Ok(DownloadEnd::NotAccepted)
-        }
+        DownloadOutcome::Declined => Ok(DownloadEnd::Declined),
+        DownloadOutcome::Listed | DownloadOutcome::Interrupted => Ok(DownloadEnd::NotAccepted),
         DownloadOutcome::Ok | DownloadOutcome::Incomplete => Err(WireError::Unexpected(Done::TYPE).into()),
         DownloadOutcome::Disk | DownloadOutcome::Corrupt | DownloadOutcome::Failed => {
             Err(DownloadError::reported(done))

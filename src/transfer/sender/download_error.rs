@@ -18,7 +18,9 @@ pub(super) enum DownloadEnd {
     Complete,
     /// The receiver has everything but some files, which could not be sent.
     Incomplete(Error),
-    /// The receiver only listed the share, or its user declined.
+    /// The receiver's user declined the offer.
+    Declined,
+    /// The receiver only listed the share, or was interrupted before its user answered.
     NotAccepted,
 }
 

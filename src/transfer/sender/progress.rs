@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::download_limit::DownloadPermit;
+use super::{download_limit::DownloadPermit, requested_files::RequestedFiles};
 use crate::{
     error::Error,
     event::{DownloadStatus, Event, Events, Route},
@@ -22,6 +22,7 @@ pub(super) fn receiver_label(number: u64) -> String {
 pub(super) struct SendProgress {
     /// The number of the receiver.
     number: u64,
+    route: Route,
     events: Events,
     counters: Mutex<ProgressCounters>,
 }
@@ -50,6 +51,8 @@ struct RecordInFlight {
 
 struct AcceptedDownload {
     start: Instant,
+    /// The number of requested files.
+    files: u64,
     /// Content bytes in all, where known.
     total: Option<u64>,
     permit: DownloadPermit,
@@ -57,8 +60,8 @@ struct AcceptedDownload {
 
 impl SendProgress {
     /// Creates counters that start at zero. Nothing is reported before [`accept`](Self::accept).
-    pub(super) fn new(number: u64, events: Events) -> Self {
-        Self { number, events, counters: Mutex::default() }
+    pub(super) fn new(number: u64, route: Route, events: Events) -> Self {
+        Self { number, route, events, counters: Mutex::default() }
     }
 
     /// Returns the offset in the sealed stream behind the last record sent.
@@ -96,14 +99,15 @@ impl SendProgress {
         }
     }
 
-    /// Starts the download, of which the receiver has `staged` bytes of `total`.
-    pub(super) async fn accept(&self, permit: DownloadPermit, staged: u64, total: Option<u64>) {
+    /// Starts the download of `requested`.
+    pub(super) fn accept(&self, permit: DownloadPermit, requested: &RequestedFiles) {
+        let (files, staged, total) = (requested.count(), requested.staged_bytes(), requested.total_bytes());
         {
             let mut counters = self.counters.lock();
-            counters.accepted = Some(AcceptedDownload { start: Instant::now(), total, permit });
+            counters.accepted = Some(AcceptedDownload { start: Instant::now(), files, total, permit });
             counters.acknowledged = staged; // the first acknowledgement corrects it if some groups differ
         }
-        self.events.report(Event::DownloadStarted(status(self.number, staged, total)));
+        self.events.report(Event::DownloadStarted(self.status(staged, total)));
     }
 
     /// Whether the receiver has accepted.
@@ -126,19 +130,24 @@ impl SendProgress {
         }
     }
 
+    /// Reports that the receiver's user has declined the offer.
+    pub(super) fn report_declined(&self) {
+        self.events.report(Event::DownloadDeclined(self.status(0, None)));
+    }
+
     /// Reports the end of the download if it was accepted, and then releases its permit.
-    pub(super) async fn finish(self, result: Result<(), Error>) {
-        let ProgressCounters { sent, acknowledged, accepted, .. } = self.counters.into_inner();
-        let Some(AcceptedDownload { start, total, permit }) = accepted else { return };
+    pub(super) fn finish(self, result: Result<(), Error>) {
+        let ProgressCounters { sent, acknowledged, accepted, .. } = std::mem::take(&mut *self.counters.lock());
+        let Some(AcceptedDownload { start, files, total, permit }) = accepted else { return };
         match result {
             Ok(()) => {
-                let download = status(self.number, sent, total);
+                let download = self.status(sent, total);
                 let seconds = start.elapsed().as_secs_f64();
-                self.events.report(Event::DownloadFinished { download, seconds });
+                self.events.report(Event::DownloadFinished { download, seconds, files });
                 permit.complete();
             }
             Err(e) => {
-                let download = status(self.number, acknowledged, total);
+                let download = self.status(acknowledged, total);
                 let (error, kind) = (e.message().to_owned(), e.kind());
                 self.events.report(Event::DownloadFailed { download, error, kind });
                 drop(permit);
@@ -149,13 +158,14 @@ impl SendProgress {
     /// Reports an event that the next one supersedes, if the download was accepted.
     fn try_report(&self, counters: &ProgressCounters, event: impl FnOnce(DownloadStatus) -> Event) {
         if let Some(accepted) = &counters.accepted {
-            self.events.report(event(status(self.number, counters.acknowledged, accepted.total)));
+            self.events.report(event(self.status(counters.acknowledged, accepted.total)));
         }
     }
-}
 
-fn status(number: u64, bytes: u64, total: Option<u64>) -> DownloadStatus {
-    DownloadStatus { number, peer: receiver_label(number), route: Route::Relay, bytes, total }
+    fn status(&self, bytes: u64, total: Option<u64>) -> DownloadStatus {
+        let Self { number, route, .. } = *self;
+        DownloadStatus { number, peer: receiver_label(number), route, bytes, total }
+    }
 }
 
 /// Whether the connection of the whole share is lost. This is reported once for the share and not for each download.

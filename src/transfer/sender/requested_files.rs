@@ -91,6 +91,11 @@ impl RequestedFiles {
         self.staged.iter().map(|file| file.bytes).sum()
     }
 
+    /// Returns the number of files.
+    pub(super) fn count(&self) -> u64 {
+        (self.unstaged.len() + self.staged.len()) as u64
+    }
+
     /// Returns the sum of the sizes, if all are known.
     pub(super) fn total_bytes(&self) -> Option<u64> {
         self.total_bytes

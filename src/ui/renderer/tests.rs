@@ -27,6 +27,7 @@ fn finished(saved: &[&str]) -> Event {
         saved_encoded: Vec::new(),
         files: 214,
         skipped: 0,
+        unsupported: 0,
         incomplete: Vec::new(),
         route: Route::Relay,
     })
@@ -37,7 +38,7 @@ fn a_download_has_one_line_when_it_ends() {
     let mut renderer = Renderer::new(Appearance::terminal());
     assert!(renderer.lines(&Event::DownloadStarted(download("receiver 3", 1_000))).is_empty());
     assert!(renderer.lines(&Event::DownloadProgress(download("receiver 3", 1_500))).is_empty());
-    let done = Event::DownloadFinished { download: download("receiver 3", 2_000), seconds: 2.0 };
+    let done = Event::DownloadFinished { download: download("receiver 3", 2_000), seconds: 2.0, files: 1 };
     assert_eq!(
         renderer.lines(&done).text_for(OutputStream::Err),
         "receiver 3: done, 2.0 kB in 2.0 s (500 B/s) via relay\n",
@@ -119,7 +120,7 @@ fn text_from_the_other_side_is_escaped() {
     let events = [
         Event::Offer(OfferSummary { target: None, name: name(), ..offer(1, 1) }),
         Event::Offer(OfferSummary { target: Some(name()), ..offer(1, 1) }),
-        Event::DownloadFinished { download: download(HOSTILE, 1), seconds: 1.0 },
+        Event::DownloadFinished { download: download(HOSTILE, 1), seconds: 1.0, files: 1 },
         Event::WrongCode { download: 1, peer: name(), guesses_left: 1 },
         finished(&[HOSTILE]),
         finished(&[HOSTILE, "b"]),

@@ -1,7 +1,7 @@
 //! A running process: its output so far, parsed, and its end. Killed when dropped.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     process::{Child, ExitStatus},
     sync::{Arc, Condvar, Mutex},
     thread,
@@ -42,11 +42,14 @@ struct ProcessState {
 }
 
 impl Process {
-    /// Watches a child whose standard output is piped. `stderr` is its standard error.
+    /// Watches a child. `stderr` is its standard error, and also its standard output unless that is piped.
     pub(crate) fn watch(name: String, mut child: Child, stderr: impl Read + Send + 'static) -> Self {
         let shared = Arc::<SharedState>::default();
         let pid = Pid::from_child(&child);
-        collect(&shared, child.stdout.take().unwrap(), |state| &mut state.stdout);
+        match child.stdout.take() {
+            Some(stdout) => collect(&shared, stdout, |state| &mut state.stdout),
+            None => collect(&shared, io::empty(), |state| &mut state.stdout),
+        }
         collect(&shared, stderr, |state| &mut state.stderr);
         let waiter = Arc::clone(&shared);
         thread::spawn(move || {
@@ -88,7 +91,12 @@ impl Process {
 
     /// Waits until standard error contains this text.
     pub(crate) fn wait_for_message(&self, text: &str) {
-        self.wait(text, |state| String::from_utf8_lossy(&state.stderr).contains(text).then_some(()));
+        self.wait_for_messages(text, 1);
+    }
+
+    /// Waits until standard error contains this text so many times.
+    pub(crate) fn wait_for_messages(&self, text: &str, count: usize) {
+        self.wait(text, |state| (String::from_utf8_lossy(&state.stderr).matches(text).count() >= count).then_some(()));
     }
 
     /// Returns standard error so far.

@@ -14,7 +14,7 @@ use super::{
     peers::{RelayProcess, SenderProcess},
     process::Process,
     process_output::ProcessOutput,
-    terminal::{Keyboard, open_terminal},
+    terminal::{Keyboard, open_terminal, open_terminal_of},
 };
 
 /// The size of a file whose transfer takes far longer than a test takes to notice its beginning.
@@ -164,6 +164,17 @@ impl QshareCommand {
         let (keyboard, screen, end) = open_terminal();
         self.command.stdin(end.try_clone().unwrap()).stdout(Stdio::piped()).stderr(end).env("TERM", "xterm");
         let child = self.command.spawn().unwrap();
+        (Process::watch(self.name, child, screen), keyboard)
+    }
+
+    /// Starts the process with all streams at a terminal with 24 lines of `columns`. [`Process::messages`] returns
+    /// everything that it prints.
+    pub(crate) fn start_on_a_screen(mut self, columns: u16) -> (Process, Keyboard) {
+        let (keyboard, screen, end) = open_terminal_of(columns);
+        let stdio = || Stdio::from(end.try_clone().unwrap());
+        self.command.stdin(stdio()).stdout(stdio()).stderr(stdio()).env("TERM", "xterm");
+        let child = self.command.spawn().unwrap();
+        drop((self.command, end)); // the screen ends with the last process that has it
         (Process::watch(self.name, child, screen), keyboard)
     }
 
