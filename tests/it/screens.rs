@@ -74,11 +74,14 @@ fn a_sender_and_a_receiver() {
         again.wait_for_message("nothing was downloaded");
         assert_snapshot!(format!("recv_interrupted_{columns}"), masks.screen(&again, columns));
         again.end();
-        assert_snapshot!(format!("recv_end_{columns}"), masks.screen(&receiver, columns));
-        receiver.end();
         sender.signal(Signal::INT);
         sender.wait_for_message("Stopped.");
-        assert_snapshot!(format!("send_end_{columns}"), masks.screen(&sender, columns));
+        if columns == 80 {
+            // In 50 columns, the speed decides where the lines wrap.
+            assert_snapshot!("recv_end_80", masks.screen(&receiver, columns));
+            assert_snapshot!("send_end_80", masks.screen(&sender, columns));
+        }
+        receiver.end();
         sender.end();
     }
 }
