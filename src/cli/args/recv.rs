@@ -38,7 +38,7 @@ pub struct RecvArgs {
     /// Download without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// Replace files that exist [default: refuse to download]
+    /// Replace files that exist [default: ask, or refuse without a terminal]
     #[arg(long, conflicts_with_all = ["rename", "skip"])]
     pub overwrite: bool,
     /// Save under a new name if a file exists
