@@ -129,9 +129,13 @@ impl Console {
             }
         };
         self.events.close();
+        let was_interrupted = signals::was_interrupted();
         let shown = tokio::select! {
             shown = self.display.finished() => shown,
-            () = interrupted_for(LAST_LINES_TIMEOUT) => Ok(()),
+            () = interrupted_for(LAST_LINES_TIMEOUT) => {
+                // The work was done, but its results were not shown.
+                return if was_interrupted || code != 0 { code } else { Kind::Interrupted.exit_code() };
+            }
         };
         match shown {
             Ok(()) => code,

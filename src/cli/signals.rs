@@ -35,9 +35,14 @@ pub(super) fn ignore_hangup() {
 
 /// Completes at the first signal of this process, at once if it has arrived already.
 pub(super) async fn interrupted() {
-    if !INTERRUPTED.load(Ordering::Acquire) {
+    if !was_interrupted() {
         interrupt().await;
     }
+}
+
+/// Whether a signal has arrived.
+pub(super) fn was_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Acquire)
 }
 
 /// Completes at the first signal after this call, even if the future is polled later. A command calls it before it

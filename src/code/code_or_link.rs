@@ -1,5 +1,7 @@
 //! What a user gives to `recv`: a code or a link, perhaps pasted with its surroundings.
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::{link::Link, share_code::Code};
 use crate::error::Result;
 
@@ -22,17 +24,29 @@ impl CodeOrLink {
     /// # Errors
     /// The error of [`Link::parse`] for text that contains a link, otherwise the one of [`Code::parse`].
     pub fn parse(text: &str) -> Result<Self> {
-        let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+        // Compatibility composition turns full-width characters into usual ones.
+        let text: String = text.chars().filter(|c| !is_invisible(*c)).nfkc().collect();
         if let Some(start) = find_scheme(&text) {
             return parse_link(&text[start..]).map(|link| Self::Link(Box::new(link)));
         }
-        let code = trim(after_command(&text));
-        Ok(Self::Code(Code::parse(code)?))
+        match Code::parse(trim(after_command(&text))) {
+            Ok(code) => Ok(Self::Code(code)),
+            Err(e) => the_only_code(&text).map(Self::Code).ok_or_else(|| e.into()),
+        }
     }
+}
+
+/// Returns the code among the words of a text, if there is exactly one. A word that is a code by chance, one in 31 of
+/// ten characters, makes the text ambiguous.
+fn the_only_code(text: &str) -> Option<Code> {
+    let mut codes = text.split_whitespace().filter_map(|word| Code::parse(trim(word)).ok());
+    let code = codes.next()?;
+    codes.all(|other| other == code).then_some(code)
 }
 
 /// Parses a text that begins with a link. A line wrap may divide the link, and words may follow it.
 fn parse_link(text: &str) -> Result<Link> {
+    let text = &text.replace("%23", "#"); // some programs encode the sign before the pin
     let joined: String = text.split_whitespace().collect();
     let first_word = text.split_whitespace().next().unwrap_or_default();
     let whole = Link::parse(trim(&joined));
@@ -120,11 +134,16 @@ mod tests {
             "\u{feff}XKY9-\u{200b}7HQ2ME\u{200e}",
             "XKY9-\n7HQ2ME",
             "*XKY9-7HQ2ME*",
+            "qshare receive --yes XKY9-7HQ2ME",
+            "code: XKY9-7HQ2ME (expires tomorrow)",
+            "ＸＫＹ９-７ＨＱ２ＭＥ",
+            "XKY9-7HQ2ME, XKY9-7HQ2ME",
         ] {
             assert_eq!(CodeOrLink::parse(pasted), Ok(code.clone()), "{pasted:?}");
         }
         assert!(CodeOrLink::parse("qshare recv").is_err());
-        assert!(CodeOrLink::parse("qshare send XKY9-7HQ2ME").is_err());
+        assert!(CodeOrLink::parse("XKY9-7HQ2ME or XKY9-7HQ2M").is_ok());
+        assert!(CodeOrLink::parse("XKY9-7HQ2MF").is_err(), "a typo");
     }
 
     #[test]
@@ -143,6 +162,7 @@ mod tests {
             before_pin,
             format!("\u{200b}{LINK}\u{2060}"),
             LINK.replacen("qshare", "QShare", 1),
+            LINK.replace('#', "%23"),
         ] {
             assert_eq!(CodeOrLink::parse(&pasted), Ok(link.clone()), "{pasted:?}");
         }

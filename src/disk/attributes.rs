@@ -1,6 +1,6 @@
 //! Permissions and modification times: read by the sender, set by the receiver.
 
-use std::{fs::File, io, ops::RangeInclusive, path::Path, time::UNIX_EPOCH};
+use std::{fs::File, io, path::Path, time::UNIX_EPOCH};
 
 #[cfg(unix)]
 use cap_std::fs::MetadataExt as _;
@@ -137,10 +137,6 @@ fn set_mode(_file: &File, _wanted: u32) {}
 #[cfg(not(unix))]
 fn set_mode_of(_parent: &Dir, _name: &Path, _wanted: u32) {}
 
-/// The times that every file system can hold, in seconds since 1970: from 1980, where FAT begins, to 2038, where 32-bit
-/// times end.
-const COMMON_TIMES: RangeInclusive<i64> = 315_619_200..=0x7fff_ffff;
-
 /// The coarsest resolution of a common file system, FAT, in seconds.
 const MAX_RESOLUTION: u64 = 2;
 
@@ -149,18 +145,13 @@ const MAX_RESOLUTION: u64 = 2;
 pub(super) fn set_file_mtime(file: &File, entry: &Entry) -> bool {
     let Some(time) = entry.mtime else { return true };
     set_mtime_of_file(file, time)
-        && (is_common(time) || file.metadata().is_ok_and(|meta| is_close(&Metadata::from_just_metadata(meta), time)))
+        && file.metadata().is_ok_and(|meta| is_close(&Metadata::from_just_metadata(meta), time))
 }
 
 /// Sets the modification time of a received folder in `parent`. Returns the same as [`set_file_mtime`].
 pub(super) fn set_folder_mtime(parent: &Dir, entry: &Entry) -> bool {
     let (Some(time), name) = (entry.mtime, Path::new(entry.path.name())) else { return true };
-    set_mtime_of_folder(parent, name, time)
-        && (is_common(time) || parent.symlink_metadata(name).is_ok_and(|meta| is_close(&meta, time)))
-}
-
-fn is_common(time: Mtime) -> bool {
-    COMMON_TIMES.contains(&time.seconds)
+    set_mtime_of_folder(parent, name, time) && parent.symlink_metadata(name).is_ok_and(|meta| is_close(&meta, time))
 }
 
 fn is_close(meta: &Metadata, time: Mtime) -> bool {
@@ -178,13 +169,14 @@ fn set_mtime_of_folder(parent: &Dir, name: &Path, time: Mtime) -> bool {
     rustix::fs::utimensat(parent, name, &timestamps(time), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Returns the arguments that set only the modification time. A manifest's nanoseconds are less than a second. A file
+/// Returns the arguments that set the modification time, and the time of the last access to now: many file systems in
+/// user space ignore a call that sets only one of them. A manifest's nanoseconds are less than a second. A file
 /// never gets the earliest time of all: `cap-primitives` negates the seconds when it reads one.
 #[cfg(unix)]
 fn timestamps(time: Mtime) -> rustix::fs::Timestamps {
-    use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
     Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
         last_modification: Timespec { tv_sec: time.seconds.max(-i64::MAX), tv_nsec: time.nanos.into() },
     }
 }

@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use super::free_space::FreeSpace;
 use crate::{
     error::{Error, Kind},
-    text::visible,
+    text::{system_message, visible},
 };
 
 /// Returns the error for an `action` ("write") that the receiver's file system refused. `subject` must be printable.
@@ -25,10 +25,29 @@ pub(super) fn disk_error(action: &str, subject: impl fmt::Display, e: &io::Error
             Error::new(Kind::Disk, message)
                 .hint("use --out DIR to save to another disk (FAT holds files of less than 4 GiB), or see ulimit -f")
         }
+        _ if is_out_of_handles(e) => {
+            let message = format!("cannot {action} {subject}: {}", system_message(e));
+            Error::new(Kind::Disk, message)
+                .hint("raise the limit of open files (ulimit -n), then run the command again")
+        }
         PermissionDenied | ReadOnlyFilesystem => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
             .hint("use --out DIR to save to a folder that you can write to"),
         _ => Error::new(Kind::Disk, format!("cannot {action} {subject}: {e}"))
             .hint("check the folder and its disk, or use --out DIR to save to another folder"),
+    }
+}
+
+/// Whether this process, or the whole system, may open no more files.
+fn is_out_of_handles(e: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        matches!(e.raw_os_error(), Some(code) if code == Errno::MFILE.raw_os_error() || code == Errno::NFILE.raw_os_error())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = e;
+        false
     }
 }
 
@@ -54,6 +73,8 @@ pub(super) fn creation_error(action: &str, subject: impl fmt::Display, e: &io::E
 pub(super) fn unreadable(path: &str, e: &io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Usage, format!("{path} does not exist")).hint("check the path"),
+        _ if is_out_of_handles(e) => Error::new(Kind::Transfer, format!("cannot read {path}: {}", system_message(e)))
+            .hint("raise the limit of open files (ulimit -n), then run the command again"),
         io::ErrorKind::PermissionDenied => Error::new(Kind::Usage, format!("cannot read {path}: {e}"))
             .hint("change its permissions, or do not share it"),
         _ => Error::new(Kind::Usage, format!("cannot read {path}: {e}")).hint("try again, or do not share it"),

@@ -141,6 +141,7 @@ fn compare(entry: &Entry, meta: &Metadata, is_scanned_file: bool) -> Option<File
     match meta.len() {
         size if size < announced => Some(FileFailure::Shorter),
         size if size > announced => (!is_scanned_file).then_some(FileFailure::Changed),
+        0 => None, // empty then and now; some systems date such a file by the time of the look
         _ => (mtime(meta) != entry.mtime).then_some(FileFailure::Changed),
     }
 }

@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::{
     code::DEFAULT_PORT,
     error::{Error, Kind},
+    text::visible,
 };
 
 /// Parses a duration above zero.
@@ -43,7 +44,7 @@ pub(super) fn rate(text: &str) -> Result<NonZeroU64, Error> {
     let invalid = |reason: String| {
         Error::new(Kind::Usage, format!("invalid rate: {reason}")).hint("write it as 500kB, 2MB or 1.5MiB")
     };
-    let bytes = text.parse::<bytesize::ByteSize>().map_err(invalid)?.as_u64();
+    let bytes = parse_bytes(text).map_err(invalid)?;
     match NonZeroU64::new(bytes) {
         Some(rate) if bytes >= MIN => Ok(rate),
         _ => Err(invalid(format!("{bytes} bytes per second is less than 1kB; is the unit missing?"))),
@@ -67,11 +68,17 @@ pub(super) fn listen_addr(text: &str) -> Result<SocketAddr, Error> {
     Ok((Ipv6Addr::UNSPECIFIED, port).into())
 }
 
+/// Parses a number of bytes, in any unit. The parser's own messages do not name the value.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bytes = text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
+    bytes.map_err(|_| format!("“{}” is not a number of bytes", visible(text)))
+}
+
 /// Parses a number of bytes, in any unit.
 pub(super) fn size(text: &str) -> Result<u64, Error> {
-    text.parse::<bytesize::ByteSize>()
-        .map(|size| size.as_u64())
-        .map_err(|e| Error::new(Kind::Usage, format!("invalid size: {e}")).hint("write it as 500kB, 2MB or 1.5GiB"))
+    parse_bytes(text).map_err(|reason| {
+        Error::new(Kind::Usage, format!("invalid size: {reason}")).hint("write it as 500kB, 2MB or 1.5GiB")
+    })
 }
 
 /// Parses an amount of memory, in any unit.
@@ -81,7 +88,7 @@ pub(super) fn memory_size(text: &str) -> Result<usize, Error> {
     let invalid = |reason: String| {
         Error::new(Kind::Usage, format!("invalid size: {reason}")).hint("write it as 500MB, 512MiB or 2GiB")
     };
-    let bytes = text.parse::<bytesize::ByteSize>().map_err(invalid)?.as_u64();
+    let bytes = parse_bytes(text).map_err(invalid)?;
     if bytes < MIN {
         return Err(invalid("must be at least 1MiB".to_owned()));
     }

@@ -396,6 +396,12 @@ mod tests {
         charge(&budget).await.unwrap().refund();
         budget.0.save().await.unwrap();
         assert_eq!((stored.load().unwrap().remaining(), stored.lost_on_disk()), (BURST - 2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_no_full_budget() {
+        let stored = StoredBudget::new();
+        drop(charge(&stored.load().unwrap()).await.unwrap());
         std::fs::write(stored.home.path().join("guesses"), "?").unwrap();
         assert!(stored.load().is_err());
     }

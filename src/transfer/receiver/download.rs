@@ -205,5 +205,5 @@ fn incomplete_error(failed: &[FailedFile]) -> Error {
     let lines = failed.iter().map(|FailedFile { path, reason }| format!("“{path}” {reason}"));
     let total = failed.len() as u64;
     Error::new(Kind::Transfer, list(&format!("{} did not arrive", count(total, "file")), lines, total, MAX_LISTED))
-        .hint("everything else is saved; run the same command again to download the rest")
+        .hint("run the same command again to download what is missing")
 }
