@@ -27,7 +27,7 @@ use super::{
     scanned_entries::ScannedEntries,
     scanned_root::ScannedRoot,
     shared_root::SharedRoot,
-    unsized_content::{self, Probe, UnsizedContent},
+    unsized_content::{self, Probe, SizedDisks, UnsizedContent},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -44,6 +44,7 @@ pub(super) struct Scan {
     roots: HashMap<String, ScannedRoot>,
     left_out: LeftOutPaths,
     unsized_content: UnsizedContent,
+    sized_disks: SizedDisks,
     own_files: OwnFiles,
     handles: usize,
     /// The user of this process.
@@ -91,6 +92,7 @@ impl Scan {
             roots: HashMap::new(),
             left_out: LeftOutPaths::default(),
             unsized_content: UnsizedContent::default(),
+            sized_disks: SizedDisks::default(),
             own_files: OwnFiles::find(own_folders),
             handles: 0,
             #[cfg(unix)]
@@ -194,10 +196,11 @@ impl Scan {
         local_path: impl FnOnce() -> String,
         open: impl FnOnce() -> io::Result<fs::File>,
     ) -> Result<bool> {
-        if !unsized_content::is_suspect(meta) {
+        if !self.sized_disks.must_read(meta) {
             return self.push(path, file_kind(meta.len()), meta).map(|()| true);
         }
-        match open().and_then(|file| unsized_content::probe(&file)) {
+        let opened = open().inspect(|file| self.sized_disks.note(meta, file));
+        match opened.and_then(|file| unsized_content::probe(&file)) {
             Ok(Probe::Sized(meta)) => return self.push(path, file_kind(meta.len()), &meta).map(|()| true),
             Ok(Probe::Unsized(meta, content)) => {
                 let size = content.len() as u64;

@@ -4,7 +4,7 @@
 //! content is shared: another read may return another.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     io::{self, Read as _},
     sync::Arc,
@@ -55,8 +55,63 @@ impl UnsizedContent {
     }
 }
 
-/// Whether the size of a file is believed only after a read.
-pub(super) fn is_suspect(meta: &Metadata) -> bool {
+/// The disks that give the true size of every file, by device.
+#[derive(Debug, Default)]
+pub(super) struct SizedDisks(HashSet<u64>);
+
+impl SizedDisks {
+    /// Whether the size of a file is believed only after a read.
+    pub(super) fn must_read(&self, meta: &Metadata) -> bool {
+        is_suspect(meta) && !self.0.contains(&device(meta))
+    }
+
+    /// Notes the disk of an open file, so that later empty files on it need no read.
+    pub(super) fn note(&mut self, meta: &Metadata, file: &fs::File) {
+        if stores_sizes(file) {
+            self.0.insert(device(meta));
+        }
+    }
+}
+
+/// Whether the file system stores the size of every file with its data. Of the others, some compute content on demand,
+/// and programs in user space may do so, too.
+#[cfg(target_os = "linux")]
+fn stores_sizes(file: &fs::File) -> bool {
+    // bcachefs, Btrfs, exFAT, ext2 to ext4, F2FS, FAT, NFS, NTFS, overlayfs, ramfs, tmpfs, XFS, ZFS: statfs(2).
+    const TYPES: [u32; 13] = [
+        0xca45_1a4e,
+        0x9123_683e,
+        0x2011_bab0,
+        0xef53,
+        0xf2f5_2010,
+        0x4d44,
+        0x6969,
+        0x7366_746e,
+        0x794c_7630,
+        0x8584_58f6,
+        0x0102_1994,
+        0x5846_5342,
+        0x2fc1_2fc1,
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|disk| TYPES.contains(&(disk.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stores_sizes(_file: &fs::File) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn device(meta: &Metadata) -> u64 {
+    cap_std::fs::MetadataExt::dev(meta)
+}
+
+#[cfg(not(unix))]
+fn device(_meta: &Metadata) -> u64 {
+    0
+}
+
+fn is_suspect(meta: &Metadata) -> bool {
     meta.len() == 0 || (meta.len() == PAGE && has_no_blocks(meta))
 }
 
@@ -85,4 +140,28 @@ fn has_no_blocks(meta: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn has_no_blocks(_meta: &Metadata) -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_in_proc_are_read_again_and_again() {
+        let mut disks = SizedDisks::default();
+        let file = fs::File::open("/proc/self/status").unwrap();
+        let meta = Metadata::from_file(&file).unwrap();
+        disks.note(&meta, &file);
+        assert!(disks.must_read(&meta));
+    }
+
+    #[test]
+    fn one_read_decides_for_the_empty_files_of_a_disk() {
+        let mut disks = SizedDisks::default();
+        let file = tempfile::tempfile().unwrap();
+        let meta = Metadata::from_file(&file).unwrap();
+        assert!(disks.must_read(&meta));
+        disks.note(&meta, &file);
+        assert_eq!(disks.must_read(&meta), !stores_sizes(&file));
+    }
 }

@@ -9,7 +9,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
-    super::{attributes::mode, open_options, own_files::OwnFiles, unsized_content},
+    super::{attributes::mode, open_options, own_files::OwnFiles},
     Scan, cannot_be_read, kind_of, names_in, parse,
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Scan {
     fn add_found_file(&mut self, found: &FoundEntry<'_>, path: SafePath) -> Result<()> {
         let FoundEntry { folder, name, meta } = found;
         let open = || Ok(folder.dir.open_with(name, &open_options::for_reading())?.into_std());
-        if !unsized_content::is_suspect(meta)
+        if !self.sized_disks.must_read(meta)
             && let Err(e) = self.check_readable(found, open)
         {
             self.leave_out_entry(found.local_path(), &e);
