@@ -7,7 +7,8 @@
 //!   sent. A typo therefore costs no guess.
 //!
 //! A [`Link`] holds a code, the addresses of the relay, and the relay's [`Pin`]. Only [`Code::parse`] converts text to
-//! a code, and only [`Link::parse`] converts text to a link; [`CodeOrLink`] finds either in what users paste. A relay never has more of a code than its [`Slot`].
+//! a code, and only [`Link::parse`] converts text to a link; [`CodeOrLink`] finds either in what users paste. A relay
+//! never has more of a code than its [`Slot`].
 
 mod alphabet;
 mod check_character;

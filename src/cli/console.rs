@@ -114,8 +114,8 @@ impl Console {
         ask_on_thread(ask).await
     }
 
-    /// Shows how a command has ended, unless that is obvious, waits until everything is shown, and returns the exit code. A
-    /// terminal or a pipe that is blocked holds up the exit until the user interrupts the command.
+    /// Shows how a command has ended, unless that is obvious, waits until everything is shown, and returns the exit
+    /// code. A terminal or a pipe that is blocked delays the exit until the user interrupts the command.
     pub(super) async fn report_outcome(mut self, outcome: Result<CommandEnd>) -> u8 {
         let code = match outcome {
             Ok(CommandEnd::Done) => 0,
@@ -132,7 +132,7 @@ impl Console {
         let was_interrupted = signals::was_interrupted();
         let shown = tokio::select! {
             shown = self.display.finished() => shown,
-            () = interrupted_for(LAST_LINES_TIMEOUT) => {
+            () = last_lines_timeout() => {
                 // The work was done, but its results were not shown.
                 return if was_interrupted || code != 0 { code } else { Kind::Interrupted.exit_code() };
             }
@@ -147,10 +147,10 @@ impl Console {
     }
 }
 
-/// Completes when the command was interrupted that long ago, or `time` has passed since then.
-async fn interrupted_for(time: Duration) {
+/// Completes [`LAST_LINES_TIMEOUT`] after the command was interrupted, or from now on if that was earlier.
+async fn last_lines_timeout() {
     signals::interrupted().await;
-    sleep(time).await;
+    sleep(LAST_LINES_TIMEOUT).await;
 }
 
 /// Asks on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit.

@@ -41,8 +41,9 @@ pub(super) struct EmbeddedRelay {
 }
 
 impl EmbeddedRelay {
-    /// Starts the relay, with an identity of its own if there is no state folder, on the first free port of: `share_port`, which the share had before; the port of the last
-    /// embedded relay; 4433; any port. The rate limit of `transport` applies to the share, not to each receiver.
+    /// Starts the relay on the first free port of: `share_port`, which the share had before; the port of the last
+    /// embedded relay; 4433; any port. Without a state folder, the relay has a temporary identity. The rate limit of
+    /// `transport` applies to the share, not to each receiver.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,

@@ -93,7 +93,7 @@ impl DialTarget {
         } else if let (Err(e), Some(_)) = (&stored, self.state.writable()) {
             self.events.report(Event::warning("state", e.message().to_owned(), e));
         }
-        udp_buffers::warn_once(self.state.writable(), connected.clamped_buffers(), &self.events).await;
+        udp_buffers::warn_once(self.state.writable(), connected.clamped_buffers(), &self.events);
         Ok(connected)
     }
 }

@@ -119,7 +119,7 @@ impl PreparedShare {
             role: ClientRole::Sender,
         };
         let relay = ShareRelay::open(&state, configured, held.port(), transport, events).await?;
-        record_relay(&mut held, &relay, events).await;
+        record_relay(&mut held, &relay, events);
         let length = plan.length();
         let (registration, code) = plan.register(&relay, &mut held, events).await?;
         let _running = relay.publish(state.writable(), &code)?;
@@ -174,7 +174,7 @@ fn reject_standard_input(paths: &[PathBuf]) -> Result<()> {
 }
 
 /// Records the relay's pin, and the port of an embedded relay unless the share already has another one.
-async fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events) {
+fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events) {
     held.set_pin(relay.pin());
     if let Some(port) = relay.embedded_port() {
         match held.port() {

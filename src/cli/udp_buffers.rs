@@ -22,7 +22,7 @@ pub(super) fn warning(clamped: &ClampedBuffers) -> Event {
 
 /// Warns once for each combination of sizes. On most systems the sizes never change, and every transfer would repeat
 /// the warning.
-pub(super) async fn warn_once(state: Option<&StateDir>, clamped: Option<ClampedBuffers>, events: &Events) {
+pub(super) fn warn_once(state: Option<&StateDir>, clamped: Option<ClampedBuffers>, events: &Events) {
     if let Some(clamped) = clamped
         && state.is_none_or(|state| record_if_new(state, &clamped))
     {
@@ -119,10 +119,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::open(home.path()).unwrap();
         let (events, mut received) = Events::channel();
-        warn_once(Some(&state), None, &events).await;
+        warn_once(Some(&state), None, &events);
         assert!(received.try_recv().is_none());
         for _ in 0..2 {
-            warn_once(Some(&state), Some(ClampedBuffers { wanted: MIB_4, receive: 1, send: 1 }), &events).await;
+            warn_once(Some(&state), Some(ClampedBuffers { wanted: MIB_4, receive: 1, send: 1 }), &events);
         }
         assert!(matches!(received.try_recv(), Some(Event::Warning { .. })));
         assert!(received.try_recv().is_none(), "warned twice");

@@ -36,8 +36,7 @@ impl CodeOrLink {
     }
 }
 
-/// Returns the code among the words of a text, if there is exactly one. A word that is a code by chance, one in 31 of
-/// ten characters, makes the text ambiguous.
+/// Returns the code among the words of a text, if there is exactly one. Two different codes make the text ambiguous.
 fn the_only_code(text: &str) -> Option<Code> {
     let mut codes = text.split_whitespace().filter_map(|word| Code::parse(trim(word)).ok());
     let code = codes.next()?;
@@ -49,12 +48,8 @@ fn parse_link(text: &str) -> Result<Link> {
     let text = &text.replace("%23", "#"); // some programs encode the sign before the pin
     let joined: String = text.split_whitespace().collect();
     let first_word = text.split_whitespace().next().unwrap_or_default();
-    let whole = Link::parse(trim(&joined));
-    match whole {
-        Ok(link) => Ok(link),
-        // The first error is about the whole text; the second one is about the link alone.
-        Err(_) => Link::parse(trim(first_word)),
-    }
+    // The error is about the link alone, not about the words behind it.
+    Link::parse(trim(&joined)).or_else(|_| Link::parse(trim(first_word)))
 }
 
 /// Returns the position at which a link begins.
@@ -72,32 +67,8 @@ fn after_command(text: &str) -> &str {
 
 /// Removes quotes, brackets and punctuation around a code or a link. Neither begins or ends with any of them.
 fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| {
-        c.is_whitespace()
-            || matches!(
-                c,
-                '"' | '\''
-                    | '`'
-                    | '<'
-                    | '>'
-                    | '('
-                    | ')'
-                    | '['
-                    | ']'
-                    | '“'
-                    | '”'
-                    | '‘'
-                    | '’'
-                    | '«'
-                    | '»'
-                    | '.'
-                    | ','
-                    | ';'
-                    | ':'
-                    | '!'
-                    | '*'
-            )
-    })
+    const AROUND: &str = "\"'`<>()[]“”‘’«».,;:!*";
+    text.trim_matches(|c: char| c.is_whitespace() || AROUND.contains(c))
 }
 
 /// Whether `c` has no width: messengers insert such characters.

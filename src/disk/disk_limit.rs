@@ -15,7 +15,7 @@ pub enum DiskLimit {
     NameLength,
     /// It would store another name.
     ChangedName,
-    /// It treats the name as that of an earlier entry of the share.
+    /// Another entry of the share has a name that is the same to it.
     SameName,
     /// The file is larger than any that it holds.
     FileSize,

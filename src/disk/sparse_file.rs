@@ -5,7 +5,7 @@ use std::{
     io::{self, Seek as _, SeekFrom, Write as _},
 };
 
-/// The size of the blocks that stay holes if they contain nothing but zeros, in bytes: that of most file systems.
+/// The block size of most file systems, in bytes. A block of zeros stays a hole.
 const BLOCK: u64 = 4096;
 
 /// The longest hole at the end of a file that its length does not include while more is written, in bytes. A download

@@ -1,4 +1,4 @@
-//! Outputs that fail or that nobody reads. The work goes on without them.
+//! Outputs that fail, and outputs that nobody reads. The work continues without them.
 
 use std::{
     fs::OpenOptions,

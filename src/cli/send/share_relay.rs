@@ -39,7 +39,7 @@ impl ShareRelay {
             return Ok(Self::Configured { connected, dialer, spec });
         }
         let embedded = EmbeddedRelay::start(state.writable(), port, transport)?;
-        udp_buffers::warn_once(state.writable(), embedded.clamped_buffers(), events).await;
+        udp_buffers::warn_once(state.writable(), embedded.clamped_buffers(), events);
         if net::local_addresses().is_empty() {
             events.report(warnings::no_network());
         }

@@ -236,7 +236,7 @@ fn unreadable_files_and_folders_are_left_out() {
     }
 }
 
-/// The size of a file in `/proc` is 0, that of a file in `/sys` is a page.
+/// A file in `/proc` has the size 0, and a file in `/sys` has the size of a page.
 #[cfg(target_os = "linux")]
 #[test]
 fn files_without_a_size_are_shared_as_they_were_scanned() {

@@ -115,7 +115,7 @@ impl PlannedDownload {
                         sender.remove_resumption();
                     }
                     let seconds = started.elapsed().as_secs_f64();
-                    warn_of_altered_times(published.altered_times, events).await;
+                    warn_of_altered_times(published.altered_times, events);
                     let incomplete = failed.iter().map(|file| file.path.as_str().to_owned()).collect();
                     let counts = EntryCounts { files: counts.files - failed.len() as u64, ..counts };
                     let finished = Finished { incomplete, ..finished(&published.paths, bytes, seconds, &counts) };
@@ -160,7 +160,7 @@ async fn plan_again(
 }
 
 /// Warns that the disk holds other modification times than the sender's.
-async fn warn_of_altered_times(entries: u64, events: &Events) {
+fn warn_of_altered_times(entries: u64, events: &Events) {
     if entries > 0 {
         let entries = count(entries, "modification time");
         let message = format!("the disk cannot hold {entries}; it holds the nearest one that it can");

@@ -61,9 +61,9 @@ pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendH
         }
         Admission::Refused(HandshakeRefusal { reason, retry_after, failure }) => {
             send_alert(send, reason, retry_after).await;
-            report_refusal(&share, failure).await;
+            report_refusal(&share, failure);
         }
-        Admission::Left => report_pressure(&share).await,
+        Admission::Left => report_pressure(&share),
         Admission::Closing => send.reset(ENDED),
     }
 }
@@ -180,7 +180,7 @@ async fn closing_grace(share: &Share) {
 async fn reattach(share: &Share, request: &AttachRequest, stream: (SendHalf, RecvHalf)) {
     if let Err(send) = share.sessions().attach(request, stream).await {
         send_alert(send, AlertReason::UnknownSession, None).await;
-        report_pressure(share).await;
+        report_pressure(share);
     }
 }
 
@@ -216,7 +216,7 @@ async fn serve_receiver(
             let download = Download::new(share, number, session.stream.clone());
             download.run(session, resumption.id, offer).await;
         }
-        Err(failure) => report_failure(&share, number, failure).await,
+        Err(failure) => report_failure(&share, number, failure),
     }
 }
 
@@ -224,13 +224,13 @@ async fn serve_receiver(
 async fn prepare_offer(share: &Share, number: u64, resumption: &Resumption) -> (RecordBuilder, Result<PreparedOffer>) {
     match PreparedOffer::new(share).await {
         Ok(mut offer) => (offer.first_record(resumption), Ok(offer)),
-        Err(e) => (RecordBuilder::new(), Err(report_unreadable(share, number, &e).await)),
+        Err(e) => (RecordBuilder::new(), Err(report_unreadable(share, number, &e))),
     }
 }
 
 /// Reports to the user that the shared files cannot be read, and returns the error for the receiver, which must not
 /// learn paths of this machine.
-async fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
+fn report_unreadable(share: &Share, number: u64, e: &Error) -> Error {
     if let Some(times) = share.unreadable().note() {
         let message = format!("cannot serve {}: {}", affected(times, number), e.message());
         share.events().report(Event::warning("source", message, e));
@@ -244,17 +244,17 @@ fn affected(times: u64, number: u64) -> String {
 }
 
 /// Reports a handshake that failed after it was charged.
-async fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
+fn report_failure(share: &Share, number: u64, failure: HandshakeFailure) {
     if failure == HandshakeFailure::Unconfirmed {
         let (guesses_left, peer) = (share.guess_budget().remaining(), receiver_label(number));
         share.events().report(Event::WrongCode { download: number, peer, guesses_left });
         share.check_code_retired();
     }
-    report_pressure(share).await;
+    report_pressure(share);
 }
 
 /// Reports a refused stream.
-async fn report_refusal(share: &Share, failure: HandshakeFailure) {
+fn report_refusal(share: &Share, failure: HandshakeFailure) {
     match failure {
         HandshakeFailure::Retired => share.check_code_retired(),
         HandshakeFailure::Disk(e) => {
@@ -266,11 +266,11 @@ async fn report_refusal(share: &Share, failure: HandshakeFailure) {
         }
         HandshakeFailure::NotCharged | HandshakeFailure::Unconfirmed => {}
     }
-    report_pressure(share).await;
+    report_pressure(share);
 }
 
 /// Counts a stream that ended without a valid code, and warns the user if there are many.
-async fn report_pressure(share: &Share) {
+fn report_pressure(share: &Share) {
     if let Some(warning) = share.pressure().note_failure() {
         share.events().report(warning);
     }
