@@ -15,7 +15,9 @@ mod connection_lost;
 mod dialer;
 mod duplex;
 mod endpoint;
+mod interfaces;
 mod known_relays;
+mod lan;
 mod listener;
 mod local_addresses;
 mod memory_connection;
@@ -48,6 +50,7 @@ pub use self::{
     dialer::Dialer,
     duplex::duplex,
     known_relays::KnownRelays,
+    lan::{LanAnnouncement, LanReach, LanSearch},
     listener::{Listener, listen, listen_on},
     local_addresses::local_addresses,
     owned_frame::OwnedFrame,

@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
+use super::interfaces::{interfaces, is_virtual};
+
 /// Destinations behind the default routes. They are for documentation (RFC 5737, RFC 3849), and nothing is sent to
 /// them.
 const FAR_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
@@ -14,11 +16,9 @@ const FAR_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb
 /// the default routes, then physical interfaces, then virtual ones such as container bridges. IPv4 comes first within
 /// each group. Empty if this machine has no network.
 pub fn local_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let found = interfaces
-        .iter()
-        .filter(|interface| interface.is_oper_up())
-        .map(|interface| LocalAddress { ip: interface.ip(), is_virtual: is_virtual(&interface.name) });
+    let interfaces = interfaces();
+    let found =
+        interfaces.iter().map(|interface| LocalAddress { ip: interface.ip(), is_virtual: is_virtual(&interface.name) });
     let routed = [FAR_V4, FAR_V6].into_iter().filter_map(|far| source_address(far).ok()).collect();
     order(found.collect(), routed)
 }
@@ -36,14 +36,6 @@ fn source_address(far: SocketAddr) -> io::Result<IpAddr> {
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(far)?; // looks up the route, and sends nothing
     Ok(socket.local_addr()?.ip())
-}
-
-/// Whether no cable and no antenna belongs to an interface: containers and virtual machines have such bridges.
-fn is_virtual(name: &str) -> bool {
-    const PREFIXES: [&str; 10] =
-        ["docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "podman", "lxc", "vEthernet"];
-    let system = std::path::Path::new("/sys/class/net").join(name);
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || (system.exists() && !system.join("device").exists())
 }
 
 /// Selects and orders the addresses. `routed` are the source addresses of the default routes.

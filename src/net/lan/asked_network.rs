@@ -1,0 +1,195 @@
+//! One network that a search asks: a socket, and which answers are accepted there.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    task::{Context, Poll},
+};
+
+use if_addrs::{IfAddr, Interface};
+use socket2::{Domain, Protocol, SockRef, Type};
+use tokio::{io::ReadBuf, net::UdpSocket};
+
+use super::{
+    LanReach, MDNS_PORT,
+    message::{self, MAX_ANSWER},
+};
+use crate::net::interfaces::{interfaces, is_local_network, is_virtual};
+
+/// The maximum number of networks. A machine with many containers has many bridges; physical interfaces come first.
+const MAX_NETWORKS: usize = 32;
+
+/// How many messages are read after each question. Two hundred senders may answer. A flood fills the socket's buffer
+/// and costs nothing until the next question.
+const MAX_MESSAGES: u32 = 512;
+
+/// The addresses of multicast DNS (RFC 6762 section 3).
+const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+
+/// Where a question is sent from and to, and whose answers are accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Network {
+    /// The index of the interface. 0 for [`LanReach::Only`].
+    pub(super) interface: u32,
+    local: SocketAddr,
+    destination: SocketAddr,
+    sources: Sources,
+}
+
+/// The senders of answers that are accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sources {
+    /// The mDNS port of machines within these prefixes, or with link-local addresses.
+    Prefixes(Vec<(IpAddr, u8)>),
+    Only(SocketAddr),
+}
+
+impl Network {
+    /// Returns the networks to ask at this moment: one for each IPv4 address, and one for IPv6 on each interface.
+    pub(super) fn all(reach: LanReach) -> Vec<Self> {
+        match reach {
+            LanReach::Multicast => Self::of_interfaces(&interfaces(), is_virtual),
+            LanReach::Only(addr) => vec![Self::only(addr)],
+        }
+    }
+
+    fn only(addr: SocketAddr) -> Self {
+        let any: IpAddr = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        Self { interface: 0, local: (any, 0).into(), destination: addr, sources: Sources::Only(addr) }
+    }
+
+    fn of_interfaces(all: &[Interface], is_virtual: impl Fn(&str) -> bool) -> Vec<Self> {
+        let mut all: Vec<_> = all.iter().filter(|interface| is_local_network(interface)).collect();
+        // On IPv6, one question from the link-local address reaches everyone on the link.
+        all.sort_by_key(|interface| (is_virtual(&interface.name), interface.index, !interface.is_link_local()));
+        let mut networks: Vec<Self> = Vec::new();
+        for interface in &all {
+            let index = interface.index.unwrap_or_default();
+            let of_interface = all.iter().filter(|other| other.index == interface.index);
+            let prefixes = of_interface.map(|other| prefix(&other.addr)).collect();
+            let scoped = |ip, port| SocketAddr::V6(SocketAddrV6::new(ip, port, 0, index));
+            let (local, destination) = match interface.ip() {
+                IpAddr::V4(ip) => ((ip, 0).into(), (GROUP_V4, MDNS_PORT).into()),
+                IpAddr::V6(ip) if ip.is_unicast_link_local() => (scoped(ip, 0), scoped(GROUP_V6, MDNS_PORT)),
+                IpAddr::V6(ip) => ((ip, 0).into(), scoped(GROUP_V6, MDNS_PORT)),
+            };
+            let is_asked = |network: &Self| network.interface == index && network.local.is_ipv6();
+            if local.is_ipv4() || !networks.iter().any(is_asked) {
+                networks.push(Self { interface: index, local, destination, sources: Sources::Prefixes(prefixes) });
+            }
+        }
+        networks.truncate(MAX_NETWORKS);
+        networks
+    }
+}
+
+impl Sources {
+    fn accept(&self, source: SocketAddr, interface: u32) -> bool {
+        match self {
+            Self::Only(addr) => source == *addr,
+            Self::Prefixes(_) if source.port() != MDNS_PORT => false,
+            Self::Prefixes(prefixes) => match source {
+                SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id() == interface,
+                _ => {
+                    matches!(source.ip(), IpAddr::V4(ip) if ip.is_link_local())
+                        || prefixes.iter().any(|&(ip, length)| is_within(source.ip(), ip, length))
+                }
+            },
+        }
+    }
+}
+
+/// Returns an address and the length of its prefix.
+fn prefix(addr: &IfAddr) -> (IpAddr, u8) {
+    match addr {
+        IfAddr::V4(v4) => (v4.ip.into(), v4.prefixlen),
+        IfAddr::V6(v6) => (v6.ip.into(), v6.prefixlen),
+    }
+}
+
+/// Whether `ip` is within the prefix of `length` bits of `of`. A prefix of length 0 is unknown and contains nothing.
+fn is_within(ip: IpAddr, of: IpAddr, length: u8) -> bool {
+    let shift = |bits: u32| bits.saturating_sub(length.into());
+    length > 0
+        && match (ip, of) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).unbounded_shr(shift(32)) == 0,
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).unbounded_shr(shift(128)) == 0,
+            _ => false,
+        }
+}
+
+/// A socket on a network.
+#[derive(Debug)]
+pub(super) struct AskedNetwork {
+    pub(super) network: Network,
+    socket: UdpSocket,
+    /// A random id, which answers must repeat.
+    id: u16,
+    /// How many messages may still be read before the next question.
+    budget: u32,
+}
+
+impl AskedNetwork {
+    /// Opens a socket on an ephemeral port. Responders answer such a port directly (RFC 6762 section 6.7), so this
+    /// program needs neither the mDNS port nor a membership of the group.
+    ///
+    /// # Errors
+    /// Any error of the operating system, for example because the interface has just gone.
+    pub(super) fn open(network: Network) -> io::Result<Self> {
+        let local = network.local;
+        let socket = socket2::Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        if network.destination.ip().is_multicast() {
+            match local.ip() {
+                IpAddr::V4(ip) => socket.set_multicast_if_v4(&ip)?,
+                IpAddr::V6(_) => socket.set_multicast_if_v6(network.interface)?,
+            }
+        }
+        socket.bind(&local.into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        Ok(Self { network, socket, id: rand::random(), budget: 0 })
+    }
+
+    /// Sends the question, and allows as many answers to be read. Returns whether the system has sent it.
+    pub(super) fn ask(&mut self) -> bool {
+        self.budget = MAX_MESSAGES;
+        // Not through tokio, which cannot send before its first poll.
+        SockRef::from(&self.socket).send_to(&message::question(self.id), &self.network.destination.into()).is_ok()
+    }
+
+    /// Reads messages until one of them is an acceptable answer, and returns the addresses of its senders.
+    pub(super) fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Vec<SocketAddr>> {
+        let mut buffer = [0; MAX_ANSWER + 1]; // an answer that fills it is too long
+        while self.budget > 0 {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let received = match self.socket.poll_recv_from(context, &mut buffer) {
+                Poll::Ready(received) => received,
+                Poll::Pending => return Poll::Pending,
+            };
+            self.budget -= 1;
+            let Ok(source) = received else {
+                continue; // an ICMP error, or a message that does not fit into the buffer (Windows)
+            };
+            let senders = self.senders(source, buffer.filled());
+            if !senders.is_empty() {
+                return Poll::Ready(senders);
+            }
+        }
+        Poll::Pending // until the next question, which polls again
+    }
+
+    /// Returns the addresses of the senders in an answer: always those of its source, so that no answer can direct
+    /// packets to another machine.
+    fn senders(&self, source: SocketAddr, message: &[u8]) -> Vec<SocketAddr> {
+        if !self.network.sources.accept(source, self.network.interface) {
+            return Vec::new();
+        }
+        let at_source = |port| {
+            let mut sender = source;
+            sender.set_port(port);
+            sender
+        };
+        message::sender_ports(message, self.id).into_iter().map(at_source).collect()
+    }
+}
