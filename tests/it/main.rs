@@ -2,6 +2,7 @@
 //!
 //! - [`roundtrip`]: received files equal the sent ones: contents, names, permissions, times, links.
 //! - [`rendezvous`]: how a receiver finds its sender: codes, links, and where the relay is configured.
+//! - [`lan_search`]: the search for senders on the local network, with an injected responder.
 //! - [`several_receivers`]: several receivers of one sender, and download limits.
 //! - [`exit_codes`]: every exit code and error `kind`, and what the message names.
 //! - [`conflicts`]: targets that already exist, `--out`, and targets that cannot be written.
@@ -48,6 +49,7 @@ mod exit_codes;
 mod hostile;
 mod interrupted_shares;
 mod interruptions;
+mod lan_search;
 mod layers;
 mod left_out;
 mod manifest_cost;

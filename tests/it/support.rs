@@ -3,11 +3,13 @@
 //! - [`TestEnv`] is that environment, and [`QshareCommand`] a command line in it.
 //! - [`RelayProcess`] and [`SenderProcess`] are processes that have reported that they are ready.
 //! - [`Process`] waits for events, and [`ProcessOutput`] is what a process printed until its end.
+//! - [`LanResponder`] answers questions for senders on the local network.
 //! - [`UdpProxy`] blocks the traffic between processes; [`terminal`] opens a terminal for prompts.
 //! - [`FileTree`] compares files and folders.
 
 mod files;
 mod frames;
+mod lan_responder;
 mod peers;
 mod process;
 mod process_output;
@@ -19,6 +21,7 @@ mod udp_proxy;
 pub(crate) use self::{
     files::{FileTree, assert_only_staged, entry_names, hash_file, write_random_file, write_sparse_file},
     frames::{UnknownFrame, bytes_of},
+    lan_responder::{LanQuestion, LanResponder, SERVICE, lan_answer, named_lan_answer},
     peers::{RelayProcess, SenderProcess},
     process::{Process, peak_memory, wait_until},
     process_output::ProcessOutput,
