@@ -36,6 +36,10 @@ clocks:
 real-disks:
     cargo test --test it real_disks -- --ignored --nocapture --test-threads 1
 
+# Send and receive on emulated local networks: hosts in network namespaces on bridges. Needs root, Linux, iproute2 and nftables.
+local-network:
+    cargo test --test it local_network -- --ignored --nocapture --test-threads 1
+
 # Time whole transfers.
 bench:
     cargo bench --bench transfer

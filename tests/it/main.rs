@@ -3,6 +3,7 @@
 //! - [`roundtrip`]: received files equal the sent ones: contents, names, permissions, times, links.
 //! - [`rendezvous`]: how a receiver finds its sender: codes, links, and where the relay is configured.
 //! - [`lan_search`]: the search for senders on the local network, with an injected responder.
+//! - `local_network`: announcements and searches between hosts in network namespaces.
 //! - [`several_receivers`]: several receivers of one sender, and download limits.
 //! - [`exit_codes`]: every exit code and error `kind`, and what the message names.
 //! - [`conflicts`]: targets that already exist, `--out`, and targets that cannot be written.
@@ -30,9 +31,10 @@
 //! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
 //! the same relay, sender and receivers on a network in memory, in virtual time.
 //!
-//! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Two tests are exceptions,
-//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage, and
-//! [`several_receivers`] for the expiry of a share, which no event announces while a download is running. A `sleep` of
+//! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Three tests are exceptions,
+//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage,
+//! [`several_receivers`] for the expiry of a share, which no event announces while a download is running, and
+//! `local_network` for packets that an idle sender may send. A `sleep` of
 //! tokio in [`network`] or [`session`] is in virtual time.
 //!
 //! The tests need Unix, because many of them use signals, symbolic links and permissions.
@@ -52,6 +54,8 @@ mod interruptions;
 mod lan_search;
 mod layers;
 mod left_out;
+#[cfg(target_os = "linux")]
+mod local_network;
 mod manifest_cost;
 mod network;
 mod no_state;

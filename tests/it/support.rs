@@ -4,11 +4,14 @@
 //! - [`RelayProcess`] and [`SenderProcess`] are processes that have reported that they are ready.
 //! - [`Process`] waits for events, and [`ProcessOutput`] is what a process printed until its end.
 //! - [`LanResponder`] answers questions for senders on the local network.
+//! - `Lab` has hosts and bridges in network namespaces.
 //! - [`UdpProxy`] blocks the traffic between processes; [`terminal`] opens a terminal for prompts.
 //! - [`FileTree`] compares files and folders.
 
 mod files;
 mod frames;
+#[cfg(target_os = "linux")]
+mod lab;
 mod lan_responder;
 mod peers;
 mod process;
@@ -18,6 +21,8 @@ mod terminal;
 mod test_env;
 mod udp_proxy;
 
+#[cfg(target_os = "linux")]
+pub(crate) use self::lab::{Host, Lab};
 pub(crate) use self::{
     files::{FileTree, assert_only_staged, entry_names, hash_file, write_random_file, write_sparse_file},
     frames::{UnknownFrame, bytes_of},

@@ -193,3 +193,118 @@ impl AskedNetwork {
         message::sender_ports(message, self.id).into_iter().map(at_source).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use if_addrs::{IfOperStatus, Ifv4Addr, Ifv6Addr};
+
+    use super::*;
+
+    fn interface(name: &str, index: u32, addr: &str) -> Interface {
+        let (ip, length) = addr.split_once('/').unwrap();
+        let prefixlen = length.parse().unwrap();
+        let addr = match ip.parse().unwrap() {
+            IpAddr::V4(ip) => IfAddr::V4(Ifv4Addr { ip, netmask: Ipv4Addr::BROADCAST, prefixlen, broadcast: None }),
+            IpAddr::V6(ip) => IfAddr::V6(Ifv6Addr { ip, netmask: Ipv6Addr::UNSPECIFIED, prefixlen, broadcast: None }),
+        };
+        Interface { name: name.to_owned(), addr, index: Some(index), oper_status: IfOperStatus::Up, is_p2p: false }
+    }
+
+    fn networks(all: &[(&str, u32, &str)]) -> Vec<Network> {
+        let all: Vec<_> = all.iter().map(|&(name, index, addr)| interface(name, index, addr)).collect();
+        Network::of_interfaces(&all, |name| name.starts_with("virtual"))
+    }
+
+    fn asked(all: &[(&str, u32, &str)]) -> Vec<String> {
+        networks(all).iter().map(|network| format!("{} {}", network.local, network.destination)).collect()
+    }
+
+    #[test]
+    fn each_ipv4_address_and_each_ipv6_interface_asks() {
+        let all = [
+            ("test1", 3, "2001:db8::1/64"),
+            ("test1", 3, "fe80::1/64"),
+            ("test1", 3, "192.0.2.1/24"),
+            ("test1", 3, "10.0.0.1/8"),
+            ("test2", 4, "2001:db8:1::1/64"),
+            ("lo", 1, "127.0.0.1/8"),
+            ("lo", 1, "::1/128"),
+        ];
+        let expected = [
+            "[fe80::1%3]:0 [ff02::fb%3]:5353",
+            "192.0.2.1:0 224.0.0.251:5353",
+            "10.0.0.1:0 224.0.0.251:5353",
+            "[2001:db8:1::1]:0 [ff02::fb%4]:5353",
+        ];
+        assert_eq!(asked(&all), expected);
+    }
+
+    #[test]
+    fn physical_interfaces_are_asked_first_and_the_number_is_bounded() {
+        let names: Vec<_> = (0..100).map(|n| format!("10.0.{n}.1/24")).collect();
+        let mut all: Vec<_> = (10..).zip(&names).map(|(index, addr)| ("virtual0", index, addr.as_str())).collect();
+        all.push(("test0", 200, "192.0.2.1/24"));
+        let asked = asked(&all);
+        assert_eq!(asked.len(), MAX_NETWORKS);
+        assert_eq!(asked[0], "192.0.2.1:0 224.0.0.251:5353");
+    }
+
+    #[test]
+    fn only_the_mdns_port_of_machines_on_the_network_is_accepted() {
+        let all = [("test0", 3, "192.0.2.1/25"), ("test0", 3, "fe80::1/64"), ("test0", 3, "2001:db8::1/64")];
+        let sources = &networks(&all)[0].sources;
+        let accepted = |source: &str| sources.accept(source.parse().unwrap(), 3);
+        for source in ["192.0.2.127:5353", "169.254.1.2:5353", "[fe80::2%3]:5353", "[2001:db8::ffff]:5353"] {
+            assert!(accepted(source), "{source}");
+        }
+        for source in [
+            "192.0.2.127:5354",
+            "192.0.2.128:5353",
+            "127.0.0.1:5353",
+            "[fe80::2%4]:5353",
+            "[fe80::2]:5353",
+            "[2001:db8:0:1::1]:5353",
+            "[::ffff:192.0.2.127]:5353",
+        ] {
+            assert!(!accepted(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_prefix_contains_nothing() {
+        let of = |ip: &str, other: &str, length| is_within(ip.parse().unwrap(), other.parse().unwrap(), length);
+        assert!(!of("192.0.2.1", "192.0.2.1", 0));
+        assert!(of("192.0.2.1", "192.0.2.1", 32) && !of("192.0.2.1", "192.0.2.2", 32));
+        assert!(of("2001:db8::1", "2001:db8::1", 128) && !of("2001:db8::1", "2001:db8::2", 128));
+        assert!(of("200.0.0.1", "128.0.0.1", 1) && !of("100.0.0.1", "128.0.0.1", 1));
+    }
+
+    /// Floods cost nothing after a bounded number of messages.
+    #[tokio::test]
+    async fn a_bounded_number_of_messages_is_read_after_each_question() {
+        let flooder = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let network =
+            Network { local: (Ipv4Addr::LOCALHOST, 0).into(), ..Network::only(flooder.local_addr().unwrap()) };
+        let mut asked = AskedNetwork::open(network).unwrap();
+        let search = asked.socket.local_addr().unwrap();
+        assert!(asked.ask());
+        for _ in 0..MAX_MESSAGES {
+            flooder.send_to(b"noise", search).unwrap();
+            let before = asked.budget;
+            poll_fn(|context| {
+                assert!(asked.poll_answer(context).is_pending());
+                if asked.budget < before { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        assert_eq!(asked.budget, 0);
+        flooder.send_to(b"noise", search).unwrap();
+        asked.socket.readable().await.unwrap();
+        poll_fn(|context| Poll::Ready(assert!(asked.poll_answer(context).is_pending()))).await;
+        assert_eq!(asked.socket.try_recv(&mut [0; 10]).unwrap(), b"noise".len());
+        assert!(asked.ask());
+        assert_eq!(asked.budget, MAX_MESSAGES);
+    }
+}

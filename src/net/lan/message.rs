@@ -66,3 +66,108 @@ fn sender_port(record: &ResourceRecord) -> Option<u16> {
         && record.class == CLASS::IN;
     (is_instance && service.port >= MIN_PORT).then_some(service.port)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer of mdns-sd 0.21.7 to a question with the id 7, for the port 7000.
+    const ANSWER: &[u8] = b"\0\x07\x84\0\0\x01\0\x01\0\0\0\x03\
+        \x07_qshare\x04_udp\x05local\0\0\x0c\0\x01\
+        \xc0\x0c\0\x0c\0\x01\0\0\0\x0a\0\x13\x1019894032594c3925\xc0\x0c\
+        \xc0\x30\0\x21\0\x01\0\0\0\x0a\0\x19\0\0\0\0\x1b\x58\x10fd473ee9a6f0d181\xc0\x19\
+        \xc0\x30\0\x10\0\x01\0\0\0\x0a\0\x01\0\
+        \xc0\x55\0\x01\0\x01\0\0\0\x0a\0\x04\x0a\x09\0\x01";
+
+    #[test]
+    fn the_question_has_golden_bytes() {
+        let expected = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07_qshare\x04_udp\x05local\0\0\x0c\0\x01";
+        assert_eq!(question(0x1234), expected);
+    }
+
+    #[test]
+    fn answers_of_mdns_sd_are_understood() {
+        assert_eq!(sender_ports(ANSWER, 7), [7000]);
+        assert!(sender_ports(ANSWER, 8).is_empty());
+    }
+
+    /// Pointers lead backwards only, so the length of a message bounds the work for each of its names.
+    #[test]
+    fn chains_of_pointers_end() {
+        const RECORDS: usize = 30;
+        let mut message = question(7);
+        message[2] = 0x84;
+        message[7] = RECORDS as u8 + 1;
+        let chain = MAX_ANSWER - message.len() - 11 - 21 * RECORDS;
+        message.extend(b"\0\0\x0a\0\x01\0\0\0\x0a"); // a record of any bytes
+        message.extend((chain as u16).to_be_bytes());
+        let mut target = 12; // the name in the question
+        while message.len() < MAX_ANSWER - 21 * RECORDS - 1 {
+            let pointer = 0xc000 | target as u16;
+            target = message.len();
+            message.extend(pointer.to_be_bytes());
+        }
+        message.resize(MAX_ANSWER - 21 * RECORDS, 0);
+        for _ in 0..RECORDS {
+            message.extend(b"\x01x");
+            message.extend((0xc000 | target as u16).to_be_bytes());
+            message.extend(b"\0\x21\0\x01\0\0\0\x0a\0\x07\0\0\0\0\x1b\x58\0");
+        }
+        assert_eq!(sender_ports(&message, 7), [7000; RECORDS]);
+        let last = message.len() - 19;
+        message[last..last + 2].copy_from_slice(&(0xc000 | last as u16).to_be_bytes()); // points at itself
+        assert!(sender_ports(&message, 7).is_empty());
+    }
+
+    #[test]
+    fn messages_that_claim_many_entries_are_not_parsed() {
+        for count in [4, 6, 8, 10] {
+            let mut message = ANSWER.to_vec();
+            message[count..count + 2].copy_from_slice(&u16::MAX.to_be_bytes());
+            assert!(sender_ports(&message, 7).is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_messages_never_panic(message in prop::collection::vec(any::<u8>(), 0..2_000), id: u16) {
+            assert!(sender_ports(&message, id).iter().all(|&port| port >= MIN_PORT));
+        }
+
+        #[test]
+        fn perturbed_answers_never_panic(
+            changes in prop::collection::vec((0..ANSWER.len(), any::<u8>()), 1..8),
+            length in 0..=ANSWER.len(),
+            tail in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let mut message = [&ANSWER[..length], &tail].concat();
+            for (at, byte) in changes {
+                if let Some(changed) = message.get_mut(at) {
+                    *changed = byte;
+                }
+            }
+            let ports = sender_ports(&message, 7);
+            assert!(ports.len() <= MAX_ENTRIES as usize && ports.iter().all(|&port| port >= MIN_PORT));
+        }
+
+        /// Bytes beyond the header that look like records more often than random ones do.
+        #[test]
+        fn random_names_and_pointers_never_panic(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 1..16).prop_map(|label| [&[label.len() as u8][..], &label].concat()),
+                    (0xc000_u16..).prop_map(|pointer| pointer.to_be_bytes().to_vec()),
+                    Just(b"\0\0\x21\0\x01\0\0\0\x0a\0\x10".to_vec()),
+                    Just(vec![0]),
+                ],
+                0..64,
+            ),
+            answers in 0..32_u8,
+        ) {
+            let message = [&[0, 7, 0x84, 0, 0, 0, 0, answers, 0, 0, 0, 0][..], &pieces.concat()].concat();
+            assert!(sender_ports(&message, 7).iter().all(|&port| port >= MIN_PORT));
+        }
+    }
+}
