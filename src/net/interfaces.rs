@@ -37,29 +37,41 @@ fn system_path(name: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
+pub(super) mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr};
+    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Ifv6Addr};
 
     use super::*;
 
-    fn interface(name: &str, ip: [u8; 4], oper_status: IfOperStatus, is_p2p: bool) -> Interface {
-        let ip = Ipv4Addr::from(ip);
-        let addr =
-            IfAddr::V4(Ifv4Addr { ip, netmask: Ipv4Addr::new(255, 255, 255, 0), prefixlen: 24, broadcast: None });
-        Interface { name: name.to_owned(), addr, index: Some(7), oper_status, is_p2p }
+    /// Returns an interface that is up. `addr` is an address with the length of its prefix.
+    pub(in crate::net) fn interface(name: &str, index: u32, addr: &str) -> Interface {
+        let (ip, length) = addr.split_once('/').unwrap();
+        let prefixlen = length.parse().unwrap();
+        let addr = match ip.parse().unwrap() {
+            IpAddr::V4(ip) => IfAddr::V4(Ifv4Addr { ip, netmask: Ipv4Addr::BROADCAST, prefixlen, broadcast: None }),
+            IpAddr::V6(ip) => IfAddr::V6(Ifv6Addr { ip, netmask: Ipv6Addr::UNSPECIFIED, prefixlen, broadcast: None }),
+        };
+        Interface {
+            name: name.to_owned(),
+            addr,
+            index: Some(index),
+            oper_status: IfOperStatus::Up,
+            is_p2p: false,
+            #[cfg(windows)]
+            adapter_name: String::new(),
+        }
     }
 
     #[test]
     fn tunnels_and_loopback_are_no_local_networks() {
-        let up = IfOperStatus::Up;
-        assert!(is_local_network(&interface("test0", [10, 0, 0, 1], up.clone(), false)));
-        assert!(!is_local_network(&interface("test0", [10, 0, 0, 1], up.clone(), true)));
-        assert!(!is_local_network(&interface("test0", [127, 0, 0, 1], up.clone(), false)));
-        assert!(!is_local_network(&interface("test0", [10, 0, 0, 1], IfOperStatus::Down, false)));
+        let usual = interface("test0", 7, "10.0.0.1/24");
+        assert!(is_local_network(&usual));
+        assert!(!is_local_network(&Interface { is_p2p: true, ..usual.clone() }));
+        assert!(!is_local_network(&Interface { oper_status: IfOperStatus::Down, ..usual }));
+        assert!(!is_local_network(&interface("test0", 7, "127.0.0.1/8")));
         for name in ["tun0", "wg0", "utun3", "tailscale0", "awdl0"] {
-            assert!(!is_local_network(&interface(name, [10, 0, 0, 1], up.clone(), false)), "{name}");
+            assert!(!is_local_network(&interface(name, 7, "10.0.0.1/24")), "{name}");
         }
     }
 }

@@ -198,19 +198,8 @@ impl AskedNetwork {
 mod tests {
     use std::future::poll_fn;
 
-    use if_addrs::{IfOperStatus, Ifv4Addr, Ifv6Addr};
-
     use super::*;
-
-    fn interface(name: &str, index: u32, addr: &str) -> Interface {
-        let (ip, length) = addr.split_once('/').unwrap();
-        let prefixlen = length.parse().unwrap();
-        let addr = match ip.parse().unwrap() {
-            IpAddr::V4(ip) => IfAddr::V4(Ifv4Addr { ip, netmask: Ipv4Addr::BROADCAST, prefixlen, broadcast: None }),
-            IpAddr::V6(ip) => IfAddr::V6(Ifv6Addr { ip, netmask: Ipv6Addr::UNSPECIFIED, prefixlen, broadcast: None }),
-        };
-        Interface { name: name.to_owned(), addr, index: Some(index), oper_status: IfOperStatus::Up, is_p2p: false }
-    }
+    use crate::net::interfaces::tests::interface;
 
     fn networks(all: &[(&str, u32, &str)]) -> Vec<Network> {
         let all: Vec<_> = all.iter().map(|&(name, index, addr)| interface(name, index, addr)).collect();
@@ -302,7 +291,8 @@ mod tests {
         assert_eq!(asked.budget, 0);
         flooder.send_to(b"noise", search).unwrap();
         asked.socket.readable().await.unwrap();
-        poll_fn(|context| Poll::Ready(assert!(asked.poll_answer(context).is_pending()))).await;
+        let polled = poll_fn(|context| Poll::Ready(asked.poll_answer(context))).await;
+        assert!(polled.is_pending());
         assert_eq!(asked.socket.try_recv(&mut [0; 10]).unwrap(), b"noise".len());
         assert!(asked.ask());
         assert_eq!(asked.budget, MAX_MESSAGES);
