@@ -1,10 +1,4 @@
-//! Announcements and searches on emulated local networks. Needs root, Linux, iproute2 and nftables:
-//!
-//! ```text
-//! apt-get install iproute2 nftables
-//! cargo test --test it local_network -- --ignored --nocapture --test-threads 1
-//! ```
-#![allow(clippy::print_stderr, reason = "it prints what it measures")]
+//! What is announced and found, with the types of the library.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
