@@ -1,12 +1,15 @@
 //! The command line interface: it turns arguments into a running command, and the outcome into an exit code.
 //!
 //! [`args`] parses arguments, and [`menu`] asks for them. `send`, `recv` and `relay` assemble the parts of the program
-//! and run them. `shares` manages the share store, and `parts` the interrupted downloads.
+//! and run them. `shares` manages the share store, and `parts` the interrupted downloads. `completions` and `man_page`
+//! print texts that describe the command line.
 
 pub mod args;
+mod completions;
 mod config;
 mod console;
 mod embedded_relay;
+mod man_page;
 pub mod menu;
 mod open_files;
 mod parts;
@@ -134,6 +137,8 @@ async fn dispatch(command: Command, console: &Console) -> Result<CommandEnd> {
         Command::Relay(args) => relay::run(args, console).await?,
         Command::Shares(args) => shares::run(args, console).await?,
         Command::Parts(args) => parts::run(args, console)?,
+        Command::Completions(args) => console.print(&completions::script(args.shell))?,
+        Command::Man => console.print(&man_page::render())?,
     }
     Ok(CommandEnd::Done)
 }

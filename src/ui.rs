@@ -110,6 +110,16 @@ pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
     summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
 }
 
+/// Writes a text to standard output as it is.
+///
+/// # Errors
+/// The error of standard output, unless it is a closed pipe.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut output = Output::default();
+    output.write(text.as_bytes());
+    output.into_result()
+}
+
 /// Shows an error outside of a running command.
 pub fn show_error(options: UiOptions, e: &Error) {
     let mut ui = Ui::new(options);

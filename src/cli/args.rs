@@ -2,6 +2,7 @@
 //!
 //! Parsing has no side effects. The commands resolve what the arguments refer to.
 
+mod completions;
 mod connection;
 mod global;
 mod limit_arg;
@@ -22,6 +23,7 @@ use std::{
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
+    completions::CompletionsArgs,
     connection::ConnectionArgs,
     global::GlobalArgs,
     limit_arg::LimitArg,
@@ -57,12 +59,20 @@ Exit codes:
   8    content did not match its hash
   130  interrupted during a download";
 
+const MAN_EXAMPLES: &str = "\
+Examples:
+  # Read it
+  qshare man | man -l -
+  # Install it
+  qshare man > ~/.local/share/man/man1/qshare.1";
+
 /// The whole command line.
 #[derive(Parser)]
 #[command(
     name = "qshare",
     bin_name = "qshare",
     version,
+    subcommand_value_name = "COMMAND",
     about = "Send files to any number of receivers with a short code, encrypted end to end",
     after_help = EXAMPLES,
     // Where the width of the terminal is unknown, clap assumes 100 columns. Most such terminals have 80 and would break
@@ -92,6 +102,11 @@ pub enum Command {
     Shares(SharesArgs),
     /// List or remove interrupted downloads
     Parts(PartsArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of all commands
+    #[command(after_help = MAN_EXAMPLES)]
+    Man,
 }
 
 /// Parses the command line of this process.

@@ -53,6 +53,14 @@ impl Console {
         self.events.report(event);
     }
 
+    /// Writes a text to standard output. One that is closed is no error.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] if standard output fails.
+    pub(super) fn print(&self, text: &str) -> Result<()> {
+        ui::print(text).map_err(|e| Error::new(Kind::Transfer, format!("cannot write to standard output: {e}")))
+    }
+
     /// Whether questions can be asked.
     pub(super) fn can_ask(&self) -> bool {
         self.options.can_ask()

@@ -22,6 +22,7 @@
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`screens`]: what people see at terminals of 80 and 50 columns.
+//! - [`shell`]: completions and the manual page.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
@@ -69,6 +70,7 @@ mod roundtrip;
 mod screens;
 mod session;
 mod several_receivers;
+mod shell;
 mod support;
 #[path = "../vnet/mod.rs"]
 mod vnet;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ValueHint;
+
 const EXAMPLES: &str = "\
 An interrupted download leaves a folder .qshare-….part beside its target. To resume it, run the same recv command \
 again.
@@ -17,7 +19,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct PartsArgs {
     /// Folder to look in [default: the current folder]
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// Remove the interrupted downloads, except running ones
     #[arg(long)]

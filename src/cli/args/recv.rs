@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
+use clap::ValueHint;
+
 use super::{
     connection::{self, ConnectionArgs},
     values::{duration_or_zero, rate, size},
@@ -27,7 +29,7 @@ after a restart of this machine, the sender or the relay. See also qshare parts 
 #[command(after_help = EXAMPLES)]
 pub struct RecvArgs {
     /// Code or link from the sender; asks for it if missing
-    #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true)]
+    #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true, value_hint = ValueHint::Other)]
     pub code: Option<String>,
     /// Use this relay, HOST[:PORT][#PIN]; none for senders on this machine; a link names its own
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]

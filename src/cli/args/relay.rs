@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use clap::ValueHint;
+
 use super::{
     connection::ConnectionArgs,
     limit_arg::LimitArg,
@@ -31,7 +33,7 @@ pub struct RelayArgs {
     #[arg(long, value_name = "ADDR", default_value = "[::]:4433", value_parser = listen_addr)]
     pub listen: SocketAddr,
     /// Use the certificate and key in this folder; create them if missing [default: in the state folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub certs: Option<PathBuf>,
     /// Use at most this much memory for connections, streams and downloads, such as 500MB or 2GiB
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = memory_size, help_heading = HEADING)]

@@ -184,7 +184,7 @@ fn the_help_names_exit_codes_and_hides_secrets() {
 #[test]
 fn every_help_fits_80_and_50_columns() {
     for columns in [80, 50] {
-        for line in ["", " send", " recv", " relay", " shares", " shares forget", " parts"] {
+        for line in ["", " send", " recv", " relay", " shares", " shares forget", " parts", " completions", " man"] {
             let mut command = Args::command().term_width(columns).max_term_width(columns);
             let help = command.try_get_matches_from_mut(words(&format!("qshare{line} --help"))).unwrap_err();
             let help = help.render().to_string();
