@@ -2,7 +2,12 @@
 //!
 //! `qshare://HOST:PORT/CODE?alt=HOST:PORT#PIN`. `alt` may repeat.
 
-use super::{pin::Pin, relay_addr::RelayAddr, revealed::Revealed, share_code::Code};
+use super::{
+    pin::Pin,
+    relay_addr::{DEFAULT_PORT, RelayAddr},
+    revealed::Revealed,
+    share_code::Code,
+};
 use crate::error::{Error, Kind, Result};
 
 const SCHEME: &str = "qshare://";
@@ -69,6 +74,16 @@ impl Link {
         Ok(Self { relay: relay.parse()?, alternatives, code: Code::parse(code.trim_end_matches('/'))?, pin })
     }
 
+    /// Returns a shorter link for a QR code, with the same meaning to [`Link::parse`]: without the alternative addresses,
+    /// a default port and the hyphens of the code.
+    pub fn reveal_short(&self) -> Revealed {
+        let relay = self.relay.to_string();
+        let relay = relay.strip_suffix(&format!(":{DEFAULT_PORT}")).unwrap_or(&relay);
+        let code = self.code.reveal().as_str().replace('-', "");
+        let pin = self.pin.as_ref().map(|pin| format!("#{pin}")).unwrap_or_default();
+        Revealed(format!("{SCHEME}{relay}/{code}{pin}"))
+    }
+
     /// Returns the link as text.
     pub fn reveal(&self) -> Revealed {
         let mut text = format!("{SCHEME}{}/{}", self.relay, self.code.reveal());
@@ -88,7 +103,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::code::relay_addr::DEFAULT_PORT;
 
     const PIN: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
@@ -100,6 +114,20 @@ mod tests {
         assert_eq!(link.alternatives.len(), 2);
         assert_eq!(link.pin.unwrap().to_string(), PIN);
         assert_eq!(link.reveal().as_str(), text);
+    }
+
+    #[test]
+    fn a_short_link_has_the_same_meaning_without_its_alternatives() {
+        for (relay, short) in [
+            ("relay.example:4433", "relay.example"),
+            ("192.0.2.7:14433", "192.0.2.7:14433"),
+            ("[fe80::1]:4433", "[fe80::1]"),
+        ] {
+            let link = Link::parse(&format!("qshare://{relay}/XKY9-7HQ2ME?alt=a:1#{PIN}")).unwrap();
+            let text = link.reveal_short();
+            assert_eq!(text.as_str(), format!("qshare://{short}/XKY97HQ2ME#{PIN}"));
+            assert_eq!(Link::parse(text.as_str()).unwrap(), Link { alternatives: Vec::new(), ..link });
+        }
     }
 
     #[test]

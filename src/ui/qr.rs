@@ -5,31 +5,28 @@ use qrcode::{EcLevel, QrCode};
 
 use crate::code::Link;
 
-/// The lines that stay visible below the QR code: the code, a message, and the cursor.
-const LINES_BELOW: usize = 3;
-
 /// Returns the link as a QR code for a terminal of `width` columns and `height` lines, or a line that explains why it
-/// cannot be drawn.
+/// cannot be drawn. `lines_below` lines of the terminal stay free for the text below the code and the cursor.
 ///
 /// The standard asks for a margin of four modules. Where that or the relay's alternative addresses need more room than
-/// there is, the margin is smaller, which readers accept, and the addresses are left out.
+/// there is, the margin is smaller, which readers accept, and the link is shorter.
 ///
 /// With `color` the code is black on white in every theme. Without, the blocks are the light modules, which is right for
 /// a dark theme; current readers also accept inverted codes.
-pub(super) fn draw(link: &str, width: usize, height: usize, color: bool) -> String {
-    let short = Link::parse(link).map(|link| Link { alternatives: Vec::new(), ..link }.reveal());
+pub(super) fn draw(link: &str, (width, height): (usize, usize), lines_below: usize, color: bool) -> String {
+    let short = Link::parse(link).map(|link| link.reveal_short());
     let short = short.as_ref().map_or(link, |link| link.as_str());
-    let candidates = [(link, 4), (link, 2), (short, 2), (short, 1)];
+    let candidates = [(link, 4), (link, 2), (short, 4), (short, 2), (short, 1)];
     let drawn = candidates.into_iter().filter_map(|(text, margin)| Some(Modules::new(text)?.draw(margin)));
     let mut smallest = None;
     for lines in drawn {
         let columns = lines.first().map_or(0, |line| line.chars().count());
-        if columns <= width && lines.len() + LINES_BELOW <= height {
+        if columns <= width && lines.len() + lines_below <= height {
             let style = Style::new().fg(Color::Color256(16)).bg(Color::Color256(231)).force_styling(color);
             let shown = |line: &String| if color { inverted(line) } else { line.clone() };
             return lines.iter().map(|line| format!("{}\n", style.apply_to(shown(line)))).collect();
         }
-        smallest = Some((columns, lines.len() + LINES_BELOW));
+        smallest = Some((columns, lines.len() + lines_below));
     }
     match smallest {
         Some((columns, rows)) => {
@@ -99,27 +96,29 @@ mod tests {
     }
 
     #[test]
-    fn a_link_with_a_pin_and_its_code_fit_80_columns_and_24_lines() {
-        let qr = draw(LINK, 80, 24, false);
-        assert_eq!(size(&qr), (41, 21), "{qr}");
-        assert!(qr.starts_with("████"), "the margin is light: {qr}");
+    fn a_link_with_a_pin_and_four_lines_fit_80_columns_and_24_lines() {
+        let qr = draw(LINK, (80, 24), 4, false);
+        assert_eq!(size(&qr), (39, 20), "{qr}");
+        assert!(qr.starts_with("█▀▀▀▀▀▀▀█"), "the margin is light: {qr}");
         assert!(!qr.contains('\x1b'));
-        let colored = draw(LINK, 80, 24, true);
-        assert!(colored.starts_with("\x1b[") && colored.lines().next().unwrap().contains("      "), "{colored}");
+        let colored = draw(LINK, (80, 24), 4, true);
+        assert!(colored.starts_with("\x1b[") && colored.lines().last().unwrap().contains("      "), "{colored}");
+        let usual = LINK.replace(".100.100", ".1.10");
+        assert_eq!(size(&draw(&usual, (80, 24), 4, false)), (37, 19), "a shorter link has room for a margin of two");
     }
 
     #[test]
     fn a_large_terminal_gets_the_whole_link_and_margin() {
-        assert_eq!(size(&draw(LINK, 80, 50, false)), (49, 25));
+        assert_eq!(size(&draw(LINK, (80, 50), 4, false)), (49, 25));
     }
 
     #[test]
     fn a_code_that_does_not_fit_is_explained() {
         assert_eq!(
-            draw(LINK, 80, 22, false),
-            "(the QR code needs 39 columns and 23 lines; this terminal has 80 and 22)\n"
+            draw(LINK, (80, 23), 4, false),
+            "(the QR code needs 39 columns and 24 lines; this terminal has 80 and 23)\n"
         );
-        assert!(draw(LINK, 30, 50, false).contains("this terminal has 30 and 50"));
-        assert!(draw(&"x".repeat(5_000), 80, 24, false).contains("too long"));
+        assert!(draw(LINK, (30, 50), 4, false).contains("this terminal has 30 and 50"));
+        assert!(draw(&"x".repeat(5_000), (80, 24), 4, false).contains("too long"));
     }
 }

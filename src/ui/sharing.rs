@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{event::Sharing, text::visible};
 
+/// The last line.
+const WAITING: &str = "Waiting for receivers; Ctrl-C ends the share.\n";
+
 /// Renders the summary, the code and the commands for receivers.
 ///
 /// A script gets the code and the link, one per line. The code is on standard error only at a terminal, so that it does
@@ -20,7 +23,7 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
     let plain = format!("{}\n{}\n", share.code, share.link);
     if look.quiet {
         if look.qr && look.out_terminal {
-            lines.out(qr(share, look, look.color_out));
+            lines.out(qr(share, look, &plain, look.color_out));
         }
         lines.out(plain);
         return lines;
@@ -34,7 +37,7 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
             lines.err(instructions(share, look, look.color_err));
         }
     }
-    lines.err("Waiting for receivers; Ctrl-C ends the share.\n".to_owned());
+    lines.err(WAITING.to_owned());
     lines
 }
 
@@ -59,17 +62,21 @@ fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
         ("On the other machine:", format!("On a machine that does not use relay {}:", visible(&share.relay)), "")
     };
     let shown = format!("Code: {}\n", paint(code.as_str(), Style::new().bold().green(), color));
-    let commands = format!(
-        "{with_code}\n{INDENT}qshare recv {code}\n\
-         {with_link}\n{INDENT}qshare recv \"{link}\"\n\n\
-         {note}"
-    );
-    // The code stays below a QR code that fills the terminal.
-    if look.qr { commands + &qr(share, look, color) + &shown } else { format!("{shown}\n{commands}") }
+    let link_command = format!("{with_link}\n{INDENT}qshare recv \"{link}\"\n\n{note}");
+    if look.qr {
+        // The code and its command stay below a QR code that fills the terminal.
+        let code_command = format!("{with_code} qshare recv {code}\n");
+        let below = format!("Code: {code}\n{code_command}{WAITING}");
+        link_command + &qr(share, look, &below, color) + &shown + &code_command
+    } else {
+        format!("{shown}\n{with_code}\n{INDENT}qshare recv {code}\n{link_command}")
+    }
 }
 
-fn qr(share: &Sharing, look: &Appearance, color: bool) -> String {
-    qr::draw(share.link.as_str(), look.width, look.height, color)
+/// Draws the link, with room for the text `below` and the cursor.
+fn qr(share: &Sharing, look: &Appearance, below: &str, color: bool) -> String {
+    let lines: usize = below.lines().map(|line| line.chars().count().max(1).div_ceil(look.width.max(1))).sum();
+    qr::draw(share.link.as_str(), (look.width, look.height), lines + 1, color)
 }
 
 #[cfg(test)]
@@ -143,7 +150,10 @@ mod tests {
     fn the_qr_code_is_drawn_on_request_and_only_at_a_terminal() {
         let look = Appearance { qr: true, ..Appearance::terminal() };
         let text = sharing(&share(true), &look).text_for(OutputStream::Out);
-        assert!(text.contains("████") && text.ends_with("█\nCode: XKY9-7HQ2ME\n"), "{text}");
+        assert!(
+            text.contains("████") && text.ends_with("█\nCode: XKY9-7HQ2ME\nOn this machine: qshare recv XKY9-7HQ2ME\n"),
+            "{text}"
+        );
         assert!(
             sharing(&share(true), &Appearance { quiet: true, ..look.clone() })
                 .text_for(OutputStream::Out)

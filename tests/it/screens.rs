@@ -86,6 +86,36 @@ fn a_sender_and_a_receiver() {
     }
 }
 
+/// Checks that a screen shows a whole QR code, and replaces it: its modules and its size differ in each run.
+fn without_qr_code(screen: &str) -> String {
+    let is_module = |c: char| matches!(c, '█' | '▀' | '▄');
+    let is_row = |line: &&str| line.contains(is_module) && line.chars().all(|c| is_module(c) || c == ' ');
+    let rows: Vec<_> = screen.lines().filter(is_row).map(|line| line.chars().count()).collect();
+    assert!(rows.len() > 10 && rows.iter().all(|columns| columns.div_ceil(2) == rows.len()), "{screen}");
+    screen.lines().filter(|line| !line.is_empty() && !is_row(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_whole_qr_code_with_the_code_below_it() {
+    for columns in [80, 50, 30] {
+        let env = TestEnv::new();
+        let relay = env.relay();
+        let shared = env.qshare(&["send", "--qr"]).arg(env.file("a.txt", "content")).via(&relay);
+        let (sender, _keyboard) = shared.env("NO_COLOR", "1").start_on_a_screen(columns);
+        sender.wait_for_message("ends the share.");
+        let text = sender.messages();
+        let code = text.split("Code: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+        let screen = Masks::new(&env.path("home"), &relay, code).screen(&sender, columns);
+        if columns == 30 {
+            for part in ["(the QR code needs ", "qshare://", "Code: CCCC"] {
+                assert!(screen.contains(part), "{screen}");
+            }
+        } else {
+            assert_snapshot!(format!("send_qr_{columns}"), without_qr_code(&screen));
+        }
+    }
+}
+
 #[test]
 fn a_relay() {
     for columns in WIDTHS {
