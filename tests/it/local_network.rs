@@ -9,3 +9,10 @@
 #![allow(clippy::print_stderr, reason = "it prints what it measures")]
 
 mod announcements;
+
+/// Prints the median and the worst of these times.
+fn print_times(what: &str, mut times: Vec<std::time::Duration>) {
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    eprintln!("{what}: median {} ms, worst {} ms of {}", median.as_millis(), worst.as_millis(), times.len());
+}

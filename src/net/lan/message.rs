@@ -1,15 +1,16 @@
-//! The messages of a search: a question for all senders, and the ports in an answer.
+//! The messages of multicast DNS: a question for all senders, and the answers.
 
 use simple_dns::{
-    CLASS, Name, OPCODE, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE, header_buffer, rdata::RData,
+    CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE, header_buffer,
+    rdata::{PTR, RData, SRV, TXT},
 };
 
 use super::SERVICE;
 
-/// The longest answer that is read, in bytes. It fits into an Ethernet frame; a responder splits longer ones.
-pub(super) const MAX_ANSWER: usize = 1_472;
+/// The longest message that is read, in bytes. It fits into an Ethernet frame; a responder splits longer ones.
+pub(super) const MAX_MESSAGE: usize = 1_472;
 
-/// The maximum number of entries of an answer. An answer of one sender has three and one for each of its addresses.
+/// The maximum number of entries of a message. A question has one, an answer four.
 const MAX_ENTRIES: u32 = 32;
 
 /// The lowest port that is accepted. Services that everyone runs have lower ones, and nobody must be able to direct a
@@ -30,21 +31,70 @@ pub(super) fn question(id: u16) -> Vec<u8> {
 ///
 /// Nothing else in the answer is used: no name and no address.
 pub(super) fn sender_ports(message: &[u8], id: u16) -> Vec<u16> {
-    let is_small = message.len() <= MAX_ANSWER && entries(message).is_ok_and(|entries| entries <= MAX_ENTRIES);
-    if !is_small {
-        return Vec::new(); // the parser allocates for as many entries as the header claims
-    }
-    let Ok(packet) = Packet::parse(message) else {
+    let Some(packet) = parse(message) else {
         return Vec::new();
     };
-    let is_answer = packet.id() == id
-        && packet.has_flags(PacketFlag::RESPONSE)
-        && packet.opcode() == OPCODE::StandardQuery
-        && packet.rcode() == RCODE::NoError;
+    let is_answer = packet.id() == id && packet.has_flags(PacketFlag::RESPONSE) && packet.rcode() == RCODE::NoError;
     if !is_answer {
         return Vec::new();
     }
     packet.answers.iter().chain(&packet.additional_records).filter_map(sender_port).collect()
+}
+
+/// What a sender announces: a port, and random names.
+#[derive(Debug)]
+pub(super) struct Announced {
+    instance: String,
+    host: String,
+    port: u16,
+}
+
+impl Announced {
+    /// Announces a port. No two runs have a name in common, so the names need no probe (RFC 6762 section 8.1).
+    pub(super) fn new(port: u16) -> Self {
+        let [instance, host] = [SERVICE, "local"].map(|parent| format!("{:016x}.{parent}", rand::random::<u64>()));
+        Self { instance, host, port }
+    }
+
+    /// Returns the answer to a question for all senders; `None` if `message` is anything else.
+    ///
+    /// It has the form of an answer to a one-shot question (RFC 6762 section 6.7): the question, and records that expire
+    /// after 10 s. It contains no address, because a receiver uses the one that the answer comes from.
+    pub(super) fn answer(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let question = parse(message)?;
+        let service = Name::new_unchecked(SERVICE);
+        let asks = |question: &Question| {
+            question.qname == service
+                && matches!(question.qtype, QTYPE::TYPE(TYPE::PTR) | QTYPE::ANY)
+                && matches!(question.qclass, QCLASS::CLASS(CLASS::IN) | QCLASS::ANY)
+        };
+        if question.has_flags(PacketFlag::RESPONSE) || !question.questions.iter().any(asks) {
+            return None;
+        }
+        let [instance, host] = [&self.instance, &self.host].map(|name| Name::new_unchecked(name));
+        let mut answer = Packet::new_reply(question.id());
+        answer.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
+        answer.questions.push(Question::new(service.clone(), TYPE::PTR.into(), CLASS::IN.into(), false));
+        answer.answers.push(record(service, RData::PTR(PTR(instance.clone()))));
+        let location = SRV { priority: 0, weight: 0, port: self.port, target: host };
+        answer.additional_records.push(record(instance.clone(), RData::SRV(location)));
+        answer.additional_records.push(record(instance, RData::TXT(TXT::new())));
+        answer.build_bytes_vec_compressed().ok()
+    }
+}
+
+/// Returns a record that expires after 10 s.
+fn record<'a>(name: Name<'a>, data: RData<'a>) -> ResourceRecord<'a> {
+    ResourceRecord::new(name, CLASS::IN, 10, data)
+}
+
+/// Parses a message, unless it is longer or more complex than those of senders and receivers.
+fn parse(message: &[u8]) -> Option<Packet<'_>> {
+    let is_small = message.len() <= MAX_MESSAGE && entries(message).is_ok_and(|entries| entries <= MAX_ENTRIES);
+    if !is_small {
+        return None; // the parser allocates for as many entries as the header claims
+    }
+    Packet::parse(message).ok().filter(|packet| packet.opcode() == OPCODE::StandardQuery)
 }
 
 /// The number of entries that the header of a message claims.
@@ -88,6 +138,32 @@ mod tests {
     }
 
     #[test]
+    fn a_question_is_answered_with_the_port_and_random_names() {
+        let (announced, another) = (Announced::new(7000), Announced::new(7000));
+        let answer = announced.answer(&question(7)).unwrap();
+        assert_eq!(sender_ports(&answer, 7), [7000]);
+        assert_ne!(answer, another.answer(&question(7)).unwrap());
+        assert_eq!(answer.len(), announced.answer(&question(8)).unwrap().len());
+        assert_eq!(announced.answer(&answer), None);
+        assert_eq!(announced.answer(&[]), None);
+    }
+
+    #[test]
+    fn only_questions_for_senders_are_answered() {
+        let announced = Announced::new(7000);
+        let changed = |at: usize, byte: u8| {
+            let mut question = question(7);
+            question[at] = byte;
+            announced.answer(&question)
+        };
+        assert!(changed(14, b'Q').is_some()); // names ignore case
+        assert!(changed(14, b'x').is_none()); // another service
+        assert!(changed(33, 1).is_none()); // another type
+        assert!(changed(35, 3).is_none()); // another class
+        assert!(changed(2, 0x28).is_none()); // an update
+    }
+
+    #[test]
     fn answers_of_mdns_sd_are_understood() {
         assert_eq!(sender_ports(ANSWER, 7), [7000]);
         assert!(sender_ports(ANSWER, 8).is_empty());
@@ -100,16 +176,16 @@ mod tests {
         let mut message = question(7);
         message[2] = 0x84;
         message[7] = RECORDS as u8 + 1;
-        let chain = MAX_ANSWER - message.len() - 11 - 21 * RECORDS;
+        let chain = MAX_MESSAGE - message.len() - 11 - 21 * RECORDS;
         message.extend(b"\0\0\x0a\0\x01\0\0\0\x0a"); // a record of any bytes
         message.extend((chain as u16).to_be_bytes());
         let mut target = 12; // the name in the question
-        while message.len() < MAX_ANSWER - 21 * RECORDS - 1 {
+        while message.len() < MAX_MESSAGE - 21 * RECORDS - 1 {
             let pointer = 0xc000 | target as u16;
             target = message.len();
             message.extend(pointer.to_be_bytes());
         }
-        message.resize(MAX_ANSWER - 21 * RECORDS, 0);
+        message.resize(MAX_MESSAGE - 21 * RECORDS, 0);
         for _ in 0..RECORDS {
             message.extend(b"\x01x");
             message.extend((0xc000 | target as u16).to_be_bytes());
@@ -133,6 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_messages_never_panic(message in prop::collection::vec(any::<u8>(), 0..2_000), id: u16) {
+            let _ = Announced::new(7000).answer(&message);
             assert!(sender_ports(&message, id).iter().all(|&port| port >= MIN_PORT));
         }
 
@@ -149,6 +226,7 @@ mod tests {
                 }
             }
             let ports = sender_ports(&message, 7);
+            let _ = Announced::new(7000).answer(&message);
             assert!(ports.len() <= MAX_ENTRIES as usize && ports.iter().all(|&port| port >= MIN_PORT));
         }
 

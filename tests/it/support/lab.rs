@@ -14,7 +14,6 @@ use std::{
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use serde_json::Value;
 
 /// Where iproute2 keeps the namespaces.
 const NAMESPACES: &str = "/run/netns";
@@ -141,12 +140,6 @@ impl Host {
     /// Turns IPv6 off.
     pub(crate) fn disable_ipv6(&self) {
         self.enter(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
-    }
-
-    /// Returns the number of packets that this host has sent on an interface.
-    pub(crate) fn sent_packets(&self, interface: &str) -> u64 {
-        let links: Value = serde_json::from_str(&self.ip(&["-s", "-j", "link", "show", interface])).unwrap();
-        links[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
     }
 
     /// Opens a socket that receives the questions of multicast DNS on an interface, from its own IPv4 address.

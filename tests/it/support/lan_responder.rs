@@ -106,14 +106,14 @@ fn next_question(socket: &UdpSocket, is_dropped: &AtomicBool) -> Option<(u16, So
     None
 }
 
-/// Returns the id of a message that asks for senders, as mdns-sd understands it.
+/// Returns the id of a message that asks for senders.
 fn id_of_question(message: &[u8]) -> Option<u16> {
     let packet = Packet::parse(message).ok()?;
     let asks = |question: &Question| question.qname.to_string() == SERVICE && question.qtype == TYPE::PTR.into();
     (packet.questions.iter().any(asks)).then(|| packet.id())
 }
 
-/// Returns the answer of a sender at this port, as mdns-sd sends it.
+/// Returns the answer of a sender at this port, with an address of its host, as other programs send it.
 pub(crate) fn lan_answer(id: u16, port: u16) -> Vec<u8> {
     named_lan_answer(id, format!("{:016x}", u64::from(port)).as_bytes(), SERVICE, port)
 }
