@@ -28,6 +28,10 @@ resume-huge GIB="20":
 manifest ENTRIES="999000":
     MANIFEST_ENTRIES={{ENTRIES}} cargo test --release --test it manifest_cost -- --nocapture
 
+# Time the download of one file of 10,000; needs an idle machine.
+selection:
+    cargo test --release --test it one_file_of_ten_thousand -- --ignored --nocapture
+
 # Run one scenario on the virtual and on the real clock; needs an idle machine.
 clocks:
     cargo test --release --test it both_clocks_agree -- --ignored --nocapture

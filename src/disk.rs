@@ -54,8 +54,9 @@
 //! # Links
 //!
 //! Another process that replaces files or folders with links during a transfer cannot redirect it. The receiver follows
-//! no link below the target folder. The sender follows no link out of a shared folder, and no link that has replaced a
-//! path that the user named.
+//! no link below the target folder. The sender follows no link that has replaced a path that the user named, and no link
+//! out of a shared folder unless the user wants it ([`LinkPolicy::Follow`]); then it sends only the files that the scan
+//! has found.
 
 mod accepted;
 mod attributes;
@@ -67,13 +68,16 @@ mod disk_limit;
 mod disk_usage;
 mod durability;
 mod earlier_download;
+mod entry_filter;
 mod errors;
 mod fingerprint;
+mod followed_link;
 mod free_space;
 mod group_hasher;
 mod group_reader;
 mod groups;
 mod hash_progress;
+mod ignore_rules;
 mod incoming_file;
 mod journal;
 mod left_out_paths;
@@ -91,6 +95,7 @@ mod rename;
 mod rooted_dir;
 mod saved_entries;
 mod scan;
+mod scan_options;
 mod scanned_entries;
 mod scanned_root;
 mod shared_read;
@@ -123,6 +128,7 @@ pub use self::{
     left_out_paths::LeftOutPath,
     plan::Plan,
     publisher::{FailedFile, PublishedDownload},
+    scan_options::{LinkPolicy, ScanOptions},
     shared_read::SharedReads,
     sink::Sink,
     source::Source,

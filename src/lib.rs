@@ -51,7 +51,9 @@
 //!   ▼
 //! transfer/receiver/connect        reaches the sender: transfer/receiver/open_session, transfer/handshake/initiator
 //!   ▼
-//! transfer/receiver/offer          shows the manifest; transfer/receiver/destination plans the paths (disk/plan)
+//! transfer/receiver/offer          reduces the manifest to the selection (selection), and shows it
+//!   ▼
+//! transfer/receiver/destination    plans the paths (disk/plan)
 //!   ▼
 //! transfer/receiver/download       runs one session after another (transfer/receiver/session_download)
 //!   ▼
@@ -105,10 +107,10 @@
 //! | 4 | [`cli`] | [`ui`], [`transfer`], [`relay`], [`net`], layer 0 |
 //! | 3 | [`ui`] | layer 0; only this module writes to the terminal |
 //! | 3 | [`transfer`] | [`net`], [`wire`], [`crypto`], [`disk`], layer 0 |
-//! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`]; never [`crypto`] or [`disk`] |
+//! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`] and [`selection`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`state`], [`sync`], [`text`] | each other |
+//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`selection`], [`state`], [`sync`], [`text`] | each other |
 //!
 //! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
 //! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
@@ -131,6 +133,7 @@ pub mod processor;
 pub mod rate_limiter;
 pub mod recent_rate;
 pub mod relay;
+pub mod selection;
 pub mod state;
 pub mod sync;
 pub mod text;

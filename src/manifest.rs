@@ -21,6 +21,8 @@ mod path_index;
 mod raw_entry;
 mod reserved_name;
 mod safe_path;
+mod selected;
+mod selected_entries;
 mod share_id;
 mod windows_name;
 

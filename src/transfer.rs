@@ -15,7 +15,8 @@
 //!    receiver checks the sender's tag and sends its own. The sender refunds the attempt when that tag is right
 //!    ([`handshake`]).
 //! 3. **Offer.** The sender sends the manifest ([`session::manifest_encoder`]). The receiver decodes it
-//!    ([`receiver::open_session`]), shows it ([`receiver::offer`]) and plans a path for every entry
+//!    ([`receiver::open_session`]), reduces it to what the user has selected
+//!    ([`Selection`](crate::selection::Selection)), shows it ([`receiver::offer`]) and plans a path for every entry
 //!    ([`receiver::destination`]).
 //! 4. **Request.** When the user has accepted, the receiver requests entries and lists what an earlier download has
 //!    staged of them ([`receiver::request`]). The sender takes a download permit ([`sender::download_limit`]). Both
@@ -62,5 +63,5 @@ pub use self::{
 };
 pub use crate::{
     crypto::ShareKey,
-    disk::{Conflict, ConflictPolicies, ConflictPolicy, LeftOutPath, Source, StagedDownload},
+    disk::{Conflict, ConflictPolicies, ConflictPolicy, LeftOutPath, LinkPolicy, ScanOptions, Source, StagedDownload},
 };

@@ -24,6 +24,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::Events,
     net::{ClientRole, TransportOptions},
+    selection::Selection,
     transfer::{
         ConflictPolicy, Destination, DownloadEnd, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
     },
@@ -134,10 +135,11 @@ async fn receive_offer(
     if let Some(warning) = config::state_warning(&state) {
         events.report(warning);
     }
-    let open_store = |state| ResumptionStore::open(state, &relay_name, args.out.as_deref());
+    let selection = Selection { only: args.only.clone(), exclude: args.exclude.clone() };
+    let open_store = |state| ResumptionStore::open(state, &relay_name, args.out.as_deref(), &selection);
     let resumptions = state.writable().map(open_store).transpose()?;
     let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
-    PendingOffer::receive(&code, reconnect, events, interrupted).await
+    PendingOffer::receive(&code, reconnect, selection, events, interrupted).await
 }
 
 fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {

@@ -36,7 +36,10 @@ use crate::{
     net::{ClientRole, TransportOptions},
     state::StateAccess,
     sync::Mutex,
-    transfer::{GuessBudget, OnRegistered, Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock},
+    transfer::{
+        GuessBudget, OnRegistered, Registration, ReregisterConfig, ScanOptions, Share, ShareSettings, Source,
+        SystemClock,
+    },
 };
 
 /// The interval at which the last use of a running share is saved.
@@ -87,8 +90,8 @@ impl ScannedShare {
         };
         let plan = CodePlan::new(args, &mut held);
         let (paths, name, share) = (args.paths.clone(), args.name.clone(), held.share());
-        let own_folders = config::state_folders();
-        let source = run_blocking(move || Source::scan(&paths, name.as_deref(), share, own_folders)).await?;
+        let options = scan_options(args);
+        let source = run_blocking(move || Source::scan(&paths, name.as_deref(), share, options)).await?;
         held.set_name(source.manifest().name());
         Ok(Self { state, configured, held, plan, source })
     }
@@ -165,6 +168,15 @@ impl PreparedShare {
     }
 }
 
+fn scan_options(args: &SendArgs) -> ScanOptions {
+    ScanOptions {
+        own_folders: config::state_folders(),
+        exclude: args.exclude.clone(),
+        gitignore: args.gitignore,
+        links: args.links,
+    }
+}
+
 fn reject_standard_input(paths: &[PathBuf]) -> Result<()> {
     if paths.iter().any(|path| path.as_os_str() == "-") {
         return Err(Error::new(Kind::Usage, "this version cannot share standard input")
@@ -202,6 +214,7 @@ fn sharing(
         name: manifest.name().to_owned(),
         files: manifest.files(),
         bytes: manifest.bytes(),
+        excluded: source.excluded(),
         left_out: LeftOutCount::all_of(manifest.left_out()),
         relay: link.relay.to_string(),
         embedded: relay.embedded_port().is_some(),

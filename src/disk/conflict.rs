@@ -70,7 +70,7 @@ impl Conflict {
     pub fn find(manifest: &Manifest, out: Option<&Path>) -> Result<Vec<Self>> {
         let target = Target::resolve(manifest, out)?;
         let Some(folder) = target.folder() else { return Ok(Vec::new()) };
-        let published = journal::find_published(folder, &target.staging_name(manifest.share()), manifest);
+        let published = journal::find_published(folder, &target.staging_name(manifest), manifest);
         let conflict = |row: EntryRow<'_>| {
             let name = target.file_name().unwrap_or(OsStr::new(row.name()));
             let is_published = published.get(&row.index()).is_some_and(|record| record.final_name(row.name()) == name);

@@ -93,7 +93,7 @@ impl<'a> ConflictResolver<'a> {
     ) -> Result<Self> {
         let existing = target.folder().map(Dir::try_clone).transpose();
         let existing = existing.map_err(|e| disk_error("open", target.printable(), &e))?.map(RootedDir::new);
-        let staging = target.staging_name(manifest.share());
+        let staging = target.staging_name(manifest);
         let published = target.folder().map(|base| journal::find_published(base, &staging, manifest));
         let saved = target.folder().map(|base| saved_entries::read(base, &staging)).unwrap_or_default();
         let outcomes = Vec::with_capacity(manifest.len());

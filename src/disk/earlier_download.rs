@@ -27,7 +27,7 @@ impl EarlierDownload {
     pub fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
         let Ok(target) = Target::resolve(manifest, out) else { return Self::default() };
         let Some(base) = target.folder() else { return Self::default() };
-        let name = target.staging_name(manifest.share());
+        let name = target.staging_name(manifest);
         let Ok(staging) = open_by_name(base, &name) else { return Self::default() };
         let published = journal::find_published(base, &name, manifest);
         let staged = cap_fs_ext::DirExt::open_dir_nofollow(&staging, FILES);

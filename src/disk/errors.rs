@@ -81,6 +81,19 @@ pub(super) fn unreadable(path: &str, e: &io::Error) -> Error {
     }
 }
 
+/// Whether a path has too many links, because one of them leads back to itself or is not to be followed.
+pub(super) fn is_link_loop(e: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = e;
+        false
+    }
+}
+
 /// Returns the error for a sender that breaks the protocol by sending `what`.
 pub(super) fn protocol_violation(what: impl fmt::Display) -> Error {
     Error::new(Kind::Transfer, format!("the sender sent {what}")).hint("ask the sender to share it again")

@@ -103,7 +103,7 @@ impl Plan {
         if self.keeps_holes {
             needed.bytes = needed.bytes.saturating_sub(self.manifest.holes());
         }
-        space::check_space(&self.target, self.manifest.share(), needed)?;
+        space::check_space(&self.target, &self.manifest, needed)?;
         self.conflicts.other_disks.check_space(&self.manifest, &self.target, |index| self.wants(index))
     }
 
@@ -117,9 +117,10 @@ impl Plan {
         self.count(ConflictOutcome::Unsupported)
     }
 
-    /// Returns the number of entries that are not downloaded, because they exist or the disk cannot hold them.
+    /// Returns the number of entries of the share that are not downloaded, because they are not selected, they exist or
+    /// the disk cannot hold them.
     pub fn skipped_entries(&self) -> u64 {
-        self.count(ConflictOutcome::Skip) + self.unsupported_entries()
+        self.manifest.unselected() + self.count(ConflictOutcome::Skip) + self.unsupported_entries()
     }
 
     fn count(&self, outcome: ConflictOutcome) -> u64 {

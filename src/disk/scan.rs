@@ -12,7 +12,6 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     fs, io,
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -21,9 +20,11 @@ use cap_std::fs::{Dir, Metadata};
 use super::{
     attributes::{mode, mtime},
     disk_usage::hole_bytes,
+    entry_filter::EntryFilter,
     fingerprint::{DeviceAndInode, FileIdDigest, FileIdKey},
     left_out_paths::LeftOutPaths,
     own_files::OwnFiles,
+    scan_options::ScanOptions,
     scanned_entries::ScannedEntries,
     scanned_root::ScannedRoot,
     shared_root::SharedRoot,
@@ -46,6 +47,11 @@ pub(super) struct Scan {
     unsized_content: UnsizedContent,
     sized_disks: SizedDisks,
     own_files: OwnFiles,
+    filter: EntryFilter,
+    /// Whether this is the first scan of the share.
+    is_first: bool,
+    /// The folders above the present entry, for [`LinkPolicy::Follow`](super::scan_options::LinkPolicy::Follow).
+    open_folders: Vec<DeviceAndInode>,
     handles: usize,
     /// The user of this process.
     #[cfg(unix)]
@@ -61,16 +67,18 @@ pub(super) struct FinishedScan {
     /// The top-level entries, by name.
     pub(super) roots: HashMap<String, ScannedRoot>,
     pub(super) left_out: LeftOutPaths,
+    /// The number of entries that the user's options leave out, without those below them.
+    pub(super) excluded: u64,
     pub(super) unsized_content: UnsizedContent,
 }
 
 impl Scan {
-    /// Begins the first scan of a share. `own_folders` are the folders of this tool, which are left out.
+    /// Begins the first scan of a share.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the name of the share is empty or too long.
-    pub(super) fn new(share: ShareId, name: String, own_folders: &[PathBuf]) -> Result<Self> {
-        Ok(Self::with(ScannedEntries::new(share, name)?, own_folders))
+    pub(super) fn new(share: ShareId, name: String, options: &ScanOptions) -> Result<Self> {
+        Ok(Self { is_first: true, ..Self::with(ScannedEntries::new(share, name)?, options) })
     }
 
     /// Begins another scan of a share. If it finds no change, it shares the memory of the previous scan.
@@ -81,19 +89,22 @@ impl Scan {
         manifest: Arc<Manifest>,
         file_ids: Arc<Vec<FileIdDigest>>,
         key: FileIdKey,
-        own_folders: &[PathBuf],
+        options: &ScanOptions,
     ) -> Result<Self> {
-        Ok(Self::with(ScannedEntries::like(manifest, file_ids, key)?, own_folders))
+        Ok(Self::with(ScannedEntries::like(manifest, file_ids, key)?, options))
     }
 
-    fn with(entries: ScannedEntries, own_folders: &[PathBuf]) -> Self {
+    fn with(entries: ScannedEntries, options: &ScanOptions) -> Self {
         Self {
             entries,
             roots: HashMap::new(),
             left_out: LeftOutPaths::default(),
             unsized_content: UnsizedContent::default(),
             sized_disks: SizedDisks::default(),
-            own_files: OwnFiles::find(own_folders),
+            own_files: OwnFiles::find(&options.own_folders),
+            filter: EntryFilter::new(options),
+            is_first: false,
+            open_folders: Vec::new(),
             handles: 0,
             #[cfg(unix)]
             user: rustix::process::geteuid().as_raw(),
@@ -103,14 +114,22 @@ impl Scan {
     /// Returns the result.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if a manifest cannot contain the entries, or nothing can be shared.
+    /// [`Kind::Usage`] if a manifest cannot contain the entries, nothing can be shared, or in the first scan a pattern
+    /// matches nothing.
     pub(super) fn finish(self) -> Result<FinishedScan> {
-        let Self { entries, roots, left_out, unsized_content, .. } = self;
+        let Self { entries, roots, left_out, unsized_content, filter, is_first, .. } = self;
         if let (true, Some(first)) = (roots.is_empty(), left_out.listed.first()) {
             return Err(Error::new(Kind::Usage, format!("cannot share {first}")).hint("share something else"));
         }
+        if roots.is_empty() {
+            return Err(filter.everything_excluded());
+        }
         let (manifest, file_ids, file_id_key) = entries.finish(left_out.counts.clone())?;
-        Ok(FinishedScan { manifest, file_ids, file_id_key, roots, left_out, unsized_content })
+        if is_first {
+            filter.check_matched(&manifest)?;
+        }
+        let excluded = filter.excluded();
+        Ok(FinishedScan { manifest, file_ids, file_id_key, roots, left_out, excluded, unsized_content })
     }
 
     /// Adds a path that the user named, and everything below it. Leaves it out if it cannot be shared.
@@ -133,6 +152,9 @@ impl Scan {
         if self.own_files.contains(&meta) || self.own_files.contains_path(root.real()) {
             let message = format!("{} holds this tool's own files, which are never shared", root.printable());
             return Err(Error::new(Kind::Usage, message).hint("share something else"));
+        }
+        if self.filter.excludes_root(&root.name()?.to_string_lossy(), meta.is_dir()) {
+            return Ok(());
         }
         let top = match parse(&root.name()?, SafePath::parse) {
             Ok(top) => top,
@@ -180,6 +202,8 @@ impl Scan {
             }
         };
         self.push(top.clone(), EntryKind::Folder, &meta)?;
+        self.filter.enter_root(root, top.as_str())?;
+        self.open_folders = vec![DeviceAndInode::of(&meta)];
         self.add_entries(&dir, names, &top, &root.printable())?;
         self.handles += 1;
         let handle = (self.handles <= MAX_HANDLES).then_some(dir);

@@ -4,7 +4,10 @@ use std::{fs, io};
 
 use cap_std::fs::Dir;
 
-use super::{fingerprint::DeviceAndInode, open_options, shared_root::SharedRoot};
+use super::{
+    fingerprint::DeviceAndInode, followed_link::open_following, open_options, scan_options::LinkPolicy,
+    shared_root::SharedRoot,
+};
 
 /// Where a top-level entry and everything below it is read from.
 #[derive(Debug)]
@@ -31,11 +34,13 @@ impl ScannedRoot {
         }
     }
 
-    /// Opens the file at the path `below` in a folder, or the file that the user named if `below` is `None`.
+    /// Opens the file at the path `below` in a folder, or the file that the user named if `below` is `None`. With
+    /// [`LinkPolicy::Follow`], links inside the folder may lead anywhere.
     ///
     /// # Errors
     /// Any I/O error, and [`io::ErrorKind::NotFound`] if the folder is not the one that was scanned.
-    pub(super) fn open_file(&self, below: Option<&str>) -> io::Result<fs::File> {
+    pub(super) fn open_file(&self, below: Option<&str>, links: LinkPolicy) -> io::Result<fs::File> {
+        let open_below = if links == LinkPolicy::Follow { open_following } else { open_below };
         match (self, below) {
             (Self::File(path), None) => path.open_file(),
             (Self::Folder { handle: Some(dir), .. }, Some(below)) => open_below(dir, below),

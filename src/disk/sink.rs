@@ -69,7 +69,7 @@ impl Sink {
         let base_path = plan.target().printable();
         let failed = |e: io::Error| disk_error("create the staging folder in", &base_path, &e);
         let staging_base = base.try_clone().map_err(failed)?;
-        let mut staging = StagingFolder::lock(staging_base, created, plan.manifest().share(), plan.target())?;
+        let mut staging = StagingFolder::lock(staging_base, created, plan.manifest(), plan.target())?;
         let files = staging.open_files().map_err(failed)?;
         // From now on, no error may remove the data that an earlier download has staged.
         let has_content = files.entries().map_err(failed)?.next().is_some();
@@ -125,6 +125,14 @@ impl Sink {
             Some(new) => Ok(new > 0),
             None => Err(protocol_violation("a confirmation of data that was not offered")),
         }
+    }
+
+    /// Returns the index of the entry with this number in the sender's manifest.
+    ///
+    /// # Errors
+    /// [`Kind::Transfer`] if there is none, or it is not selected.
+    pub fn index_of(&self, number: u32) -> Result<usize> {
+        self.plan.manifest().index_of(number).ok_or_else(|| protocol_violation("an entry that was not requested"))
     }
 
     /// Returns the path of an entry in the share.

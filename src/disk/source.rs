@@ -9,6 +9,7 @@ use super::{
     fingerprint::{DeviceAndInode, FileIdDigest, FileIdKey, Fingerprint},
     left_out_paths::{LeftOutPath, LeftOutPaths},
     scan::{FinishedScan, Scan},
+    scan_options::{LinkPolicy, ScanOptions},
     scanned_root::ScannedRoot,
     shared_read::{SharedRead, SharedReads},
     shared_root::SharedRoot,
@@ -40,28 +41,28 @@ pub struct Source {
     unsized_content: UnsizedContent,
     reads: SharedReads,
     paths: Vec<SharedRoot>,
-    /// The folders of this tool, which are never shared.
-    own_folders: Vec<PathBuf>,
+    options: ScanOptions,
+    /// The number of entries that the options leave out, without those below them.
+    excluded: u64,
 }
 
 impl Source {
-    /// Scans files and folders. Links that the user named are followed now, and not again later. Links inside folders
-    /// are shared as links. Entries that cannot be shared are left out: see [`Source::left_out`]. `own_folders` are the
-    /// folders of this tool, which are never shared. `name` is the name of the share, and the name under which its only
+    /// Scans files and folders. Links that the user named are followed now, and not again later. Entries that cannot be
+    /// shared are left out: see [`Source::left_out`]. `name` is the name of the share, and the name under which its only
     /// path is saved; without it, the share is named after the first path.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the path: it does not exist, belongs to this tool, or is a pipe; two paths have the same
-    /// name; nothing can be shared; there are too many entries. Also [`Kind::Usage`] if `name` cannot be the name of a
-    /// file.
-    pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId, own_folders: Vec<PathBuf>) -> Result<Self> {
+    /// name; nothing can be shared; there are too many entries; a pattern of `options` matches nothing. Also
+    /// [`Kind::Usage`] if `name` cannot be the name of a file.
+    pub fn scan(paths: &[PathBuf], name: Option<&str>, share: ShareId, options: ScanOptions) -> Result<Self> {
         let mut paths = paths.iter().map(|path| SharedRoot::resolve(path)).collect::<Result<Vec<_>>>()?;
-        let scan = Scan::new(share, share_name(name, &paths)?, &own_folders)?;
+        let scan = Scan::new(share, share_name(name, &paths)?, &options)?;
         if let (Some(name), [_]) = (name, &paths[..]) {
             check_file_name(name)?;
             paths = paths.into_iter().map(|path| path.renamed(name)).collect();
         }
-        Self::scan_roots(paths, scan, SharedReads::default(), own_folders)
+        Self::scan_roots(paths, scan, SharedReads::default(), options)
     }
 
     /// Scans the same paths again. Reads in progress are shared with the new source.
@@ -70,21 +71,17 @@ impl Source {
     /// The same as [`Source::scan`], and [`Kind::Usage`] if a path was replaced by a link.
     pub fn rescan(&self) -> Result<Self> {
         let (manifest, file_ids) = (Arc::clone(&self.manifest), Arc::clone(&self.file_ids));
-        let scan = Scan::again(manifest, file_ids, self.file_id_key.clone(), &self.own_folders)?;
-        Self::scan_roots(self.paths.clone(), scan, self.reads.clone(), self.own_folders.clone())
+        let scan = Scan::again(manifest, file_ids, self.file_id_key.clone(), &self.options)?;
+        Self::scan_roots(self.paths.clone(), scan, self.reads.clone(), self.options.clone())
     }
 
-    fn scan_roots(
-        paths: Vec<SharedRoot>,
-        mut scan: Scan,
-        reads: SharedReads,
-        own_folders: Vec<PathBuf>,
-    ) -> Result<Self> {
+    fn scan_roots(paths: Vec<SharedRoot>, mut scan: Scan, reads: SharedReads, options: ScanOptions) -> Result<Self> {
         for path in &paths {
             scan.add(path)?;
         }
-        let FinishedScan { manifest, file_ids, file_id_key, roots, left_out, unsized_content } = scan.finish()?;
-        Ok(Self { manifest, file_ids, file_id_key, roots, left_out, unsized_content, reads, paths, own_folders })
+        let FinishedScan { manifest, file_ids, file_id_key, roots, left_out, excluded, unsized_content } =
+            scan.finish()?;
+        Ok(Self { manifest, file_ids, file_id_key, roots, left_out, unsized_content, reads, paths, options, excluded })
     }
 
     /// Returns the manifest of the share.
@@ -95,6 +92,11 @@ impl Source {
     /// Returns the paths that are left out. If there are very many, the manifest counts more of them.
     pub fn left_out(&self) -> &[LeftOutPath] {
         &self.left_out.listed
+    }
+
+    /// Returns the number of entries that the user's options leave out, without those below them.
+    pub fn excluded(&self) -> u64 {
+        self.excluded
     }
 
     /// Opens file entry `index`. Only its size and modification time decide whether it has changed since the scan. A
@@ -119,6 +121,10 @@ impl Source {
             return Err(SourceError::new(&path, FileFailure::Replaced));
         }
         let is_scanned_file = self.file_id_key.digest(DeviceAndInode::of(&meta)) == scanned;
+        if self.options.links == LinkPolicy::Follow && !is_scanned_file {
+            // A link may lead anywhere by now.
+            return Err(SourceError::new(&path, FileFailure::Changed));
+        }
         match compare(&entry, &meta, is_scanned_file) {
             Some(failure) => Err(SourceError::new(&path, failure)),
             None => {
@@ -130,7 +136,7 @@ impl Source {
 
     fn open_path(&self, path: &SafePath) -> io::Result<fs::File> {
         let below = path.as_str().split_once('/').map(|(_, below)| below);
-        self.roots.get(path.top()).ok_or(io::ErrorKind::NotFound)?.open_file(below)
+        self.roots.get(path.top()).ok_or(io::ErrorKind::NotFound)?.open_file(below, self.options.links)
     }
 }
 

@@ -6,7 +6,7 @@ use cap_std::fs::Dir;
 use super::{disk_usage::DiskUsage, free_space::FreeSpace, target::Target};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{EntryRow, ShareId},
+    manifest::{EntryRow, Manifest},
     text::{bytes, count, grouped},
 };
 
@@ -58,8 +58,8 @@ impl SpaceNeeded {
 ///
 /// # Errors
 /// The same as [`check_space_of`].
-pub(super) fn check_space(target: &Target, share: ShareId, needed: SpaceNeeded) -> Result<()> {
-    let name = target.staging_name(share);
+pub(super) fn check_space(target: &Target, manifest: &Manifest, needed: SpaceNeeded) -> Result<()> {
+    let name = target.staging_name(manifest);
     let staged = || target.folder().map_or(DiskUsage::default(), |base| staged_usage(base, &name));
     check_space_of(target.existing_folder(), &target.printable(), needed, staged)
 }

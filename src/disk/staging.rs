@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Manifest, ShareId},
+    manifest::Manifest,
 };
 
 /// The number of attempts to lock a staging folder that another process removes at the same time.
@@ -60,13 +60,18 @@ pub(super) enum Removal {
 }
 
 impl StagingFolder {
-    /// Locks the staging folder of `share` in `base`, the folder of `target`. It may be left over from an earlier
+    /// Locks the staging folder of `manifest` in `base`, the folder of `target`. It may be left over from an earlier
     /// download; creates it if it does not exist.
     ///
     /// # Errors
     /// [`Kind::Disk`] if another process has locked it or an I/O operation fails.
-    pub(super) fn lock(base: Dir, created: Option<CreatedFolder>, share: ShareId, target: &Target) -> Result<Self> {
-        let name = target.staging_name(share);
+    pub(super) fn lock(
+        base: Dir,
+        created: Option<CreatedFolder>,
+        manifest: &Manifest,
+        target: &Target,
+    ) -> Result<Self> {
+        let name = target.staging_name(manifest);
         let in_use = || in_use(&target.printable_name(), &name);
         let failed =
             |e: &io::Error| disk_error("create the staging folder", format!("{}/{name}", target.printable()), e);

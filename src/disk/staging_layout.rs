@@ -1,7 +1,7 @@
 //! The layout of a staging folder, and the only ways to open its parts.
 //!
 //! ```text
-//! .qshare-0123456789abcdef.part/   mode 0700, beside the final names; the digits are the first half of the share id
+//! .qshare-0123456789abcdef.part/   mode 0700, beside the final names; the digits are half of the share id, or a hash
 //! ├── lock                         locked by the process that downloads
 //! ├── accepted                     the offer that the user has accepted
 //! ├── files/                       the entries of the share under their manifest paths, complete or in part
@@ -20,7 +20,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
 use super::open_options;
-use crate::manifest::{RESERVED_PREFIX, ShareId};
+use crate::manifest::{Manifest, RESERVED_PREFIX};
 
 /// The lock file in a staging folder.
 pub(super) const LOCK: &str = "lock";
@@ -40,10 +40,10 @@ pub(super) const JOURNAL_TEMP: &str = "names.new";
 /// The record of saved entries in a staging folder.
 pub(super) const SAVED: &str = "saved";
 
-/// Returns the name of the staging folder of a share. A share whose only file gets a name of its own has one for each
-/// of these names, so that two downloads to two names do not lock each other out.
-pub(super) fn staging_name(share: ShareId, file_name: Option<&OsStr>) -> String {
-    let mut id = share.to_string();
+/// Returns the name of the staging folder of a manifest. A share whose only file gets a name of its own has one for each
+/// of these names, so that two downloads to two names do not lock each other out. So has each selection from a share.
+pub(super) fn staging_name(manifest: &Manifest, file_name: Option<&OsStr>) -> String {
+    let mut id = manifest.staging_id();
     if let Some(name) = file_name {
         let mut hasher = blake3::Hasher::new();
         id = hasher.update(id.as_bytes()).update(name.as_encoded_bytes()).finalize().to_hex().to_string();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Manifest, ShareId},
+    manifest::Manifest,
 };
 
 /// The folder that will hold the top-level entries. It exists, or is created when the download starts.
@@ -89,9 +89,9 @@ impl Target {
         self.file_name.as_deref()
     }
 
-    /// Returns the name of the staging folder of `share` in the folder that will hold its entries.
-    pub(super) fn staging_name(&self, share: ShareId) -> String {
-        staging_name(share, self.file_name())
+    /// Returns the name of the staging folder of `manifest` in the folder that will hold its entries.
+    pub(super) fn staging_name(&self, manifest: &Manifest) -> String {
+        staging_name(manifest, self.file_name())
     }
 
     /// Returns what the user calls the target, safe to print on a terminal: the file name, or the absolute folder.

@@ -34,7 +34,8 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
-    ConflictPolicy, EarlierDownload, GroupHash, HashProgress, Plan, Sink, Source, staging_layout::staging_name,
+    ConflictPolicy, EarlierDownload, GroupHash, HashProgress, Plan, ScanOptions, Sink, Source,
+    staging_layout::staging_name,
 };
 use crate::{
     error::{Error, Result},
@@ -100,7 +101,7 @@ impl Home {
 
     /// Returns the path of the staging folder in `out`.
     fn staging(&self, manifest: &Manifest) -> PathBuf {
-        self.at("out").join(staging_name(manifest.share(), None))
+        self.at("out").join(staging_name(manifest, None))
     }
 
     fn create_parent(&self, path: &str) -> PathBuf {
@@ -122,7 +123,7 @@ fn list(dir: &Path, prefix: &str, found: &mut Vec<String>) {
 }
 
 fn scan(paths: &[PathBuf]) -> Result<Source> {
-    Source::scan(paths, None, ShareId::random(), Vec::new())
+    Source::scan(paths, None, ShareId::random(), ScanOptions::default())
 }
 
 fn paths_of(manifest: &Manifest) -> Vec<String> {

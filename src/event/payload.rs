@@ -54,6 +54,8 @@ pub struct Sharing {
     pub bytes: Option<u64>,
     /// The number of entries that are left out, for each reason.
     pub left_out: Vec<LeftOutCount>,
+    /// The number of entries that the user's options leave out, without those below them.
+    pub excluded: u64,
     /// The relay's address.
     pub relay: String,
     /// Whether the relay runs in this process.
@@ -169,6 +171,9 @@ pub struct OfferSummary {
     pub resumed_bytes: u64,
     /// The number of entries that the sender has left out, for each reason.
     pub left_out: Vec<LeftOutCount>,
+    /// The number of entries of the share that the receiver has not selected. Everything else in the offer regards the
+    /// selected ones.
+    pub unselected: u64,
     /// Whether the offer differs from the one that the user accepted earlier for this download.
     pub changed: bool,
     /// The number of entries that the target's disk cannot hold, with everything below them.
@@ -279,8 +284,11 @@ pub struct Finished {
     pub saved_encoded: Vec<String>,
     /// The number of files.
     pub files: u64,
-    /// The number of entries that were not downloaded, because they exist or the disk cannot hold them.
+    /// The number of entries that were not downloaded, because they are not selected, they exist or the disk cannot hold
+    /// them.
     pub skipped: u64,
+    /// The number of entries in `skipped` that are not selected.
+    pub unselected: u64,
     /// The number of entries in `skipped` that the disk cannot hold.
     pub unsupported: u64,
     /// The paths of the files that the sender could not send, because they changed or vanished.

@@ -142,7 +142,7 @@ impl ManifestBuilder {
         }
         self.table.shrink();
         let Self { share, name, table, files, bytes, holes, left_out, .. } = self;
-        Ok(Manifest { share, name, table, files, bytes, holes, left_out })
+        Ok(Manifest { share, name, table, files, bytes, holes, left_out, selected: None })
     }
 }
 

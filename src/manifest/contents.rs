@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, left_out::LeftOut, share_id::ShareId,
+    entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, left_out::LeftOut,
+    selected_entries::SelectedEntries, share_id::ShareId,
 };
 
 /// The header of a manifest. With it, a receiver can refuse a manifest before it reads the entries.
@@ -19,7 +20,8 @@ pub struct ManifestHeader {
     pub holes: u64,
 }
 
-/// The entries of a share. Only a [`ManifestBuilder`](super::ManifestBuilder) makes one.
+/// The entries of a share, or of the part that a receiver has selected ([`Manifest::select`]). Only a
+/// [`ManifestBuilder`](super::ManifestBuilder) makes the manifest of a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     pub(super) share: ShareId,
@@ -29,6 +31,8 @@ pub struct Manifest {
     pub(super) bytes: Option<u64>,
     pub(super) holes: u64,
     pub(super) left_out: LeftOut,
+    /// `None` if all entries of the share are in it.
+    pub(super) selected: Option<SelectedEntries>,
 }
 
 impl Manifest {

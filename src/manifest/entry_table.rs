@@ -71,6 +71,14 @@ impl EntryTable {
         });
     }
 
+    /// Appends row `index` of another table. `parent` is the index of its folder in this one.
+    pub(super) fn copy_row(&mut self, other: &Self, index: usize, parent: Option<usize>) {
+        let row = &other.rows[index];
+        self.text.push_str(&other.text[other.text_start(index)..row.text_end as usize]);
+        let parent = parent.map_or(NO_PARENT, |index| index as u32);
+        self.rows.push(Row { parent, text_end: self.text.len() as u32, ..row.clone() });
+    }
+
     /// Releases unused memory.
     pub(super) fn shrink(&mut self) {
         self.rows.shrink_to_fit();

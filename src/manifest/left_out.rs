@@ -30,13 +30,20 @@ pub enum LeftOutReason {
     Unreadable,
     /// It has no size, and too much content to read ahead.
     Unsized,
+    /// It is a link to be followed that leads nowhere.
+    BrokenLink,
+    /// It is a link to be followed that leads to a folder which holds it, or back to itself.
+    LinkLoop,
 }
 
 impl LeftOutReason {
     /// Whether the sender's user has to agree that such an entry is left out. The others have no content that could be
     /// sent, or none that may be.
     pub fn needs_consent(self) -> bool {
-        !matches!(self, Self::OwnFile | Self::Special | Self::OutsideLink | Self::AbsoluteLink)
+        !matches!(
+            self,
+            Self::OwnFile | Self::Special | Self::OutsideLink | Self::AbsoluteLink | Self::BrokenLink | Self::LinkLoop
+        )
     }
 }
 
@@ -54,6 +61,8 @@ impl fmt::Display for LeftOutReason {
             Self::TooDeep => "nested too deeply",
             Self::Unreadable => "not readable",
             Self::Unsized => "files without a size",
+            Self::BrokenLink => "links that lead nowhere",
+            Self::LinkLoop => "links that lead in a circle",
         })
     }
 }

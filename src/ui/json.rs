@@ -68,6 +68,7 @@ mod tests {
             files: 214,
             bytes: None,
             left_out: vec![LeftOutCount { reason: LeftOutReason::OutsideLink, count: 2 }],
+            excluded: 3,
             relay: "relay.example:4433".into(),
             embedded: false,
             expires: Some(1_800_000_000),
@@ -76,7 +77,7 @@ mod tests {
             text(&Event::Sharing(sharing)),
             "{\"event\":\"sharing\",\"schema\":1,\"share\":\"00ff\",\"code\":\"XKY9-7HQ2ME\",\
              \"link\":\"qshare://relay.example:4433/XKY9-7HQ2ME\",\"name\":\"holiday\",\"files\":214,\"bytes\":null,\
-             \"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"relay\":\"relay.example:4433\",\"embedded\":false,\"expires\":1800000000}\n"
+             \"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"excluded\":3,\"relay\":\"relay.example:4433\",\"embedded\":false,\"expires\":1800000000}\n"
         );
     }
 
@@ -114,6 +115,7 @@ mod tests {
                     bytes: Some(2),
                     resumed_bytes: 0,
                     left_out: Vec::new(),
+                    unselected: 0,
                     changed: false,
                     unsupported: 3,
                     limits: vec![OfferLimit {
@@ -138,7 +140,7 @@ mod tests {
                     auto_run_paths: vec!["x/autorun.inf".into()],
                 }),
                 "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\
-                 \"resumed_bytes\":0,\"left_out\":[],\"changed\":false,\"unsupported\":3,\"limits\":[{\"limit\":\"links\",\
+                 \"resumed_bytes\":0,\"left_out\":[],\"unselected\":0,\"changed\":false,\"unsupported\":3,\"limits\":[{\"limit\":\"links\",\
                  \"description\":\"links\",\"entries\":1,\"paths\":[\"x/l\"]}],\"target\":\"/tmp\",\"hidden\":9,\
                  \"executables\":9,\"auto_run\":1,\
                  \"auto_run_paths\":[\"x/autorun.inf\"],\"more\":0,\"names\":[{\"name\":\"x\",\"kind\":\"file\",\
@@ -161,12 +163,13 @@ mod tests {
                     saved_encoded: Vec::new(),
                     files: 1,
                     skipped: 4,
+                    unselected: 2,
                     unsupported: 1,
                     incomplete: vec!["b".to_owned()],
                     route: Route::Relay,
                 }),
                 "{\"event\":\"finished\",\"bytes\":2,\"seconds\":0.5,\"saved\":[\"/tmp/a\"],\"files\":1,\
-                 \"skipped\":4,\"unsupported\":1,\"incomplete\":[\"b\"],\"path\":\"relay\"}\n",
+                 \"skipped\":4,\"unselected\":2,\"unsupported\":1,\"incomplete\":[\"b\"],\"path\":\"relay\"}\n",
             ),
         ] {
             assert_eq!(text(&event), expected);

@@ -33,6 +33,9 @@ pub(super) fn summary(offer: &OfferSummary, width: usize) -> String {
             lines.push(format!("{INDENT}and {} more", text::grouped(more)));
         }
     }
+    if offer.unselected > 0 {
+        lines.push(format!("not selected: {}", text::count(offer.unselected, "item")));
+    }
     if !offer.left_out.is_empty() {
         lines.push("left out by the sender:".to_owned());
         let counts = offer.left_out.iter();
@@ -129,6 +132,7 @@ pub(super) mod tests {
             bytes: Some(1_300_000_000),
             resumed_bytes: 0,
             left_out: Vec::new(),
+            unselected: 0,
             changed: false,
             unsupported: 0,
             limits: Vec::new(),

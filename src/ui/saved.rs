@@ -35,7 +35,7 @@ pub(super) fn saved(finished: &Finished, resumed_bytes: u64, look: &Appearance) 
 
 /// Returns lines about what was not downloaded.
 fn left_out(finished: &Finished) -> String {
-    let existing = finished.skipped.saturating_sub(finished.unsupported);
+    let existing = finished.skipped.saturating_sub(finished.unsupported + finished.unselected);
     let mut text = String::new();
     if existing > 0 {
         let exist = if existing == 1 { "already exists" } else { "already exist" };

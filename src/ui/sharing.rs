@@ -9,7 +9,10 @@ use super::{
     phrase::{INDENT, files_and_bytes, paint},
     qr,
 };
-use crate::{event::Sharing, text::visible};
+use crate::{
+    event::Sharing,
+    text::{count, visible},
+};
 
 /// The last line.
 const WAITING: &str = "Waiting for receivers; Ctrl-C ends the share.\n";
@@ -42,7 +45,12 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
 }
 
 fn summary(share: &Sharing, look: &Appearance) -> String {
-    let mut text = format!("Sharing {}: {}\n", visible(&share.name), files_and_bytes(share.files, share.bytes));
+    let excluded = match share.excluded {
+        0 => String::new(),
+        excluded => format!(" ({} excluded)", count(excluded, "item")),
+    };
+    let amount = files_and_bytes(share.files, share.bytes);
+    let mut text = format!("Sharing {}: {amount}{excluded}\n", visible(&share.name));
     if let Some(expires) = share.expires.and_then(|at| date_with_zone(at, &look.zone)) {
         text.push_str(&format!("The code expires at {expires}.\n"));
     }
@@ -99,6 +107,7 @@ mod tests {
             files: 214,
             bytes: Some(1_300_000_000),
             left_out: Vec::new(),
+            excluded: 0,
             relay: "relay.example:4433".into(),
             embedded,
             expires: Some(1_767_225_599),

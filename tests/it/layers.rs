@@ -14,7 +14,7 @@ use source::Source;
 use waits::bare_waits;
 
 /// Modules that every other module may import, and that import only each other.
-const LAYER_0: [&str; 12] = [
+const LAYER_0: [&str; 13] = [
     "background",
     "blocking",
     "error",
@@ -26,6 +26,7 @@ const LAYER_0: [&str; 12] = [
     "processor",
     "rate_limiter",
     "recent_rate",
+    "selection",
     "sync",
 ];
 
@@ -51,7 +52,7 @@ const TRANSFER_RULES: [(&str, &[&str]); 4] = [
 ];
 
 /// Words that must not occur in the relay: it cannot reach code that could decrypt content or name a file.
-const FORBIDDEN_IN_RELAY: [&str; 4] = ["crypto", "disk", "manifest", "transfer"];
+const FORBIDDEN_IN_RELAY: [&str; 5] = ["crypto", "disk", "manifest", "selection", "transfer"];
 
 /// Modules that may read the system's clocks; all others use tokio's clock or an injected one.
 const CLOCK_USERS: [&str; 4] = ["net", "state.rs", "transfer/handshake/clock.rs", "cli"];

@@ -18,6 +18,7 @@
 //! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
 //! - [`left_out`]: entries that cannot be shared, and the name of a share.
+//! - [`selection`]: `--only`, `--exclude`, `--gitignore` and `--links`.
 //! - [`chaos`]: random faults between real processes.
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
@@ -68,6 +69,7 @@ mod rendezvous;
 mod resume;
 mod roundtrip;
 mod screens;
+mod selection;
 mod session;
 mod several_receivers;
 mod shell;

@@ -91,8 +91,8 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
             &sent,
             "sharing",
             &[
-                "event", "schema", "share", "code", "link", "name", "files", "bytes", "left_out", "relay", "embedded",
-                "expires",
+                "event", "schema", "share", "code", "link", "name", "files", "bytes", "left_out", "excluded", "relay",
+                "embedded", "expires",
             ],
         ),
         (&sent, "download_started", &download),
@@ -109,6 +109,7 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
                 "bytes",
                 "resumed_bytes",
                 "left_out",
+                "unselected",
                 "changed",
                 "unsupported",
                 "limits",
@@ -125,7 +126,18 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
         (
             &received,
             "finished",
-            &["event", "bytes", "seconds", "saved", "files", "skipped", "unsupported", "incomplete", "path"],
+            &[
+                "event",
+                "bytes",
+                "seconds",
+                "saved",
+                "files",
+                "skipped",
+                "unselected",
+                "unsupported",
+                "incomplete",
+                "path",
+            ],
         ),
         (&list, "entries", &["event", "entries"]),
     ];

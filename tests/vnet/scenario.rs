@@ -16,10 +16,11 @@ use qshare::{
     manifest::ShareId,
     net::{self, ClientRole, Connection, Dialer, RelayConnection, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, SenderPolicy, SlotJournal, TicketKey},
+    selection::Selection,
     state::StateDir,
     transfer::{
         ConflictPolicy, Destination, DownloadEnd, GuessBudget, PendingOffer, PlannedDownload, ReconnectConfig,
-        Registration, ReregisterConfig, Share, ShareSettings, Source, SystemClock,
+        Registration, ReregisterConfig, ScanOptions, Share, ShareSettings, Source, SystemClock,
     },
 };
 use tokio::{
@@ -147,8 +148,9 @@ impl Scenario {
             RelayKind::Embedded => (self.relay_host.clone(), self.take_share_connection()),
         };
         let paths = paths.to_vec();
-        let source =
-            spawn_blocking(move || Source::scan(&paths, None, ShareId::random(), Vec::new())).await.unwrap()?;
+        let source = spawn_blocking(move || Source::scan(&paths, None, ShareId::random(), ScanOptions::default()))
+            .await
+            .unwrap()?;
         let (connection, relay) = match in_process {
             Some(connection) => (connection, None),
             None => {
@@ -199,7 +201,7 @@ impl Scenario {
             }
         });
         let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, rate_limit: None, resumptions: None };
-        let offer = PendingOffer::receive(code, reconnect, &events, pending()).await?;
+        let offer = PendingOffer::receive(code, reconnect, Selection::default(), &events, pending()).await?;
         let offered_after = began.elapsed();
         let out = Some(folder.clone());
         let conflicts = ConflictPolicy::Refuse.into();

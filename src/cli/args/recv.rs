@@ -6,9 +6,9 @@ use clap::ValueHint;
 
 use super::{
     connection::{self, ConnectionArgs},
-    values::{duration_or_zero, rate, size},
+    values::{SELECTION, duration_or_zero, rate, size},
 };
-use crate::code::RelayChoice;
+use crate::{code::RelayChoice, selection::Pattern};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,13 +16,20 @@ Examples:
   qshare recv XKY9-7HQ2ME
   # Show what is offered, download nothing
   qshare recv --list XKY9-7HQ2ME
+  # Only the pictures, without a folder
+  qshare recv --only '*.jpg' --exclude raw CODE
   # Use a link; quote it
   qshare recv \"qshare://HOST/XKY9-7HQ2ME\"
   # Keep the code out of the process list
   QSHARE_CODE=XKY9-7HQ2ME qshare recv
 
 An interrupted download leaves a folder .qshare-….part beside its target. Run the same command again to resume, even \
-after a restart of this machine, the sender or the relay. See also qshare parts --help.";
+after a restart of this machine, the sender or the relay. See also qshare parts --help.
+
+A pattern selects files and folders, with everything below them. * and ? match any characters but a slash, [a-z] a set \
+of them, {a,b} one of several texts, and ** any number of folders. A pattern without a slash is compared with names at \
+any depth, and one with a slash with the whole path within the share, as --list shows it. A slash at the end stands for \
+folders only. Case matters.";
 
 /// The arguments of `qshare recv`. They contain the code, so the type has no `Debug` form.
 #[derive(Clone, clap::Args)]
@@ -49,6 +56,12 @@ pub struct RecvArgs {
     /// Skip files that exist
     #[arg(long)]
     pub skip: bool,
+    /// Download only what matches this pattern, such as '*.jpg' or 'holiday/2024'; may repeat
+    #[arg(long, value_name = "GLOB", value_parser = Pattern::parse, help_heading = SELECTION)]
+    pub only: Vec<Pattern>,
+    /// Download nothing that matches this pattern; may repeat
+    #[arg(long, value_name = "GLOB", value_parser = Pattern::parse, help_heading = SELECTION)]
+    pub exclude: Vec<Pattern>,
     /// Leave out what the disk cannot hold, such as links on FAT [default: refuse to download]
     #[arg(long)]
     pub skip_unsupported: bool,

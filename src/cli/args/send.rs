@@ -6,9 +6,9 @@ use clap::value_parser;
 
 use super::{
     connection::{self, ConnectionArgs},
-    values::{code_length, duration, rate},
+    values::{SELECTION, code_length, duration, link_policy, rate},
 };
-use crate::code::RelayChoice;
+use crate::{code::RelayChoice, selection::Pattern, transfer::LinkPolicy};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +17,14 @@ Examples:
   # Two files, one receiver
   qshare send --once a.pdf b.pdf
   # For two hours, with a QR code
-  qshare send --expire 2h --qr talk.mp4";
+  qshare send --expire 2h --qr talk.mp4
+  # Without what git ignores, and without .git
+  qshare send --gitignore --exclude .git project/
+
+A pattern selects files and folders, with everything below them. * and ? match any characters but a slash, [a-z] a set \
+of them, {a,b} one of several texts, and ** any number of folders. A pattern without a slash is compared with names at \
+any depth, and one with a slash with the whole path within the share. A slash at the end stands for folders only. Case \
+matters.";
 
 /// The arguments of `qshare send`.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +58,15 @@ pub struct SendArgs {
     /// Set the name of the share; a single file or folder is saved under it [default: from the first path]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Leave out what matches this pattern, such as '*.tmp' or 'holiday/raw'; may repeat
+    #[arg(long, value_name = "GLOB", value_parser = Pattern::parse, help_heading = SELECTION)]
+    pub exclude: Vec<Pattern>,
+    /// Leave out what git ignores
+    #[arg(long, help_heading = SELECTION)]
+    pub gitignore: bool,
+    /// Keep symbolic links inside the share, skip them, or follow them and share what they lead to
+    #[arg(long, value_name = "POLICY", default_value = "keep", value_parser = link_policy(), help_heading = SELECTION)]
+    pub links: LinkPolicy,
     /// Leave out what cannot be shared, such as unreadable files [default: ask, or refuse without a terminal]
     #[arg(long)]
     pub skip_unsendable: bool,

@@ -12,7 +12,20 @@ use crate::{
     code::DEFAULT_PORT,
     error::{Error, Kind},
     text::visible,
+    transfer::LinkPolicy,
 };
+
+/// The heading of options with patterns in the help.
+pub(super) const SELECTION: &str = "Selection";
+
+/// Parses a policy for links.
+pub(super) fn link_policy() -> impl TypedValueParser<Value = LinkPolicy> {
+    PossibleValuesParser::new(["keep", "skip", "follow"]).map(|name| match name.as_str() {
+        "skip" => LinkPolicy::Skip,
+        "follow" => LinkPolicy::Follow,
+        _ => LinkPolicy::Keep,
+    })
+}
 
 /// Parses a duration above zero.
 pub(super) fn duration(text: &str) -> Result<Duration, Error> {

@@ -9,7 +9,15 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, Metadata};
 
 use super::{
-    super::{attributes::mode, open_options, own_files::OwnFiles},
+    super::{
+        attributes::mode,
+        errors::is_link_loop,
+        fingerprint::DeviceAndInode,
+        followed_link::{leads_to_folder, open_following},
+        open_options,
+        own_files::OwnFiles,
+        scan_options::LinkPolicy,
+    },
     Scan, cannot_be_read, kind_of, names_in, parse,
 };
 use crate::{
@@ -61,17 +69,24 @@ impl Scan {
         local_path: &str,
     ) -> Result<()> {
         let folder = &OpenFolder { dir, path, local_path };
+        self.filter.enter(dir, path.as_str(), local_path)?;
         for name in names {
             match folder.dir.symlink_metadata(&name) {
                 Ok(meta) => self.add_found(&FoundEntry { folder, name: &name, meta })?,
                 Err(e) => self.leave_out_entry(folder.local_path_of(&name), &e),
             }
         }
+        self.filter.leave();
         Ok(())
     }
 
     fn add_found(&mut self, found: &FoundEntry<'_>) -> Result<()> {
         let FoundEntry { folder, name, meta } = found;
+        let is_followed = meta.is_symlink() && self.filter.links() == LinkPolicy::Follow;
+        let is_folder = meta.is_dir() || (is_followed && leads_to_folder(folder.dir, name));
+        if self.filter.excludes(folder.path.as_str(), name, meta, is_folder) {
+            return Ok(());
+        }
         if self.is_own(found) {
             self.leave_out(found, LeftOutReason::OwnFile, "it is one of this tool's own files");
             return Ok(());
@@ -89,10 +104,71 @@ impl Scan {
         };
         if meta.is_dir() {
             self.add_found_folder(found, path)
-        } else if meta.is_symlink() {
-            self.add_link(found, path)
-        } else {
+        } else if !meta.is_symlink() {
             self.add_found_file(found, path)
+        } else if is_followed {
+            self.add_followed(found, path)
+        } else {
+            self.add_link(found, path)
+        }
+    }
+
+    /// Adds what a link leads to, in its place.
+    fn add_followed(&mut self, found: &FoundEntry<'_>, path: SafePath) -> Result<()> {
+        let FoundEntry { folder, name, .. } = found;
+        let name_text = path.name().to_owned();
+        let opened = open_following(folder.dir, &name_text).and_then(|file| Ok((Metadata::from_file(&file)?, file)));
+        let (meta, file) = match opened {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.leave_out_link(found, &e);
+                return Ok(());
+            }
+        };
+        let target = &FoundEntry { folder, name, meta };
+        if self.is_own(target) {
+            self.leave_out(target, LeftOutReason::OwnFile, "it leads to one of this tool's own files");
+            return Ok(());
+        }
+        if !target.meta.is_dir() {
+            let open = || open_following(folder.dir, &name_text);
+            return self.push_file(path, &target.meta, || found.local_path(), open).map(drop);
+        }
+        if self.open_folders.contains(&DeviceAndInode::of(&target.meta)) {
+            self.leave_out(found, LeftOutReason::LinkLoop, "it is a link to a folder that holds it");
+            return Ok(());
+        }
+        self.add_opened_folder(target, path, Dir::from_std_file(file))
+    }
+
+    /// Leaves out a link that cannot be followed.
+    fn leave_out_link(&mut self, found: &FoundEntry<'_>, e: &io::Error) {
+        let is_loop = is_link_loop(e);
+        let (reason, detail) = match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                (LeftOutReason::BrokenLink, "it is a link that leads nowhere".to_owned())
+            }
+            io::ErrorKind::Unsupported => (LeftOutReason::Special, "it is a link to a special file".to_owned()),
+            _ if is_loop => (LeftOutReason::LinkLoop, "it is a link that leads back to itself".to_owned()),
+            _ => (LeftOutReason::Unreadable, cannot_be_read(e)),
+        };
+        self.leave_out(found, reason, detail);
+    }
+
+    /// Adds a folder and its entries.
+    fn add_opened_folder(&mut self, found: &FoundEntry<'_>, path: SafePath, dir: Dir) -> Result<()> {
+        match names_in(&dir) {
+            Ok(names) => {
+                self.push(path.clone(), EntryKind::Folder, &found.meta)?;
+                self.open_folders.push(DeviceAndInode::of(&found.meta));
+                let added = self.add_entries(&dir, names, &path, &found.local_path());
+                self.open_folders.pop();
+                added
+            }
+            Err(e) => {
+                self.leave_out_entry(found.local_path(), &e);
+                Ok(())
+            }
         }
     }
 
@@ -104,12 +180,8 @@ impl Scan {
     }
 
     fn add_found_folder(&mut self, found: &FoundEntry<'_>, path: SafePath) -> Result<()> {
-        let opened = found.folder.dir.open_dir_nofollow(found.name).and_then(|dir| Ok((names_in(&dir)?, dir)));
-        match opened {
-            Ok((names, dir)) => {
-                self.push(path.clone(), EntryKind::Folder, &found.meta)?;
-                self.add_entries(&dir, names, &path, &found.local_path())
-            }
+        match found.folder.dir.open_dir_nofollow(found.name) {
+            Ok(dir) => self.add_opened_folder(found, path, dir),
             Err(e) => {
                 self.leave_out_entry(found.local_path(), &e);
                 Ok(())

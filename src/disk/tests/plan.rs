@@ -164,15 +164,15 @@ fn names_that_collide_only_on_other_systems_are_accepted() {
 #[test]
 fn staged_data_counts_as_free_space() {
     let home = Home::new();
-    let share = ShareId::random();
+    let manifest = &manifest(&[("g", 5)]);
     let dir = cap_std::fs::Dir::open_ambient_dir(home.at("out"), cap_std::ambient_authority()).unwrap();
-    assert_eq!(staged_usage(&dir, &staging_name(share, None)).bytes, 0);
+    assert_eq!(staged_usage(&dir, &staging_name(manifest, None)).bytes, 0);
     let content = "x".repeat(100_000);
     for path in ["files/d/f", "files/g"] {
-        let file = home.file(&format!("out/{}/{path}", staging_name(share, None)), &content);
+        let file = home.file(&format!("out/{}/{path}", staging_name(manifest, None)), &content);
         File::open(file).unwrap().sync_all().unwrap(); // allocates its blocks
     }
-    assert!(staged_usage(&dir, &staging_name(share, None)).bytes >= 200_000);
+    assert!(staged_usage(&dir, &staging_name(manifest, None)).bytes >= 200_000);
 }
 
 #[test]

@@ -224,7 +224,7 @@ proptest! {
         let manifest = source.manifest();
         let mut staged = content[..case.staged].to_vec();
         case.differing.iter().filter(|at| **at < case.staged).for_each(|at| staged[*at] ^= 1);
-        home.folder(&format!("out/{}/files", staging_name(manifest.share(), None)));
+        home.folder(&format!("out/{}/files", staging_name(manifest, None)));
         fs::write(home.staging(manifest).join("files/f"), staged).unwrap();
         let mut sink = resume(&home, manifest);
         let progress = HashProgress::default();
@@ -258,7 +258,7 @@ fn incomplete_files_are_offered_first_and_small_files_share_a_page() {
     let home = Home::new();
     let big = 3 * GROUP_SIZE as u64;
     let manifest = manifest(&[("a", 5), ("b", 5), ("big", big), ("c", 0), ("part", big), ("tiny", 5)]);
-    let staged = home.folder(&format!("out/{}/files", staging_name(manifest.share(), None)));
+    let staged = home.folder(&format!("out/{}/files", staging_name(&manifest, None)));
     for (name, bytes) in [("a", 5), ("b", 5), ("big", big), ("c", 0), ("part", big - 1), ("tiny", 4)] {
         File::create(staged.join(name)).unwrap().set_len(bytes).unwrap();
     }

@@ -79,7 +79,7 @@ fn left_out(source: &Source) -> Vec<(&str, LeftOutReason)> {
 }
 
 fn scan_as(paths: &[PathBuf], name: Option<&str>) -> Result<Source> {
-    Source::scan(paths, name, ShareId::random(), Vec::new())
+    Source::scan(paths, name, ShareId::random(), ScanOptions::default())
 }
 
 #[test]
@@ -171,8 +171,8 @@ fn the_files_of_this_tool_are_never_shared() {
     home.file("src/t/ann/.local/state/other", "");
     home.file("src/t/.qshare-0123456789abcdef.part/files/f", "");
     home.file("src/t/d/.QSHARE-probe-0-k", "");
-    let own = vec![home.at("src/missing"), state.clone()];
-    let scan = |path: &Path| Source::scan(&[path.to_owned()], None, ShareId::random(), own.clone());
+    let options = ScanOptions { own_folders: vec![home.at("src/missing"), state.clone()], ..ScanOptions::default() };
+    let scan = |path: &Path| Source::scan(&[path.to_owned()], None, ShareId::random(), options.clone());
     let source = scan(&home.at("src/t")).unwrap();
     let shared = ["t", "t/ann", "t/ann/.local", "t/ann/.local/state", "t/ann/.local/state/other", "t/d", "t/f"];
     assert_eq!(paths_of(source.manifest()), shared);

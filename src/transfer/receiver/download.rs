@@ -9,7 +9,7 @@ use super::{
     confirmed_session::ConfirmedSession,
     connect::SenderConnector,
     destination::Destination,
-    offer::PendingOffer,
+    offer::{PendingOffer, select},
     offer_summary::with_plan,
     session_download::{SavedDownload, SessionDownload, SessionDownloadError},
     unsupported,
@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, Finished, OfferSummary, Route},
     manifest::Manifest,
+    selection::Selection,
     text::{count, list},
     wire::peer::DownloadOutcome,
 };
@@ -33,6 +34,7 @@ const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remo
 pub struct PlannedDownload {
     session: ConfirmedSession,
     sender: SenderConnector,
+    selection: Selection,
     destination: Destination,
     plan: Plan,
     summary: OfferSummary,
@@ -55,7 +57,7 @@ impl PlannedDownload {
     /// limit.
     pub async fn new(offer: PendingOffer, destination: Destination, events: &Events) -> Result<Self> {
         let summary = offer.summary(destination.out.clone()).await;
-        let PendingOffer { session, manifest, sender, .. } = offer;
+        let PendingOffer { session, manifest, sender, selection, .. } = offer;
         match destination.plan(manifest).await {
             Ok(plan) => {
                 let summary = with_plan(summary, &plan);
@@ -65,7 +67,7 @@ impl PlannedDownload {
                     session.abort(&e).await;
                     return Err(e);
                 }
-                Ok(Self { session, sender, destination, plan, summary })
+                Ok(Self { session, sender, selection, destination, plan, summary })
             }
             Err(e) => {
                 events.report(Event::Offer(summary));
@@ -100,7 +102,7 @@ impl PlannedDownload {
     /// An [`Error`] of any [`Kind`]. No incomplete file has a final name. [`Kind::Transfer`] if the sender could not send
     /// some files; then all others have their final names.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
-        let Self { mut session, mut sender, destination, mut plan, .. } = self;
+        let Self { mut session, mut sender, selection, destination, mut plan, .. } = self;
         let started = Instant::now();
         let (share, accepted) = (plan.manifest().share(), plan.manifest().digest());
         tokio::pin!(interrupt);
@@ -132,10 +134,10 @@ impl PlannedDownload {
             }
             let lost = Error::new(Kind::Network, "the sender was restarted");
             let (next, manifest) = sender.open_session(Some(lost), events, interrupt.as_mut()).await?;
-            let manifest = Arc::new(manifest);
+            let (next, manifest) = select(next, manifest, &selection).await?;
             // Another share uses another staging folder.
             if manifest.share() != share || manifest.digest() != accepted {
-                let offer = PendingOffer { session: next, manifest, sender, accepted: Some(accepted) };
+                let offer = PendingOffer { session: next, manifest, sender, selection, accepted: Some(accepted) };
                 return Ok(DownloadEnd::OfferChanged(Box::new(offer)));
             }
             (session, plan) = plan_again(next, &destination, manifest).await?;
@@ -181,23 +183,29 @@ fn check_unsupported(plan: &Plan, destination: &Destination) -> Result<()> {
 struct EntryCounts {
     files: u64,
     skipped: u64,
+    unselected: u64,
     unsupported: u64,
 }
 
 impl EntryCounts {
     fn of(plan: &Plan) -> Self {
-        Self { files: plan.files(), skipped: plan.skipped_entries(), unsupported: plan.unsupported_entries() }
+        Self {
+            files: plan.files(),
+            skipped: plan.skipped_entries(),
+            unselected: plan.manifest().unselected(),
+            unsupported: plan.unsupported_entries(),
+        }
     }
 }
 
 fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, counts: &EntryCounts) -> Finished {
-    let EntryCounts { files, skipped, unsupported } = *counts;
+    let EntryCounts { files, skipped, unselected, unsupported } = *counts;
     let saved = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let is_unicode = paths.iter().all(|path| path.to_str().is_some());
     let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
     let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
     let (incomplete, route) = (Vec::new(), Route::Relay);
-    Finished { bytes, seconds, saved, saved_encoded, files, skipped, unsupported, incomplete, route }
+    Finished { bytes, seconds, saved, saved_encoded, files, skipped, unselected, unsupported, incomplete, route }
 }
 
 /// Returns the error for a download without these files.

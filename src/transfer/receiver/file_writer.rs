@@ -21,7 +21,7 @@ pub(super) struct FileWriter {
     stream: ResumableStream,
     bytes: u64,
     /// The latest file.
-    entry: Option<u32>,
+    entry: Option<usize>,
     idle: IdleRecords,
 }
 
@@ -44,7 +44,7 @@ impl FileWriter {
 
     /// Returns the path of the file that is being written, or was written last.
     pub(super) fn current_path(&self) -> Option<String> {
-        self.entry.and_then(|entry| self.sink.path(entry as usize))
+        self.entry.and_then(|entry| self.sink.path(entry))
     }
 
     /// Opens a record and handles its frames.
@@ -77,9 +77,10 @@ impl FileWriter {
             }
             FileStart::TYPE => {
                 let FileStart { entry, offset } = frame.decode()?;
-                self.sink.start_file(entry as usize, offset).map_err(ReceiveError::Final)?;
+                let index = self.index_of(entry)?;
+                self.sink.start_file(index, offset).map_err(ReceiveError::Final)?;
                 self.bytes += offset;
-                self.entry = Some(entry);
+                self.entry = Some(index);
             }
             FileEnd::TYPE => {
                 let FileEnd { hash } = frame.decode()?;
@@ -87,11 +88,13 @@ impl FileWriter {
             }
             FileFailed::TYPE => {
                 let FileFailed { entry, reason } = frame.decode()?;
-                self.bytes -= self.sink.fail_file(entry as usize, reason).map_err(ReceiveError::Final)?;
+                let index = self.index_of(entry)?;
+                self.bytes -= self.sink.fail_file(index, reason).map_err(ReceiveError::Final)?;
             }
             GroupsEqual::TYPE => {
                 let GroupsEqual { entry, groups } = frame.decode()?;
-                return self.sink.confirm_groups(entry as usize, groups).map_err(ReceiveError::Final);
+                let index = self.index_of(entry)?;
+                return self.sink.confirm_groups(index, groups).map_err(ReceiveError::Final);
             }
             Ack::TYPE => {
                 let Ack { received } = frame.decode()?;
@@ -103,6 +106,11 @@ impl FileWriter {
             other => return Err(WireError::Unexpected(other).into()),
         }
         Ok(true)
+    }
+
+    /// Returns the index of the entry with this number in the sender's manifest.
+    fn index_of(&self, number: u32) -> Result<usize, ReceiveError> {
+        self.sink.index_of(number).map_err(ReceiveError::Final)
     }
 
     /// Gives every entry its final name. Returns the opener, for the sender's last record, and the result.

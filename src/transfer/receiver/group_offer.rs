@@ -1,5 +1,7 @@
 //! Offers the groups of staged files to the sender, while content arrives.
 
+use std::sync::Arc;
+
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::receive_error::ReceiveError;
@@ -8,12 +10,14 @@ use crate::{
     disk::{CancelOnDrop, GroupPage, HashProgress, StagedHasher},
     error::Result,
     event::Event,
+    manifest::Manifest,
     transfer::session::RecordBuilder,
     wire::peer::{GROUPS_PER_PAGE, MAX_UNANSWERED_GROUPS, StagedGroups},
 };
 
 /// Hashes the staged files page by page, as far ahead of the sender's answers as the protocol allows.
 pub(super) struct GroupOffer {
+    manifest: Arc<Manifest>,
     step: OfferStep,
     progress: HashProgress,
     /// Staged bytes in all.
@@ -32,11 +36,11 @@ enum OfferStep {
 }
 
 impl GroupOffer {
-    /// Creates the offer of `total` staged bytes.
-    pub(super) fn new(hasher: StagedHasher, total: u64) -> Self {
+    /// Creates the offer of `total` staged bytes of the files of `manifest`.
+    pub(super) fn new(manifest: Arc<Manifest>, hasher: StagedHasher, total: u64) -> Self {
         let progress = HashProgress::default();
         let _cancel = progress.cancel_on_drop();
-        Self { step: OfferStep::Idle(Box::new(hasher)), progress, total, _cancel }
+        Self { manifest, step: OfferStep::Idle(Box::new(hasher)), progress, total, _cancel }
     }
 
     /// Waits for the next pages and returns the record with them. Never completes after the last ones. If too many
@@ -60,7 +64,7 @@ impl GroupOffer {
             self.step = OfferStep::Idle(hasher);
             let mut record = RecordBuilder::new();
             for GroupPage { index, groups } in pages {
-                record.push(&StagedGroups { entry: index as u32, groups })?;
+                record.push(&StagedGroups { entry: self.manifest.number(index), groups })?;
             }
             return Ok(record);
         }

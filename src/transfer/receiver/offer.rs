@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, Events, OfferSummary},
     manifest::{Manifest, ManifestDigest},
+    selection::Selection,
     wire::peer::DownloadOutcome,
 };
 
@@ -27,18 +28,21 @@ pub struct PendingOffer {
     pub(super) session: ConfirmedSession,
     pub(super) manifest: Arc<Manifest>,
     pub(super) sender: SenderConnector,
+    /// The selection that `manifest` is the result of.
+    pub(super) selection: Selection,
     /// The digest of the offer that the user accepted earlier in this process.
     pub(super) accepted: Option<ManifestDigest>,
 }
 
 impl PendingOffer {
-    /// Connects to the sender behind a code and reads its offer.
+    /// Connects to the sender behind a code and reads its offer, of which only the `selection` counts from then on.
     ///
     /// A receiver that has downloaded from this sender before waits for the network, the relay and the sender.
     ///
     /// # Errors
     /// - [`Kind::NotFound`](crate::error::Kind::NotFound) if the relay does not know the code or the sender is gone
     /// - [`Kind::WrongCode`](crate::error::Kind::WrongCode) if the sender does not confirm the code
+    /// - [`Kind::Usage`](crate::error::Kind::Usage) if a pattern of the selection matches nothing
     /// - [`Kind::Refused`](crate::error::Kind::Refused) if the relay or the sender refuses
     /// - [`Kind::Network`](crate::error::Kind::Network) if the relay or the sender cannot be reached
     /// - [`Kind::Disk`](crate::error::Kind::Disk) or [`Kind::Transfer`](crate::error::Kind::Transfer) for an offer that
@@ -47,12 +51,14 @@ impl PendingOffer {
     pub async fn receive(
         code: &Code,
         config: ReconnectConfig,
+        selection: Selection,
         events: &Events,
         interrupt: impl Future<Output = ()>,
     ) -> Result<Self> {
         let sender = SenderConnector::new(code.clone(), config);
         let (session, manifest) = sender.open_session(None, events, interrupt).await?;
-        Ok(Self { session, manifest: Arc::new(manifest), sender, accepted: None })
+        let (session, manifest) = select(session, manifest, &selection).await?;
+        Ok(Self { session, manifest, sender, selection, accepted: None })
     }
 
     /// Reports the offer and every entry, and ends the session. `out` is the target folder.
@@ -107,5 +113,24 @@ impl PendingOffer {
             Ok(summarize(&manifest, earlier))
         });
         summarized.await.unwrap_or_else(|_| summarize(&self.manifest, EarlierDownload::default()))
+    }
+}
+
+/// Selects a part of a new offer. If that fails, closes the session as after a declined offer.
+///
+/// # Errors
+/// The errors of [`Selection::apply`].
+pub(super) async fn select(
+    session: ConfirmedSession,
+    manifest: Manifest,
+    selection: &Selection,
+) -> Result<(ConfirmedSession, Arc<Manifest>)> {
+    let selection = selection.clone();
+    match run_blocking(move || selection.apply(manifest)).await {
+        Ok(selected) => Ok((session, Arc::new(selected))),
+        Err(e) => {
+            session.close(DownloadOutcome::Declined).await;
+            Err(e)
+        }
     }
 }

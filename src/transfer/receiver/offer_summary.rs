@@ -39,6 +39,7 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
         bytes: manifest.bytes(),
         resumed_bytes: earlier.bytes,
         left_out: LeftOutCount::all_of(manifest.left_out()),
+        unselected: manifest.unselected(),
         changed: earlier.differs,
         unsupported: 0,
         limits: Vec::new(),

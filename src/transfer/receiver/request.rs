@@ -2,6 +2,7 @@
 
 use crate::{
     disk::StagedFile,
+    manifest::Manifest,
     transfer::session::RecordBuilder,
     wire::{
         WireError,
@@ -9,13 +10,18 @@ use crate::{
     },
 };
 
-/// Encodes the list of staged files, and the request for the `wanted` ranges of entries.
+/// Encodes the list of staged files, and the request for the `wanted` ranges of entries, which have the numbers of the
+/// sender's manifest.
 ///
 /// # Errors
 /// [`WireError`] if a message does not fit, which does not happen with a manifest that was accepted.
-pub(super) fn encode_request(staged: &[StagedFile], wanted: Vec<(u32, u32)>) -> Result<Vec<RecordBuilder>, WireError> {
+pub(super) fn encode_request(
+    manifest: &Manifest,
+    staged: &[StagedFile],
+    wanted: Vec<(u32, u32)>,
+) -> Result<Vec<RecordBuilder>, WireError> {
     let list = |files: &[StagedFile]| StagedFiles {
-        files: files.iter().map(|StagedFile { index, bytes }| (*index as u32, *bytes)).collect(),
+        files: files.iter().map(|StagedFile { index, bytes }| (manifest.number(*index), *bytes)).collect(),
     };
     let mut records = Vec::new();
     for files in staged.chunks(MAX_STAGED_FILES) {
@@ -26,9 +32,9 @@ pub(super) fn encode_request(staged: &[StagedFile], wanted: Vec<(u32, u32)>) -> 
 }
 
 /// Merges ascending numbers into half-open ranges.
-pub(super) fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<(u32, u32)> {
+pub(super) fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for n in numbers.map(|n| n as u32) {
+    for n in numbers {
         match ranges.last_mut() {
             Some((_, end)) if *end == n => *end += 1,
             _ => ranges.push((n, n + 1)),

@@ -2,7 +2,7 @@
 //! [`crate::crypto::resume`].
 //!
 //! The state folder has a file per download, which is removed when the download is complete. A later process finds it
-//! by the slot, the relay and the target of the download, so the same command resumes.
+//! by the slot, the relay, the target and the selection of the download, so the same command resumes.
 //!
 //! Nothing in a file depends on the secret half of the code, so a reader of the file cannot test a guess of the code.
 //! The API of the store enforces this: it takes only the [`Slot`]. As a consequence, the store cannot tell a wrong
@@ -23,6 +23,7 @@ use crate::{
     code::Slot,
     crypto::Resumption,
     error::{Error, Kind, Result},
+    selection::Selection,
     state::{StateDir, touch},
 };
 
@@ -50,7 +51,7 @@ impl StoredResumption {
     }
 }
 
-/// The stored resumptions of the downloads from one relay to one target.
+/// The stored resumptions of the downloads of one selection from one relay to one target.
 #[derive(Debug, Clone)]
 pub struct ResumptionStore {
     dir: StateDir,
@@ -59,15 +60,15 @@ pub struct ResumptionStore {
 }
 
 impl ResumptionStore {
-    /// Opens the store in a state folder for downloads from `relay`, as the user named it, to `out`, or to the current
-    /// folder. Removes expired files.
+    /// Opens the store in a state folder for downloads of `selection` from `relay`, as the user named it, to `out`, or to
+    /// the current folder. Removes expired files.
     ///
     /// # Errors
     /// [`Kind::Disk`] if its folder cannot be created.
-    pub fn open(state: &StateDir, relay: &str, out: Option<&Path>) -> Result<Self> {
+    pub fn open(state: &StateDir, relay: &str, out: Option<&Path>, selection: &Selection) -> Result<Self> {
         let dir = state.subfolder("resumptions")?;
         dir.sweep(LIFETIME, |_| true);
-        Ok(Self { dir, download: download_id(relay, out) })
+        Ok(Self { dir, download: download_id(relay, out, selection) })
     }
 
     /// Claims the stored resumption for this slot, unless another process has claimed it. Ignores damaged files.
@@ -138,29 +139,30 @@ struct ResumptionFile {
     pass: Vec<u8>,
 }
 
-/// Returns a hash of the relay and the target, which has a fixed length and discloses no paths.
-fn download_id(relay: &str, out: Option<&Path>) -> [u8; 32] {
+/// Returns a hash of the relay, the target and the selection, which has a fixed length and discloses no paths.
+fn download_id(relay: &str, out: Option<&Path>, selection: &Selection) -> [u8; 32] {
     let target = match out {
         Some(out) => absolute(out),
         None => env::current_dir(),
     };
     let target = target.unwrap_or_default(); // this fails only in a removed folder, where no download succeeds
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&(relay.len() as u64).to_be_bytes()).update(relay.as_bytes());
+    hasher.update(&(relay.len() as u64).to_be_bytes()).update(relay.as_bytes()).update(&selection.digest());
     *hasher.update(target.as_os_str().as_encoded_bytes()).finalize().as_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::ShareKey;
+    use crate::{crypto::ShareKey, selection::Pattern};
 
     fn granted(n: u8) -> StoredResumption {
         StoredResumption { resumption: ShareKey::random().issue_resumption(&[n]), pass: vec![n] }
     }
 
     fn store(home: &Path, relay: &str, out: &str) -> ResumptionStore {
-        ResumptionStore::open(&StateDir::open(home).unwrap(), relay, Some(Path::new(out))).unwrap()
+        ResumptionStore::open(&StateDir::open(home).unwrap(), relay, Some(Path::new(out)), &Selection::default())
+            .unwrap()
     }
 
     #[test]
@@ -172,6 +174,10 @@ mod tests {
         for elsewhere in [store(home.path(), "relay", "other"), store(home.path(), "relax", "out")] {
             assert!(elsewhere.claim(one).is_none());
         }
+        let only = Selection { only: vec![Pattern::parse("a").unwrap()], exclude: Vec::new() };
+        let selected =
+            ResumptionStore::open(&StateDir::open(home.path()).unwrap(), "relay", Some(Path::new("out")), &only);
+        assert!(selected.unwrap().claim(one).is_none());
         assert!(here.claim(other).is_none());
         let claim = store(home.path(), "relay", "./out").claim(one).unwrap();
         assert_eq!(claim.resumption.pass, [1]);
@@ -186,7 +192,7 @@ mod tests {
     }
 
     /// A reader of a file must not be able to test a guess of the code. So a file contains only random values and
-    /// values that derive from the relay and the target. Add a field here only if it does not depend on the secret.
+    /// values that derive from the relay, the target and the selection. Add a field here only if it does not depend on the secret.
     #[test]
     fn a_file_contains_nothing_that_depends_on_the_secret() {
         let home = tempfile::tempdir().unwrap();
@@ -196,7 +202,7 @@ mod tests {
         drop(store.store(Slot::from_number(1), granted).unwrap());
         let text = std::fs::read(store.dir.path(&store.dir.file_names()[0])).unwrap();
         let expected = serde_json::json!({
-            "download": download_id("relay", Some(Path::new("out"))),
+            "download": download_id("relay", Some(Path::new("out")), &Selection::default()),
             "id": id, "id_tag": id_tag, "key": *key, "pass": [1],
         });
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), expected);

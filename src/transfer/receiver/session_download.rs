@@ -1,5 +1,7 @@
 //! Runs a download in one session: request, content, and final names.
 
+use std::sync::Arc;
+
 use super::{
     completion::CompletionNotice,
     confirmed_session::ConfirmedSession,
@@ -87,7 +89,9 @@ impl SessionDownload<'_> {
     ) -> Result<ReceivedContent, ReceiveError> {
         let Self { plan, rate_limiter, events } = self;
         let total = plan.bytes();
-        let wanted = ranges((0..plan.manifest().len()).filter(|entry| plan.wants(*entry)));
+        let manifest = Arc::clone(plan.manifest());
+        let wanted = (0..manifest.len()).filter(|index| plan.wants(*index));
+        let wanted = ranges(wanted.map(|index| manifest.number(index)));
         let (sink, hasher) = run_blocking(move || {
             let sink = Sink::new(plan)?;
             let hasher = sink.hash_staged()?;
@@ -95,8 +99,8 @@ impl SessionDownload<'_> {
         })
         .await
         .map_err(ReceiveError::Final)?;
-        let request = encode_request(sink.staged(), wanted)?;
-        let offer = GroupOffer::new(hasher, sink.staged().iter().map(|file| file.bytes).sum());
+        let request = encode_request(&manifest, sink.staged(), wanted)?;
+        let offer = GroupOffer::new(manifest, hasher, sink.staged().iter().map(|file| file.bytes).sum());
         let file_writer = FileWriter::new(opener, sink, reader.stream());
         let progress = ReceiveProgress::new(events, file_writer.bytes(), total);
         Pipeline { writer, window, rate_limiter, progress, offer }.run(request, reader, file_writer).await

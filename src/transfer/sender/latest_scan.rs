@@ -76,10 +76,10 @@ impl LatestScan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::ShareId;
+    use crate::{disk::ScanOptions, manifest::ShareId};
 
     fn latest_scan(home: &std::path::Path) -> LatestScan {
-        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random(), Vec::new()).unwrap())
+        LatestScan::new(Source::scan(&[home.to_owned()], None, ShareId::random(), ScanOptions::default()).unwrap())
     }
 
     #[tokio::test]

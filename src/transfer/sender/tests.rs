@@ -15,7 +15,7 @@ use super::{
 use crate::{
     code::{Code, Secret, Slot},
     crypto::Opener,
-    disk::Source,
+    disk::{ScanOptions, Source},
     event::Events,
     event::StopReason,
     manifest::ShareId,
@@ -48,7 +48,7 @@ fn share_of(files: usize, home: &Path) -> Arc<Share> {
 }
 
 fn share_with(home: &Path, settings: ShareSettings, clock: Arc<dyn Clock>) -> Arc<Share> {
-    let source = Source::scan(&[home.to_owned()], None, ShareId::random(), Vec::new()).unwrap();
+    let source = Source::scan(&[home.to_owned()], None, ShareId::random(), ScanOptions::default()).unwrap();
     let code = Code::new(Slot::from_number(1), Secret::random(5).unwrap());
     let guess_budget = GuessBudget::load(None, 5, clock).unwrap();
     Share::new(settings, source, code, guess_budget, Events::channel().0)

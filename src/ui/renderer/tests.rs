@@ -27,6 +27,7 @@ fn finished(saved: &[&str]) -> Event {
         saved_encoded: Vec::new(),
         files: 214,
         skipped: 0,
+        unselected: 0,
         unsupported: 0,
         incomplete: Vec::new(),
         route: Route::Relay,
