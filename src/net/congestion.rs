@@ -29,8 +29,8 @@
 //! - *Bandwidth* ([`path`]): the highest delivery rate ([`delivery_rate`]) of the last ten rounds. Rounds in which the
 //!   application has too little to send do not count.
 //! - *Min RTT* ([`min_rtt`]): the lowest drained RTT of the last 30 s. A drained RTT is the lower quartile of the
-//!   round-trip times in a drain, so it contains the jitter of the path but not our own queue. A min RTT below 3 ms
-//!   counts as 3 ms, because it consists mostly of scheduling delays.
+//!   round-trip times in a drain, so it contains the jitter of the path but not our own queue. The BDP is computed with
+//!   the mean of a drain instead. A min RTT below 3 ms counts as 3 ms, because it consists mostly of scheduling delays.
 //! - *Random loss* ([`loss`]): the fraction of packets that is lost while fewer bytes are in flight than the path
 //!   holds. The window is larger by this fraction, because lost packets are in flight too. A much higher loss indicates
 //!   a short queue or a policer. It halves the *headroom*, the part of the window above the BDP. The headroom grows by

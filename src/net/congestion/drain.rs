@@ -58,7 +58,7 @@ impl Drain {
 
     /// Reports the round-trip times to `min_rtt`, and returns the drained RTT.
     pub(super) fn report_rtts(&mut self, now: Instant, min_rtt: &mut MinRttEstimator) -> Option<Duration> {
-        min_rtt.on_drain(now, &mut self.rtts)
+        min_rtt.on_drain(now, self.rate, &mut self.rtts)
     }
 
     /// The time since the drain began.
