@@ -51,6 +51,7 @@
 //! | 0.9 | stays below the BDP even if the bandwidth is overestimated by a tenth |
 //! | one drain in four leaves no room for random loss | otherwise a policer's drops would always count as random |
 //! | start-up ends after four RTTs above 1.06 × min RTT + 1 ms | at 1.2, a queue of 1 BDP overflowed by 9 % |
+//! | no start-up after an RTT above 1.25 × min RTT | a second start-up overflowed a queue of 1 BDP by 1.1 % |
 //! | 10 rounds | the time from one probe to the next |
 //! | half a window at a probe timeout | with two packets and a doubling timeout, bursts of losses ended transfers |
 //! | 2 % | a smaller excess loss does not justify a reaction |

@@ -17,6 +17,8 @@ const MIN_RTTS: usize = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Drain {
     began: Instant,
+    /// The longest round-trip time since the drain began.
+    longest_rtt: Duration,
     /// When the bytes in flight fell to the window of the drain.
     effective_since: Option<Instant>,
     /// The round-trip times of packets sent since then.
@@ -36,7 +38,15 @@ impl Drain {
             DrainDepth::Deep { random_loss } => DRAIN_GAIN * (1.0 - random_loss),
         };
         let rate = gain * bandwidth;
-        Self { began: now, effective_since: None, rtts: Vec::new(), bandwidth_before, rate, depth }
+        Self {
+            began: now,
+            longest_rtt: Duration::ZERO,
+            effective_since: None,
+            rtts: Vec::new(),
+            bandwidth_before,
+            rate,
+            depth,
+        }
     }
 
     /// Whether the drain takes effect now: the bytes in flight have fallen to `window` for the first time.
@@ -50,6 +60,7 @@ impl Drain {
 
     /// Adds a sample. Returns whether the drain has measured enough.
     pub(super) fn add(&mut self, sample: &RateSample, min_rtt: Duration) -> bool {
+        self.longest_rtt = self.longest_rtt.max(sample.rtt);
         let Some(effective) = self.effective_since.filter(|effective| sample.sent >= *effective) else { return false };
         self.rtts.push(sample.rtt);
         let sent_for = sample.sent.saturating_duration_since(effective);
@@ -59,6 +70,11 @@ impl Drain {
     /// Reports the round-trip times to `min_rtt`, and returns the drained RTT.
     pub(super) fn report_rtts(&mut self, now: Instant, min_rtt: &mut MinRttEstimator) -> Option<Duration> {
         min_rtt.on_drain(now, self.rate, &mut self.rtts)
+    }
+
+    /// The longest round-trip time since the drain began. It contains the queue that the drain removes.
+    pub(super) fn longest_rtt(&self) -> Duration {
+        self.longest_rtt
     }
 
     /// The time since the drain began.

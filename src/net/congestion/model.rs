@@ -281,6 +281,7 @@ impl Model {
         let (low, high) = (self.path.rtt_limit(1.06), self.path.rtt_limit(1.12) + self.path.jitter());
         let State::Drain(drain) = &mut self.state else { return };
         let (duration, bandwidth_before) = (drain.duration(now), drain.bandwidth_before());
+        let longest_rtt = drain.longest_rtt();
         let depth = self.path.last_sample.and_then(|last| drain.effective_depth(last.rate));
         self.path.loss.end_drain(depth);
         let rtt = drain.report_rtts(now, &mut self.path.min_rtt_estimator).unwrap_or(min_rtt);
@@ -292,10 +293,12 @@ impl Model {
         let probe_succeeded = !self.headroom.was_reduced() && self.path.recent_bandwidth() >= 1.15 * bandwidth_before;
         self.headroom.end_drain();
         self.update_competition(now, queue, probe_succeeded, rtt);
+        // A long queue shows that the path is full. Start-up would overflow it.
+        let path_was_full = longest_rtt > self.path.rtt_limit(1.25) + self.path.jitter();
         if self.competition.is_active() {
             self.competition.exclude_drain(duration);
             self.enter(now, State::Compete { rounds_left: COMPETE_ROUNDS }, FlightLevel::At);
-        } else if probe_succeeded {
+        } else if probe_succeeded && !path_was_full {
             let startup = Startup::from_bandwidth(self.path.bandwidth());
             self.enter(now, State::Startup(startup), FlightLevel::At);
         } else {
