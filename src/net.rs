@@ -5,6 +5,7 @@
 //! memory ([`Connection::in_memory`]). [`duplex()`] creates a single stream in memory, so the layers above need no
 //! network in tests. Outside this module, only the relay uses QUIC types.
 
+mod ack_frequency;
 mod amplification_guard;
 mod buffer_pool;
 pub mod congestion;

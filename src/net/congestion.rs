@@ -76,9 +76,13 @@ mod windowed_max;
 
 use std::sync::Arc;
 
-use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
+use quinn::{
+    TransportConfig,
+    congestion::{BbrConfig, ControllerFactory, CubicConfig},
+};
 
 use self::auto::AutoControllerFactory;
+use super::ack_frequency::ack_frequency_config;
 
 /// The congestion controller of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,8 +97,16 @@ pub enum CongestionControl {
 }
 
 impl CongestionControl {
-    /// Returns a factory that creates the controller of each path. `initial_window` is in bytes.
-    pub fn factory(self, initial_window: u64) -> Arc<dyn ControllerFactory + Send + Sync> {
+    /// Sets the controller of a connection, and how often the peer acknowledges its packets. `initial_window` is in
+    /// bytes.
+    pub fn configure(self, config: &mut TransportConfig, initial_window: u64) {
+        config
+            .congestion_controller_factory(self.factory(initial_window))
+            .ack_frequency_config(Some(ack_frequency_config()));
+    }
+
+    /// Returns a factory that creates the controller of each path.
+    fn factory(self, initial_window: u64) -> Arc<dyn ControllerFactory + Send + Sync> {
         match self {
             Self::Auto => Arc::new(AutoControllerFactory { initial_window }),
             Self::Cubic => {

@@ -114,8 +114,8 @@ pub(super) fn transport_config(
         .stream_receive_window(windows.stream.into())
         .receive_window(windows.first.into())
         .send_window(send_buffer::MIN_SIZE) // follows the congestion window later
-        .congestion_controller_factory(congestion.factory(INITIAL_WINDOW))
         .datagram_receive_buffer_size(None);
+    congestion.configure(&mut config, INITIAL_WINDOW);
     let mut discovery = quinn::MtuDiscoveryConfig::default();
     discovery.upper_bound(max_udp_payload);
     config.mtu_discovery_config(Some(discovery));

@@ -101,10 +101,8 @@ impl QuicPair {
     pub(crate) async fn connect_with(network: &Network, path: &NetworkPath, congestion: CongestionControl) -> Self {
         let config = || {
             let mut config = TransportConfig::default();
-            config
-                .congestion_controller_factory(congestion.factory(32 * 1452))
-                .send_window(u64::from(u32::MAX))
-                .stream_receive_window(VarInt::MAX);
+            config.send_window(u64::from(u32::MAX)).stream_receive_window(VarInt::MAX);
+            congestion.configure(&mut config, 32 * 1452);
             config
         };
         Self::connect(network, path, config(), config()).await
