@@ -1,13 +1,14 @@
 //! Finds senders on the local network by multicast DNS (RFC 6762), without any server.
 //!
-//! A sender answers questions with the UDP port of its embedded relay and random names ([`LanAnnouncement`]). A receiver
-//! asks for all senders ([`LanSearch`]) and gets addresses, one after another. Neither sends anything that depends on a
-//! code. Answers are not authenticated: any machine on the network can send them, so an address is only a place to ask
-//! for a slot.
+//! A sender announces the UDP port of its embedded relay under random names ([`LanAnnouncement`]). A receiver asks for
+//! all senders ([`LanSearch`]) and gets addresses, one after another. Neither sends anything that depends on a code.
+//! Answers are not authenticated: any machine on the network can send them, so an address is only a place to ask for a
+//! slot.
 //!
-//! Only one-shot questions are asked and answered (RFC 6762 sections 5.1 and 6.7): from an ephemeral port, and directly to
-//! it. Nothing is cached at either end. A full responder keeps the records of others, and a flood of them fills its
-//! memory (measured with mdns-sd 0.21.7: 20 MB a second).
+//! A receiver asks one-shot questions (RFC 6762 sections 5.1 and 6.7): from an ephemeral port, and answers go directly
+//! to it. Other browsers of multicast DNS see a sender too: it announces itself to everyone on a network, answers their
+//! questions, and says goodbye. Nothing is cached at either end. A full responder keeps the records of others, and a
+//! flood of them fills its memory (measured with mdns-sd 0.21.7: 20 MB a second).
 
 mod announcement;
 mod asked_network;
@@ -15,6 +16,7 @@ mod found_addresses;
 mod message;
 mod prefix;
 mod responder;
+mod schedule;
 mod search;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

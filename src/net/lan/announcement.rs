@@ -1,8 +1,8 @@
 //! Announces a sender on the local network.
 
-use std::{fmt, io};
+use std::{convert::Infallible, fmt, io};
 
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{LanReach, message::Announced, responder::Responder};
 use crate::{
@@ -10,20 +10,26 @@ use crate::{
     text::system_message,
 };
 
-/// An announced port. The announcement follows interfaces that come and go, and ends when this is dropped.
+/// An announced port. The announcement follows interfaces that come and go, and ends soon after this is dropped.
 ///
-/// An announcement sends nothing by itself. It answers one-shot questions (RFC 6762 section 6.7), each to its source
-/// only, so no other machine caches an answer and a goodbye is not needed.
+/// Each network gets two announcements at the beginning, answers to questions, and a goodbye at the end. Nothing else
+/// is sent.
 pub struct LanAnnouncement {
-    /// Answers questions. `None` if nothing is announced.
-    responder: Option<JoinHandle<()>>,
+    /// `None` if nothing is announced.
+    responder: Option<RunningResponder>,
+}
+
+struct RunningResponder {
+    /// The task ends when this is dropped.
+    stop: oneshot::Sender<Infallible>,
+    task: JoinHandle<()>,
 }
 
 impl LanAnnouncement {
     /// Announces the UDP `port` under a random instance name and a random host name.
     ///
-    /// Nothing else in the answers depends on this machine, its user or the share; they contain no address. A machine
-    /// without a network is announced as soon as it has one.
+    /// Nothing else in the messages depends on this machine, its user or the share, except the addresses of the
+    /// interface on which a message is sent. A machine without a network is announced as soon as it has one.
     ///
     /// # Errors
     /// [`Kind::Network`] if no socket can be bound to the port of multicast DNS, because a program does not share it.
@@ -34,26 +40,23 @@ impl LanAnnouncement {
         let responder = match reach {
             LanReach::Multicast => {
                 let responder = Responder::bind(Announced::new(port)).map_err(|e| cannot_announce(&e))?;
-                Some(tokio::spawn(responder.run()))
+                let (stop, stopped) = oneshot::channel();
+                Some(RunningResponder { stop, task: tokio::spawn(responder.run(stopped)) })
             }
             LanReach::Only(_) => None,
         };
         Ok(Self { responder })
     }
 
-    /// Ends the announcement. No question is answered after this returns.
-    pub async fn stop(mut self) {
-        if let Some(responder) = self.responder.take() {
-            responder.abort();
-            let _ = responder.await; // it was cancelled
-        }
-    }
-}
-
-impl Drop for LanAnnouncement {
-    fn drop(&mut self) {
-        if let Some(responder) = &self.responder {
-            responder.abort();
+    /// Sends a goodbye on every network and ends the announcement. No question is answered after this returns. It waits
+    /// for no other machine.
+    ///
+    /// # Cancel safety
+    /// The announcement ends all the same.
+    pub async fn stop(self) {
+        if let Some(RunningResponder { stop, task }) = self.responder {
+            drop(stop);
+            let _ = task.await; // the runtime may have ended it
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The messages of multicast DNS: a question for all senders, and the answers.
+//! The messages of multicast DNS: a question for all senders, the answers, and what everyone on a network gets.
+
+use std::net::IpAddr;
 
 use simple_dns::{
     CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE, header_buffer,
-    rdata::{PTR, RData, SRV, TXT},
+    rdata::{A, AAAA, PTR, RData, SRV, TXT},
 };
 
 use super::SERVICE;
@@ -12,6 +14,16 @@ pub(super) const MAX_MESSAGE: usize = 1_472;
 
 /// The maximum number of entries of a message. A question has one, an answer four.
 const MAX_ENTRIES: u32 = 32;
+
+/// The maximum number of addresses in an announcement. So many and the names fit into a message.
+const MAX_ADDRESSES: usize = 16;
+
+/// How long an answer to a one-shot question is valid, in seconds (RFC 6762 section 6.7).
+const ONE_SHOT_TTL: u32 = 10;
+
+/// How long a browser keeps an announcement, in seconds. RFC 6762 section 10 recommends this for records that depend on
+/// a host name. All records use it, so a sender that ends without a goodbye disappears soon.
+const TTL: u32 = 120;
 
 /// The lowest port that is accepted. Services that everyone runs have lower ones, and nobody must be able to direct a
 /// receiver's packets to them.
@@ -71,21 +83,85 @@ impl Announced {
         if question.has_flags(PacketFlag::RESPONSE) || !question.questions.iter().any(asks) {
             return None;
         }
-        let [instance, host] = [&self.instance, &self.host].map(|name| Name::new_unchecked(name));
         let mut answer = Packet::new_reply(question.id());
         answer.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
-        answer.questions.push(Question::new(service.clone(), TYPE::PTR.into(), CLASS::IN.into(), false));
-        answer.answers.push(record(service, RData::PTR(PTR(instance.clone()))));
-        let location = SRV { priority: 0, weight: 0, port: self.port, target: host };
-        answer.additional_records.push(record(instance.clone(), RData::SRV(location)));
-        answer.additional_records.push(record(instance, RData::TXT(TXT::new())));
+        answer.questions.push(Question::new(service, TYPE::PTR.into(), CLASS::IN.into(), false));
+        let [pointer, description @ ..] = self.service_records(ONE_SHOT_TTL);
+        answer.answers.push(pointer);
+        answer.additional_records.extend(description);
         answer.build_bytes_vec_compressed().ok()
+    }
+
+    /// Returns the message that tells everyone on an interface with these addresses about the sender (RFC 6762
+    /// section 8.3). It answers questions too.
+    pub(super) fn announcement(&self, addresses: &[IpAddr]) -> Vec<u8> {
+        response(self.records(addresses, TTL))
+    }
+
+    /// Returns the message that removes an announcement from all caches (RFC 6762 section 10.1).
+    pub(super) fn goodbye(&self, addresses: &[IpAddr]) -> Vec<u8> {
+        response(self.records(addresses, 0))
+    }
+
+    /// Whether `message` asks for a record of the announcement, and does not list it as known (RFC 6762 section 7.1).
+    pub(super) fn is_asked_for(&self, message: &[u8], addresses: &[IpAddr]) -> bool {
+        let Some(packet) = parse(message).filter(|packet| !packet.has_flags(PacketFlag::RESPONSE)) else {
+            return false;
+        };
+        let is_asked = |record: &ResourceRecord| {
+            packet.questions.iter().any(|question| {
+                question.qname == record.name
+                    && record.match_qtype(question.qtype)
+                    && record.match_qclass(question.qclass)
+            })
+        };
+        let is_known = |record: &ResourceRecord| {
+            packet
+                .answers
+                .iter()
+                .any(|known| known.name == record.name && known.rdata == record.rdata && known.ttl >= record.ttl / 2)
+        };
+        self.records(addresses, TTL).iter().any(|record| is_asked(record) && !is_known(record))
+    }
+
+    /// Returns all records, as caches keep them.
+    fn records(&self, addresses: &[IpAddr], ttl: u32) -> Vec<ResourceRecord<'_>> {
+        let [pointer, description @ ..] = self.service_records(ttl);
+        let addresses = addresses.iter().take(MAX_ADDRESSES).map(|&address| {
+            let data = match address {
+                IpAddr::V4(ip) => RData::A(A::from(ip)),
+                IpAddr::V6(ip) => RData::AAAA(AAAA::from(ip)),
+            };
+            ResourceRecord::new(Name::new_unchecked(&self.host), CLASS::IN, ttl, data)
+        });
+        // Only the pointer's name belongs to other senders too. The others replace what is cached (section 10.2).
+        let unique = description.into_iter().chain(addresses).map(|record| record.with_cache_flush(true));
+        [pointer].into_iter().chain(unique).collect()
+    }
+
+    /// Returns the records PTR, SRV and TXT.
+    fn service_records(&self, ttl: u32) -> [ResourceRecord<'_>; 3] {
+        let [service, instance, host] = [SERVICE, &self.instance, &self.host].map(Name::new_unchecked);
+        let location = SRV { priority: 0, weight: 0, port: self.port, target: host };
+        // One empty string (RFC 6763 section 6.1). A record without strings has the same bytes, but is not equal
+        // to a parsed one.
+        let description = TXT::new().with_string("").unwrap_or_default();
+        let record = |name, data| ResourceRecord::new(name, CLASS::IN, ttl, data);
+        [
+            record(service, RData::PTR(PTR(instance.clone()))),
+            record(instance.clone(), RData::SRV(location)),
+            record(instance, RData::TXT(description)),
+        ]
     }
 }
 
-/// Returns a record that expires after 10 s.
-fn record<'a>(name: Name<'a>, data: RData<'a>) -> ResourceRecord<'a> {
-    ResourceRecord::new(name, CLASS::IN, 10, data)
+/// Returns a response to everyone. It has no id and no question (RFC 6762 sections 6 and 18.1).
+fn response(records: Vec<ResourceRecord>) -> Vec<u8> {
+    let mut packet = Packet::new_reply(0);
+    packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
+    packet.answers = records;
+    // Writing to memory does not fail. An empty message would be ignored by everyone.
+    packet.build_bytes_vec_compressed().unwrap_or_default()
 }
 
 /// Parses a message, unless it is longer or more complex than those of senders and receivers.
@@ -119,6 +195,8 @@ fn sender_port(record: &ResourceRecord) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -161,6 +239,92 @@ mod tests {
         assert!(changed(33, 1).is_none()); // another type
         assert!(changed(35, 3).is_none()); // another class
         assert!(changed(2, 0x28).is_none()); // an update
+    }
+
+    const ADDRESSES: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+    fn announced() -> Announced {
+        let [instance, host] = ["0123456789abcdef._qshare._udp.local", "fedcba9876543210.local"].map(str::to_owned);
+        Announced { instance, host, port: 7000 }
+    }
+
+    /// The flush bit is set in all records but the pointer, and each is valid for 120 s.
+    #[test]
+    fn an_announcement_has_golden_bytes() {
+        let expected = b"\0\0\x84\0\0\0\0\x05\0\0\0\0\
+            \x07_qshare\x04_udp\x05local\0\0\x0c\0\x01\0\0\0\x78\0\x13\x100123456789abcdef\xc0\x0c\
+            \xc0\x2a\0\x21\x80\x01\0\0\0\x78\0\x1e\0\0\0\0\x1b\x58\x10fedcba9876543210\x05local\0\
+            \xc0\x2a\0\x10\x80\x01\0\0\0\x78\0\x01\0\
+            \x10fedcba9876543210\xc0\x19\0\x01\x80\x01\0\0\0\x78\0\x04\xc0\0\x02\x01\
+            \xc0\x74\0\x1c\x80\x01\0\0\0\x78\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01";
+        assert_eq!(
+            announced().announcement(&ADDRESSES).escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn a_goodbye_is_an_announcement_that_expires_at_once() {
+        let (announcement, goodbye) = (announced().announcement(&ADDRESSES), announced().goodbye(&ADDRESSES));
+        let mut expected = Packet::parse(&announcement).unwrap();
+        expected.answers.iter_mut().for_each(|record| record.ttl = 0);
+        assert_eq!(goodbye, expected.build_bytes_vec_compressed().unwrap());
+    }
+
+    #[test]
+    fn the_names_of_an_announcement_are_random() {
+        let (one, other) = (Announced::new(7000), Announced::new(7000));
+        assert!(one.instance != other.instance && one.host != other.host);
+        assert_ne!(one.instance[..16], one.host[..16]);
+        assert_eq!(one.announcement(&ADDRESSES).len(), announced().announcement(&ADDRESSES).len());
+    }
+
+    #[test]
+    fn an_announcement_of_many_addresses_fits_into_a_message() {
+        assert!(announced().announcement(&[ADDRESSES[1]; 1_000]).len() <= MAX_MESSAGE);
+        assert!(announced().announcement(&[]).len() < announced().announcement(&ADDRESSES).len());
+    }
+
+    /// Returns a question of a browser, which knows these records.
+    fn browser_question(name: &str, kind: QTYPE, known: Vec<ResourceRecord>) -> Vec<u8> {
+        let mut packet = Packet::new_query(0);
+        packet.questions.push(Question::new(Name::new_unchecked(name), kind, CLASS::IN.into(), true));
+        packet.answers = known;
+        packet.build_bytes_vec_compressed().unwrap()
+    }
+
+    #[test]
+    fn browsers_may_ask_for_each_record() {
+        let announced = announced();
+        let asks = |name: &str, kind| announced.is_asked_for(&browser_question(name, kind, Vec::new()), &ADDRESSES);
+        let (instance, host) = (announced.instance.as_str(), announced.host.as_str());
+        for (name, kinds) in
+            [(SERVICE, &[TYPE::PTR][..]), (instance, &[TYPE::SRV, TYPE::TXT]), (host, &[TYPE::A, TYPE::AAAA])]
+        {
+            assert!(asks(name, QTYPE::ANY));
+            for kind in [TYPE::PTR, TYPE::SRV, TYPE::TXT, TYPE::A, TYPE::AAAA, TYPE::HINFO] {
+                assert_eq!(asks(name, kind.into()), kinds.contains(&kind), "{name} {kind:?}");
+            }
+        }
+        for other in ["_services._dns-sd._udp.local", "_ipp._tcp.local", "local", "other._qshare._udp.local"] {
+            assert!(!asks(other, QTYPE::ANY), "{other}");
+        }
+        assert!(!announced.is_asked_for(&announced.announcement(&ADDRESSES), &ADDRESSES));
+        assert!(!announced.is_asked_for(b"", &ADDRESSES));
+    }
+
+    #[test]
+    fn a_browser_that_knows_the_records_gets_no_answer() {
+        let announced = announced();
+        let asks = |name: &str, known| announced.is_asked_for(&browser_question(name, QTYPE::ANY, known), &ADDRESSES);
+        for name in [SERVICE, &announced.instance, &announced.host] {
+            assert!(!asks(name, announced.records(&ADDRESSES, TTL)), "{name}");
+            assert!(!asks(name, announced.records(&ADDRESSES, TTL / 2)), "{name}");
+            assert!(asks(name, announced.records(&ADDRESSES, TTL / 2 - 1)), "{name}");
+        }
+        let another = Announced::new(7000);
+        assert!(asks(SERVICE, another.records(&ADDRESSES, TTL)));
     }
 
     #[test]
@@ -209,7 +373,8 @@ mod tests {
     proptest! {
         #[test]
         fn random_messages_never_panic(message in prop::collection::vec(any::<u8>(), 0..2_000), id: u16) {
-            let _ = Announced::new(7000).answer(&message);
+            let _ = announced().answer(&message);
+            let _ = announced().is_asked_for(&message, &ADDRESSES);
             assert!(sender_ports(&message, id).iter().all(|&port| port >= MIN_PORT));
         }
 
@@ -226,7 +391,8 @@ mod tests {
                 }
             }
             let ports = sender_ports(&message, 7);
-            let _ = Announced::new(7000).answer(&message);
+            let _ = announced().answer(&message);
+            let _ = announced().is_asked_for(&message, &ADDRESSES);
             assert!(ports.len() <= MAX_ENTRIES as usize && ports.iter().all(|&port| port >= MIN_PORT));
         }
 

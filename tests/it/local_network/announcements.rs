@@ -2,15 +2,16 @@
 
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
 use qshare::net::{LanAnnouncement, LanReach, LanSearch};
 use simple_dns::{
-    CLASS, Name, Packet, Question, TYPE,
+    CLASS, Name, Packet, PacketFlag, QTYPE, Question, ResourceRecord, TYPE,
     rdata::{PTR, RData},
 };
+use socket2::SockRef;
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
@@ -59,13 +60,100 @@ fn find(host: &Host, port: u16) -> SocketAddr {
     })
 }
 
+fn question(name: &str, kind: QTYPE) -> Vec<u8> {
+    let mut question = Packet::new_query(7);
+    question.questions.push(Question::new(Name::new(name).unwrap(), kind, CLASS::IN.into(), false));
+    question.build_bytes_vec().unwrap()
+}
+
 /// Sends a question for senders from this address, and returns the socket that receives the answer.
 fn question_from(address: &str, to: &str) -> UdpSocket {
     let socket = UdpSocket::bind((address, 0)).unwrap();
-    let mut question = Packet::new_query(7);
-    question.questions.push(Question::new(Name::new(SERVICE).unwrap(), TYPE::PTR.into(), CLASS::IN.into(), false));
-    socket.send_to(&question.build_bytes_vec().unwrap(), (to, 5353)).unwrap();
+    socket.send_to(&question(SERVICE, TYPE::PTR.into()), (to, 5353)).unwrap();
     socket
+}
+
+/// An ordinary browser on a host: it asks from the port of multicast DNS, and sees what everyone gets.
+struct Browser {
+    socket: UdpSocket,
+    group: SocketAddr,
+}
+
+/// What a message to everyone contains.
+#[derive(Debug, PartialEq)]
+struct Announcement {
+    instance: String,
+    host: String,
+    port: u16,
+    ttl: u32,
+    addresses: Vec<IpAddr>,
+}
+
+impl Browser {
+    fn v4(host: &Host, address: &str) -> Self {
+        let address = address.parse().unwrap();
+        let socket = host.mdns_socket(IpAddr::V4(address));
+        SockRef::from(&socket).set_multicast_if_v4(&address).unwrap();
+        Self { socket, group: "224.0.0.251:5353".parse().unwrap() }
+    }
+
+    /// Browses by IPv6 on an interface.
+    fn v6(host: &Host, interface: &str) -> Self {
+        host.enter(|| {
+            let all = if_addrs::get_if_addrs().unwrap();
+            let index = all.iter().find(|one| one.name == interface).and_then(|one| one.index).unwrap();
+            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 5353)).unwrap();
+            socket.join_multicast_v6(&"ff02::fb".parse().unwrap(), index).unwrap();
+            SockRef::from(&socket).set_multicast_if_v6(index).unwrap();
+            Self { socket, group: "[ff02::fb]:5353".parse().unwrap() }
+        })
+    }
+
+    fn ask(&self, name: &str) {
+        self.socket.send_to(&question(name, QTYPE::ANY), self.group).unwrap();
+    }
+
+    /// Waits for the next message to everyone that is not a question.
+    fn next(&self) -> Announcement {
+        loop {
+            let message = receive(&self.socket);
+            let packet = Packet::parse(&message).unwrap();
+            if packet.has_flags(PacketFlag::RESPONSE) {
+                return Announcement::of(&packet);
+            }
+        }
+    }
+}
+
+impl Announcement {
+    /// Asserts that all names are random and that the unique records, and only these, replace what is cached.
+    fn of(packet: &Packet) -> Self {
+        let [pointer, location, description, addresses @ ..] = packet.answers.as_slice() else { panic!("{packet:?}") };
+        assert!(packet.id() == 0 && packet.questions.is_empty() && packet.additional_records.is_empty());
+        let (RData::PTR(PTR(instance)), RData::SRV(service)) = (&pointer.rdata, &location.rdata) else {
+            panic!("{packet:?}");
+        };
+        assert_eq!(
+            (pointer.name.to_string().as_str(), &location.name, &description.name),
+            (SERVICE, instance, instance)
+        );
+        assert!(matches!(&description.rdata, RData::TXT(text) if text.attributes().is_empty()));
+        assert!(!pointer.cache_flush && packet.answers[1..].iter().all(|record| record.cache_flush));
+        assert!(packet.answers.iter().all(|record| record.ttl == pointer.ttl));
+        let [instance, host] = [instance, &service.target].map(ToString::to_string);
+        assert!(is_random_label(instance.strip_suffix("._qshare._udp.local").unwrap()));
+        assert!(is_random_label(host.strip_suffix(".local").unwrap()));
+        let address = |record: &ResourceRecord| {
+            assert_eq!(record.name, service.target);
+            match &record.rdata {
+                RData::A(a) => IpAddr::V4(a.address.into()),
+                RData::AAAA(aaaa) => IpAddr::V6(aaaa.address.into()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let addresses = addresses.iter().map(address).collect();
+        Self { instance, host, port: service.port, ttl: pointer.ttl, addresses }
+    }
 }
 
 fn receive(socket: &UdpSocket) -> Vec<u8> {
@@ -82,7 +170,7 @@ fn is_random_label(label: &str) -> bool {
 
 #[test]
 #[ignore = "needs root and network namespaces"]
-fn an_announcement_contains_a_port_and_random_names() {
+fn an_answer_to_a_receiver_contains_a_port_and_random_names() {
     let lab = Lab::new();
     let bridge = lab.bridge();
     let (sender, receiver) = (lab.host_on(&bridge, &["10.9.0.1/24"]), lab.host_on(&bridge, &["10.9.0.2/24"]));
@@ -115,7 +203,101 @@ fn an_announcement_contains_a_port_and_random_names() {
     assert_eq!(kinds, ["PTR", "SRV", "TXT"]);
 }
 
-/// Nobody caches an answer, so no goodbye is needed. The port is shared, and bound again without sharing afterwards.
+/// It sees the sender come and go on each network, with the address there.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn an_ordinary_browser_sees_announcements_answers_and_a_goodbye() {
+    let lab = Lab::new();
+    let (first, second) = (lab.bridge(), lab.bridge());
+    let sender = lab.host();
+    sender.disable_ipv6();
+    lab.connect(&sender, &first, &["10.9.0.1/24"]);
+    lab.connect(&sender, &second, &["10.8.0.1/24"]);
+    let hosts = (lab.host_on(&first, &["10.9.0.2/24"]), lab.host_on(&second, &["10.8.0.2/24"]));
+    let browsers = [
+        (Browser::v4(&hosts.0, "10.9.0.2"), "10.9.0.1".parse::<IpAddr>().unwrap()),
+        (Browser::v4(&hosts.1, "10.8.0.2"), "10.8.0.1".parse().unwrap()),
+    ];
+    let announcing = announce(&sender, 7000);
+    for (browser, address) in &browsers {
+        let announced = browser.next();
+        assert_eq!((announced.port, announced.ttl, &announced.addresses), (7000, 120, &vec![*address]));
+        assert_eq!(browser.next(), announced);
+        for name in [SERVICE, &announced.instance, &announced.host] {
+            browser.ask(name);
+            assert_eq!(browser.next(), announced);
+        }
+    }
+    announcing.runtime.block_on(announcing.announcement.stop());
+    for (browser, address) in &browsers {
+        let goodbye = browser.next();
+        assert_eq!((goodbye.port, goodbye.ttl, &goodbye.addresses), (7000, 0, &vec![*address]));
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn an_ordinary_browser_sees_a_sender_by_ipv6() {
+    let lab = Lab::new();
+    let bridge = lab.bridge();
+    let (sender, receiver) = (lab.host_on(&bridge, &[]), lab.host());
+    let cable = lab.connect(&receiver, &bridge, &[]);
+    let browser = Browser::v6(&receiver, &cable.interface);
+    let announcing = announce(&sender, 7000);
+    let announced = browser.next();
+    assert!(matches!(announced.addresses[..], [IpAddr::V6(ip)] if ip.is_unicast_link_local()), "{announced:?}");
+    assert_eq!(browser.next(), announced);
+    browser.ask(SERVICE);
+    assert_eq!(browser.next(), announced);
+    announcing.runtime.block_on(announcing.announcement.stop());
+    assert_eq!(browser.next(), Announcement { ttl: 0, ..announced });
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn a_sender_is_announced_on_a_new_network() {
+    let lab = Lab::new();
+    let (first, second) = (lab.bridge(), lab.bridge());
+    let sender = lab.host_on(&first, &["10.9.0.1/24"]);
+    let receiver = lab.host_on(&second, &["10.8.0.2/24"]);
+    sender.disable_ipv6();
+    let browser = Browser::v4(&receiver, "10.8.0.2");
+    let _announcement = announce(&sender, 7000);
+    find(&sender, 7000);
+    lab.connect(&sender, &second, &["10.8.0.1/24"]);
+    assert_eq!(browser.next().addresses, ["10.8.0.1".parse::<IpAddr>().unwrap()]);
+}
+
+/// Answers to everyone are sent at most once a second, so a flood is not amplified.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn a_flood_of_questions_of_a_browser_gets_one_answer_a_second() {
+    const ANSWERS: u32 = 3;
+    let lab = Lab::new();
+    let bridge = lab.bridge();
+    let (sender, rogue) = (lab.host_on(&bridge, &["10.9.0.1/24"]), lab.host_on(&bridge, &["10.9.0.2/24"]));
+    let browser = Browser::v4(&rogue, "10.9.0.2");
+    let _announcement = announce(&sender, 7000);
+    browser.next();
+    browser.next();
+    let started = Instant::now();
+    let (mut questions, mut answers) = (0, 0);
+    browser.socket.set_nonblocking(true).unwrap();
+    let mut message = [0; 1500];
+    while answers < ANSWERS {
+        assert!(started.elapsed() < LONG, "{answers} answers to {questions} questions");
+        browser.ask(SERVICE);
+        questions += 1;
+        while let Ok(length) = browser.socket.recv(&mut message) {
+            answers += u32::from(Packet::parse(&message[..length]).unwrap().has_flags(PacketFlag::RESPONSE));
+        }
+    }
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_secs(u64::from(ANSWERS) - 1), "{answers} answers in {elapsed:?}");
+    eprintln!("{questions} questions of a browser got {answers} answers in {elapsed:?}");
+}
+
+/// The port is shared, and bound again without sharing afterwards.
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn nothing_is_left_of_an_announcement_that_stopped() {
