@@ -10,7 +10,7 @@ pub use self::{
     command_event::Event,
     payload::{
         DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutCount, LeftOutEntry, ListedEntry,
-        NameAction, OfferLimit, OfferSummary, OfferedName, Route, SCHEMA, Sharing, StopReason, UnsupportedEntry,
+        NameAction, OfferLimit, OfferSummary, OfferedName, SCHEMA, Sharing, StopReason, UnsupportedEntry,
     },
     queue::{EventReceiver, Events},
 };

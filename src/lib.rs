@@ -110,7 +110,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`] and [`selection`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`selection`], [`state`], [`sync`], [`text`] | each other |
+//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`route`], [`selection`], [`state`], [`sync`], [`text`] | each other |
 //!
 //! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
 //! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
@@ -133,6 +133,7 @@ pub mod processor;
 pub mod rate_limiter;
 pub mod recent_rate;
 pub mod relay;
+pub mod route;
 pub mod selection;
 pub mod state;
 pub mod sync;

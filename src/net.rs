@@ -14,6 +14,7 @@ mod connection;
 mod connection_ids;
 mod connection_lost;
 mod dialer;
+mod direct_route;
 mod duplex;
 mod endpoint;
 mod interfaces;
@@ -49,6 +50,7 @@ pub use self::{
     connection::Connection,
     connection_lost::ConnectionLost,
     dialer::Dialer,
+    direct_route::direct_route,
     duplex::duplex,
     known_relays::KnownRelays,
     lan::{LanAnnouncement, LanReach, LanSearch},

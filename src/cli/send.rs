@@ -130,7 +130,6 @@ impl PreparedShare {
         let settings = ShareSettings {
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
-            route: relay.route(),
             key: Some(held.key()),
         };
         Ok(Self { settings, source, code, budget, held, relay, registration, _running })

@@ -9,6 +9,7 @@ use super::payload::{
 use crate::{
     code::Pin,
     error::{Error, Kind},
+    route::Route,
     text::count,
 };
 
@@ -128,6 +129,14 @@ pub enum Event {
     Reconnected {
         /// The number of the attempt that succeeded.
         attempt: u64,
+    },
+    /// send, recv: after a reconnect, the download continues on another route.
+    Path {
+        /// send: the number of the download.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        download: Option<u64>,
+        /// The route.
+        path: Route,
     },
     /// parts: the interrupted downloads in a folder.
     Parts {

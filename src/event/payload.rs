@@ -5,21 +5,11 @@ use serde::Serialize;
 use crate::{
     code::Revealed,
     manifest::{LeftOut, LeftOutReason},
+    route::Route,
 };
 
 /// The version of the fields in `sharing` and `offer`.
 pub const SCHEMA: u32 = 1;
-
-/// The route of a download's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// Through the relay.
-    #[default]
-    Relay,
-    /// Directly, to the relay in the sender's process.
-    Direct,
-}
 
 /// Why a share or a relay ended deliberately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

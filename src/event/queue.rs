@@ -188,7 +188,10 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::event::{DownloadStatus, Route, StopReason};
+    use crate::{
+        event::{DownloadStatus, StopReason},
+        route::Route,
+    };
 
     fn progress(number: u64, bytes: u64) -> Event {
         let peer = format!("receiver {number}");

@@ -317,6 +317,7 @@ mod tests {
     use super::*;
     use crate::{
         net::duplex,
+        route::Route,
         wire::{
             frame::encode,
             relay::{IncomingDownload, MAX_BODY, SourceTag},
@@ -327,7 +328,7 @@ mod tests {
     async fn a_frame_is_read_from_chunks_of_one_byte() {
         let [(mut send, _), (_, mut recv)] = duplex();
         let mut bytes = Vec::new();
-        encode(&IncomingDownload { source: SourceTag::alone([7; 8]) }, &mut bytes).unwrap();
+        encode(&IncomingDownload { source: SourceTag::alone([7; 8]), route: Route::Relay }, &mut bytes).unwrap();
         bytes.extend_from_slice(b"rest");
         for b in bytes {
             send.write(Bytes::copy_from_slice(&[b])).await.unwrap();

@@ -1,8 +1,11 @@
 //! A connected client: the usage of its connection, and whether the connection is still in use.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use super::{refusal::Refusal, source::Source};
@@ -13,7 +16,7 @@ use crate::{net::Connection, wire::relay_limit::RelayLimit};
 #[derive(Clone)]
 pub(super) struct Client {
     connection: Connection,
-    source: Source,
+    address: IpAddr,
     uses: Arc<ClientUse>,
 }
 
@@ -26,14 +29,18 @@ struct ClientUse {
 }
 
 impl Client {
-    /// Creates the client of a new connection. `source` is the one that completed the handshake. The current address of
+    /// Creates the client of a new connection. `address` is the one that completed the handshake. The current address of
     /// the peer may be anyone's: QUIC follows a packet from another address before it is proven (RFC 9000 section 9).
-    pub(super) fn new(connection: Connection, source: Source) -> Self {
-        Self { connection, source, uses: Arc::default() }
+    pub(super) fn new(connection: Connection, address: IpAddr) -> Self {
+        Self { connection, address: address.to_canonical(), uses: Arc::default() }
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
     }
 
     pub(super) fn source(&self) -> Source {
-        self.source
+        Source::from(self.address)
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -1,4 +1,4 @@
-//! Connects receivers: a receiver requests a slot and is bridged to its sender.
+//! Connects receivers: a receiver asks whether a sender has a slot, or requests a bridge to it.
 
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use super::{
 use crate::{
     background::with_background,
     code::Slot,
-    net::{PeerWaitError, wait_on_peer},
+    net::{PeerWaitError, direct_route, wait_on_peer},
+    route::Route,
     wire::{
-        relay::{ConnectReply, ConnectRequest, IncomingDownload, RejectReason},
+        relay::{ConnectReply, ConnectRequest, IncomingDownload, LookupReply, LookupRequest, RejectReason},
         reset_code::UNCONFIRMED,
     },
 };
@@ -50,6 +51,23 @@ pub(super) struct PreparedBridge {
 }
 
 impl RequestHandler {
+    /// Tells a receiver whether a sender has a slot. This counts as a connect, so nobody can list the slots.
+    pub(super) async fn look_up(
+        &self,
+        client: &Client,
+        request: &LookupRequest,
+        stream: &mut BridgeSide,
+    ) -> Result<(), PeerWaitError> {
+        match self.admit(request.slot, None, self.limiter.limited(client.source())) {
+            Ok(_admitted) => {
+                reply(stream, &LookupReply).await?;
+                stream.0.finish();
+                Ok(())
+            }
+            Err(rejection) => self.reject(client, stream, rejection).await,
+        }
+    }
+
     /// Opens a stream to the sender that holds the requested slot, and replies to the receiver. The bridge begins after
     /// the reply. Returns `None` if the request is rejected.
     pub(super) async fn connect(
@@ -67,14 +85,19 @@ impl RequestHandler {
             Err(rejection) => return self.reject(client, stream, rejection).await.map(|()| None),
         };
         let tag = self.tagger.tag(client.source(), slot, admitted.owner);
-        let opening = async { Ok(open_leg(&admitted.sender, &IncomingDownload { source: tag }).await) };
+        let route = match admitted.sender.connection().is_in_memory() {
+            true => direct_route(client.address()),
+            false => Route::Relay,
+        };
+        let announcement = IncomingDownload { source: tag, route };
+        let opening = async { Ok(open_leg(&admitted.sender, &announcement).await) };
         let Ok(mut leg) = wait_on_peer(CLIENT_TIMEOUT, [&mut stream.1], opening).await? else {
             let rejection = Rejection { reason: RejectReason::Full, retry_after: 10 };
             return self.reject(client, stream, rejection).await.map(|()| None);
         };
         let pass = self.config.ticket_key.issue_pass(slot, admitted.owner);
         let limits = self.bridge_limits(); // fixed for the life of the bridge
-        let replying = async { Ok(reply(stream, &ConnectReply { limits, pass }).await) };
+        let replying = async { Ok(reply(stream, &ConnectReply { limits, pass, route }).await) };
         wait_on_peer(CLIENT_TIMEOUT, [&mut leg.1], replying).await??;
         drop(waiting);
         Ok(Some(PreparedBridge { admitted, leg, bound: limits.bridge_bytes }))

@@ -295,7 +295,7 @@ pub(super) mod tests {
         claim: Option<(Slot, SlotOwner)>,
     ) -> Result<SlotLease, RelayLimit> {
         let (_, relay_end) = Connection::in_memory(TransportOptions::default());
-        let request = SlotRequest { sender: Client::new(relay_end, Source::THIS_MACHINE), claim, source };
+        let request = SlotRequest { sender: Client::new(relay_end, std::net::Ipv4Addr::LOCALHOST.into()), claim, source };
         registry.register(request).map_err(|refusal| refusal.limit)
     }
 

@@ -4,7 +4,7 @@
 //! [`MAX_BODY`]. While one stream waits for another, it is read, and a client that sends more than its request and
 //! flight 1 loses it ([`wait_on_peer`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tracing::debug;
@@ -17,7 +17,6 @@ use super::{
     limits::HoldingKind,
     refusal::Refusal,
     registry::Registry,
-    source::Source,
     source_limiter::{Holding, SourceLimiter},
     source_tagger::SourceTagger,
 };
@@ -25,7 +24,7 @@ use crate::{
     net::{Connection, PeerWaitError, RecvHalf, StreamError, wait_on_peer},
     wire::{
         Frame, Message, WireError,
-        relay::{ConnectRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected, RelayLimits},
+        relay::{ConnectRequest, LookupRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected, RelayLimits},
         relay_limit::RelayLimit,
         reset_code::{EVICTED, PROTOCOL_ERROR},
     },
@@ -58,8 +57,8 @@ impl RequestHandler {
 
     /// Serves the streams of a client until it disconnects. Closes the connection when nothing has used it for
     /// [`CLIENT_TIMEOUT`].
-    pub(super) async fn serve_client(self: Arc<Self>, connection: Connection, source: Source) {
-        let client = Client::new(connection, source);
+    pub(super) async fn serve_client(self: Arc<Self>, connection: Connection, address: IpAddr) {
+        let client = Client::new(connection, address);
         loop {
             let was_idle = client.is_idle();
             let mut stream = match wait_on_peer(CLIENT_TIMEOUT, [], client.connection().accept_stream()).await {
@@ -100,6 +99,7 @@ impl RequestHandler {
         };
         let outcome = match read_request(&mut stream.1).await {
             Ok(ClientRequest::Register(request)) => self.register(client, request, &mut stream, waiting).await,
+            Ok(ClientRequest::LookUp(request)) => self.look_up(client, &request, &mut stream).await,
             Ok(ClientRequest::Connect(request)) => match self.connect(client, request, &mut stream, waiting).await {
                 Ok(Some(bridge)) => {
                     self.run_bridge(client, stream, bridge).await;
@@ -187,6 +187,7 @@ pub(super) type WaitingStream = Holding;
 /// The first frame of a client's stream.
 enum ClientRequest {
     Register(RegisterRequest),
+    LookUp(LookupRequest),
     Connect(ConnectRequest),
 }
 
@@ -194,6 +195,7 @@ impl ClientRequest {
     fn parse(frame: Frame<'_>) -> Result<Self, WireError> {
         match frame.kind {
             RegisterRequest::TYPE => frame.decode().map(Self::Register),
+            LookupRequest::TYPE => frame.decode().map(Self::LookUp),
             ConnectRequest::TYPE => frame.decode().map(Self::Connect),
             other => Err(WireError::Unexpected(other)),
         }

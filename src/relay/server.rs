@@ -1,6 +1,6 @@
 //! The relay's server: accepts connections and shuts down.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::info;
@@ -54,7 +54,7 @@ pub async fn serve(
     let handler = RequestHandler::new(registry.clone(), limiter.clone(), Arc::clone(&counters), config.clone());
     let handler = Arc::new(handler);
     if let Some(connection) = in_process.clone() {
-        tokio::spawn(Arc::clone(&handler).serve_client(connection, Source::THIS_MACHINE));
+        tokio::spawn(Arc::clone(&handler).serve_client(connection, Ipv4Addr::LOCALHOST.into()));
     }
     let server = Arc::new(Server { listener, registry, limiter, counters, config, handler });
     let shut_down = async {
@@ -152,16 +152,16 @@ impl Server {
         counted: Option<Holding>,
         _memory: MemoryReservation,
     ) {
-        let source = Source::from(incoming.remote_address().ip());
+        let address = incoming.remote_address().ip();
         let Ok(Ok(connection)) = timeout(CLIENT_TIMEOUT, self.listener.complete_handshake(incoming)).await else {
             return;
         };
         let holding = match counted {
             Some(holding) => Ok(holding),
-            None => self.count_connection(self.limiter.limited(source)),
+            None => self.count_connection(self.limiter.limited(Source::from(address))),
         };
         match holding {
-            Ok(_holding) => Arc::clone(&self.handler).serve_client(connection, source).await,
+            Ok(_holding) => Arc::clone(&self.handler).serve_client(connection, address).await,
             Err(refusal) => {
                 self.counters.count_refusal(refusal.limit);
                 connection.close();

@@ -11,9 +11,6 @@ pub(super) struct Source(IpAddr);
 pub(super) struct Site(Ipv6Addr);
 
 impl Source {
-    /// The source of a client in the relay's own process.
-    pub(super) const THIS_MACHINE: Self = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
-
     /// Returns one of the 256 sources that each represent many others. No client has its address (RFC 1122 section
     /// 3.2.1.3).
     pub(super) fn shared(number: u8) -> Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::code::Slot;
+use crate::{code::Slot, state::unix_time};
 
 /// The time for which a ticket is valid after it was issued. Every registration issues a new one. A freed slot stays
 /// reserved for the same time.
@@ -59,6 +59,14 @@ impl TicketKey {
     /// Creates a key for this process only.
     pub fn random() -> Self {
         Self(Zeroizing::new(rand::random()))
+    }
+
+    /// Issues a ticket for a slot that another relay has assigned to the share in this relay's own process. The owner
+    /// depends only on this key and the slot, so that passes outlive the process.
+    pub fn issue_own_ticket(&self, slot: Slot) -> Vec<u8> {
+        let mut owner = [0; OWNER];
+        owner.copy_from_slice(&self.mac(b"own", slot.as_str().as_bytes()).as_bytes()[..OWNER]);
+        self.issue_ticket(slot, SlotOwner(owner), unix_time())
     }
 
     /// Issues a ticket for a slot; `now` is the Unix time in seconds.

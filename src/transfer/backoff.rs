@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events},
     net::{Dialer, RelayConnection},
+    route::Route,
 };
 
 /// The longest wait between two attempts while a download waits for them. Jitter adds at most as much again.
@@ -220,6 +221,13 @@ impl RetryDriver {
         self.last_success = Some(Instant::now());
         if self.attempts > 0 {
             self.events.report(Event::Reconnected { attempt: self.attempts });
+        }
+    }
+
+    /// Reports the route of a restored session if it is not the `former` one.
+    pub(crate) fn report_route(&self, former: Route, route: Route) {
+        if former != route {
+            self.events.report(Event::Path { download: None, path: route });
         }
     }
 

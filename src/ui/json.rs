@@ -44,9 +44,10 @@ mod tests {
         error::{Error, Kind},
         event::{
             DownloadStatus, Finished, LeftOutCount, ListedEntry, NameAction, OfferLimit, OfferSummary, OfferedName,
-            Route, Sharing, StopReason,
+            Sharing, StopReason,
         },
         manifest::LeftOutReason,
+        route::Route,
     };
 
     fn text(event: &Event) -> String {

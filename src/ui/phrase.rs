@@ -3,7 +3,7 @@
 use console::{Style, measure_text_width, truncate_str};
 
 use crate::{
-    event::Route,
+    route::Route,
     text::{self, visible},
 };
 
@@ -40,11 +40,13 @@ pub(super) fn rate(bytes: u64, seconds: f64) -> Option<String> {
     (seconds >= 0.001).then(|| format!("{}/s", text::bytes((bytes as f64 / seconds) as u64)))
 }
 
-/// Returns the route as the end of a sentence; empty if there is nothing between the two ends.
+/// Returns the route as the end of a sentence.
 pub(super) fn via(route: Route) -> &'static str {
     match route {
         Route::Relay => " via relay",
-        Route::Direct => "",
+        Route::Direct => " directly",
+        Route::Lan => " on this network",
+        Route::Local => " on this machine",
     }
 }
 

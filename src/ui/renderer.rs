@@ -100,6 +100,10 @@ impl Renderer {
                 Some(phrase::warning(&format!("{}; reconnecting…", visible_lines(reason)), None, color))
             }
             Event::Reconnected { .. } => Some("Reconnected.\n".to_owned()),
+            Event::Path { download: Some(number), path } => {
+                Some(format!("receiver {number}: continues{}\n", phrase::via(*path)))
+            }
+            Event::Path { download: None, path } => Some(format!("The download continues{}.\n", phrase::via(*path))),
             Event::Parts { .. } => Some("No interrupted downloads.\n".to_owned()),
             Event::Cleared(part) => {
                 Some(format!("Removed {}\n", visible_whole(part.name.as_ref().unwrap_or(&part.path))))

@@ -4,9 +4,11 @@
 //! |---|---|---|---|---|
 //! | 0x01 | [`RegisterRequest`] | sender | relay | requests a slot; the stream stays open while the sender shares |
 //! | 0x02 | [`ConnectRequest`] | receiver | relay | requests a bridge to the sender of a slot |
+//! | 0x03 | [`LookupRequest`] | receiver | relay | asks whether a sender has a slot |
 //! | 0x11 | [`RegisterReply`] | relay | sender | assigns the slot |
 //! | 0x12 | [`ConnectReply`] | relay | receiver | the bridge begins behind this frame |
 //! | 0x13 | [`Rejected`] | relay | both | refuses the request; the stream ends behind this frame |
+//! | 0x14 | [`LookupReply`] | relay | receiver | a sender has the slot; the stream ends behind this frame |
 //! | 0x21 | [`IncomingDownload`] | relay | sender | opens a stream for a receiver; the bridge begins behind it |
 //!
 //! A client opens a stream for each request. In a bridge the relay forwards bytes unchanged, and a finish, reset or
@@ -15,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{frame::Message, relay_limit::RelayLimit};
-use crate::code::Slot;
+use crate::{code::Slot, route::Route};
 
 /// The longest body of a message between client and relay, in bytes.
 pub const MAX_BODY: u32 = 4096;
@@ -51,6 +53,17 @@ impl Message for ConnectRequest {
     const TYPE: u8 = 0x02;
 }
 
+/// A receiver asks whether a sender has a slot, before it sends a key exchange to one of several relays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupRequest {
+    /// The routing half of the code.
+    pub slot: Slot,
+}
+
+impl Message for LookupRequest {
+    const TYPE: u8 = 0x03;
+}
+
 /// The reply to a [`RegisterRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterReply {
@@ -73,10 +86,21 @@ pub struct ConnectReply {
     pub limits: RelayLimits,
     /// Proves in a later [`ConnectRequest`] that this receiver was bridged to this sender.
     pub pass: Vec<u8>,
+    /// The route to the sender. It is [`Route::Relay`] unless the sender runs the relay. Nothing depends on it but what
+    /// the user sees.
+    pub route: Route,
 }
 
 impl Message for ConnectReply {
     const TYPE: u8 = 0x12;
+}
+
+/// The reply to a [`LookupRequest`]: a sender has the slot. The stream ends behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupReply;
+
+impl Message for LookupReply {
+    const TYPE: u8 = 0x14;
 }
 
 /// The limits that a relay sets for a client.
@@ -121,6 +145,8 @@ pub enum RejectReason {
 pub struct IncomingDownload {
     /// The network that the receiver connects from.
     pub source: SourceTag,
+    /// The route to the receiver, as in [`ConnectReply`].
+    pub route: Route,
 }
 
 impl Message for IncomingDownload {
@@ -161,13 +187,15 @@ mod tests {
         let limits = RelayLimits { bridge_bytes: 1 << 24 };
         assert_golden(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
         assert_golden(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
+        assert_golden(&LookupRequest { slot }, "0300000004584b5939");
+        assert_golden(&LookupReply, "1400000000");
         assert_golden(&RegisterReply { slot, ticket: vec![9], limits }, "110000000a584b5939010980808008");
-        assert_golden(&ConnectReply { limits, pass: vec![7] }, "1200000006808080080107");
+        assert_golden(&ConnectReply { limits, pass: vec![7], route: Route::Lan }, "120000000780808008010702");
         assert_golden(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");
         assert_golden(&Rejected { reason: RejectReason::Away, retry_after: 1 }, "13000000020401");
         let reason = RejectReason::Limit(RelayLimit::Misses);
         assert_golden(&Rejected { reason, retry_after: 60 }, "1300000003050c3c");
         let source = SourceTag { site: SiteTag(*b"12345678"), network: *b"abcdefgh" };
-        assert_golden(&IncomingDownload { source }, "210000001031323334353637386162636465666768");
+        assert_golden(&IncomingDownload { source, route: Route::Local }, "21000000113132333435363738616263646566676803");
     }
 }

@@ -14,7 +14,7 @@ use source::Source;
 use waits::bare_waits;
 
 /// Modules that every other module may import, and that import only each other.
-const LAYER_0: [&str; 13] = [
+const LAYER_0: [&str; 14] = [
     "background",
     "blocking",
     "error",
@@ -26,6 +26,7 @@ const LAYER_0: [&str; 13] = [
     "processor",
     "rate_limiter",
     "recent_rate",
+    "route",
     "selection",
     "sync",
 ];

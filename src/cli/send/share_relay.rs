@@ -10,7 +10,7 @@ use crate::{
     },
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
-    event::{Events, Route},
+    event::Events,
     net::{self, Dialer, RelayConnection, TransportOptions, VerifiedBy},
     state::{StateAccess, StateDir},
     transfer::Registration,
@@ -67,14 +67,6 @@ impl ShareRelay {
         match self {
             Self::Configured { .. } => None,
             Self::Embedded(relay) => Some(relay),
-        }
-    }
-
-    /// Returns the route of downloads through this relay.
-    pub(super) fn route(&self) -> Route {
-        match self {
-            Self::Configured { .. } => Route::Relay,
-            Self::Embedded(_) => Route::Direct,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The receiver's side of a confirmed session.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{
@@ -11,6 +13,8 @@ use crate::{
     crypto::Opener,
     error::Error,
     net::StreamError,
+    route::Route,
+    sync::Mutex,
     transfer::session::{RecordBuilder, SessionReader, SessionWriter, receive_window::ReceiveWindow},
     wire::peer::DownloadOutcome,
 };
@@ -22,6 +26,8 @@ pub(super) struct ConfirmedSession {
     pub(super) opener: Opener,
     pub(super) window: ReceiveWindow,
     pub(super) reconnector: Reconnector,
+    /// The route of the current stream.
+    pub(super) route: Arc<Mutex<Route>>,
     /// The credentials for a resumption, if the sender has granted them in this session.
     pub(super) resumption: Option<StoredResumption>,
 }

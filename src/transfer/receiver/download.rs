@@ -17,8 +17,9 @@ use super::{
 use crate::{
     disk::{FailedFile, Plan},
     error::{Error, Kind, Result},
-    event::{Event, Events, Finished, OfferSummary, Route},
+    event::{Event, Events, Finished, OfferSummary},
     manifest::Manifest,
+    route::Route,
     selection::Selection,
     text::{count, list},
     wire::peer::DownloadOutcome,
@@ -109,6 +110,7 @@ impl PlannedDownload {
         loop {
             let counts = EntryCounts::of(&plan);
             sender.store_resumption(session.resumption.take());
+            let route = Arc::clone(&session.route);
             let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
             match download.run(session, interrupt.as_mut()).await {
                 Ok(SavedDownload { published, bytes, completion }) => {
@@ -120,7 +122,8 @@ impl PlannedDownload {
                     warn_of_altered_times(published.altered_times, events);
                     let incomplete = failed.iter().map(|file| file.path.as_str().to_owned()).collect();
                     let counts = EntryCounts { files: counts.files - failed.len() as u64, ..counts };
-                    let finished = Finished { incomplete, ..finished(&published.paths, bytes, seconds, &counts) };
+                    let finished = finished(&published.paths, bytes, seconds, &counts);
+                    let finished = Finished { incomplete, route: *route.lock(), ..finished };
                     events.report(Event::Finished(finished.clone()));
                     completion.send(events, interrupt).await;
                     return if failed.is_empty() {
@@ -204,7 +207,7 @@ fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, counts: &EntryCounts) -
     let is_unicode = paths.iter().all(|path| path.to_str().is_some());
     let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
     let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
-    let (incomplete, route) = (Vec::new(), Route::Relay);
+    let (incomplete, route) = (Vec::new(), Route::default());
     Finished { bytes, seconds, saved, saved_encoded, files, skipped, unselected, unsupported, incomplete, route }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     manifest::Manifest,
     net::{Connection, StreamError},
+    sync::Mutex,
     transfer::{
         handshake::{Credential, Established, Initiator, InitiatorError, InitiatorOptions},
         relay_request::{RequestError, send_relay_request},
@@ -44,22 +45,24 @@ pub(super) async fn open_session(
     config: &ReconnectConfig,
     stored: Option<&StoredResumption>,
 ) -> Result<(ConfirmedSession, Manifest), OpenSessionError> {
-    let (established, ConnectReply { limits, pass }) = establish(connection, code, config, stored).await?;
+    let (established, ConnectReply { limits, pass, route }) = establish(connection, code, config, stored).await?;
     let Established { writer, reader, opener, stream, attach_key, round_trip, .. } = established;
     debug!("session confirmed after {round_trip:?}");
     connection.raise_receive_window();
     let window = ReceiveWindow::new(limits.bridge_bytes, config.rate_limit, round_trip, Instant::now());
     let resumption = Arc::<OnceLock<Resumption>>::default();
+    let route = Arc::new(Mutex::new(route));
     let context = ReattachContext {
         slot: code.slot(),
         stream,
         attach_key,
         connection: connection.clone(),
         pass: pass.clone(),
+        route: Arc::clone(&route),
         resumption: Arc::clone(&resumption),
     };
     let reconnector = Reconnector::spawn(context, config);
-    let mut session = ConfirmedSession { writer, reader, opener, window, reconnector, resumption: None };
+    let mut session = ConfirmedSession { writer, reader, opener, window, reconnector, route, resumption: None };
     match read_offer(&mut session).await {
         Ok((manifest, granted)) => {
             if let Some(granted) = granted {

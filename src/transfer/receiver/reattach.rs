@@ -15,6 +15,8 @@ use crate::{
     crypto::{AttachKey, Resumption},
     error::{Error, Kind},
     net::{Connection, PeerWaitError, RelayConnection, StreamError, wait_on_peer},
+    route::Route,
+    sync::Mutex,
     transfer::{
         backoff::{RetriedWork, RetryDriver, Urgency},
         handshake::{Credential, Initiator, InitiatorOptions},
@@ -39,6 +41,8 @@ pub(super) struct ReattachContext {
     pub(super) connection: Connection,
     /// Proves to the relay that this receiver was bridged to this sender before.
     pub(super) pass: Vec<u8>,
+    /// The route of the current stream.
+    pub(super) route: Arc<Mutex<Route>>,
     /// The credentials for a resumption, once the sender has granted them.
     pub(super) resumption: Arc<OnceLock<Resumption>>,
 }
@@ -98,7 +102,7 @@ impl Reattacher {
 
     /// Opens a new stream on the current connection and requests that the sender continue the session on it.
     async fn reattach(&mut self) -> Result<(), AttemptError> {
-        let ReattachContext { slot, stream, attach_key, connection, pass, .. } = &self.context;
+        let ReattachContext { slot, stream, attach_key, connection, pass, route: current_route, .. } = &self.context;
         self.number += 1;
         let received = stream.received_bytes();
         let tag = attach_key.request_tag(self.number, received);
@@ -106,7 +110,7 @@ impl Reattacher {
         let mut bytes = Vec::new();
         frame::encode(&request, &mut bytes)?;
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
-        let (send, mut recv, ConnectReply { .. }) = send_relay_request(connection, &connect, &bytes).await?;
+        let (send, mut recv, ConnectReply { route, .. }) = send_relay_request(connection, &connect, &bytes).await?;
         let reply = wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await?;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
             return Err(AttemptError::UnknownSession);
@@ -116,7 +120,9 @@ impl Reattacher {
         let reply: AttachReply = reply.frame().decode().map_err(|_| invalid())?;
         attach_key.verify_reply(&request.tag, reply.received, &reply.tag).map_err(|_| invalid())?;
         connection.raise_receive_window();
-        Ok(stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?)
+        stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?;
+        *current_route.lock() = route;
+        Ok(())
     }
 
     /// Returns whether the sender proves with its tag that it knows the resumption key. Such a proof ends the session.
@@ -147,9 +153,11 @@ impl RetriedWork for Reattacher {
             self.context.connection = connected.connection.clone();
             self.connected = Some(connected);
         }
+        let former_route = *self.context.route.lock();
         match self.reattach_unless_silent().await {
             Ok(()) => {
                 driver.note_success();
+                driver.report_route(former_route, *self.context.route.lock());
                 ControlFlow::Break(Ok(()))
             }
             Err(AttemptError::Fatal(failure)) => ControlFlow::Break(Err(failure)),

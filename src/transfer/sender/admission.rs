@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf, wait_on_peer},
+    route::Route,
     text::count,
     transfer::{
         handshake::{
@@ -46,18 +47,19 @@ const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a stream that the relay opened until the stream ends. Reports failures as events.
 pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendHalf, RecvHalf)) {
-    let Some(source) = read_source(&mut recv).await else { return };
+    let Some(IncomingDownload { source, route }) = read_announcement(&mut recv).await else { return };
     let (credentials, budget) = (share.credentials(), share.guess_budget().clone());
     let responder = Responder::new(&credentials.code, &budget, source);
     let responder = responder.with_share_key(&credentials.key, share.id());
     match admit(&share, responder, source, (&mut send, &mut recv)).await {
-        Admission::Attach(request) => reattach(&share, &request, (send, recv)).await,
+        Admission::Attach(request) => reattach(&share, &request, route, (send, recv)).await,
         Admission::Handshake(hello, turn) => {
             let resumption = match hello.resumption() {
                 Some(resumption) => resumption.clone(),
                 None => credentials.key.issue_resumption(share.id().as_bytes()),
             };
-            serve_receiver(share, *hello, turn, resumption, (send, recv)).await;
+            let receiver = AdmittedReceiver { hello: *hello, turn, resumption, route };
+            serve_receiver(share, receiver, (send, recv)).await;
         }
         Admission::Refused(HandshakeRefusal { reason, retry_after, failure }) => {
             send_alert(send, reason, retry_after).await;
@@ -69,9 +71,9 @@ pub(super) async fn serve_stream(share: Arc<Share>, (mut send, mut recv): (SendH
 }
 
 /// Reads the relay's announcement of a receiver.
-async fn read_source(recv: &mut RecvHalf) -> Option<SourceTag> {
+async fn read_announcement(recv: &mut RecvHalf) -> Option<IncomingDownload> {
     let frame = wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_BODY)).await.ok()?;
-    frame.frame().decode::<IncomingDownload>().ok().map(|incoming| incoming.source)
+    frame.frame().decode().ok()
 }
 
 /// The outcome of the admission of a stream.
@@ -177,21 +179,28 @@ async fn closing_grace(share: &Share) {
 }
 
 /// Moves an existing session to this stream.
-async fn reattach(share: &Share, request: &AttachRequest, stream: (SendHalf, RecvHalf)) {
-    if let Err(send) = share.sessions().attach(request, stream).await {
+async fn reattach(share: &Share, request: &AttachRequest, route: Route, stream: (SendHalf, RecvHalf)) {
+    if let Err(send) = share.sessions().attach(request, route, stream).await {
         send_alert(send, AlertReason::UnknownSession, None).await;
         report_pressure(share);
     }
 }
 
+/// A receiver whose stream has paid for a handshake.
+struct AdmittedReceiver<'a> {
+    hello: ChargedHello<'a>,
+    turn: Turn,
+    resumption: Resumption,
+    route: Route,
+}
+
 /// Scans the shared files, completes the handshake with a receiver, and serves its download.
 async fn serve_receiver(
     share: Arc<Share>,
-    hello: ChargedHello<'_>,
-    turn: Turn,
-    resumption: Resumption,
+    receiver: AdmittedReceiver<'_>,
     (mut send, mut recv): (SendHalf, RecvHalf),
 ) {
+    let AdmittedReceiver { hello, turn, resumption, route } = receiver;
     let number = share.next_receiver();
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.
     let is_closing = share.is_closing();
@@ -213,7 +222,7 @@ async fn serve_receiver(
     match outcome {
         Ok((session, offer)) => {
             debug!("receiver {number} has confirmed");
-            let download = Download::new(share, number, session.stream.clone());
+            let download = Download::new(share, number, route, session.stream.clone());
             download.run(session, resumption.id, offer).await;
         }
         Err(failure) => report_failure(&share, number, failure),

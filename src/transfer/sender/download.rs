@@ -25,6 +25,7 @@ use crate::{
     disk::Source,
     error::{Error, Kind, Result},
     net::StreamError,
+    route::Route,
     transfer::{
         handshake::Established,
         session::{
@@ -54,15 +55,15 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Creates the download of receiver `number`, whose session uses `stream`.
-    pub(super) fn new(share: Arc<Share>, number: u64, stream: ResumableStream) -> Self {
-        let progress = SendProgress::new(number, share.route(), share.events().clone());
+    /// Creates the download of receiver `number`, whose session uses `stream` on this route.
+    pub(super) fn new(share: Arc<Share>, number: u64, route: Route, stream: ResumableStream) -> Self {
+        let progress = SendProgress::new(number, route, share.events().clone());
         Self { share, stream, credit: SendCredit::new(), progress }
     }
 
     /// Serves the download to its end. `receiver` is the id of the receiver's resumption grant.
     pub(super) async fn run(self, session: Established, receiver: [u8; 16], offer: Result<PreparedOffer>) {
-        let entry = self.share.sessions().insert(&session, receiver);
+        let entry = self.share.sessions().insert(&session, receiver, self.progress.route());
         let Established { mut writer, mut reader, mut opener, resumption_id, .. } = session;
         let origin = if resumption_id.is_some() { SessionOrigin::Resumption } else { SessionOrigin::Code };
         self.stream.count_unacknowledged_in(self.share.unacknowledged());
@@ -250,7 +251,7 @@ impl Download {
 
     /// Waits until the session has waited too long for another stream.
     async fn wait_until_abandoned(&self, entry: &SessionEntry) -> StreamError {
-        entry.wait_until_abandoned(|e| self.progress.report_waiting(e), |e| self.progress.report_resumed(e)).await
+        entry.wait_until_abandoned(|e| self.progress.report_waiting(e), |e, route| self.progress.report_resumed(e, route)).await
     }
 
     /// Waits until the share is closing and the receiver has been disconnected for [`CLOSING_REATTACH_TIMEOUT`].

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use super::{download_limit::DownloadPermit, requested_files::RequestedFiles};
 use crate::{
     error::Error,
-    event::{DownloadStatus, Event, Events, Route},
+    event::{DownloadStatus, Event, Events},
     net::StreamError,
+    route::Route,
     sync::Mutex,
     transfer::{timeouts::PROGRESS_INTERVAL, user_errors::explain_stream_error},
 };
@@ -22,7 +23,7 @@ pub(super) fn receiver_label(number: u64) -> String {
 pub(super) struct SendProgress {
     /// The number of the receiver.
     number: u64,
-    route: Route,
+    route: Mutex<Route>,
     events: Events,
     counters: Mutex<ProgressCounters>,
 }
@@ -61,7 +62,12 @@ struct AcceptedDownload {
 impl SendProgress {
     /// Creates counters that start at zero. Nothing is reported before [`accept`](Self::accept).
     pub(super) fn new(number: u64, route: Route, events: Events) -> Self {
-        Self { number, route, events, counters: Mutex::default() }
+        Self { number, route: Mutex::new(route), events, counters: Mutex::default() }
+    }
+
+    /// Returns the route of the session's stream.
+    pub(super) fn route(&self) -> Route {
+        *self.route.lock()
     }
 
     /// Returns the offset in the sealed stream behind the last record sent.
@@ -123,8 +129,12 @@ impl SendProgress {
         }
     }
 
-    /// Reports that the session has another stream after `error`.
-    pub(super) fn report_resumed(&self, error: &StreamError) {
+    /// Reports that the session has another stream after `error`, and its route if that is another one.
+    pub(super) fn report_resumed(&self, error: &StreamError, route: Route) {
+        let former = std::mem::replace(&mut *self.route.lock(), route);
+        if former != route && self.is_accepted() {
+            self.events.report(Event::Path { download: Some(self.number), path: route });
+        }
         if !is_connection_lost(error) {
             self.try_report(&self.counters.lock(), Event::DownloadResumed);
         }
@@ -163,8 +173,7 @@ impl SendProgress {
     }
 
     fn status(&self, bytes: u64, total: Option<u64>) -> DownloadStatus {
-        let Self { number, route, .. } = *self;
-        DownloadStatus { number, peer: receiver_label(number), route, bytes, total }
+        DownloadStatus { number: self.number, peer: receiver_label(self.number), route: self.route(), bytes, total }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     crypto::AttachKey,
     net::{ConnectionLost, RecvHalf, SendHalf, StreamError, wait_on_peer},
+    route::Route,
     sync::Mutex,
     transfer::{handshake::Established, session::resumable_stream::ResumableStream, timeouts::REPLY_TIMEOUT},
     wire::peer::{AttachReply, AttachRequest},
@@ -41,6 +42,8 @@ struct LiveSession {
     /// Whether the session must end because another one needs its permit. Reset when the session is reattached.
     is_evicted: watch::Sender<bool>,
     holds_download: AtomicBool,
+    /// The route of the current stream.
+    route: Mutex<Route>,
     /// The id of the receiver's resumption grant.
     receiver: [u8; 16],
 }
@@ -56,7 +59,7 @@ pub(super) enum EvictionScope {
 
 impl SessionTable {
     /// Adds an authenticated session. The older sessions of the same receiver are ended.
-    pub(super) fn insert(self: &Arc<Self>, session: &Established, receiver: [u8; 16]) -> SessionEntry {
+    pub(super) fn insert(self: &Arc<Self>, session: &Established, receiver: [u8; 16], route: Route) -> SessionEntry {
         if session.can_reattach {
             session.stream.enable_reattach();
         }
@@ -67,6 +70,7 @@ impl SessionTable {
             disconnected_since: Mutex::new(None),
             is_evicted: watch::Sender::new(false),
             holds_download: AtomicBool::new(false),
+            route: Mutex::new(route),
             receiver,
         });
         let mut sessions = self.0.lock();
@@ -78,13 +82,14 @@ impl SessionTable {
         SessionEntry { table: Arc::clone(self), session: live }
     }
 
-    /// Moves a session to another stream.
+    /// Moves a session to another stream, on this route.
     ///
     /// # Errors
     /// Returns the stream if there is no such session, or the request is not valid for it.
     pub(super) async fn attach(
         &self,
         request: &AttachRequest,
+        route: Route,
         (mut send, mut recv): (SendHalf, RecvHalf),
     ) -> Result<(), SendHalf> {
         let session = self.0.lock().get(&request.id).cloned();
@@ -95,6 +100,7 @@ impl SessionTable {
         if wait_on_peer(REPLY_TIMEOUT, [&mut recv], send.send_message(&reply)).await.is_ok() {
             let last_request = session.last_request.lock();
             if *last_request == request.number {
+                *session.route.lock() = route;
                 // Fails only if the receiver has acknowledged more than it requests: `accept_request` has checked the
                 // rest.
                 let _ = session.stream.attach(send, recv, request.received, reply.received);
@@ -167,10 +173,11 @@ impl SessionEntry {
 
     /// Waits until the session is evicted or has waited too long for another stream, and returns why it lost its
     /// stream. Calls `on_waiting` and `on_reattached` each time a wait begins and ends.
+    /// The latter gets the route of the new stream.
     pub(super) async fn wait_until_abandoned(
         &self,
         on_waiting: impl Fn(&StreamError),
-        on_reattached: impl Fn(&StreamError),
+        on_reattached: impl Fn(&StreamError, Route),
     ) -> StreamError {
         let session = &self.session;
         loop {
@@ -186,7 +193,7 @@ impl SessionEntry {
                 () = session.stream.wait_until_reattached() => {
                     session.set_disconnected(None);
                     session.is_evicted.send_replace(false);
-                    on_reattached(&lost);
+                    on_reattached(&lost, *session.route.lock());
                 }
                 _ = is_evicted.wait_for(|is_evicted| *is_evicted) => return lost,
                 () = sleep(REATTACH_TIMEOUT) => return lost,

@@ -26,7 +26,7 @@ use crate::{
     code::{Code, Slot},
     crypto::ShareKey,
     disk::Source,
-    event::{Events, Route},
+    event::{Events},
     manifest::ShareId,
     net::BufferPool,
     sync::Mutex,
@@ -40,8 +40,6 @@ pub struct ShareSettings {
     pub max_downloads: Option<u64>,
     /// Ends the share after this time; running downloads may finish.
     pub expire: Option<Duration>,
-    /// The route of the downloads.
-    pub route: Route,
     /// The key from which resumption grants are derived: the one stored with a reused code, or `None` for a new one.
     pub key: Option<ShareKey>,
 }
@@ -254,10 +252,6 @@ impl Share {
 
     pub(super) fn guess_budget(&self) -> &GuessBudget {
         &self.guess_budget
-    }
-
-    pub(super) fn route(&self) -> Route {
-        self.settings.route
     }
 
     pub(super) fn events(&self) -> &Events {

@@ -20,6 +20,7 @@ use crate::{
     event::StopReason,
     manifest::ShareId,
     net::{RecvHalf, SendHalf, StreamError, duplex},
+    route::Route,
     transfer::{
         handshake::{
             Credential, Established, Initiator, InitiatorOptions,
@@ -59,7 +60,7 @@ async fn open_stream(share: &Arc<Share>, source: u64, hello: &[u8]) -> ((SendHal
     let [(mut send, recv), far] = duplex();
     let serving = tokio::spawn(serve_stream(Arc::clone(share), far));
     let mut bytes = Vec::new();
-    frame::encode(&IncomingDownload { source: SourceTag::alone(source.to_be_bytes()) }, &mut bytes).unwrap();
+    frame::encode(&IncomingDownload { source: SourceTag::alone(source.to_be_bytes()), route: Route::Relay }, &mut bytes).unwrap();
     bytes.extend_from_slice(hello);
     send.write(bytes.into()).await.unwrap();
     ((send, recv), serving)
@@ -229,7 +230,7 @@ impl ReattachingReceiver {
     async fn send(&self, request: &AttachRequest) -> (u8, (SendHalf, RecvHalf)) {
         let [(mut send, mut recv), far] = duplex();
         tokio::spawn(serve_stream(Arc::clone(&self.share), far));
-        send.send_message(&IncomingDownload { source: SourceTag::alone([0; 8]) }).await.unwrap();
+        send.send_message(&IncomingDownload { source: SourceTag::alone([0; 8]), route: Route::Relay }).await.unwrap();
         send.send_message(request).await.unwrap();
         let reply = recv.read_frame(4_096).await.unwrap().frame().kind;
         (reply, (send, recv))

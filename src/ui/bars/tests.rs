@@ -1,7 +1,7 @@
 //! Tests of the lines that progress bars show.
 
 use super::{send_bars::MAX_BARS, *};
-use crate::event::{DownloadStatus, Route};
+use crate::{event::DownloadStatus, route::Route};
 
 const MB: u64 = 1_000_000;
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     error::{Error, Kind},
-    event::{DownloadStatus, Finished, OfferSummary, Route, StopReason},
+    event::{DownloadStatus, Finished, OfferSummary, StopReason},
+    route::Route,
     ui::{lines::OutputStream, offer::tests::offer},
 };
 

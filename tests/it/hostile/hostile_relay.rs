@@ -12,6 +12,7 @@ use std::{
 use qshare::{
     code::Slot,
     net::{Connection, Listener, RecvHalf, RelayIdentity, SendHalf, StreamError, TransportOptions, listen},
+    route::Route,
     state::StateDir,
     wire::{
         HEADER, Message,
@@ -181,7 +182,7 @@ impl HostileRelay {
             registered.await;
         };
         let mut stream = sender.open_stream().await?;
-        stream.0.write(bytes_of(&IncomingDownload { source }).into()).await?;
+        stream.0.write(bytes_of(&IncomingDownload { source, route: Route::Relay }).into()).await?;
         Ok(stream)
     }
 
@@ -240,8 +241,8 @@ async fn handle_request(
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
     // Each receiver connects from a network of its own.
-    far.0.write(bytes_of(&IncomingDownload { source: SourceTag::alone(rand::random()) }).into()).await?;
-    near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new() }).into()).await?;
+    far.0.write(bytes_of(&IncomingDownload { source: SourceTag::alone(rand::random()), route: Route::Relay }).into()).await?;
+    near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new(), route: Route::Relay }).into()).await?;
     let there =
         TamperedStream { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };
     let back = TamperedStream { direction: StreamDirection::ToReceiver, from: far.1, to: near.0, shared };

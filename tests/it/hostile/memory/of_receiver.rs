@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use qshare::{
     code::{Code, Secret, Slot},
+    route::Route,
     wire::relay::{ConnectReply, RelayLimits},
 };
 use tokio::{task::JoinSet, time::timeout};
@@ -68,7 +69,7 @@ async fn a_relay_that_accepts_nothing_ends_the_receiver() {
 /// The relay connects the receiver to a sender that does not answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_sender_ends_the_receiver() {
-    let reply = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new() });
+    let reply = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new(), route: Route::Relay });
     let run = run_against(Grants::AMPLE, &["--json", "--yes"], async |connection: quinn::Connection| {
         let (mut send, mut recv) = connection.accept_bi().await.unwrap();
         read_frame(&mut recv).await;
@@ -83,7 +84,7 @@ async fn a_silent_sender_ends_the_receiver() {
 /// The relay sends far more than a reply or flight 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_floods_the_receivers_stream_ends_the_receiver() {
-    let reply = ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new() };
+    let reply = ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new(), route: Route::Relay };
     for (what, exit, begin) in [("instead of a reply", 5, Vec::new()), ("behind the reply", 4, bytes_of(&reply))] {
         let run = run_against(Grants::AMPLE, &["--json", "--yes"], async |connection: quinn::Connection| {
             let (mut send, mut recv) = connection.accept_bi().await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use qshare::{
     code::{Code, Secret, Slot},
     relay::RelayConfig,
+    route::Route,
     transfer::handshake::{Credential, Initiator, InitiatorOptions},
     wire::relay::{ConnectRequest, IncomingDownload, RegisterReply, RelayLimits, SourceTag},
 };
@@ -39,7 +40,7 @@ fn flight_1(slot: Slot) -> Vec<u8> {
 async fn a_relay_floods_every_stream_that_it_may_open() {
     const STREAMS: usize = 1000;
     let slot = Slot::from_number(77);
-    let announcement = bytes_of(&IncomingDownload { source: SourceTag::alone([1; 8]) });
+    let announcement = bytes_of(&IncomingDownload { source: SourceTag::alone([1; 8]), route: Route::Relay });
     for (what, begin) in [
         ("nothing valid", Vec::new()),
         ("an announcement", announcement.clone()),

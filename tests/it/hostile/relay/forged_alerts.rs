@@ -1,8 +1,11 @@
 //! Alerts in the clear, which a relay can forge in the name of the sender.
 
-use qshare::wire::{
-    peer::{Alert, AlertReason},
-    relay::{ConnectReply, RelayLimits},
+use qshare::{
+    route::Route,
+    wire::{
+        peer::{Alert, AlertReason},
+        relay::{ConnectReply, RelayLimits},
+    },
 };
 
 use super::harness::{NAME, RelayTest, SECOND_CONTENT, cut};
@@ -14,7 +17,7 @@ use crate::{
 /// Returns a plan that answers in the name of the sender with an alert.
 fn forged_alert(reason: AlertReason) -> BridgePlan {
     let limits = RelayLimits { bridge_bytes: BRIDGE_BYTES };
-    let connected = bytes_of(&ConnectReply { limits, pass: Vec::new() });
+    let connected = bytes_of(&ConnectReply { limits, pass: Vec::new(), route: Route::Relay });
     let alert = bytes_of(&Alert { reason, retry_after: 0 });
     BridgePlan::replying(ReplyPlan::Raw([connected, alert].concat(), Then::Finish))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use qshare::{
     code::Slot,
+    route::Route,
     wire::relay::{ConnectReply, RegisterReply, RejectReason, RelayLimits},
 };
 
@@ -21,7 +22,7 @@ async fn a_receiver_fails_on_any_invalid_reply() {
     let test = RelayTest::new(13).await;
     let limits = RelayLimits { bridge_bytes: 1 };
     let registered = bytes_of(&RegisterReply { slot: Slot::from_number(1), ticket: vec![], limits });
-    let connected = bytes_of(&ConnectReply { limits, pass: Vec::new() });
+    let connected = bytes_of(&ConnectReply { limits, pass: Vec::new(), route: Route::Relay });
     for (what, exit, reply) in [
         ("a reply to another request", 5, ReplyPlan::Raw(registered, Then::Continue)),
         ("garbage", 5, ReplyPlan::Raw(random_bytes(1, 500), Then::Continue)),
@@ -64,7 +65,7 @@ async fn both_ends_time_out_after_ten_seconds_without_a_reply() {
 async fn a_sender_fails_on_any_invalid_reply() {
     let (machine, relay) = (TestMachine::new(), HostileRelay::start());
     let path = machine.file(NAME, b"x");
-    let connected = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 }, pass: Vec::new() });
+    let connected = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 }, pass: Vec::new(), route: Route::Relay });
     for (what, exit, reply) in [
         ("a reply to another request", 5, ReplyPlan::Raw(connected, Then::Continue)),
         ("garbage", 5, ReplyPlan::Raw(random_bytes(1, 500), Then::Continue)),

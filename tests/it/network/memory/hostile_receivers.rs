@@ -4,6 +4,7 @@ use qshare::{
     code::{Code, Secret},
     error::Kind,
     relay::MemoryBudget,
+    route::Route,
     transfer::handshake::{Credential, Initiator, InitiatorOptions},
     wire::{
         peer::Credit,
@@ -92,7 +93,7 @@ async fn open_every_stream(
     let host = scenario.add_host(&path);
     let endpoint = host.endpoint();
     let slot = share.code.slot();
-    let reply = ConnectReply { limits: RelayLimits { bridge_bytes: 16 * MIB }, pass: vec![0; 48] };
+    let reply = ConnectReply { limits: RelayLimits { bridge_bytes: 16 * MIB }, pass: vec![0; 48], route: Route::Relay };
     let stream_window = match withheld {
         Withheld::Window => bytes_of(&reply).len() as u32,
         _ => Grants::AMPLE.stream_window,
