@@ -29,7 +29,7 @@ pub use self::{
     code_or_link::CodeOrLink,
     link::Link,
     pin::Pin,
-    relay_addr::{DEFAULT_PORT, RelayAddr},
+    relay_addr::{DEFAULT_PORT, EMBEDDED_PORTS, RelayAddr},
     relay_spec::{RelayChoice, RelaySpec},
     revealed::Revealed,
     secret::{SECRET_LENGTHS, Secret},

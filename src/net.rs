@@ -17,6 +17,7 @@ mod dialer;
 mod direct_route;
 mod duplex;
 mod endpoint;
+mod initial_rtt;
 mod interfaces;
 mod known_relays;
 mod lan;
@@ -46,7 +47,7 @@ mod unreachable;
 pub use self::{
     buffer_pool::{BufferPool, PooledBuffer},
     congestion::CongestionControl,
-    connect::{connect, connect_over},
+    connect::{connect, connect_nearby, connect_over},
     connection::Connection,
     connection_lost::ConnectionLost,
     dialer::Dialer,

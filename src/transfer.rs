@@ -54,8 +54,11 @@ pub use self::{
         clock::{Clock, SystemClock},
         guess_budget::GuessBudget,
     },
-    receiver::{Destination, DownloadEnd, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore},
+    receiver::{
+        Destination, DownloadEnd, Nearby, NearbySearch, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
+    },
     sender::{
+        nearby::NearbyRelay,
         registration::Registration,
         reregister::{OnRegistered, ReregisterConfig},
         share::{Share, ShareSettings},

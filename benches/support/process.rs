@@ -55,6 +55,7 @@ pub(crate) fn qshare(home: &Path, role: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env("HOME", &home)
+        .env("QSHARE_LAN", "off")
         .env("XDG_STATE_HOME", home.join("state"))
         .env("XDG_CONFIG_HOME", home.join("config"))
         .env_remove("QSHARE_RELAY")

@@ -5,6 +5,7 @@
 mod completions;
 mod connection;
 mod global;
+mod lan;
 mod limit_arg;
 mod parts;
 mod recv;
@@ -26,6 +27,7 @@ pub use self::{
     completions::CompletionsArgs,
     connection::ConnectionArgs,
     global::GlobalArgs,
+    lan::LanArgs,
     limit_arg::LimitArg,
     parts::PartsArgs,
     recv::RecvArgs,

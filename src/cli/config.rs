@@ -1,4 +1,4 @@
-//! The configuration file, the state folder, and the relay that a command uses.
+//! The configuration file, the state folder, and the relay and the networks that a command uses.
 
 use std::{
     env, fs, io,
@@ -8,11 +8,14 @@ use std::{
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 
+use super::args::LanArgs;
 use crate::{
     code::{RelayChoice, RelaySpec},
     error::{Error, Kind, Result},
     event::Event,
+    net::LanReach,
     state::StateAccess,
+    text::visible,
 };
 
 /// The content of `config.toml`. Unknown keys are an error: a typo must not silently select the default.
@@ -21,6 +24,8 @@ use crate::{
 struct ConfigFile {
     /// The default relay, as `HOST[:PORT][#PIN]`.
     relay: Option<String>,
+    /// Whether the local network is used.
+    lan: Option<bool>,
 }
 
 /// Opens the state folder as far as the system allows it: `$XDG_STATE_HOME/qshare`, usually `~/.local/state/qshare`.
@@ -63,6 +68,38 @@ pub(super) fn resolve_relay(choice: Option<RelayChoice>) -> Result<Option<RelayS
         Some(RelayChoice::None) => return Ok(None),
         None => {}
     }
+    let Some((path, ConfigFile { relay: Some(relay), .. })) = read_config()? else { return Ok(None) };
+    match relay.parse() {
+        Ok(RelayChoice::Relay(spec)) => Ok(Some(spec)),
+        Ok(RelayChoice::None) => Ok(None),
+        Err(e) => Err(config_error(&path, Error::message(&e))),
+    }
+}
+
+/// Returns how to use the local network; `None` if it is switched off: by an option, otherwise by `QSHARE_LAN`, otherwise
+/// by the configuration file. `QSHARE_LAN` is `on`, `off`, or the address to which all questions go.
+pub(super) fn lan_reach(args: &LanArgs) -> Result<Option<LanReach>> {
+    if args.no_lan {
+        return Ok(None);
+    }
+    match env::var("QSHARE_LAN").as_deref() {
+        Ok("off") => return Ok(None),
+        Ok("on") => return Ok(Some(LanReach::Multicast)),
+        Ok(addr) if !addr.is_empty() => {
+            let addr = addr.parse().map_err(|_| {
+                Error::new(Kind::Usage, format!("QSHARE_LAN is “{}”", visible(addr)))
+                    .hint("set it to on, to off, or to an address such as 192.0.2.7:5353")
+            })?;
+            return Ok(Some(LanReach::Only(addr)));
+        }
+        _ => {}
+    }
+    let is_on = read_config()?.is_none_or(|(_, config)| config.lan != Some(false));
+    Ok(is_on.then_some(LanReach::Multicast))
+}
+
+/// Reads the configuration file, if there is one.
+fn read_config() -> Result<Option<(PathBuf, ConfigFile)>> {
     let Ok(path) = config_file() else { return Ok(None) }; // without a home folder there is no file
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -71,15 +108,8 @@ pub(super) fn resolve_relay(choice: Option<RelayChoice>) -> Result<Option<RelayS
         Err(_) if fs::symlink_metadata(&path).is_err() => return Ok(None),
         Err(e) => return Err(config_error(&path, &e.to_string())),
     };
-    let config: ConfigFile = toml::from_str(&text).map_err(|e| config_error(&path, e.message()))?;
-    match config.relay {
-        Some(relay) => match relay.parse() {
-            Ok(RelayChoice::Relay(spec)) => Ok(Some(spec)),
-            Ok(RelayChoice::None) => Ok(None),
-            Err(e) => Err(config_error(&path, Error::message(&e))),
-        },
-        None => Ok(None),
-    }
+    let config = toml::from_str(&text).map_err(|e| config_error(&path, e.message()))?;
+    Ok(Some((path, config)))
 }
 
 /// Returns the path of the configuration file: `$XDG_CONFIG_HOME/qshare/config.toml`.
@@ -96,5 +126,5 @@ fn base_dirs() -> Result<impl BaseStrategy> {
 
 fn config_error(path: &Path, reason: &str) -> Error {
     Error::new(Kind::Usage, format!("{}: {reason}", path.display()))
-        .hint("the only setting is relay = \"HOST:PORT#PIN\"")
+        .hint("the settings are relay = \"HOST:PORT#PIN\" and lan = true or false")
 }

@@ -1,5 +1,5 @@
-//! The relay inside a sender's process, for users who have no other relay. It serves only that process's share, over a
-//! connection in memory.
+//! The relay inside a sender's process, for receivers on this machine and on the local network. It serves only that
+//! process's share, over a connection in memory.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,15 +10,12 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{running_shares::EmbeddedAddress, ticket_key::ticket_key};
 use crate::{
-    code::{DEFAULT_PORT, Pin, RelayAddr},
+    code::{DEFAULT_PORT, EMBEDDED_PORTS, Pin, RelayAddr},
     error::Result,
     net::{self, ClampedBuffers, Connection, RelayIdentity, TransportOptions},
-    relay::{self, Limits, RelayConfig, RelayLimit, SenderPolicy},
+    relay::{self, Limits, RelayConfig, RelayLimit, SenderPolicy, TicketKey},
     state::StateDir,
 };
-
-/// The file that stores the port across restarts.
-const PORT_FILE: &str = "port";
 
 /// When the share ends, the longest wait for undelivered data.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,6 +31,7 @@ pub(super) struct EmbeddedRelay {
     pin: Pin,
     port: u16,
     clamped_buffers: Option<ClampedBuffers>,
+    ticket_key: TicketKey,
     /// The share's end of the connection to the relay.
     connection: Connection,
     stop: oneshot::Sender<()>,
@@ -41,9 +39,9 @@ pub(super) struct EmbeddedRelay {
 }
 
 impl EmbeddedRelay {
-    /// Starts the relay on the first free port of: `share_port`, which the share had before; the port of the last
-    /// embedded relay; 4433; any port. Without a state folder, the relay has a temporary identity. The rate limit of
-    /// `transport` applies to the share, not to each receiver.
+    /// Starts the relay on `share_port`, which the share had before; otherwise on the first free one of
+    /// [`EMBEDDED_PORTS`]; otherwise on any port. Without a state folder, the relay has a temporary identity. The
+    /// limiter of `transport` applies to the share, not to each receiver.
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,
@@ -54,23 +52,22 @@ impl EmbeddedRelay {
         transport: TransportOptions,
     ) -> Result<Self> {
         let dir = state.map(|state| state.subfolder("embedded")).transpose()?;
-        let (identity, stored_port) = match &dir {
-            Some(dir) => (RelayIdentity::load_or_create(dir)?, read_port(dir)?),
-            None => (RelayIdentity::temporary()?, None),
+        let identity = match &dir {
+            Some(dir) => RelayIdentity::load_or_create(dir)?,
+            None => RelayIdentity::temporary()?,
         };
-        let to_receivers = TransportOptions { send_rate_limit: None, ..transport };
-        let listen = |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, to_receivers);
-        let ports = [share_port, stored_port, Some(DEFAULT_PORT)].into_iter().flatten();
-        let listener = ports.map(listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
+        let to_receivers = TransportOptions { send_limiter: None, ..transport.clone() };
+        let listen =
+            |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, to_receivers.clone());
+        let ports = share_port.into_iter().chain(EMBEDDED_PORTS);
+        let listener = ports.map(&listen).find_map(Result::ok).map_or_else(|| listen(0), Ok)?;
         let port = listener.local_addr().map_or(DEFAULT_PORT, |addr| addr.port());
-        if let (Some(dir), None) = (&dir, stored_port) {
-            dir.write(PORT_FILE, port.to_string().as_bytes())?;
-        }
         let clamped_buffers = listener.clamped_buffers();
         let (connection, relay_end) = Connection::in_memory(transport);
+        let ticket_key = ticket_key(&identity);
         let config = RelayConfig {
             senders: SenderPolicy::InProcess,
-            ticket_key: ticket_key(&identity),
+            ticket_key: ticket_key.clone(),
             drain_timeout: DRAIN_TIMEOUT,
             limits: Limits::default().with(RelayLimit::ConnectionsTotal, MAX_CONNECTIONS),
             ..RelayConfig::default()
@@ -79,7 +76,7 @@ impl EmbeddedRelay {
         let server = tokio::spawn(relay::serve(listener, Some(relay_end), config, async {
             let _ = stopped.await; // an error means that the relay was dropped: it stops too
         }));
-        Ok(Self { pin: identity.pin(), port, clamped_buffers, connection, stop, server })
+        Ok(Self { pin: identity.pin(), port, clamped_buffers, ticket_key, connection, stop, server })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -110,6 +107,11 @@ impl EmbeddedRelay {
         self.connection.clone()
     }
 
+    /// Returns the key with which the share obtains a slot of its choice.
+    pub(super) fn ticket_key(&self) -> TicketKey {
+        self.ticket_key.clone()
+    }
+
     pub(super) fn pin(&self) -> Pin {
         self.pin
     }
@@ -119,9 +121,4 @@ impl EmbeddedRelay {
         let _ = self.stop.send(()); // fails if the relay has already stopped
         let _ = self.server.await; // the share is over, so an error no longer matters
     }
-}
-
-fn read_port(dir: &StateDir) -> Result<Option<u16>> {
-    let text = dir.read(PORT_FILE, 16)?;
-    Ok(text.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok()))
 }

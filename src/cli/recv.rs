@@ -1,6 +1,7 @@
 //! The command `qshare recv`.
 
 mod consent;
+mod nearby;
 mod target;
 
 use std::{
@@ -10,7 +11,8 @@ use std::{
 
 use self::{
     consent::{Answer, Consent},
-    target::ReceiveTarget,
+    nearby::NearbyPlan,
+    target::{ReceiveTarget, TargetRelay},
 };
 use super::{
     args::RecvArgs,
@@ -124,21 +126,40 @@ async fn receive_offer(
     events: &Events,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PendingOffer> {
-    let ReceiveTarget { code, addresses, spec, named_by, state } = target;
+    let place = target.place();
+    let ReceiveTarget { code, relay, searches_nearby, state } = target;
     let transport = TransportOptions {
         congestion: args.connection.congestion,
         role: ClientRole::Receiver,
         ..TransportOptions::default()
     };
-    let relay_name = spec.addr.to_string();
-    let dialer = relay_dialer(&state, addresses, (&spec, named_by), transport, events);
+    let lan = config::lan_reach(&args.lan)?;
+    let plan = NearbyPlan {
+        slot: code.slot(),
+        state: state.writable().cloned(),
+        lan,
+        waits: args.wait.is_some(),
+        transport: transport.clone(),
+    };
+    // Without the local network, a relay is the only place.
+    let nearby = (searches_nearby && (lan.is_some() || relay.is_none())).then(|| plan.into_nearby());
+    let relay = relay.map(|TargetRelay { addresses, spec, named_by }| {
+        relay_dialer(&state, addresses, (&spec, named_by), transport, events)
+    });
     if let Some(warning) = config::state_warning(&state) {
         events.report(warning);
     }
     let selection = Selection { only: args.only.clone(), exclude: args.exclude.clone() };
-    let open_store = |state| ResumptionStore::open(state, &relay_name, args.out.as_deref(), &selection);
+    let open_store = |state| ResumptionStore::open(state, &place, args.out.as_deref(), &selection);
     let resumptions = state.writable().map(open_store).transpose()?;
-    let reconnect = ReconnectConfig { dialer, retry_for: args.retry_for, rate_limit: args.limit_down, resumptions };
+    let reconnect = ReconnectConfig {
+        relay,
+        nearby,
+        wait: args.wait,
+        retry_for: args.retry_for,
+        rate_limit: args.limit_down,
+        resumptions,
+    };
     PendingOffer::receive(&code, reconnect, selection, events, interrupted).await
 }
 

@@ -77,7 +77,8 @@ impl DialTarget {
                 self.events.report(Event::Connecting { relay: self.spec.addr.to_string() });
             }
         };
-        let connecting = with_background(net::connect(&self.addresses, trust, self.transport), slow_dial_report);
+        let connecting =
+            with_background(net::connect(&self.addresses, trust, self.transport.clone()), slow_dial_report);
         let connected = connecting.await.map_err(|e| match (e.kind(), self.named_by) {
             (Kind::Network, NamedBy::Link) => {
                 e.hint("the sender may have stopped sharing; otherwise, check your network")

@@ -16,13 +16,12 @@ use tokio::time::sleep;
 
 use self::{
     code_plan::CodePlan,
-    share_relay::{LinkTemplate, ShareRelay},
+    share_relay::{LinkTemplate, PublishedShare, ShareRelay},
 };
 use super::{
     args::SendArgs,
     config,
     console::Console,
-    running_shares::RunningShare,
     share_store::{HeldShare, ShareStore},
     shared_paths,
     signals::interrupt,
@@ -34,6 +33,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, LeftOutCount, SCHEMA, Sharing},
     net::{ClientRole, TransportOptions},
+    rate_limiter::RateLimiter,
     state::StateAccess,
     sync::Mutex,
     transfer::{
@@ -106,8 +106,7 @@ struct PreparedShare {
     held: HeldShare,
     relay: ShareRelay,
     registration: Registration,
-    /// Lets the bare code work on this machine while the share runs.
-    _running: Option<RunningShare>,
+    published: PublishedShare,
 }
 
 impl PreparedShare {
@@ -118,26 +117,27 @@ impl PreparedShare {
         }
         let transport = TransportOptions {
             congestion: args.connection.congestion,
-            send_rate_limit: args.limit_up,
+            send_limiter: args.limit_up.map(|rate| Arc::new(RateLimiter::new(rate))),
             role: ClientRole::Sender,
         };
-        let relay = ShareRelay::open(&state, configured, held.port(), transport, events).await?;
+        let lan = config::lan_reach(&args.lan)?;
+        let relay = ShareRelay::open(&state, configured, (held.port(), lan), transport, events).await?;
         record_relay(&mut held, &relay, events);
         let length = plan.length();
         let (registration, code) = plan.register(&relay, &mut held, events).await?;
-        let _running = relay.publish(state.writable(), &code)?;
+        let published = relay.publish(state.writable(), &code, events)?;
         let budget = GuessBudget::load(held.guess_budget(), length, Arc::new(SystemClock))?;
         let settings = ShareSettings {
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
             key: Some(held.key()),
         };
-        Ok(Self { settings, source, code, budget, held, relay, registration, _running })
+        Ok(Self { settings, source, code, budget, held, relay, registration, published })
     }
 
     /// Shows the code, and serves receivers until the share ends.
     async fn serve(self, events: Events, interrupted: impl Future<Output = ()>) -> Result<()> {
-        let Self { settings, source, code, budget, held, relay, registration, _running } = self;
+        let Self { settings, source, code, budget, held, relay, registration, published } = self;
         let links = relay.link_template();
         let sharing = sharing(&source, &code, &links, &relay, settings.expire);
         events.report(Event::Sharing(sharing.clone()));
@@ -154,7 +154,9 @@ impl PreparedShare {
                 let _ = held.lock().touch(); // on failure the share expires a little earlier
             }
         };
-        let outcome = with_background(share.run(registration, reregister, interrupted), keep_touching).await;
+        let outcome =
+            with_background(share.run(registration, reregister, relay.nearby(), interrupted), keep_touching).await;
+        published.end().await;
         relay.close().await;
         if outcome.is_ok() || share.has_ended() {
             held.lock().forget();
@@ -217,6 +219,7 @@ fn sharing(
         left_out: LeftOutCount::all_of(manifest.left_out()),
         relay: link.relay.to_string(),
         embedded: relay.embedded_port().is_some(),
+        announced: relay.is_announced(),
         expires: expire.map(|after| unix_time(SystemTime::now() + after)),
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     str::FromStr,
 };
 
@@ -13,6 +14,9 @@ use crate::{
 
 /// The port of a relay if none is given.
 pub const DEFAULT_PORT: u16 = 4433;
+
+/// The ports of embedded relays. Each takes the first free one, so that receivers of all users of a machine find it.
+pub const EMBEDDED_PORTS: RangeInclusive<u16> = DEFAULT_PORT..=4448;
 
 /// The longest host name, in bytes. RFC 1035 section 2.3.4 allows 255 on the wire, which include the length of the
 /// first label and the empty root label.

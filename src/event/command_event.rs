@@ -118,6 +118,11 @@ pub enum Event {
         /// The relay's address.
         relay: String,
     },
+    /// recv `--wait`: the sender is not found yet.
+    Waiting {
+        /// How long the receiver waits in all.
+        seconds: u64,
+    },
     /// send, recv: the connection is lost; an attempt to reconnect begins.
     Reconnecting {
         /// The number of the attempt, from 1.

@@ -50,6 +50,9 @@ pub struct Sharing {
     pub relay: String,
     /// Whether the relay runs in this process.
     pub embedded: bool,
+    /// Whether receivers on the local network find the share by its code.
+    #[serde(rename = "lan")]
+    pub announced: bool,
     /// When the share expires, in seconds since 1970.
     pub expires: Option<u64>,
 }

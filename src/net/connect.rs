@@ -12,14 +12,14 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn_proto::TransportErrorCode;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::debug;
 
 use super::{
     connection::Connection,
     endpoint::{client_endpoint, is_loopback, socket_error},
-    path_mtu::MtuSource,
+    path_mtu::NetworkKind,
     relay_connection::RelayConnection,
     relay_errors::{relay_unreachable, wrong_relay},
     resolve::resolve,
@@ -54,10 +54,7 @@ const NO_ANSWER: &str = "nothing answers on UDP";
 /// [`Kind::Network`] after eight seconds at most if no address answered, [`Kind::WrongCode`] if a relay is not the
 /// expected one.
 pub async fn connect(relays: &[RelayAddr], trust: TrustPolicy, options: TransportOptions) -> Result<RelayConnection> {
-    let socket = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
-        .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
-        .map_err(|e| socket_error("cannot open a UDP socket", &e))?;
-    connect_over(socket, relays, trust, options).await
+    connect_over(client_socket()?, relays, trust, options).await
 }
 
 /// Connects to a relay through `socket`. Otherwise the same as [`connect()`].
@@ -70,19 +67,46 @@ pub async fn connect_over(
     trust: TrustPolicy,
     options: TransportOptions,
 ) -> Result<RelayConnection> {
-    let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
-    let connector = Connector { endpoint: client_endpoint(socket)?, mtu_source, trust, options };
+    let (clamped, network_kind) = (socket.clamped_buffers(), socket.network_kind());
+    let connector = Connector { endpoint: client_endpoint(socket)?, network_kind, trust, options };
     let (connection, verified, relay) = connector.race(relays).await?;
     debug!("connected to a relay, verified by {:?}", verified.by);
     let clamped_buffers = clamped.filter(|_| connection.quic().is_some_and(|quic| !is_loopback(quic.remote_address())));
     Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
 }
 
+/// Connects to a relay that a search on this machine or on the local network has found. Nothing verifies its key.
+///
+/// # Errors
+/// [`Kind::Network`] after eight seconds at most if it does not answer.
+pub async fn connect_nearby(addr: SocketAddr, options: TransportOptions) -> Result<RelayConnection> {
+    let socket = client_socket()?;
+    let (clamped, network_kind, relay) = (socket.clamped_buffers(), socket.network_kind(), RelayAddr::from(addr));
+    let connector = Connector { endpoint: client_endpoint(socket)?, network_kind, trust: TrustPolicy::Nearby, options };
+    let attempt = timeout(CONNECT_TIMEOUT, connector.try_address(&relay, addr)).await;
+    match attempt
+        .unwrap_or_else(|_| Err(AttemptError::Unreachable(relay_unreachable(slice::from_ref(&relay), NO_ANSWER))))
+    {
+        Ok((connection, verified)) => {
+            let clamped_buffers = clamped.filter(|_| !is_loopback(addr));
+            Ok(RelayConnection { connection, verified, relay, clamped_buffers, endpoint: connector.endpoint })
+        }
+        Err(AttemptError::Unreachable(e) | AttemptError::Refused(e)) => Err(e),
+    }
+}
+
+/// Opens a socket for both IP versions, or for IPv4 on a machine without IPv6.
+fn client_socket() -> Result<Socket> {
+    Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into()))
+        .map_err(|e| socket_error("cannot open a UDP socket", &e))
+}
+
 /// The state that all connection attempts of a race share.
 #[derive(Clone)]
 struct Connector {
     endpoint: quinn::Endpoint,
-    mtu_source: MtuSource,
+    network_kind: NetworkKind,
     trust: TrustPolicy,
     options: TransportOptions,
 }
@@ -129,21 +153,22 @@ impl Connector {
         let crypto = QuicClientConfig::try_from(tls)
             .map_err(|e| AttemptError::Unreachable(Error::new(Kind::Transfer, format!("cannot configure TLS: {e}"))))?;
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-        let max_udp_payload = self.mtu_source.max_udp_payload(addr);
+        let max_udp_payload = self.network_kind.max_udp_payload(addr);
+        let initial_rtt = self.network_kind.initial_rtt(addr);
         let windows = Windows::of_client(self.options.role);
-        let transport = transport_config(windows, max_udp_payload, self.options.congestion);
+        let transport = transport_config(windows, max_udp_payload, initial_rtt, self.options.congestion);
         config.transport_config(Arc::new(transport));
         let connecting =
             self.endpoint.connect_with(config, addr, &relay.host).map_err(|e| unreachable(&e.to_string()))?;
         let connected = tokio::select! {
             biased;
             connected = connecting => connected,
-            why = unreachable_by(self.mtu_source, addr) => return Err(unreachable(&why)),
+            why = unreachable_by(self.network_kind, addr) => return Err(unreachable(&why)),
         };
         let verification = *verification.lock();
         match (connected, verification) {
             (Ok(connection), VerificationResult::Verified(verified)) => {
-                Ok((Connection::new(connection, self.options, windows, ConnectionCount::default()), verified))
+                Ok((Connection::new(connection, self.options.clone(), windows, ConnectionCount::default()), verified))
             }
             (_, VerificationResult::Refused(refusal)) => Err(AttemptError::Refused(wrong_relay(relay, refusal))),
             (Ok(_), VerificationResult::Pending) => Err(unreachable("it did not present a certificate")),
@@ -153,10 +178,10 @@ impl Connector {
 }
 
 /// Completes when the system reports that nothing can answer at `addr`. A network in memory has no such reports.
-async fn unreachable_by(network: MtuSource, addr: SocketAddr) -> String {
+async fn unreachable_by(network: NetworkKind, addr: SocketAddr) -> String {
     match network {
-        MtuSource::Routes => system_unreachable(addr).await,
-        MtuSource::Unknown => pending().await,
+        NetworkKind::Real => system_unreachable(addr).await,
+        NetworkKind::Memory => pending().await,
     }
 }
 
@@ -197,7 +222,7 @@ mod tests {
         let identity = RelayIdentity::load_or_create(&dir.subfolder("a").unwrap()).unwrap();
         let other = RelayIdentity::load_or_create(&dir.subfolder("b").unwrap()).unwrap();
         let (any, options) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), TransportOptions::default());
-        let [right, wrong] = [&identity, &other].map(|identity| listen(any, identity, options).unwrap());
+        let [right, wrong] = [&identity, &other].map(|identity| listen(any, identity, options.clone()).unwrap());
         let [right_addr, wrong_addr] = [&right, &wrong].map(|l| RelayAddr::from(l.local_addr().unwrap()));
         for listener in [right, wrong] {
             tokio::spawn(async move {
@@ -209,7 +234,7 @@ mod tests {
             });
         }
         let trust = TrustPolicy::Pin(identity.pin());
-        let found = connect(&[wrong_addr.clone(), right_addr.clone()], trust, options).await.unwrap();
+        let found = connect(&[wrong_addr.clone(), right_addr.clone()], trust, options.clone()).await.unwrap();
         assert_eq!((found.relay, found.verified.pin), (right_addr, identity.pin()));
         let refused = connect(&[wrong_addr], trust, options).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::WrongCode);

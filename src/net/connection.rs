@@ -37,13 +37,13 @@ impl Connection {
         Self(Inner::Quic(QuicConnection::new(quic, options, windows, endpoint)))
     }
 
-    /// Creates a connection in memory. Returns the end of the client and the end of the relay. The rate limit of
+    /// Creates a connection in memory. Returns the end of the client and the end of the relay. The limiter of
     /// `options` applies to the client.
     pub fn in_memory(options: TransportOptions) -> (Self, Self) {
         let (client, relay) = memory_connection(MemoryConnectionLimits {
             client_streams: MAX_CLIENT_STREAMS as usize,
             relay_streams: MAX_RELAY_STREAMS as usize,
-            client_rate: options.send_rate_limit,
+            client_limiter: options.send_limiter,
         });
         (Self(Inner::Memory(client)), Self(Inner::Memory(relay)))
     }

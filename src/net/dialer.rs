@@ -17,7 +17,7 @@ impl Dialer {
     /// Creates a dialer that calls [`connect()`].
     pub fn new(relays: Vec<RelayAddr>, trust: TrustPolicy, options: TransportOptions) -> Self {
         Self::from_fn(move || {
-            let relays = relays.clone();
+            let (relays, options) = (relays.clone(), options.clone());
             async move { connect(&relays, trust, options).await }
         })
     }

@@ -11,7 +11,8 @@ use quinn::crypto::rustls::QuicServerConfig;
 use super::{
     connection::Connection,
     endpoint::{is_loopback, server_endpoint, socket_error},
-    path_mtu::{DEFAULT_UDP_PAYLOAD, MtuSource},
+    initial_rtt::INITIAL_RTT,
+    path_mtu::{DEFAULT_UDP_PAYLOAD, NetworkKind},
     send_buffer::ConnectionCount,
     socket::Socket,
     socket_buffers::ClampedBuffers,
@@ -35,10 +36,10 @@ const INCOMING_BUFFER: u64 = 8 * 1024;
 pub struct Listener {
     endpoint: quinn::Endpoint,
     clamped_buffers: Option<ClampedBuffers>,
-    mtu_source: MtuSource,
+    network_kind: NetworkKind,
     options: TransportOptions,
     connections: ConnectionCount,
-    /// The configuration for clients on paths of [`DEFAULT_UDP_PAYLOAD`].
+    /// The configuration for clients on paths of [`DEFAULT_UDP_PAYLOAD`] and [`INITIAL_RTT`].
     default_config: quinn::ServerConfig,
 }
 
@@ -68,18 +69,18 @@ pub fn listen_on(socket: Socket, identity: &RelayIdentity, options: TransportOpt
     let crypto = QuicServerConfig::try_from(identity.server_config(Aes::detect())?)
         .map_err(|e| Error::new(Kind::Transfer, format!("cannot configure TLS: {e}")))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let transport = transport_config(Windows::RELAY, DEFAULT_UDP_PAYLOAD, options.congestion);
+    let transport = transport_config(Windows::RELAY, DEFAULT_UDP_PAYLOAD, INITIAL_RTT, options.congestion);
     config.transport_config(Arc::new(transport));
     // The relay accepts or refuses each attempt at once, so few wait, and only their first packets.
     config.max_incoming(MAX_INCOMING).incoming_buffer_size(INCOMING_BUFFER);
     config.incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BUFFER);
-    let (clamped, mtu_source) = (socket.clamped_buffers(), socket.mtu_source());
+    let (clamped, network_kind) = (socket.clamped_buffers(), socket.network_kind());
     let endpoint = server_endpoint(socket, config.clone(), identity)?;
     let clamped_buffers = clamped.filter(|_| !endpoint.local_addr().is_ok_and(is_loopback));
     Ok(Listener {
         endpoint,
         clamped_buffers,
-        mtu_source,
+        network_kind,
         options,
         connections: ConnectionCount::default(),
         default_config: config,
@@ -97,16 +98,18 @@ impl Listener {
     /// # Errors
     /// Returns quinn's error if the handshake fails.
     pub async fn complete_handshake(&self, incoming: quinn::Incoming) -> Result<Connection, quinn::ConnectionError> {
-        let connecting = match self.mtu_source.max_udp_payload(incoming.remote_address()) {
-            DEFAULT_UDP_PAYLOAD => incoming.accept()?,
-            max_udp_payload => {
+        let (network, peer) = (self.network_kind, incoming.remote_address());
+        let connecting = match (network.max_udp_payload(peer), network.initial_rtt(peer)) {
+            (DEFAULT_UDP_PAYLOAD, INITIAL_RTT) => incoming.accept()?,
+            (max_udp_payload, initial_rtt) => {
                 let mut config = self.default_config.clone();
-                let transport = transport_config(Windows::RELAY, max_udp_payload, self.options.congestion);
+                let congestion = self.options.congestion;
+                let transport = transport_config(Windows::RELAY, max_udp_payload, initial_rtt, congestion);
                 config.transport_config(Arc::new(transport));
                 incoming.accept_with(Arc::new(config))?
             }
         };
-        Ok(Connection::new(connecting.await?, self.options, Windows::RELAY, self.connections.clone()))
+        Ok(Connection::new(connecting.await?, self.options.clone(), Windows::RELAY, self.connections.clone()))
     }
 
     /// The number of open connections.
@@ -164,7 +167,7 @@ mod tests {
         let identity = RelayIdentity::load_or_create(&StateDir::open(home.path()).unwrap()).unwrap();
         let options = TransportOptions::default();
         for any in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::UNSPECIFIED, 0).into()] {
-            let Ok(listener) = listen(any, &identity, options) else { continue }; // a machine without IPv6
+            let Ok(listener) = listen(any, &identity, options.clone()) else { continue }; // a machine without IPv6
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()));
             let server = async {
                 let connection = listener.complete_handshake(listener.accept().await.unwrap()).await.unwrap();
@@ -173,7 +176,8 @@ mod tests {
                 connection.quic().unwrap().stats()
             };
             let client = async {
-                let connected = connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), options).await.unwrap();
+                let connected =
+                    connect(&[addr.into()], TrustPolicy::Pin(identity.pin()), options.clone()).await.unwrap();
                 exchange(connected.connection.open_stream().await.unwrap()).await;
                 connected.connection.quic().unwrap().stats()
             };

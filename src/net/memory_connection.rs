@@ -3,10 +3,7 @@
 //! It has the rules of a QUIC connection: each end may open a bounded number of streams, and its close ends all of
 //! them at once.
 
-use std::{
-    num::NonZeroU64,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
@@ -45,7 +42,7 @@ struct SharedConnection {
     closed_by: watch::Sender<Option<Side>>,
     pipes: Mutex<Vec<OpenPipe>>,
     /// Limits what the client sends, on all streams together.
-    client_rate_limiter: Option<Arc<RateLimiter>>,
+    client_limiter: Option<Arc<RateLimiter>>,
 }
 
 /// One direction of an open stream.
@@ -56,14 +53,14 @@ struct OpenPipe {
 }
 
 /// The limits of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct MemoryConnectionLimits {
     /// The most streams that the client may have open.
     pub(super) client_streams: usize,
     /// The most streams that the relay may have open.
     pub(super) relay_streams: usize,
-    /// The limit of the client's send rate in bytes per second.
-    pub(super) client_rate: Option<NonZeroU64>,
+    /// The limiter of the client's send rate.
+    pub(super) client_limiter: Option<Arc<RateLimiter>>,
 }
 
 /// Creates a connection. Returns the end of the client and the end of the relay.
@@ -71,7 +68,7 @@ pub(super) fn memory_connection(limits: MemoryConnectionLimits) -> (MemoryConnec
     let shared = Arc::new(SharedConnection {
         closed_by: watch::Sender::new(None),
         pipes: Mutex::default(),
-        client_rate_limiter: limits.client_rate.map(|rate| Arc::new(RateLimiter::new(rate))),
+        client_limiter: limits.client_limiter,
     });
     let (to_relay, from_client) = mpsc::unbounded_channel(); // bounded by the number of streams
     let (to_client, from_relay) = mpsc::unbounded_channel();
@@ -102,7 +99,7 @@ impl MemoryConnection {
         let direction = |sender| {
             let pipe = Arc::new(Pipe::new(permit.clone()));
             end.shared.add(&pipe, sender)?;
-            let limiter = end.shared.client_rate_limiter.clone().filter(|_| sender == Side::Client);
+            let limiter = end.shared.client_limiter.clone().filter(|_| sender == Side::Client);
             let (sending, receiving) = (MemorySender::new(Arc::clone(&pipe), limiter), MemoryReceiver::new(pipe));
             Ok::<_, StreamError>((SendHalf::from(sending), RecvHalf::from(receiving)))
         };
@@ -197,7 +194,7 @@ mod tests {
     use super::*;
 
     const LIMITS: MemoryConnectionLimits =
-        MemoryConnectionLimits { client_streams: 2, relay_streams: 3, client_rate: None };
+        MemoryConnectionLimits { client_streams: 2, relay_streams: 3, client_limiter: None };
 
     #[tokio::test]
     async fn streams_are_exchanged_in_both_directions() {

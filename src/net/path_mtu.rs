@@ -1,6 +1,8 @@
 //! The largest packet that is worth trying on the path to a peer.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
+
+use super::initial_rtt::{INITIAL_RTT, initial_rtt};
 
 /// The largest UDP payload that is accepted and tried. quinn passes up to ten payloads to the kernel at once, and UDP
 /// segmentation offload takes at most 65,507 bytes; above that, sending fails silently and path MTU discovery falls
@@ -14,21 +16,29 @@ pub(super) const DEFAULT_UDP_PAYLOAD: u16 = 1452;
 /// The MTU of Ethernet. A route with this MTU may lead into the Internet.
 const ETHERNET_MTU: u32 = 1500;
 
-/// Where to look up the MTU of a path.
+/// The network of a socket. It decides what is known of a path before the first packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MtuSource {
-    /// The routes of this machine.
-    Routes,
-    /// Nowhere: the datagrams do not leave through this machine's network stack.
-    Unknown,
+pub(super) enum NetworkKind {
+    /// This machine's network stack, whose routes have MTUs.
+    Real,
+    /// A network in memory, of which nothing is known.
+    Memory,
 }
 
-impl MtuSource {
+impl NetworkKind {
     /// Returns the largest UDP payload that is worth trying on the path to `peer`.
     pub(super) fn max_udp_payload(self, peer: SocketAddr) -> u16 {
         match self {
-            Self::Routes => max_udp_payload(peer),
-            Self::Unknown => DEFAULT_UDP_PAYLOAD,
+            Self::Real => max_udp_payload(peer),
+            Self::Memory => DEFAULT_UDP_PAYLOAD,
+        }
+    }
+
+    /// Returns the round-trip time to assume before the first measurement.
+    pub(super) fn initial_rtt(self, peer: SocketAddr) -> Duration {
+        match self {
+            Self::Real => initial_rtt(peer.ip()),
+            Self::Memory => INITIAL_RTT,
         }
     }
 }

@@ -31,7 +31,7 @@ impl QuicConnection {
         windows: Windows,
         endpoint: ConnectionCount,
     ) -> Self {
-        let send_buffer = Arc::new(SendBuffer::new(quic.clone(), options.send_rate_limit, endpoint));
+        let send_buffer = Arc::new(SendBuffer::new(quic.clone(), options.send_limiter, endpoint));
         Self { quic, windows, send_buffer }
     }
 

@@ -12,7 +12,7 @@
 //! them at once. quinn's unfair mode is no alternative: a stream would occupy the connection as long as it has unsent
 //! data, which for a download is until its end.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -37,7 +37,7 @@ const MAX_SIZE: u64 = 32 * 1024 * 1024;
 pub(super) struct SendBuffer {
     connection: quinn::Connection,
     sizing: Mutex<BufferSizing>,
-    rate_limiter: Option<RateLimiter>,
+    rate_limiter: Option<Arc<RateLimiter>>,
     turn: Semaphore,
     /// The connections of this endpoint, which share [`SCHEDULING_RESERVE`].
     connections: ConnectionCount,
@@ -64,22 +64,15 @@ struct BufferSizing {
 }
 
 impl SendBuffer {
-    /// Creates the buffer of a new connection, whose transport configuration sets [`MIN_SIZE`]. `rate_limit` is in
-    /// bytes per second.
+    /// Creates the buffer of a new connection, whose transport configuration sets [`MIN_SIZE`].
     pub(super) fn new(
         connection: quinn::Connection,
-        rate_limit: Option<NonZeroU64>,
+        rate_limiter: Option<Arc<RateLimiter>>,
         connections: ConnectionCount,
     ) -> Self {
         let sizing =
             Mutex::new(BufferSizing { size: MIN_SIZE, min_rtt: Duration::MAX, loss: PacketLossAverage::default() });
-        Self {
-            connection,
-            sizing,
-            rate_limiter: rate_limit.map(RateLimiter::new),
-            turn: Semaphore::new(1),
-            connections,
-        }
+        Self { connection, sizing, rate_limiter, turn: Semaphore::new(1), connections }
     }
 
     /// Waits for the turn to write a chunk, first come, first served.
@@ -89,7 +82,7 @@ impl SendBuffer {
 
     /// The limiter of the send rate, if the rate is limited.
     pub(super) fn rate_limiter(&self) -> Option<&RateLimiter> {
-        self.rate_limiter.as_ref()
+        self.rate_limiter.as_deref()
     }
 
     /// Adjusts the size to the congestion window.

@@ -6,7 +6,7 @@ use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
 use socket2::{Domain, Protocol, Type};
 
 use super::{
-    path_mtu::MtuSource,
+    path_mtu::NetworkKind,
     socket_buffers::{self, ClampedBuffers},
 };
 
@@ -53,11 +53,11 @@ impl Socket {
         }
     }
 
-    /// Where to look up the MTU of the paths from this socket.
-    pub(super) fn mtu_source(&self) -> MtuSource {
+    /// The network of this socket.
+    pub(super) fn network_kind(&self) -> NetworkKind {
         match self.kind {
-            SocketKind::Udp { .. } => MtuSource::Routes,
-            SocketKind::Memory { .. } => MtuSource::Unknown,
+            SocketKind::Udp { .. } => NetworkKind::Real,
+            SocketKind::Memory { .. } => NetworkKind::Memory,
         }
     }
 

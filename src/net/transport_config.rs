@@ -1,10 +1,11 @@
 //! The QUIC transport configuration of both sides: timeouts, windows and packet sizes.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use quinn::VarInt;
 
 use super::{congestion::CongestionControl, path_mtu::DEFAULT_UDP_PAYLOAD, send_buffer};
+use crate::rate_limiter::RateLimiter;
 
 /// The maximum number of streams that a client may open on its connection to a relay.
 pub(super) const MAX_CLIENT_STREAMS: u32 = 16;
@@ -23,12 +24,12 @@ const BULK_WINDOW: u32 = 32 * MIB;
 const IDLE_WINDOW: u32 = 32 * KIB;
 
 /// The transport settings of an endpoint.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TransportOptions {
     /// The congestion controller.
     pub congestion: CongestionControl,
-    /// The limit of the send rate in bytes per second, for all streams of a connection together.
-    pub send_rate_limit: Option<NonZeroU64>,
+    /// The limiter of the send rate, which all connections with these settings share; `None` for no limit.
+    pub send_limiter: Option<Arc<RateLimiter>>,
     /// The role of a client. A relay ignores it.
     pub role: ClientRole,
 }
@@ -89,6 +90,7 @@ impl Windows {
 pub(super) fn transport_config(
     windows: Windows,
     max_udp_payload: u16,
+    initial_rtt: Duration,
     congestion: CongestionControl,
 ) -> quinn::TransportConfig {
     /// A connection that is silent for this long is dead.
@@ -100,17 +102,13 @@ pub(super) fn transport_config(
     /// everything else had to wait, even the packet that closes the connection.
     const INITIAL_WINDOW: u64 = 32 * DEFAULT_UDP_PAYLOAD as u64;
 
-    /// A lost packet of the handshake is sent again after three times this time. With quinn's default, which follows
-    /// RFC 9002, that is a second. On a path with a longer round trip, the handshake is sent twice.
-    const INITIAL_RTT: Duration = Duration::from_millis(100);
-
     let mut config = quinn::TransportConfig::default();
     config
         .max_concurrent_bidi_streams(windows.peer_streams.into())
         .max_concurrent_uni_streams(0u32.into())
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .initial_rtt(INITIAL_RTT)
+        .initial_rtt(initial_rtt)
         .stream_receive_window(windows.stream.into())
         .receive_window(windows.first.into())
         .send_window(send_buffer::MIN_SIZE) // follows the congestion window later

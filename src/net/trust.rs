@@ -15,6 +15,9 @@ pub enum TrustPolicy {
     FirstContact,
     /// Any key, if the address is a loopback address: the relay runs on this machine.
     Loopback,
+    /// Any key: a search on this machine or on the local network has found the address. The session authenticates the
+    /// sender.
+    Nearby,
 }
 
 /// A relay whose key was accepted.
@@ -37,6 +40,6 @@ pub enum VerifiedBy {
     StoredPin,
     /// This is the first contact: nothing has verified it.
     FirstContact,
-    /// The relay runs on this machine: nothing has verified it.
+    /// The relay runs on this machine or on the local network: nothing has verified it.
     Unverified,
 }

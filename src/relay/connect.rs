@@ -31,6 +31,9 @@ use crate::{
 /// receiver waits for the reply.
 const LEG_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The longest time for which a lookup waits for a sender. It occupies a stream for as long.
+const MAX_LOOKUP_WAIT: Duration = Duration::from_secs(60);
+
 /// A receiver that may be bridged to a sender.
 struct AdmittedReceiver {
     slot: Slot,
@@ -51,14 +54,29 @@ pub(super) struct PreparedBridge {
 }
 
 impl RequestHandler {
-    /// Tells a receiver whether a sender has a slot. This counts as a connect, so nobody can list the slots.
+    /// Tells a receiver whether a sender has a slot, after a wait if the receiver asks for it. This counts as a connect,
+    /// so nobody can list the slots.
     pub(super) async fn look_up(
         &self,
         client: &Client,
         request: &LookupRequest,
         stream: &mut BridgeSide,
     ) -> Result<(), PeerWaitError> {
-        match self.admit(request.slot, None, self.limiter.limited(client.source())) {
+        let source = self.limiter.limited(client.source());
+        let mut admitted = self.admit(request.slot, None, source);
+        if matches!(&admitted, Err(rejection) if rejection.reason == RejectReason::NotFound) && request.wait > 0 {
+            let wait = Duration::from_secs(request.wait.into()).min(MAX_LOOKUP_WAIT);
+            let held = async {
+                self.registry.wait_until_held(request.slot).await;
+                Ok(())
+            };
+            match wait_on_peer(wait, [&mut stream.1], held).await {
+                Ok(()) => admitted = self.admit(request.slot, None, source),
+                Err(PeerWaitError::Silent) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        match admitted {
             Ok(_admitted) => {
                 reply(stream, &LookupReply).await?;
                 stream.0.finish();

@@ -1,6 +1,7 @@
 //! The registry of slots: which sender has which slot, and which freed slots are reserved for their owner.
 
 use std::{
+    pin::pin,
     sync::{Arc, MutexGuard},
     time::Duration,
 };
@@ -40,6 +41,8 @@ pub(super) struct Registry {
     limits: Limits,
     /// Notified when there are records for the journal.
     changed: Arc<Notify>,
+    /// Notified when a sender has registered.
+    registered: Arc<Notify>,
 }
 
 /// A sender that requests a slot.
@@ -69,7 +72,13 @@ impl Registry {
     /// Creates a registry. The slots that an earlier process has `issued` stay reserved, each for its remaining time.
     pub(super) fn new(limits: Limits, limiter: SourceLimiter, issued: Vec<(Slot, Duration)>) -> Self {
         let slots = Slots { resting: RestingSlots::restore(issued), ..Slots::default() };
-        Self { slots: Arc::new(Mutex::new(slots)), limiter, limits, changed: Arc::default() }
+        Self {
+            slots: Arc::new(Mutex::new(slots)),
+            limiter,
+            limits,
+            changed: Arc::default(),
+            registered: Arc::default(),
+        }
     }
 
     /// Gives a sender a slot for as long as the [`SlotLease`] lives: the one that it claims with a ticket, otherwise a
@@ -122,6 +131,7 @@ impl Registry {
             (held.is_established, held.protection) = (older.is_established, older.protection);
         }
         slots.held.insert(slot, held);
+        self.registered.notify_waiters();
         Ok(SlotLease { slot, owner, id: lease, share_ended: false, registry: self.clone() })
     }
 
@@ -144,6 +154,18 @@ impl Registry {
                 }
                 _ => Lookup::SenderAway,
             },
+        }
+    }
+
+    /// Waits until a sender has the slot.
+    pub(super) async fn wait_until_held(&self, slot: Slot) {
+        loop {
+            let mut registered = pin!(self.registered.notified());
+            registered.as_mut().enable();
+            if self.lock().held.contains_key(&slot) {
+                return;
+            }
+            registered.await;
         }
     }
 
@@ -295,7 +317,8 @@ pub(super) mod tests {
         claim: Option<(Slot, SlotOwner)>,
     ) -> Result<SlotLease, RelayLimit> {
         let (_, relay_end) = Connection::in_memory(TransportOptions::default());
-        let request = SlotRequest { sender: Client::new(relay_end, std::net::Ipv4Addr::LOCALHOST.into()), claim, source };
+        let request =
+            SlotRequest { sender: Client::new(relay_end, std::net::Ipv4Addr::LOCALHOST.into()), claim, source };
         registry.register(request).map_err(|refusal| refusal.limit)
     }
 

@@ -99,7 +99,6 @@ pub(crate) trait RetriedWork {
 
 /// Makes one attempt after another, in one outage after another.
 pub(crate) struct RetryDriver {
-    dialer: Dialer,
     events: Events,
     urgency: Urgency,
     waits: ExponentialBackoff,
@@ -114,11 +113,11 @@ pub(crate) struct RetryDriver {
 }
 
 impl RetryDriver {
-    /// Creates a driver that connects with `dialer` and reports its attempts to `events`.
-    pub(crate) fn new(dialer: Dialer, events: Events, urgency: Urgency) -> Self {
+    /// Creates a driver that reports its attempts to `events`.
+    pub(crate) fn new(events: Events, urgency: Urgency) -> Self {
         let reason = Error::new(Kind::Network, "the relay does not answer"); // until an attempt is announced
         let (waits, min_wait) = (waits(urgency), Duration::ZERO);
-        Self { dialer, events, urgency, waits, min_wait, attempts: 0, reason, last_success: None }
+        Self { events, urgency, waits, min_wait, attempts: 0, reason, last_success: None }
     }
 
     /// Begins an outage. Retries immediately if the last connection made progress or was long-lived; otherwise waits as
@@ -165,14 +164,14 @@ impl RetryDriver {
         }
     }
 
-    /// Connects to the relay, however long that takes. The next dial begins while the previous ones are still in
+    /// Connects with `dialer`, however long that takes. The next dial begins while the previous ones are still in
     /// progress: when a network returns, the first packet of a new connection arrives before the next retransmission of
     /// an old one.
-    pub(crate) async fn connect(&mut self, urgency: impl Fn() -> Urgency) -> RelayConnection {
+    pub(crate) async fn connect(&mut self, dialer: &Dialer, urgency: impl Fn() -> Urgency) -> RelayConnection {
         let mut dials = JoinSet::new();
         let mut reason = self.reason.clone();
         loop {
-            let dialer = self.dialer.clone();
+            let dialer = dialer.clone();
             dials.spawn(async move { dialer.dial().await });
             self.set_urgency(urgency());
             let next_dial = self.wait();
@@ -196,21 +195,22 @@ impl RetryDriver {
     /// [`Kind::Network`] at the deadline.
     pub(crate) async fn connect_until(
         &mut self,
+        dialer: &Dialer,
         deadline: RetryDeadline,
         urgency: impl Fn() -> Urgency,
     ) -> Result<RelayConnection> {
-        match timeout_at(deadline.at, self.connect(urgency)).await {
+        match timeout_at(deadline.at, self.connect(dialer, urgency)).await {
             Ok(connected) => Ok(connected),
             Err(_) => Err(self.timeout_error(deadline)),
         }
     }
 
-    /// Dials once, until `deadline`.
+    /// Dials once with `dialer`, until `deadline`.
     ///
     /// # Errors
     /// Those of the dialer, and [`Kind::Network`] at the deadline.
-    pub(crate) async fn dial_until(&mut self, deadline: RetryDeadline) -> Result<RelayConnection> {
-        match timeout_at(deadline.at, self.dialer.dial()).await {
+    pub(crate) async fn dial_until(&self, dialer: &Dialer, deadline: RetryDeadline) -> Result<RelayConnection> {
+        match timeout_at(deadline.at, dialer.dial()).await {
             Ok(dialed) => dialed,
             Err(_) => Err(self.timeout_error(deadline)),
         }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     fn driver(events: Events) -> RetryDriver {
-        RetryDriver::new(Dialer::from_fn(|| async { Err(failure("no route")) }), events, Urgency::Busy)
+        RetryDriver::new(events, Urgency::Busy)
     }
 
     #[test]

@@ -14,14 +14,20 @@ pub(super) mod completion;
 mod confirmed_session;
 pub(super) mod connect;
 pub(super) mod destination;
+mod done_delivery;
 mod download;
 pub(super) mod file_writer;
 pub(super) mod group_offer;
+mod key_exchange;
+mod leftovers;
+pub(super) mod nearby;
 pub(super) mod offer;
 mod offer_summary;
-pub(super) mod open_session;
+mod open_session;
+mod open_session_error;
 pub(super) mod pipeline;
 mod progress;
+mod race;
 pub(super) mod reattach;
 mod receive_error;
 mod reconnect;
@@ -37,6 +43,7 @@ mod unsupported;
 pub use self::{
     destination::Destination,
     download::{DownloadEnd, PlannedDownload},
+    nearby::{Nearby, NearbySearch},
     offer::PendingOffer,
     reconnect_config::ReconnectConfig,
     resumption_store::ResumptionStore,

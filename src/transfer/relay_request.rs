@@ -28,6 +28,19 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
     request: &Request,
     payload: &[u8],
 ) -> Result<(SendHalf, RecvHalf, Reply), RequestError> {
+    send_patient_request(connection, request, payload, REPLY_TIMEOUT).await
+}
+
+/// Sends a request as [`send_relay_request`] does. The relay may take as long as `limit` to reply.
+///
+/// # Errors
+/// The same as [`send_relay_request`].
+pub(crate) async fn send_patient_request<Request: Message, Reply: Message>(
+    connection: &Connection,
+    request: &Request,
+    payload: &[u8],
+    limit: Duration,
+) -> Result<(SendHalf, RecvHalf, Reply), RequestError> {
     let exchange = async {
         let (mut send, mut recv) = connection.open_stream().await?;
         recv.set_reorder_window(INITIAL_CREDIT as usize); // the first bytes of the sender may overtake the reply
@@ -38,7 +51,7 @@ pub(crate) async fn send_relay_request<Request: Message, Reply: Message>(
         let reply = recv.read_frame(MAX_BODY).await?;
         Ok::<_, StreamError>((send, recv, reply))
     };
-    let (send, recv, reply) = wait_on_peer(REPLY_TIMEOUT, [], exchange).await?;
+    let (send, recv, reply) = wait_on_peer(limit, [], exchange).await?;
     let reply = reply.frame();
     if reply.kind == Rejected::TYPE {
         return Err(RequestError::Rejected(reply.decode()?));
@@ -66,6 +79,11 @@ impl RequestError {
             }
             _ => None,
         }
+    }
+
+    /// Whether the relay knows no sender with the slot.
+    pub(crate) fn is_unknown_slot(&self) -> bool {
+        matches!(self, Self::Rejected(Rejected { reason: RejectReason::NotFound, .. }))
     }
 
     /// Whether another request may succeed.

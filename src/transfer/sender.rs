@@ -2,7 +2,8 @@
 //!
 //! A download passes these modules in order:
 //!
-//! 1. [`accept_loop`] accepts a stream from the relay, and [`reregister`] restores a lost [`registration`].
+//! 1. [`accept_loop`] accepts a stream from the relay, [`nearby`] from the relay in this process, and
+//!    [`reregister`] restores a lost [`registration`].
 //! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream. The
 //!    [`fair_permits`] keep it fair among networks.
 //! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
@@ -28,6 +29,7 @@ mod goodbye;
 mod group_queue;
 pub(super) mod latest_scan;
 mod messages;
+pub(crate) mod nearby;
 mod offer;
 mod pressure_gauge;
 mod progress;

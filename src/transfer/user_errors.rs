@@ -1,5 +1,7 @@
 //! Converts protocol failures to [`Error`]s, which state what happened and what the user can do next.
 
+use std::time::Duration;
+
 use crate::{
     error::{Error, Kind},
     net::{ConnectionLost, StreamError},
@@ -42,6 +44,52 @@ pub(crate) fn explain_rejection(rejected: &Rejected) -> Error {
             Error::new(Kind::Refused, format!("the relay refused: {} (limit {})", reached(limit), limit.name()))
                 .hint(format!("try again in {wait}, or use another relay"))
         }
+    }
+}
+
+/// Returns the error for a sender that was not found on this machine or on this many local networks.
+pub(crate) fn not_found_nearby(networks: Option<usize>, searched: Duration) -> Error {
+    let message = format!("no sender with this code was found {}{}", places(networks), after(searched));
+    Error::new(Kind::NotFound, message).hint(match networks {
+        None => {
+            "use the sender's link, or a relay with --relay HOST; without --no-lan, the local network is searched too"
+        }
+        Some(0) => "connect to the sender's network; or use the sender's link, or a relay with --relay HOST",
+        Some(_) => {
+            "if the sender is on another network, use its link, or a relay with --relay HOST; if it has not started \
+             yet, add --wait 10m"
+        }
+    })
+}
+
+/// Returns the error for a sender that neither the relay knows nor a search nearby has found.
+pub(crate) fn not_found_anywhere(networks: Option<usize>, searched: Duration) -> Error {
+    let message = format!(
+        "the relay knows no such code, and no sender with it was found {}{}",
+        places(networks),
+        after(searched)
+    );
+    Error::new(Kind::NotFound, message).hint(
+        "check the first four characters; if the sender uses another relay, use its link; if it has not started yet, \
+         add --wait 10m",
+    )
+}
+
+/// Returns where a sender was searched.
+fn places(networks: Option<usize>) -> &'static str {
+    match networks {
+        None => "on this machine",
+        Some(0) => "on this machine, which has no network",
+        Some(1) => "on this machine or its network",
+        Some(_) => "on this machine or its networks",
+    }
+}
+
+/// Returns how long a search took, if it took long.
+fn after(searched: Duration) -> String {
+    match searched.as_secs() {
+        0 => String::new(),
+        seconds => format!(" (searched for {})", readable(seconds as u32)),
     }
 }
 

@@ -72,13 +72,14 @@ mod tests {
             excluded: 3,
             relay: "relay.example:4433".into(),
             embedded: false,
+            announced: true,
             expires: Some(1_800_000_000),
         };
         assert_eq!(
             text(&Event::Sharing(sharing)),
             "{\"event\":\"sharing\",\"schema\":1,\"share\":\"00ff\",\"code\":\"XKY9-7HQ2ME\",\
              \"link\":\"qshare://relay.example:4433/XKY9-7HQ2ME\",\"name\":\"holiday\",\"files\":214,\"bytes\":null,\
-             \"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"excluded\":3,\"relay\":\"relay.example:4433\",\"embedded\":false,\"expires\":1800000000}\n"
+             \"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"excluded\":3,\"relay\":\"relay.example:4433\",\"embedded\":false,\"lan\":true,\"expires\":1800000000}\n"
         );
     }
 

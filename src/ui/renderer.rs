@@ -1,6 +1,6 @@
 //! Renders events as text for people. It is pure: the same events and the same [`Appearance`] give the same lines.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     appearance::Appearance,
@@ -96,6 +96,10 @@ impl Renderer {
                 Some(offer::summary(offer, self.look.width))
             }
             Event::Connecting { relay } => Some(format!("Connecting to relay {}…\n", visible(relay))),
+            Event::Waiting { seconds } => {
+                let time = humantime::format_duration(Duration::from_secs(*seconds));
+                Some(format!("No sender has this code yet; waiting for up to {time}…\n"))
+            }
             Event::Reconnecting { attempt: 1, reason } => {
                 Some(phrase::warning(&format!("{}; reconnecting…", visible_lines(reason)), None, color))
             }

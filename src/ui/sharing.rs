@@ -59,21 +59,25 @@ fn summary(share: &Sharing, look: &Appearance) -> String {
 
 fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     let (code, link) = (&share.code, &share.link);
-    let (with_code, with_link, note) = if share.embedded {
-        (
-            "On this machine:",
-            "On this machine or the local network:".to_owned(),
-            "The link works on the local network only.\n\
-             To share over the Internet, use a relay:\n  qshare send --relay HOST PATH\n\n",
-        )
-    } else {
-        ("On the other machine:", format!("On a machine that does not use relay {}:", visible(&share.relay)), "")
+    let relay = visible(&share.relay);
+    let with_code = match (share.embedded, share.announced) {
+        (true, true) => "The code works on this machine and on this network:".to_owned(),
+        (true, false) => "The code works on this machine:".to_owned(),
+        (false, true) => format!("The code works on this network, and elsewhere through relay {relay}:"),
+        (false, false) => format!("The code works through relay {relay}:"),
+    };
+    let (with_link, note) = match share.embedded {
+        true => (
+            "The link works wherever this machine can be reached:",
+            "To share over the Internet, use a relay:\n  qshare send --relay HOST PATH\n\n",
+        ),
+        false => ("The link works on machines that do not use this relay, too:", ""),
     };
     let shown = format!("Code: {}\n", paint(code.as_str(), Style::new().bold().green(), color));
     let link_command = format!("{with_link}\n{INDENT}qshare recv \"{link}\"\n\n{note}");
     if look.qr {
         // The code and its command stay below a QR code that fills the terminal.
-        let code_command = format!("{with_code} qshare recv {code}\n");
+        let code_command = format!("{INDENT}qshare recv {code}\n");
         let below = format!("Code: {code}\n{code_command}{WAITING}");
         link_command + &qr(share, look, &below, color) + &shown + &code_command
     } else {
@@ -97,7 +101,7 @@ mod tests {
 
     const LINK: &str = "qshare://relay.example:4433/XKY9-7HQ2ME";
 
-    fn share(embedded: bool) -> Sharing {
+    fn share(embedded: bool, announced: bool) -> Sharing {
         Sharing {
             schema: 1,
             share: "00ff".into(),
@@ -110,6 +114,7 @@ mod tests {
             excluded: 0,
             relay: "relay.example:4433".into(),
             embedded,
+            announced,
             expires: Some(1_767_225_599),
         }
     }
@@ -117,58 +122,63 @@ mod tests {
     #[test]
     fn at_a_terminal_the_commands_can_be_pasted() {
         let look = Appearance::terminal();
-        let text = sharing(&share(false), &look).all();
+        let text = sharing(&share(false, false), &look).all();
         assert_eq!(
             text,
             "Sharing holi\\u{1b}day: 214 files, 1.3 GB\n\
              The code expires at 2025-12-31 23:59 UTC.\n\
              Code: XKY9-7HQ2ME\n\
              \n\
-             On the other machine:\n  qshare recv XKY9-7HQ2ME\n\
-             On a machine that does not use relay relay.example:4433:\n\
+             The code works through relay relay.example:4433:\n\
+             \x20 qshare recv XKY9-7HQ2ME\n\
+             The link works on machines that do not use this relay, too:\n\
              \x20 qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n\
              \n\
              Waiting for receivers; Ctrl-C ends the share.\n"
         );
-        let text = sharing(&share(true), &look).all();
-        assert!(text.contains("On this machine:\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
+        let text = sharing(&share(true, true), &look).all();
+        assert!(text.contains("on this machine and on this network:\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
         assert!(text.contains("  qshare recv \"qshare://relay.example:4433/XKY9-7HQ2ME\"\n"), "{text}");
-        assert!(text.contains("local network only") && text.contains("--relay"), "{text}");
+        assert!(text.contains("wherever this machine can be reached") && text.contains("--relay"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        for (embedded, announced, places) in [
+            (true, false, "The code works on this machine:"),
+            (false, true, "The code works on this network, and elsewhere through relay relay.example:4433:"),
+        ] {
+            let text = sharing(&share(embedded, announced), &look).all();
+            assert!(text.contains(places), "{text}");
+        }
     }
 
     #[test]
     fn a_script_gets_code_and_link_and_a_log_gets_neither() {
         let plain = format!("XKY9-7HQ2ME\n{LINK}\n");
         let piped = Appearance { out_terminal: false, err_terminal: false, ..Appearance::terminal() };
-        let lines = sharing(&share(true), &piped);
+        let lines = sharing(&share(true, true), &piped);
         assert_eq!(lines.text_for(OutputStream::Out), plain);
         assert!(!lines.text_for(OutputStream::Err).contains("7HQ2M"));
         assert!(lines.text_for(OutputStream::Err).contains("Sharing"));
 
         let half = Appearance { err_terminal: true, ..piped };
-        let lines = sharing(&share(true), &half);
+        let lines = sharing(&share(true, true), &half);
         assert_eq!(lines.text_for(OutputStream::Out), plain);
         assert!(lines.text_for(OutputStream::Err).contains("qshare recv XKY9-7HQ2ME"));
 
-        let lines = sharing(&share(true), &Appearance { quiet: true, ..Appearance::terminal() });
+        let lines = sharing(&share(true, true), &Appearance { quiet: true, ..Appearance::terminal() });
         assert_eq!((lines.text_for(OutputStream::Out), lines.text_for(OutputStream::Err)), (plain, String::new()));
     }
 
     #[test]
     fn the_qr_code_is_drawn_on_request_and_only_at_a_terminal() {
         let look = Appearance { qr: true, ..Appearance::terminal() };
-        let text = sharing(&share(true), &look).text_for(OutputStream::Out);
+        let text = sharing(&share(true, true), &look).text_for(OutputStream::Out);
+        assert!(text.contains("████") && text.ends_with("█\nCode: XKY9-7HQ2ME\n  qshare recv XKY9-7HQ2ME\n"), "{text}");
         assert!(
-            text.contains("████") && text.ends_with("█\nCode: XKY9-7HQ2ME\nOn this machine: qshare recv XKY9-7HQ2ME\n"),
-            "{text}"
-        );
-        assert!(
-            sharing(&share(true), &Appearance { quiet: true, ..look.clone() })
+            sharing(&share(true, true), &Appearance { quiet: true, ..look.clone() })
                 .text_for(OutputStream::Out)
                 .contains("████")
         );
         let piped = Appearance { out_terminal: false, err_terminal: false, ..look };
-        assert!(!sharing(&share(true), &piped).all().contains('█'));
+        assert!(!sharing(&share(true, true), &piped).all().contains('█'));
     }
 }

@@ -58,6 +58,8 @@ impl Message for ConnectRequest {
 pub struct LookupRequest {
     /// The routing half of the code.
     pub slot: Slot,
+    /// The seconds for which the relay may wait until a sender has the slot. The relay may wait for a shorter time.
+    pub wait: u32,
 }
 
 impl Message for LookupRequest {
@@ -187,7 +189,7 @@ mod tests {
         let limits = RelayLimits { bridge_bytes: 1 << 24 };
         assert_golden(&RegisterRequest { token: None, ticket: Some(vec![1, 2]) }, "01000000050001020102");
         assert_golden(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
-        assert_golden(&LookupRequest { slot }, "0300000004584b5939");
+        assert_golden(&LookupRequest { slot, wait: 60 }, "0300000005584b59393c");
         assert_golden(&LookupReply, "1400000000");
         assert_golden(&RegisterReply { slot, ticket: vec![9], limits }, "110000000a584b5939010980808008");
         assert_golden(&ConnectReply { limits, pass: vec![7], route: Route::Lan }, "120000000780808008010702");
@@ -196,6 +198,9 @@ mod tests {
         let reason = RejectReason::Limit(RelayLimit::Misses);
         assert_golden(&Rejected { reason, retry_after: 60 }, "1300000003050c3c");
         let source = SourceTag { site: SiteTag(*b"12345678"), network: *b"abcdefgh" };
-        assert_golden(&IncomingDownload { source, route: Route::Local }, "21000000113132333435363738616263646566676803");
+        assert_golden(
+            &IncomingDownload { source, route: Route::Local },
+            "21000000113132333435363738616263646566676803",
+        );
     }
 }

@@ -147,7 +147,7 @@ fn an_embedded_relay_dies_with_its_killed_sender() {
     receiver.end().expect_error(5, "network", "lost connection to the relay");
     assert_only_staged(&env.path("in"), "after the interruption");
     let late = env.recv(&code, &env.path("in")).run();
-    late.expect_error(3, "not_found", "no sender on this machine");
+    late.expect_error(3, "not_found", "no sender with this code was found on this machine");
 }
 
 #[test]

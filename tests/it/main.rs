@@ -2,6 +2,7 @@
 //!
 //! - [`roundtrip`]: received files equal the sent ones: contents, names, permissions, times, links.
 //! - [`rendezvous`]: how a receiver finds its sender: codes, links, and where the relay is configured.
+//! - [`nearby`]: a bare code on this machine and on the local network.
 //! - [`lan_search`]: the search for senders on the local network, with an injected responder.
 //! - `local_network`: announcements and searches between hosts in network namespaces.
 //! - [`several_receivers`]: several receivers of one sender, and download limits.
@@ -59,6 +60,7 @@ mod left_out;
 #[cfg(target_os = "linux")]
 mod local_network;
 mod manifest_cost;
+mod nearby;
 mod network;
 mod no_state;
 mod output;

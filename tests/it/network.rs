@@ -7,6 +7,7 @@
 //! - [`outages`]: outages that are longer than a connection lives.
 //! - [`handshakes`]: handshakes with the relay whose packets are lost.
 //! - [`endings`]: faults just when a download or a share ends.
+//! - [`races`]: a sender that is reachable through the relay and nearby.
 //! - [`counters`]: the counters that a relay logs.
 //! - [`memory`]: bounds on the memory between sender and receivers, and the isolation of receivers.
 //!
@@ -23,5 +24,6 @@ mod join_all;
 mod links;
 mod memory;
 mod outages;
+mod races;
 mod transfers;
 mod units;

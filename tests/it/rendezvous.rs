@@ -21,7 +21,7 @@ fn without_a_configured_relay_the_code_works_on_the_same_machine() {
     let code = sender.code().to_owned();
     sender.stop();
     let gone = env.recv(&code, &env.path("in4")).run();
-    gone.expect_error(3, "not_found", "no sender on this machine");
+    gone.expect_error(3, "not_found", "no sender with this code was found on this machine");
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn without_a_configured_relay_the_link_works_for_other_users() {
     other.recv(sender.link(), &into).run().expect(0);
     assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&env.path("file")));
     let code_alone = other.recv(sender.code(), &other.path("in2")).run();
-    code_alone.expect_error(3, "not_found", "no relay is configured");
+    code_alone.expect(0);
 }
 
 #[test]

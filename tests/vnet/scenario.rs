@@ -19,8 +19,8 @@ use qshare::{
     selection::Selection,
     state::StateDir,
     transfer::{
-        ConflictPolicy, Destination, DownloadEnd, GuessBudget, PendingOffer, PlannedDownload, ReconnectConfig,
-        Registration, ReregisterConfig, ScanOptions, Share, ShareSettings, Source, SystemClock,
+        ConflictPolicy, Destination, DownloadEnd, GuessBudget, Nearby, NearbyRelay, PendingOffer, PlannedDownload,
+        ReconnectConfig, Registration, ReregisterConfig, ScanOptions, Share, ShareSettings, Source, SystemClock,
     },
 };
 use tokio::{
@@ -34,7 +34,7 @@ use super::{
     share_task::ShareTask, socket::VirtualSocket,
 };
 
-/// The port of the relay.
+/// The port of a relay.
 const PORT: u16 = 4433;
 
 /// How long a receiver retries after it has lost its connection.
@@ -89,7 +89,7 @@ impl Scenario {
         Self::start(network, kind, config, TransportOptions::default())
     }
 
-    /// Starts a relay on a new host, with this transport for the connections of all peers.
+    /// Starts a relay on a new host, with this transport for the connections of all peers. The limiter is for the clients.
     pub(crate) fn with_transport(network: &Network, config: relay::RelayConfig, transport: TransportOptions) -> Self {
         Self::start(network, RelayKind::Separate, config, transport)
     }
@@ -106,7 +106,7 @@ impl Scenario {
             RelayKind::Embedded => SenderPolicy::InProcess,
         };
         let config = relay::RelayConfig { ticket_key, senders, journal: Some(SlotJournal::new(state)), ..config };
-        let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, kind, &config, transport)));
+        let relay = RefCell::new(Some(spawn_relay(network, &relay_host, &identity, kind, &config, transport.clone())));
         let network = network.clone();
         let (pin, receiver_hosts) = (identity.pin(), RefCell::default());
         Self { network, scratch, relay_host, addr, pin, config, kind, relay, receiver_hosts, transport }
@@ -120,7 +120,8 @@ impl Scenario {
     /// Starts the relay again after it was killed, with the same state folder.
     pub(crate) fn restart_relay(&self) {
         let identity = RelayIdentity::load_or_create(&StateDir::open(self.scratch.path("relay")).unwrap()).unwrap();
-        let relay = spawn_relay(&self.network, &self.relay_host, &identity, self.kind, &self.config, self.transport);
+        let relay =
+            spawn_relay(&self.network, &self.relay_host, &identity, self.kind, &self.config, self.transport.clone());
         *self.relay.borrow_mut() = Some(relay);
     }
 
@@ -142,6 +143,25 @@ impl Scenario {
         path: &NetworkPath,
         paths: &[PathBuf],
         settings: ShareSettings,
+    ) -> Result<ShareTask> {
+        self.share_at(path, paths, settings, None).await
+    }
+
+    /// Shares files through the relay, and through a relay in the sender's process on port [`PORT`] of its host.
+    ///
+    /// # Errors
+    /// As [`Scenario::share`].
+    pub(crate) async fn share_nearby(&self, path: &NetworkPath, paths: &[PathBuf]) -> Result<ShareTask> {
+        let ticket_key = TicketKey::random();
+        self.share_at(path, paths, ShareSettings::default(), Some(ticket_key)).await
+    }
+
+    async fn share_at(
+        &self,
+        path: &NetworkPath,
+        paths: &[PathBuf],
+        settings: ShareSettings,
+        nearby: Option<TicketKey>,
     ) -> Result<ShareTask> {
         let (host, in_process) = match self.kind {
             RelayKind::Separate => (self.add_host(path), None),
@@ -170,8 +190,18 @@ impl Scenario {
         let (events, log) = EventLog::record();
         let share = Share::new(settings, source, code.clone(), budget, events);
         let (stop, stopped) = oneshot::channel();
+        let nearby = nearby.map(|ticket_key| {
+            let identity = RelayIdentity::temporary().unwrap();
+            let senders = SenderPolicy::InProcess;
+            let config = relay::RelayConfig { ticket_key: ticket_key.clone(), senders, ..Default::default() };
+            let kind = RelayKind::Embedded;
+            let relay = spawn_relay(&self.network, &host, &identity, kind, &config, self.transport.clone());
+            let issue_ticket = Box::new(move |slot| ticket_key.issue_own_ticket(slot));
+            (NearbyRelay { connection: relay.for_share.unwrap(), issue_ticket }, relay.stop)
+        });
         let task = tokio::spawn(async move {
-            let outcome = share.run(registration, reregister, async { drop(stopped.await) }).await;
+            let (nearby, _stop_relay) = nearby.unzip();
+            let outcome = share.run(registration, reregister, nearby, async { drop(stopped.await) }).await;
             if let Some(relay) = relay {
                 relay.close().await;
             }
@@ -186,6 +216,19 @@ impl Scenario {
     /// Those of a receiver.
     pub(crate) async fn download(&self, path: &NetworkPath, code: &Code) -> Result<CompletedDownload> {
         let host = self.add_host(path);
+        self.download_at(host, code, None).await
+    }
+
+    /// Downloads to `host`, which also searches `nearby`.
+    ///
+    /// # Errors
+    /// Those of a receiver.
+    pub(crate) async fn download_at(
+        &self,
+        host: Host,
+        code: &Code,
+        nearby: Option<Nearby>,
+    ) -> Result<CompletedDownload> {
         self.receiver_hosts.borrow_mut().push(host.clone());
         let folder = self.scratch.folder(&format!("received/{}", host.ip()));
         let began = Instant::now();
@@ -200,7 +243,14 @@ impl Scenario {
                 Ok(connection)
             }
         });
-        let reconnect = ReconnectConfig { dialer, retry_for: RETRY_FOR, rate_limit: None, resumptions: None };
+        let reconnect = ReconnectConfig {
+            relay: Some(dialer),
+            nearby,
+            wait: None,
+            retry_for: RETRY_FOR,
+            rate_limit: None,
+            resumptions: None,
+        };
         let offer = PendingOffer::receive(code, reconnect, Selection::default(), &events, pending()).await?;
         let offered_after = began.elapsed();
         let out = Some(folder.clone());
@@ -211,7 +261,7 @@ impl Scenario {
             panic!("the sender offers something else");
         };
         let duration = began.elapsed();
-        let connected_after = *connected_after.get().unwrap();
+        let connected_after = connected_after.get().copied().unwrap_or_default();
         Ok(CompletedDownload { host, folder, began, connected_after, offered_after, duration, finished, log })
     }
 
@@ -278,13 +328,22 @@ impl Scenario {
         self.dialer(host, ClientRole::Receiver).dial().await
     }
 
+    /// Creates a dialer that connects a host to the relay in the process of a share.
+    pub(crate) fn nearby_dialer(&self, host: &Host, share: &ShareTask) -> Dialer {
+        self.dialer_to(host, SocketAddr::new(share.host.ip(), PORT).into(), TrustPolicy::Nearby, ClientRole::Receiver)
+    }
+
     /// Creates a dialer that connects a host to the relay, from a new port for each connection.
     fn dialer(&self, host: &Host, role: ClientRole) -> Dialer {
-        let (addr, trust) = (self.addr.clone(), TrustPolicy::Pin(self.pin));
-        let transport = TransportOptions { role, ..self.transport };
+        self.dialer_to(host, self.addr.clone(), TrustPolicy::Pin(self.pin), role)
+    }
+
+    fn dialer_to(&self, host: &Host, addr: RelayAddr, trust: TrustPolicy, role: ClientRole) -> Dialer {
+        let transport = TransportOptions { role, ..self.transport.clone() };
         let (network, host) = (self.network.clone(), host.clone());
         Dialer::from_fn(move || {
             let (socket, addr) = (seeded_socket(&network, host.bind(0)), addr.clone());
+            let transport = transport.clone();
             async move { net::connect_over(socket, std::slice::from_ref(&addr), trust, transport).await }
         })
     }
@@ -302,15 +361,12 @@ fn spawn_relay(
     let (for_share, in_process) = match kind {
         RelayKind::Separate => (None, None),
         RelayKind::Embedded => {
-            let (for_share, in_process) = Connection::in_memory(transport);
+            let (for_share, in_process) = Connection::in_memory(transport.clone());
             (Some(for_share), Some(in_process))
         }
     };
-    let to_receivers = match kind {
-        RelayKind::Separate => transport,
-        RelayKind::Embedded => TransportOptions { send_rate_limit: None, ..transport },
-    };
-    let listener = net::listen_on(seeded_socket(network, host.bind(PORT)), identity, to_receivers).unwrap();
+    let transport = TransportOptions { send_limiter: None, ..transport };
+    let listener = net::listen_on(seeded_socket(network, host.bind(PORT)), identity, transport).unwrap();
     let (stop, stopped) = oneshot::channel();
     let config = config.clone();
     let task = tokio::spawn(relay::serve(listener, in_process, config, async {

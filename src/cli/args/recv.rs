@@ -6,7 +6,8 @@ use clap::ValueHint;
 
 use super::{
     connection::{self, ConnectionArgs},
-    values::{SELECTION, duration_or_zero, rate, size},
+    lan::LanArgs,
+    values::{SELECTION, duration, duration_or_zero, rate, size},
 };
 use crate::{code::RelayChoice, selection::Pattern};
 
@@ -38,7 +39,8 @@ pub struct RecvArgs {
     /// Code or link from the sender; asks for it if missing
     #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true, value_hint = ValueHint::Other)]
     pub code: Option<String>,
-    /// Use this relay, HOST[:PORT][#PIN]; none for senders on this machine; a link names its own
+    /// Use this relay, HOST[:PORT][#PIN]; none to search only this machine and the local
+    /// network; a link names its own
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelayChoice>,
     /// Save in this folder, or under this file name [default: the current folder]
@@ -71,6 +73,9 @@ pub struct RecvArgs {
     /// List everything that is offered, download nothing
     #[arg(long)]
     pub list: bool,
+    /// Wait this long for a sender that has not started yet, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = connection::HEADING)]
+    pub wait: Option<Duration>,
     /// Try to reconnect a download for this long, such as 90s or 1h; 0 fails at once
     #[arg(
         long,
@@ -83,6 +88,9 @@ pub struct RecvArgs {
     /// Receive at most this much per second, such as 500kB or 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = connection::HEADING)]
     pub limit_down: Option<NonZeroU64>,
+    /// The option that switches the local network off.
+    #[command(flatten)]
+    pub lan: LanArgs,
     /// The options of the connection.
     #[command(flatten)]
     pub connection: ConnectionArgs,

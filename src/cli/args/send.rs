@@ -6,6 +6,7 @@ use clap::value_parser;
 
 use super::{
     connection::{self, ConnectionArgs},
+    lan::LanArgs,
     values::{SELECTION, code_length, duration, link_policy, rate},
 };
 use crate::{code::RelayChoice, selection::Pattern, transfer::LinkPolicy};
@@ -76,6 +77,9 @@ pub struct SendArgs {
     /// Send at most this much per second, all receivers together, such as 500kB or 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = connection::HEADING)]
     pub limit_up: Option<NonZeroU64>,
+    /// The option that switches the local network off.
+    #[command(flatten)]
+    pub lan: LanArgs,
     /// The options of the connection.
     #[command(flatten)]
     pub connection: ConnectionArgs,

@@ -1,53 +1,58 @@
-//! The target of `qshare recv`: a code, and the relay that knows it.
+//! The target of `qshare recv`: a code, and where to search for its sender.
 
 use std::iter;
 
 use crate::{
-    cli::{config, relay_dialer::NamedBy, running_shares},
+    cli::{config, relay_dialer::NamedBy},
     code::{Code, CodeOrLink, Link, RelayAddr, RelayChoice, RelaySpec},
-    error::{Error, Kind, Result},
-    state::{StateAccess, StateDir},
+    error::Result,
+    state::StateAccess,
 };
 
-/// A code, and the relay that knows it.
+/// A code, and where to search for its sender.
 pub(super) struct ReceiveTarget {
     pub(super) code: Code,
-    /// The addresses of the relay, the preferred one first.
-    pub(super) addresses: Vec<RelayAddr>,
-    pub(super) spec: RelaySpec,
-    pub(super) named_by: NamedBy,
+    /// The relay that the link or the user names.
+    pub(super) relay: Option<TargetRelay>,
+    /// Whether to search this machine and the local network too. A link names the only place.
+    pub(super) searches_nearby: bool,
     pub(super) state: StateAccess,
 }
 
+/// A relay that may know the sender.
+pub(super) struct TargetRelay {
+    /// Its addresses, the preferred one first.
+    pub(super) addresses: Vec<RelayAddr>,
+    pub(super) spec: RelaySpec,
+    pub(super) named_by: NamedBy,
+}
+
 impl ReceiveTarget {
-    /// Resolves a code or a link. A link names its relay. A bare code belongs to the configured relay; without one, to
-    /// the embedded relay of a share on this machine.
+    /// Resolves a code or a link. A link names its relay. A bare code belongs to a sender nearby, or to one at the
+    /// configured relay.
     pub(super) fn resolve(given: CodeOrLink, relay: Option<RelayChoice>) -> Result<Self> {
         let state = config::open_state()?;
-        let code = match given {
-            CodeOrLink::Code(code) => code,
+        match given {
             CodeOrLink::Link(link) => {
                 let Link { relay, alternatives, code, pin } = *link;
                 let spec = RelaySpec { addr: relay.clone(), pin };
                 let addresses = iter::once(relay).chain(alternatives).collect();
-                return Ok(Self { code, addresses, spec, named_by: NamedBy::Link, state });
+                let relay = Some(TargetRelay { addresses, spec, named_by: NamedBy::Link });
+                Ok(Self { code, relay, searches_nearby: false, state })
             }
-        };
-        let (spec, named_by) = match config::resolve_relay(relay)? {
-            Some(spec) => (spec, NamedBy::User),
-            None => (Self::find_on_this_machine(&code, state.writable())?, NamedBy::Link),
-        };
-        Ok(Self { code, addresses: vec![spec.addr.clone()], spec, named_by, state })
-    }
-
-    fn find_on_this_machine(code: &Code, state: Option<&StateDir>) -> Result<RelaySpec> {
-        match state.map(|state| running_shares::find_address(state, code.slot())).transpose()?.flatten() {
-            Some(address) => Ok(RelaySpec { addr: address.addr.into(), pin: Some(address.pin) }),
-            None => {
-                let message = "no relay is configured, and no sender on this machine has this code";
-                let hint = "use the sender's link, or pass its relay with --relay HOST";
-                Err(Error::new(Kind::NotFound, message).hint(hint))
+            CodeOrLink::Code(code) => {
+                let relay = config::resolve_relay(relay)?.map(|spec| TargetRelay {
+                    addresses: vec![spec.addr.clone()],
+                    spec,
+                    named_by: NamedBy::User,
+                });
+                Ok(Self { code, relay, searches_nearby: true, state })
             }
         }
+    }
+
+    /// Returns the name under which the download can be resumed.
+    pub(super) fn place(&self) -> String {
+        self.relay.as_ref().map_or_else(|| "nearby".to_owned(), |relay| relay.spec.addr.to_string())
     }
 }

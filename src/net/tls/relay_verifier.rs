@@ -108,7 +108,7 @@ fn decide(trust: TrustPolicy, pin: Pin, has_public_certificate: impl Fn() -> boo
         TrustPolicy::Pin(_) => return Err(Refusal::WrongPin),
         TrustPolicy::StoredPin(expected) if expected == pin => VerifiedBy::StoredPin,
         TrustPolicy::StoredPin(_) => return Err(Refusal::KeyChanged),
-        TrustPolicy::Loopback => VerifiedBy::Unverified,
+        TrustPolicy::Loopback | TrustPolicy::Nearby => VerifiedBy::Unverified,
         TrustPolicy::Authority | TrustPolicy::FirstContact if has_public_certificate() => VerifiedBy::Authority,
         TrustPolicy::Authority => return Err(Refusal::CertificateLost),
         TrustPolicy::FirstContact => VerifiedBy::FirstContact,

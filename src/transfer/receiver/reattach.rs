@@ -10,11 +10,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
+
 use crate::{
     code::Slot,
     crypto::{AttachKey, Resumption},
     error::{Error, Kind},
-    net::{Connection, PeerWaitError, RelayConnection, StreamError, wait_on_peer},
+    net::{Connection, Dialer, PeerWaitError, RelayConnection, StreamError, wait_on_peer},
     route::Route,
     sync::Mutex,
     transfer::{
@@ -59,6 +61,8 @@ pub(super) enum ReattachFailure {
 /// Reattaches one session, in one outage after another.
 pub(super) struct Reattacher {
     pub(super) context: ReattachContext,
+    /// Connects to a relay that leads to the sender.
+    dialer: Dialer,
     /// The newest connection that was opened for this session. Dropping it closes its socket.
     pub(super) connected: Option<RelayConnection>,
     /// The number of the last request. It increases with every request.
@@ -69,13 +73,30 @@ pub(super) struct Reattacher {
 
 impl Reattacher {
     /// Creates a reattacher that has sent no request yet.
-    pub(super) fn new(context: ReattachContext) -> Self {
-        Self { context, connected: None, number: 0, needs_connection: false }
+    pub(super) fn new(context: ReattachContext, dialer: Dialer) -> Self {
+        Self { context, dialer, connected: None, number: 0, needs_connection: false }
     }
 
     /// Begins an outage, whose cause decides whether the connection can still be used.
     pub(super) fn begin_outage(&mut self, cause: &StreamError) {
         self.needs_connection = matches!(cause, StreamError::Lost(_));
+    }
+
+    /// Moves the session to another connection, and returns whether that succeeded. Otherwise the session stays where it
+    /// is, and the connection is closed.
+    pub(super) async fn move_to(&mut self, better: RelayConnection) -> bool {
+        let former = std::mem::replace(&mut self.context.connection, better.connection.clone());
+        match timeout(REPLY_TIMEOUT, self.reattach()).await {
+            Ok(Ok(())) => {
+                self.connected = Some(better);
+                true
+            }
+            _ => {
+                better.connection.close();
+                self.context.connection = former;
+                false
+            }
+        }
     }
 
     /// Reattaches the session, and closes the connection if it is silent meanwhile.
@@ -110,7 +131,8 @@ impl Reattacher {
         let mut bytes = Vec::new();
         frame::encode(&request, &mut bytes)?;
         let connect = ConnectRequest { slot: *slot, token: None, pass: Some(pass.clone()) };
-        let (send, mut recv, ConnectReply { route, .. }) = send_relay_request(connection, &connect, &bytes).await?;
+        let (send, mut recv, ConnectReply { route, pass: new_pass, .. }) =
+            send_relay_request(connection, &connect, &bytes).await?;
         let reply = wait_on_peer(REPLY_TIMEOUT, [], recv.read_frame(MAX_CLEAR_BODY)).await?;
         if let Ok(Alert { reason: AlertReason::UnknownSession, .. }) = reply.frame().decode() {
             return Err(AttemptError::UnknownSession);
@@ -122,6 +144,7 @@ impl Reattacher {
         connection.raise_receive_window();
         stream.attach(send, recv, reply.received, received).map_err(|_| invalid())?;
         *current_route.lock() = route;
+        self.context.pass = new_pass;
         Ok(())
     }
 
@@ -149,7 +172,7 @@ impl RetriedWork for Reattacher {
     async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<Self::Output, Error> {
         if self.needs_connection {
             self.context.connection.close();
-            let connected = driver.connect(|| Urgency::Busy).await;
+            let connected = driver.connect(&self.dialer, || Urgency::Busy).await;
             self.context.connection = connected.connection.clone();
             self.connected = Some(connected);
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
+    leftovers::Leftovers,
     reattach::{ReattachContext, ReattachFailure},
     reconnect_config::ReconnectConfig,
     reconnect_task::ReconnectTask,
@@ -20,18 +21,21 @@ pub(super) struct Reconnector {
     stop: oneshot::Sender<()>,
     failure: Arc<OnceLock<ReattachFailure>>,
     events: EventReceiver,
-    /// The connection on which the session was opened.
-    first_connection: Option<RelayConnection>,
 }
 
 impl Reconnector {
-    /// Spawns the reconnect task of a session.
-    pub(super) fn spawn(context: ReattachContext, config: &ReconnectConfig) -> Self {
+    /// Spawns the reconnect task of a session, which was opened on the connection `first`.
+    pub(super) fn spawn(
+        context: ReattachContext,
+        config: &ReconnectConfig,
+        first: RelayConnection,
+        leftovers: Leftovers,
+    ) -> Self {
         context.stream.enable_reattach();
         let (to_caller, events) = Events::channel();
         let failure = Arc::new(OnceLock::new());
         let (stop, stopped) = oneshot::channel();
-        let mut reconnect = ReconnectTask::new(context, config, to_caller);
+        let mut reconnect = ReconnectTask::new(context, config, leftovers, to_caller);
         let failure_slot = Arc::clone(&failure);
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -41,16 +45,10 @@ impl Reconnector {
                 }
                 _ = stopped => {}
             }
-            if let Some(connected) = reconnect.into_connection() {
-                connected.close().await;
-            }
+            reconnect.close().await;
+            first.close().await;
         });
-        Self { task, stop, failure, events, first_connection: None }
-    }
-
-    /// Takes over the connection on which the session was opened, to close it at the end.
-    pub(super) fn adopt_connection(&mut self, connected: RelayConnection) {
-        self.first_connection = Some(connected);
+        Self { task, stop, failure, events }
     }
 
     /// Forwards the events of the task to `events` until the task ends.
@@ -68,9 +66,6 @@ impl Reconnector {
     /// Stops the task and closes the connections.
     pub(super) async fn close(self) {
         let _ = self.stop.send(()); // fails if the task has ended already
-        let _ = self.task.await; // the connection is closed even if the task has panicked
-        if let Some(connected) = self.first_connection {
-            connected.close().await;
-        }
+        let _ = self.task.await; // if it has panicked, its connections are dropped
     }
 }

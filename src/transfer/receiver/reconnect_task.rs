@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{
+    leftovers::Leftovers,
     reattach::{ReattachContext, ReattachFailure, Reattacher},
     reconnect_config::ReconnectConfig,
 };
 use crate::{
     event::Events,
     net::{RelayConnection, StreamError},
+    route::Route,
     transfer::{
         backoff::{LastConnection, Outage, RetryDeadline, RetryDriver, Urgency},
         timeouts::LEG_SILENCE_TIMEOUT,
@@ -25,27 +27,55 @@ pub(super) struct ReconnectTask {
     deadline: RetryDeadline,
     /// The bytes that had arrived at the beginning of the last outage.
     received: u64,
+    leftovers: Leftovers,
 }
 
 impl ReconnectTask {
     /// Creates the task of a session, which reports outages to `events`.
-    pub(super) fn new(context: ReattachContext, config: &ReconnectConfig, events: Events) -> Self {
+    pub(super) fn new(
+        context: ReattachContext,
+        config: &ReconnectConfig,
+        leftovers: Leftovers,
+        events: Events,
+    ) -> Self {
+        let dialer = config.dialer(context.slot, &context.route);
         Self {
-            reattacher: Reattacher::new(context),
-            retry: RetryDriver::new(config.dialer.clone(), events, Urgency::Busy),
+            retry: RetryDriver::new(events, Urgency::Busy),
+            reattacher: Reattacher::new(context, dialer),
             retry_for: config.retry_for,
             deadline: RetryDeadline::after(config.retry_for),
             received: 0,
+            leftovers,
         }
     }
 
-    /// Reattaches the session in one outage after another. Returns why it cannot be reattached any more.
+    /// Reattaches the session in one outage after another, and moves it to a relay nearby if the race for it finds one
+    /// later. Returns why it cannot be reattached any more.
     pub(super) async fn run(&mut self) -> ReattachFailure {
+        let mut may_improve = !self.retry_for.is_zero();
         loop {
-            let cause = self.wait_for_outage().await;
+            let cause = tokio::select! {
+                biased;
+                cause = wait_for_outage(&self.reattacher.context) => cause,
+                better = self.leftovers.next_better(), if may_improve => {
+                    match better {
+                        Some(better) => self.move_to(better).await,
+                        None => may_improve = false,
+                    }
+                    continue;
+                }
+            };
             if let Err(failure) = self.end_outage(&cause).await {
                 return failure;
             }
+        }
+    }
+
+    /// Moves the session from a relay far away to one nearby. If that fails, the session stays where it is.
+    async fn move_to(&mut self, better: RelayConnection) {
+        let former = *self.reattacher.context.route.lock();
+        if former == Route::Relay && self.reattacher.move_to(better).await {
+            self.retry.report_route(former, *self.reattacher.context.route.lock());
         }
     }
 
@@ -55,21 +85,12 @@ impl ReconnectTask {
         stream.close(stream.wait_until_broken().await);
     }
 
-    /// Returns the connection that this task opened last, if it opened any.
-    pub(super) fn into_connection(self) -> Option<RelayConnection> {
-        self.reattacher.connected
-    }
-
-    /// Waits until the stream fails or the connection under it is silent.
-    async fn wait_for_outage(&self) -> StreamError {
-        let ReattachContext { stream, connection, .. } = &self.reattacher.context;
-        tokio::select! {
-            cause = stream.wait_until_broken() => cause,
-            lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT) => {
-                stream.mark_broken(lost.into());
-                stream.wait_until_broken().await
-            }
+    /// Closes the connection that this task opened last, and ends what remains of the race.
+    pub(super) async fn close(self) {
+        if let Some(connected) = self.reattacher.connected {
+            connected.close().await;
         }
+        self.leftovers.settle().await;
     }
 
     /// Retries until the session is reattached.
@@ -92,6 +113,18 @@ impl ReconnectTask {
         match self.retry.run_until(self.deadline, reason, &mut self.reattacher).await {
             Ok(outcome) => outcome,
             Err(timeout) => Err(ReattachFailure::Failed(timeout)),
+        }
+    }
+}
+
+/// Waits until the stream fails or the connection under it is silent.
+async fn wait_for_outage(context: &ReattachContext) -> StreamError {
+    let ReattachContext { stream, connection, .. } = context;
+    tokio::select! {
+        cause = stream.wait_until_broken() => cause,
+        lost = connection.wait_until_silent(LEG_SILENCE_TIMEOUT) => {
+            stream.mark_broken(lost.into());
+            stream.wait_until_broken().await
         }
     }
 }

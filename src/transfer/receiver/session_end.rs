@@ -1,21 +1,11 @@
 //! The end of a session without a complete download: the receiver reports the outcome to the sender.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
-use super::reconnect::Reconnector;
+use super::{done_delivery::deliver_done, reconnect::Reconnector};
 use crate::{
     error::{Error, Kind},
-    transfer::{
-        session::{RecordBuilder, SessionWriter},
-        user_errors::message_for_peer,
-    },
+    transfer::{session::SessionWriter, user_errors::message_for_peer},
     wire::peer::{Done, DownloadOutcome},
 };
-
-/// How long the delivery of the outcome may take. The sender notices the end of the stream without it.
-const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Reports to the sender that the download failed, and closes the session.
 pub(super) async fn report_failure(writer: SessionWriter, reconnector: Reconnector, error: &Error) {
@@ -28,15 +18,9 @@ pub(super) async fn report_outcome(writer: SessionWriter, reconnector: Reconnect
     send_done(writer, reconnector, Done { outcome, message: String::new() }).await;
 }
 
-/// Sends the last record, waits up to [`DELIVERY_TIMEOUT`] for its delivery, and closes the session.
+/// Sends the last record, and closes the session.
 async fn send_done(writer: SessionWriter, reconnector: Reconnector, done: Done) {
-    let delivery = async {
-        let Ok(record) = RecordBuilder::from_message(&done) else { return };
-        if let Ok(mut closing) = writer.close(record) {
-            closing.deliver().await;
-        }
-    };
-    let _ = timeout(DELIVERY_TIMEOUT, delivery).await; // the sender notices the end of the stream in either case
+    deliver_done(writer, done).await;
     reconnector.close().await;
 }
 

@@ -1,4 +1,5 @@
-//! The accept loop of a share: it serves the streams that the relay opens, over one connection after another.
+//! The accept loop of a share: it serves the streams that its relay opens, over one connection after another, and those
+//! of the relay in this process beside them.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     admission::serve_stream,
+    nearby::{NearbyLoop, NearbyRelay},
     registration::Registration,
     reregister::{ActiveRegistration, ReregisterConfig, reregister},
     share::Share,
@@ -15,7 +17,7 @@ use crate::{
     background::with_background,
     error::Result,
     event::StopReason,
-    net::{Connection, ConnectionLost, RelayConnection, StreamError},
+    net::{Connection, ConnectionLost, StreamError},
     transfer::{
         backoff::{RetryDriver, Urgency},
         timeouts::{LEG_SILENCE_TIMEOUT, SHARE_CLOSE_TIMEOUT},
@@ -25,7 +27,8 @@ use crate::{
 
 impl Share {
     /// Serves receivers until the share ends. When the connection to the relay is lost, the share registers again as
-    /// `config` says. Without a `config`, the relay is in this process, and the share ends with it.
+    /// `config` says. Without a `config`, the relay is in this process, and the share ends with it. `nearby` is a second
+    /// relay, in this process.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes while a download runs;
@@ -35,6 +38,7 @@ impl Share {
         self: &Arc<Self>,
         registration: Registration,
         config: Option<ReregisterConfig>,
+        nearby: Option<NearbyRelay>,
         interrupt: impl Future<Output = ()>,
     ) -> Result<StopReason> {
         tokio::pin!(interrupt);
@@ -44,8 +48,9 @@ impl Share {
             active: ActiveRegistration { registration, connection: None },
             streams: JoinSet::new(),
         };
+        let mut nearby = nearby.map(NearbyLoop::new);
         let mut end = tokio::select! {
-            () = accept_loop.run() => ShareEnd::RelayFailed, // the share is not closing yet
+            () = run_both(&mut accept_loop, nearby.as_mut()) => ShareEnd::RelayFailed, // the share is not closing yet
             end = self.wait_for_end() => end,
             () = &mut interrupt => self.interrupted(),
         };
@@ -54,7 +59,7 @@ impl Share {
             self.set_ended();
             // The slot is not released yet: a receiver that loses its connection needs it to reattach.
             tokio::select! {
-                () = accept_loop.run() => {}
+                () = run_both(&mut accept_loop, nearby.as_mut()) => {}
                 () = &mut interrupt => {
                     if self.capacity().downloads().running() > 0 {
                         end = self.interrupted();
@@ -63,7 +68,7 @@ impl Share {
             }
         }
         self.begin_ending();
-        accept_loop.shut_down().await;
+        shut_down(accept_loop, nearby).await;
         end.into_result(self.incomplete_downloads())
     }
 }
@@ -85,7 +90,7 @@ impl AcceptLoop<'_> {
             self.serve_connection().await;
             return;
         };
-        let mut retry = RetryDriver::new(config.dialer.clone(), self.share.events().clone(), Urgency::Idle);
+        let mut retry = RetryDriver::new(self.share.events().clone(), Urgency::Idle);
         while let Some(lost) = self.serve_connection().await {
             self.active.registration.connection.close();
             let ticket = self.active.registration.ticket().to_vec();
@@ -122,28 +127,50 @@ impl AcceptLoop<'_> {
         }
         None
     }
+}
 
-    /// Waits for the end of all streams, releases the slot, and closes the connection.
-    async fn shut_down(mut self) {
-        let ActiveRegistration { mut registration, connection } = self.active;
-        let accepting = registration.connection.clone();
-        let refuse_streams = async {
-            // The relay may open streams until it learns of the end.
-            while let Ok((mut send, _)) = accepting.accept_stream().await {
-                send.reset(ENDED);
-            }
-        };
-        let end = async {
-            // The share has ended, whether its streams end in time or not.
-            let _ = timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut self.streams)).await;
-            // The close discards what has not been sent. The relay confirms the release behind the resets of the streams.
-            registration.release().await;
-        };
-        with_background(end, refuse_streams).await;
-        if let Some(connection) = connection {
-            RelayConnection::close(connection).await;
+/// Serves the streams of both relays. Returns when the share is closing and no stream is left, or when its only relay has
+/// failed.
+async fn run_both(accept_loop: &mut AcceptLoop<'_>, nearby: Option<&mut NearbyLoop>) {
+    let share = accept_loop.share;
+    let run_nearby = async {
+        if let Some(nearby) = nearby {
+            nearby.run(share).await;
         }
+    };
+    tokio::join!(accept_loop.run(), run_nearby);
+}
+
+/// Waits for the end of all streams, releases the slots, and closes the connection.
+async fn shut_down(accept_loop: AcceptLoop<'_>, nearby: Option<NearbyLoop>) {
+    let AcceptLoop { active: ActiveRegistration { registration, connection }, streams, .. } = accept_loop;
+    let end_nearby = async {
+        if let Some(NearbyLoop { registration: Some(registration), streams, .. }) = nearby {
+            end_registration(registration, streams).await;
+        }
+    };
+    tokio::join!(end_registration(registration, streams), end_nearby);
+    if let Some(connection) = connection {
+        connection.close().await;
     }
+}
+
+/// Waits for the end of the streams of a registration, and releases its slot.
+async fn end_registration(mut registration: Registration, mut streams: JoinSet<()>) {
+    let accepting = registration.connection.clone();
+    let refuse_streams = async {
+        // The relay may open streams until it learns of the end.
+        while let Ok((mut send, _)) = accepting.accept_stream().await {
+            send.reset(ENDED);
+        }
+    };
+    let end = async {
+        // The share has ended, whether its streams end in time or not.
+        let _ = timeout(SHARE_CLOSE_TIMEOUT, join_streams(&mut streams)).await;
+        // The close discards what has not been sent. The relay confirms the release behind the resets of the streams.
+        registration.release().await;
+    };
+    with_background(end, refuse_streams).await;
 }
 
 /// Waits until the relay has been silent for [`LEG_SILENCE_TIMEOUT`] while a session exists. Without a session only a

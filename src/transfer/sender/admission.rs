@@ -195,11 +195,7 @@ struct AdmittedReceiver<'a> {
 }
 
 /// Scans the shared files, completes the handshake with a receiver, and serves its download.
-async fn serve_receiver(
-    share: Arc<Share>,
-    receiver: AdmittedReceiver<'_>,
-    (mut send, mut recv): (SendHalf, RecvHalf),
-) {
+async fn serve_receiver(share: Arc<Share>, receiver: AdmittedReceiver<'_>, (mut send, mut recv): (SendHalf, RecvHalf)) {
     let AdmittedReceiver { hello, turn, resumption, route } = receiver;
     let number = share.next_receiver();
     // A receiver that is admitted while the share is closing may finish its download, so no time limit applies to it.

@@ -15,14 +15,15 @@ pub(crate) struct ShareCredentials {
 
 impl ShareCredentials {
     /// Follows the slot that the relay has assigned. A different slot gets a new secret and a new key, because the old
-    /// code may now lead to another sender.
-    pub(super) fn adopt_slot(&mut self, slot: Slot) {
+    /// code may now lead to another sender. Returns whether the slot is a different one.
+    pub(super) fn adopt_slot(&mut self, slot: Slot) -> bool {
         if self.code.slot() == slot {
-            return;
+            return false;
         }
         // Cannot fail: the length of an existing secret is valid.
         if let Ok(secret) = Secret::random(self.code.secret().length()) {
             *self = Self { code: Code::new(slot, secret), key: ShareKey::random() };
         }
+        true
     }
 }

@@ -251,7 +251,12 @@ impl Download {
 
     /// Waits until the session has waited too long for another stream.
     async fn wait_until_abandoned(&self, entry: &SessionEntry) -> StreamError {
-        entry.wait_until_abandoned(|e| self.progress.report_waiting(e), |e, route| self.progress.report_resumed(e, route)).await
+        entry
+            .wait_until_abandoned(
+                |e| self.progress.report_waiting(e),
+                |e, route| self.progress.report_resumed(e, route),
+            )
+            .await
     }
 
     /// Waits until the share is closing and the receiver has been disconnected for [`CLOSING_REATTACH_TIMEOUT`].
@@ -291,7 +296,9 @@ async fn receive_groups(messages: &mut MessageQueue, groups: &GroupQueue) -> Res
 fn end_before_request(done: &Done) -> Result<DownloadEnd, DownloadError> {
     match done.outcome {
         DownloadOutcome::Declined => Ok(DownloadEnd::Declined),
-        DownloadOutcome::Listed | DownloadOutcome::Interrupted => Ok(DownloadEnd::NotAccepted),
+        DownloadOutcome::Listed | DownloadOutcome::Redundant | DownloadOutcome::Interrupted => {
+            Ok(DownloadEnd::NotAccepted)
+        }
         DownloadOutcome::Ok | DownloadOutcome::Incomplete => Err(WireError::Unexpected(Done::TYPE).into()),
         DownloadOutcome::Disk | DownloadOutcome::Corrupt | DownloadOutcome::Failed => {
             Err(DownloadError::reported(done))

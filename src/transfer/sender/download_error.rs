@@ -54,9 +54,11 @@ impl DownloadError {
             DownloadOutcome::Interrupted | DownloadOutcome::Declined => {
                 (Kind::Refused, "the receiver stopped the download")
             }
-            DownloadOutcome::Ok | DownloadOutcome::Incomplete | DownloadOutcome::Listed | DownloadOutcome::Failed => {
-                (Kind::Transfer, "the receiver failed")
-            }
+            DownloadOutcome::Ok
+            | DownloadOutcome::Incomplete
+            | DownloadOutcome::Listed
+            | DownloadOutcome::Redundant
+            | DownloadOutcome::Failed => (Kind::Transfer, "the receiver failed"),
         };
         // The message of an interrupted receiver addresses its own user.
         Self::Remote(if done.message.is_empty() || done.outcome == DownloadOutcome::Interrupted {

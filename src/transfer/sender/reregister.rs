@@ -66,7 +66,7 @@ impl RetriedWork for Reregistration<'_> {
     }
 
     async fn attempt(&mut self, driver: &mut RetryDriver) -> ControlFlow<ActiveRegistration, Error> {
-        let connection = driver.connect(|| self.urgency()).await;
+        let connection = driver.connect(&self.config.dialer, || self.urgency()).await;
         let ticket = Some(self.ticket.clone()).filter(|ticket| !ticket.is_empty());
         let request = RegisterRequest { token: self.config.token.clone(), ticket };
         let registration = match Registration::try_request(&connection.connection, &request).await {

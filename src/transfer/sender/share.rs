@@ -26,7 +26,7 @@ use crate::{
     code::{Code, Slot},
     crypto::ShareKey,
     disk::Source,
-    event::{Events},
+    event::Events,
     manifest::ShareId,
     net::BufferPool,
     sync::Mutex,
@@ -48,7 +48,7 @@ pub struct ShareSettings {
 pub struct Share {
     id: ShareId,
     settings: ShareSettings,
-    credentials: Mutex<ShareCredentials>,
+    credentials: watch::Sender<ShareCredentials>,
     guess_budget: GuessBudget,
     events: Events,
     /// Buffers for the records of all downloads.
@@ -96,7 +96,7 @@ impl Share {
         let key = settings.key.clone().unwrap_or_else(ShareKey::random);
         Arc::new(Self {
             id: source.manifest().share(),
-            credentials: Mutex::new(ShareCredentials { code, key }),
+            credentials: watch::Sender::new(ShareCredentials { code, key }),
             guess_budget,
             events,
             buffers: BufferPool::default(),
@@ -207,12 +207,20 @@ impl Share {
 
     /// Follows the slot that the relay has assigned: see [`ShareCredentials::adopt_slot`].
     pub(super) fn adopt_slot(&self, slot: Slot) {
-        self.credentials.lock().adopt_slot(slot);
+        self.credentials.send_if_modified(|credentials| credentials.adopt_slot(slot));
     }
 
     /// Returns the current code and key.
     pub(super) fn credentials(&self) -> ShareCredentials {
-        self.credentials.lock().clone()
+        self.credentials.borrow().clone()
+    }
+
+    /// Waits until the share has another slot than `slot`, and returns it.
+    pub(super) async fn wait_for_other_slot(&self, slot: Slot) -> Slot {
+        let mut credentials = self.credentials.subscribe();
+        // Cannot fail: `self` owns the sender.
+        let changed = credentials.wait_for(|credentials| credentials.code.slot() != slot).await;
+        changed.map_or(slot, |credentials| credentials.code.slot())
     }
 
     /// Returns the number of the next receiver, from 1 on.

@@ -60,7 +60,11 @@ async fn open_stream(share: &Arc<Share>, source: u64, hello: &[u8]) -> ((SendHal
     let [(mut send, recv), far] = duplex();
     let serving = tokio::spawn(serve_stream(Arc::clone(share), far));
     let mut bytes = Vec::new();
-    frame::encode(&IncomingDownload { source: SourceTag::alone(source.to_be_bytes()), route: Route::Relay }, &mut bytes).unwrap();
+    frame::encode(
+        &IncomingDownload { source: SourceTag::alone(source.to_be_bytes()), route: Route::Relay },
+        &mut bytes,
+    )
+    .unwrap();
     bytes.extend_from_slice(hello);
     send.write(bytes.into()).await.unwrap();
     ((send, recv), serving)

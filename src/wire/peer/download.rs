@@ -162,6 +162,8 @@ pub enum DownloadOutcome {
     Interrupted,
     /// Any other error.
     Failed,
+    /// The receiver has opened another session at the same time, and uses that one.
+    Redundant,
 }
 
 /// The sender acknowledges [`Done`]. Its last record.

@@ -241,7 +241,9 @@ async fn handle_request(
     let mut near = (send, recv);
     let mut far = sender.open_stream().await?;
     // Each receiver connects from a network of its own.
-    far.0.write(bytes_of(&IncomingDownload { source: SourceTag::alone(rand::random()), route: Route::Relay }).into()).await?;
+    far.0
+        .write(bytes_of(&IncomingDownload { source: SourceTag::alone(rand::random()), route: Route::Relay }).into())
+        .await?;
     near.0.write(bytes_of(&ConnectReply { limits, pass: Vec::new(), route: Route::Relay }).into()).await?;
     let there =
         TamperedStream { direction: StreamDirection::ToSender, from: near.1, to: far.0, shared: shared.clone() };

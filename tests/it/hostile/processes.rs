@@ -102,6 +102,7 @@ impl TestMachine {
         command.env_clear().current_dir(self.root.path()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
+        command.env("QSHARE_LAN", "off"); // no test announces or searches on a real network
         command.env("HOME", home);
         command
     }

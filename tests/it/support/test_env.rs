@@ -67,6 +67,7 @@ impl TestEnv {
         }
         let home = self.path("home");
         command.env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
+        command.env("QSHARE_LAN", "off"); // no test announces or searches on a real network
         command.env("HOME", home).args(args);
         QshareCommand { name: args.first().unwrap_or(&"qshare").to_string(), command }
     }

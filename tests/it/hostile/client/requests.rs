@@ -47,7 +47,10 @@ async fn a_malformed_request_ends_only_its_stream() {
         ("a body one byte too long", [&[ConnectRequest::TYPE][..], &(MAX_BODY + 1).to_be_bytes()].concat()),
         ("an unknown type", bytes_of(&UnknownFrame::<0x6f>(1))),
         ("an unknown optional type", bytes_of(&UnknownFrame::<0xef>(1))),
-        ("a message that only relays send", bytes_of(&IncomingDownload { source: SourceTag::alone([0; 8]), route: Route::Relay })),
+        (
+            "a message that only relays send",
+            bytes_of(&IncomingDownload { source: SourceTag::alone([0; 8]), route: Route::Relay }),
+        ),
         ("garbage", random_bytes(5, 10_000)),
         ("a token of 5,000 bytes", bytes_of(&RegisterRequest { token: Some(vec![7; 5_000]), ticket: None })),
     ] {

@@ -69,7 +69,11 @@ async fn a_relay_that_accepts_nothing_ends_the_receiver() {
 /// The relay connects the receiver to a sender that does not answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_sender_ends_the_receiver() {
-    let reply = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 << 20 }, pass: Vec::new(), route: Route::Relay });
+    let reply = bytes_of(&ConnectReply {
+        limits: RelayLimits { bridge_bytes: 1 << 20 },
+        pass: Vec::new(),
+        route: Route::Relay,
+    });
     let run = run_against(Grants::AMPLE, &["--json", "--yes"], async |connection: quinn::Connection| {
         let (mut send, mut recv) = connection.accept_bi().await.unwrap();
         read_frame(&mut recv).await;

@@ -65,7 +65,8 @@ async fn both_ends_time_out_after_ten_seconds_without_a_reply() {
 async fn a_sender_fails_on_any_invalid_reply() {
     let (machine, relay) = (TestMachine::new(), HostileRelay::start());
     let path = machine.file(NAME, b"x");
-    let connected = bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 }, pass: Vec::new(), route: Route::Relay });
+    let connected =
+        bytes_of(&ConnectReply { limits: RelayLimits { bridge_bytes: 1 }, pass: Vec::new(), route: Route::Relay });
     for (what, exit, reply) in [
         ("a reply to another request", 5, ReplyPlan::Raw(connected, Then::Continue)),
         ("garbage", 5, ReplyPlan::Raw(random_bytes(1, 500), Then::Continue)),

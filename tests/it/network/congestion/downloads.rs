@@ -1,9 +1,10 @@
 //! Whole downloads through a relay: a slow second leg, impaired links, and rate limits.
 
-use std::{num::NonZeroU64, slice::from_ref};
+use std::{num::NonZeroU64, slice::from_ref, sync::Arc};
 
 use qshare::{
     net::TransportOptions,
+    rate_limiter::RateLimiter,
     relay::{MemoryBudget, MemoryUsage, RelayConfig},
 };
 use tokio::time::{Instant, timeout};
@@ -60,12 +61,12 @@ fn a_transfer_completes_over_any_link() {
 fn a_rate_limit_holds_for_two_receivers_together() {
     const LIMIT: u64 = 500_000;
     run_in_virtual_time(1, async |network| {
-        let limit = NonZeroU64::new(LIMIT);
+        let limiter = RateLimiter::new(NonZeroU64::new(LIMIT).unwrap());
         let config = LinkConfig::new(mbit(100), 20 * MS);
         let scenario = Scenario::with_transport(
             &network,
             RelayConfig::default(),
-            TransportOptions { send_rate_limit: limit, ..TransportOptions::default() },
+            TransportOptions { send_limiter: Some(Arc::new(limiter)), ..TransportOptions::default() },
         );
         let file = scenario.scratch.file("file", 5_000_000);
         let share = scenario.share(&network.path(&config), from_ref(&file)).await.unwrap();

@@ -1,0 +1,11 @@
+//! The option that switches the local network off.
+
+use super::connection;
+
+/// Whether the local network is used.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LanArgs {
+    /// Do not announce or search senders on the local network; with a relay, use only the relay
+    #[arg(long, help_heading = connection::HEADING)]
+    pub no_lan: bool,
+}

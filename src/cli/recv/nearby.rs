@@ -1,0 +1,75 @@
+//! The places where `qshare recv` searches for the sender of a bare code: this machine and the local network.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    cli::running_shares,
+    code::{EMBEDDED_PORTS, Slot},
+    net::{Dialer, LanReach, LanSearch, TransportOptions, connect_nearby},
+    state::StateDir,
+    transfer::{Nearby, NearbySearch},
+};
+
+/// The maximum number of relays that wait to be asked.
+const MAX_WAITING: usize = 16;
+
+/// Where and how to search.
+#[derive(Clone)]
+pub(super) struct NearbyPlan {
+    pub(super) slot: Slot,
+    /// The state folder, which has the address of a share of the same user.
+    pub(super) state: Option<StateDir>,
+    /// How to search the local network; `None` to search only this machine.
+    pub(super) lan: Option<LanReach>,
+    /// Whether a network may still appear.
+    pub(super) waits: bool,
+    pub(super) transport: TransportOptions,
+}
+
+impl NearbyPlan {
+    /// Returns a search that can be started any number of times.
+    pub(super) fn into_nearby(self) -> Nearby {
+        Nearby::from_fn(move || self.start())
+    }
+
+    fn start(&self) -> NearbySearch {
+        let lan = self.lan.map(LanSearch::start);
+        let networks = lan.as_ref().map(LanSearch::asked_networks);
+        let (offer, found) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(self.clone().search(lan, offer));
+        NearbySearch { found, networks }
+    }
+
+    /// Offers dialers until nothing more can be found, or until nobody waits for them.
+    async fn search(self, lan: Option<LanSearch>, offer: mpsc::Sender<Dialer>) {
+        for addr in self.addresses_on_this_machine() {
+            if offer.send(self.dialer(addr)).await.is_err() {
+                return;
+            }
+        }
+        let Some(mut lan) = lan.filter(|lan| self.waits || lan.asked_networks() > 0) else { return };
+        loop {
+            tokio::select! {
+                addr = lan.next() => if offer.send(self.dialer(addr)).await.is_err() {
+                    return;
+                },
+                () = offer.closed() => return,
+            }
+        }
+    }
+
+    /// Returns the address of the share of the same user, if it runs, and those of the embedded relays of all users.
+    fn addresses_on_this_machine(&self) -> Vec<SocketAddr> {
+        let own = self.state.as_ref().and_then(|state| running_shares::find_address(state, self.slot).ok()?);
+        let own = own.map(|address| address.addr);
+        let others = EMBEDDED_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        own.into_iter().chain(others.filter(|addr| Some(*addr) != own)).collect()
+    }
+
+    fn dialer(&self, addr: SocketAddr) -> Dialer {
+        let transport = self.transport.clone();
+        Dialer::from_fn(move || connect_nearby(addr, transport.clone()))
+    }
+}
