@@ -1,4 +1,4 @@
-//! Announcements and searches on emulated local networks. Needs root, Linux, iproute2 and nftables:
+//! Announcements, searches and downloads on emulated local networks. Needs root, Linux, iproute2 and nftables:
 //!
 //! ```text
 //! apt-get install iproute2 nftables
@@ -6,9 +6,11 @@
 //! ```
 //!
 //! - [`announcements`]: what is announced and found.
+//! - [`downloads`]: the program with a bare code, without name servers, default routes and configured relays.
 #![allow(clippy::print_stderr, reason = "it prints what it measures")]
 
 mod announcements;
+mod downloads;
 
 /// Prints the median and the worst of these times.
 fn print_times(what: &str, mut times: Vec<std::time::Duration>) {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
 
 /// Where iproute2 keeps the namespaces.
 const NAMESPACES: &str = "/run/netns";
@@ -142,6 +143,12 @@ impl Host {
         self.enter(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
     }
 
+    /// Returns the number of packets that this host has sent on an interface.
+    pub(crate) fn sent_packets(&self, interface: &str) -> u64 {
+        let links: Value = serde_json::from_str(&self.ip(&["-s", "-j", "link", "show", interface])).unwrap();
+        links[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
+    }
+
     /// Opens a socket that receives the questions of multicast DNS on an interface, from its own IPv4 address.
     pub(crate) fn mdns_socket(&self, address: IpAddr) -> UdpSocket {
         self.enter(|| {
@@ -154,6 +161,11 @@ impl Host {
 }
 
 impl Cable {
+    /// Isolates the host from all other isolated hosts, as access points do.
+    pub(crate) fn isolate(&self) {
+        self.switch.enter(|| run(Command::new("bridge").args(["link", "set", "dev", &self.port, "isolated", "on"])));
+    }
+
     /// Pulls the cable out. The host loses the interface.
     pub(crate) fn disconnect(self) {
         self.switch.ip(&["link", "delete", &self.port]);
