@@ -30,7 +30,8 @@
 //! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight on this leg
 //! ```
 //!
-//! Without a configured relay, the last step is net/memory_stream: it hands the record to the relay in the same process.
+//! If the receiver is connected to the relay in this process, the last step is net/memory_stream: it hands the record to
+//! that relay.
 //!
 //! # Between them: the relay
 //!
@@ -49,7 +50,11 @@
 //! ```text
 //! cli/recv                         the code on the command line
 //!   ▼
-//! transfer/receiver/connect        reaches the sender: transfer/receiver/open_session, transfer/handshake/initiator
+//! transfer/receiver/connect        reaches the sender at the relay or nearby: transfer/receiver/race
+//!   ▼
+//! transfer/receiver/key_exchange   confirms the code: transfer/handshake/initiator
+//!   ▼
+//! transfer/receiver/open_session   reads the offer
 //!   ▼
 //! transfer/receiver/offer          reduces the manifest to the selection (selection), and shows it
 //!   ▼

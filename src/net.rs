@@ -68,4 +68,5 @@ pub use self::{
     tls::RelayIdentity,
     transport_config::{ClientRole, TransportOptions},
     trust::{TrustPolicy, VerifiedBy, VerifiedRelay},
+    unreachable::may_listen,
 };

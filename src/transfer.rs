@@ -7,8 +7,8 @@
 //!
 //! # A download, in the order in which it happens
 //!
-//! 1. **Connect.** The receiver dials the relay ([`receiver::connect`]) and requests a stream to the sender
-//!    ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
+//! 1. **Connect.** The receiver dials the relay, and searches this machine and the local network
+//!    ([`receiver::connect`]). At the first that leads to the sender, it requests a stream to it ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
 //!    connection and bridges the two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget
 //!    ([`handshake::guess_budget`]), scans the shared files ([`sender::latest_scan`]) and answers with flight 2. The

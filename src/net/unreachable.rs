@@ -30,6 +30,20 @@ pub(super) async fn unreachable(addr: SocketAddr) -> String {
     }
 }
 
+/// Returns whether something may listen on a port of this machine. The answer takes a few microseconds: loopback reports
+/// a closed port while the datagram is sent. A system that reports it later counts the port as open.
+pub fn may_listen(addr: SocketAddr) -> bool {
+    let refused = |socket: std::net::UdpSocket| {
+        socket.connect(addr)?;
+        socket.set_nonblocking(true)?;
+        socket.send(&PROBE)?;
+        socket.recv(&mut [0])
+    };
+    let any = SocketAddr::new(if addr.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }, 0);
+    let probed = std::net::UdpSocket::bind(any).and_then(refused);
+    !probed.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 /// Sends probes until one fails. Returns without an error if something answers.
 async fn probe(addr: SocketAddr) -> io::Result<()> {
     let any: IpAddr = if addr.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
@@ -52,7 +66,9 @@ mod tests {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = socket.local_addr().unwrap();
         assert!(timeout(Duration::from_millis(50), unreachable(addr)).await.is_err());
+        assert!(may_listen(addr));
         drop(socket);
+        assert!(!may_listen(addr));
         assert_eq!(unreachable(addr).await, "nothing listens on its port");
     }
 }

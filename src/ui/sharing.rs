@@ -6,7 +6,7 @@ use super::{
     appearance::Appearance,
     date::date_with_zone,
     lines::Lines,
-    phrase::{INDENT, files_and_bytes, paint},
+    phrase::{self, INDENT, files_and_bytes, paint},
     qr,
 };
 use crate::{
@@ -73,6 +73,8 @@ fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
         ),
         false => ("The link works on machines that do not use this relay, too:", ""),
     };
+    let wrapped = |text: &str| phrase::wrapped(text, look.width);
+    let (with_code, with_link) = (wrapped(&with_code), wrapped(with_link));
     let shown = format!("Code: {}\n", paint(code.as_str(), Style::new().bold().green(), color));
     let link_command = format!("{with_link}\n{INDENT}qshare recv \"{link}\"\n\n{note}");
     if look.qr {

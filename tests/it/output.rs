@@ -92,7 +92,7 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
             "sharing",
             &[
                 "event", "schema", "share", "code", "link", "name", "files", "bytes", "left_out", "excluded", "relay",
-                "embedded", "expires",
+                "embedded", "lan", "expires",
             ],
         ),
         (&sent, "download_started", &download),

@@ -49,7 +49,7 @@ fn a_sender_and_a_receiver() {
         env.file("s/holiday/a.txt", "content");
         env.file("s/holiday/.hidden", "");
         let into = tempfile::tempdir_in("/tmp").unwrap(); // a path of the same length everywhere
-        let shared = env.qshare(&["send"]).arg(env.path("s/holiday")).via(&relay);
+        let shared = env.qshare(&["send"]).arg(env.path("s/holiday")).via(&relay).env("QSHARE_LAN", "127.0.0.1:9");
         let (sender, _keyboard) = shared.start_on_a_screen(columns);
         sender.wait_for_message("ends the share.");
         let text = sender.messages();

@@ -81,7 +81,11 @@ fn a_share_ends_after_max_downloads() {
         let sent = sender.process.end().expect(0);
         assert_eq!(sent.event("stopped")["reason"], "max_downloads");
         let late = env.recv(&code, &env.path("late")).via(relay).run();
-        late.expect_error(3, "not_found", if relay.is_some() { "no such code" } else { "no sender on this machine" });
+        late.expect_error(
+            3,
+            "not_found",
+            if relay.is_some() { "no such code" } else { "no sender with this code was found on this machine" },
+        );
     });
 }
 

@@ -1,19 +1,29 @@
 //! The places where `qshare recv` searches for the sender of a bare code: this machine and the local network.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc::{self, error::SendError},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     cli::running_shares,
     code::{EMBEDDED_PORTS, Slot},
-    net::{Dialer, LanReach, LanSearch, TransportOptions, connect_nearby},
+    net::{Dialer, LanReach, LanSearch, TransportOptions, connect_nearby, may_listen},
     state::StateDir,
     transfer::{Nearby, NearbySearch},
 };
 
 /// The maximum number of relays that wait to be asked.
 const MAX_WAITING: usize = 16;
+
+/// The time between two searches on this machine while the receiver waits for a sender. The search on the network
+/// repeats its questions itself.
+const ROUND: Duration = Duration::from_secs(2);
 
 /// Where and how to search.
 #[derive(Clone)]
@@ -44,28 +54,40 @@ impl NearbyPlan {
 
     /// Offers dialers until nothing more can be found, or until nobody waits for them.
     async fn search(self, lan: Option<LanSearch>, offer: mpsc::Sender<Dialer>) {
-        for addr in self.addresses_on_this_machine() {
-            if offer.send(self.dialer(addr)).await.is_err() {
-                return;
-            }
+        if self.offer_this_machine(&offer).await.is_err() {
+            return;
         }
         let Some(mut lan) = lan.filter(|lan| self.waits || lan.asked_networks() > 0) else { return };
+        let mut next_round = Instant::now() + ROUND;
         loop {
-            tokio::select! {
-                addr = lan.next() => if offer.send(self.dialer(addr)).await.is_err() {
-                    return;
-                },
+            let offered = tokio::select! {
+                addr = lan.next() => offer.send(self.dialer(addr)).await,
+                () = sleep_until(next_round), if self.waits => {
+                    next_round += ROUND;
+                    self.offer_this_machine(&offer).await
+                }
                 () = offer.closed() => return,
+            };
+            if offered.is_err() {
+                return;
             }
         }
     }
 
-    /// Returns the address of the share of the same user, if it runs, and those of the embedded relays of all users.
+    async fn offer_this_machine(&self, offer: &mpsc::Sender<Dialer>) -> Result<(), SendError<Dialer>> {
+        for addr in self.addresses_on_this_machine() {
+            offer.send(self.dialer(addr)).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the address of the share of the same user, if it runs, and those at which the embedded relays of all users
+    /// may listen.
     fn addresses_on_this_machine(&self) -> Vec<SocketAddr> {
         let own = self.state.as_ref().and_then(|state| running_shares::find_address(state, self.slot).ok()?);
         let own = own.map(|address| address.addr);
         let others = EMBEDDED_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        own.into_iter().chain(others.filter(|addr| Some(*addr) != own)).collect()
+        own.into_iter().chain(others.filter(|addr| Some(*addr) != own && may_listen(*addr))).collect()
     }
 
     fn dialer(&self, addr: SocketAddr) -> Dialer {

@@ -22,13 +22,14 @@ impl<'a> User<'a> {
     /// Shares a file with this content.
     fn send(&self, content: &str, relay: Option<&RelayProcess>) -> SenderProcess {
         let file = self.env.file("file", content);
-        self.host.enter(|| self.env.send(&[&file]).via(relay).share())
+        self.host.enter(|| self.env.send(&[&file]).env("QSHARE_LAN", "on").via(relay).share())
     }
 
     /// Downloads, and checks the content.
     fn receive(&self, sender: &SenderProcess, content: &str, relay: Option<&RelayProcess>) -> ProcessOutput {
         let into = self.env.path("in");
-        let received = self.host.enter(|| self.env.recv(sender.code(), &into).via(relay).run()).expect(0);
+        let received =
+            self.host.enter(|| self.env.recv(sender.code(), &into).env("QSHARE_LAN", "on").via(relay).run()).expect(0);
         assert_eq!(fs::read_to_string(into.join("file")).unwrap(), content);
         received
     }
@@ -151,7 +152,10 @@ fn a_sender_that_moves_to_another_network_is_found_there() {
     let receiver = User::on(&receivers[1]);
     let into = receiver.env.path("in");
     // The sender may notice its new network a moment after the receiver has asked.
-    receiver.host.enter(|| receiver.env.recv(sender.code(), &into).args(&["--wait", "1m"]).run()).expect(0);
+    receiver
+        .host
+        .enter(|| receiver.env.recv(sender.code(), &into).env("QSHARE_LAN", "on").args(&["--wait", "1m"]).run())
+        .expect(0);
 }
 
 /// The aims are a median of 150 ms and a maximum of 500 ms.
@@ -168,7 +172,8 @@ fn the_offer_arrives_quickly_on_a_lossy_network() {
     let list = |_| {
         let started = Instant::now();
         let env = &receiving.env;
-        let mut process = receiver.enter(|| env.recv(sender.code(), &env.path("in")).arg("--list").start());
+        let mut process =
+            receiver.enter(|| env.recv(sender.code(), &env.path("in")).env("QSHARE_LAN", "on").arg("--list").start());
         process.wait_for("offer");
         let elapsed = started.elapsed();
         process.end().expect(0);

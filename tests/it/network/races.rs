@@ -82,6 +82,21 @@ fn the_relay_that_answers_first_is_used() {
 }
 
 #[test]
+fn a_search_that_finds_nothing_does_not_delay_the_relay() {
+    run_in_virtual_time(7, async |network| {
+        let mut offered_after = Vec::new();
+        for searches in [false, true] {
+            let race = Race::new(&network, 20 * MS, MS, 1_000).await;
+            let nearby = searches.then(|| race.nearby(3_600 * SECOND));
+            let download = race.scenario.download_at(race.receiver.clone(), &race.share.code, nearby).await.unwrap();
+            offered_after.push(download.offered_after);
+        }
+        println!("the offer came after {offered_after:?}");
+        assert!(offered_after[1] <= offered_after[0] + MS, "{offered_after:?}");
+    });
+}
+
+#[test]
 fn a_download_moves_from_the_relay_to_a_network_that_answers_later() {
     run_in_virtual_time(2, async |network| {
         let race = Race::new(&network, 5 * MS, MS, 5_000_000).await;
