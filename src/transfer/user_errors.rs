@@ -48,31 +48,35 @@ pub(crate) fn explain_rejection(rejected: &Rejected) -> Error {
 }
 
 /// Returns the error for a sender that was not found on this machine or on this many local networks.
-pub(crate) fn not_found_nearby(networks: Option<usize>, searched: Duration) -> Error {
+///
+/// `may_wait` is whether the user can still choose to wait for the sender.
+pub(crate) fn not_found_nearby(networks: Option<usize>, searched: Duration, may_wait: bool) -> Error {
     let message = format!("no sender with this code was found {}{}", places(networks), after(searched));
-    Error::new(Kind::NotFound, message).hint(match networks {
+    let hint = match networks {
         None => {
             "use the sender's link, or a relay with --relay HOST; without --no-lan, the local network is searched too"
         }
         Some(0) => "connect to the sender's network; or use the sender's link, or a relay with --relay HOST",
-        Some(_) => {
-            "if the sender is on another network, use its link, or a relay with --relay HOST; if it has not started \
-             yet, add --wait 10m"
-        }
-    })
+        Some(_) => "if the sender is on another network, use its link, or a relay with --relay HOST",
+    };
+    Error::new(Kind::NotFound, message).hint(with_wait(hint, may_wait))
 }
 
 /// Returns the error for a sender that neither the relay knows nor a search nearby has found.
-pub(crate) fn not_found_anywhere(networks: Option<usize>, searched: Duration) -> Error {
+pub(crate) fn not_found_anywhere(networks: Option<usize>, searched: Duration, may_wait: bool) -> Error {
     let message = format!(
         "the relay knows no such code, and no sender with it was found {}{}",
         places(networks),
         after(searched)
     );
-    Error::new(Kind::NotFound, message).hint(
-        "check the first four characters; if the sender uses another relay, use its link; if it has not started yet, \
-         add --wait 10m",
-    )
+    let hint = "check the first four characters; if the sender uses another relay, use its link";
+    Error::new(Kind::NotFound, message).hint(with_wait(hint, may_wait))
+}
+
+/// Adds the advice to wait to a hint.
+fn with_wait(hint: &str, may_wait: bool) -> String {
+    let advice = if may_wait { "; if it has not started yet, add --wait 10m" } else { "" };
+    format!("{hint}{advice}")
 }
 
 /// Returns where a sender was searched.

@@ -237,10 +237,13 @@ impl<'a> SessionAttempts<'a> {
 
     /// Explains why the last attempt has failed. If the sender was not found, says where it was searched.
     fn explain(&self, e: OpenSessionError) -> Error {
+        let may_wait = self.sender.config.wait.is_none();
         match (&self.search, e) {
-            (Some(search), OpenSessionError::NothingFound) => not_found_nearby(search.networks, search.began.elapsed()),
+            (Some(search), OpenSessionError::NothingFound) => {
+                not_found_nearby(search.networks, search.began.elapsed(), may_wait)
+            }
             (Some(search), OpenSessionError::Relay(e)) if e.is_unknown_slot() => {
-                not_found_anywhere(search.networks, search.began.elapsed())
+                not_found_anywhere(search.networks, search.began.elapsed(), may_wait)
             }
             (_, e) => e.into(),
         }

@@ -91,7 +91,7 @@ impl From<ReceiveError> for OpenSessionError {
 impl From<OpenSessionError> for Error {
     fn from(e: OpenSessionError) -> Self {
         match e {
-            OpenSessionError::NothingFound => not_found_nearby(None, Duration::ZERO),
+            OpenSessionError::NothingFound => not_found_nearby(None, Duration::ZERO, true),
             OpenSessionError::Dial(e) => e,
             OpenSessionError::Relay(e) => e.into(),
             OpenSessionError::Handshake(e) => e.into(),
