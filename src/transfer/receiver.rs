@@ -25,7 +25,7 @@ mod leftovers;
 pub(super) mod nearby;
 pub(super) mod offer;
 mod offer_summary;
-mod open_session;
+pub(super) mod open_session;
 mod open_session_error;
 pub(super) mod pipeline;
 mod progress;
