@@ -28,6 +28,7 @@ mod memory_stream;
 mod owned_frame;
 mod path_mtu;
 mod peer_wait;
+mod prefix;
 mod quic_connection;
 mod reassembly;
 mod recv_half;

@@ -14,7 +14,6 @@ mod announcement;
 mod asked_network;
 mod found_addresses;
 mod message;
-mod prefix;
 mod responder;
 mod schedule;
 mod search;

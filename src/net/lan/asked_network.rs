@@ -13,9 +13,11 @@ use tokio::{io::ReadBuf, net::UdpSocket};
 use super::{
     GROUP_V4, GROUP_V6, LanReach, MDNS_PORT,
     message::{self, MAX_MESSAGE},
+};
+use crate::net::{
+    interfaces::{interfaces, is_local_network, is_virtual},
     prefix::Prefix,
 };
-use crate::net::interfaces::{interfaces, is_local_network, is_virtual};
 
 /// The maximum number of networks. A machine with many containers has many bridges; physical interfaces come first.
 const MAX_NETWORKS: usize = 32;

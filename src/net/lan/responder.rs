@@ -22,10 +22,12 @@ use tokio::{
 use super::{
     GROUP_V4, GROUP_V6, MDNS_PORT,
     message::{Announced, MAX_MESSAGE},
-    prefix::Prefix,
     schedule::Schedule,
 };
-use crate::net::interfaces::{interfaces, is_local_network};
+use crate::net::{
+    interfaces::{interfaces, is_local_network},
+    prefix::Prefix,
+};
 
 /// How often the interfaces are enumerated: how long a machine that has changed its network is not found.
 const INTERFACE_CHECK: Duration = Duration::from_secs(2);
