@@ -85,7 +85,7 @@ impl EmbeddedRelay {
 
     /// Returns the address for processes on this machine.
     pub(super) fn loopback_address(&self) -> EmbeddedAddress {
-        EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into(), pin: self.pin }
+        EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into() }
     }
 
     /// Returns the addresses for the local network, the best one first; the loopback address if there are none.

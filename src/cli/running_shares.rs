@@ -8,7 +8,7 @@ use std::{fs::File, net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    code::{Pin, Slot},
+    code::Slot,
     error::{Error, Kind, Result},
     state::{StateDir, is_locked},
 };
@@ -24,8 +24,6 @@ const ORPHAN_AGE: Duration = Duration::from_secs(60);
 pub(super) struct EmbeddedAddress {
     /// The loopback address.
     pub(super) addr: SocketAddr,
-    /// The pin of the relay's key.
-    pub(super) pin: Pin,
 }
 
 /// The published address of a running share. Dropping it removes the address.
@@ -82,7 +80,7 @@ mod tests {
     fn an_address_is_found_only_while_its_share_runs() {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::open(home.path()).unwrap();
-        let address = EmbeddedAddress { addr: "127.0.0.1:4433".parse().unwrap(), pin: Pin::new([1; 32]) };
+        let address = EmbeddedAddress { addr: "127.0.0.1:4433".parse().unwrap() };
         let slot = Slot::from_number(7);
         let running = RunningShare::publish(&state, slot, &address).unwrap();
         assert_eq!(find_address(&state, slot).unwrap(), Some(address.clone()));

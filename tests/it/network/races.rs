@@ -24,7 +24,7 @@ struct Race {
 }
 
 impl Race {
-    /// Starts the share. `relay_rtt` is that of each leg to the relay.
+    /// Starts the share. `relay_rtt` is the round-trip time of each leg to the relay.
     async fn new(network: &Network, relay_rtt: Duration, nearby_rtt: Duration, bytes: usize) -> Self {
         let scenario = Scenario::new(network, RelayConfig::default());
         let path = |rtt| network.path(&LinkConfig::new(mbit(50), rtt));
