@@ -14,7 +14,7 @@ use qshare::{
         Cipher, ExchangeMode, Opener, PakeExchange, Password, PeerMessage, RECORD_HEADER, RecordKind, Role, Sealer,
         SessionKeys, Transcript,
     },
-    manifest::{ContentCoding, EntryKind, Mtime, RawEntry, SafePath},
+    manifest::{EntryKind, Mtime, RawEntry, SafePath},
     transfer::session::RecordBuilder,
     wire::{
         Frame, Message, frame,
@@ -94,7 +94,7 @@ fn open_batch(sealer: &mut Sealer, opener: &mut Opener, size: usize, records: u6
 fn manifest(c: &mut Criterion) {
     let entry = |i| RawEntry {
         path: format!("holiday/{:02}/picture {i:04}.jpeg", i / 100),
-        kind: EntryKind::File { size: Some(i as u64 * 4_099), coding: ContentCoding::Identity },
+        kind: EntryKind::File { size: Some(i as u64 * 4_099) },
         mode: 0o644,
         mtime: Some(Mtime { seconds: 1_700_000_000 + i as i64, nanos: 123_456_789 }),
     };

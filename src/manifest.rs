@@ -32,7 +32,7 @@ pub use self::{
     contents::{Manifest, ManifestHeader},
     digest::ManifestDigest,
     entries::Entries,
-    entry::{ContentCoding, Entry, EntryKind, Mtime},
+    entry::{Entry, EntryKind, Mtime},
     entry_row::EntryRow,
     file_failure::FileFailure,
     left_out::{LeftOut, LeftOutReason},

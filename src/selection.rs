@@ -82,7 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::manifest::{ContentCoding, Entry, EntryKind, ManifestBuilder, SafePath, ShareId};
+    use crate::manifest::{Entry, EntryKind, ManifestBuilder, SafePath, ShareId};
 
     /// Builds a manifest. Paths that end in `/` are folders; missing folders are added.
     fn manifest(paths: &[&str]) -> Manifest {
@@ -99,7 +99,7 @@ mod tests {
             let size = path.len() as u64;
             let kind = match is_folder {
                 true => EntryKind::Folder,
-                false => EntryKind::File { size: Some(size), coding: ContentCoding::Identity },
+                false => EntryKind::File { size: Some(size) },
             };
             builder.push(Entry { path: SafePath::parse(&path).unwrap(), kind, mode: 0o644, mtime: None }).unwrap();
         }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{ContentCoding, Entry, EntryKind, LeftOutReason, Manifest, PathError, SafePath, ShareId},
+    manifest::{Entry, EntryKind, LeftOutReason, Manifest, PathError, SafePath, ShareId},
 };
 
 /// The maximum number of top-level folders whose handles stay open. Far below the 256 handles that a process may have
@@ -305,5 +305,5 @@ fn names_in(dir: &Dir) -> io::Result<Vec<OsString>> {
 }
 
 fn file_kind(size: u64) -> EntryKind {
-    EntryKind::File { size: Some(size), coding: ContentCoding::Identity }
+    EntryKind::File { size: Some(size) }
 }

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    manifest::{ContentCoding, Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
+    manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
 };
 
 /// The groups that these tests hash at once.
@@ -154,7 +154,7 @@ fn manifest(entries: &[(&str, u64)]) -> Arc<Manifest> {
         let (path, kind) = match (text.strip_suffix('/'), text.split_once("->")) {
             (Some(path), _) => (path, EntryKind::Folder),
             (_, Some((path, target))) => (path, EntryKind::Link { target: target.into() }),
-            _ => (*text, EntryKind::File { size: Some(*size), coding: ContentCoding::Identity }),
+            _ => (*text, EntryKind::File { size: Some(*size) }),
         };
         let path = SafePath::parse(path).unwrap();
         builder.push(Entry { path, kind, mode: 0o755, mtime: None }).unwrap();

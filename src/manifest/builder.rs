@@ -149,11 +149,7 @@ impl ManifestBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{
-        entry::{ContentCoding, Mtime},
-        entry_row::EntryRow,
-        safe_path::SafePath,
-    };
+    use crate::manifest::{entry::Mtime, entry_row::EntryRow, safe_path::SafePath};
 
     fn builder(entries: u64) -> ManifestBuilder {
         ManifestBuilder::new(header(entries)).unwrap()
@@ -168,7 +164,7 @@ mod tests {
     }
 
     fn file(path: &str, size: u64) -> Entry {
-        entry(path, EntryKind::File { size: Some(size), coding: ContentCoding::Identity })
+        entry(path, EntryKind::File { size: Some(size) })
     }
 
     #[test]
@@ -213,7 +209,7 @@ mod tests {
         let mut b = builder(2);
         b.push(file("a", u64::MAX)).unwrap();
         assert_eq!(b.push(file("b", 1)), Err(ManifestError::SizeOverflow));
-        let unknown = || entry("a", EntryKind::File { size: None, coding: ContentCoding::Identity });
+        let unknown = || entry("a", EntryKind::File { size: None });
         assert_eq!(builder(2).push(unknown()), Err(ManifestError::UnknownSize(path("a"))));
         builder(1).push(unknown()).unwrap();
         let mut b = builder(1);

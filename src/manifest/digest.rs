@@ -57,7 +57,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{ContentCoding, Entry, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId};
+    use crate::manifest::{Entry, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId};
 
     fn digest(file: Entry) -> ManifestDigest {
         let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 2, holes: 0 };
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn the_digest_covers_everything_but_times() {
         let path = |p: &str| SafePath::parse(p).unwrap();
-        let size = |size| EntryKind::File { size: Some(size), coding: ContentCoding::Identity };
+        let size = |size| EntryKind::File { size: Some(size) };
         let link = |target: &str| EntryKind::Link { target: target.into() };
         let file = || Entry { path: path("d/a"), kind: size(5), mode: 0o644, mtime: None };
         let accepted = digest(file());

@@ -25,8 +25,6 @@ pub enum EntryKind {
         /// The size in bytes, or `None` if it is known only at the end. Only the single entry of a share of standard
         /// input may have such a size. Otherwise a sender could fill the disk with a share that looks small.
         size: Option<u64>,
-        /// How its bytes are encoded on the wire.
-        coding: ContentCoding,
     },
     /// A folder.
     Folder,
@@ -35,13 +33,6 @@ pub enum EntryKind {
         /// The target, relative to the folder that holds the link.
         target: String,
     },
-}
-
-/// How the bytes of a file are encoded on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ContentCoding {
-    /// Unchanged.
-    Identity,
 }
 
 /// The time of a modification, since 1970-01-01T00:00:00Z.

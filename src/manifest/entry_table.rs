@@ -4,7 +4,7 @@
 //! and its link target. Its path follows from the names of the folders above it.
 
 use super::{
-    entry::{ContentCoding, Entry, EntryKind, Mtime},
+    entry::{Entry, EntryKind, Mtime},
     safe_path::SafePath,
 };
 
@@ -121,9 +121,7 @@ impl EntryTable {
     pub(super) fn entry(&self, index: usize, path: SafePath) -> Entry {
         let row = &self.rows[index];
         let kind = match row.tag {
-            RowTag::File | RowTag::FileOfUnknownSize => {
-                EntryKind::File { size: self.size(index), coding: ContentCoding::Identity }
-            }
+            RowTag::File | RowTag::FileOfUnknownSize => EntryKind::File { size: self.size(index) },
             RowTag::Folder => EntryKind::Folder,
             RowTag::Link => EntryKind::Link { target: self.target(index).to_owned() },
         };

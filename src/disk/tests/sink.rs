@@ -73,7 +73,7 @@ fn permissions_are_never_wider_than_the_senders() {
         push(&format!("t/d{mode:o}"), EntryKind::Folder, mode);
     }
     for mode in modes {
-        push(&format!("t/f{mode:o}"), EntryKind::File { size: Some(5), coding: ContentCoding::Identity }, mode);
+        push(&format!("t/f{mode:o}"), EntryKind::File { size: Some(5) }, mode);
     }
     let manifest = Arc::new(builder.finish().unwrap());
     let mut sink = Sink::new(plan(&home, &manifest, ConflictPolicy::Refuse).unwrap()).unwrap();
@@ -93,7 +93,7 @@ fn stream_manifest() -> Arc<Manifest> {
     let mut builder =
         ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1, holes: 0 })
             .unwrap();
-    let kind = EntryKind::File { size: None, coding: ContentCoding::Identity };
+    let kind = EntryKind::File { size: None };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: 999_999_999 });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0o644, mtime }).unwrap();
     Arc::new(builder.finish().unwrap())
@@ -190,7 +190,7 @@ fn receive_with(mode: u32, mtime: Mtime) -> (Home, PublishedDownload) {
     let home = Home::new();
     let header = ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 2, holes: 0 };
     let mut builder = ManifestBuilder::new(header).unwrap();
-    let file = EntryKind::File { size: Some(5), coding: ContentCoding::Identity };
+    let file = EntryKind::File { size: Some(5) };
     for (path, kind) in [("d", EntryKind::Folder), ("d/f", file)] {
         let raw = RawEntry { path: path.into(), kind, mode, mtime: Some(mtime) };
         builder.push(raw.parse().unwrap()).unwrap();

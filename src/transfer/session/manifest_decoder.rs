@@ -106,9 +106,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::RECORD_OVERHEAD,
-        manifest::{
-            ContentCoding, Entry, EntryKind, LeftOut, LeftOutReason, ManifestHeader, RawEntry, SafePath, ShareId,
-        },
+        manifest::{Entry, EntryKind, LeftOut, LeftOutReason, ManifestHeader, RawEntry, SafePath, ShareId},
         transfer::session::{
             manifest_encoder::ManifestEncoder,
             record::{MAX_RECORD, RecordBuilder},
@@ -123,7 +121,7 @@ mod tests {
         let header = ManifestHeader { share: ShareId::random(), name: "many".into(), entries, holes: 0 };
         let mut builder = ManifestBuilder::new(header).unwrap();
         for n in 0..entries {
-            let kind = EntryKind::File { size: Some(u64::from(u32::MAX)), coding: ContentCoding::Identity };
+            let kind = EntryKind::File { size: Some(u64::from(u32::MAX)) };
             let path = SafePath::parse(&format!("{}{n}", "ü".repeat(n as usize % 100))).unwrap();
             builder.push(Entry { path, kind, mode: 0o777, mtime: None }).unwrap();
         }

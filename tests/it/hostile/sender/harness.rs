@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use qshare::{
     code::{Code, Secret},
-    manifest::{ContentCoding, EntryKind, ManifestHeader, RawEntry, ShareId},
+    manifest::{EntryKind, ManifestHeader, RawEntry, ShareId},
     net::{self, Connection},
     relay::RelayConfig,
     transfer::{
@@ -161,13 +161,13 @@ pub(super) async fn wait_for_request(session: &mut Established) {
 }
 
 pub(super) fn file_entry(path: &str, size: u64) -> RawEntry {
-    let kind = EntryKind::File { size: Some(size), coding: ContentCoding::Identity };
+    let kind = EntryKind::File { size: Some(size) };
     RawEntry { path: path.into(), kind, mode: 0o644, mtime: None }
 }
 
 /// Returns a file whose size is known only at its end.
 pub(super) fn stream_entry(path: &str) -> RawEntry {
-    RawEntry { kind: EntryKind::File { size: None, coding: ContentCoding::Identity }, ..file_entry(path, 0) }
+    RawEntry { kind: EntryKind::File { size: None }, ..file_entry(path, 0) }
 }
 
 pub(super) fn folder_entry(path: &str) -> RawEntry {

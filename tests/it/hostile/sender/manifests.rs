@@ -1,7 +1,7 @@
 //! Manifests that no honest sender makes.
 
 use qshare::{
-    manifest::{ContentCoding, EntryKind, ManifestHeader, ShareId},
+    manifest::{EntryKind, ManifestHeader, ShareId},
     transfer::session::RecordBuilder,
     wire::peer::{DownloadOutcome, ManifestPart, ManifestStart},
 };
@@ -90,7 +90,7 @@ async fn a_receiver_refuses_inconsistent_manifests() {
         record.push(&ManifestPart(vec![file_entry("a", 1)])).unwrap();
         record
     };
-    let size = EntryKind::File { size: Some(1), coding: ContentCoding::Identity };
+    let size = EntryKind::File { size: Some(1) };
     let not_text = build_record(|r| {
         r.push(&manifest_start(1)).unwrap();
         r.push(&NonTextPathPart(vec![(b"a\xff\xfeb".to_vec(), size, 0o644, None)])).unwrap();
