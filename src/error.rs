@@ -29,7 +29,7 @@ pub enum Kind {
     Disk,
     /// The relay, the sender or the user refused.
     Refused,
-    /// Content did not match its hash.
+    /// Content did not match its hash, or could not be unpacked.
     Corrupt,
     /// Ctrl-C or SIGTERM arrived during a download.
     Interrupted,

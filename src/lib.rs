@@ -23,6 +23,8 @@
 //!   ▼
 //! disk/shared_read                 reads and hashes a file once for all downloads that read it now
 //!   ▼
+//! transfer/sender/content_encoder  compresses records (transfer/session/record_compressor) for slow connections
+//!   ▼
 //! transfer/sender/record_sender    waits for credit (transfer/session/send_credit)
 //!   ▼
 //! transfer/session/writer          seals records (crypto/record/sealer), kept in transfer/session/retransmit_buffer
@@ -68,7 +70,8 @@
 //!   ▼
 //! transfer/receiver/pipeline       queues records; grants credit once they are written (transfer/session/receive_window)
 //!   ▼
-//! transfer/receiver/file_writer    opens records (crypto/record/opener) and reads their frames
+//! transfer/receiver/file_writer    opens records (crypto/record/opener), unpacks them
+//!   │                              (transfer/session/record_decompressor) and reads their frames
 //!   ▼
 //! disk/sink                        checks the order, the size and the hash of each file
 //!   ▼

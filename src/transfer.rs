@@ -23,10 +23,11 @@
 //!    ends hash the staged files at the same time: the receiver offers the hashes of their groups in pages
 //!    ([`receiver::group_offer`]), and the sender compares them and decides where each file continues
 //!    ([`sender::comparer`]).
-//! 5. **Content.** The sender sends other files while it compares the staged ones. It reads and seals files
-//!    ([`sender::file_reader`]) as far as its credit reaches ([`session::send_credit`]). The receiver opens the records
-//!    and writes them to the staging folder ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit
-//!    ([`session::receive_window`]).
+//! 5. **Content.** The sender sends other files while it compares the staged ones. It fills records with the content of
+//!    files ([`sender::file_reader`]), compresses them where that makes the download faster
+//!    ([`sender::content_encoder`], [`sender::compression_policy`]), and seals and sends them as far as its credit
+//!    reaches ([`session::send_credit`]). The receiver opens the records and writes them to the staging folder
+//!    ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit ([`session::receive_window`]).
 //!    A file that has changed, or cannot be read, fails alone ([`sender::failed_files`]); the others follow.
 //! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
 //!    and waits until the sender acknowledges it.
@@ -58,6 +59,7 @@ pub use self::{
         Destination, DownloadEnd, Nearby, NearbySearch, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
     },
     sender::{
+        compression_mode::CompressionMode,
         nearby::NearbyRelay,
         registration::Registration,
         reregister::{OnRegistered, ReregisterConfig},

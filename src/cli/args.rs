@@ -58,7 +58,7 @@ Exit codes:
   5    relay unreachable, or connection lost
   6    no space, no permission, or target exists
   7    refused by relay, sender or user
-  8    content did not match its hash
+  8    corrupt content
   130  interrupted during a download";
 
 const MAN_EXAMPLES: &str = "\

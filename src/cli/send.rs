@@ -130,6 +130,7 @@ impl PreparedShare {
         let settings = ShareSettings {
             max_downloads: if args.once { Some(1) } else { args.max_downloads },
             expire: args.expire,
+            compression: args.compress,
             key: Some(held.key()),
         };
         Ok(Self { settings, source, code, budget, held, relay, registration, published })

@@ -8,6 +8,7 @@
 //!    [`fair_permits`] keep it fair among networks.
 //! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
 //!    [`goodbye`]. The [`comparer`] decides where staged files continue; their groups arrive in the [`group_queue`].
+//!    The [`content_encoder`] compresses records while the [`compression_policy`] finds the connection slow.
 //!    [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
 //!
 //! All of them work on one [`share`], which holds the [`credentials`], the [`latest_scan`] and the [`capacity`].
@@ -16,6 +17,9 @@ mod accept_loop;
 pub(super) mod admission;
 mod capacity;
 pub(super) mod comparer;
+pub(crate) mod compression_mode;
+pub(super) mod compression_policy;
+pub(super) mod content_encoder;
 mod content_record;
 mod credentials;
 mod download;

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     net::{ConnectionLost, StreamError},
     text::{count, visible},
-    transfer::session::SessionError,
+    transfer::session::{DecompressionError, SessionError},
     wire::{
         WireError,
         peer::{Alert, AlertReason, Failure, FailureReason, MAX_TEXT},
@@ -153,6 +153,11 @@ fn readable(seconds: u32) -> String {
 /// Returns the error for an unsupported protocol version.
 pub(crate) fn version_mismatch() -> Error {
     Error::new(Kind::Transfer, "the sender uses an incompatible protocol version").hint(HINT_SAME_VERSION)
+}
+
+/// Returns the error for a compressed record that its sender has made wrongly.
+pub(crate) fn invalid_compression(e: DecompressionError) -> Error {
+    Error::new(Kind::Corrupt, e.to_string()).hint("ask the sender to share it with --compress never")
 }
 
 /// Returns the error for a wrong confirmation tag, and for anything that no honest sender sends before it.

@@ -19,6 +19,7 @@
 //! - [`interrupted_shares`]: senders that start again, and `qshare shares`.
 //! - [`changing_sources`]: files that change while they are sent.
 //! - [`left_out`]: entries that cannot be shared, and the name of a share.
+//! - [`compression`]: `send --compress`.
 //! - [`selection`]: `--only`, `--exclude`, `--gitignore` and `--links`.
 //! - [`chaos`]: random faults between real processes.
 //! - [`manifest_cost`]: the memory of shares with many entries.
@@ -48,6 +49,7 @@ mod blocked_output;
 mod changed_offers;
 mod changing_sources;
 mod chaos;
+mod compression;
 mod conflicts;
 mod disk_limits;
 mod exit_codes;

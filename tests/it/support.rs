@@ -24,7 +24,7 @@ mod udp_proxy;
 #[cfg(target_os = "linux")]
 pub(crate) use self::lab::{Host, Lab};
 pub(crate) use self::{
-    files::{FileTree, assert_only_staged, entry_names, hash_file, write_random_file, write_sparse_file},
+    files::{FileTree, assert_only_staged, entry_names, hash_file, log_lines, write_random_file, write_sparse_file},
     frames::{UnknownFrame, bytes_of},
     lan_responder::{LanQuestion, LanResponder, SERVICE, lan_answer, named_lan_answer},
     peers::{RelayProcess, SenderProcess},

@@ -7,9 +7,13 @@ use clap::value_parser;
 use super::{
     connection::{self, ConnectionArgs},
     lan::LanArgs,
-    values::{SELECTION, code_length, duration, link_policy, rate},
+    values::{SELECTION, code_length, compression_mode, duration, link_policy, rate},
 };
-use crate::{code::RelayChoice, selection::Pattern, transfer::LinkPolicy};
+use crate::{
+    code::RelayChoice,
+    selection::Pattern,
+    transfer::{CompressionMode, LinkPolicy},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,6 +81,10 @@ pub struct SendArgs {
     /// Send at most this much per second, all receivers together, such as 500kB or 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = connection::HEADING)]
     pub limit_up: Option<NonZeroU64>,
+    /// Compress content: auto, where it makes the download faster, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = compression_mode(),
+        help_heading = connection::HEADING)]
+    pub compress: CompressionMode,
     /// The option that switches the local network off.
     #[command(flatten)]
     pub lan: LanArgs,

@@ -12,7 +12,7 @@ use crate::{
     code::DEFAULT_PORT,
     error::{Error, Kind},
     text::visible,
-    transfer::LinkPolicy,
+    transfer::{CompressionMode, LinkPolicy},
 };
 
 /// The heading of options with patterns in the help.
@@ -24,6 +24,15 @@ pub(super) fn link_policy() -> impl TypedValueParser<Value = LinkPolicy> {
         "skip" => LinkPolicy::Skip,
         "follow" => LinkPolicy::Follow,
         _ => LinkPolicy::Keep,
+    })
+}
+
+/// Parses when content is compressed.
+pub(super) fn compression_mode() -> impl TypedValueParser<Value = CompressionMode> {
+    PossibleValuesParser::new(["auto", "always", "never"]).map(|name| match name.as_str() {
+        "always" => CompressionMode::Always,
+        "never" => CompressionMode::Never,
+        _ => CompressionMode::Auto,
     })
 }
 

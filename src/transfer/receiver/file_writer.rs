@@ -6,7 +6,7 @@ use crate::{
     disk::{PublishedDownload, Sink},
     error::Result,
     net::PooledBuffer,
-    transfer::session::{idle_records::IdleRecords, resumable_stream::ResumableStream},
+    transfer::session::{RecordDecompressor, idle_records::IdleRecords, resumable_stream::ResumableStream},
     wire::{
         Frame, Message, WireError,
         peer::{Ack, DATA, Failure, FileEnd, FileFailed, FileStart, GroupsEqual},
@@ -16,6 +16,7 @@ use crate::{
 /// Opens the records of a download, in order, and writes their content.
 pub(super) struct FileWriter {
     opener: Opener,
+    decompressor: RecordDecompressor,
     sink: Sink,
     /// The session's stream. The sender's acknowledgements release the bytes that it stores.
     stream: ResumableStream,
@@ -29,7 +30,8 @@ impl FileWriter {
     /// Creates a writer to `sink`.
     pub(super) fn new(opener: Opener, sink: Sink, stream: ResumableStream) -> Self {
         let bytes = sink.published_bytes();
-        Self { opener, sink, stream, bytes, entry: None, idle: IdleRecords::default() }
+        let decompressor = RecordDecompressor::default();
+        Self { opener, decompressor, sink, stream, bytes, entry: None, idle: IdleRecords::default() }
     }
 
     /// Whether every file is complete and matches its hash, or cannot be sent.
@@ -53,10 +55,13 @@ impl FileWriter {
     /// - [`ReceiveError::Session`] for a record that was altered, for an unexpected frame, and for too many records in
     ///   a row without content
     /// - [`ReceiveError::Sender`] for a failure that the sender reports
-    /// - [`ReceiveError::Final`] for an error of the [`Sink`]
+    /// - [`ReceiveError::Final`] for a compressed record that does not unpack to what it states, and for an error of
+    ///   the [`Sink`]
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {
         self.opener.open(&mut record)?;
-        let mut rest = record::plaintext(&record);
+        let plaintext = record::plaintext(&record);
+        let decompressed = self.decompressor.decompress(plaintext)?;
+        let mut rest = decompressed.as_ref().map_or(plaintext, |frames| &frames[..]);
         if rest.is_empty() {
             return Err(WireError::Malformed.into());
         }

@@ -34,6 +34,9 @@ use crate::{
 /// A batch for the blocking thread is complete once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
 
+/// A batch contains at most this many records, because short ones may be compressed: 8 MiB of content.
+const MAX_BATCH_RECORDS: usize = 64;
+
 /// The pipeline of one session. [`run`](Self::run) takes the reader and the file writer that it connects.
 pub(super) struct Pipeline<'a> {
     pub(super) writer: &'a mut SessionWriter,
@@ -185,6 +188,7 @@ impl Batch {
         let (mut size, mut end) = (first.bytes.len(), first.end);
         let mut records = vec![first.bytes];
         while size < BATCH
+            && records.len() < MAX_BATCH_RECORDS
             && let Ok(next) = arrived.try_recv()
         {
             size += next.bytes.len();

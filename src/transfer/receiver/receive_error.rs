@@ -4,8 +4,10 @@ use crate::{
     error::Error,
     net::StreamError,
     transfer::{
-        session::SessionError,
-        user_errors::{download_interrupted, explain_failure, explain_session_error, sender_stalled},
+        session::{DecompressionError, SessionError},
+        user_errors::{
+            download_interrupted, explain_failure, explain_session_error, invalid_compression, sender_stalled,
+        },
     },
     wire::{
         peer::{Failure, FailureReason},
@@ -50,6 +52,15 @@ impl ReceiveError {
 impl<E: Into<SessionError>> From<E> for ReceiveError {
     fn from(e: E) -> Self {
         Self::Session(e.into())
+    }
+}
+
+impl From<DecompressionError> for ReceiveError {
+    fn from(e: DecompressionError) -> Self {
+        match e {
+            DecompressionError::Wire(e) => e.into(),
+            DecompressionError::BadLength(_) | DecompressionError::Mismatch(_) => Self::Final(invalid_compression(e)),
+        }
     }
 }
 

@@ -79,7 +79,8 @@ impl Comparer {
                 Err(e) => {
                     self.groups.decide();
                     let record = RecordBuilder::from_message(&FileFailed { entry, reason: e.failure() })?;
-                    let _ = records.send(Ok(ContentRecord { record, content: 0, failed: vec![e] })).await; // as above
+                    let _ =
+                        records.send(Ok(ContentRecord { record, failed: vec![e], ..ContentRecord::default() })).await; // as above
                     return Ok(None);
                 }
             };
@@ -91,7 +92,7 @@ impl Comparer {
                 return Ok(Some(ComparedFile { entry, offset, file }));
             }
             let record = RecordBuilder::from_message(&GroupsEqual { entry, groups: comparison.equal_groups() })?;
-            let _ = records.send(Ok(ContentRecord { record, content: 0, failed: Vec::new() })).await; // as above
+            let _ = records.send(Ok(ContentRecord { record, ..ContentRecord::default() })).await; // as above
             started = Some(comparison);
         }
     }

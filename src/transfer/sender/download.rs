@@ -2,11 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tracing::debug;
 
 use super::{
     capacity::SessionOrigin,
+    compression_policy::CompressionPolicy,
+    content_encoder::ContentEncoder,
     download_error::{DownloadEnd, DownloadError},
     failed_files::FailedFiles,
     file_reader::FileReader,
@@ -175,7 +180,9 @@ impl Download {
         groups: GroupQueue,
         failed: &mut FailedFiles,
     ) -> Result<(), DownloadError> {
-        let (_reader, mut records) = FileReader::spawn(source, files, groups, self.share.buffers());
+        let (encoder, compression) = ContentEncoder::new(self.share.compression());
+        let mut policy = CompressionPolicy::new(Instant::now());
+        let (_reader, mut records) = FileReader::spawn(source, files, groups, encoder, self.share.buffers());
         loop {
             // Both ends may hash staged data for long before there is a record.
             match sender.flush_while(timeout(KEEP_ALIVE_INTERVAL, records.recv())).await {
@@ -184,7 +191,10 @@ impl Download {
                         self.share.scan().invalidate().await;
                     }
                     record.failed.iter().for_each(|e| failed.add(e));
+                    policy.note_filled(Instant::now(), record.compression);
+                    let sealed = record.record.sealed_length();
                     sender.send(record.record, record.content).await?;
+                    compression.set(policy.note_sent(Instant::now(), sealed));
                 }
                 Ok(Some(Err(e))) => return Err(e),
                 Ok(None) => return Ok(()),

@@ -50,7 +50,7 @@ impl DownloadError {
     pub(super) fn reported(done: &Done) -> Self {
         let (kind, what) = match done.outcome {
             DownloadOutcome::Disk => (Kind::Disk, "the receiver could not write"),
-            DownloadOutcome::Corrupt => (Kind::Corrupt, "the received content did not match its hash"),
+            DownloadOutcome::Corrupt => (Kind::Corrupt, "the receiver got corrupt content"),
             DownloadOutcome::Interrupted | DownloadOutcome::Declined => {
                 (Kind::Refused, "the receiver stopped the download")
             }

@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{
     comparer::{ComparedFile, Comparer},
+    content_encoder::ContentEncoder,
     content_record::ContentRecord,
     download_error::DownloadError,
     group_queue::GroupQueue,
@@ -52,6 +53,7 @@ impl FileReader {
         source: Arc<Source>,
         requested: RequestedFiles,
         groups: GroupQueue,
+        encoder: ContentEncoder,
         buffers: BufferPool,
     ) -> (Self, mpsc::Receiver<Result<ContentRecord, DownloadError>>) {
         let (records_tx, records) = mpsc::channel(READ_AHEAD);
@@ -61,7 +63,7 @@ impl FileReader {
         let RequestedFiles { unstaged, staged, .. } = requested;
         let comparer = Comparer { source: Arc::clone(&source), staged, groups, hashing: hashing.clone() };
         let unstaged = unstaged.into_iter();
-        let reading = ReadTask { source, unstaged, compared, next: None, current: None, buffers, hashing };
+        let reading = ReadTask { source, unstaged, compared, next: None, current: None, encoder, buffers, hashing };
         let mut tasks = JoinSet::new();
         tasks.spawn(comparer.run(compared_tx, records_tx.clone()));
         tasks.spawn(reading.run(records_tx));
@@ -79,6 +81,7 @@ struct ReadTask {
     next: Option<ComparedFile>,
     /// The file that is being read, and the number of its entry.
     current: Option<(u32, SourceFile)>,
+    encoder: ContentEncoder,
     buffers: BufferPool,
     hashing: HashProgress,
 }
@@ -91,7 +94,10 @@ impl ReadTask {
             && let Ok(permit) = records.reserve().await
         {
             let filled = spawn_blocking(move || {
-                let filled = self.fill_record();
+                let mut filled = self.fill_record();
+                if let Ok(filled) = &mut filled {
+                    self.encoder.encode(filled);
+                }
                 (self, filled)
             });
             let filled = match filled.await {
@@ -122,8 +128,8 @@ impl ReadTask {
 
     /// Fills a record with as many files, or as much of one file, as it holds. A file that cannot be sent fails alone.
     fn fill_record(&mut self) -> Result<ContentRecord, WireError> {
-        let mut filled =
-            ContentRecord { record: RecordBuilder::with_buffer(self.buffers.get()), content: 0, failed: Vec::new() };
+        let record = RecordBuilder::with_buffer(self.buffers.get());
+        let mut filled = ContentRecord { record, ..ContentRecord::default() };
         while filled.record.remaining() > 2 * FRAME_SPACE {
             let Some((entry, file)) = &mut self.current else {
                 match self.next_file() {
@@ -132,6 +138,7 @@ impl ReadTask {
                         self.current = Some((entry, file));
                         filled.record.push(&FileStart { entry, offset })?;
                         filled.content += offset;
+                        filled.starts_file = true;
                     }
                     Some(Err((entry, e))) => filled.push_failure(entry, e)?,
                 }

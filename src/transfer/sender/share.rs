@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     capacity::{Capacity, SessionOrigin},
+    compression_mode::CompressionMode,
     credentials::ShareCredentials,
     download_limit::DownloadPermit,
     expiry::wait_until_expired,
@@ -40,6 +41,8 @@ pub struct ShareSettings {
     pub max_downloads: Option<u64>,
     /// Ends the share after this time; running downloads may finish.
     pub expire: Option<Duration>,
+    /// When content is compressed.
+    pub compression: CompressionMode,
     /// The key from which resumption grants are derived: the one stored with a reused code, or `None` for a new one.
     pub key: Option<ShareKey>,
 }
@@ -264,6 +267,11 @@ impl Share {
 
     pub(super) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Returns when content is compressed.
+    pub(super) fn compression(&self) -> CompressionMode {
+        self.settings.compression
     }
 
     pub(super) fn buffers(&self) -> BufferPool {

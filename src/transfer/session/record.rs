@@ -8,7 +8,7 @@ use crate::{
     wire::{
         HEADER, Message, WireError,
         frame::{self, header},
-        peer::{DATA, PAD},
+        peer::{COMPRESSED, DATA, MAX_EXPANSION, PAD},
     },
 };
 
@@ -49,6 +49,23 @@ impl RecordBuilder {
         let mut record = Self::new();
         record.push(message)?;
         Ok(record)
+    }
+
+    /// Creates a record whose frames, `length` bytes of them, are compressed to `zstd`. Its buffer is as long as the
+    /// sealed record: a buffer of the pool would take 128 KiB until the record is acknowledged.
+    pub fn compressed(length: usize, zstd: &[u8]) -> Self {
+        let body = [&(length as u32).to_be_bytes(), zstd].concat();
+        let least = length.div_ceil(MAX_EXPANSION);
+        let mut bytes = PooledBuffer::default();
+        bytes.reserve_exact(RECORD_OVERHEAD + (HEADER + body.len()).max(least + HEADER));
+        let mut record = Self::with_buffer(bytes);
+        let frame = record.grow(HEADER + body.len());
+        frame[..HEADER].copy_from_slice(&header(COMPRESSED, body.len() as u32));
+        frame[HEADER..].copy_from_slice(&body);
+        if record.plaintext_length() < least {
+            record.pad_to(least.max(record.plaintext_length() + HEADER));
+        }
+        record
     }
 
     /// Appends a message.
@@ -98,9 +115,14 @@ impl RecordBuilder {
     /// Appends a frame of zeros so that the length of the plaintext is the next power of two, which hides its exact
     /// length.
     pub fn pad(&mut self) {
-        let zeros = (self.plaintext_length() + HEADER).next_power_of_two() - self.plaintext_length() - HEADER;
-        let frame = self.grow(HEADER + zeros);
+        self.pad_to((self.plaintext_length() + HEADER).next_power_of_two());
+    }
+
+    /// Appends a frame of zeros so that the plaintext has this length. There must be room for the header of the frame.
+    fn pad_to(&mut self, length: usize) {
+        let frame = self.grow(length - self.plaintext_length());
         frame.fill(0);
+        let zeros = frame.len() - HEADER;
         frame[..HEADER].copy_from_slice(&header(PAD, zeros as u32));
     }
 
@@ -179,6 +201,13 @@ mod tests {
             }
             assert_eq!(last, PAD);
         }
+    }
+
+    #[test]
+    fn a_compressed_record_has_its_golden_bytes() {
+        let frames = |length| RecordBuilder::compressed(length, b"zstd").frames().to_vec();
+        assert_eq!(frames(300), b"\x52\0\0\0\x08\0\0\x01\x2czstd");
+        assert_eq!(frames(5_000), b"\x52\0\0\0\x08\0\0\x13\x88zstd\xff\0\0\0\x02\0\0", "padded to a 256th");
     }
 
     #[test]

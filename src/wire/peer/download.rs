@@ -10,6 +10,11 @@ use crate::{
 /// The type of a frame whose body is the next bytes of the file that was started last.
 pub const DATA: u8 = 0x48;
 
+/// The type of a frame that holds the other frames of its record, compressed. Its body is their total length in 4 bytes,
+/// at most [`MAX_UNPACKED`](super::MAX_UNPACKED), and a zstd frame (RFC 8878) that states the same length. Only a
+/// [`PAD`] may follow it in the record. Compressed frames contain none of this type.
+pub const COMPRESSED: u8 = 0x52;
+
 /// The type of a frame of zeros, which hides the length of a record's content.
 pub const PAD: u8 = 0x7f | MAY_SKIP;
 
@@ -156,7 +161,7 @@ pub enum DownloadOutcome {
     Declined,
     /// The receiver could not write: no space, no permission, or names that already exist.
     Disk,
-    /// Content did not match its hash.
+    /// Content did not match its hash, or could not be unpacked.
     Corrupt,
     /// The user interrupted the receiver.
     Interrupted,

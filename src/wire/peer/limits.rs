@@ -13,6 +13,13 @@ pub const INITIAL_CREDIT: u64 = 256 * 1024;
 /// for credit.
 pub const LAST_RECORD_SLACK: u64 = 4096;
 
+/// The most bytes of frames in a compressed record, before compression.
+pub const MAX_UNPACKED: usize = 128 * 1024;
+
+/// A compressed record contains at most this many times its own length. So a sender cannot make a receiver write for
+/// hours with the bytes that one credit allows: 1 MiB of records writes at most 256 MiB.
+pub const MAX_EXPANSION: usize = 256;
+
 /// The longest text for a user in a message, in bytes.
 pub const MAX_TEXT: usize = 1000;
 

@@ -62,6 +62,36 @@ async fn a_receiver_detects_content_that_differs_from_the_offer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_detects_compressed_records_that_unpack_to_something_else() {
+    let zstd = |content: &[u8]| zstd::bulk::compress(content, 1).unwrap();
+    let frames = |content: &[u8]| build_record(|r| push_data(r, content)).frames().to_vec();
+    let (content, bomb) = (zstd(&frames(&[0; 1_000])), zstd(&frames(&vec![0; 64 * 1024 * 1024])));
+    let valid = || RecordBuilder::compressed(1_005, &content);
+    let mut followed = valid();
+    push_data(&mut followed, b"12345");
+    let twice = RecordBuilder::compressed(valid().frames().len(), &zstd(valid().frames()));
+    tokio::join!(
+        assert_refused(8, "more than it states", RecordBuilder::compressed(1_000, &content)),
+        assert_refused(8, "less than it states", RecordBuilder::compressed(1_006, &content)),
+        assert_refused(8, "a bomb that states little", RecordBuilder::compressed(1_000, &bomb)),
+        assert_refused(8, "a bomb that states its length", RecordBuilder::compressed(64 << 20, &bomb)),
+        assert_refused(1, "compressed twice", twice),
+        assert_refused(1, "with another frame behind it", followed),
+    );
+}
+
+/// Sends a compressed record, and checks that the receiver ends with this exit code.
+async fn assert_refused(exit: i32, what: &str, record: RecordBuilder) {
+    let sender = HostileSender::new().await;
+    let start = RecordBuilder::from_message(&FileStart { entry: 0, offset: 0 }).unwrap();
+    let run = sender.offer_and_send(vec![file_entry("a", 1 << 30)], vec![start, record]).await;
+    run.assert_failed(exit, what);
+    let part = if exit == 8 { "a compressed record of the sender" } else { "protocol" };
+    assert!(run.message().contains(part), "{what}: {}", run.message());
+    assert!(run.peak.is_none_or(|bytes| bytes < 64 * 1024 * 1024), "{what}: {:?} bytes", run.peak);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_skips_unknown_optional_frames() {
     let sender = HostileSender::new().await;
     let unknown = || RecordBuilder::from_message(&UnknownFrame::<0xef>(1)).unwrap();
