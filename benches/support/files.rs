@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Result, machine};
+use super::{Result, log_lines::log_lines, machine};
 
 /// The number of small files in each subfolder.
 const FILES_PER_FOLDER: u64 = 100;
@@ -62,8 +62,10 @@ fn memory_has_space() -> bool {
 /// The files that a benchmark sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Payload {
-    /// One file of this many bytes.
+    /// One file of this many random bytes.
     File(u64),
+    /// One file with this many bytes of log lines.
+    Log(u64),
     /// A folder with subfolders, which hold `count` files of `each` bytes.
     Files { count: u64, each: u64 },
 }
@@ -71,14 +73,14 @@ pub(crate) enum Payload {
 impl Payload {
     pub(crate) fn bytes(self) -> u64 {
         match self {
-            Self::File(bytes) => bytes,
+            Self::File(bytes) | Self::Log(bytes) => bytes,
             Self::Files { count, each } => count * each,
         }
     }
 
     fn files(self) -> u64 {
         match self {
-            Self::File(_) => 1,
+            Self::File(_) | Self::Log(_) => 1,
             Self::Files { count, .. } => count,
         }
     }
@@ -90,6 +92,7 @@ impl Payload {
         }
         match self {
             Self::File(bytes) => write_noise(&path, bytes)?,
+            Self::Log(bytes) => fs::write(&path, log_lines(bytes as usize))?,
             Self::Files { count, each } => {
                 for i in 0..count {
                     let folder = path.join(format!("{:03}", i / FILES_PER_FOLDER));

@@ -4,6 +4,8 @@
 
 pub(crate) mod command_line;
 pub(crate) mod files;
+#[path = "../../tests/it/support/log_lines.rs"]
+mod log_lines;
 pub(crate) mod machine;
 pub(crate) mod process;
 

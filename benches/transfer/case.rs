@@ -26,80 +26,108 @@ pub(super) struct Case {
 }
 
 enum CaseKind {
-    /// Sends through a relay to `receivers` receivers at once, `repetitions` times in succession.
-    Share { payload: Payload, relay: RelayPlace, receivers: usize, repetitions: usize },
+    Share(SharedPayload),
     /// Sends this many bytes over a bare stream to each of `readers` readers.
-    BareStream { bytes: u64, readers: usize },
+    BareStream {
+        bytes: u64,
+        readers: usize,
+    },
+}
+
+/// A payload that is sent to `receivers` receivers at once, `repetitions` times in succession.
+#[derive(Clone, Copy)]
+struct SharedPayload {
+    /// The name of the file or folder. Cases with one name use one file.
+    name: &'static str,
+    payload: Payload,
+    relay: RelayPlace,
+    /// Options of the sender.
+    options: &'static [&'static str],
+    receivers: usize,
+    repetitions: usize,
 }
 
 const GB: u64 = 1_000_000_000;
 const MB: u64 = 1_000_000;
 
-pub(super) const CASES: [Case; 9] = [
-    Case {
-        name: "one-file",
-        description: "one file of 1 GB",
-        kind: CaseKind::Share {
-            payload: Payload::File(GB),
-            relay: RelayPlace::OwnProcess,
-            receivers: 1,
-            repetitions: 1,
-        },
-    },
+const LARGE: SharedPayload = SharedPayload {
+    name: "large",
+    payload: Payload::File(GB),
+    relay: RelayPlace::OwnProcess,
+    options: &[],
+    receivers: 1,
+    repetitions: 1,
+};
+const FIFTY: SharedPayload = SharedPayload { name: "fifty", payload: Payload::File(40 * MB), receivers: 50, ..LARGE };
+const LOG: SharedPayload = SharedPayload { name: "log", payload: Payload::Log(500 * MB), ..LARGE };
+const SLOW: SharedPayload = SharedPayload { name: "slow-log", payload: Payload::Log(20 * MB), ..LARGE };
+
+pub(super) const CASES: [Case; 15] = [
+    Case { name: "one-file", description: "one file of 1 GB", kind: CaseKind::Share(LARGE) },
     Case {
         name: "one-file-embedded",
         description: "one file of 1 GB, embedded relay",
-        kind: CaseKind::Share { payload: Payload::File(GB), relay: RelayPlace::Embedded, receivers: 1, repetitions: 1 },
+        kind: CaseKind::Share(SharedPayload { relay: RelayPlace::Embedded, ..LARGE }),
     },
     Case {
         name: "small-files",
         description: "10,000 files of 4 KiB",
-        kind: CaseKind::Share {
+        kind: CaseKind::Share(SharedPayload {
+            name: "small-files",
             payload: Payload::Files { count: 10_000, each: 4096 },
-            relay: RelayPlace::OwnProcess,
-            receivers: 1,
-            repetitions: 1,
-        },
+            ..LARGE
+        }),
     },
     Case {
         name: "receivers",
         description: "200 MB to 5 receivers at once",
-        kind: CaseKind::Share {
+        kind: CaseKind::Share(SharedPayload {
+            name: "medium",
             payload: Payload::File(200 * MB),
-            relay: RelayPlace::OwnProcess,
             receivers: 5,
-            repetitions: 1,
-        },
+            ..LARGE
+        }),
     },
-    Case {
-        name: "fifty",
-        description: "40 MB to 50 receivers at once",
-        kind: CaseKind::Share {
-            payload: Payload::File(40 * MB),
-            relay: RelayPlace::OwnProcess,
-            receivers: 50,
-            repetitions: 1,
-        },
-    },
+    Case { name: "fifty", description: "40 MB to 50 receivers at once", kind: CaseKind::Share(FIFTY) },
     Case {
         name: "fifty-embedded",
         description: "40 MB to 50, embedded relay",
-        kind: CaseKind::Share {
-            payload: Payload::File(40 * MB),
-            relay: RelayPlace::Embedded,
-            receivers: 50,
-            repetitions: 1,
-        },
+        kind: CaseKind::Share(SharedPayload { relay: RelayPlace::Embedded, ..FIFTY }),
     },
     Case {
         name: "tiny",
         description: "one file of 1 kB",
-        kind: CaseKind::Share {
-            payload: Payload::File(1000),
-            relay: RelayPlace::OwnProcess,
-            receivers: 1,
-            repetitions: 10,
-        },
+        kind: CaseKind::Share(SharedPayload { name: "tiny", payload: Payload::File(1000), repetitions: 10, ..LARGE }),
+    },
+    Case {
+        name: "compress-random-never",
+        description: "1 GB random, --compress never",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "never"], ..LARGE }),
+    },
+    Case {
+        name: "compress-random-auto",
+        description: "1 GB random, --compress auto",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "auto"], ..LARGE }),
+    },
+    Case {
+        name: "compress-log-never",
+        description: "500 MB of logs, never",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "never"], ..LOG }),
+    },
+    Case {
+        name: "compress-log-auto",
+        description: "500 MB of logs, auto",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "auto"], ..LOG }),
+    },
+    Case {
+        name: "compress-slow-never",
+        description: "20 MB of logs at 20 Mbit/s, never",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "never", "--limit-up", "2500kB"], ..SLOW }),
+    },
+    Case {
+        name: "compress-slow-auto",
+        description: "20 MB of logs at 20 Mbit/s, auto",
+        kind: CaseKind::Share(SharedPayload { options: &["--compress", "auto", "--limit-up", "2500kB"], ..SLOW }),
     },
     Case {
         name: "bare-stream",
@@ -116,26 +144,16 @@ pub(super) const CASES: [Case; 9] = [
 impl Case {
     /// Runs the case once, with new processes and new target folders.
     pub(super) fn run(&self, folder: &BenchFolder, round: usize) -> Result<Measurement> {
-        match self.kind {
-            CaseKind::BareStream { bytes, readers } => bare_stream::run(bytes, readers),
-            CaseKind::Share { payload, relay, receivers, repetitions } => {
-                let source = payload.create(folder.path().join(self.name))?;
-                let sharing = Sharing::start(folder.path(), relay, &source, receivers * repetitions)?;
-                self.run_share(folder, sharing, round, payload, receivers, repetitions)
-            }
+        match &self.kind {
+            CaseKind::BareStream { bytes, readers } => bare_stream::run(*bytes, *readers),
+            CaseKind::Share(shared) => self.run_share(shared, folder, round),
         }
     }
 
-    fn run_share(
-        &self,
-        folder: &BenchFolder,
-        sharing: Sharing,
-        round: usize,
-        payload: Payload,
-        receivers: usize,
-        repetitions: usize,
-    ) -> Result<Measurement> {
-        let source = folder.path().join(self.name);
+    fn run_share(&self, shared: &SharedPayload, folder: &BenchFolder, round: usize) -> Result<Measurement> {
+        let SharedPayload { name, payload, relay, options, receivers, repetitions } = *shared;
+        let source = payload.create(folder.path().join(name))?;
+        let sharing = Sharing::start(folder.path(), relay, &source, options, receivers * repetitions)?;
         let mut usage = Vec::new();
         let mut seconds = Vec::new();
         let mut fairness = None;
@@ -146,7 +164,7 @@ impl Case {
             fairness = (receivers > 1).then(|| jain_index(each.iter().map(|s| payload.bytes() as f64 / s)));
             seconds.push(each.into_iter().fold(0.0, f64::max));
             for target in &targets {
-                let copy = target.join(self.name);
+                let copy = target.join(name);
                 payload.check_size(&copy)?;
                 if round == 0 && repetition == 0 {
                     check_content(&source, &copy)?;
@@ -165,7 +183,7 @@ impl Case {
 /// copies remain until the end of the benchmark.
 fn remove_copy(payload: Payload, target: &Path) -> Result<()> {
     match payload {
-        Payload::File(_) => Ok(fs::remove_dir_all(target)?),
+        Payload::File(_) | Payload::Log(_) => Ok(fs::remove_dir_all(target)?),
         Payload::Files { .. } => Ok(()),
     }
 }

@@ -32,10 +32,16 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Starts a relay and a sender, which exits after `downloads` downloads.
-    pub(super) fn start(home: &Path, place: RelayPlace, source: &Path, downloads: usize) -> Result<Self> {
+    /// Starts a relay and a sender with these options, which exits after `downloads` downloads.
+    pub(super) fn start(
+        home: &Path,
+        place: RelayPlace,
+        source: &Path,
+        options: &[&str],
+        downloads: usize,
+    ) -> Result<Self> {
         let mut command = qshare(home, "sender");
-        command.args(["send", "--max-downloads", &downloads.to_string()]);
+        command.args(["send", "--max-downloads", &downloads.to_string()]).args(options);
         let relay = match place {
             RelayPlace::Embedded => None,
             RelayPlace::OwnProcess => {

@@ -1,4 +1,5 @@
 //! `send --compress`: compressed content arrives unchanged, and in fewer bytes.
+#![allow(clippy::print_stdout, reason = "the figures, shown with --nocapture")]
 
 use std::{fs, slice::from_ref, time::Duration};
 

@@ -13,6 +13,7 @@ mod frames;
 #[cfg(target_os = "linux")]
 mod lab;
 mod lan_responder;
+mod log_lines;
 mod peers;
 mod process;
 mod process_output;
@@ -24,9 +25,10 @@ mod udp_proxy;
 #[cfg(target_os = "linux")]
 pub(crate) use self::lab::{Host, Lab};
 pub(crate) use self::{
-    files::{FileTree, assert_only_staged, entry_names, hash_file, log_lines, write_random_file, write_sparse_file},
+    files::{FileTree, assert_only_staged, entry_names, hash_file, write_random_file, write_sparse_file},
     frames::{UnknownFrame, bytes_of},
     lan_responder::{LanQuestion, LanResponder, SERVICE, lan_answer, named_lan_answer},
+    log_lines::log_lines,
     peers::{RelayProcess, SenderProcess},
     process::{Process, peak_memory, wait_until},
     process_output::ProcessOutput,

@@ -181,7 +181,7 @@ impl Download {
         failed: &mut FailedFiles,
     ) -> Result<(), DownloadError> {
         let (encoder, compression) = ContentEncoder::new(self.share.compression());
-        let mut policy = CompressionPolicy::new(Instant::now());
+        let mut policy = CompressionPolicy::new(Instant::now(), self.share.count_sent(0));
         let (_reader, mut records) = FileReader::spawn(source, files, groups, encoder, self.share.buffers());
         loop {
             // Both ends may hash staged data for long before there is a record.
@@ -194,7 +194,7 @@ impl Download {
                     policy.note_filled(Instant::now(), record.compression);
                     let sealed = record.record.sealed_length();
                     sender.send(record.record, record.content).await?;
-                    compression.set(policy.note_sent(Instant::now(), sealed));
+                    compression.set(policy.note_sent(Instant::now(), self.share.count_sent(sealed)));
                 }
                 Ok(Some(Err(e))) => return Err(e),
                 Ok(None) => return Ok(()),

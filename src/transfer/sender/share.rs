@@ -69,6 +69,8 @@ pub struct Share {
     has_ended: AtomicBool,
     /// Sealed bytes that all sessions store until they are acknowledged.
     unacknowledged: Arc<AtomicU64>,
+    /// Sealed bytes of all downloads.
+    sent: AtomicU64,
     /// The number of the latest receiver.
     last_receiver: AtomicU64,
     /// The ids of receivers that lack files which could not be sent.
@@ -113,6 +115,7 @@ impl Share {
             is_code_retired: watch::Sender::new(false),
             has_ended: AtomicBool::new(false),
             unacknowledged: Arc::default(),
+            sent: AtomicU64::new(0),
             last_receiver: AtomicU64::new(0),
             incomplete: Mutex::default(),
             settings,
@@ -229,6 +232,11 @@ impl Share {
     /// Returns the number of the next receiver, from 1 on.
     pub(super) fn next_receiver(&self) -> u64 {
         self.last_receiver.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts the sealed bytes that a download sends. Returns those of all downloads so far.
+    pub(super) fn count_sent(&self, sealed: u64) -> u64 {
+        self.sent.fetch_add(sealed, Ordering::Relaxed) + sealed
     }
 
     pub(super) fn id(&self) -> ShareId {

@@ -101,26 +101,6 @@ pub(crate) fn write_random_file(path: &Path, size: u64) {
     out.flush().unwrap();
 }
 
-/// Returns the lines of a log, `size` bytes in all. They compress to about a fifth.
-pub(crate) fn log_lines(size: usize) -> Vec<u8> {
-    let mut log = Vec::with_capacity(size + 200);
-    for n in 0u64.. {
-        if log.len() >= size {
-            break;
-        }
-        let noise = blake3::hash(&n.to_le_bytes());
-        let [a, b, c, d, e, ..] = noise.as_bytes();
-        writeln!(
-            log,
-            "192.0.{a}.{b} - - \"GET /items/{c}{d} HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\" {e}ms",
-            n * 7
-        )
-        .unwrap();
-    }
-    log.truncate(size);
-    log
-}
-
 /// Writes a file of `size` zeros that takes no space on disk.
 pub(crate) fn write_sparse_file(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
