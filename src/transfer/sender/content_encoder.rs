@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::{
     compression_mode::CompressionMode,
@@ -35,7 +36,9 @@ pub(super) struct CompressionSwitch(Arc<AtomicBool>);
 
 impl CompressionSwitch {
     pub(super) fn set(&self, is_on: bool) {
-        self.0.store(is_on, Ordering::Relaxed);
+        if self.0.swap(is_on, Ordering::Relaxed) != is_on {
+            debug!("compression is switched {}", if is_on { "on" } else { "off" });
+        }
     }
 }
 
