@@ -64,6 +64,7 @@ mod block_cache;
 mod comparison;
 mod conflict;
 mod conflict_resolver;
+mod content_sink;
 mod disk_limit;
 mod disk_usage;
 mod durability;
@@ -121,6 +122,7 @@ mod unsized_content;
 pub use self::{
     comparison::{Comparison, ComparisonState},
     conflict::{Conflict, ConflictPolicies, ConflictPolicy},
+    content_sink::ContentSink,
     disk_limit::DiskLimit,
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},

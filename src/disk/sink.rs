@@ -11,6 +11,7 @@ use cap_std::fs::Dir;
 use super::{
     accepted::AcceptedOffer,
     attributes::{PermissionMask, creation_mode},
+    content_sink::ContentSink,
     durability::Durability,
     errors::{creation_error, disk_error, protocol_violation},
     groups::GROUP_SIZE,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryRow, FileFailure},
+    manifest::{Entry, EntryRow, FileFailure, Manifest},
 };
 
 /// A running download. If it is dropped before it is published, a later download can resume from the staged data.
@@ -100,57 +101,39 @@ impl Sink {
         })
     }
 
-    /// Returns the files that an earlier download has staged, in the order in which they are offered to the sender.
-    pub fn staged(&self) -> &[StagedFile] {
+    /// Removes everything that was staged.
+    pub fn discard(mut self) {
+        self.staging.set_on_drop(OnDrop::Remove);
+    }
+}
+
+impl ContentSink for Sink {
+    fn manifest(&self) -> &Arc<Manifest> {
+        self.plan.manifest()
+    }
+
+    fn staged(&self) -> &[StagedFile] {
         &self.staged
     }
 
-    /// Returns a hasher of the staged files. Content may be written meanwhile.
-    ///
-    /// # Errors
-    /// [`Kind::Disk`] if the staging folder cannot be opened again.
-    pub fn hash_staged(&self) -> Result<StagedHasher> {
+    fn hash_staged(&self) -> Result<Option<StagedHasher>> {
         let files = self.staging.open_files().map_err(|e| disk_error("open", "the staging folder", &e))?;
         let manifest = Arc::clone(self.plan.manifest());
-        Ok(StagedHasher::new(files, manifest, self.staged.clone(), self.offered.clone()))
+        Ok(Some(StagedHasher::new(files, manifest, self.staged.clone(), self.offered.clone())))
     }
 
-    /// Records that the sender has the same first `groups` groups of a staged file. Returns whether any of the groups
-    /// is new.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if they were not offered.
-    pub fn confirm_groups(&mut self, index: usize, groups: u64) -> Result<bool> {
+    fn confirm_groups(&mut self, index: usize, groups: u64) -> Result<bool> {
         match self.offered.confirm(index, groups) {
             Some(new) => Ok(new > 0),
             None => Err(protocol_violation("a confirmation of data that was not offered")),
         }
     }
 
-    /// Returns the index of the entry with this number in the sender's manifest.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if there is none, or it is not selected.
-    pub fn index_of(&self, number: u32) -> Result<usize> {
-        self.plan.manifest().index_of(number).ok_or_else(|| protocol_violation("an entry that was not requested"))
-    }
-
-    /// Returns the path of an entry in the share.
-    pub fn path(&self, index: usize) -> Option<String> {
-        self.plan.manifest().row(index).map(|row| row.path().into_string())
-    }
-
-    /// Returns the bytes of files that an earlier download has published.
-    pub fn published_bytes(&self) -> u64 {
+    fn published_bytes(&self) -> u64 {
         self.plan.published_bytes()
     }
 
-    /// Starts file entry `index` at an offset: 0, the end of a staged group, or the end of a complete staged file.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if the sender breaks the protocol: the entry is not a wanted file, was started before,
-    /// another file is not finished, or the offset was not offered. [`Kind::Disk`] if the file cannot be opened.
-    pub fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
+    fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entry(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(protocol_violation("a file that was not requested")) };
         if self.current.is_some() {
@@ -172,12 +155,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Appends content to the current file.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if the file becomes longer than announced or no file is started; [`Kind::Disk`] if the write
-    /// fails, or if a file of unknown size becomes too long.
-    pub fn write(&mut self, data: &[u8]) -> Result<()> {
+    fn write(&mut self, data: &[u8]) -> Result<()> {
         let Some((_, file)) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
         let entry = file.entry();
         match entry.size() {
@@ -195,12 +173,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Finishes the current file: checks its size and its BLAKE3 hash, and sets its permissions and modification time.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if the file is shorter than announced or no file is started; [`Kind::Corrupt`], naming the
-    /// file, if its content does not match `hash`; [`Kind::Disk`] if an I/O operation fails.
-    pub fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
+    fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
         let Some((_, file)) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
         };
@@ -227,12 +200,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Records that the sender cannot send file entry `index`: the current file, or one that was not started. Removes
-    /// what is staged of it. Returns the length of the removed content of the current file.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] for any other entry; [`Kind::Disk`] if an I/O operation fails.
-    pub fn fail_file(&mut self, index: usize, reason: FileFailure) -> Result<u64> {
+    fn fail_file(&mut self, index: usize, reason: FileFailure) -> Result<u64> {
         let row = self.plan.manifest().row(index).filter(|row| row.is_file() && self.plan.wants(index));
         let Some(row) = row else { return Err(protocol_violation("the failure of a file that was not requested")) };
         let path = row.path();
@@ -253,19 +221,11 @@ impl Sink {
         Ok(length)
     }
 
-    /// Whether every wanted file is finished or has failed.
-    pub fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
-    /// Publishes the download once it is complete, without the files that have failed: creates the links, then moves each top-level entry to its final
-    /// name, and each entry of a merged folder into that folder.
-    ///
-    /// # Errors
-    /// [`Kind::Transfer`] if files are missing. [`Kind::Disk`] if an I/O operation fails, or a final name exists that
-    /// was free when the download was planned; then published entries stay published, and the others stay in the
-    /// staging folder.
-    pub fn publish(mut self) -> Result<PublishedDownload> {
+    fn publish(mut self) -> Result<PublishedDownload> {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
         }
@@ -275,11 +235,6 @@ impl Sink {
         let published = publisher.publish()?;
         self.staging.set_on_drop(keep_if(!published.failed.is_empty() && self.staging.has_saved()));
         Ok(published)
-    }
-
-    /// Removes everything that was staged.
-    pub fn discard(mut self) {
-        self.staging.set_on_drop(OnDrop::Remove);
     }
 }
 

@@ -34,7 +34,7 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
-    ConflictPolicy, EarlierDownload, GroupHash, HashProgress, Plan, ScanOptions, Sink, Source,
+    ConflictPolicy, ContentSink, EarlierDownload, GroupHash, HashProgress, Plan, ScanOptions, Sink, Source,
     staging_layout::staging_name,
 };
 use crate::{
@@ -175,7 +175,7 @@ fn start(home: &Home, manifest: &Arc<Manifest>, policy: ConflictPolicy) -> Resul
 /// Returns the staged files in the order of their entries, each with the hashes of its groups.
 fn staged_groups(sink: &Sink) -> Vec<(usize, Vec<GroupHash>)> {
     let mut staged = BTreeMap::<usize, Vec<GroupHash>>::new();
-    let mut hasher = sink.hash_staged().unwrap();
+    let mut hasher = sink.hash_staged().unwrap().unwrap();
     loop {
         let pages = hasher.next_pages(PAGE, &HashProgress::default()).unwrap();
         if pages.is_empty() {

@@ -154,7 +154,7 @@ fn cancelling_the_hashing_does_not_remove_staged_data() {
     drop(progress.cancel_on_drop());
     let plan = plan(&home, &manifest, ConflictPolicy::Refuse).unwrap();
     let sink = Sink::new(plan).unwrap();
-    let e = sink.hash_staged().unwrap().next_pages(PAGE, &progress).unwrap_err();
+    let e = sink.hash_staged().unwrap().unwrap().next_pages(PAGE, &progress).unwrap_err();
     assert_eq!(e.kind(), Kind::Disk);
     drop(sink);
     let staged = staged_groups(&resume(&home, &manifest));
@@ -229,7 +229,7 @@ proptest! {
         let mut sink = resume(&home, manifest);
         let progress = HashProgress::default();
         let mut comparison = Comparison::new(source.open(0).unwrap(), sink.staged().first().map_or(0, |file| file.bytes));
-        let mut hasher = sink.hash_staged().unwrap();
+        let mut hasher = sink.hash_staged().unwrap().unwrap();
         while let [page] = &hasher.next_pages(case.page, &progress).unwrap()[..] {
             comparison.hash_page(case.page, &progress).unwrap();
             if comparison.compare_page(&page.groups) == ComparisonState::Decided {
@@ -263,13 +263,13 @@ fn incomplete_files_are_offered_first_and_small_files_share_a_page() {
         File::create(staged.join(name)).unwrap().set_len(bytes).unwrap();
     }
     let sink = resume(&home, &manifest);
-    let mut hasher = sink.hash_staged().unwrap();
+    let mut hasher = sink.hash_staged().unwrap().unwrap();
     let mut next = |max| {
         let pages = hasher.next_pages(max, &HashProgress::default()).unwrap();
         pages.iter().map(|page| (page.index, page.groups.len())).collect::<Vec<_>>()
     };
     assert_eq!([next(3), next(3), next(3), next(3)], [vec![(4, 2), (0, 1)], vec![(1, 1)], vec![(2, 3)], vec![]]);
-    assert_eq!(sink.hash_staged().unwrap().unanswered_groups(), 7);
+    assert_eq!(sink.hash_staged().unwrap().unwrap().unanswered_groups(), 7);
 }
 
 /// The sender could not send one file. The next download of the share adds it to the folder that was saved.

@@ -11,14 +11,15 @@ use super::{
     destination::Destination,
     offer::{PendingOffer, select},
     offer_summary::with_plan,
-    session_download::{SavedDownload, SessionDownload, SessionDownloadError},
+    session_download::{RequestedEntries, SavedDownload, SessionDownload, SessionDownloadError},
     unsupported,
 };
 use crate::{
-    disk::{FailedFile, Plan},
+    disk::{FailedFile, Plan, Sink},
     error::{Error, Kind, Result},
     event::{Event, Events, Finished, OfferSummary},
     manifest::Manifest,
+    rate_limiter::RateLimiter,
     route::Route,
     selection::Selection,
     text::{count, list},
@@ -111,7 +112,7 @@ impl PlannedDownload {
             let counts = EntryCounts::of(&plan);
             sender.store_resumption(session.resumption.take());
             let route = Arc::clone(&session.route);
-            let download = SessionDownload { plan, rate_limiter: sender.rate_limiter(), events };
+            let download = disk_download(plan, sender.rate_limiter(), events);
             match download.run(session, interrupt.as_mut()).await {
                 Ok(SavedDownload { published, bytes, completion }) => {
                     let failed = published.failed;
@@ -146,6 +147,18 @@ impl PlannedDownload {
             (session, plan) = plan_again(next, &destination, manifest).await?;
         }
     }
+}
+
+/// Returns the download of a plan in one session.
+fn disk_download(
+    plan: Plan,
+    rate_limiter: Option<RateLimiter>,
+    events: &Events,
+) -> SessionDownload<'_, impl FnOnce() -> Result<Sink> + Send + 'static> {
+    let manifest = Arc::clone(plan.manifest());
+    let wanted = (0..manifest.len()).filter(|index| plan.wants(*index));
+    let request = RequestedEntries::new(&manifest, wanted, plan.bytes());
+    SessionDownload { request, open_sink: move || Sink::new(plan), rate_limiter, events }
 }
 
 /// Plans the same offer again: entries that are published by now are not downloaded again.

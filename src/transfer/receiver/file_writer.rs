@@ -3,7 +3,7 @@
 use super::receive_error::ReceiveError;
 use crate::{
     crypto::{Opener, record},
-    disk::{PublishedDownload, Sink},
+    disk::{ContentSink, PublishedDownload},
     error::Result,
     net::PooledBuffer,
     transfer::session::{RecordDecompressor, idle_records::IdleRecords, resumable_stream::ResumableStream},
@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// Opens the records of a download, in order, and writes their content.
-pub(super) struct FileWriter {
+pub(super) struct FileWriter<S> {
     opener: Opener,
     decompressor: RecordDecompressor,
-    sink: Sink,
+    sink: S,
     /// The session's stream. The sender's acknowledgements release the bytes that it stores.
     stream: ResumableStream,
     bytes: u64,
@@ -26,9 +26,9 @@ pub(super) struct FileWriter {
     idle: IdleRecords,
 }
 
-impl FileWriter {
+impl<S: ContentSink> FileWriter<S> {
     /// Creates a writer to `sink`.
-    pub(super) fn new(opener: Opener, sink: Sink, stream: ResumableStream) -> Self {
+    pub(super) fn new(opener: Opener, sink: S, stream: ResumableStream) -> Self {
         let bytes = sink.published_bytes();
         let decompressor = RecordDecompressor::default();
         Self { opener, decompressor, sink, stream, bytes, entry: None, idle: IdleRecords::default() }
@@ -46,7 +46,8 @@ impl FileWriter {
 
     /// Returns the path of the file that is being written, or was written last.
     pub(super) fn current_path(&self) -> Option<String> {
-        self.entry.and_then(|entry| self.sink.path(entry))
+        let row = self.entry.and_then(|entry| self.sink.manifest().row(entry));
+        row.map(|row| row.path().into_string())
     }
 
     /// Opens a record and handles its frames.
@@ -56,7 +57,7 @@ impl FileWriter {
     ///   a row without content
     /// - [`ReceiveError::Sender`] for a failure that the sender reports
     /// - [`ReceiveError::Final`] for a compressed record that does not unpack to what it states, and for an error of
-    ///   the [`Sink`]
+    ///   the sink
     pub(super) fn write_record(&mut self, mut record: PooledBuffer) -> Result<(), ReceiveError> {
         self.opener.open(&mut record)?;
         let plaintext = record::plaintext(&record);
@@ -118,10 +119,10 @@ impl FileWriter {
         self.sink.index_of(number).map_err(ReceiveError::Final)
     }
 
-    /// Gives every entry its final name. Returns the opener, for the sender's last record, and the result.
+    /// Completes the download. Returns the opener, for the sender's last record, and the result.
     ///
     /// # Errors
-    /// Those of [`Sink::publish`].
+    /// Those of [`ContentSink::publish`].
     pub(super) fn publish(self) -> Result<(Opener, PublishedDownload)> {
         Ok((self.opener, self.sink.publish()?))
     }

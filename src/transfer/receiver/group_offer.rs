@@ -36,11 +36,12 @@ enum OfferStep {
 }
 
 impl GroupOffer {
-    /// Creates the offer of `total` staged bytes of the files of `manifest`.
-    pub(super) fn new(manifest: Arc<Manifest>, hasher: StagedHasher, total: u64) -> Self {
+    /// Creates the offer of `total` staged bytes of the files of `manifest`. Without a `hasher`, nothing is staged.
+    pub(super) fn new(manifest: Arc<Manifest>, hasher: Option<StagedHasher>, total: u64) -> Self {
         let progress = HashProgress::default();
         let _cancel = progress.cancel_on_drop();
-        Self { manifest, step: OfferStep::Idle(Box::new(hasher)), progress, total, _cancel }
+        let step = hasher.map_or(OfferStep::Complete, |hasher| OfferStep::Idle(Box::new(hasher)));
+        Self { manifest, step, progress, total, _cancel }
     }
 
     /// Waits for the next pages and returns the record with them. Never completes after the last ones. If too many

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     background::with_background,
     blocking::run_blocking,
+    disk::ContentSink,
     net::{PooledBuffer, StreamError},
     rate_limiter::RateLimiter,
     transfer::{
@@ -47,9 +48,9 @@ pub(super) struct Pipeline<'a> {
 }
 
 /// Content that is complete and verified, and has no final names yet.
-pub(super) struct ReceivedContent {
+pub(super) struct ReceivedContent<S> {
     pub(super) reader: SessionReader,
-    pub(super) file_writer: FileWriter,
+    pub(super) file_writer: FileWriter<S>,
 }
 
 /// A sealed record and the offset of its end in the sealed bytes.
@@ -60,12 +61,12 @@ struct ArrivedRecord {
 
 impl Pipeline<'_> {
     /// Sends the request, and receives records until every file is complete.
-    pub(super) async fn run(
+    pub(super) async fn run<S: ContentSink>(
         mut self,
         request: Vec<RecordBuilder>,
         mut reader: SessionReader,
-        file_writer: FileWriter,
-    ) -> Result<ReceivedContent, ReceiveError> {
+        file_writer: FileWriter<S>,
+    ) -> Result<ReceivedContent<S>, ReceiveError> {
         self.window.restart_growth(Instant::now());
         let (arrived, records) = mpsc::unbounded_channel(); // bounded by the credit, see `drain`
         let granted = watch::Sender::new(self.window.granted());
@@ -90,14 +91,14 @@ impl Pipeline<'_> {
 
     /// Writes records in batches and grants credit for them, until every file is complete. Meanwhile offers the groups
     /// of staged files.
-    async fn write_files(
+    async fn write_files<S: ContentSink>(
         &mut self,
-        mut file_writer: FileWriter,
+        mut file_writer: FileWriter<S>,
         mut records: mpsc::UnboundedReceiver<ArrivedRecord>,
         stream: &ResumableStream,
         granted: &watch::Sender<u64>,
         drain_error: &OnceLock<ReceiveError>,
-    ) -> Result<FileWriter, ReceiveError> {
+    ) -> Result<FileWriter<S>, ReceiveError> {
         let published = file_writer.bytes();
         let mut unpaid: VecDeque<Written> = VecDeque::new();
         let mut report = interval(PROGRESS_INTERVAL);
@@ -201,7 +202,10 @@ impl Batch {
 }
 
 /// Writes records on a thread for blocking work.
-async fn write_batch(mut file_writer: FileWriter, records: Vec<PooledBuffer>) -> Result<FileWriter, ReceiveError> {
+async fn write_batch<S: ContentSink>(
+    mut file_writer: FileWriter<S>,
+    records: Vec<PooledBuffer>,
+) -> Result<FileWriter<S>, ReceiveError> {
     let written = run_blocking(move || {
         let result = records.into_iter().try_for_each(|record| file_writer.write_record(record));
         Ok(result.map(|()| file_writer))

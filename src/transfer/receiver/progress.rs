@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::file_writer::FileWriter;
 use crate::{
+    disk::ContentSink,
     event::{Event, Events},
     recent_rate::RecentRate,
     transfer::timeouts::PROGRESS_INTERVAL,
@@ -30,7 +31,7 @@ impl<'a> ReceiveProgress<'a> {
     }
 
     /// Reports what was written, at most once per [`PROGRESS_INTERVAL`].
-    pub(super) fn report_written(&mut self, writer: &FileWriter) {
+    pub(super) fn report_written(&mut self, writer: &FileWriter<impl ContentSink>) {
         self.rate.record(Instant::now(), writer.bytes());
         if self.is_older_than(PROGRESS_INTERVAL) {
             self.report(writer);
@@ -38,7 +39,7 @@ impl<'a> ReceiveProgress<'a> {
     }
 
     /// Reports that nothing was written, at most once per [`STALL_INTERVAL`].
-    pub(super) fn report_stall(&mut self, writer: &FileWriter) {
+    pub(super) fn report_stall(&mut self, writer: &FileWriter<impl ContentSink>) {
         if self.reported.is_some() && self.is_older_than(STALL_INTERVAL) {
             self.report(writer);
         }
@@ -50,7 +51,7 @@ impl<'a> ReceiveProgress<'a> {
     }
 
     /// Reports the present state.
-    pub(super) fn report(&mut self, writer: &FileWriter) {
+    pub(super) fn report(&mut self, writer: &FileWriter<impl ContentSink>) {
         let now = Instant::now();
         let (bytes, file) = (writer.bytes(), writer.current_path());
         self.rate.record(now, bytes);

@@ -19,22 +19,35 @@ use crate::{
     background::with_background,
     blocking::run_blocking,
     crypto::Opener,
-    disk::{Plan, PublishedDownload, Sink},
+    disk::{ContentSink, PublishedDownload},
     error::{Error, Result},
     event::Events,
+    manifest::Manifest,
     rate_limiter::RateLimiter,
     transfer::session::{SessionReader, SessionWriter, receive_window::ReceiveWindow},
     wire::peer::DownloadOutcome,
 };
 
 /// The part of a download that runs in one session.
-pub(super) struct SessionDownload<'a> {
-    pub(super) plan: Plan,
+pub(super) struct SessionDownload<'a, F> {
+    /// The entries to request.
+    pub(super) request: RequestedEntries,
+    /// Opens the sink for their content. It may block.
+    pub(super) open_sink: F,
     pub(super) rate_limiter: Option<RateLimiter>,
     pub(super) events: &'a Events,
 }
 
-/// A download whose entries are verified and have their final names.
+/// The entries that a download requests.
+pub(super) struct RequestedEntries {
+    pub(super) manifest: Arc<Manifest>,
+    /// Half-open ranges of their numbers in the sender's manifest.
+    pub(super) ranges: Vec<(u32, u32)>,
+    /// The bytes of their content, if known.
+    pub(super) bytes: Option<u64>,
+}
+
+/// A download whose entries are verified and have their final names, or are written to a stream.
 pub(super) struct SavedDownload {
     pub(super) published: PublishedDownload,
     pub(super) bytes: u64,
@@ -50,8 +63,16 @@ pub(super) enum SessionDownloadError {
     SessionUnknown,
 }
 
-impl SessionDownload<'_> {
-    /// Downloads the content that is not staged, and gives every entry its final name.
+impl RequestedEntries {
+    /// Creates a request for the entries of `manifest` at these indices, which have `bytes` bytes of content.
+    pub(super) fn new(manifest: &Arc<Manifest>, indices: impl Iterator<Item = usize>, bytes: Option<u64>) -> Self {
+        let ranges = ranges(indices.map(|index| manifest.number(index)));
+        Self { manifest: Arc::clone(manifest), ranges, bytes }
+    }
+}
+
+impl<S: ContentSink, F: FnOnce() -> Result<S> + Send + 'static> SessionDownload<'_, F> {
+    /// Downloads the content that is not staged, and completes the sink.
     pub(super) async fn run(
         self,
         session: ConfirmedSession,
@@ -86,28 +107,24 @@ impl SessionDownload<'_> {
         reader: SessionReader,
         opener: Opener,
         window: ReceiveWindow,
-    ) -> Result<ReceivedContent, ReceiveError> {
-        let Self { plan, rate_limiter, events } = self;
-        let total = plan.bytes();
-        let manifest = Arc::clone(plan.manifest());
-        let wanted = (0..manifest.len()).filter(|index| plan.wants(*index));
-        let wanted = ranges(wanted.map(|index| manifest.number(index)));
+    ) -> Result<ReceivedContent<S>, ReceiveError> {
+        let Self { request: RequestedEntries { manifest, ranges, bytes }, open_sink, rate_limiter, events } = self;
         let (sink, hasher) = run_blocking(move || {
-            let sink = Sink::new(plan)?;
+            let sink = open_sink()?;
             let hasher = sink.hash_staged()?;
             Ok((sink, hasher))
         })
         .await
         .map_err(ReceiveError::Final)?;
-        let request = encode_request(&manifest, sink.staged(), wanted)?;
+        let request = encode_request(&manifest, sink.staged(), ranges)?;
         let offer = GroupOffer::new(manifest, hasher, sink.staged().iter().map(|file| file.bytes).sum());
         let file_writer = FileWriter::new(opener, sink, reader.stream());
-        let progress = ReceiveProgress::new(events, file_writer.bytes(), total);
+        let progress = ReceiveProgress::new(events, file_writer.bytes(), bytes);
         Pipeline { writer, window, rate_limiter, progress, offer }.run(request, reader, file_writer).await
     }
 }
 
-/// Content whose entries have their final names.
+/// Content whose sink is complete.
 struct PublishedContent {
     reader: SessionReader,
     opener: Opener,
@@ -115,7 +132,7 @@ struct PublishedContent {
     bytes: u64,
 }
 
-async fn publish(content: ReceivedContent) -> Result<PublishedContent, ReceiveError> {
+async fn publish(content: ReceivedContent<impl ContentSink>) -> Result<PublishedContent, ReceiveError> {
     let ReceivedContent { reader, file_writer } = content;
     let bytes = file_writer.bytes();
     let (opener, published) = run_blocking(move || file_writer.publish()).await.map_err(ReceiveError::Final)?;
