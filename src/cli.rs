@@ -67,8 +67,9 @@ fn guard(work: fn() -> u8) -> u8 {
 fn run_args(args: Args) -> u8 {
     let Args { global, command } = args;
     let qr = matches!(&command, Some(Command::Send(send)) if send.qr);
+    let writes_to_stdout = matches!(&command, Some(Command::Recv(recv)) if recv.writes_to_stdout());
     open_files::raise_limit();
-    let options = global.ui(qr);
+    let options = UiOptions { qr, writes_to_stdout, ..global.ui() };
     let _log = ui::start_log(global.verbose, options);
     match command {
         Some(command) => run_command(command, options).unwrap_or_else(|| report_internal_error(options)),
@@ -126,7 +127,8 @@ fn run_command(command: Command, options: UiOptions) -> Option<u8> {
         runtime.shutdown_background();
         return Some(Kind::Interrupted.exit_code());
     };
-    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    // A thread that waits for the reader of standard output would delay the exit, and has nothing to remove.
+    runtime.shutdown_timeout(if options.writes_to_stdout { Duration::ZERO } else { SHUTDOWN_TIMEOUT });
     finished.ok() // the task is never cancelled, so an error is a panic
 }
 

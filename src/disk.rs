@@ -1,4 +1,5 @@
-//! The file system at both ends: the files that a sender shares, and the folder that a download is saved to.
+//! The file system at both ends: the files that a sender shares, and the folder that a download is saved to. Also the
+//! standard streams as source and destination of content.
 //!
 //! All operations block. Asynchronous callers run them on a thread for blocking work.
 //!
@@ -51,6 +52,12 @@
 //!   folder then holds a record of the saved entries. The next download of the share merges into the folders that were
 //!   saved, and replaces files that have not been changed since.
 //!
+//! # Pipes
+//!
+//! A sender can share an [`InputPipe`], which is read once while it is sent. A receiver can write to an [`OutputSink`]
+//! instead of a [`Sink`]: to standard output, or to memory for a text. Both are [`ContentSink`]s. An output has neither
+//! staging nor final names, so no later download continues it.
+//!
 //! # Links
 //!
 //! Another process that replaces files or folders with links during a transfer cannot redirect it. The receiver follows
@@ -80,6 +87,7 @@ mod groups;
 mod hash_progress;
 mod ignore_rules;
 mod incoming_file;
+mod input_pipe;
 mod journal;
 mod left_out_paths;
 mod move_by_copy;
@@ -87,6 +95,7 @@ mod numbered_name;
 mod offered_files;
 mod open_options;
 mod other_disks;
+mod output_sink;
 mod own_files;
 mod plan;
 mod publisher;
@@ -112,7 +121,9 @@ mod staged_files;
 mod staged_hasher;
 mod staging;
 mod staging_layout;
+mod standard_output;
 mod stream_limit;
+mod tar_header;
 mod target;
 #[cfg(all(test, unix))]
 mod tests;
@@ -127,7 +138,9 @@ pub use self::{
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
+    input_pipe::{InputPipe, OpenPipe},
     left_out_paths::LeftOutPath,
+    output_sink::{OutputForm, OutputSink},
     plan::Plan,
     publisher::{FailedFile, PublishedDownload},
     scan_options::{LinkPolicy, ScanOptions},
@@ -138,4 +151,5 @@ pub use self::{
     staged_downloads::StagedDownload,
     staged_files::StagedFile,
     staged_hasher::{GroupPage, StagedHasher},
+    standard_output::{OutputReader, StandardOutput},
 };

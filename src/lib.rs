@@ -19,7 +19,8 @@
 //!   ▼
 //! transfer/sender/offer            offers the present state: transfer/sender/latest_scan scans again
 //!   ▼
-//! transfer/sender/file_reader      fills records (transfer/session/record) from disk/source_file
+//! transfer/sender/file_reader      fills records (transfer/session/record) from disk/source_file; for a pipe,
+//!                                  transfer/sender/pipe_reader from disk/input_pipe
 //!   ▼
 //! disk/shared_read                 reads and hashes a file once for all downloads that read it now
 //!   ▼
@@ -80,6 +81,9 @@
 //! disk/publisher                   moves the entries to their final names, recorded in disk/journal
 //! ```
 //!
+//! With `--out -`, and for a text, transfer/receiver/output_download takes the place of `destination` and `download`, and
+//! disk/output_sink that of `sink`, `incoming_file` and `publisher`.
+//!
 //! Both directions of a session run over a [`transfer::session::resumable_stream`], which replaces a QUIC stream that
 //! fails. [`transfer`] explains a download step by step, [`disk`] the staging folder, and `docs/architecture.md` the
 //! design.
@@ -118,7 +122,7 @@
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`] and [`selection`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
 //! | 1 | [`disk`], [`crypto`], [`wire`] | layer 0, never each other |
-//! | 0 | [`background`], [`blocking`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`route`], [`selection`], [`state`], [`sync`], [`text`] | each other |
+//! | 0 | [`background`], [`blocking`], [`blocking_write`], [`code`], [`error`], [`event`], [`manifest`], [`processor`], [`rate_limiter`], [`recent_rate`], [`route`], [`selection`], [`state`], [`sync`], [`text`] | each other |
 //!
 //! Inside [`transfer`], `sender` and `receiver` never import each other. Both use `handshake` and `session`, and
 //! `handshake` uses `session`. The guess budget belongs to `handshake`, because the handshake charges and refunds
@@ -129,6 +133,7 @@
 
 pub mod background;
 pub mod blocking;
+pub mod blocking_write;
 pub mod cli;
 pub mod code;
 pub mod crypto;

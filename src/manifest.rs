@@ -24,6 +24,7 @@ mod safe_path;
 mod selected;
 mod selected_entries;
 mod share_id;
+mod share_kind;
 mod windows_name;
 
 pub use self::{
@@ -36,12 +37,13 @@ pub use self::{
     entry_row::EntryRow,
     file_failure::FileFailure,
     left_out::{LeftOut, LeftOutReason},
-    limits::MAX_ENTRIES,
+    limits::{MAX_ENTRIES, MAX_TEXT_BYTES},
     link_target::{LinkTargetError, check_link_target},
     manifest_error::ManifestError,
     raw_entry::RawEntry,
     reserved_name::{RESERVED_PREFIX, is_reserved},
     safe_path::{PathError, SafePath},
     share_id::ShareId,
+    share_kind::ShareKind,
     windows_name::is_device_name,
 };

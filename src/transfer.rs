@@ -29,6 +29,8 @@
 //!    reaches ([`session::send_credit`]). The receiver opens the records and writes them to the staging folder
 //!    ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit ([`session::receive_window`]).
 //!    A file that has changed, or cannot be read, fails alone ([`sender::failed_files`]); the others follow.
+//!    With `--out -`, or for a text, the content goes to standard output or to memory instead ([`receiver::output_download`]). The content of
+//!    a share may be a pipe, too ([`sender::pipe_reader`]).
 //! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
 //!    and waits until the sender acknowledges it.
 //!
@@ -56,7 +58,8 @@ pub use self::{
         guess_budget::GuessBudget,
     },
     receiver::{
-        Destination, DownloadEnd, Nearby, NearbySearch, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
+        Destination, DownloadEnd, Nearby, NearbySearch, OutputEnd, PendingOffer, PlannedDownload, ReconnectConfig,
+        ResumptionStore,
     },
     sender::{
         compression_mode::CompressionMode,
@@ -68,5 +71,8 @@ pub use self::{
 };
 pub use crate::{
     crypto::ShareKey,
-    disk::{Conflict, ConflictPolicies, ConflictPolicy, LeftOutPath, LinkPolicy, ScanOptions, Source, StagedDownload},
+    disk::{
+        Conflict, ConflictPolicies, ConflictPolicy, InputPipe, LeftOutPath, LinkPolicy, OutputForm, ScanOptions,
+        Source, StagedDownload, StandardOutput,
+    },
 };

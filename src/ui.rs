@@ -41,7 +41,7 @@ pub use self::{
     options::{OutputFormat, UiOptions},
     panics::{has_panicked, report_panics},
 };
-use self::{human::Human, output::Output};
+use self::{human::Human, lines::OutputStream, output::Output};
 use crate::{
     error::Error,
     event::{Event, OfferSummary},
@@ -67,7 +67,7 @@ impl Ui {
             OutputFormat::Human => Sink::Human(Box::new(Human::new(options))),
             OutputFormat::Json => Sink::Json,
         };
-        Self { sink, output: Output::default() }
+        Self { sink, output: Output::new(options.results()) }
     }
 
     /// Shows one event. When it returns, the operating system has the output. If standard output fails, later results
@@ -115,7 +115,7 @@ pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
 /// # Errors
 /// The error of standard output, unless it is a closed pipe.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut output = Output::default();
+    let mut output = Output::new(OutputStream::Out);
     output.write(text.as_bytes());
     output.into_result()
 }

@@ -8,8 +8,9 @@ use super::signals;
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, OfferSummary},
+    text,
     transfer::Conflict,
-    ui::{self, ConflictAnswer, Display, Ui, UiOptions, prompt},
+    ui::{self, ConflictAnswer, Display, OutputFormat, Ui, UiOptions, prompt},
 };
 
 /// How long an interrupted command waits for a blocked terminal or pipe to accept its last lines.
@@ -22,6 +23,9 @@ pub(super) enum CommandEnd {
     Done,
     /// The user has declined the download.
     Declined,
+    /// The reader of standard output has closed its end before everything was written. A pipeline is often meant to
+    /// end like that, so people see no message.
+    ReaderClosed,
 }
 
 /// The console of a running command.
@@ -116,6 +120,21 @@ impl Console {
         ask_on_thread(prompt::read_line).await
     }
 
+    /// Reads standard input to its end, as text of at most `max_bytes` bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if it cannot be read, is longer, or is not UTF-8.
+    pub(super) async fn read_text(&self, max_bytes: u64) -> Result<String> {
+        let bytes = ask_on_thread(move || prompt::read_text(max_bytes + 1)).await?;
+        if bytes.len() as u64 > max_bytes {
+            let message = format!("the text has more than {}", text::bytes(max_bytes));
+            return Err(Error::new(Kind::Usage, message).hint("share it with qshare send -, or as a file"));
+        }
+        String::from_utf8(bytes).map_err(|_| {
+            Error::new(Kind::Usage, "standard input is not text in UTF-8").hint("share it with qshare send -")
+        })
+    }
+
     /// Asks once everything before the question is shown.
     async fn ask<T: Send + 'static>(&self, ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
         self.events.flush().await;
@@ -130,6 +149,12 @@ impl Console {
             Ok(CommandEnd::Declined) => {
                 self.show(Event::Declined);
                 Kind::Refused.exit_code()
+            }
+            Ok(CommandEnd::ReaderClosed) => {
+                if self.options.format == OutputFormat::Json {
+                    self.show(Event::from(&Error::new(Kind::Transfer, "the reader of standard output has closed it")));
+                }
+                Kind::Transfer.exit_code()
             }
             Err(e) => {
                 self.show(Event::from(&e));

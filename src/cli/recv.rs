@@ -28,25 +28,22 @@ use crate::{
     net::{ClientRole, TransportOptions},
     selection::Selection,
     transfer::{
-        ConflictPolicy, Destination, DownloadEnd, PendingOffer, PlannedDownload, ReconnectConfig, ResumptionStore,
+        ConflictPolicy, Destination, DownloadEnd, OutputEnd, OutputForm, PendingOffer, PlannedDownload,
+        ReconnectConfig, ResumptionStore, StandardOutput,
     },
 };
 
 /// Downloads a share by its code or link.
 pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<CommandEnd> {
-    if args.out.as_deref().is_some_and(|out| out.as_os_str() == "-") {
-        return Err(Error::new(Kind::Usage, "this version cannot write to standard output")
-            .hint("pass a file name to --out; for a file named -, pass ./-"));
+    if args.tar && !args.writes_to_stdout() {
+        return Err(Error::new(Kind::Usage, "--tar needs --out -").hint("a tar stream goes to standard output"));
     }
+    let output = args.writes_to_stdout().then(StandardOutput::open).transpose()?;
     let text = match args.code.take() {
         Some(text) => text,
         None => ask_code(console).await?,
     };
     let given = CodeOrLink::parse(&text)?;
-    if !args.yes && !args.list && !console.can_ask() {
-        return Err(Error::new(Kind::Usage, "cannot ask for confirmation with --json or without a terminal")
-            .hint("pass --yes to download without asking, or --list to only list the files"));
-    }
     let target = ReceiveTarget::resolve(given, args.relay.take())?;
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
@@ -55,6 +52,21 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
     if args.list {
         let out = args.out.clone();
         return offer.list(out, &events, interrupted).await.map(|()| CommandEnd::Done);
+    }
+    if let Some(output) = output {
+        let form = if args.tar { OutputForm::Tar } else { OutputForm::Content };
+        return match offer.write_to(output, form, args.max_size, &events, interrupted).await? {
+            OutputEnd::Written => Ok(CommandEnd::Done),
+            OutputEnd::ReaderClosed => Ok(CommandEnd::ReaderClosed),
+        };
+    }
+    if offer.is_text() && args.out.is_none() {
+        return offer.show_text(&events, interrupted).await.map(|()| CommandEnd::Done);
+    }
+    if !args.yes && !console.can_ask() {
+        offer.decline().await;
+        return Err(Error::new(Kind::Usage, "cannot ask for confirmation with --json or without a terminal")
+            .hint("pass --yes to download without asking, or --list to only list the files"));
     }
     download(&args, offer, console, interrupted).await
 }

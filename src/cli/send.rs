@@ -3,10 +3,10 @@
 mod code_plan;
 mod left_out;
 mod share_relay;
+mod shared_input;
 mod warnings;
 
 use std::{
-    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use self::{
     code_plan::CodePlan,
     share_relay::{LinkTemplate, PublishedShare, ShareRelay},
+    shared_input::SharedInput,
 };
 use super::{
     args::SendArgs,
@@ -32,6 +33,7 @@ use crate::{
     code::{Code, RelaySpec},
     error::{Error, Kind, Result},
     event::{Event, Events, LeftOutCount, SCHEMA, Sharing},
+    manifest::ShareKind,
     net::{ClientRole, TransportOptions},
     rate_limiter::RateLimiter,
     state::StateAccess,
@@ -51,7 +53,8 @@ pub(super) async fn run(args: SendArgs, console: &Console) -> Result<()> {
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
     let prepared = async {
-        let scanned = ScannedShare::scan(&args).await?;
+        let input = SharedInput::of(&args, console).await?;
+        let scanned = ScannedShare::scan(&args, input).await?;
         if !args.skip_unsendable {
             left_out::confirm(&scanned.source, console).await?;
         }
@@ -77,21 +80,27 @@ struct ScannedShare {
 }
 
 impl ScannedShare {
-    async fn scan(args: &SendArgs) -> Result<Self> {
-        reject_standard_input(&args.paths)?;
+    async fn scan(args: &SendArgs, input: SharedInput) -> Result<Self> {
         shared_paths::check(&args.paths)?;
         let state = config::open_state()?;
         let configured = config::resolve_relay(args.relay.clone())?;
         let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
         let (relay_name, keep) = (relay_name.as_deref(), args.keep);
-        let mut held = match state.writable() {
-            Some(state) => ShareStore::open(state)?.acquire(&args.paths, relay_name, keep)?,
-            None => HeldShare::without_store(&args.paths, relay_name, keep)?,
+        let mut held = match (&input, state.writable()) {
+            (SharedInput::Files, Some(state)) => ShareStore::open(state)?.acquire(&args.paths, relay_name, keep)?,
+            (SharedInput::Files, None) => HeldShare::without_store(&args.paths, relay_name, keep)?,
+            // A later process cannot share them again, and a text may be a secret.
+            (SharedInput::Pipe(_) | SharedInput::Text(_), _) => HeldShare::without_store(&[], relay_name, keep)?,
         };
         let plan = CodePlan::new(args, &mut held);
         let (paths, name, share) = (args.paths.clone(), args.name.clone(), held.share());
-        let options = scan_options(args);
-        let source = run_blocking(move || Source::scan(&paths, name.as_deref(), share, options)).await?;
+        let source = match input.into_source(name.as_deref(), share) {
+            Some(source) => source?,
+            None => {
+                let options = scan_options(args);
+                run_blocking(move || Source::scan(&paths, name.as_deref(), share, options)).await?
+            }
+        };
         held.set_name(source.manifest().name());
         Ok(Self { state, configured, held, plan, source })
     }
@@ -179,14 +188,6 @@ fn scan_options(args: &SendArgs) -> ScanOptions {
     }
 }
 
-fn reject_standard_input(paths: &[PathBuf]) -> Result<()> {
-    if paths.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Error::new(Kind::Usage, "this version cannot share standard input")
-            .hint("write it to a file first; to share a file named -, pass ./-"));
-    }
-    Ok(())
-}
-
 /// Records the relay's pin, and the port of an embedded relay unless the share already has another one.
 fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events) {
     held.set_pin(relay.pin());
@@ -216,6 +217,7 @@ fn sharing(
         name: manifest.name().to_owned(),
         files: manifest.files(),
         bytes: manifest.bytes(),
+        text: manifest.kind() == ShareKind::Text,
         excluded: source.excluded(),
         left_out: LeftOutCount::all_of(manifest.left_out()),
         relay: link.relay.to_string(),

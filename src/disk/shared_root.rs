@@ -8,7 +8,10 @@ use std::{
 
 use cap_std::fs::Dir;
 
-use super::errors::{printable, unreadable};
+use super::{
+    errors::{printable, unreadable},
+    input_pipe::is_pipe,
+};
 use crate::error::{Error, Kind, Result};
 
 /// A path that the user named on the command line.
@@ -30,9 +33,9 @@ impl SharedRoot {
     /// [`Kind::Usage`] if it does not exist, cannot be read, or is a pipe.
     pub(super) fn resolve(typed: &Path) -> Result<Self> {
         // The link of a process substitution, such as `/dev/fd/63`, has no path that could be resolved.
-        if fs::metadata(typed).is_ok_and(|meta| is_pipe(&meta)) {
-            let message = format!("cannot share the pipe {} yet", printable(typed));
-            return Err(Error::new(Kind::Usage, message).hint("write it to a file first, and share the file"));
+        if is_pipe(typed) {
+            let message = format!("cannot share the pipe {} together with other paths", printable(typed));
+            return Err(Error::new(Kind::Usage, message).hint("share it alone, or write it to a file first"));
         }
         let real = fs::canonicalize(typed).map_err(|e| unreadable(&printable(typed), &e))?;
         Ok(Self { typed: typed.to_owned(), real, new_name: None })
@@ -97,16 +100,6 @@ impl SharedRoot {
         #[cfg(not(unix))]
         Dir::open_ambient_dir(&self.real, cap_std::ambient_authority())
     }
-}
-
-#[cfg(unix)]
-fn is_pipe(meta: &fs::Metadata) -> bool {
-    std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_meta: &fs::Metadata) -> bool {
-    false
 }
 
 /// Opens `path` for reading if its last component is not a link. Kernels with `openat2` refuse links in every

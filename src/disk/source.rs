@@ -1,12 +1,13 @@
 //! The files of a share, as the sender scanned them.
 
-use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, fs, io, path::PathBuf, sync::Arc};
 
 use cap_std::fs::Metadata;
 
 use super::{
     attributes::mtime,
     fingerprint::{DeviceAndInode, FileIdDigest, FileIdKey, Fingerprint},
+    input_pipe::InputPipe,
     left_out_paths::{LeftOutPath, LeftOutPaths},
     scan::{FinishedScan, Scan},
     scan_options::{LinkPolicy, ScanOptions},
@@ -18,8 +19,12 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, FileFailure, Manifest, SafePath, ShareId},
-    text::visible,
+    manifest::{
+        Entry, EntryKind, FileFailure, MAX_TEXT_BYTES, Manifest, ManifestBuilder, ManifestHeader, SafePath, ShareId,
+        ShareKind,
+    },
+    sync::Mutex,
+    text::{bytes, visible},
 };
 
 /// The longest name of a share in bytes, as the manifest allows.
@@ -44,6 +49,8 @@ pub struct Source {
     options: ScanOptions,
     /// The number of entries that the options leave out, without those below them.
     excluded: u64,
+    /// The pipe, until a download takes it.
+    pipe: Mutex<Option<InputPipe>>,
 }
 
 impl Source {
@@ -65,6 +72,72 @@ impl Source {
         Self::scan_roots(paths, scan, SharedReads::default(), options)
     }
 
+    /// Creates the source of a text, which is held in memory. `name` is the name of the file under which it is saved.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if `name` cannot be the name of a file, or the text has more than [`MAX_TEXT_BYTES`] bytes.
+    pub fn of_text(text: &str, name: &str, share: ShareId) -> Result<Self> {
+        let size = text.len() as u64;
+        if size > MAX_TEXT_BYTES {
+            let message = format!("the text has more than {}", bytes(MAX_TEXT_BYTES));
+            return Err(Error::new(Kind::Usage, message).hint("share it as a file, or pipe it into qshare send -"));
+        }
+        let mut source = Self::of_entry(name, Some(size), share, ShareKind::Text)?;
+        source.unsized_content.add(0, text.as_bytes().into());
+        Ok(source)
+    }
+
+    /// Creates the source of a pipe: a single file whose size is not known. `name` is the name under which it is saved.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if `name` cannot be the name of a file.
+    pub fn of_pipe(pipe: InputPipe, name: &str, share: ShareId) -> Result<Self> {
+        let source = Self::of_entry(name, None, share, ShareKind::Files)?;
+        *source.pipe.lock() = Some(pipe);
+        Ok(source)
+    }
+
+    /// Creates the source of a single file that is not on the disk.
+    fn of_entry(name: &str, size: Option<u64>, share: ShareId, kind: ShareKind) -> Result<Self> {
+        check_file_name(name)?;
+        let invalid = |e: &dyn fmt::Display| Error::new(Kind::Usage, format!("cannot share “{}”: {e}", visible(name)));
+        let path = SafePath::parse(name).map_err(|e| invalid(&e))?;
+        let header = ManifestHeader { share, name: name.to_owned(), entries: 1, holes: 0, kind };
+        let mut builder = ManifestBuilder::new(header).map_err(|e| invalid(&e))?;
+        let file = EntryKind::File { size };
+        let entry = Entry { path, kind: file, mode: 0o644, mtime: None };
+        builder.push(entry).map_err(|e| invalid(&e))?;
+        Ok(Self {
+            manifest: Arc::new(builder.finish().map_err(|e| invalid(&e))?),
+            file_ids: Arc::default(),
+            file_id_key: FileIdKey::random(),
+            roots: HashMap::new(),
+            left_out: LeftOutPaths::default(),
+            unsized_content: UnsizedContent::default(),
+            reads: SharedReads::default(),
+            paths: Vec::new(),
+            options: ScanOptions::default(),
+            excluded: 0,
+            pipe: Mutex::default(),
+        })
+    }
+
+    /// Whether this is the source of a pipe, which is read once.
+    pub fn is_pipe(&self) -> bool {
+        self.manifest.bytes().is_none()
+    }
+
+    /// Takes the pipe, and its path in the share. Returns `None` if it was taken before, or this is no pipe.
+    pub fn take_pipe(&self) -> Option<(InputPipe, SafePath)> {
+        let path = self.manifest.row(0)?.path();
+        self.pipe.lock().take().map(|pipe| (pipe, path))
+    }
+
+    /// Whether the content is on the disk, so that a scan may find another state of it.
+    pub fn is_on_disk(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
     /// Scans the same paths again. Reads in progress are shared with the new source.
     ///
     /// # Errors
@@ -81,7 +154,20 @@ impl Source {
         }
         let FinishedScan { manifest, file_ids, file_id_key, roots, left_out, excluded, unsized_content } =
             scan.finish()?;
-        Ok(Self { manifest, file_ids, file_id_key, roots, left_out, unsized_content, reads, paths, options, excluded })
+        let pipe = Mutex::default();
+        Ok(Self {
+            manifest,
+            file_ids,
+            file_id_key,
+            roots,
+            left_out,
+            unsized_content,
+            reads,
+            paths,
+            options,
+            excluded,
+            pipe,
+        })
     }
 
     /// Returns the manifest of the share.
@@ -106,15 +192,14 @@ impl Source {
     /// [`SourceError`] if it was deleted, replaced or modified since the scan, cannot be read, or is not a file.
     pub fn open(&self, index: usize) -> std::result::Result<SourceFile, SourceError> {
         let row = self.manifest.row(index).filter(|row| row.is_file());
-        let (Some(row), Some(&scanned)) = (row, self.file_ids.get(index)) else {
-            return Err(SourceError::not_a_file(index));
-        };
+        let row = row.ok_or_else(|| SourceError::not_a_file(index))?;
         let entry = row.to_entry();
         let path = entry.path.clone();
         let length = entry.size().unwrap_or(0);
         if let Some(content) = self.unsized_content.get(index) {
             return Ok(SourceFile::new(path, length, SharedRead::of_content(Arc::clone(content))));
         }
+        let scanned = *self.file_ids.get(index).ok_or_else(|| SourceError::not_a_file(index))?;
         let file = self.open_path(&path).map_err(|e| SourceError::unavailable(&path, &e))?;
         let meta = Metadata::from_file(&file).map_err(|e| SourceError::unavailable(&path, &e))?;
         if !meta.is_file() {

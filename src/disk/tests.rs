@@ -7,6 +7,7 @@
 //! - `conflicts`: targets that already exist
 //! - `sink`: writing and publishing
 //! - `staging`: the staging folder, its lock, and other processes that interfere with it
+//! - `output`: content that is written to standard output
 //! - `resume`: content that an interrupted download has staged
 //! - `journal`: entries that an interrupted download has already published
 
@@ -15,6 +16,7 @@
 mod conflicts;
 mod journal;
 mod limits;
+mod output;
 mod plan;
 mod resume;
 mod scan;
@@ -39,7 +41,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId},
+    manifest::{Entry, EntryKind, Manifest, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId, ShareKind},
 };
 
 /// The groups that these tests hash at once.
@@ -147,8 +149,13 @@ fn read_all(source: &Source, index: usize) -> Result<Vec<u8>> {
 
 /// Builds a manifest without a scan: `a/` is a folder, `a->b` a link, anything else a file of the given size.
 fn manifest(entries: &[(&str, u64)]) -> Arc<Manifest> {
-    let head =
-        ManifestHeader { share: ShareId::random(), name: "test".into(), entries: entries.len() as u64, holes: 0 };
+    let head = ManifestHeader {
+        share: ShareId::random(),
+        name: "test".into(),
+        entries: entries.len() as u64,
+        holes: 0,
+        kind: ShareKind::Files,
+    };
     let mut builder = ManifestBuilder::new(head).unwrap();
     for (text, size) in entries {
         let (path, kind) = match (text.strip_suffix('/'), text.split_once("->")) {

@@ -1,4 +1,5 @@
-//! Files whose metadata does not give their size, such as those in `/proc` and `/sys`.
+//! Content that is held in memory: a text, and files whose metadata does not give their size, such as those in `/proc`
+//! and `/sys`.
 //!
 //! Such a file claims 0 bytes, or a page that takes no space. It is read to its end when it is scanned, and this
 //! content is shared: another read may return another.

@@ -109,6 +109,11 @@ pub enum Event {
         /// The path of the file that is being downloaded.
         file: Option<String>,
     },
+    /// recv: the content of a share that is a text.
+    Text {
+        /// The text.
+        text: String,
+    },
     /// recv: everything is verified and saved.
     Finished(Finished),
     /// recv: the user has declined the offer.

@@ -40,8 +40,10 @@ pub struct Sharing {
     pub name: String,
     /// The number of files.
     pub files: u64,
-    /// All bytes of content, if known.
+    /// All bytes of content, if known. A pipe, which one receiver can download, has none.
     pub bytes: Option<u64>,
+    /// Whether the share is a text.
+    pub text: bool,
     /// The number of entries that are left out, for each reason.
     pub left_out: Vec<LeftOutCount>,
     /// The number of entries that the user's options leave out, without those below them.
@@ -160,6 +162,8 @@ pub struct OfferSummary {
     pub files: u64,
     /// All bytes of content, if known.
     pub bytes: Option<u64>,
+    /// Whether the share is a text.
+    pub text: bool,
     /// Bytes staged by an interrupted download.
     pub resumed_bytes: u64,
     /// The number of entries that the sender has left out, for each reason.

@@ -5,11 +5,12 @@ use super::{
     entry::{Entry, EntryKind},
     entry_table::{EntryTable, RowTag},
     left_out::LeftOut,
-    limits::{MAX_ENTRIES, MAX_NAME, MAX_PATHS, MAX_TEXT},
+    limits::{MAX_ENTRIES, MAX_NAME, MAX_PATHS, MAX_TEXT, MAX_TEXT_BYTES},
     link_target::check_link_target,
     manifest_error::ManifestError,
     path_index::PathIndex,
     share_id::ShareId,
+    share_kind::ShareKind,
 };
 
 /// Builds a manifest, and refuses an entry that breaks a rule of the [module](super).
@@ -28,6 +29,7 @@ pub struct ManifestBuilder {
     files: u64,
     bytes: Option<u64>,
     holes: u64,
+    kind: ShareKind,
     left_out: LeftOut,
 }
 
@@ -40,7 +42,8 @@ impl ManifestBuilder {
         if header.entries > MAX_ENTRIES {
             return Err(ManifestError::TooManyEntries(header.entries));
         }
-        Ok(Self { announced: Some(header.entries), holes: header.holes, ..Self::open(header.share, header.name)? })
+        let ManifestHeader { share, name, entries, holes, kind } = header;
+        Ok(Self { announced: Some(entries), holes, kind, ..Self::open(share, name)? })
     }
 
     /// Begins a manifest of any number of entries.
@@ -63,6 +66,7 @@ impl ManifestBuilder {
             files: 0,
             bytes: Some(0),
             holes: 0,
+            kind: ShareKind::Files,
             left_out: LeftOut::default(),
         })
     }
@@ -135,14 +139,18 @@ impl ManifestBuilder {
     /// Returns the manifest.
     ///
     /// # Errors
-    /// [`ManifestError::WrongCount`] if entries are missing.
+    /// [`ManifestError::WrongCount`] if entries are missing, [`ManifestError::NotAText`] if it claims to be a text.
     pub fn finish(mut self) -> Result<Manifest, ManifestError> {
         if self.announced.is_some() && !self.is_full() {
             return Err(ManifestError::WrongCount);
         }
+        let is_text = (self.entries(), self.files) == (1, 1) && self.bytes.is_some_and(|bytes| bytes <= MAX_TEXT_BYTES);
+        if self.kind == ShareKind::Text && !is_text {
+            return Err(ManifestError::NotAText);
+        }
         self.table.shrink();
-        let Self { share, name, table, files, bytes, holes, left_out, .. } = self;
-        Ok(Manifest { share, name, table, files, bytes, holes, left_out, selected: None })
+        let Self { share, name, table, files, bytes, holes, kind, left_out, .. } = self;
+        Ok(Manifest { share, name, table, files, bytes, holes, kind, left_out, selected: None })
     }
 }
 
@@ -156,7 +164,7 @@ mod tests {
     }
 
     fn header(entries: u64) -> ManifestHeader {
-        ManifestHeader { share: ShareId::random(), name: "x".into(), entries, holes: 0 }
+        ManifestHeader { share: ShareId::random(), name: "x".into(), entries, holes: 0, kind: ShareKind::Files }
     }
 
     fn entry(path: &str, kind: EntryKind) -> Entry {
@@ -216,6 +224,11 @@ mod tests {
         b.push(file("a", 0)).unwrap();
         assert_eq!(b.push(file("b", 0)), Err(ManifestError::WrongCount));
         assert_eq!(builder(1).finish(), Err(ManifestError::WrongCount));
+        for (entries, size) in [(2, 1), (1, MAX_TEXT_BYTES + 1)] {
+            let mut b = ManifestBuilder::new(ManifestHeader { kind: ShareKind::Text, ..header(entries) }).unwrap();
+            (0..entries).for_each(|n| b.push(file(&n.to_string(), size)).unwrap());
+            assert_eq!(b.finish(), Err(ManifestError::NotAText));
+        }
         let refused = ManifestBuilder::new(header(10_000_000)).unwrap_err();
         assert_eq!(refused, ManifestError::TooManyEntries(10_000_000));
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     entries::Entries, entry::Entry, entry_row::EntryRow, entry_table::EntryTable, left_out::LeftOut,
-    selected_entries::SelectedEntries, share_id::ShareId,
+    selected_entries::SelectedEntries, share_id::ShareId, share_kind::ShareKind,
 };
 
 /// The header of a manifest. With it, a receiver can refuse a manifest before it reads the entries.
@@ -18,6 +18,8 @@ pub struct ManifestHeader {
     pub entries: u64,
     /// The bytes of all files that take no space on the sender's disk. A hint: the receiver needs that much less.
     pub holes: u64,
+    /// What the share is.
+    pub kind: ShareKind,
 }
 
 /// The entries of a share, or of the part that a receiver has selected ([`Manifest::select`]). Only a
@@ -30,6 +32,7 @@ pub struct Manifest {
     pub(super) files: u64,
     pub(super) bytes: Option<u64>,
     pub(super) holes: u64,
+    pub(super) kind: ShareKind,
     pub(super) left_out: LeftOut,
     /// `None` if all entries of the share are in it.
     pub(super) selected: Option<SelectedEntries>,
@@ -44,6 +47,11 @@ impl Manifest {
     /// Returns the share's name. It may hold any character: pass it through [`crate::text::visible`] before showing it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns what the share is.
+    pub fn kind(&self) -> ShareKind {
+        self.kind
     }
 
     /// Returns the number of entries.
@@ -103,6 +111,12 @@ impl Manifest {
 
     /// Returns the header.
     pub fn header(&self) -> ManifestHeader {
-        ManifestHeader { share: self.share, name: self.name.clone(), entries: self.len() as u64, holes: self.holes }
+        ManifestHeader {
+            share: self.share,
+            name: self.name.clone(),
+            entries: self.len() as u64,
+            holes: self.holes,
+            kind: self.kind,
+        }
     }
 }

@@ -57,10 +57,11 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Entry, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId};
+    use crate::manifest::{Entry, ManifestBuilder, ManifestHeader, Mtime, SafePath, ShareId, ShareKind};
 
     fn digest(file: Entry) -> ManifestDigest {
-        let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 2, holes: 0 };
+        let header =
+            ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 2, holes: 0, kind: ShareKind::Files };
         let mut builder = ManifestBuilder::new(header).unwrap();
         let path = SafePath::parse("d").unwrap();
         builder.push(Entry { path, kind: EntryKind::Folder, mode: 0o755, mtime: None }).unwrap();

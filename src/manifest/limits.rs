@@ -3,6 +3,9 @@
 /// The most entries. Both ends refuse a manifest with more.
 pub const MAX_ENTRIES: u64 = 1_000_000;
 
+/// The longest text of a share in bytes. The receiver holds it in memory.
+pub const MAX_TEXT_BYTES: u64 = 1024 * 1024;
+
 /// The maximum total bytes of all names and link targets: 100 for each of a million entries.
 pub(super) const MAX_TEXT: usize = 96 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 //! The reasons to refuse a manifest.
 
 use super::{
-    limits::{MAX_ENTRIES, MAX_PATHS, MAX_TEXT},
+    limits::{MAX_ENTRIES, MAX_PATHS, MAX_TEXT, MAX_TEXT_BYTES},
     safe_path::{PathError, SafePath},
 };
 
@@ -41,6 +41,9 @@ pub enum ManifestError {
     /// The size of this file is unknown, and it is not the only entry.
     #[error("the size of “{0}” is missing")]
     UnknownSize(SafePath),
+    /// It claims to be a text, and is not a single file of at most [`MAX_TEXT_BYTES`] bytes.
+    #[error("it is no text of at most {MAX_TEXT_BYTES} bytes")]
+    NotAText,
     /// The sum of the sizes exceeds 64 bits.
     #[error("its total size exceeds 64 bits")]
     SizeOverflow,

@@ -23,7 +23,7 @@ impl Manifest {
         let others = (self.len() - numbers.len()) as u64;
         let selected = Some(SelectedEntries { numbers, others, digest });
         let (name, left_out) = (self.name.clone(), self.left_out.clone());
-        Self { share: self.share, name, table, files, bytes, holes, left_out, selected }
+        Self { share: self.share, name, table, files, bytes, holes, kind: self.kind, left_out, selected }
     }
 
     /// Returns the number of an entry in the sender's manifest.

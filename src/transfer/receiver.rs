@@ -19,6 +19,7 @@ pub(super) mod destination;
 mod done_delivery;
 mod download;
 pub(super) mod file_writer;
+mod finished_download;
 pub(super) mod group_offer;
 mod key_exchange;
 mod leftovers;
@@ -27,6 +28,7 @@ pub(super) mod offer;
 mod offer_summary;
 pub(super) mod open_session;
 mod open_session_error;
+pub(super) mod output_download;
 pub(super) mod pipeline;
 mod progress;
 mod race;
@@ -47,6 +49,7 @@ pub use self::{
     download::{DownloadEnd, PlannedDownload},
     nearby::{Nearby, NearbySearch},
     offer::PendingOffer,
+    output_download::OutputEnd,
     reconnect_config::ReconnectConfig,
     resumption_store::ResumptionStore,
 };

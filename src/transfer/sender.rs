@@ -6,7 +6,8 @@
 //!    [`reregister`] restores a lost [`registration`].
 //! 2. [`admission`] runs the handshake, or moves a session of the [`session_table`] to the new stream. The
 //!    [`fair_permits`] keep it fair among networks.
-//! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], and ends with a
+//! 3. [`download`] sends the [`offer`], then the [`requested_files`] as read by [`file_reader`], or the pipe as read by
+//!    [`pipe_reader`], and ends with a
 //!    [`goodbye`]. The [`comparer`] decides where staged files continue; their groups arrive in the [`group_queue`].
 //!    The [`content_encoder`] compresses records while the [`compression_policy`] finds the connection slow.
 //!    [`record_sender`] follows the receiver's credit; [`progress`] counts and reports.
@@ -35,6 +36,8 @@ pub(super) mod latest_scan;
 mod messages;
 pub(crate) mod nearby;
 mod offer;
+pub(super) mod pipe_reader;
+mod pipe_use;
 mod pressure_gauge;
 mod progress;
 mod record_sender;

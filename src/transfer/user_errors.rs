@@ -234,6 +234,10 @@ pub(crate) fn explain_failure(failure: &Failure) -> Error {
             .hint("run the command again to download the current files"),
         FailureReason::DownloadLimitReached => Error::new(Kind::Refused, format!("the sender refused: {detail}"))
             .hint("try again later: a download that fails does not count"),
+        FailureReason::PipeTaken => {
+            Error::new(Kind::Refused, "the sender shares a pipe, and another download has begun to read it")
+                .hint("a pipe can be downloaded once, and not resumed; ask the sender to share it again")
+        }
         FailureReason::Protocol => {
             Error::new(Kind::Transfer, format!("the sender rejected the request: {detail}")).hint(HINT_SAME_VERSION)
         }

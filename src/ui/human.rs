@@ -35,7 +35,7 @@ impl Human {
 
     pub(super) fn show(&mut self, event: &Event, output: &mut Output) {
         let now = Instant::now();
-        if let Some(bars) = &mut self.bars {
+        if let Some(bars) = self.bars.as_mut().filter(|_| !self.renderer.shows_text()) {
             bars.update(event, now);
         }
         self.renderer.set_width(terminal_size().0);
@@ -73,13 +73,18 @@ impl Human {
 }
 
 fn appearance(options: UiOptions) -> Appearance {
-    let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let err_terminal = io::stderr().is_terminal();
     let (width, height) = terminal_size();
+    let color_err = has_colors(&Term::stderr(), options);
+    let (out_terminal, color_out) = match options.results() {
+        OutputStream::Out => (io::stdout().is_terminal(), has_colors(&Term::stdout(), options)),
+        OutputStream::Err => (err_terminal, color_err),
+    };
     Appearance {
         out_terminal,
         err_terminal,
-        color_out: has_colors(&Term::stdout(), options),
-        color_err: has_colors(&Term::stderr(), options),
+        color_out,
+        color_err,
         bars: err_terminal && !options.quiet && !options.verbose && !is_dumb(),
         quiet: options.quiet,
         qr: options.qr,

@@ -68,6 +68,7 @@ mod tests {
             name: "holiday".into(),
             files: 214,
             bytes: None,
+            text: false,
             left_out: vec![LeftOutCount { reason: LeftOutReason::OutsideLink, count: 2 }],
             excluded: 3,
             relay: "relay.example:4433".into(),
@@ -79,7 +80,7 @@ mod tests {
             text(&Event::Sharing(sharing)),
             "{\"event\":\"sharing\",\"schema\":1,\"share\":\"00ff\",\"code\":\"XKY9-7HQ2ME\",\
              \"link\":\"qshare://relay.example:4433/XKY9-7HQ2ME\",\"name\":\"holiday\",\"files\":214,\"bytes\":null,\
-             \"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"excluded\":3,\"relay\":\"relay.example:4433\",\"embedded\":false,\"lan\":true,\"expires\":1800000000}\n"
+             \"text\":false,\"left_out\":[{\"reason\":\"outside_link\",\"count\":2}],\"excluded\":3,\"relay\":\"relay.example:4433\",\"embedded\":false,\"lan\":true,\"expires\":1800000000}\n"
         );
     }
 
@@ -115,6 +116,7 @@ mod tests {
                     name: "x".into(),
                     files: 1,
                     bytes: Some(2),
+                    text: false,
                     resumed_bytes: 0,
                     left_out: Vec::new(),
                     unselected: 0,
@@ -141,7 +143,7 @@ mod tests {
                     auto_run: 1,
                     auto_run_paths: vec!["x/autorun.inf".into()],
                 }),
-                "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\
+                "{\"event\":\"offer\",\"schema\":1,\"share\":\"00ff\",\"name\":\"x\",\"files\":1,\"bytes\":2,\"text\":false,\
                  \"resumed_bytes\":0,\"left_out\":[],\"unselected\":0,\"changed\":false,\"unsupported\":3,\"limits\":[{\"limit\":\"links\",\
                  \"description\":\"links\",\"entries\":1,\"paths\":[\"x/l\"]}],\"target\":\"/tmp\",\"hidden\":9,\
                  \"executables\":9,\"auto_run\":1,\

@@ -130,6 +130,7 @@ pub(super) mod tests {
             name: "a free-form name".into(),
             files: 214,
             bytes: Some(1_300_000_000),
+            text: false,
             resumed_bytes: 0,
             left_out: Vec::new(),
             unselected: 0,

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
+use super::lines::OutputStream;
+
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
@@ -24,9 +26,16 @@ pub struct UiOptions {
     pub verbose: bool,
     /// Whether to draw the link of a share as a QR code. It appears only at a terminal.
     pub qr: bool,
+    /// Whether the command writes content to standard output. Results then go to standard error.
+    pub writes_to_stdout: bool,
 }
 
 impl UiOptions {
+    /// Returns the stream of results.
+    pub(super) fn results(&self) -> OutputStream {
+        if self.writes_to_stdout { OutputStream::Err } else { OutputStream::Out }
+    }
+
     /// Whether questions can be asked: the output is for people, and standard input and standard error are terminals.
     pub fn can_ask(&self) -> bool {
         self.format == OutputFormat::Human && io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -1,24 +1,29 @@
-//! Standard output, whose failure does not end the work.
+//! The stream of results, whose failure does not end the work.
 
-use std::{
-    io::{self, Write},
-    thread,
-    time::Duration,
-};
+use std::io::{self, Write};
 
-/// How long to wait before the next write to a full pipe that another process has made non-blocking.
-const RETRY_DELAY: Duration = Duration::from_millis(10);
+use super::lines::OutputStream;
+use crate::blocking_write::write_and_flush;
 
-/// Standard output until it fails. Everything after that is discarded.
-#[derive(Debug, Default)]
+/// The stream of results until it fails. Everything after that is discarded.
+#[derive(Debug)]
 pub(super) struct Output {
+    stream: OutputStream,
     failure: Option<io::Error>,
 }
 
 impl Output {
+    /// Creates the output to a stream of this process.
+    pub(super) fn new(stream: OutputStream) -> Self {
+        Self { stream, failure: None }
+    }
+
     /// Writes `bytes` and flushes them.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        self.write_to(&mut io::stdout().lock(), bytes);
+        match self.stream {
+            OutputStream::Out => self.write_to(&mut io::stdout().lock(), bytes),
+            OutputStream::Err => self.write_to(&mut io::stderr().lock(), bytes),
+        }
     }
 
     fn write_to(&mut self, out: &mut impl Write, bytes: &[u8]) {
@@ -36,32 +41,6 @@ impl Output {
             Some(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e),
             _ => Ok(()),
         }
-    }
-}
-
-fn write_and_flush(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match out.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(e) => wait_if_full(e)?,
-        }
-    }
-    while let Err(e) = out.flush() {
-        wait_if_full(e)?;
-    }
-    Ok(())
-}
-
-/// Waits if the pipe is full for now.
-fn wait_if_full(e: io::Error) -> io::Result<()> {
-    match e.kind() {
-        io::ErrorKind::Interrupted => Ok(()),
-        io::ErrorKind::WouldBlock => {
-            thread::sleep(RETRY_DELAY);
-            Ok(())
-        }
-        _ => Err(e),
     }
 }
 
@@ -91,7 +70,8 @@ mod tests {
     }
 
     fn write_with(errors: &[io::ErrorKind]) -> (Output, Vec<u8>) {
-        let (mut output, mut out) = (Output::default(), Reluctant { errors: errors.to_vec(), written: Vec::new() });
+        let (mut output, mut out) =
+            (Output::new(OutputStream::Out), Reluctant { errors: errors.to_vec(), written: Vec::new() });
         output.write_to(&mut out, b"one line\n");
         output.write_to(&mut out, b"next\n");
         (output, out.written)

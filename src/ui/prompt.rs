@@ -4,7 +4,7 @@
 //! must pass through [`crate::text::visible`] before it becomes part of a question. The caller waits until the display has
 //! shown everything before it.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IsTerminal as _, Read, Write};
 
 use super::{human::terminal_size, phrase::wrapped};
 
@@ -94,6 +94,20 @@ pub fn show(text: &str) {
 /// Standard input cannot be read.
 pub fn read_line() -> io::Result<Option<String>> {
     read_line_from(&mut io::stdin().lock())
+}
+
+/// Reads standard input to its end, but at most `max_bytes`. Tells a user at a terminal how to end it.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub fn read_text(max_bytes: u64) -> io::Result<Vec<u8>> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        show("Type the text; end it with Ctrl-D on a line of its own.\n");
+    }
+    let mut text = Vec::new();
+    input.lock().take(max_bytes).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn read_line_from(input: &mut impl BufRead) -> io::Result<Option<String>> {

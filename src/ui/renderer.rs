@@ -20,6 +20,8 @@ pub(super) struct Renderer {
     look: Appearance,
     /// The staged bytes of the receiver's download.
     resumed_bytes: u64,
+    /// Whether the receiver's download is a text that is shown, so that it is its own result.
+    shows_text: bool,
     /// The staged bytes of the sender's downloads, by number.
     start_bytes: HashMap<u64, u64>,
 }
@@ -31,7 +33,12 @@ impl Renderer {
     }
 
     pub(super) fn new(look: Appearance) -> Self {
-        Self { look, resumed_bytes: 0, start_bytes: HashMap::new() }
+        Self { look, resumed_bytes: 0, shows_text: false, start_bytes: HashMap::new() }
+    }
+
+    /// Whether the download is a text that is shown.
+    pub(super) fn shows_text(&self) -> bool {
+        self.shows_text
     }
 
     /// Returns the lines of one event. Progress has none: the bars show it.
@@ -42,6 +49,8 @@ impl Renderer {
                 return relay_listening(addr, addresses, pin, &self.look);
             }
             Event::Sharing(share) => return sharing(share, &self.look),
+            Event::Text { text } => lines.out(text_lines(text, &self.look)),
+            Event::Finished(_) if self.shows_text => {}
             Event::Finished(finished) => return saved(finished, self.resumed_bytes, &self.look),
             Event::Entries { entries } => lines.out(listing::entries(entries, &self.look)),
             Event::Parts { parts } if !parts.is_empty() => {
@@ -93,7 +102,8 @@ impl Renderer {
             Event::Stopped { reason } => Some(download_lines::stopped(*reason).to_owned()),
             Event::Offer(offer) => {
                 self.resumed_bytes = offer.resumed_bytes;
-                Some(offer::summary(offer, self.look.width))
+                self.shows_text = offer.text && offer.target.is_none();
+                (!self.shows_text).then(|| offer::summary(offer, self.look.width))
             }
             Event::Connecting { relay } => Some(format!("Connecting to relay {}…\n", visible(relay))),
             Event::Waiting { seconds } => {
@@ -118,6 +128,16 @@ impl Renderer {
             _ => None,
         }
     }
+}
+
+/// Returns a text from the other side. Control characters, except line feeds and tabs, are visible at a terminal; a
+/// script gets the text unchanged.
+fn text_lines(text: &str, look: &Appearance) -> String {
+    if !look.out_terminal {
+        return text.to_owned();
+    }
+    let visible_line = |line: &str| line.split('\t').map(visible_whole).collect::<Vec<_>>().join("\t") + "\n";
+    text.lines().map(visible_line).collect()
 }
 
 #[cfg(test)]

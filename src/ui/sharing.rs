@@ -11,11 +11,16 @@ use super::{
 };
 use crate::{
     event::Sharing,
-    text::{count, visible},
+    text::{bytes, count, visible},
 };
 
-/// The last line.
-const WAITING: &str = "Waiting for receivers; Ctrl-C ends the share.\n";
+/// Returns the last line.
+fn waiting(share: &Sharing) -> &'static str {
+    match share.bytes {
+        Some(_) => "Waiting for receivers; Ctrl-C ends the share.\n",
+        None => "Waiting for the receiver; Ctrl-C ends the share.\n",
+    }
+}
 
 /// Renders the summary, the code and the commands for receivers.
 ///
@@ -40,7 +45,7 @@ pub(super) fn sharing(share: &Sharing, look: &Appearance) -> Lines {
             lines.err(instructions(share, look, look.color_err));
         }
     }
-    lines.err(WAITING.to_owned());
+    lines.err(waiting(share).to_owned());
     lines
 }
 
@@ -49,8 +54,12 @@ fn summary(share: &Sharing, look: &Appearance) -> String {
         0 => String::new(),
         excluded => format!(" ({} excluded)", count(excluded, "item")),
     };
-    let amount = files_and_bytes(share.files, share.bytes);
-    let mut text = format!("Sharing {}: {amount}{excluded}\n", visible(&share.name));
+    let name = visible(&share.name);
+    let mut text = match share.bytes {
+        Some(size) if share.text => format!("Sharing a text: {}\n", bytes(size)),
+        Some(_) => format!("Sharing {name}: {}{excluded}\n", files_and_bytes(share.files, share.bytes)),
+        None => format!("Sharing {name}: a pipe, for one receiver\n"),
+    };
     if let Some(expires) = share.expires.and_then(|at| date_with_zone(at, &look.zone)) {
         text.push_str(&format!("The code expires at {expires}.\n"));
     }
@@ -80,7 +89,7 @@ fn instructions(share: &Sharing, look: &Appearance, color: bool) -> String {
     if look.qr {
         // The code and its command stay below a QR code that fills the terminal.
         let code_command = format!("{INDENT}qshare recv {code}\n");
-        let below = format!("Code: {code}\n{code_command}{WAITING}");
+        let below = format!("Code: {code}\n{code_command}{}", waiting(share));
         link_command + &qr(share, look, &below, color) + &shown + &code_command
     } else {
         format!("{shown}\n{with_code}\n{INDENT}qshare recv {code}\n{link_command}")
@@ -112,6 +121,7 @@ mod tests {
             name: "holi\x1bday".into(),
             files: 214,
             bytes: Some(1_300_000_000),
+            text: false,
             left_out: Vec::new(),
             excluded: 0,
             relay: "relay.example:4433".into(),

@@ -21,6 +21,7 @@
 //! - [`left_out`]: entries that cannot be shared, and the name of a share.
 //! - [`compression`]: `send --compress`.
 //! - [`selection`]: `--only`, `--exclude`, `--gitignore` and `--links`.
+//! - [`pipes`]: pipes and texts.
 //! - [`chaos`]: random faults between real processes.
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
@@ -66,6 +67,7 @@ mod nearby;
 mod network;
 mod no_state;
 mod output;
+mod pipes;
 mod prompts;
 mod real_disks;
 mod real_trees;

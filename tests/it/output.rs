@@ -91,8 +91,8 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
             &sent,
             "sharing",
             &[
-                "event", "schema", "share", "code", "link", "name", "files", "bytes", "left_out", "excluded", "relay",
-                "embedded", "lan", "expires",
+                "event", "schema", "share", "code", "link", "name", "files", "bytes", "text", "left_out", "excluded",
+                "relay", "embedded", "lan", "expires",
             ],
         ),
         (&sent, "download_started", &download),
@@ -107,6 +107,7 @@ fn each_json_event_is_one_line_with_the_documented_fields() {
                 "name",
                 "files",
                 "bytes",
+                "text",
                 "resumed_bytes",
                 "left_out",
                 "unselected",

@@ -5,7 +5,10 @@
 use std::path::Path;
 
 use insta::assert_snapshot;
-use rustix::process::Signal;
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::Signal,
+};
 
 use crate::support::{Process, RelayProcess, TestEnv, screen};
 
@@ -83,6 +86,28 @@ fn a_sender_and_a_receiver() {
         }
         receiver.end();
         sender.end();
+    }
+}
+
+#[test]
+fn a_text_and_a_pipe() {
+    for columns in WIDTHS {
+        let env = TestEnv::new();
+        let relay = env.relay();
+        mknodat(CWD, env.path("log"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for (kind, args) in [("text", ["send", "--text", "See you at nine."].as_slice()), ("pipe", &["send", "log"])] {
+            let into = tempfile::tempdir_in("/tmp").unwrap(); // a path of the same length everywhere
+            let (sender, _keyboard) = env.qshare(args).via(&relay).env("NO_COLOR", "1").start_on_a_screen(columns);
+            sender.wait_for_message("ends the share.");
+            let text = sender.messages();
+            let code = text.split("Code: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+            let masks = Masks::new(into.path(), &relay, code);
+            assert_snapshot!(format!("send_{kind}_{columns}"), masks.screen(&sender, columns));
+            let recv = env.qshare(&["recv", code]).via(&relay).dir(into.path()).env("NO_COLOR", "1");
+            let (receiver, _keyboard) = recv.start_on_a_screen(columns);
+            receiver.wait_for_message(if kind == "text" { "at nine." } else { "[Y/n]" });
+            assert_snapshot!(format!("recv_{kind}_{columns}"), masks.screen(&receiver, columns));
+        }
     }
 }
 

@@ -25,11 +25,11 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// Creates the user interface that these options ask for; `qr` comes from the command.
-    pub fn ui(&self, qr: bool) -> UiOptions {
+    /// Creates the user interface that these options ask for. Commands may add to it.
+    pub fn ui(&self) -> UiOptions {
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
         let (quiet, verbose, color) = (self.quiet, self.verbose > 0, self.allows_color());
-        UiOptions { format, quiet, verbose, color, qr }
+        UiOptions { format, quiet, verbose, color, qr: false, writes_to_stdout: false }
     }
 
     /// Whether neither the option nor `NO_COLOR` (<https://no-color.org>) forbids colors. An empty variable does not.

@@ -19,6 +19,9 @@ Examples:
   qshare recv --list XKY9-7HQ2ME
   # Only the pictures, without a folder
   qshare recv --only '*.jpg' --exclude raw CODE
+  # Unpack without a copy on the disk, or play at once
+  qshare recv CODE --out - --tar | tar x
+  qshare recv CODE --out - | mpv -
   # Use a link; quote it
   qshare recv \"qshare://HOST/XKY9-7HQ2ME\"
   # Keep the code out of the process list
@@ -43,9 +46,13 @@ pub struct RecvArgs {
     /// network; a link names its own
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelayChoice>,
-    /// Save in this folder, or under this file name [default: the current folder]
-    #[arg(long, value_name = "DIR|FILE")]
+    /// Save in this folder, or under this file name; - writes the content to standard output
+    /// [default: the current folder]
+    #[arg(long, value_name = "DIR|FILE|-")]
     pub out: Option<PathBuf>,
+    /// With --out -, write a tar stream of everything, which tar x unpacks
+    #[arg(long)]
+    pub tar: bool,
     /// Download without asking
     #[arg(short, long)]
     pub yes: bool,
@@ -94,4 +101,11 @@ pub struct RecvArgs {
     /// The options of the connection.
     #[command(flatten)]
     pub connection: ConnectionArgs,
+}
+
+impl RecvArgs {
+    /// Whether the content goes to standard output.
+    pub fn writes_to_stdout(&self) -> bool {
+        !self.list && self.out.as_deref().is_some_and(|out| out.as_os_str() == "-")
+    }
 }

@@ -23,6 +23,10 @@ Examples:
   qshare send --once a.pdf b.pdf
   # For two hours, with a QR code
   qshare send --expire 2h --qr talk.mp4
+  # The output of a program, as it is written; one receiver can download it
+  tar c . | qshare send - --name site.tar
+  # A short text
+  qshare send --text 'The door code is 4711.'
   # Without what git ignores, and without .git
   qshare send --gitignore --exclude .git project/
 
@@ -35,9 +39,13 @@ matters.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SendArgs {
-    /// Files and folders to share
-    #[arg(required = true, value_name = "PATH")]
+    /// Files and folders to share; - for standard input
+    #[arg(required_unless_present = "text", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Share this text, which the receiver's terminal shows; - reads it from standard input, which keeps it out of the
+    /// process list
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "paths")]
+    pub text: Option<String>,
     /// Share through this relay, HOST[:PORT][#PIN]; none for an embedded one [default: an embedded relay, for the
     /// local network]
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
@@ -60,7 +68,7 @@ pub struct SendArgs {
     /// Use this many secret characters in the code [default: 5; 8 with --expire or --keep above a day]
     #[arg(long, value_name = "N", value_parser = code_length())]
     pub code_length: Option<usize>,
-    /// Set the name of the share; a single file or folder is saved under it [default: from the first path]
+    /// Set the name of the share; a single file, folder, pipe or text is saved under it [default: from the first path]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Leave out what matches this pattern, such as '*.tmp' or 'holiday/raw'; may repeat

@@ -22,7 +22,7 @@ pub(super) fn print(e: &clap::Error, json: bool, no_color: bool) {
 
 fn show(error: &Error, json: bool, no_color: bool) {
     let global = GlobalArgs { json, quiet: false, verbose: 0, no_color };
-    ui::show_error(global.ui(false), error);
+    ui::show_error(global.ui(), error);
 }
 
 /// Returns our own error where it adds a hint, or where clap's error would repeat a code.

@@ -62,9 +62,14 @@ fn permissions_are_never_wider_than_the_senders() {
     let umask = 0o777 & !fs::metadata(home.at("out")).unwrap().permissions().mode();
     let modes = [0o600, 0o644, 0o444, 0o400, 0o750, 0o555, 0o666, 0o777];
     let folders = [0o700, 0o755, 0o555, 0o500, 0o770, 0o777];
-    let mut builder =
-        ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 14 + 1, holes: 0 })
-            .unwrap();
+    let mut builder = ManifestBuilder::new(ManifestHeader {
+        share: ShareId::random(),
+        name: "t".into(),
+        entries: 14 + 1,
+        holes: 0,
+        kind: ShareKind::Files,
+    })
+    .unwrap();
     let mut push = |path: &str, kind, mode| {
         builder.push(Entry { path: SafePath::parse(path).unwrap(), kind, mode, mtime: None }).unwrap();
     };
@@ -90,9 +95,14 @@ fn permissions_are_never_wider_than_the_senders() {
 
 /// Returns the manifest of a share of standard input.
 fn stream_manifest() -> Arc<Manifest> {
-    let mut builder =
-        ManifestBuilder::new(ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1, holes: 0 })
-            .unwrap();
+    let mut builder = ManifestBuilder::new(ManifestHeader {
+        share: ShareId::random(),
+        name: "x".into(),
+        entries: 1,
+        holes: 0,
+        kind: ShareKind::Files,
+    })
+    .unwrap();
     let kind = EntryKind::File { size: None };
     let mtime = Some(Mtime { seconds: i64::MIN, nanos: 999_999_999 });
     builder.push(Entry { path: SafePath::parse("stdin").unwrap(), kind, mode: 0o644, mtime }).unwrap();
@@ -188,7 +198,8 @@ fn a_target_folder_created_for_a_download_is_removed_with_it() {
 /// Receives a folder with a file, both of this mode and time.
 fn receive_with(mode: u32, mtime: Mtime) -> (Home, PublishedDownload) {
     let home = Home::new();
-    let header = ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 2, holes: 0 };
+    let header =
+        ManifestHeader { share: ShareId::random(), name: "t".into(), entries: 2, holes: 0, kind: ShareKind::Files };
     let mut builder = ManifestBuilder::new(header).unwrap();
     let file = EntryKind::File { size: Some(5) };
     for (path, kind) in [("d", EntryKind::Folder), ("d/f", file)] {

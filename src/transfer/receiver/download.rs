@@ -1,36 +1,29 @@
 //! A download: it runs in successive sessions until every entry is saved, or until the sender's offer changes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::time::Instant;
 
 use super::{
     confirmed_session::ConfirmedSession,
     connect::SenderConnector,
     destination::Destination,
+    finished_download::{EntryCounts, finish},
     offer::{PendingOffer, select},
     offer_summary::with_plan,
-    session_download::{RequestedEntries, SavedDownload, SessionDownload, SessionDownloadError},
+    session_download::{RequestedEntries, SessionDownload, SessionDownloadError},
     unsupported,
 };
 use crate::{
-    disk::{FailedFile, Plan, Sink},
+    disk::{Plan, Sink},
     error::{Error, Kind, Result},
     event::{Event, Events, Finished, OfferSummary},
     manifest::Manifest,
     rate_limiter::RateLimiter,
-    route::Route,
     selection::Selection,
-    text::{count, list},
+    text::count,
     wire::peer::DownloadOutcome,
 };
-
-/// The most files that did not arrive that an error names.
-const MAX_LISTED: usize = 10;
-
-/// The bytes that are percent-encoded in a path.
-const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// An offer with a planned path for every entry.
 pub struct PlannedDownload {
@@ -114,24 +107,14 @@ impl PlannedDownload {
             let route = Arc::clone(&session.route);
             let download = disk_download(plan, sender.rate_limiter(), events);
             match download.run(session, interrupt.as_mut()).await {
-                Ok(SavedDownload { published, bytes, completion }) => {
-                    let failed = published.failed;
-                    if failed.is_empty() {
+                Ok(saved) => {
+                    if saved.published.failed.is_empty() {
                         sender.remove_resumption();
                     }
+                    warn_of_altered_times(saved.published.altered_times, events);
                     let seconds = started.elapsed().as_secs_f64();
-                    warn_of_altered_times(published.altered_times, events);
-                    let incomplete = failed.iter().map(|file| file.path.as_str().to_owned()).collect();
-                    let counts = EntryCounts { files: counts.files - failed.len() as u64, ..counts };
-                    let finished = finished(&published.paths, bytes, seconds, &counts);
-                    let finished = Finished { incomplete, route: *route.lock(), ..finished };
-                    events.report(Event::Finished(finished.clone()));
-                    completion.send(events, interrupt).await;
-                    return if failed.is_empty() {
-                        Ok(DownloadEnd::Saved(finished))
-                    } else {
-                        Err(incomplete_error(&failed))
-                    };
+                    let route = *route.lock();
+                    return finish(saved, &counts, (seconds, route), events, interrupt).await.map(DownloadEnd::Saved);
                 }
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
                 Err(SessionDownloadError::SessionUnknown) => {}
@@ -193,41 +176,4 @@ fn check_unsupported(plan: &Plan, destination: &Destination) -> Result<()> {
     } else {
         Err(unsupported::refused(plan))
     }
-}
-
-/// The numbers of entries that a finished download reports.
-struct EntryCounts {
-    files: u64,
-    skipped: u64,
-    unselected: u64,
-    unsupported: u64,
-}
-
-impl EntryCounts {
-    fn of(plan: &Plan) -> Self {
-        Self {
-            files: plan.files(),
-            skipped: plan.skipped_entries(),
-            unselected: plan.manifest().unselected(),
-            unsupported: plan.unsupported_entries(),
-        }
-    }
-}
-
-fn finished(paths: &[PathBuf], bytes: u64, seconds: f64, counts: &EntryCounts) -> Finished {
-    let EntryCounts { files, skipped, unselected, unsupported } = *counts;
-    let saved = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    let is_unicode = paths.iter().all(|path| path.to_str().is_some());
-    let encoded = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
-    let saved_encoded = if is_unicode { Vec::new() } else { paths.iter().map(encoded).collect() };
-    let (incomplete, route) = (Vec::new(), Route::default());
-    Finished { bytes, seconds, saved, saved_encoded, files, skipped, unselected, unsupported, incomplete, route }
-}
-
-/// Returns the error for a download without these files.
-fn incomplete_error(failed: &[FailedFile]) -> Error {
-    let lines = failed.iter().map(|FailedFile { path, reason }| format!("“{path}” {reason}"));
-    let total = failed.len() as u64;
-    Error::new(Kind::Transfer, list(&format!("{} did not arrive", count(total, "file")), lines, total, MAX_LISTED))
-        .hint("run the same command again to download what is missing")
 }

@@ -6,7 +6,7 @@ use super::unsupported::limits_of;
 use crate::{
     disk::{EarlierDownload, Plan},
     event::{LeftOutCount, ListedEntry, NameAction, OfferSummary, OfferedName, SCHEMA},
-    manifest::{Entry, EntryKind, EntryRow, Manifest, runs_automatically},
+    manifest::{Entry, EntryKind, EntryRow, Manifest, ShareKind, runs_automatically},
 };
 
 /// The most top-level names, and the most paths below them, that a summary contains.
@@ -37,6 +37,7 @@ pub(super) fn summarize(manifest: &Manifest, earlier: EarlierDownload) -> OfferS
         name: manifest.name().to_owned(),
         files: manifest.files(),
         bytes: manifest.bytes(),
+        text: manifest.kind() == ShareKind::Text,
         resumed_bytes: earlier.bytes,
         left_out: LeftOutCount::all_of(manifest.left_out()),
         unselected: manifest.unselected(),

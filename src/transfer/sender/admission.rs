@@ -15,11 +15,12 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
-    download::Download, fair_permits::FairPermit, offer::PreparedOffer, progress::receiver_label, share::Share,
+    download::Download, download_error::DownloadError, fair_permits::FairPermit, offer::PreparedOffer,
+    pipe_use::PipeUse, progress::receiver_label, share::Share,
 };
 use crate::{
     crypto::Resumption,
-    error::{Error, Result},
+    error::Error,
     event::Event,
     net::{OwnedFrame, RecvHalf, SendHalf, wait_on_peer},
     route::Route,
@@ -34,7 +35,7 @@ use crate::{
     },
     wire::{
         Message,
-        peer::{AlertReason, AttachRequest},
+        peer::{AlertReason, AttachRequest, FailureReason},
         relay::{IncomingDownload, MAX_BODY, SourceTag},
         reset_code::ENDED,
     },
@@ -226,10 +227,20 @@ async fn serve_receiver(share: Arc<Share>, receiver: AdmittedReceiver<'_>, (mut 
 }
 
 /// Returns the first record for a receiver, and the rest of the offer or the reason why there is none.
-async fn prepare_offer(share: &Share, number: u64, resumption: &Resumption) -> (RecordBuilder, Result<PreparedOffer>) {
+async fn prepare_offer(
+    share: &Share,
+    number: u64,
+    resumption: &Resumption,
+) -> (RecordBuilder, Result<PreparedOffer, DownloadError>) {
+    if share.pipe().is_some_and(PipeUse::is_taken) {
+        return (RecordBuilder::new(), Err(DownloadError::pipe_taken()));
+    }
     match PreparedOffer::new(share).await {
         Ok(mut offer) => (offer.first_record(resumption), Ok(offer)),
-        Err(e) => (RecordBuilder::new(), Err(report_unreadable(share, number, &e))),
+        Err(e) => {
+            let e = DownloadError::Local(FailureReason::Source, report_unreadable(share, number, &e));
+            (RecordBuilder::new(), Err(e))
+        }
     }
 }
 

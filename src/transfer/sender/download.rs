@@ -12,6 +12,7 @@ use super::{
     capacity::SessionOrigin,
     compression_policy::CompressionPolicy,
     content_encoder::ContentEncoder,
+    content_record::ContentRecords,
     download_error::{DownloadEnd, DownloadError},
     failed_files::FailedFiles,
     file_reader::FileReader,
@@ -19,6 +20,7 @@ use super::{
     group_queue::GroupQueue,
     messages::{MessageQueue, ReceiverFrame, ReceiverMessage, message_queue},
     offer::{OfferReply, PreparedOffer},
+    pipe_reader::PipeReader,
     progress::SendProgress,
     record_sender::{RECEIVER_STALL_TIMEOUT, RecordSender},
     requested_files::RequestedFiles,
@@ -67,7 +69,12 @@ impl Download {
     }
 
     /// Serves the download to its end. `receiver` is the id of the receiver's resumption grant.
-    pub(super) async fn run(self, session: Established, receiver: [u8; 16], offer: Result<PreparedOffer>) {
+    pub(super) async fn run(
+        self,
+        session: Established,
+        receiver: [u8; 16],
+        offer: Result<PreparedOffer, DownloadError>,
+    ) {
         let entry = self.share.sessions().insert(&session, receiver, self.progress.route());
         let Established { mut writer, mut reader, mut opener, resumption_id, .. } = session;
         let origin = if resumption_id.is_some() { SessionOrigin::Resumption } else { SessionOrigin::Code };
@@ -77,7 +84,7 @@ impl Download {
         let permit = self.share.capacity().acquire_session(origin).await;
         let result = match offer {
             _ if permit.is_none() => Err(too_many_sessions()),
-            Err(e) => Err(DownloadError::Local(FailureReason::Source, e)),
+            Err(e) => Err(e),
             Ok(offer) => {
                 let (messages_tx, messages) = message_queue();
                 let sender = self.record_sender(&mut writer);
@@ -91,6 +98,9 @@ impl Download {
                 }
             }
         };
+        if let (Some(pipe), false) = (self.share.pipe(), matches!(result, Ok(DownloadEnd::Complete))) {
+            pipe.note_failure(self.progress.number());
+        }
         let goodbye = Goodbye::new(&result, &self.stream);
         // The end is reported before the goodbye, so that a share that is interrupted during the goodbye of a complete
         // download has no running download.
@@ -133,6 +143,10 @@ impl Download {
         origin: SessionOrigin,
     ) -> Result<DownloadEnd, DownloadError> {
         let files = match offer.present(&mut sender, &mut messages).await? {
+            // Whoever skips the only file has not used up the pipe.
+            OfferReply::Accepted(files) if files.count() == 0 && self.share.pipe().is_some() => {
+                return Ok(DownloadEnd::NotAccepted);
+            }
             OfferReply::Accepted(files) => files,
             OfferReply::Ended(done) => return end_before_request(&done),
         };
@@ -164,6 +178,9 @@ impl Download {
     /// Takes a download permit and reports the start.
     async fn start(&self, files: &RequestedFiles, origin: SessionOrigin) -> Result<(), DownloadError> {
         let Some(permit) = self.share.acquire_download(origin).await else {
+            if self.share.pipe().is_some() {
+                return Err(DownloadError::pipe_taken());
+            }
             let e = Error::new(Kind::Refused, "the download limit of the share is reached");
             return Err(DownloadError::Local(FailureReason::DownloadLimitReached, e));
         };
@@ -182,7 +199,13 @@ impl Download {
     ) -> Result<(), DownloadError> {
         let (encoder, compression) = ContentEncoder::new(self.share.compression());
         let mut policy = CompressionPolicy::new(Instant::now(), self.share.count_sent(0));
-        let (_reader, mut records) = FileReader::spawn(source, files, groups, encoder, self.share.buffers());
+        let (_reader, mut records) = match self.share.pipe() {
+            Some(_) => (None, self.spawn_pipe_reader(&source, encoder)?),
+            None => {
+                let (reader, records) = FileReader::spawn(source, files, groups, encoder, self.share.buffers());
+                (Some(reader), records)
+            }
+        };
         loop {
             // Both ends may hash staged data for long before there is a record.
             match sender.flush_while(timeout(KEEP_ALIVE_INTERVAL, records.recv())).await {
@@ -201,6 +224,13 @@ impl Download {
                 Err(_) => sender.acknowledge().await?,
             }
         }
+    }
+
+    /// Takes the pipe of the share and starts to read it.
+    fn spawn_pipe_reader(&self, source: &Source, encoder: ContentEncoder) -> Result<ContentRecords, DownloadError> {
+        let is_first = self.share.pipe().is_some_and(|pipe| pipe.take(self.progress.number()));
+        let (pipe, path) = source.take_pipe().filter(|_| is_first).ok_or_else(DownloadError::pipe_taken)?;
+        PipeReader::spawn(pipe, path, encoder, self.share.buffers())
     }
 
     /// Reads the receiver's messages until the session fails. If the receiver only ends its direction, the sending side

@@ -46,6 +46,11 @@ impl DownloadError {
         WireError::Unexpected(FileRequest::TYPE).into()
     }
 
+    /// Returns the error for a receiver of a pipe that another download reads or has read.
+    pub(super) fn pipe_taken() -> Self {
+        Self::Local(FailureReason::PipeTaken, Error::new(Kind::Refused, "another download has begun to read the pipe"))
+    }
+
     /// Converts a [`Done`] that reports a failure.
     pub(super) fn reported(done: &Done) -> Self {
         let (kind, what) = match done.outcome {

@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     comparer::{ComparedFile, Comparer},
     content_encoder::ContentEncoder,
-    content_record::ContentRecord,
+    content_record::{ContentRecord, ContentRecords, FRAME_SPACE, content_limit},
     download_error::DownloadError,
     group_queue::GroupQueue,
     requested_files::RequestedFiles,
@@ -19,10 +19,9 @@ use crate::{
     blocking::cancelled,
     disk::{CancelOnDrop, HashProgress, Source, SourceError, SourceFile},
     net::BufferPool,
-    transfer::session::RecordBuilder,
     wire::{
         WireError,
-        peer::{FailureReason, FileEnd, FileFailed, FileStart},
+        peer::{FailureReason, FileEnd, FileStart},
     },
 };
 
@@ -33,12 +32,6 @@ const READ_AHEAD: usize = 1;
 /// Files that are compared before they can be sent. Each one is open.
 const COMPARED_AHEAD: usize = 16;
 
-/// Bytes of a record that the frames around the content of a file take at most.
-const FRAME_SPACE: usize = 64;
-
-/// Content is read in multiples of this many bytes. BLAKE3 hashes as many at once, and they are whole pages.
-const BLOCK: usize = 8 * 1024;
-
 /// The tasks that read and compare the requested files. Dropping this handle aborts them.
 pub(super) struct FileReader {
     _tasks: JoinSet<()>,
@@ -47,15 +40,14 @@ pub(super) struct FileReader {
 }
 
 impl FileReader {
-    /// Spawns the tasks. The receiver's staged groups arrive in `groups`. The returned channel closes after the last
-    /// record or an error.
+    /// Spawns the tasks. The receiver's staged groups arrive in `groups`.
     pub(super) fn spawn(
         source: Arc<Source>,
         requested: RequestedFiles,
         groups: GroupQueue,
         encoder: ContentEncoder,
         buffers: BufferPool,
-    ) -> (Self, mpsc::Receiver<Result<ContentRecord, DownloadError>>) {
+    ) -> (Self, ContentRecords) {
         let (records_tx, records) = mpsc::channel(READ_AHEAD);
         let (compared_tx, compared) = mpsc::channel(COMPARED_AHEAD);
         let hashing = HashProgress::default();
@@ -128,8 +120,7 @@ impl ReadTask {
 
     /// Fills a record with as many files, or as much of one file, as it holds. A file that cannot be sent fails alone.
     fn fill_record(&mut self) -> Result<ContentRecord, WireError> {
-        let record = RecordBuilder::with_buffer(self.buffers.get());
-        let mut filled = ContentRecord { record, ..ContentRecord::default() };
+        let mut filled = ContentRecord::empty(&self.buffers);
         while filled.record.remaining() > 2 * FRAME_SPACE {
             let Some((entry, file)) = &mut self.current else {
                 match self.next_file() {
@@ -175,17 +166,4 @@ impl ReadTask {
         let opened = self.source.open(entry as usize);
         Some(opened.map(|file| ComparedFile { entry, offset: 0, file }).map_err(|e| (entry, e)))
     }
-}
-
-impl ContentRecord {
-    fn push_failure(&mut self, entry: u32, e: SourceError) -> Result<(), WireError> {
-        self.record.push(&FileFailed { entry, reason: e.failure() })?;
-        self.failed.push(e);
-        Ok(())
-    }
-}
-
-/// Returns how many content bytes to read into `room` bytes: whole blocks if at least one fits.
-fn content_limit(room: usize) -> usize {
-    if room < BLOCK { room } else { room - room % BLOCK }
 }

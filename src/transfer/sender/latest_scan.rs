@@ -55,7 +55,7 @@ impl LatestScan {
     /// Scans the paths unless the latest scan is recent enough for a receiver that arrived at `arrival`.
     async fn refresh(&self, arrival: Instant) -> Result<Arc<Source>> {
         let mut latest = self.0.lock().await;
-        if latest.start > arrival || Instant::now() < latest.fresh_until {
+        if latest.start > arrival || Instant::now() < latest.fresh_until || !latest.source.is_on_disk() {
             return latest.result.clone();
         }
         let (previous, start) = (Arc::clone(&latest.source), Instant::now());

@@ -65,6 +65,11 @@ impl SendProgress {
         Self { number, route: Mutex::new(route), events, counters: Mutex::default() }
     }
 
+    /// Returns the number of the receiver.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Returns the route of the session's stream.
     pub(super) fn route(&self) -> Route {
         *self.route.lock()

@@ -18,6 +18,7 @@ use super::{
     download_limit::DownloadPermit,
     expiry::wait_until_expired,
     latest_scan::LatestScan,
+    pipe_use::PipeUse,
     pressure_gauge::PressureGauge,
     repeated_warning::RepeatedWarning,
     session_table::SessionTable,
@@ -73,6 +74,8 @@ pub struct Share {
     sent: AtomicU64,
     /// The number of the latest receiver.
     last_receiver: AtomicU64,
+    /// The use of the pipe, if the share is one.
+    pipe: Option<PipeUse>,
     /// The ids of receivers that lack files which could not be sent.
     incomplete: Mutex<HashSet<[u8; 16]>>,
 }
@@ -99,6 +102,8 @@ impl Share {
     ) -> Arc<Self> {
         let sessions = Arc::<SessionTable>::default();
         let key = settings.key.clone().unwrap_or_else(ShareKey::random);
+        let pipe = source.is_pipe().then(PipeUse::default);
+        let max_downloads = if pipe.is_some() { Some(1) } else { settings.max_downloads };
         Arc::new(Self {
             id: source.manifest().share(),
             credentials: watch::Sender::new(ShareCredentials { code, key }),
@@ -109,7 +114,7 @@ impl Share {
             pressure: PressureGauge::new(),
             unreadable: RepeatedWarning::default(),
             unsaved_budget: RepeatedWarning::default(),
-            capacity: Capacity::new(settings.max_downloads, Arc::clone(&sessions)),
+            capacity: Capacity::new(max_downloads, Arc::clone(&sessions)),
             sessions,
             phase: watch::Sender::new(SharePhase::Open),
             is_code_retired: watch::Sender::new(false),
@@ -117,12 +122,13 @@ impl Share {
             unacknowledged: Arc::default(),
             sent: AtomicU64::new(0),
             last_receiver: AtomicU64::new(0),
+            pipe,
             incomplete: Mutex::default(),
             settings,
         })
     }
 
-    /// Waits until the download limit is reached, the lifetime has passed or the code is retired.
+    /// Waits until the download limit is reached, the lifetime has passed, the code is retired or the pipe is lost.
     pub(super) async fn wait_for_end(&self) -> ShareEnd {
         let expired = async {
             match self.settings.expire {
@@ -130,8 +136,15 @@ impl Share {
                 None => std::future::pending().await,
             }
         };
+        let pipe_lost = async {
+            match &self.pipe {
+                Some(pipe) => pipe.wait_until_lost().await,
+                None => std::future::pending().await,
+            }
+        };
         let mut is_code_retired = self.is_code_retired.subscribe();
         tokio::select! {
+            () = pipe_lost => ShareEnd::PipeLost,
             max_downloads = self.capacity.downloads().wait_until_reached() => ShareEnd::LimitReached { max_downloads },
             () = expired => ShareEnd::Expired,
             _ = is_code_retired.wait_for(|is_retired| *is_retired) => ShareEnd::CodeRetired,
@@ -140,7 +153,7 @@ impl Share {
 
     /// Returns the end of a share that is interrupted now.
     pub(super) fn interrupted(&self) -> ShareEnd {
-        ShareEnd::Interrupted { running: self.capacity.downloads().running() }
+        ShareEnd::Interrupted { running: self.capacity.downloads().running(), is_pipe: self.pipe.is_some() }
     }
 
     /// Stops new downloads; running downloads may finish.
@@ -241,6 +254,11 @@ impl Share {
 
     pub(super) fn id(&self) -> ShareId {
         self.id
+    }
+
+    /// Returns the use of the pipe, if the share is one.
+    pub(super) fn pipe(&self) -> Option<&PipeUse> {
+        self.pipe.as_ref()
     }
 
     pub(super) fn scan(&self) -> &LatestScan {

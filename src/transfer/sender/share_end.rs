@@ -20,10 +20,14 @@ pub(crate) enum ShareEnd {
     CodeRetired,
     /// The relay in this process has failed.
     RelayFailed,
+    /// The download that has read a part of the pipe has failed.
+    PipeLost,
     /// The user interrupted the share.
     Interrupted {
         /// Downloads that were running.
         running: u64,
+        /// Whether the share is a pipe, which no later share continues.
+        is_pipe: bool,
     },
 }
 
@@ -31,13 +35,13 @@ impl ShareEnd {
     /// Whether running downloads may finish. Their receivers have already confirmed the code, so this includes a share
     /// whose code is retired.
     pub(super) fn lets_downloads_finish(self) -> bool {
-        !matches!(self, Self::RelayFailed | Self::Interrupted { .. })
+        !matches!(self, Self::RelayFailed | Self::PipeLost | Self::Interrupted { .. })
     }
 
     /// Converts the end to the result of the command, for a share that leaves this many receivers without some files.
     ///
     /// # Errors
-    /// [`Kind::Transfer`] if it would be no error otherwise, and there are such receivers;
+    /// [`Kind::Transfer`] for a lost pipe, and if it would be no error otherwise and there are such receivers;
     /// [`Kind::Refused`] for a retired code, [`Kind::Network`] for a failed relay, [`Kind::Interrupted`] if downloads
     /// were interrupted.
     pub(super) fn into_result(self, incomplete_downloads: u64) -> Result<StopReason> {
@@ -59,11 +63,19 @@ impl ShareEnd {
                 .hint("share again for a new code; --code-length 8 makes guessing impractical")),
             Self::RelayFailed => Err(Error::new(Kind::Network, "the relay in this process has failed")
                 .hint("share the same paths again; the code stays the same")),
-            Self::Interrupted { running: 0 } => Ok(StopReason::Interrupted),
-            Self::Interrupted { running } => {
+            Self::PipeLost => Err(Error::new(
+                Kind::Transfer,
+                "the share has ended: the pipe was sent in part, and cannot be sent again",
+            )
+            .hint("share the output of the same program again")),
+            Self::Interrupted { running: 0, .. } => Ok(StopReason::Interrupted),
+            Self::Interrupted { running, is_pipe } => {
                 let downloads = count(running, "download");
-                Err(Error::new(Kind::Interrupted, format!("interrupted with {downloads} running"))
-                    .hint("share the same paths again to let the receivers resume with the same code"))
+                let hint = match is_pipe {
+                    true => "a pipe cannot be resumed; share it again from its beginning",
+                    false => "share the same paths again to let the receivers resume with the same code",
+                };
+                Err(Error::new(Kind::Interrupted, format!("interrupted with {downloads} running")).hint(hint))
             }
         }
     }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::RECORD_OVERHEAD,
-        manifest::{Entry, EntryKind, LeftOut, LeftOutReason, ManifestHeader, RawEntry, SafePath, ShareId},
+        manifest::{Entry, EntryKind, LeftOut, LeftOutReason, ManifestHeader, RawEntry, SafePath, ShareId, ShareKind},
         transfer::session::{
             manifest_encoder::ManifestEncoder,
             record::{MAX_RECORD, RecordBuilder},
@@ -118,7 +118,8 @@ mod tests {
         ResumptionGrant { id: ResumptionId { receiver: [1; 16], tag: [3; 32] }, key: [2; 32] };
 
     fn manifest(entries: u64) -> Manifest {
-        let header = ManifestHeader { share: ShareId::random(), name: "many".into(), entries, holes: 0 };
+        let header =
+            ManifestHeader { share: ShareId::random(), name: "many".into(), entries, holes: 0, kind: ShareKind::Files };
         let mut builder = ManifestBuilder::new(header).unwrap();
         for n in 0..entries {
             let kind = EntryKind::File { size: Some(u64::from(u32::MAX)) };
@@ -156,7 +157,8 @@ mod tests {
     #[test]
     fn the_refusal_of_a_hostile_path_shows_it_escaped() {
         let mut record = RecordBuilder::new();
-        let header = ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1, holes: 0 };
+        let header =
+            ManifestHeader { share: ShareId::random(), name: "x".into(), entries: 1, holes: 0, kind: ShareKind::Files };
         record.push(&ManifestStart(header)).unwrap();
         let entry = RawEntry { path: "../\u{1b}[2Jx".into(), kind: EntryKind::Folder, mode: 0, mtime: None };
         record.push(&ManifestPart(vec![entry])).unwrap();

@@ -203,6 +203,8 @@ pub enum FailureReason {
     Protocol,
     /// The receiver sent nothing for too long.
     ReceiverTimeout,
+    /// The share is a pipe, which is read once, and another download has begun to read it.
+    PipeTaken,
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Message for ManifestPart {
 mod tests {
     use super::*;
     use crate::{
-        manifest::{EntryKind, LeftOutReason, Mtime, ShareId},
+        manifest::{EntryKind, LeftOutReason, Mtime, ShareId, ShareKind},
         wire::golden::assert_golden,
     };
 
@@ -70,8 +70,14 @@ mod tests {
         );
         let share: ShareId = postcard::from_bytes(&[7; 16]).unwrap();
         assert_golden(
-            &ManifestStart(ManifestHeader { share, name: "holiday".into(), entries: 300, holes: 0 }),
-            "410000001b0707070707070707070707070707070707686f6c69646179ac0200",
+            &ManifestStart(ManifestHeader {
+                share,
+                name: "holiday".into(),
+                entries: 300,
+                holes: 0,
+                kind: ShareKind::Files,
+            }),
+            "410000001c0707070707070707070707070707070707686f6c69646179ac020000",
         );
         let mut left_out = LeftOut::default();
         [LeftOutReason::Name, LeftOutReason::OwnFile, LeftOutReason::Name].into_iter().for_each(|r| left_out.add(r));

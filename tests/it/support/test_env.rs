@@ -146,6 +146,12 @@ impl QshareCommand {
         self
     }
 
+    /// Sets standard input, which is empty otherwise.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Sets the working directory.
     pub(crate) fn dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);

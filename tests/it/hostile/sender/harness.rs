@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use qshare::{
     code::{Code, Secret},
-    manifest::{EntryKind, ManifestHeader, RawEntry, ShareId},
+    manifest::{EntryKind, ManifestHeader, RawEntry, ShareId, ShareKind},
     net::{self, Connection},
     relay::RelayConfig,
     transfer::{
@@ -179,7 +179,13 @@ pub(super) fn link_entry(path: &str, target: &str) -> RawEntry {
 }
 
 pub(super) fn manifest_start(entries: u64) -> ManifestStart {
-    ManifestStart(ManifestHeader { share: ShareId::random(), name: "a gift".into(), entries, holes: 0 })
+    ManifestStart(ManifestHeader {
+        share: ShareId::random(),
+        name: "a gift".into(),
+        entries,
+        holes: 0,
+        kind: ShareKind::Files,
+    })
 }
 
 pub(super) fn manifest(entries: Vec<RawEntry>) -> RecordBuilder {

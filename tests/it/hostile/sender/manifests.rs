@@ -1,7 +1,7 @@
 //! Manifests that no honest sender makes.
 
 use qshare::{
-    manifest::{EntryKind, ManifestHeader, ShareId},
+    manifest::{EntryKind, ManifestHeader, ShareId, ShareKind},
     transfer::session::RecordBuilder,
     wire::peer::{DownloadOutcome, ManifestPart, ManifestStart},
 };
@@ -85,6 +85,7 @@ async fn a_receiver_refuses_inconsistent_manifests() {
             name,
             entries: 1,
             holes: 0,
+            kind: ShareKind::Files,
         }))
         .unwrap();
         record.push(&ManifestPart(vec![file_entry("a", 1)])).unwrap();
@@ -155,7 +156,13 @@ async fn a_receiver_refuses_a_manifest_that_makes_no_progress() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_characters_in_an_offer_are_escaped() {
     let sender = HostileSender::new().await;
-    let head = ManifestHeader { share: ShareId::random(), name: "\x1b[2J\u{202e}\u{9b}x".into(), entries: 1, holes: 0 };
+    let head = ManifestHeader {
+        share: ShareId::random(),
+        name: "\x1b[2J\u{202e}\u{9b}x".into(),
+        entries: 1,
+        holes: 0,
+        kind: ShareKind::Files,
+    };
     let mut early = RecordBuilder::from_message(&ManifestStart(head)).unwrap();
     early.push(&ManifestPart(vec![file_entry("a", 5)])).unwrap();
     let code = sender.code.reveal();

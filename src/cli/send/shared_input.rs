@@ -1,0 +1,60 @@
+//! What the user shares: files and folders, a pipe, or a text.
+
+use crate::{
+    cli::{args::SendArgs, console::Console},
+    error::{Error, Kind, Result},
+    manifest::{MAX_TEXT_BYTES, ShareId},
+    transfer::{InputPipe, Source},
+};
+
+/// The name under which a text is saved.
+const TEXT_NAME: &str = "text.txt";
+
+/// What the user shares.
+pub(super) enum SharedInput {
+    /// The files and folders of the arguments.
+    Files,
+    /// Standard input, or the pipe at a path.
+    Pipe(InputPipe),
+    /// A text.
+    Text(String),
+}
+
+impl SharedInput {
+    /// Determines what the arguments name, and reads a text from standard input if they say so.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if standard input cannot be shared, or the text is empty, too long or not UTF-8.
+    pub(super) async fn of(args: &SendArgs, console: &Console) -> Result<Self> {
+        match (args.text.as_deref(), &args.paths[..]) {
+            (Some("-"), _) => console.read_text(MAX_TEXT_BYTES).await.and_then(Self::text),
+            (Some(text), _) => Self::text(text.to_owned()),
+            (None, [path]) if path.as_os_str() == "-" => InputPipe::standard_input().map(Self::Pipe),
+            (None, [path]) => Ok(InputPipe::pipe(path).map_or(Self::Files, Self::Pipe)),
+            (None, paths) if paths.iter().any(|path| path.as_os_str() == "-") => {
+                Err(Error::new(Kind::Usage, "cannot share standard input together with other paths")
+                    .hint("share it alone; for a file named -, pass ./-"))
+            }
+            (None, _) => Ok(Self::Files),
+        }
+    }
+
+    fn text(text: String) -> Result<Self> {
+        if text.is_empty() { Err(Error::new(Kind::Usage, "the text is empty")) } else { Ok(Self::Text(text)) }
+    }
+
+    /// Returns the source of a share of this input; `None` for files and folders, which have to be scanned.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if `name` cannot be the name of a file, or the text is too long.
+    pub(super) fn into_source(self, name: Option<&str>, share: ShareId) -> Option<Result<Source>> {
+        match self {
+            Self::Files => None,
+            Self::Pipe(pipe) => {
+                let default = pipe.default_name();
+                Some(Source::of_pipe(pipe, name.unwrap_or(&default), share))
+            }
+            Self::Text(text) => Some(Source::of_text(&text, name.unwrap_or(TEXT_NAME), share)),
+        }
+    }
+}
