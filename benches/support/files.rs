@@ -5,11 +5,16 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    process::Command,
+    thread,
 };
 
 use tempfile::TempDir;
 
 use super::{Result, log_lines::log_lines, machine};
+
+/// Bytes that are written to a FIFO at once.
+const MB: usize = 1_000_000;
 
 /// The number of small files in each subfolder.
 const FILES_PER_FOLDER: u64 = 100;
@@ -66,6 +71,8 @@ pub(crate) enum Payload {
     File(u64),
     /// One file with this many bytes of log lines.
     Log(u64),
+    /// This many random bytes, which a thread writes to a FIFO.
+    Pipe(u64),
     /// A folder with subfolders, which hold `count` files of `each` bytes.
     Files { count: u64, each: u64 },
 }
@@ -73,24 +80,28 @@ pub(crate) enum Payload {
 impl Payload {
     pub(crate) fn bytes(self) -> u64 {
         match self {
-            Self::File(bytes) | Self::Log(bytes) => bytes,
+            Self::File(bytes) | Self::Log(bytes) | Self::Pipe(bytes) => bytes,
             Self::Files { count, each } => count * each,
         }
     }
 
     fn files(self) -> u64 {
         match self {
-            Self::File(_) | Self::Log(_) => 1,
+            Self::File(_) | Self::Log(_) | Self::Pipe(_) => 1,
             Self::Files { count, .. } => count,
         }
     }
 
     /// Creates the payload at `path`, unless it exists already, and returns the path.
     pub(crate) fn create(self, path: PathBuf) -> Result<PathBuf> {
+        if let Self::Pipe(bytes) = self {
+            return write_to_fifo(path, bytes);
+        }
         if path.exists() {
             return Ok(path);
         }
         match self {
+            Self::Pipe(_) => {}
             Self::File(bytes) => write_noise(&path, bytes)?,
             Self::Log(bytes) => fs::write(&path, log_lines(bytes as usize))?,
             Self::Files { count, each } => {
@@ -118,6 +129,22 @@ impl Payload {
         }
         Err(format!("{} files with {} bytes arrived", found.0, found.1).into())
     }
+}
+
+/// Creates a FIFO unless it exists, and starts to write random bytes to it.
+fn write_to_fifo(path: PathBuf, bytes: u64) -> Result<PathBuf> {
+    if !path.exists() && !Command::new("mkfifo").arg(&path).status()?.success() {
+        return Err(format!("cannot create the FIFO {}", path.display()).into());
+    }
+    let fifo = path.clone();
+    thread::spawn(move || {
+        let mut part = vec![0; MB];
+        blake3::Hasher::new().finalize_xof().fill(&mut part);
+        let Ok(mut fifo) = File::options().write(true).open(fifo) else { return };
+        // Fails if the sender ends early, which the benchmark reports.
+        let _ = (0..bytes.div_ceil(MB as u64)).try_for_each(|_| fifo.write_all(&part));
+    });
+    Ok(path)
 }
 
 /// Checks names and content of `copy` against the source by BLAKE3.

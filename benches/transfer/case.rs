@@ -62,8 +62,13 @@ const FIFTY: SharedPayload = SharedPayload { name: "fifty", payload: Payload::Fi
 const LOG: SharedPayload = SharedPayload { name: "log", payload: Payload::Log(500 * MB), ..LARGE };
 const SLOW: SharedPayload = SharedPayload { name: "slow-log", payload: Payload::Log(20 * MB), ..LARGE };
 
-pub(super) const CASES: [Case; 15] = [
+pub(super) const CASES: [Case; 16] = [
     Case { name: "one-file", description: "one file of 1 GB", kind: CaseKind::Share(LARGE) },
+    Case {
+        name: "pipe",
+        description: "a pipe of 1 GB",
+        kind: CaseKind::Share(SharedPayload { name: "pipe", payload: Payload::Pipe(GB), ..LARGE }),
+    },
     Case {
         name: "one-file-embedded",
         description: "one file of 1 GB, embedded relay",
@@ -166,7 +171,8 @@ impl Case {
             for target in &targets {
                 let copy = target.join(name);
                 payload.check_size(&copy)?;
-                if round == 0 && repetition == 0 {
+                let is_pipe = matches!(payload, Payload::Pipe(_)); // which is read once
+                if round == 0 && repetition == 0 && !is_pipe {
                     check_content(&source, &copy)?;
                 }
                 remove_copy(payload, target)?;
@@ -183,7 +189,7 @@ impl Case {
 /// copies remain until the end of the benchmark.
 fn remove_copy(payload: Payload, target: &Path) -> Result<()> {
     match payload {
-        Payload::File(_) | Payload::Log(_) => Ok(fs::remove_dir_all(target)?),
+        Payload::File(_) | Payload::Log(_) | Payload::Pipe(_) => Ok(fs::remove_dir_all(target)?),
         Payload::Files { .. } => Ok(()),
     }
 }
