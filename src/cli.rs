@@ -8,6 +8,7 @@ pub mod args;
 mod completions;
 mod config;
 mod console;
+mod doctor;
 mod embedded_relay;
 mod man_page;
 pub mod menu;
@@ -18,10 +19,12 @@ mod relay;
 mod relay_dialer;
 mod running_shares;
 mod send;
+mod settings;
 mod share_store;
 mod shared_paths;
 mod shares;
 mod signals;
+mod state_folder;
 mod thread_limit;
 mod ticket_key;
 mod udp_buffers;
@@ -139,6 +142,8 @@ async fn dispatch(command: Command, console: &Console) -> Result<CommandEnd> {
         Command::Relay(args) => relay::run(args, console).await?,
         Command::Shares(args) => shares::run(args, console).await?,
         Command::Parts(args) => parts::run(args, console)?,
+        Command::Config(args) => config::run(args, console)?,
+        Command::Doctor(args) => return doctor::run(args, console).await,
         Command::Completions(args) => console.print(&completions::script(args.shell))?,
         Command::Man => console.print(&man_page::render())?,
     }

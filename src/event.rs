@@ -9,8 +9,9 @@ mod queue;
 pub use self::{
     command_event::Event,
     payload::{
-        DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutCount, LeftOutEntry, ListedEntry,
-        NameAction, OfferLimit, OfferSummary, OfferedName, SCHEMA, Sharing, StopReason, UnsupportedEntry,
+        Check, CheckStatus, DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutCount,
+        LeftOutEntry, ListedEntry, NameAction, OfferLimit, OfferSummary, OfferedName, SCHEMA, Sharing, ShownSetting,
+        StopReason, UnsupportedEntry,
     },
     queue::{EventReceiver, Events},
 };

@@ -48,7 +48,7 @@ mod unreachable;
 pub use self::{
     buffer_pool::{BufferPool, PooledBuffer},
     congestion::CongestionControl,
-    connect::{connect, connect_nearby, connect_over},
+    connect::{connect, connect_nearby, connect_over, udp_buffers},
     connection::Connection,
     connection_lost::ConnectionLost,
     dialer::Dialer,

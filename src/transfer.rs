@@ -47,6 +47,7 @@ mod backoff;
 pub mod handshake;
 pub mod receiver;
 mod relay_request;
+mod seen_address;
 pub mod sender;
 pub mod session;
 mod timeouts;
@@ -61,6 +62,7 @@ pub use self::{
         Destination, DownloadEnd, Nearby, NearbySearch, OutputEnd, PendingOffer, PlannedDownload, ReconnectConfig,
         ResumptionStore,
     },
+    seen_address::seen_address,
     sender::{
         compression_mode::CompressionMode,
         nearby::NearbyRelay,

@@ -13,6 +13,7 @@ mod appearance;
 mod bars;
 mod conflict_question;
 mod date;
+mod diagnosis;
 mod display;
 mod download_lines;
 mod human;

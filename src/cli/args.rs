@@ -3,7 +3,9 @@
 //! Parsing has no side effects. The commands resolve what the arguments refer to.
 
 mod completions;
+mod config;
 mod connection;
+mod doctor;
 mod global;
 mod lan;
 mod limit_arg;
@@ -13,7 +15,7 @@ mod relay;
 mod send;
 mod shares;
 mod usage_error;
-mod values;
+pub(super) mod values;
 
 use std::{
     env,
@@ -25,7 +27,9 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
     completions::CompletionsArgs,
+    config::{ConfigArgs, ConfigCommand, ConfigShowArgs},
     connection::ConnectionArgs,
+    doctor::DoctorArgs,
     global::GlobalArgs,
     lan::LanArgs,
     limit_arg::LimitArg,
@@ -104,6 +108,10 @@ pub enum Command {
     Shares(SharesArgs),
     /// List or remove interrupted downloads
     Parts(PartsArgs),
+    /// Show the settings and where they come from
+    Config(ConfigArgs),
+    /// Check what works from here: relay, local network, buffers, clock
+    Doctor(DoctorArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Print the manual page of all commands

@@ -26,6 +26,8 @@ pub(super) enum CommandEnd {
     /// The reader of standard output has closed its end before everything was written. A pipeline is often meant to
     /// end like that, so people see no message.
     ReaderClosed,
+    /// The checks of this machine have led to this exit code.
+    Diagnosed { exit_code: u8 },
 }
 
 /// The console of a running command.
@@ -146,6 +148,7 @@ impl Console {
     pub(super) async fn report_outcome(mut self, outcome: Result<CommandEnd>) -> u8 {
         let code = match outcome {
             Ok(CommandEnd::Done) => 0,
+            Ok(CommandEnd::Diagnosed { exit_code }) => exit_code,
             Ok(CommandEnd::Declined) => {
                 self.show(Event::Declined);
                 Kind::Refused.exit_code()

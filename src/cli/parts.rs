@@ -5,7 +5,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::{args::PartsArgs, console::Console};
+use super::{args::PartsArgs, console::Console, settings::Settings};
 use crate::{
     error::Result,
     event::{Event, InterruptedDownload},
@@ -14,7 +14,10 @@ use crate::{
 
 /// Lists the interrupted downloads in a folder, or removes them.
 pub(super) fn run(args: PartsArgs, console: &Console) -> Result<()> {
-    let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
+    let dir = match args.dir {
+        Some(dir) => dir,
+        None => Settings::read()?.out(None)?.value.unwrap_or_else(|| PathBuf::from(".")),
+    };
     let found = StagedDownload::find_in(&dir)?;
     if !args.clear {
         console.show(Event::Parts { parts: found.iter().map(|staged| event_of(&dir, staged)).collect() });

@@ -16,10 +16,11 @@ use self::{
 };
 use super::{
     args::RecvArgs,
-    config,
     console::{CommandEnd, Console},
     relay_dialer::relay_dialer,
+    settings::Settings,
     signals::interrupt,
+    state_folder,
 };
 use crate::{
     code::CodeOrLink,
@@ -44,11 +45,14 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
         None => ask_code(console).await?,
     };
     let given = CodeOrLink::parse(&text)?;
-    let target = ReceiveTarget::resolve(given, args.relay.take())?;
+    let settings = Settings::read()?;
+    let target = ReceiveTarget::resolve(given, args.relay.take(), &settings)?;
+    let saves_text = args.out.is_some();
+    args.out = settings.out(args.out.take())?.value;
     // One future for all steps, so that a signal between two steps is not lost.
     let mut interrupted = pin!(interrupt());
     let events = console.events();
-    let offer = receive_offer(&args, target, &events, interrupted.as_mut()).await?;
+    let offer = receive_offer(&args, target, &settings, &events, interrupted.as_mut()).await?;
     if args.list {
         let out = args.out.clone();
         return offer.list(out, &events, interrupted).await.map(|()| CommandEnd::Done);
@@ -60,7 +64,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
             OutputEnd::ReaderClosed => Ok(CommandEnd::ReaderClosed),
         };
     }
-    if offer.is_text() && args.out.is_none() {
+    if offer.is_text() && !saves_text {
         return offer.show_text(&events, interrupted).await.map(|()| CommandEnd::Done);
     }
     if !args.yes && !console.can_ask() {
@@ -135,17 +139,18 @@ async fn ask_code(console: &Console) -> Result<String> {
 async fn receive_offer(
     args: &RecvArgs,
     target: ReceiveTarget,
+    settings: &Settings,
     events: &Events,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PendingOffer> {
     let place = target.place();
     let ReceiveTarget { code, relay, searches_nearby, state } = target;
     let transport = TransportOptions {
-        congestion: args.connection.congestion,
+        congestion: settings.congestion(args.connection.congestion)?.value,
         role: ClientRole::Receiver,
         ..TransportOptions::default()
     };
-    let lan = config::lan_reach(&args.lan)?;
+    let lan = settings.lan(&args.lan)?.value;
     let plan = NearbyPlan {
         slot: code.slot(),
         state: state.writable().cloned(),
@@ -158,7 +163,7 @@ async fn receive_offer(
     let relay = relay.map(|TargetRelay { addresses, spec, named_by }| {
         relay_dialer(&state, addresses, (&spec, named_by), transport, events)
     });
-    if let Some(warning) = config::state_warning(&state) {
+    if let Some(warning) = state_folder::warning(&state) {
         events.report(warning);
     }
     let selection = Selection { only: args.only.clone(), exclude: args.exclude.clone() };
@@ -169,7 +174,7 @@ async fn receive_offer(
         nearby,
         wait: args.wait,
         retry_for: args.retry_for,
-        rate_limit: args.limit_down,
+        rate_limit: settings.limit_down(args.limit_down)?.value,
         resumptions,
     };
     PendingOffer::receive(&code, reconnect, selection, events, interrupted).await

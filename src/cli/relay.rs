@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{args::RelayArgs, config, console::Console, signals, ticket_key::ticket_key, udp_buffers};
+use super::{
+    args::RelayArgs, console::Console, settings::Settings, signals, state_folder, ticket_key::ticket_key, udp_buffers,
+};
 use crate::{
     code::{Pin, RelayAddr},
     error::{Error, Kind, Result},
@@ -23,15 +25,16 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
         Some(dir) if dir.is_dir() => (Some(StateDir::open(dir)?), None),
         Some(dir) => return Err(missing_certs(&dir)),
         None => {
-            let state = config::open_state()?;
-            (state.writable().map(|state| state.subfolder("relay")).transpose()?, config::state_warning(&state))
+            let state = state_folder::open()?;
+            (state.writable().map(|state| state.subfolder("relay")).transpose()?, state_folder::warning(&state))
         }
     };
     let identity = match &certs {
         Some(certs) => RelayIdentity::load_or_create(certs)?,
         None => RelayIdentity::temporary()?,
     };
-    let transport = TransportOptions { congestion: args.connection.congestion, ..TransportOptions::default() };
+    let congestion = Settings::read()?.congestion(args.connection.congestion)?.value;
+    let transport = TransportOptions { congestion, ..TransportOptions::default() };
     let listener = net::listen(args.listen, &identity, transport)?;
     let addr = listener.local_addr().unwrap_or(args.listen);
     signals::ignore_hangup();

@@ -21,11 +21,12 @@ use self::{
 };
 use super::{
     args::SendArgs,
-    config,
     console::Console,
+    settings::Settings,
     share_store::{HeldShare, ShareStore},
     shared_paths,
     signals::interrupt,
+    state_folder,
 };
 use crate::{
     background::with_background,
@@ -54,12 +55,13 @@ pub(super) async fn run(args: SendArgs, console: &Console) -> Result<()> {
     let mut interrupted = pin!(interrupt());
     let prepared = async {
         let input = SharedInput::of(&args, console).await?;
-        let scanned = ScannedShare::scan(&args, input).await?;
+        let settings = Settings::read()?;
+        let scanned = ScannedShare::scan(&args, input, &settings).await?;
         if !args.skip_unsendable {
             left_out::confirm(&scanned.source, console).await?;
         }
         left_out::report(&scanned.source, left_out::max_listed(console), &events).await;
-        PreparedShare::prepare(scanned, &args, &events).await
+        PreparedShare::prepare(scanned, &args, &settings, &events).await
     };
     let prepared = tokio::select! {
         prepared = prepared => prepared?,
@@ -80,10 +82,10 @@ struct ScannedShare {
 }
 
 impl ScannedShare {
-    async fn scan(args: &SendArgs, input: SharedInput) -> Result<Self> {
+    async fn scan(args: &SendArgs, input: SharedInput, settings: &Settings) -> Result<Self> {
         shared_paths::check(&args.paths)?;
-        let state = config::open_state()?;
-        let configured = config::resolve_relay(args.relay.clone())?;
+        let state = state_folder::open()?;
+        let configured = settings.relay(args.relay.clone())?.value;
         let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
         let (relay_name, keep) = (relay_name.as_deref(), args.keep);
         let mut held = match (&input, state.writable()) {
@@ -119,17 +121,17 @@ struct PreparedShare {
 }
 
 impl PreparedShare {
-    async fn prepare(scanned: ScannedShare, args: &SendArgs, events: &Events) -> Result<Self> {
+    async fn prepare(scanned: ScannedShare, args: &SendArgs, settings: &Settings, events: &Events) -> Result<Self> {
         let ScannedShare { state, configured, mut held, plan, source } = scanned;
-        if let Some(warning) = config::state_warning(&state) {
+        if let Some(warning) = state_folder::warning(&state) {
             events.report(warning);
         }
         let transport = TransportOptions {
-            congestion: args.connection.congestion,
-            send_limiter: args.limit_up.map(|rate| Arc::new(RateLimiter::new(rate))),
+            congestion: settings.congestion(args.connection.congestion)?.value,
+            send_limiter: settings.limit_up(args.limit_up)?.value.map(|rate| Arc::new(RateLimiter::new(rate))),
             role: ClientRole::Sender,
         };
-        let lan = config::lan_reach(&args.lan)?;
+        let lan = settings.lan(&args.lan)?.value;
         let relay = ShareRelay::open(&state, configured, (held.port(), lan), transport, events).await?;
         record_relay(&mut held, &relay, events);
         let length = plan.length();
@@ -181,7 +183,7 @@ impl PreparedShare {
 
 fn scan_options(args: &SendArgs) -> ScanOptions {
     ScanOptions {
-        own_folders: config::state_folders(),
+        own_folders: state_folder::all_paths(),
         exclude: args.exclude.clone(),
         gitignore: args.gitignore,
         links: args.links,

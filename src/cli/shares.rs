@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use super::{
     args::{SharesArgs, SharesCommand},
-    config,
     console::Console,
     share_store::{ListedShare, ShareStore},
+    state_folder,
 };
 use crate::{
     code::RelaySpec,
@@ -24,7 +24,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lists shares, or forgets some of them.
 pub(super) async fn run(args: SharesArgs, console: &Console) -> Result<()> {
-    let state = config::open_state()?.required()?;
+    let state = state_folder::open()?.required()?;
     let store = ShareStore::open(&state)?;
     let listed = store.list();
     let forgotten: Vec<&ListedShare> = match args.command {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::payload::{
-    DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutEntry, ListedEntry, OfferSummary, Sharing,
-    StopReason, UnsupportedEntry,
+    Check, DownloadStatus, Finished, InterruptedDownload, InterruptedShare, LeftOutEntry, ListedEntry, OfferSummary,
+    Sharing, ShownSetting, StopReason, UnsupportedEntry,
 };
 use crate::{
     code::Pin,
@@ -162,6 +162,22 @@ pub enum Event {
     },
     /// shares forget: a share has been forgotten.
     Forgotten(InterruptedShare),
+    /// config path: the path of the configuration file.
+    ConfigPath {
+        /// The path. The file may not exist.
+        path: String,
+    },
+    /// config show: all settings.
+    Config {
+        /// The path of the configuration file.
+        path: String,
+        /// Whether the file exists.
+        exists: bool,
+        /// The settings.
+        settings: Vec<ShownSetting>,
+    },
+    /// doctor: the result of a check.
+    Check(Check),
     /// A problem that does not end the command.
     Warning {
         /// A stable word for scripts.

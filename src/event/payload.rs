@@ -132,6 +132,46 @@ pub struct InterruptedShare {
     pub expires: u64,
 }
 
+/// A setting, and where its value comes from.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownSetting {
+    /// Its name in the configuration file.
+    pub name: &'static str,
+    /// Its value as text.
+    pub value: String,
+    /// `flag`, `variable`, `file`, `build` or `default`.
+    pub origin: &'static str,
+    /// The option, the variable or the path of the file; a phrase for the others.
+    pub source: String,
+}
+
+/// The result of one check of this machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// The result.
+    pub status: CheckStatus,
+    /// What was found.
+    pub detail: String,
+    /// What a problem costs.
+    pub cost: Option<String>,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// All is well.
+    Ok,
+    /// It works less well than it could.
+    Warning,
+    /// It does not work.
+    Failed,
+}
+
 /// A download as its sender sees it.
 #[derive(Debug, Clone, Serialize)]
 pub struct DownloadStatus {

@@ -25,6 +25,7 @@ use super::{
     resolve::resolve,
     send_buffer::ConnectionCount,
     socket::Socket,
+    socket_buffers::ClampedBuffers,
     tls::{VerificationResult, client_config},
     transport_config::{TransportOptions, Windows, transport_config},
     trust::{TrustPolicy, VerifiedRelay},
@@ -93,6 +94,14 @@ pub async fn connect_nearby(addr: SocketAddr, options: TransportOptions) -> Resu
         }
         Err(AttemptError::Unreachable(e) | AttemptError::Refused(e)) => Err(e),
     }
+}
+
+/// Returns the buffers of a new UDP socket, if the system made them smaller than requested.
+///
+/// # Errors
+/// [`Kind::Network`] if the system opens no socket.
+pub fn udp_buffers() -> Result<Option<ClampedBuffers>> {
+    Ok(client_socket()?.clamped_buffers())
 }
 
 /// Opens a socket for both IP versions, or for IPv4 on a machine without IPv6.

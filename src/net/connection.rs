@@ -1,7 +1,7 @@
 //! A connection between a client and a relay: over QUIC, or in memory if both are in one process.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -63,10 +63,13 @@ impl Connection {
 
     /// Returns the current address of the peer. It is a loopback address if the connection is in memory. An IPv4-mapped
     /// IPv6 address becomes an IPv4 address.
-    pub fn remote_ip(&self) -> IpAddr {
+    pub fn remote_address(&self) -> SocketAddr {
         match &self.0 {
-            Inner::Quic(quic) => quic.handle().remote_address().ip().to_canonical(),
-            Inner::Memory(_) => Ipv4Addr::LOCALHOST.into(),
+            Inner::Quic(quic) => {
+                let addr = quic.handle().remote_address();
+                (addr.ip().to_canonical(), addr.port()).into()
+            }
+            Inner::Memory(_) => (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A connected client: the usage of its connection, and whether the connection is still in use.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -37,6 +37,12 @@ impl Client {
 
     pub(super) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Returns the address from which the latest packets came. Only the client itself may learn it, and nothing may
+    /// depend on it.
+    pub(super) fn present_address(&self) -> SocketAddr {
+        self.connection.remote_address()
     }
 
     pub(super) fn source(&self) -> Source {

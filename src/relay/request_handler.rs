@@ -24,7 +24,10 @@ use crate::{
     net::{Connection, PeerWaitError, RecvHalf, StreamError, wait_on_peer},
     wire::{
         Frame, Message, WireError,
-        relay::{ConnectRequest, LookupRequest, MAX_BODY, RegisterRequest, RejectReason, Rejected, RelayLimits},
+        relay::{
+            AddressReply, AddressRequest, ConnectRequest, LookupRequest, MAX_BODY, RegisterRequest, RejectReason,
+            Rejected, RelayLimits,
+        },
         relay_limit::RelayLimit,
         reset_code::{EVICTED, PROTOCOL_ERROR},
     },
@@ -99,6 +102,7 @@ impl RequestHandler {
         };
         let outcome = match read_request(&mut stream.1).await {
             Ok(ClientRequest::Register(request)) => self.register(client, request, &mut stream, waiting).await,
+            Ok(ClientRequest::Address) => self.tell_address(client, &mut stream).await,
             Ok(ClientRequest::LookUp(request)) => self.look_up(client, &request, &mut stream).await,
             Ok(ClientRequest::Connect(request)) => match self.connect(client, request, &mut stream, waiting).await {
                 Ok(Some(bridge)) => {
@@ -115,6 +119,13 @@ impl RequestHandler {
             self.note_offence(client);
         }
         outcome
+    }
+
+    /// Tells a client its own address.
+    async fn tell_address(&self, client: &Client, stream: &mut BridgeSide) -> Result<(), PeerWaitError> {
+        reply(stream, &AddressReply { addr: client.present_address() }).await?;
+        stream.0.finish();
+        Ok(())
     }
 
     /// Rejects a request.
@@ -188,6 +199,7 @@ pub(super) type WaitingStream = Holding;
 enum ClientRequest {
     Register(RegisterRequest),
     LookUp(LookupRequest),
+    Address,
     Connect(ConnectRequest),
 }
 
@@ -196,6 +208,7 @@ impl ClientRequest {
         match frame.kind {
             RegisterRequest::TYPE => frame.decode().map(Self::Register),
             LookupRequest::TYPE => frame.decode().map(Self::LookUp),
+            AddressRequest::TYPE => frame.decode().map(|AddressRequest| Self::Address),
             ConnectRequest::TYPE => frame.decode().map(Self::Connect),
             other => Err(WireError::Unexpected(other)),
         }

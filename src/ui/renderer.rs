@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     appearance::Appearance,
-    download_lines,
+    diagnosis, download_lines,
     lines::Lines,
     listing, offer,
     phrase::{self, visible_lines, visible_whole},
@@ -52,6 +52,9 @@ impl Renderer {
             Event::Text { text } => lines.out(text_lines(text, &self.look)),
             Event::Finished(_) if self.shows_text => {}
             Event::Finished(finished) => return saved(finished, self.resumed_bytes, &self.look),
+            Event::ConfigPath { path } => lines.out(format!("{path}\n")),
+            Event::Config { settings, .. } => lines.out(diagnosis::settings(settings)),
+            Event::Check(check) => lines.out(diagnosis::check(check, &self.look)),
             Event::Entries { entries } => lines.out(listing::entries(entries, &self.look)),
             Event::Parts { parts } if !parts.is_empty() => {
                 lines.out(parts.iter().map(|part| listing::interrupted_download(part, &self.look)).collect());

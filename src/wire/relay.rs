@@ -5,14 +5,18 @@
 //! | 0x01 | [`RegisterRequest`] | sender | relay | requests a slot; the stream stays open while the sender shares |
 //! | 0x02 | [`ConnectRequest`] | receiver | relay | requests a bridge to the sender of a slot |
 //! | 0x03 | [`LookupRequest`] | receiver | relay | asks whether a sender has a slot |
+//! | 0x04 | [`AddressRequest`] | both | relay | asks for the address from which the relay sees the client |
 //! | 0x11 | [`RegisterReply`] | relay | sender | assigns the slot |
 //! | 0x12 | [`ConnectReply`] | relay | receiver | the bridge begins behind this frame |
 //! | 0x13 | [`Rejected`] | relay | both | refuses the request; the stream ends behind this frame |
 //! | 0x14 | [`LookupReply`] | relay | receiver | a sender has the slot; the stream ends behind this frame |
+//! | 0x15 | [`AddressReply`] | relay | both | that address; the stream ends behind this frame |
 //! | 0x21 | [`IncomingDownload`] | relay | sender | opens a stream for a receiver; the bridge begins behind it |
 //!
 //! A client opens a stream for each request. In a bridge the relay forwards bytes unchanged, and a finish, reset or
 //! stop of one side becomes the same of the other ([`super::reset_code`]). No message has a field for a secret.
+
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +109,25 @@ impl Message for LookupReply {
     const TYPE: u8 = 0x14;
 }
 
+/// A client asks for the address from which the relay sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRequest;
+
+impl Message for AddressRequest {
+    const TYPE: u8 = 0x04;
+}
+
+/// The reply to an [`AddressRequest`]. The stream ends behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressReply {
+    /// The address.
+    pub addr: SocketAddr,
+}
+
+impl Message for AddressReply {
+    const TYPE: u8 = 0x15;
+}
+
 /// The limits that a relay sets for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayLimits {
@@ -191,6 +214,8 @@ mod tests {
         assert_golden(&ConnectRequest { slot, token: None, pass: None }, "0200000006584b59390000");
         assert_golden(&LookupRequest { slot, wait: 60 }, "0300000005584b59393c");
         assert_golden(&LookupReply, "1400000000");
+        assert_golden(&AddressRequest, "0400000000");
+        assert_golden(&AddressReply { addr: ([192, 0, 2, 7], 4433).into() }, "150000000700c0000207d122");
         assert_golden(&RegisterReply { slot, ticket: vec![9], limits }, "110000000a584b5939010980808008");
         assert_golden(&ConnectReply { limits, pass: vec![7], route: Route::Lan }, "120000000780808008010702");
         assert_golden(&Rejected { reason: RejectReason::Full, retry_after: 300 }, "130000000302ac02");

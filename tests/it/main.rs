@@ -31,6 +31,7 @@
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
 //! - [`no_state`]: commands without a state folder.
+//! - [`settings`]: `qshare config` and `qshare doctor`.
 //! - [`layers`]: the rules for imports and for the source files.
 //!
 //! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
@@ -77,6 +78,7 @@ mod roundtrip;
 mod screens;
 mod selection;
 mod session;
+mod settings;
 mod several_receivers;
 mod shell;
 mod support;

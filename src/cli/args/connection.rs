@@ -1,7 +1,6 @@
 //! The options of every command that opens connections.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-
+use super::values::congestion_control;
 use crate::net::CongestionControl;
 
 /// The heading of these options and of the rate limits in the help.
@@ -11,15 +10,7 @@ pub(super) const HEADING: &str = "Connection";
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub struct ConnectionArgs {
-    /// Set the congestion control; auto tolerates random packet loss
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = congestion_control())]
-    pub congestion: CongestionControl,
-}
-
-fn congestion_control() -> impl TypedValueParser<Value = CongestionControl> {
-    PossibleValuesParser::new(["auto", "cubic", "bbr"]).map(|name| match name.as_str() {
-        "cubic" => CongestionControl::Cubic,
-        "bbr" => CongestionControl::Bbr,
-        _ => CongestionControl::Auto,
-    })
+    /// Set the congestion control; auto tolerates random packet loss [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = congestion_control())]
+    pub congestion: Option<CongestionControl>,
 }

@@ -18,7 +18,7 @@ Examples:
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PartsArgs {
-    /// Folder to look in [default: the current folder]
+    /// Folder to look in [default: the one where recv saves]
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// Remove the interrupted downloads, except running ones

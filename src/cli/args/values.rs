@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::{
     code::DEFAULT_PORT,
     error::{Error, Kind},
+    net::CongestionControl,
     text::visible,
     transfer::{CompressionMode, LinkPolicy},
 };
@@ -25,6 +26,29 @@ pub(super) fn link_policy() -> impl TypedValueParser<Value = LinkPolicy> {
         "follow" => LinkPolicy::Follow,
         _ => LinkPolicy::Keep,
     })
+}
+
+/// The names of the congestion controls.
+const CONGESTION: [(&str, CongestionControl); 3] =
+    [("auto", CongestionControl::Auto), ("cubic", CongestionControl::Cubic), ("bbr", CongestionControl::Bbr)];
+
+/// Parses the name of a congestion control.
+pub(in crate::cli) fn congestion_control_of(name: &str) -> Result<CongestionControl, Error> {
+    let found = CONGESTION.into_iter().find(|(known, _)| *known == name).map(|(_, control)| control);
+    found.ok_or_else(|| {
+        Error::new(Kind::Usage, format!("unknown congestion control “{}”", visible(name)))
+            .hint("choose auto, cubic or bbr")
+    })
+}
+
+/// Returns the name of a congestion control.
+pub(in crate::cli) fn congestion_name(control: CongestionControl) -> &'static str {
+    CONGESTION.into_iter().find(|(_, known)| *known == control).map_or("auto", |(name, _)| name)
+}
+
+/// Parses the congestion control.
+pub(super) fn congestion_control() -> impl TypedValueParser<Value = CongestionControl> {
+    PossibleValuesParser::new(CONGESTION.map(|(name, _)| name)).try_map(|name| congestion_control_of(&name))
 }
 
 /// Parses when content is compressed.
@@ -60,7 +84,7 @@ fn invalid_duration(reason: &str) -> Error {
 }
 
 /// Parses a number of bytes per second, in any unit. A number of a few bytes is a forgotten unit.
-pub(super) fn rate(text: &str) -> Result<NonZeroU64, Error> {
+pub(in crate::cli) fn rate(text: &str) -> Result<NonZeroU64, Error> {
     /// The lowest rate, in bytes per second.
     const MIN: u64 = 1_000;
     let invalid = |reason: String| {

@@ -3,7 +3,7 @@
 use std::iter;
 
 use crate::{
-    cli::{config, relay_dialer::NamedBy},
+    cli::{relay_dialer::NamedBy, settings::Settings, state_folder},
     code::{Code, CodeOrLink, Link, RelayAddr, RelayChoice, RelaySpec},
     error::Result,
     state::StateAccess,
@@ -30,8 +30,8 @@ pub(super) struct TargetRelay {
 impl ReceiveTarget {
     /// Resolves a code or a link. A link names its relay. A bare code belongs to a sender nearby, or to one at the
     /// configured relay.
-    pub(super) fn resolve(given: CodeOrLink, relay: Option<RelayChoice>) -> Result<Self> {
-        let state = config::open_state()?;
+    pub(super) fn resolve(given: CodeOrLink, relay: Option<RelayChoice>, settings: &Settings) -> Result<Self> {
+        let state = state_folder::open()?;
         match given {
             CodeOrLink::Link(link) => {
                 let Link { relay, alternatives, code, pin } = *link;
@@ -41,7 +41,7 @@ impl ReceiveTarget {
                 Ok(Self { code, relay, searches_nearby: false, state })
             }
             CodeOrLink::Code(code) => {
-                let relay = config::resolve_relay(relay)?.map(|spec| TargetRelay {
+                let relay = settings.relay(relay)?.value.map(|spec| TargetRelay {
                     addresses: vec![spec.addr.clone()],
                     spec,
                     named_by: NamedBy::User,

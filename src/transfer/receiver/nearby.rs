@@ -58,7 +58,7 @@ impl FoundRelay {
     }
 
     pub(super) fn address(&self) -> IpAddr {
-        self.connected.connection.remote_ip()
+        self.connected.connection.remote_address().ip()
     }
 }
 
