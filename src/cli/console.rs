@@ -127,7 +127,7 @@ impl Console {
     /// # Errors
     /// [`Kind::Usage`] if it cannot be read, is longer, or is not UTF-8.
     pub(super) async fn read_text(&self, max_bytes: u64) -> Result<String> {
-        let bytes = ask_on_thread(move || prompt::read_text(max_bytes + 1)).await?;
+        let bytes = on_thread(move || prompt::read_text(max_bytes + 1), "cannot read standard input").await?;
         if bytes.len() as u64 > max_bytes {
             let message = format!("the text has more than {}", text::bytes(max_bytes));
             return Err(Error::new(Kind::Usage, message).hint("share it with qshare send -, or as a file"));
@@ -189,13 +189,21 @@ async fn last_lines_timeout() {
     sleep(LAST_LINES_TIMEOUT).await;
 }
 
-/// Asks on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit.
 async fn ask_on_thread<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    on_thread(ask, "cannot read the answer").await
+}
+
+/// Reads on a separate thread. Unlike a blocking task of the runtime, the thread does not delay the exit. `failure` is
+/// the message of an error.
+async fn on_thread<T: Send + 'static>(
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    failure: &str,
+) -> Result<T> {
     let (sender, answer) = oneshot::channel();
-    let unreadable = |e: io::Error| Error::new(Kind::Usage, format!("cannot read the answer: {e}"));
-    thread::Builder::new().spawn(move || sender.send(ask()).is_ok()).map_err(unreadable)?;
+    let unreadable = |e: io::Error| Error::new(Kind::Usage, format!("{failure}: {}", text::system_message(&e)));
+    thread::Builder::new().spawn(move || sender.send(read()).is_ok()).map_err(unreadable)?;
     match answer.await {
         Ok(answer) => answer.map_err(unreadable),
-        Err(_) => Err(Error::new(Kind::Usage, "cannot read the answer")),
+        Err(_) => Err(Error::new(Kind::Usage, failure)),
     }
 }

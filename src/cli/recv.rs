@@ -36,7 +36,7 @@ use crate::{
 
 /// Downloads a share by its code or link.
 pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<CommandEnd> {
-    if args.tar && !args.writes_to_stdout() {
+    if args.tar && args.out.as_deref().is_none_or(|out| out.as_os_str() != "-") {
         return Err(Error::new(Kind::Usage, "--tar needs --out -").hint("a tar stream goes to standard output"));
     }
     let output = args.writes_to_stdout().then(StandardOutput::open).transpose()?;
@@ -65,7 +65,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
         };
     }
     if offer.is_text() && !saves_text {
-        return offer.show_text(&events, interrupted).await.map(|()| CommandEnd::Done);
+        return offer.show_text(args.max_size, &events, interrupted).await.map(|()| CommandEnd::Done);
     }
     if !args.yes && !console.can_ask() {
         offer.decline().await;

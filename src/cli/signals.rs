@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// Whether a signal has arrived.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -46,32 +46,41 @@ pub(super) fn was_interrupted() -> bool {
 }
 
 /// Completes at the first signal after this call, even if the future is polled later. A command calls it before it
-/// reports that it is ready, so that no later signal is missed. The signal after that completes [`second_interrupt`].
+/// reports that it is ready, so that no later signal is missed. The signal after that completes [`second_interrupt`],
+/// even if the future is not polled at all.
 pub(super) fn interrupt() -> impl Future<Output = ()> {
+    let (first, arrived) = oneshot::channel();
     #[cfg(unix)]
-    let (ctrl_c, terminate) = {
+    {
         use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    };
-    async move {
-        #[cfg(unix)]
-        if let (Ok(mut ctrl_c), Ok(mut terminate)) = (ctrl_c, terminate) {
-            tokio::select! {
-                _ = ctrl_c.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            INTERRUPTED.store(true, Ordering::Release);
-            tokio::spawn(async move {
+        // The handlers exist when this function returns.
+        if let (Ok(mut ctrl_c), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        {
+            let mut next = async move || {
                 tokio::select! {
                     _ = ctrl_c.recv() => {}
                     _ = terminate.recv() => {}
                 }
+            };
+            tokio::spawn(async move {
+                next().await;
+                INTERRUPTED.store(true, Ordering::Release);
+                let _ = first.send(()); // nobody waits if the command has ended
+                next().await;
                 SECOND_SIGNAL.notify_one();
             });
-            return;
         }
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending::<()>().await;
+    }
+    #[cfg(not(unix))]
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            INTERRUPTED.store(true, Ordering::Release);
+            let _ = first.send(()); // as above
+        }
+    });
+    async move {
+        if arrived.await.is_err() {
+            pending::<()>().await; // no signal can be received
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{errors::unreadable, source_file::SourceError};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::SafePath,
+    manifest::{FileFailure, SafePath},
 };
 
 /// The size of the buffer that Linux is asked for, in bytes. A larger pipe takes more of the writer's data per read; an
@@ -24,8 +24,8 @@ pub struct InputPipe(Origin);
 #[derive(Debug)]
 enum Origin {
     StandardInput(fs::File),
-    /// The path of a pipe. Opening it waits for the program that writes to it.
-    Pipe(PathBuf),
+    /// The path of a pipe, and what was found there. Opening it waits for the program that writes to it.
+    Pipe(PathBuf, FileIdentity),
 }
 
 /// A pipe that is being read.
@@ -55,7 +55,8 @@ impl InputPipe {
 
     /// Takes the pipe at `path`; returns `None` if that is something else.
     pub fn pipe(path: &Path) -> Option<Self> {
-        is_pipe(path).then(|| Self(Origin::Pipe(path.to_owned())))
+        let meta = fs::metadata(path).ok().filter(is_fifo)?;
+        Some(Self(Origin::Pipe(path.to_owned(), FileIdentity::of(&meta))))
     }
 
     /// Returns the name under which it is shared unless the user chooses another one.
@@ -63,8 +64,8 @@ impl InputPipe {
         let name = match &self.0 {
             Origin::StandardInput(_) => None,
             // The file name of a process substitution, such as `/dev/fd/63`, is the number of a descriptor.
-            Origin::Pipe(path) if path.starts_with("/dev/fd") || path.starts_with("/proc") => None,
-            Origin::Pipe(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Origin::Pipe(path, _) if path.starts_with("/dev/fd") || path.starts_with("/proc") => None,
+            Origin::Pipe(path, _) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
         };
         name.unwrap_or_else(|| "stdin".to_owned())
     }
@@ -72,11 +73,20 @@ impl InputPipe {
     /// Opens the pipe, whose path in the share is `path`. Waits for the program that writes to a pipe.
     ///
     /// # Errors
-    /// [`SourceError`] if the pipe cannot be opened.
+    /// [`SourceError`] if the pipe cannot be opened, or something else has replaced it.
     pub fn open(self, path: SafePath) -> std::result::Result<OpenPipe, SourceError> {
         let file = match self.0 {
             Origin::StandardInput(file) => file,
-            Origin::Pipe(pipe) => fs::File::open(pipe).map_err(|e| SourceError::unavailable(&path, &e))?,
+            Origin::Pipe(pipe, found) => {
+                let unavailable = |e: io::Error| SourceError::unavailable(&path, &e);
+                let file = fs::File::open(pipe).map_err(unavailable)?;
+                // Another user may have replaced it by a link to a private file.
+                let meta = file.metadata().map_err(unavailable)?;
+                if !is_fifo(&meta) || FileIdentity::of(&meta) != found {
+                    return Err(SourceError::new(&path, FileFailure::Replaced));
+                }
+                file
+            }
         };
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE); // else it keeps its size, or it is no pipe
@@ -122,14 +132,35 @@ fn duplicate_standard_input() -> io::Result<fs::File> {
 }
 
 /// Whether a path leads to a pipe.
-#[cfg(unix)]
 pub(super) fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type()))
+    fs::metadata(path).is_ok_and(|meta| is_fifo(&meta))
+}
+
+#[cfg(unix)]
+fn is_fifo(meta: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
 }
 
 #[cfg(not(unix))]
-pub(super) fn is_pipe(_path: &Path) -> bool {
+fn is_fifo(_meta: &fs::Metadata) -> bool {
     false
+}
+
+/// The device and inode of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileIdentity(u64, u64);
+
+impl FileIdentity {
+    #[cfg(unix)]
+    fn of(meta: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self(meta.dev(), meta.ino())
+    }
+
+    #[cfg(not(unix))]
+    fn of(_meta: &fs::Metadata) -> Self {
+        Self(0, 0)
+    }
 }
 
 /// Waits until a pipe that another process has made non-blocking has data.

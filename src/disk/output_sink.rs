@@ -29,8 +29,8 @@ pub enum OutputForm {
     Tar,
 }
 
-/// A running download to standard output or memory. What is written cannot be taken back, so a file that fails after its start ends the
-/// download.
+/// A running download to standard output or memory. What is written cannot be taken back, so a file that fails after
+/// its start ends the download.
 #[derive(Debug)]
 pub struct OutputSink<W> {
     manifest: Arc<Manifest>,
@@ -87,6 +87,33 @@ impl<W: Write + Send + 'static> OutputSink<W> {
         let headers = tar_header::headers_of(entry)
             .map_err(|e| Error::new(Kind::Disk, format!("tar cannot store “{}”: {e}", entry.path)))?;
         self.emit(&headers)
+    }
+
+    /// Writes what follows the last file, if there is no file at all. Call it before the download.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if it cannot be written.
+    pub fn begin(mut self) -> Result<Self> {
+        if self.missing == 0 {
+            self.write_end()?;
+        }
+        Ok(self)
+    }
+
+    /// Counts a file that is finished or has failed. After the last one, writes the end, and not in
+    /// [`ContentSink::publish`], because a download that is being published is not interrupted, and the reader of the
+    /// output may wait for ever.
+    fn count_done(&mut self) -> Result<()> {
+        self.missing -= 1;
+        if self.missing == 0 { self.write_end() } else { Ok(()) }
+    }
+
+    fn write_end(&mut self) -> Result<()> {
+        if self.is_tar() {
+            self.write_headers_before(self.manifest.len())?;
+            self.emit(&tar_header::END)?;
+        }
+        self.out.flush().map_err(|e| output_error(&e))
     }
 
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {
@@ -150,8 +177,10 @@ impl<W: Write + Send + 'static> ContentSink for OutputSink<W> {
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", file.path))
                 .hint("discard what was written to standard output, and run the same command again"));
         }
-        self.missing -= 1;
-        if self.is_tar() { self.emit(tar_header::padding_after(file.length)) } else { Ok(()) }
+        if self.is_tar() {
+            self.emit(tar_header::padding_after(file.length))?;
+        }
+        self.count_done()
     }
 
     fn fail_file(&mut self, index: usize, reason: FileFailure) -> Result<u64> {
@@ -168,7 +197,7 @@ impl<W: Write + Send + 'static> ContentSink for OutputSink<W> {
             _ => return Err(protocol_violation(format_args!("the failure of “{path}” out of turn"))),
         }
         self.failed.insert(index, reason);
-        self.missing -= 1;
+        self.count_done()?;
         Ok(0)
     }
 
@@ -176,15 +205,10 @@ impl<W: Write + Send + 'static> ContentSink for OutputSink<W> {
         self.missing == 0
     }
 
-    fn publish(mut self) -> Result<PublishedDownload> {
+    fn publish(self) -> Result<PublishedDownload> {
         if !self.is_complete() || self.current.is_some() {
             return Err(protocol_violation("the end of the download before all files were complete"));
         }
-        if self.is_tar() {
-            self.write_headers_before(self.manifest.len())?;
-            self.emit(&tar_header::END)?;
-        }
-        self.out.flush().map_err(|e| output_error(&e))?;
         let row = |index: usize| self.manifest.row(index);
         let failed = self.failed.iter().filter_map(|(index, reason)| Some((row(*index)?.path(), *reason)));
         let failed = failed.map(|(path, reason)| FailedFile { path, reason }).collect();

@@ -23,7 +23,6 @@ use crate::{
         Entry, EntryKind, FileFailure, MAX_TEXT_BYTES, Manifest, ManifestBuilder, ManifestHeader, SafePath, ShareId,
         ShareKind,
     },
-    sync::Mutex,
     text::{bytes, visible},
 };
 
@@ -49,8 +48,8 @@ pub struct Source {
     options: ScanOptions,
     /// The number of entries that the options leave out, without those below them.
     excluded: u64,
-    /// The pipe, until a download takes it.
-    pipe: Mutex<Option<InputPipe>>,
+    /// The pipe, until a share takes it.
+    pipe: Option<InputPipe>,
 }
 
 impl Source {
@@ -93,8 +92,7 @@ impl Source {
     /// [`Kind::Usage`] if `name` cannot be the name of a file.
     pub fn of_pipe(pipe: InputPipe, name: &str, share: ShareId) -> Result<Self> {
         let source = Self::of_entry(name, None, share, ShareKind::Files)?;
-        *source.pipe.lock() = Some(pipe);
-        Ok(source)
+        Ok(Self { pipe: Some(pipe), ..source })
     }
 
     /// Creates the source of a single file that is not on the disk.
@@ -118,19 +116,14 @@ impl Source {
             paths: Vec::new(),
             options: ScanOptions::default(),
             excluded: 0,
-            pipe: Mutex::default(),
+            pipe: None,
         })
     }
 
-    /// Whether this is the source of a pipe, which is read once.
-    pub fn is_pipe(&self) -> bool {
-        self.manifest.bytes().is_none()
-    }
-
-    /// Takes the pipe, and its path in the share. Returns `None` if it was taken before, or this is no pipe.
-    pub fn take_pipe(&self) -> Option<(InputPipe, SafePath)> {
+    /// Takes the pipe, which is read once, and its path in the share. Returns `None` if this is no pipe.
+    pub fn take_pipe(&mut self) -> Option<(InputPipe, SafePath)> {
         let path = self.manifest.row(0)?.path();
-        self.pipe.lock().take().map(|pipe| (pipe, path))
+        self.pipe.take().map(|pipe| (pipe, path))
     }
 
     /// Whether the content is on the disk, so that a scan may find another state of it.
@@ -154,7 +147,6 @@ impl Source {
         }
         let FinishedScan { manifest, file_ids, file_id_key, roots, left_out, excluded, unsized_content } =
             scan.finish()?;
-        let pipe = Mutex::default();
         Ok(Self {
             manifest,
             file_ids,
@@ -166,7 +158,7 @@ impl Source {
             paths,
             options,
             excluded,
-            pipe,
+            pipe: None,
         })
     }
 

@@ -37,7 +37,11 @@ pub(super) fn headers_of(entry: &Entry) -> io::Result<Vec<u8>> {
         }
         EntryKind::Link { target } => {
             header.set_entry_type(EntryType::Symlink);
-            headers.append_link(&mut header, path, target)?;
+            // `append_link` would change a target such as `./a//b`.
+            match header.set_link_name_literal(target) {
+                Ok(()) => headers.append_data(&mut header, path, io::empty())?,
+                Err(_) => headers.append_link(&mut header, path, target)?, // too long for the header
+            }
         }
     }
     Ok(headers.get_ref().clone())

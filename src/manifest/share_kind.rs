@@ -1,8 +1,8 @@
-//! What a share is, as its receivers see it.
+//! The kind of a share.
 
 use serde::{Deserialize, Serialize};
 
-/// What a share is, as its receivers see it.
+/// The kind of a share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShareKind {
     /// Files, folders and links to save.

@@ -247,6 +247,15 @@ pub(crate) fn explain_failure(failure: &Failure) -> Error {
     }
 }
 
+/// Adds to the error of the download of a pipe that no other download continues it.
+pub(crate) fn pipe_failed(e: Error) -> Error {
+    let advice = match e.kind() {
+        Kind::Disk => "make room or raise the limit; a pipe cannot be resumed, so ask the sender to share it again",
+        _ => "a pipe cannot be resumed; ask the sender to share it again",
+    };
+    e.hint(advice)
+}
+
 /// Returns the error for a sender that has credit and sends nothing.
 pub(crate) fn sender_stalled() -> Error {
     Error::new(Kind::Network, "the sender stopped sending data").hint(HINT_CHECK_NETWORK)

@@ -102,11 +102,15 @@ pub fn read_line() -> io::Result<Option<String>> {
 /// Standard input cannot be read.
 pub fn read_text(max_bytes: u64) -> io::Result<Vec<u8>> {
     let input = io::stdin();
-    if input.is_terminal() {
+    let is_typed = input.is_terminal();
+    if is_typed {
         show("Type the text; end it with Ctrl-D on a line of its own.\n");
     }
     let mut text = Vec::new();
     input.lock().take(max_bytes).read_to_end(&mut text)?;
+    if is_typed && text.last().is_some_and(|last| *last != b'\n') {
+        show("\n"); // the next output starts on a line of its own
+    }
     Ok(text)
 }
 

@@ -17,6 +17,7 @@ pub(super) fn saved(finished: &Finished, resumed_bytes: u64, look: &Appearance) 
     let left_out = left_out(finished);
     match saved.as_slice() {
         [] => {}
+        [path] if path == "-" && *bytes == 0 && !finished.incomplete.is_empty() => {} // an error follows
         [path] if path == "-" => lines.err(format!("Written to standard output: {amount}\n")),
         _ if look.out_terminal && !look.quiet => lines.out(sentence(saved, *files, &amount)),
         _ => {

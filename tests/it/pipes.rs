@@ -168,7 +168,7 @@ fn a_killed_receiver_cannot_continue_a_pipe_and_both_ends_say_so() {
     killed.wait().unwrap();
     let messages = expect_end(start(recv_output(&env, sender.code()).via(&relay)), 7);
     assert!(messages.contains("can be downloaded once, and not resumed"), "{messages}");
-    sender.process.end().expect_error(1, "transfer", "the pipe was sent in part, and cannot be sent again");
+    sender.process.end().expect_error(1, "transfer", "a pipe cannot be sent again");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn the_size_of_a_pipe_is_bounded_at_the_receiver() {
             let mut received = start(recv_output(&env, sender.code()).via(&relay).args(&["--max-size", "1MB"]));
             let mut out = Vec::new();
             received.stdout.take().unwrap().read_to_end(&mut out).unwrap();
-            assert!(out.len() <= 1_000_000);
+            assert!((500_000..=1_000_000).contains(&out.len()), "{}", out.len());
             assert!(expect_end(received, 6).contains("--max-size"));
         }
         sender.process.end().expect_error(1, "transfer", "cannot be sent again");
@@ -287,6 +287,63 @@ fn a_pipe_that_cannot_be_read_is_an_error_at_both_ends() {
     let received = env.recv(sender.code(), &env.path("in")).via(&relay).run();
     received.expect_error(1, "transfer", "“stdin” can no longer be read");
     sender.process.end().expect_error(1, "transfer", "cannot be sent again");
+}
+
+#[test]
+fn a_fifo_that_was_replaced_is_not_read() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let fifo = env.path("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let sender = env.send(&[&fifo]).via(&relay).share();
+    std::fs::remove_file(&fifo).unwrap();
+    symlink(env.file("private", "secret"), &fifo).unwrap();
+    let received = start(recv_output(&env, sender.code()).via(&relay)).wait_with_output().unwrap();
+    assert_eq!((received.status.code(), received.stdout), (Some(1), Vec::new()));
+    assert!(String::from_utf8(received.stderr).unwrap().contains("is no longer a file"));
+    sender.process.end().expect(1);
+}
+
+#[test]
+fn options_that_do_not_apply_are_usage_errors() {
+    let env = TestEnv::new();
+    let send = |args: &[&str]| env.qshare(&["send", "--json"]).args(args).stdin(pipe().unwrap().0).run();
+    for args in [["-", "--gitignore", "--quiet"], ["-", "--exclude", "x"], ["--text", "x", "--links=skip"]] {
+        send(&args).expect_error(2, "usage", "select from files and folders");
+    }
+    send(&["-", "--max-downloads", "2"]).expect_error(2, "usage", "a pipe can be downloaded once");
+}
+
+#[test]
+fn an_interrupted_sender_says_that_a_pipe_starts_again() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let (sender, mut input) = share_pipe(&env, &relay, &[]);
+    let mut received = start(recv_output(&env, sender.code()).via(&relay));
+    writeln!(input, "one").unwrap();
+    let mut line = String::new();
+    BufReader::new(received.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    sender.process.signal(Signal::INT);
+    let e = sender.process.end();
+    e.expect_error(130, "interrupted", "1 download running");
+    assert!(e.event("error")["hint"].as_str().unwrap().contains("from its beginning"));
+    assert!(expect_end(received, 3).contains("a pipe cannot be resumed"));
+}
+
+#[test]
+fn ctrl_c_ends_a_tar_stream_that_nobody_reads_to_its_end() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    env.file("s/h/a", "content");
+    for n in 0..3_000 {
+        symlink("a", env.path(&format!("s/h/link{n:04}"))).unwrap();
+    }
+    let sender = env.send(&[&env.path("s/h")]).via(&relay).share();
+    let mut received = start(recv_output(&env, sender.code()).via(&relay).arg("--tar"));
+    let mut out = received.stdout.take().unwrap();
+    out.read_exact(&mut [0; 2048]).unwrap(); // the links that follow fill the pipe
+    rustix::process::kill_process(rustix::process::Pid::from_child(&received), Signal::INT).unwrap();
+    expect_end(received, 130);
 }
 
 #[test]
@@ -375,6 +432,7 @@ fn a_text_is_shown_or_saved() {
     assert_eq!(events.event("text")["text"], text);
     assert_eq!((&events.event("offer")["text"], &events.event("finished")["saved"]), (&true.into(), &[0; 0].into()));
     let into = env.path("in");
+    recv().args(&["--json", "--max-size", "3"]).run().expect_error(6, "disk", "--max-size");
     env.recv(sender.code(), &into).via(&relay).args(&["--out", "note"]).run().expect(0);
     assert_eq!(std::fs::read_to_string(into.join("note")).unwrap(), text);
     env.recv(sender.code(), &into).via(&relay).args(&["--out", "."]).run().expect(0);

@@ -1,16 +1,16 @@
-//! What the user shares: files and folders, a pipe, or a text.
+//! The input of a share: files and folders, a pipe, or a text.
 
 use crate::{
     cli::{args::SendArgs, console::Console},
     error::{Error, Kind, Result},
     manifest::{MAX_TEXT_BYTES, ShareId},
-    transfer::{InputPipe, Source},
+    transfer::{InputPipe, LinkPolicy, Source},
 };
 
 /// The name under which a text is saved.
 const TEXT_NAME: &str = "text.txt";
 
-/// What the user shares.
+/// The input of a share.
 pub(super) enum SharedInput {
     /// The files and folders of the arguments.
     Files,
@@ -24,8 +24,24 @@ impl SharedInput {
     /// Determines what the arguments name, and reads a text from standard input if they say so.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if standard input cannot be shared, or the text is empty, too long or not UTF-8.
+    /// [`Kind::Usage`] if standard input cannot be shared, the text is empty, too long or not UTF-8, or an option does not
+    /// apply to it.
     pub(super) async fn of(args: &SendArgs, console: &Console) -> Result<Self> {
+        let input = Self::read(args, console).await?;
+        let selects = !args.exclude.is_empty() || args.gitignore || args.links != LinkPolicy::default();
+        match input {
+            Self::Pipe(_) | Self::Text(_) if selects => {
+                Err(Error::new(Kind::Usage, "--exclude, --gitignore and --links select from files and folders")
+                    .hint("leave them out for a pipe or a text"))
+            }
+            Self::Pipe(_) if args.max_downloads.is_some_and(|max| max > 1) => {
+                Err(Error::new(Kind::Usage, "a pipe can be downloaded once").hint("leave out --max-downloads"))
+            }
+            input => Ok(input),
+        }
+    }
+
+    async fn read(args: &SendArgs, console: &Console) -> Result<Self> {
         match (args.text.as_deref(), &args.paths[..]) {
             (Some("-"), _) => console.read_text(MAX_TEXT_BYTES).await.and_then(Self::text),
             (Some(text), _) => Self::text(text.to_owned()),

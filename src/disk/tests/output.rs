@@ -25,7 +25,7 @@ impl std::io::Write for Written {
 
 fn output(manifest: &Arc<Manifest>, form: OutputForm) -> (OutputSink<Written>, Written) {
     let out = Written::default();
-    (OutputSink::new(Arc::clone(manifest), form, out.clone(), None).unwrap(), out)
+    (OutputSink::new(Arc::clone(manifest), form, out.clone(), None).unwrap().begin().unwrap(), out)
 }
 
 #[test]
@@ -170,7 +170,7 @@ proptest! {
             }
             entries.entry(path).or_insert_with(|| match size {
                 Some(size) => format!("file {}", "x".repeat(size.into())),
-                None => format!("link {}", "t".repeat(101)),
+                None => format!("link ./{}t", "t//".repeat(30)),
             });
         }
         let specs: Vec<(String, u64)> = entries.iter().map(|(path, what)| match what.split_at(5) {

@@ -41,7 +41,7 @@ impl CompletionNotice {
         let explanation = async {
             sleep(EXPLANATION_DELAY).await;
             let message = "waiting for the sender to confirm the end of the download".to_owned();
-            let hint = Some("everything is saved; press Ctrl-C to stop waiting".to_owned());
+            let hint = Some("everything has arrived; press Ctrl-C to stop waiting".to_owned());
             events.report(Event::Warning { kind: "goodbye", message, hint });
         };
         let notice = with_background(send_done(writer, reader, opener, outcome), explanation);

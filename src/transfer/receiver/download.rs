@@ -22,6 +22,7 @@ use crate::{
     rate_limiter::RateLimiter,
     selection::Selection,
     text::count,
+    transfer::user_errors::pipe_failed,
     wire::peer::DownloadOutcome,
 };
 
@@ -99,6 +100,7 @@ impl PlannedDownload {
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
         let Self { mut session, mut sender, selection, destination, mut plan, .. } = self;
         let started = Instant::now();
+        let is_pipe = plan.manifest().bytes().is_none();
         let (share, accepted) = (plan.manifest().share(), plan.manifest().digest());
         tokio::pin!(interrupt);
         loop {
@@ -114,8 +116,10 @@ impl PlannedDownload {
                     warn_of_altered_times(saved.published.altered_times, events);
                     let seconds = started.elapsed().as_secs_f64();
                     let route = *route.lock();
-                    return finish(saved, &counts, (seconds, route), events, interrupt).await.map(DownloadEnd::Saved);
+                    let finished = finish(saved, &counts, (seconds, route), events, interrupt).await;
+                    return finished.map(DownloadEnd::Saved).map_err(|e| if is_pipe { pipe_failed(e) } else { e });
                 }
+                Err(SessionDownloadError::Fatal(e)) if is_pipe => return Err(pipe_failed(e)),
                 Err(SessionDownloadError::Fatal(e)) => return Err(e),
                 Err(SessionDownloadError::SessionUnknown) => {}
             }

@@ -19,6 +19,7 @@ use crate::{
     event::{Event, Events},
     manifest::{Manifest, ShareKind},
     sync::Mutex,
+    transfer::user_errors::pipe_failed,
     wire::peer::DownloadOutcome,
 };
 
@@ -56,7 +57,12 @@ impl PendingOffer {
     ///
     /// # Errors
     /// An [`Error`] of any [`Kind`].
-    pub async fn show_text(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
+    pub async fn show_text(
+        self,
+        max_size: Option<u64>,
+        events: &Events,
+        interrupt: impl Future<Output = ()>,
+    ) -> Result<()> {
         let buffer = TextBuffer::default();
         let text = buffer.clone();
         let report = |published: &mut PublishedDownload| {
@@ -64,7 +70,7 @@ impl PendingOffer {
             let text = String::from_utf8_lossy(&text.0.lock()).into_owned();
             events.report(Event::Text { text });
         };
-        self.write_output((OutputForm::Content, None), buffer, report, events, interrupt).await
+        self.write_output((OutputForm::Content, max_size), buffer, report, events, interrupt).await
     }
 
     /// Writes everything that is selected to standard output, as it arrives.
@@ -110,29 +116,36 @@ impl PendingOffer {
         events.report(Event::Offer(summarize(&manifest, EarlierDownload::default())));
         let request = RequestedEntries::new(&manifest, 0..manifest.len(), manifest.bytes());
         let rate_limiter = sender.rate_limiter();
-        let download = SessionDownload { request, open_sink: move || Ok(sink), rate_limiter, events };
+        let download = SessionDownload { request, open_sink: move || sink.begin(), rate_limiter, events };
         tokio::pin!(interrupt);
         let mut saved = download.run(session, interrupt.as_mut()).await.map_err(|e| explain(e, &manifest))?;
         sender.remove_resumption();
         on_complete(&mut saved.published);
         let took = (started.elapsed().as_secs_f64(), *route.lock());
-        finish(saved, &EntryCounts::of_all(&manifest), took, events, interrupt).await.map(|_| ())
+        let finished = finish(saved, &EntryCounts::of_all(&manifest), took, events, interrupt).await;
+        finished.map(|_| ()).map_err(|e| with_hint(e, &manifest))
     }
 }
 
 /// Explains the end of a download that no other session can continue.
 fn explain(e: SessionDownloadError, manifest: &Manifest) -> Error {
-    let hint = match manifest.bytes() {
-        Some(_) => "what goes to standard output cannot be resumed; run the same command to begin again",
-        None => "a pipe cannot be resumed; ask the sender to share it again",
-    };
     match e {
-        SessionDownloadError::Fatal(e) if e.kind() == Kind::Interrupted => {
-            Error::new(Kind::Interrupted, "interrupted").hint(hint)
-        }
-        SessionDownloadError::Fatal(e) => e,
+        SessionDownloadError::Fatal(e) => with_hint(e, manifest),
         SessionDownloadError::SessionUnknown => {
-            Error::new(Kind::Network, "the sender was restarted in the middle of the download").hint(hint)
+            with_hint(Error::new(Kind::Network, "the sender was restarted in the middle of the download"), manifest)
         }
+    }
+}
+
+/// Replaces the hints to resume or to repeat a download, which do not hold for what goes to standard output.
+fn with_hint(e: Error, manifest: &Manifest) -> Error {
+    if manifest.bytes().is_none() {
+        return pipe_failed(e);
+    }
+    match e.kind() {
+        Kind::Interrupted | Kind::Network | Kind::Transfer => {
+            e.hint("what goes to standard output cannot be resumed; run the same command to begin again")
+        }
+        _ => e,
     }
 }

@@ -1,7 +1,7 @@
 //! The receiver's pipeline: one side takes records off the stream while the other writes them to files. A third hashes
 //! the data that an earlier download has staged.
 
-use std::{collections::VecDeque, sync::OnceLock};
+use std::{collections::VecDeque, sync::OnceLock, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -29,8 +29,14 @@ use crate::{
         },
         timeouts::PROGRESS_INTERVAL,
     },
-    wire::{WireError, peer::LAST_RECORD_SLACK},
+    wire::{
+        WireError,
+        peer::{Credit, LAST_RECORD_SLACK},
+    },
 };
+
+/// The interval of credit while a write is held up. A sender that hears nothing for ten minutes gives up.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A batch for the blocking thread is complete once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
@@ -120,7 +126,7 @@ impl Pipeline<'_> {
                 Step::Arrived(Some(first)) => {
                     let batch = Batch::collect(first, &mut records, self.rate_limiter.as_ref());
                     let Batch { records, written } = batch;
-                    file_writer = self.writer.flush_while(Box::pin(write_batch(file_writer, records))).await?;
+                    file_writer = self.stay_alive_while(stream, write_batch(file_writer, records)).await??;
                     unpaid.push_back(written);
                     self.progress.report_written(&file_writer);
                 }
@@ -142,6 +148,25 @@ impl Pipeline<'_> {
             }
         }
         Ok(file_writer)
+    }
+}
+
+impl Pipeline<'_> {
+    /// Waits for a write, which a disk or the reader of standard output may hold up for hours. Meanwhile repeats the
+    /// last credit, so that the sender does not take this end for dead.
+    async fn stay_alive_while<T>(
+        &mut self,
+        stream: &ResumableStream,
+        writing: impl Future<Output = T>,
+    ) -> Result<T, ReceiveError> {
+        let mut writing = Box::pin(writing);
+        loop {
+            if let Ok(written) = self.writer.flush_while(timeout(KEEP_ALIVE_INTERVAL, writing.as_mut())).await {
+                return Ok(written);
+            }
+            let credit = Credit { limit: self.window.granted(), received: stream.received_bytes() };
+            self.writer.queue(RecordBuilder::from_message(&credit)?)?;
+        }
     }
 }
 

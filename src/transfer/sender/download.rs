@@ -21,8 +21,9 @@ use super::{
     messages::{MessageQueue, ReceiverFrame, ReceiverMessage, message_queue},
     offer::{OfferReply, PreparedOffer},
     pipe_reader::PipeReader,
+    pipe_use::PipeUse,
     progress::SendProgress,
-    record_sender::{RECEIVER_STALL_TIMEOUT, RecordSender},
+    record_sender::RecordSender,
     requested_files::RequestedFiles,
     session_table::SessionEntry,
     share::Share,
@@ -143,7 +144,7 @@ impl Download {
         origin: SessionOrigin,
     ) -> Result<DownloadEnd, DownloadError> {
         let files = match offer.present(&mut sender, &mut messages).await? {
-            // Whoever skips the only file has not used up the pipe.
+            // A receiver that skips the only file has not used up the pipe.
             OfferReply::Accepted(files) if files.count() == 0 && self.share.pipe().is_some() => {
                 return Ok(DownloadEnd::NotAccepted);
             }
@@ -161,8 +162,8 @@ impl Download {
             early = &mut reply => early,
             sent = self.send_files(&mut sender, offer.source, files, groups.clone(), &mut failed) => {
                 sent?;
-                let reply = sender.flush_while(timeout(RECEIVER_STALL_TIMEOUT, reply)).await;
-                reply.map_err(|_| DownloadError::stalled("the receiver did not confirm that it has everything"))?
+                let reply = sender.wait_for_receiver(reply).await;
+                reply.ok_or_else(|| DownloadError::stalled("the receiver did not confirm that it has everything"))?
             }
         };
         match (reply?, failed.error()) {
@@ -200,7 +201,7 @@ impl Download {
         let (encoder, compression) = ContentEncoder::new(self.share.compression());
         let mut policy = CompressionPolicy::new(Instant::now(), self.share.count_sent(0));
         let (_reader, mut records) = match self.share.pipe() {
-            Some(_) => (None, self.spawn_pipe_reader(&source, encoder)?),
+            Some(pipe) => (None, self.spawn_pipe_reader(pipe, encoder)?),
             None => {
                 let (reader, records) = FileReader::spawn(source, files, groups, encoder, self.share.buffers());
                 (Some(reader), records)
@@ -227,9 +228,8 @@ impl Download {
     }
 
     /// Takes the pipe of the share and starts to read it.
-    fn spawn_pipe_reader(&self, source: &Source, encoder: ContentEncoder) -> Result<ContentRecords, DownloadError> {
-        let is_first = self.share.pipe().is_some_and(|pipe| pipe.take(self.progress.number()));
-        let (pipe, path) = source.take_pipe().filter(|_| is_first).ok_or_else(DownloadError::pipe_taken)?;
+    fn spawn_pipe_reader(&self, pipe: &PipeUse, encoder: ContentEncoder) -> Result<ContentRecords, DownloadError> {
+        let (pipe, path) = pipe.take(self.progress.number()).ok_or_else(DownloadError::pipe_taken)?;
         PipeReader::spawn(pipe, path, encoder, self.share.buffers())
     }
 

@@ -13,9 +13,8 @@ use crate::{
     wire::peer::Ack,
 };
 
-/// A receiver that grants no credit for this long, or does not confirm that it has everything, is abandoned, because
-/// other receivers may wait for its download permit. The time is long because a disk may hang and a user may have to
-/// answer a question.
+/// A receiver that sends nothing for this long is abandoned, because other receivers may wait for its download permit.
+/// The time is long because a disk may hang and a user may have to answer a question.
 pub(super) const RECEIVER_STALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The receiver stores its sealed bytes until they are acknowledged. The sender sends an [`Ack`] before its next record
@@ -63,12 +62,35 @@ impl RecordSender<'_> {
         self.writer.flush_while(future).await
     }
 
+    /// Waits for something that the receiver must send. Returns `None` if nothing at all has arrived from it for
+    /// [`RECEIVER_STALL_TIMEOUT`].
+    pub(super) async fn wait_for_receiver<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        wait_for_receiver(self.writer, self.stream, future).await
+    }
+
     async fn send_record(&mut self, record: RecordBuilder, content: u64) -> Result<(), DownloadError> {
         let end = self.writer.sealed_bytes() + record.sealed_length();
         let credit = self.credit.wait_until_sendable(end, || self.unacknowledged.load(Ordering::Relaxed));
-        let granted = self.writer.flush_while(timeout(RECEIVER_STALL_TIMEOUT, credit)).await;
-        granted.map_err(|_| DownloadError::stalled("the receiver stopped accepting data"))?;
+        let granted = wait_for_receiver(self.writer, self.stream, credit).await;
+        granted.ok_or_else(|| DownloadError::stalled("the receiver stopped accepting data"))?;
         self.progress.count_sent(end, content);
         Ok(self.writer.send(record).await?)
+    }
+}
+
+/// See [`RecordSender::wait_for_receiver`].
+async fn wait_for_receiver<T>(
+    writer: &mut SessionWriter,
+    stream: &ResumableStream,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::pin!(future);
+    loop {
+        let heard = stream.received_bytes();
+        match writer.flush_while(timeout(RECEIVER_STALL_TIMEOUT, future.as_mut())).await {
+            Ok(value) => return Some(value),
+            Err(_) if stream.received_bytes() > heard => {} // it is alive: its disk or its reader is slow
+            Err(_) => return None,
+        }
     }
 }

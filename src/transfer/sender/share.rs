@@ -95,14 +95,14 @@ impl Share {
     /// Creates a share of the scanned `source` under `code`.
     pub fn new(
         settings: ShareSettings,
-        source: Source,
+        mut source: Source,
         code: Code,
         guess_budget: GuessBudget,
         events: Events,
     ) -> Arc<Self> {
         let sessions = Arc::<SessionTable>::default();
         let key = settings.key.clone().unwrap_or_else(ShareKey::random);
-        let pipe = source.is_pipe().then(PipeUse::default);
+        let pipe = source.take_pipe().map(|(pipe, path)| PipeUse::new(pipe, path));
         let max_downloads = if pipe.is_some() { Some(1) } else { settings.max_downloads };
         Arc::new(Self {
             id: source.manifest().share(),

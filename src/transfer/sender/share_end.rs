@@ -63,11 +63,10 @@ impl ShareEnd {
                 .hint("share again for a new code; --code-length 8 makes guessing impractical")),
             Self::RelayFailed => Err(Error::new(Kind::Network, "the relay in this process has failed")
                 .hint("share the same paths again; the code stays the same")),
-            Self::PipeLost => Err(Error::new(
-                Kind::Transfer,
-                "the share has ended: the pipe was sent in part, and cannot be sent again",
-            )
-            .hint("share the output of the same program again")),
+            Self::PipeLost => {
+                Err(Error::new(Kind::Transfer, "the download of the pipe has failed, and a pipe cannot be sent again")
+                    .hint("share the output of the same program again"))
+            }
             Self::Interrupted { running: 0, .. } => Ok(StopReason::Interrupted),
             Self::Interrupted { running, is_pipe } => {
                 let downloads = count(running, "download");
