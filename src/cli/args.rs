@@ -77,7 +77,7 @@ Examples:
 #[command(
     name = "qshare",
     bin_name = "qshare",
-    version,
+    version = env!("QSHARE_VERSION"),
     subcommand_value_name = "COMMAND",
     about = "Send files to any number of receivers with a short code, encrypted end to end",
     after_help = EXAMPLES,

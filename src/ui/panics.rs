@@ -30,7 +30,7 @@ pub fn has_panicked() -> bool {
 fn line(payload: &(dyn Any + Send), place: &str) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("unknown").replace('\n', " ");
-    let version = env!("CARGO_PKG_VERSION");
+    let version = env!("QSHARE_VERSION");
     format!("internal error: {}, at {place} in version {version}; please report it\n", visible_lines(&text))
 }
 

@@ -301,7 +301,7 @@ fn help_and_version_go_to_standard_output() {
         assert!(!shown.text().contains('\x1b'), "{words:?}: {shown}");
     }
     let version = env.qshare(&["--version"]).run().expect(0);
-    assert_eq!(version.text(), format!("qshare {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(version.text().starts_with(concat!("qshare ", env!("CARGO_PKG_VERSION"))), "{version}");
     let help = env.qshare(&["--help"]).run().expect(0).text();
     for promised in ["send", "recv", "relay", "Exit codes:", "130"] {
         assert!(help.contains(promised), "{promised}: {help}");

@@ -45,6 +45,13 @@ fn clap_accepts_the_definition() {
 }
 
 #[test]
+fn the_version_is_that_of_the_package_with_the_commit() {
+    let version = Args::command().get_version().unwrap().to_owned();
+    let commit = version.strip_prefix(env!("CARGO_PKG_VERSION")).unwrap();
+    assert!(commit.is_empty() || (commit.starts_with(" (") && commit.ends_with(')')), "{version}");
+}
+
+#[test]
 fn the_command_is_optional() {
     assert!(good("qshare").command.is_none());
 }
