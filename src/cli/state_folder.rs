@@ -34,13 +34,17 @@ pub(super) fn warning(state: &StateAccess) -> Option<Event> {
 /// What to do about a state folder that cannot be used.
 pub(super) const HINT: &str = "set XDG_STATE_HOME to a folder that you can write to";
 
-/// Returns the path of the state folder.
+/// Returns the path of the state folder. `XDG_STATE_HOME` suffices for a service, which may have no home folder.
 ///
 /// # Errors
 /// [`Kind::Disk`] if there is no home folder.
 pub(super) fn path() -> Result<PathBuf> {
-    let base = base_dirs()?;
-    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("qshare"))
+    let named = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let states = match named {
+        Some(states) => states,
+        None => base_dirs().map(|base| base.state_dir().unwrap_or_else(|| base.data_dir()))?,
+    };
+    Ok(states.join("qshare"))
 }
 
 /// Returns the folders in which this tool keeps its state, now or with another environment. They may not exist.
