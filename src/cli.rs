@@ -19,6 +19,7 @@ mod relay;
 mod relay_dialer;
 mod running_shares;
 mod send;
+mod service_manager;
 mod settings;
 mod share_store;
 mod shared_paths;

@@ -105,15 +105,7 @@ impl StateDir {
     /// # Errors
     /// [`Kind::Disk`] if it cannot be read or is larger than `limit`.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let path = self.path(name);
-        let Some(file) = self.open_to_read(name)? else { return Ok(None) };
-        let mut content = Vec::new();
-        file.take(limit + 1).read_to_end(&mut content).map_err(|e| state_error("read", &path, &e))?;
-        if content.len() as u64 > limit {
-            return Err(Error::new(Kind::Disk, format!("{} is larger than {limit} bytes", path.display()))
-                .hint("qshare did not write this file; move it away"));
-        }
-        Ok(Some(content))
+        read_file(&self.path(name), limit)
     }
 
     /// Opens the file `name` for incremental reads. Returns `None` if it does not exist.
@@ -121,12 +113,7 @@ impl StateDir {
     /// # Errors
     /// [`Kind::Disk`] if it cannot be opened.
     pub fn open_to_read(&self, name: &str) -> Result<Option<File>> {
-        let path = self.path(name);
-        match open_file(OpenOptions::new().read(true), &path) {
-            Ok(file) => Ok(Some(file)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(state_error("read", &path, &e)),
-        }
+        open_existing(&self.path(name))
     }
 
     /// Creates the folder again if it was removed.
@@ -213,6 +200,30 @@ impl StateDir {
     fn all_names(&self) -> impl Iterator<Item = String> + use<> {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok())
+    }
+}
+
+/// Reads a file of at most `limit` bytes; `None` if it does not exist. Unlike in a [`StateDir`], the file may belong to
+/// another user.
+///
+/// # Errors
+/// [`Kind::Disk`] if it cannot be read or is larger than `limit`.
+pub fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_existing(path)? else { return Ok(None) };
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content).map_err(|e| state_error("read", path, &e))?;
+    if content.len() as u64 > limit {
+        return Err(Error::new(Kind::Disk, format!("{} is larger than {limit} bytes", path.display()))
+            .hint("qshare did not write this file; move it away"));
+    }
+    Ok(Some(content))
+}
+
+fn open_existing(path: &Path) -> Result<Option<File>> {
+    match open_file(OpenOptions::new().read(true), path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(state_error("read", path, &e)),
     }
 }
 

@@ -28,7 +28,7 @@ mod panics;
 mod phrase;
 pub mod prompt;
 mod qr;
-mod relay_listening;
+mod relay_usage;
 mod renderer;
 mod saved;
 mod sharing;

@@ -1,5 +1,7 @@
 //! The command `qshare relay`.
 
+mod stored_pin;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -7,10 +9,11 @@ use std::{
 };
 
 use super::{
-    args::RelayArgs, console::Console, settings::Settings, signals, state_folder, ticket_key::ticket_key, udp_buffers,
+    args::RelayArgs, console::Console, service_manager, settings::Settings, signals, state_folder,
+    ticket_key::ticket_key, udp_buffers,
 };
 use crate::{
-    code::{Pin, RelayAddr},
+    code::RelayAddr,
     error::{Error, Kind, Result},
     event::{Event, StopReason},
     net::{self, RelayIdentity, TransportOptions},
@@ -18,8 +21,15 @@ use crate::{
     state::StateDir,
 };
 
-/// Runs a relay until Ctrl-C or SIGTERM. A closed terminal does not end it.
+/// Runs a relay until Ctrl-C or SIGTERM, or shows how to use the one that is stored here. A closed terminal does not end
+/// a relay.
 pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
+    if args.show {
+        let (folder, pin) = stored_pin::find(args.certs)?;
+        let (folder, addr) = (folder.to_string_lossy().into_owned(), args.listen.to_string());
+        console.show(Event::StoredRelay { folder, addr, addresses: reachable_addresses(args.listen), pin });
+        return Ok(());
+    }
     let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled
     let (certs, state_warning) = match args.certs {
         Some(dir) if dir.is_dir() => (Some(StateDir::open(dir)?), None),
@@ -39,7 +49,9 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     let addr = listener.local_addr().unwrap_or(args.listen);
     signals::ignore_hangup();
     let interrupted = signals::interrupt();
-    console.show(listening(addr, identity.pin()));
+    let addresses = reachable_addresses(addr);
+    console.show(Event::RelayListening { addr: addr.to_string(), addresses, pin: identity.pin() });
+    service_manager::notify_ready();
     if let Some(warning) = state_warning {
         console.show(warning);
     }
@@ -62,13 +74,12 @@ pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// Returns the event with the addresses under which other machines can reach the relay.
-fn listening(addr: SocketAddr, pin: Pin) -> Event {
-    let reachable = |ip: &IpAddr| addr.is_ipv6() || ip.is_ipv4(); // a relay on `[::]` has both versions
+/// Returns the addresses under which other machines can reach a relay that listens on `addr`.
+fn reachable_addresses(addr: SocketAddr) -> Vec<String> {
+    let is_served = |ip: &IpAddr| addr.is_ipv6() || ip.is_ipv4(); // a relay on `[::]` has both versions
     let addresses = if addr.ip().is_unspecified() { net::local_addresses() } else { vec![addr.ip()] };
-    let addresses = addresses.into_iter().filter(reachable);
-    let addresses = addresses.map(|ip| RelayAddr::from(SocketAddr::new(ip, addr.port())).to_string()).collect();
-    Event::RelayListening { addr: addr.to_string(), addresses, pin }
+    let addresses = addresses.into_iter().filter(is_served);
+    addresses.map(|ip| RelayAddr::from(SocketAddr::new(ip, addr.port())).to_string()).collect()
 }
 
 /// A folder that is missing by mistake must not become a new identity, which clients would refuse.

@@ -26,6 +26,17 @@ pub enum Event {
         /// The pin of its key.
         pin: Pin,
     },
+    /// relay `--show`: the relay whose certificate is stored on this machine.
+    StoredRelay {
+        /// The folder of its certificate.
+        folder: String,
+        /// The UDP address on which it listens when it runs.
+        addr: String,
+        /// The addresses under which other machines can reach it, the best ones first.
+        addresses: Vec<String>,
+        /// The pin of its key.
+        pin: Pin,
+    },
     /// send: the code is valid.
     Sharing(Sharing),
     /// send: some of the paths that are left out, before the code is shown.
@@ -229,6 +240,7 @@ impl Event {
         matches!(
             self,
             Self::RelayListening { .. }
+                | Self::StoredRelay { .. }
                 | Self::Sharing(_)
                 | Self::DownloadFinished { .. }
                 | Self::DownloadFailed { .. }

@@ -192,6 +192,18 @@ mod tests {
                 ),
             ),
             (
+                Event::StoredRelay {
+                    folder: "/x".into(),
+                    addr: "[::]:4433".into(),
+                    addresses: vec!["192.0.2.7:4433".into()],
+                    pin,
+                },
+                format!(
+                    "{{\"event\":\"stored_relay\",\"folder\":\"/x\",\"addr\":\"[::]:4433\",\"addresses\":[\"192.0.2.7:4433\"],\"pin\":\"{}\"}}\n",
+                    "A".repeat(43)
+                ),
+            ),
+            (
                 Event::WrongCode { download: 2, peer: "receiver 2".into(), guesses_left: 4 },
                 "{\"event\":\"wrong_code\",\"download\":2,\"peer\":\"receiver 2\",\"guesses_left\":4}\n".into(),
             ),

@@ -8,7 +8,7 @@ use super::{
     lines::Lines,
     listing, offer,
     phrase::{self, visible_lines, visible_whole},
-    relay_listening::relay_listening,
+    relay_usage::{relay_listening, stored_relay},
     saved::saved,
     sharing::sharing,
 };
@@ -47,6 +47,9 @@ impl Renderer {
         match event {
             Event::RelayListening { addr, addresses, pin } => {
                 return relay_listening(addr, addresses, pin, &self.look);
+            }
+            Event::StoredRelay { folder, addr, addresses, pin } => {
+                lines.out(stored_relay(folder, addr, addresses, pin, self.look.quiet));
             }
             Event::Sharing(share) => return sharing(share, &self.look),
             Event::Text { text } => lines.out(text_lines(text, &self.look)),

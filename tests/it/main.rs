@@ -11,6 +11,7 @@
 //! - [`disk_limits`]: what the receiver's disk cannot hold, and `--skip-unsupported`.
 //! - [`real_disks`]: downloads to real file systems, on machines that have them.
 //! - [`real_trees`]: trees that this machine happens to have.
+//! - [`relay_service`]: a relay as a service, and `qshare relay --show`.
 //! - [`wrong_codes`]: wrong codes and the guess budget.
 //! - [`prompts`]: prompts at a terminal, and users who do not answer them.
 //! - [`interruptions`]: processes killed or interrupted in the middle of a transfer.
@@ -72,6 +73,7 @@ mod pipes;
 mod prompts;
 mod real_disks;
 mod real_trees;
+mod relay_service;
 mod rendezvous;
 mod resume;
 mod roundtrip;

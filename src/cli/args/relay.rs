@@ -17,6 +17,10 @@ Examples:
   qshare relay
   # One address, another port
   qshare relay --listen 192.0.2.7:443
+  # How to use the relay that runs here
+  qshare relay --show
+  # The same for the installed service
+  sudo qshare relay --show
   # Names and defaults of all limits
   qshare relay --limit help
   # More shares for one network, less memory
@@ -35,6 +39,9 @@ pub struct RelayArgs {
     /// Use the certificate and key in this folder; create them if missing [default: in the state folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub certs: Option<PathBuf>,
+    /// Show how to use the relay whose key is stored here, instead of starting one
+    #[arg(long)]
+    pub show: bool,
     /// Use at most this much memory for connections, streams and downloads, such as 500MB or 2GiB
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = memory_size, help_heading = HEADING)]
     pub memory: usize,

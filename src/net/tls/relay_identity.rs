@@ -1,6 +1,6 @@
 //! The identity of a relay: its certificate, its private key, and a secret that survives restarts.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tracing::warn;
@@ -11,7 +11,7 @@ use crate::{
     code::Pin,
     error::{Error, Kind, Result},
     processor::Aes,
-    state::StateDir,
+    state::{StateDir, read_file},
     wire::relay::ALPN,
 };
 
@@ -39,11 +39,7 @@ impl RelayIdentity {
     /// # Errors
     /// [`Kind::Disk`] if only one of the PEM files exists, or a file cannot be read, written or parsed.
     pub fn load_or_create(dir: &StateDir) -> Result<Self> {
-        let invalid = |name: &str, what: &str| {
-            Error::new(Kind::Disk, format!("{} {what}", dir.path(name).display())).hint(
-                "provide both relay.crt and relay.key as PEM, or remove both; the relay then creates a new certificate",
-            )
-        };
+        let (certificate_path, key_path) = (dir.path(CERTIFICATE), dir.path(KEY));
         let (chain, key) = match (dir.read(CERTIFICATE, MAX_PEM)?, dir.read(KEY, MAX_PEM)?) {
             (Some(chain), Some(key)) => (chain, key),
             (None, None) => {
@@ -52,17 +48,24 @@ impl RelayIdentity {
                 dir.write(CERTIFICATE, &certificate)?;
                 (certificate, key)
             }
-            (None, Some(_)) => return Err(invalid(CERTIFICATE, "is missing, but its key exists")),
-            (Some(_), None) => return Err(invalid(KEY, "is missing, but its certificate exists")),
+            (None, Some(_)) => return Err(invalid(&certificate_path, "is missing, but its key exists")),
+            (Some(_), None) => return Err(invalid(&key_path, "is missing, but its certificate exists")),
         };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
-            .collect::<Result<_, _>>()
-            .map_err(|_| invalid(CERTIFICATE, "is not a PEM file"))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&key).map_err(|_| invalid(KEY, "is not a PEM file of a private key"))?;
-        let leaf = chain.first().ok_or_else(|| invalid(CERTIFICATE, "contains no certificate"))?;
-        let pin = pin_of(leaf).map_err(|_| invalid(CERTIFICATE, "contains an invalid certificate"))?;
+        let (chain, pin) = parse_chain(&chain, &certificate_path)?;
+        let key = PrivateKeyDer::from_pem_slice(&key)
+            .map_err(|_| invalid(&key_path, "is not a PEM file of a private key"))?;
         Ok(Self { chain, key, pin, secret: load_or_create_secret(dir)? })
+    }
+
+    /// Reads the pin of the certificate in `folder`, which may belong to another user; `None` if there is no
+    /// certificate. Does not read the private key.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if the certificate cannot be read or parsed.
+    pub fn stored_pin(folder: &Path) -> Result<Option<Pin>> {
+        let path = folder.join(CERTIFICATE);
+        let Some(chain) = read_file(&path, MAX_PEM)? else { return Ok(None) };
+        Ok(Some(parse_chain(&chain, &path)?.1))
     }
 
     /// Creates an identity that lasts until the process ends.
@@ -110,6 +113,21 @@ impl fmt::Debug for RelayIdentity {
     }
 }
 
+/// Parses the certificates in `pem`, the content of `path`. Returns them with the pin of the first one.
+fn parse_chain(pem: &[u8], path: &Path) -> Result<(Vec<CertificateDer<'static>>, Pin)> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| invalid(path, "is not a PEM file"))?;
+    let leaf = chain.first().ok_or_else(|| invalid(path, "contains no certificate"))?;
+    let pin = pin_of(leaf).map_err(|_| invalid(path, "contains an invalid certificate"))?;
+    Ok((chain, pin))
+}
+
+fn invalid(path: &Path, what: &str) -> Error {
+    Error::new(Kind::Disk, format!("{} {what}", path.display()))
+        .hint("provide both relay.crt and relay.key as PEM, or remove both; the relay then creates a new certificate")
+}
+
 /// Creates a self-signed certificate and its key, as PEM. Clients verify it by its pin, so its names mean nothing.
 fn create_certificate() -> Result<(Vec<u8>, Vec<u8>)> {
     let failed = |e: rcgen::Error| Error::new(Kind::Transfer, format!("cannot create a certificate: {e}"));
@@ -152,6 +170,7 @@ mod tests {
         let created = RelayIdentity::load_or_create(&dir).unwrap();
         let loaded = RelayIdentity::load_or_create(&dir).unwrap();
         assert_eq!(created.pin(), loaded.pin());
+        assert_eq!(RelayIdentity::stored_pin(home.path()).unwrap(), Some(created.pin()));
         loaded.server_config(Aes::detect()).unwrap();
         assert!(!format!("{created:?}").contains("PRIVATE"));
     }
@@ -162,8 +181,10 @@ mod tests {
         let dir = StateDir::open(home.path()).unwrap();
         RelayIdentity::load_or_create(&dir).unwrap();
         dir.remove(CERTIFICATE);
+        assert_eq!(RelayIdentity::stored_pin(home.path()).unwrap(), None);
         assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
         dir.write(CERTIFICATE, b"nonsense").unwrap();
+        assert_eq!(RelayIdentity::stored_pin(home.path()).unwrap_err().kind(), Kind::Disk);
         assert_eq!(RelayIdentity::load_or_create(&dir).unwrap_err().kind(), Kind::Disk);
     }
 }
