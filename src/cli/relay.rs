@@ -21,13 +21,14 @@ use crate::{
     state::StateDir,
 };
 
-/// Runs a relay until Ctrl-C or SIGTERM, or shows how to use the one that is stored here. A closed terminal does not end
+/// Runs a relay until Ctrl-C or SIGTERM, or shows how to use those that are stored here. A closed terminal does not end
 /// a relay.
 pub(super) async fn run(args: RelayArgs, console: &Console) -> Result<()> {
     if args.show {
-        let (folder, pin) = stored_pin::find(args.certs)?;
-        let (folder, addr) = (folder.to_string_lossy().into_owned(), args.listen.to_string());
-        console.show(Event::StoredRelay { folder, addr, addresses: reachable_addresses(args.listen), pin });
+        for (folder, pin) in stored_pin::find(args.certs)? {
+            let (folder, addr) = (folder.to_string_lossy().into_owned(), args.listen.to_string());
+            console.show(Event::StoredRelay { folder, addr, addresses: reachable_addresses(args.listen), pin });
+        }
         return Ok(());
     }
     let limits = args.limits().unwrap_or_default(); // `--limit help` has been handled

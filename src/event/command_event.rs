@@ -26,7 +26,7 @@ pub enum Event {
         /// The pin of its key.
         pin: Pin,
     },
-    /// relay `--show`: the relay whose certificate is stored on this machine.
+    /// relay `--show`: a relay whose certificate is stored on this machine.
     StoredRelay {
         /// The folder of its certificate.
         folder: String,

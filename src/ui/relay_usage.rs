@@ -35,7 +35,7 @@ pub(super) fn stored_relay(folder: &str, addr: &str, addresses: &[String], pin: 
     if quiet {
         return addresses.iter().map(|address| format!("{address}#{pin}\n")).collect();
     }
-    format!("Relay with its key in {}\n{}", visible_whole(folder), usage(addr, addresses, pin))
+    format!("Relay with its key in {}\n{}\n", visible_whole(folder), usage(addr, addresses, pin))
 }
 
 /// Returns the pin, a command for each address, and the line of the configuration file for the best address.
@@ -76,7 +76,7 @@ mod tests {
         let expected = format!("Relay listening on [::]:4433 (UDP)\n{usage}\n");
         assert_eq!(listening.text_for(OutputStream::Out), expected);
         let stored = stored_relay("/var/lib/x", "[::]:4433", &addresses, &pin, false);
-        assert_eq!(stored, format!("Relay with its key in /var/lib/x\n{usage}"));
+        assert_eq!(stored, format!("Relay with its key in /var/lib/x\n{usage}\n"));
     }
 
     #[test]
