@@ -48,7 +48,7 @@ pub(super) async fn run(args: DoctorArgs, console: &Console) -> Result<CommandEn
         });
         events.report(Event::Check(check));
     };
-    report(check_configuration()?);
+    report(check_configuration());
     report(check_state(&state));
     report(check_clock());
     report(check_buffers());
@@ -67,10 +67,13 @@ fn warning(name: &'static str, detail: impl Into<String>, cost: &str, hint: impl
 }
 
 /// The file has been read without an error by now.
-fn check_configuration() -> Result<Check> {
-    let path = Settings::path()?;
-    let shown = path.to_string_lossy();
-    Ok(ok("configuration", if path.exists() { shown.into_owned() } else { format!("none ({shown})") }))
+fn check_configuration() -> Check {
+    let detail = match Settings::path() {
+        Ok(path) if path.exists() => path.to_string_lossy().into_owned(),
+        Ok(path) => format!("none ({})", path.to_string_lossy()),
+        Err(e) => format!("none ({e})"),
+    };
+    ok("configuration", detail)
 }
 
 fn check_state(state: &StateAccess) -> Check {

@@ -290,6 +290,30 @@ fn a_pipe_that_cannot_be_read_is_an_error_at_both_ends() {
 }
 
 #[test]
+fn a_receiver_stays_alive_while_its_reader_waits() {
+    let env = TestEnv::new();
+    let relay = env.relay();
+    let content = env.path("content");
+    write_random_file(&content, 20_000_000);
+    let sender = env.send(&[&content]).via(&relay).arg("--once").share();
+    let mut received = start(recv_output(&env, sender.code()).via(&relay).args(&["-v", "-v"]));
+    let mut out = received.stdout.take().unwrap();
+    let mut arrived = vec![0; 1_000];
+    out.read_exact(&mut arrived).unwrap();
+    let mut log = BufReader::new(received.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("the last credit is repeated") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the receiver has ended");
+    }
+    thread::spawn(move || log.read_to_end(&mut Vec::new())); // the log must not block the receiver
+    out.read_to_end(&mut arrived).unwrap();
+    assert!(arrived == std::fs::read(&content).unwrap(), "{} bytes", arrived.len());
+    assert!(received.wait().unwrap().success());
+    sender.process.end().expect(0);
+}
+
+#[test]
 fn a_fifo_that_was_replaced_is_not_read() {
     let env = TestEnv::new();
     let relay = env.relay();

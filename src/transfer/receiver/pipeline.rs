@@ -29,14 +29,15 @@ use crate::{
         },
         timeouts::PROGRESS_INTERVAL,
     },
-    wire::{
-        WireError,
-        peer::{Credit, LAST_RECORD_SLACK},
-    },
+    wire::{WireError, peer::LAST_RECORD_SLACK},
 };
 
-/// The interval of credit while a write is held up. A sender that hears nothing for ten minutes gives up.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// When credit is repeated while a write is held up: after this time, then after twice as long each time.
+const FIRST_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// The longest time between two of these. A sender that hears nothing for ten minutes gives up, and one that hears the
+/// same a thousand times in a row, too: that is after three days.
+const LAST_KEEP_ALIVE: Duration = Duration::from_secs(5 * 60);
 
 /// A batch for the blocking thread is complete once it holds this many bytes of records.
 const BATCH: usize = 1024 * 1024;
@@ -126,7 +127,7 @@ impl Pipeline<'_> {
                 Step::Arrived(Some(first)) => {
                     let batch = Batch::collect(first, &mut records, self.rate_limiter.as_ref());
                     let Batch { records, written } = batch;
-                    file_writer = self.stay_alive_while(stream, write_batch(file_writer, records)).await??;
+                    file_writer = self.stay_alive_while(write_batch(file_writer, records)).await??;
                     unpaid.push_back(written);
                     self.progress.report_written(&file_writer);
                 }
@@ -154,18 +155,15 @@ impl Pipeline<'_> {
 impl Pipeline<'_> {
     /// Waits for a write, which a disk or the reader of standard output may hold up for hours. Meanwhile repeats the
     /// last credit, so that the sender does not take this end for dead.
-    async fn stay_alive_while<T>(
-        &mut self,
-        stream: &ResumableStream,
-        writing: impl Future<Output = T>,
-    ) -> Result<T, ReceiveError> {
-        let mut writing = Box::pin(writing);
+    async fn stay_alive_while<T>(&mut self, writing: impl Future<Output = T>) -> Result<T, ReceiveError> {
+        let (mut writing, mut delay) = (Box::pin(writing), FIRST_KEEP_ALIVE);
         loop {
-            if let Ok(written) = self.writer.flush_while(timeout(KEEP_ALIVE_INTERVAL, writing.as_mut())).await {
+            if let Ok(written) = self.writer.flush_while(timeout(delay, writing.as_mut())).await {
                 return Ok(written);
             }
-            let credit = Credit { limit: self.window.granted(), received: stream.received_bytes() };
-            self.writer.queue(RecordBuilder::from_message(&credit)?)?;
+            debug!("a write is held up; the last credit is repeated");
+            self.writer.queue(RecordBuilder::from_message(&self.window.repeat())?)?;
+            delay = (2 * delay).min(LAST_KEEP_ALIVE);
         }
     }
 }

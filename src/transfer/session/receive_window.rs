@@ -124,6 +124,11 @@ impl ReceiveWindow {
         self.granted
     }
 
+    /// Returns the latest credit once more. It changes nothing at the sender, and shows that this end is alive.
+    pub fn repeat(&self) -> Credit {
+        Credit { limit: self.granted, received: self.acknowledged }
+    }
+
     /// Starts the growth anew, because content follows: the rate of a manifest says little.
     pub fn restart_growth(&mut self, now: Instant) {
         self.phase = Phase::Growth;
