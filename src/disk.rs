@@ -122,6 +122,7 @@ mod staged_hasher;
 mod staging;
 mod staging_layout;
 mod standard_output;
+mod standard_stream;
 mod stream_limit;
 mod tar_header;
 mod target;

@@ -81,8 +81,8 @@
 //! disk/publisher                   moves the entries to their final names, recorded in disk/journal
 //! ```
 //!
-//! With `--out -`, and for a text, transfer/receiver/output_download takes the place of `destination` and `download`, and
-//! disk/output_sink that of `sink`, `incoming_file` and `publisher`.
+//! With `--out -`, and for a text, transfer/receiver/output_download replaces `destination` and `download`, and
+//! disk/output_sink replaces `sink`, `incoming_file` and `publisher`.
 //!
 //! Both directions of a session run over a [`transfer::session::resumable_stream`], which replaces a QUIC stream that
 //! fails. [`transfer`] explains a download step by step, [`disk`] the staging folder, and `docs/architecture.md` the

@@ -15,11 +15,12 @@ use crate::{
 
 /// Prints the path of the configuration file, or every setting.
 pub(super) fn run(args: ConfigArgs, console: &Console) -> Result<()> {
-    let path = Settings::path()?.to_string_lossy().into_owned();
+    let file = Settings::path()?;
+    let path = file.to_string_lossy().into_owned();
     match args.command {
         ConfigCommand::Path => console.show(Event::ConfigPath { path }),
         ConfigCommand::Show(args) => {
-            let exists = Settings::path()?.exists();
+            let exists = file.exists();
             console.show(Event::Config { path, exists, settings: all(args)? });
         }
     }

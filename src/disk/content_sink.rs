@@ -10,8 +10,8 @@ use crate::{
     manifest::{FileFailure, Manifest},
 };
 
-/// The destination of the content of a download: a staging folder ([`Sink`](super::Sink)) or a stream
-/// ([`OutputSink`](super::OutputSink)). The sender decides in which order files arrive.
+/// The destination of the content of a download: a staging folder ([`Sink`](super::Sink)) or an
+/// output ([`OutputSink`](super::OutputSink)). The sender decides in which order files arrive.
 pub trait ContentSink: Send + 'static {
     /// Returns the manifest of what is downloaded.
     fn manifest(&self) -> &Arc<Manifest>;

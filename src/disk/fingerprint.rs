@@ -29,11 +29,6 @@ pub(super) struct FileIdDigest(u64);
 pub(super) struct FileIdKey(RandomState);
 
 impl FileIdKey {
-    /// Creates a random key.
-    pub(super) fn random() -> Self {
-        Self(RandomState::new())
-    }
-
     pub(super) fn digest(&self, id: DeviceAndInode) -> FileIdDigest {
         FileIdDigest(self.0.hash_one(id))
     }

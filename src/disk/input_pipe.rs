@@ -6,16 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{errors::unreadable, source_file::SourceError};
+use cap_std::fs::Metadata;
+
+use super::{
+    errors::unreadable,
+    fingerprint::DeviceAndInode,
+    source_file::SourceError,
+    standard_stream::{duplicate, enlarge_pipe},
+};
 use crate::{
     error::{Error, Kind, Result},
     manifest::{FileFailure, SafePath},
 };
-
-/// The size of the buffer that Linux is asked for, in bytes. A larger pipe takes more of the writer's data per read; an
-/// unprivileged process may have up to this size (`/proc/sys/fs/pipe-max-size`).
-#[cfg(target_os = "linux")]
-pub(super) const PIPE_SIZE: usize = 1024 * 1024;
 
 /// A pipe that is not read yet.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct InputPipe(Origin);
 enum Origin {
     StandardInput(fs::File),
     /// The path of a pipe, and what was found there. Opening it waits for the program that writes to it.
-    Pipe(PathBuf, FileIdentity),
+    Pipe(PathBuf, DeviceAndInode),
 }
 
 /// A pipe that is being read.
@@ -42,7 +44,7 @@ impl InputPipe {
     /// # Errors
     /// [`Kind::Usage`] if it is a terminal or a folder.
     pub fn standard_input() -> Result<Self> {
-        let file = duplicate_standard_input().map_err(|e| unreadable("standard input", &e))?;
+        let file = duplicate(&io::stdin()).map_err(|e| unreadable("standard input", &e))?;
         if file.is_terminal() {
             return Err(Error::new(Kind::Usage, "standard input is a terminal")
                 .hint("pipe the output of a program into qshare, or type a text with --text -"));
@@ -56,7 +58,7 @@ impl InputPipe {
     /// Takes the pipe at `path`; returns `None` if that is something else.
     pub fn pipe(path: &Path) -> Option<Self> {
         let meta = fs::metadata(path).ok().filter(is_fifo)?;
-        Some(Self(Origin::Pipe(path.to_owned(), FileIdentity::of(&meta))))
+        Some(Self(Origin::Pipe(path.to_owned(), DeviceAndInode::of(&Metadata::from_just_metadata(meta)))))
     }
 
     /// Returns the name under which it is shared unless the user chooses another one.
@@ -82,14 +84,13 @@ impl InputPipe {
                 let file = fs::File::open(pipe).map_err(unavailable)?;
                 // Another user may have replaced it by a link to a private file.
                 let meta = file.metadata().map_err(unavailable)?;
-                if !is_fifo(&meta) || FileIdentity::of(&meta) != found {
+                if !is_fifo(&meta) || DeviceAndInode::of(&Metadata::from_just_metadata(meta)) != found {
                     return Err(SourceError::new(&path, FileFailure::Replaced));
                 }
                 file
             }
         };
-        #[cfg(target_os = "linux")]
-        let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE); // else it keeps its size, or it is no pipe
+        enlarge_pipe(&file);
         Ok(OpenPipe { path, file, hasher: blake3::Hasher::new() })
     }
 }
@@ -120,23 +121,6 @@ impl OpenPipe {
 }
 
 #[cfg(unix)]
-fn duplicate_standard_input() -> io::Result<fs::File> {
-    use std::os::fd::AsFd as _;
-    io::stdin().as_fd().try_clone_to_owned().map(fs::File::from)
-}
-
-#[cfg(windows)]
-fn duplicate_standard_input() -> io::Result<fs::File> {
-    use std::os::windows::io::AsHandle as _;
-    io::stdin().as_handle().try_clone_to_owned().map(fs::File::from)
-}
-
-/// Whether a path leads to a pipe.
-pub(super) fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| is_fifo(&meta))
-}
-
-#[cfg(unix)]
 fn is_fifo(meta: &fs::Metadata) -> bool {
     std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
 }
@@ -144,23 +128,6 @@ fn is_fifo(meta: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_fifo(_meta: &fs::Metadata) -> bool {
     false
-}
-
-/// The device and inode of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileIdentity(u64, u64);
-
-impl FileIdentity {
-    #[cfg(unix)]
-    fn of(meta: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt as _;
-        Self(meta.dev(), meta.ino())
-    }
-
-    #[cfg(not(unix))]
-    fn of(_meta: &fs::Metadata) -> Self {
-        Self(0, 0)
-    }
 }
 
 /// Waits until a pipe that another process has made non-blocking has data.

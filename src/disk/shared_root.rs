@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 
 use super::{
     errors::{printable, unreadable},
-    input_pipe::is_pipe,
+    input_pipe::InputPipe,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -33,7 +33,7 @@ impl SharedRoot {
     /// [`Kind::Usage`] if it does not exist, cannot be read, or is a pipe.
     pub(super) fn resolve(typed: &Path) -> Result<Self> {
         // The link of a process substitution, such as `/dev/fd/63`, has no path that could be resolved.
-        if is_pipe(typed) {
+        if InputPipe::pipe(typed).is_some() {
             let message = format!("cannot share the pipe {} together with other paths", printable(typed));
             return Err(Error::new(Kind::Usage, message).hint("share it alone, or write it to a file first"));
         }

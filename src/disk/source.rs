@@ -108,7 +108,7 @@ impl Source {
         Ok(Self {
             manifest: Arc::new(builder.finish().map_err(|e| invalid(&e))?),
             file_ids: Arc::default(),
-            file_id_key: FileIdKey::random(),
+            file_id_key: FileIdKey::default(),
             roots: HashMap::new(),
             left_out: LeftOutPaths::default(),
             unsized_content: UnsizedContent::default(),

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use super::standard_stream::{duplicate, enlarge_pipe};
 use crate::{
     blocking_write::write_and_flush,
     error::{Error, Kind, Result},
@@ -32,14 +33,13 @@ impl StandardOutput {
     /// [`Kind::Usage`] if it is a terminal, which content could control with escape sequences. [`Kind::Disk`] if it is
     /// closed.
     pub fn open() -> Result<Self> {
-        let file = duplicate_standard_output()
+        let file = duplicate(&io::stdout())
             .map_err(|e| Error::new(Kind::Disk, format!("cannot write to standard output: {e}")))?;
         if file.is_terminal() {
             return Err(Error::new(Kind::Usage, "standard output is a terminal")
                 .hint("pipe it into a program, as in qshare recv CODE --out - | less, or redirect it to a file"));
         }
-        #[cfg(target_os = "linux")]
-        let _ = rustix::pipe::fcntl_setpipe_size(&file, super::input_pipe::PIPE_SIZE); // else it keeps its size
+        enlarge_pipe(&file);
         Ok(Self { file, reader: OutputReader::default() })
     }
 
@@ -68,16 +68,4 @@ impl OutputReader {
     pub fn has_closed(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-#[cfg(unix)]
-fn duplicate_standard_output() -> io::Result<fs::File> {
-    use std::os::fd::AsFd as _;
-    io::stdout().as_fd().try_clone_to_owned().map(fs::File::from)
-}
-
-#[cfg(windows)]
-fn duplicate_standard_output() -> io::Result<fs::File> {
-    use std::os::windows::io::AsHandle as _;
-    io::stdout().as_handle().try_clone_to_owned().map(fs::File::from)
 }

@@ -44,6 +44,19 @@ fn start(command: QshareCommand) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Reads until a line contains this text.
+fn wait_for_line(output: &mut impl Read, text: &str) {
+    let mut line = Vec::new();
+    while !String::from_utf8_lossy(&line).contains(text) {
+        if line.ends_with(b"\n") {
+            line.clear();
+        }
+        let mut byte = [0]; // one at a time, so that nothing behind the line is lost
+        assert_eq!(output.read(&mut byte).unwrap(), 1, "the output ended without “{text}”");
+        line.push(byte[0]);
+    }
+}
+
 /// Asserts that a receiver has ended with this code, and returns its messages.
 fn expect_end(child: Child, code: i32) -> String {
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
@@ -141,12 +154,8 @@ fn a_pipe_survives_a_lost_connection() {
     let rest = rest.to_vec();
     let writer = thread::spawn(move || input.write_all(&rest).unwrap());
     // The receiver reports the loss; the pipe continues where it was.
-    let mut messages = BufReader::new(received.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("reconnecting") {
-        line.clear();
-        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "no report of the loss");
-    }
+    let mut messages = received.stderr.take().unwrap();
+    wait_for_line(&mut messages, "reconnecting");
     proxy.unblock();
     out.read_to_end(&mut arrived).unwrap();
     assert!(arrived == bytes, "{} bytes", arrived.len());
@@ -162,8 +171,7 @@ fn a_killed_receiver_cannot_continue_a_pipe_and_both_ends_say_so() {
     let (sender, mut input) = share_pipe(&env, &relay, &[]);
     let mut killed = start(recv_output(&env, sender.code()).via(&relay));
     writeln!(input, "one").unwrap();
-    let mut line = String::new();
-    BufReader::new(killed.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    wait_for_line(&mut killed.stdout.take().unwrap(), "one");
     killed.kill().unwrap();
     killed.wait().unwrap();
     let messages = expect_end(start(recv_output(&env, sender.code()).via(&relay)), 7);
@@ -300,12 +308,8 @@ fn a_receiver_stays_alive_while_its_reader_waits() {
     let mut out = received.stdout.take().unwrap();
     let mut arrived = vec![0; 1_000];
     out.read_exact(&mut arrived).unwrap();
-    let mut log = BufReader::new(received.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("the last credit is repeated") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the receiver has ended");
-    }
+    let mut log = received.stderr.take().unwrap();
+    wait_for_line(&mut log, "the last credit is repeated");
     thread::spawn(move || log.read_to_end(&mut Vec::new())); // the log must not block the receiver
     out.read_to_end(&mut arrived).unwrap();
     assert!(arrived == std::fs::read(&content).unwrap(), "{} bytes", arrived.len());
@@ -345,8 +349,7 @@ fn an_interrupted_sender_says_that_a_pipe_starts_again() {
     let (sender, mut input) = share_pipe(&env, &relay, &[]);
     let mut received = start(recv_output(&env, sender.code()).via(&relay));
     writeln!(input, "one").unwrap();
-    let mut line = String::new();
-    BufReader::new(received.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    wait_for_line(&mut received.stdout.take().unwrap(), "one");
     sender.process.signal(Signal::INT);
     let e = sender.process.end();
     e.expect_error(130, "interrupted", "1 download running");

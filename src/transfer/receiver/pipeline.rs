@@ -150,9 +150,7 @@ impl Pipeline<'_> {
         }
         Ok(file_writer)
     }
-}
 
-impl Pipeline<'_> {
     /// Waits for a write, which a disk or the reader of standard output may hold up for hours. Meanwhile repeats the
     /// last credit, so that the sender does not take this end for dead.
     async fn stay_alive_while<T>(&mut self, writing: impl Future<Output = T>) -> Result<T, ReceiveError> {
