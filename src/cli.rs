@@ -178,7 +178,11 @@ mod tests {
     use tokio::{runtime::Runtime, spawn};
 
     use super::*;
-    use crate::blocking::run_blocking;
+    use crate::{blocking::run_blocking, sync::Mutex};
+
+    /// Held while a test starts a process, and by tests in which the release of a file lock must count at once: until
+    /// the new process runs its program, it has the locks of all tests, too.
+    pub(super) static PROCESS_START: Mutex<()> = Mutex::new(());
 
     /// A worker panics, and with it the work that needs it. Afterwards, a panic that nobody waits for.
     #[test]
@@ -200,6 +204,7 @@ mod tests {
         let test = "cli::tests::panic_in_tasks";
         let mut command = process::Command::new(env::current_exe().unwrap());
         command.args(["--exact", test, "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "1");
+        let _guard = PROCESS_START.lock();
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");

@@ -102,7 +102,10 @@ impl ShareStore {
 #[cfg(test)]
 mod tests {
     use super::{share_folder::ShareFileKind, *};
-    use crate::code::{Code, Secret, Slot};
+    use crate::{
+        cli::tests::PROCESS_START,
+        code::{Code, Secret, Slot},
+    };
 
     const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -112,6 +115,7 @@ mod tests {
 
     #[test]
     fn the_same_paths_restore_their_share_unless_it_is_running() {
+        let _guard = PROCESS_START.lock();
         let home = tempfile::tempdir().unwrap();
         let store = ShareStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let paths = [home.path().to_owned()];
@@ -138,6 +142,7 @@ mod tests {
 
     #[test]
     fn expired_and_damaged_shares_are_not_restored() {
+        let _guard = PROCESS_START.lock();
         let home = tempfile::tempdir().unwrap();
         let store = ShareStore::open(&StateDir::open(home.path()).unwrap()).unwrap();
         let paths = [home.path().to_owned()];
