@@ -78,6 +78,7 @@ mod durability;
 mod earlier_download;
 mod entry_filter;
 mod errors;
+mod file_order;
 mod fingerprint;
 mod followed_link;
 mod free_space;

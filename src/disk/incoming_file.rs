@@ -55,11 +55,6 @@ impl IncomingFile {
         Ok(Self { entry, file, hasher: GroupHasher::after(tree) })
     }
 
-    /// Returns the entry of the file.
-    pub(super) fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
     /// Returns its current length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.file.length()

@@ -1,7 +1,6 @@
 //! Writes a download to standard output or memory: the content of one file, or all entries as a tar stream.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
@@ -10,13 +9,14 @@ use std::{
 use super::{
     content_sink::ContentSink,
     errors::protocol_violation,
+    file_order::{FailedPart, FileOrder},
     publisher::{FailedFile, PublishedDownload},
     stream_limit::too_large,
     tar_header,
 };
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{Entry, EntryRow, FileFailure, Manifest, SafePath},
+    manifest::{Entry, EntryRow, FileFailure, Manifest},
     text::{bytes, system_message},
 };
 
@@ -38,24 +38,11 @@ pub struct OutputSink<W> {
     out: W,
     /// The maximum number of bytes of a file of unknown size.
     max_size: Option<u64>,
-    current: Option<CurrentFile>,
-    /// Which files have been started.
-    started: Vec<bool>,
+    order: FileOrder,
+    /// The hash of the current file.
+    hasher: blake3::Hasher,
     /// The folders and links before this entry are in the tar stream.
     next: usize,
-    failed: BTreeMap<usize, FileFailure>,
-    /// The number of files that are neither finished nor failed.
-    missing: u64,
-}
-
-/// The file whose content is being written.
-#[derive(Debug)]
-struct CurrentFile {
-    index: usize,
-    path: SafePath,
-    size: Option<u64>,
-    length: u64,
-    hasher: blake3::Hasher,
 }
 
 impl<W: Write + Send + 'static> OutputSink<W> {
@@ -70,8 +57,8 @@ impl<W: Write + Send + 'static> OutputSink<W> {
             (Some(size), Some(max)) if size > max => return Err(too_large(Some(size), max)),
             _ => {}
         }
-        let (started, missing) = (vec![false; manifest.len()], manifest.files());
-        Ok(Self { manifest, form, out, max_size, current: None, started, next: 0, failed: BTreeMap::new(), missing })
+        let order = FileOrder::new(manifest.len(), manifest.files());
+        Ok(Self { manifest, form, out, max_size, order, hasher: blake3::Hasher::new(), next: 0 })
     }
 
     /// Writes the headers of the folders and links up to entry `end`, as far as they are not written yet.
@@ -94,21 +81,16 @@ impl<W: Write + Send + 'static> OutputSink<W> {
     /// # Errors
     /// [`Kind::Disk`] if it cannot be written.
     pub fn begin(mut self) -> Result<Self> {
-        if self.missing == 0 {
-            self.write_end()?;
-        }
+        self.write_end_if_complete()?;
         Ok(self)
     }
 
-    /// Counts a file that is finished or has failed. After the last one, writes the end, and not in
-    /// [`ContentSink::publish`], because a download that is being published is not interrupted, and the reader of the
-    /// output may wait for ever.
-    fn count_done(&mut self) -> Result<()> {
-        self.missing -= 1;
-        if self.missing == 0 { self.write_end() } else { Ok(()) }
-    }
-
-    fn write_end(&mut self) -> Result<()> {
+    /// Writes the end after the last file, and not in [`ContentSink::publish`], because a download that is being
+    /// published is not interrupted, and the reader of the output may wait for ever.
+    fn write_end_if_complete(&mut self) -> Result<()> {
+        if !self.order.is_complete() {
+            return Ok(());
+        }
         if self.is_tar() {
             self.write_headers_before(self.manifest.len())?;
             self.emit(&tar_header::END)?;
@@ -134,83 +116,63 @@ impl<W: Write + Send + 'static> ContentSink for OutputSink<W> {
         let row = self.manifest.row(index).filter(|row| row.is_file());
         let Some(row) = row else { return Err(protocol_violation("a file that was not requested")) };
         let entry = row.to_entry();
-        let (path, size) = (entry.path.clone(), entry.size());
-        if self.current.is_some() {
-            return Err(protocol_violation("a file before the previous one was complete"));
-        }
-        if std::mem::replace(&mut self.started[index], true) {
-            return Err(protocol_violation(format_args!("“{path}” twice")));
-        }
+        self.order.start(index, &entry, offset)?;
         if offset != 0 {
-            return Err(protocol_violation(format_args!("“{path}” from an offset that was not offered")));
+            return Err(protocol_violation(format_args!("“{}” from an offset that was not offered", entry.path)));
         }
+        self.hasher.reset();
         if self.is_tar() {
             self.write_headers_before(index)?;
             self.write_headers(&entry)?;
         }
-        self.current = Some(CurrentFile { index, path, size, length: 0, hasher: blake3::Hasher::new() });
         Ok(())
     }
 
     fn write(&mut self, data: &[u8]) -> Result<()> {
-        let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
-        file.length = file.length.saturating_add(data.len() as u64);
+        let file = self.order.grow(data.len())?;
         match (file.size, self.max_size) {
-            (Some(size), _) if file.length > size => {
-                return Err(protocol_violation(format_args!("more of “{}” than announced", file.path)));
-            }
             (None, Some(max)) if file.length > max => return Err(too_long(max)),
             _ => {}
         }
-        file.hasher.update(data);
+        self.hasher.update(data);
         self.emit(data)
     }
 
     fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
-        let Some(file) = self.current.take() else {
-            return Err(protocol_violation("the end of a file before its start"));
-        };
-        if file.size.is_some_and(|size| file.length != size) {
-            return Err(protocol_violation(format_args!("less of “{}” than announced", file.path)));
-        }
-        if file.hasher.finalize() != blake3::Hash::from_bytes(*hash) {
+        let file = self.order.end()?;
+        if self.hasher.finalize() != blake3::Hash::from_bytes(*hash) {
             return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", file.path))
                 .hint("discard what was written to standard output, and run the same command again"));
         }
         if self.is_tar() {
             self.emit(tar_header::padding_after(file.length))?;
         }
-        self.count_done()
+        self.order.note_finished();
+        self.write_end_if_complete()
     }
 
     fn fail_file(&mut self, index: usize, reason: FileFailure) -> Result<u64> {
         let row = self.manifest.row(index).filter(|row| row.is_file());
         let Some(row) = row else { return Err(protocol_violation("the failure of a file that was not requested")) };
         let path = row.path();
-        match &self.current {
-            Some(file) if file.index == index => {
-                let message = format!("“{path}” {reason}; the output ends in the middle of it");
-                return Err(Error::new(Kind::Transfer, message)
-                    .hint("discard what was written to standard output, and run the same command again"));
-            }
-            None if !std::mem::replace(&mut self.started[index], true) => {}
-            _ => return Err(protocol_violation(format_args!("the failure of “{path}” out of turn"))),
+        if let FailedPart::Current(_) = self.order.fail(index, &path)? {
+            let message = format!("“{path}” {reason}; the output ends in the middle of it");
+            return Err(Error::new(Kind::Transfer, message)
+                .hint("discard what was written to standard output, and run the same command again"));
         }
-        self.failed.insert(index, reason);
-        self.count_done()?;
+        self.order.note_failed(index, reason);
+        self.write_end_if_complete()?;
         Ok(0)
     }
 
     fn is_complete(&self) -> bool {
-        self.missing == 0
+        self.order.is_complete()
     }
 
     fn publish(self) -> Result<PublishedDownload> {
-        if !self.is_complete() || self.current.is_some() {
-            return Err(protocol_violation("the end of the download before all files were complete"));
-        }
+        self.order.check_complete()?;
         let row = |index: usize| self.manifest.row(index);
-        let failed = self.failed.iter().filter_map(|(index, reason)| Some((row(*index)?.path(), *reason)));
+        let failed = self.order.failed().iter().filter_map(|(index, reason)| Some((row(*index)?.path(), *reason)));
         let failed = failed.map(|(path, reason)| FailedFile { path, reason }).collect();
         Ok(PublishedDownload { paths: vec![PathBuf::from("-")], altered_times: 0, failed })
     }

@@ -1,10 +1,6 @@
 //! Writes a download into its staging folder, and publishes it.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    io,
-    sync::Arc,
-};
+use std::{collections::HashSet, io, sync::Arc};
 
 use cap_std::fs::Dir;
 
@@ -14,6 +10,7 @@ use super::{
     content_sink::ContentSink,
     durability::Durability,
     errors::{creation_error, disk_error, protocol_violation},
+    file_order::{CurrentFile, FailedPart, FileOrder},
     groups::GROUP_SIZE,
     incoming_file::IncomingFile,
     offered_files::OfferedFiles,
@@ -35,17 +32,13 @@ use crate::{
 #[derive(Debug)]
 pub struct Sink {
     plan: Plan,
-    current: Option<(usize, IncomingFile)>,
+    /// The file that is being written. It exists while `order` has a current file.
+    current: Option<IncomingFile>,
+    order: FileOrder,
     /// The files that an earlier download has staged.
     staged: Vec<StagedFile>,
     /// The staged files that have not been started in this download.
     offered: OfferedFiles,
-    /// Which entries have been started.
-    started: Vec<bool>,
-    /// The files that the sender could not send, by the index of their entry.
-    failed: BTreeMap<usize, FileFailure>,
-    /// The number of wanted files that are neither finished nor failed.
-    missing: u64,
     /// Whether all finished files are on the disk.
     durability: Durability,
     /// The number of finished files whose modification time the disk cannot hold.
@@ -87,9 +80,7 @@ impl Sink {
             current: None,
             offered: OfferedFiles::new(&staged),
             staged,
-            started: vec![false; plan.manifest().len()],
-            failed: BTreeMap::new(),
-            missing: plan.missing_files(),
+            order: FileOrder::new(plan.manifest().len(), plan.missing_files()),
             durability: Durability::Synced,
             altered_times: 0,
             files,
@@ -136,12 +127,7 @@ impl ContentSink for Sink {
     fn start_file(&mut self, index: usize, offset: u64) -> Result<()> {
         let entry = self.plan.manifest().entry(index).filter(|e| e.is_file() && self.plan.wants(index));
         let Some(entry) = entry else { return Err(protocol_violation("a file that was not requested")) };
-        if self.current.is_some() {
-            return Err(protocol_violation("a file before the previous one was complete"));
-        }
-        if std::mem::replace(&mut self.started[index], true) {
-            return Err(protocol_violation(format_args!("“{}” twice", entry.path)));
-        }
+        self.order.start(index, &entry, offset)?;
         let is_staged = self.offered.contains(index);
         let Some(tree) = self.offered.start(index, offset) else {
             return Err(protocol_violation(format_args!("“{}” from an offset that was not offered", entry.path)));
@@ -151,50 +137,43 @@ impl ContentSink for Sink {
             true => IncomingFile::resume(dir, entry.clone(), keeps_holes, offset, tree),
             false => IncomingFile::create(dir, entry.clone(), keeps_holes),
         });
-        self.current = Some((index, file.map_err(|e| creation_error("create", &entry.path, &e, &self.base))?));
+        self.current = Some(file.map_err(|e| creation_error("create", &entry.path, &e, &self.base))?);
         Ok(())
     }
 
     fn write(&mut self, data: &[u8]) -> Result<()> {
-        let Some((_, file)) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
-        let entry = file.entry();
-        match entry.size() {
-            Some(size) if file.length().saturating_add(data.len() as u64) > size => {
-                return Err(protocol_violation(format_args!("more of “{}” than announced", entry.path)));
-            }
-            Some(_) => {}
-            None => self.stream_limit.check(file.length(), data.len() as u64)?,
+        let CurrentFile { path, size, length, .. } = self.order.grow(data.len())?;
+        let Some(file) = &mut self.current else { return Err(protocol_violation("content outside of a file")) };
+        if size.is_none() {
+            self.stream_limit.check(file.length(), data.len() as u64)?;
         }
-        file.write(data).map_err(|e| disk_error("write", &file.entry().path, &e))?;
+        file.write(data).map_err(|e| disk_error("write", path, &e))?;
         // A file of unknown size is sent once, from its beginning: staged data would be useless.
-        if file.length() >= GROUP_SIZE && file.entry().size().is_some() {
+        if *length >= GROUP_SIZE && size.is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
         }
         Ok(())
     }
 
     fn finish_file(&mut self, hash: &[u8; 32]) -> Result<()> {
-        let Some((_, file)) = self.current.take() else {
+        let CurrentFile { path, size, .. } = self.order.end()?;
+        let Some(file) = self.current.take() else {
             return Err(protocol_violation("the end of a file before its start"));
         };
-        let entry = file.entry().clone();
-        if entry.size().is_some_and(|size| file.length() != size) {
-            return Err(protocol_violation(format_args!("less of “{}” than announced", entry.path)));
-        }
         if file.hash() != blake3::Hash::from_bytes(*hash) {
             drop(file); // an open file is never removed
             // Removed so that the next download does not resume from it. If that fails, its groups will differ anyway.
-            let _ = self.files.parent_of(&entry.path).and_then(|dir| dir.remove_file(entry.path.name()));
-            return Err(Error::new(Kind::Corrupt, format!("the content of “{}” does not match its hash", entry.path))
+            let _ = self.files.parent_of(&path).and_then(|dir| dir.remove_file(path.name()));
+            return Err(Error::new(Kind::Corrupt, format!("the content of “{path}” does not match its hash"))
                 .hint("run the same command again"));
         }
-        let finished = file.finish(self.permissions).map_err(|e| disk_error("write", &entry.path, &e))?;
+        let finished = file.finish(self.permissions).map_err(|e| disk_error("write", &path, &e))?;
         if finished.durability == Durability::Deferred {
             self.durability = Durability::Deferred;
         }
         self.altered_times += u64::from(!finished.has_its_time);
-        self.missing -= 1;
-        if entry.size().is_some() {
+        self.order.note_finished();
+        if size.is_some() {
             self.staging.set_on_drop(OnDrop::Keep);
         }
         Ok(())
@@ -204,32 +183,30 @@ impl ContentSink for Sink {
         let row = self.plan.manifest().row(index).filter(|row| row.is_file() && self.plan.wants(index));
         let Some(row) = row else { return Err(protocol_violation("the failure of a file that was not requested")) };
         let path = row.path();
-        let length = match self.current.take() {
-            Some((current, file)) if current == index => file.length(),
-            None if !std::mem::replace(&mut self.started[index], true) => {
+        let length = match self.order.fail(index, &path)? {
+            FailedPart::Current(length) => length,
+            FailedPart::NotStarted => {
                 let _ = self.offered.start(index, 0); // its groups need no answer any more
                 0
             }
-            _ => return Err(protocol_violation(format_args!("the failure of “{path}” out of turn"))),
         };
+        self.current = None; // an open file is never removed
         match self.files.parent_of(&path).and_then(|dir| dir.remove_file(path.name())) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(disk_error("remove", &path, &e)),
             _ => {}
         }
-        self.failed.insert(index, reason);
-        self.missing -= 1;
+        self.order.note_failed(index, reason);
         Ok(length)
     }
 
     fn is_complete(&self) -> bool {
-        self.missing == 0
+        self.order.is_complete()
     }
 
     fn publish(mut self) -> Result<PublishedDownload> {
-        if !self.is_complete() || self.current.is_some() {
-            return Err(protocol_violation("the end of the download before all files were complete"));
-        }
-        let Self { plan, staging, files, permissions, base, durability, altered_times, failed, .. } = &mut self;
+        self.order.check_complete()?;
+        let Self { plan, staging, files, permissions, base, durability, altered_times, order, .. } = &mut self;
+        let failed = order.failed();
         let (permissions, durability, altered_times) = (*permissions, *durability, *altered_times);
         let publisher = Publisher { plan, staging, files, permissions, base, durability, altered_times, failed };
         let published = publisher.publish()?;
