@@ -4,7 +4,7 @@
 //! --nocapture` prints the import graph.
 
 mod imports;
-mod source;
+pub(crate) mod source;
 mod waits;
 
 use std::path::{Path, PathBuf};
@@ -220,6 +220,8 @@ fn every_file_is_part_of_the_build() {
             assert!(declared.iter().any(|path| path == module), "no module declares {folder}/{}", source.path);
         }
     }
+    let source = Source::new("x.rs", "#[a(b)] enum E { /// A\n A, #[c] B { d: D }, C(F, G), H = 1 }");
+    assert_eq!(source.variants("E"), ["A", "B", "C", "H"]);
     let source = Source::new("x.rs", "mod a;\npub(crate) mod b;\n// mod c;\nmod d { mod e; }");
     assert_eq!(source.declared_modules(), ["a", "b"]);
 }

@@ -27,12 +27,14 @@
 //! - [`manifest_cost`]: the memory of shares with many entries.
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`screens`]: what people see at terminals of 80 and 50 columns.
+//! - [`help`]: the help of all commands.
 //! - [`shell`]: completions and the manual page.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
 //! - [`no_state`]: commands without a state folder.
 //! - [`settings`]: `qshare config` and `qshare doctor`.
+//! - [`documents`]: the commands, links and lists of README.md and docs.
 //! - [`layers`]: the rules for imports and for the source files.
 //!
 //! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
@@ -55,7 +57,9 @@ mod chaos;
 mod compression;
 mod conflicts;
 mod disk_limits;
+mod documents;
 mod exit_codes;
+mod help;
 mod hostile;
 mod interrupted_shares;
 mod interruptions;

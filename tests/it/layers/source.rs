@@ -11,14 +11,14 @@ pub(super) struct Token {
 }
 
 /// A source file.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Its path below the folder that was read, with `/` between the parts.
     pub(super) path: String,
     pub(super) tokens: Vec<Token>,
 }
 
 impl Source {
-    pub(super) fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let stream = TokenStream::from_str(text).unwrap_or_else(|e| panic!("{path} is not Rust: {e}"));
         let mut tokens = Vec::new();
         flatten(stream, &mut tokens);
@@ -65,6 +65,21 @@ impl Source {
             }
         }
         names
+    }
+
+    /// The names of the variants of an enum.
+    pub(crate) fn variants(&self, name: &str) -> Vec<String> {
+        let at = (0..self.tokens.len()).find(|&i| self.is(i, "enum") && self.is(i + 1, name) && self.is(i + 2, "{"));
+        let mut depth = 0;
+        let at_depth_1 = self.tokens[at.unwrap_or_else(|| panic!("{} has no enum {name}", self.path)) + 2..]
+            .iter()
+            .map_while(|token| {
+                let text = token.text.as_str();
+                depth += i32::from(matches!(text, "{" | "[" | "(")) - i32::from(matches!(text, "}" | "]" | ")"));
+                (depth > 0).then_some((depth, text))
+            });
+        let is_name = |text: &str| text.starts_with(char::is_alphabetic);
+        at_depth_1.filter(|&(depth, text)| depth == 1 && is_name(text)).map(|(_, text)| text.to_owned()).collect()
     }
 
     /// Whether token `i` is `text`.

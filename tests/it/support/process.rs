@@ -99,6 +99,17 @@ impl Process {
         self.wait(text, |state| (String::from_utf8_lossy(&state.stderr).matches(text).count() >= count).then_some(()));
     }
 
+    /// Waits until standard error is `ready`, and returns it; `None` if the process has ended without that.
+    pub(crate) fn wait_unless_it_ends(&self, ready: impl Fn(&str) -> bool) -> Option<String> {
+        self.wait("its output or its end", |state| {
+            let shown = String::from_utf8_lossy(&state.stderr);
+            match ready(&shown) {
+                true => Some(Some(shown.into_owned())),
+                false => (state.closed == 2).then_some(None),
+            }
+        })
+    }
+
     /// Returns standard error so far.
     pub(crate) fn messages(&self) -> String {
         String::from_utf8_lossy(&self.shared.state.lock().unwrap().stderr).into_owned()

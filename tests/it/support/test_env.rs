@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -60,7 +61,29 @@ impl TestEnv {
 
     /// Returns `qshare ARGS…`, without a relay and without JSON unless `args` say so.
     pub(crate) fn qshare(&self, args: &[&str]) -> QshareCommand {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qshare"));
+        let name = args.first().unwrap_or(&"qshare").to_string();
+        QshareCommand { name, command: self.command(env!("CARGO_BIN_EXE_qshare"), args) }
+    }
+
+    /// Returns a script for bash, in a process group of its own, with the program in its PATH. Its working directory is
+    /// the home folder, with the state and the configuration of [`Self::qshare`]. A relay without `--listen` gets a free
+    /// port on loopback. Programs show a page as it is, and the editor changes nothing.
+    pub(crate) fn bash(&self, script: &str) -> QshareCommand {
+        let program = env!("CARGO_BIN_EXE_qshare");
+        let wrapper = format!(
+            "#!/bin/sh\ncase \" $* \" in *--listen*) ;; *' relay '*) set -- \"$@\" --listen 127.0.0.1:0 ;; esac\nexec {program} \"$@\"\n"
+        );
+        let wrapper = self.file("bin/qshare", wrapper);
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = self.command("bash", &["--norc", "--noprofile", "-c", script]);
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.path("bin").display())).current_dir(self.path("home"));
+        command.env("PAGER", "cat").env("EDITOR", "true").process_group(0);
+        QshareCommand { name: script.to_owned(), command }
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().current_dir(self.root.path()).stdin(Stdio::null());
         for inherited in ["PATH", "LLVM_PROFILE_FILE"] {
             command.envs(std::env::var_os(inherited).map(|value| (inherited, value)));
@@ -69,7 +92,7 @@ impl TestEnv {
         command.env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
         command.env("QSHARE_LAN", "off"); // no test announces or searches on a real network
         command.env("HOME", home).args(args);
-        QshareCommand { name: args.first().unwrap_or(&"qshare").to_string(), command }
+        command
     }
 
     /// Runs `test` with a relay of its own process, and with the sender's embedded relay.
