@@ -7,7 +7,10 @@ use super::{
     document::{Block, Marker, Setup},
     placeholders::{is_code, replace},
 };
-use crate::support::{Keyboard, Process, RelayProcess, SenderProcess, TestEnv};
+use crate::support::{Keyboard, Process, RelayProcess, SenderProcess, TestEnv, screen};
+
+/// The width of the terminal. No line of an example wraps.
+const COLUMNS: u16 = 300;
 
 /// Programs without which a command is skipped.
 const OPTIONAL: [&str; 2] = ["jq", "man"];
@@ -130,14 +133,18 @@ fn lines(block: &str) -> Vec<String> {
 /// `None` if it was skipped.
 fn run_command(home: &TestEnv, command: &str, peers: &Peers, place: &str) -> Option<String> {
     let missing = OPTIONAL.into_iter().find(|program| {
-        command.contains(&format!("| {program} ")) && home.bash(&format!("command -v {program}")).run().code != Some(0)
+        command.split_whitespace().any(|word| word == *program)
+            && home.bash(&format!("command -v {program}")).run().code != Some(0)
     });
     if let Some(program) = missing {
         println!("{place}: skipped, because {program} is not installed: {command}");
         return None;
     }
     println!("{place}: {command}");
-    let (process, keyboard) = home.bash(&peers.replace(command)).start_on_a_screen(300);
+    // A command that gets Ctrl-C may be at the end of a pipe whose first program dies of it.
+    let options = if peers.sender.is_some() { "set -o pipefail\n" } else { "" };
+    let script = format!("{options}{}", peers.replace(command));
+    let (process, keyboard) = home.bash(&script).start_on_a_screen(COLUMNS);
     let mut running = Running { process: Some(process), keyboard, answered: 0 };
     if running.waits_for_ctrl_c() {
         if peers.needs_receiver {
@@ -147,7 +154,7 @@ fn run_command(home: &TestEnv, command: &str, peers: &Peers, place: &str) -> Opt
     }
     let ended = running.process.take()?.end();
     assert_eq!(ended.code, Some(0), "{place}: {command}\n{ended}");
-    Some(ended.stderr)
+    Some(screen(&ended.stderr, COLUMNS))
 }
 
 /// A command and the processes that it has started. Killed when dropped.

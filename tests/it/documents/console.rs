@@ -24,7 +24,7 @@ impl Step {
 
     /// Checks that a terminal shows the lines of the document in this order, apart from numbers, codes and paths.
     pub(super) fn check(&self, shown: &str, place: &str) {
-        let mut shown_lines = shown.split(['\r', '\n']).map(shape);
+        let mut shown_lines = shown.lines().map(shape);
         for line in self.output.iter().filter(|line| !line.trim().is_empty() && !line.starts_with('[')) {
             let expected = shape(line);
             assert!(shown_lines.any(|line| line == expected), "{place}: “{line}” is not shown in this place:\n{shown}");

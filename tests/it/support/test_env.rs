@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -65,21 +65,20 @@ impl TestEnv {
         QshareCommand { name, command: self.command(env!("CARGO_BIN_EXE_qshare"), args) }
     }
 
-    /// Returns a script for bash, in a process group of its own, with the program in its PATH. Its working directory is
-    /// the home folder, with the state and the configuration of [`Self::qshare`]. A relay without `--listen` gets a free
-    /// port on loopback. Programs show a page as it is, and the editor changes nothing.
+    /// Returns a script for bash, in a process group of its own, in which `qshare` is the program. Its working directory
+    /// is the home folder, with the state and the configuration of [`Self::qshare`]. A relay gets a free port on
+    /// loopback unless it has `--listen`. A pager shows everything at once, and an editor changes nothing.
     pub(crate) fn bash(&self, script: &str) -> QshareCommand {
-        let program = env!("CARGO_BIN_EXE_qshare");
-        let wrapper = format!(
-            "#!/bin/sh\ncase \" $* \" in *--listen*) ;; *' relay '*) set -- \"$@\" --listen 127.0.0.1:0 ;; esac\nexec {program} \"$@\"\n"
+        // A function, because an executable that this process writes cannot be started while another test forks.
+        let function = format!(
+            "qshare() {{ case \" $* \" in *--listen*) ;; *' relay '*) set -- \"$@\" --listen 127.0.0.1:0 ;; esac\n\
+             '{}' \"$@\"\n}}\n",
+            env!("CARGO_BIN_EXE_qshare")
         );
-        let wrapper = self.file("bin/qshare", wrapper);
-        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = self.command("bash", &["--norc", "--noprofile", "-c", script]);
-        let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", self.path("bin").display())).current_dir(self.path("home"));
-        command.env("PAGER", "cat").env("EDITOR", "true").process_group(0);
-        QshareCommand { name: script.to_owned(), command }
+        let script = format!("{function}{script}");
+        let mut command = self.command("bash", &["--norc", "--noprofile", "-e", "-c", &script]);
+        command.env("PAGER", "cat").env("EDITOR", "true").current_dir(self.path("home")).process_group(0);
+        QshareCommand { name: "bash".to_owned(), command }
     }
 
     fn command(&self, program: &str, args: &[&str]) -> Command {
