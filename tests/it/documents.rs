@@ -212,8 +212,9 @@ fn every_exit_code_is_explained() {
 }
 
 /// The sources of the messages that users see most often.
-const MESSAGES: [&str; 9] = [
+const MESSAGES: [&str; 10] = [
     "src/transfer/user_errors.rs",
+    "src/transfer/sender/download_error.rs",
     "src/net/relay_errors.rs",
     "src/disk/errors.rs",
     "src/disk/space.rs",
@@ -231,7 +232,7 @@ fn the_troubleshooting_guide_has_the_messages_of_the_sources() {
     for path in MESSAGES {
         let source = read(path);
         let code = without_hints(source.split("#[cfg(test)]").next().unwrap());
-        let errors = code.split("Error::new(").skip(1).filter_map(|call| Some(call.split_once(',')?.1));
+        let errors = code.split("Kind::").skip(1).filter_map(|call| Some(call.split_once(',')?.1));
         let other =
             [" => ", "let message = ", "exhausted(", " => ("].into_iter().flat_map(|start| code.split(start).skip(1));
         let messages: BTreeSet<_> = errors.chain(other).filter_map(first_literal).collect();
