@@ -44,6 +44,10 @@ real-disks:
 local-network:
     cargo test --test it local_network -- --ignored --nocapture --test-threads 1
 
+# Record a real run and write the pictures of the README, docs/demo-*.svg.
+picture:
+    cargo test --test it picture -- --ignored
+
 # Time whole transfers.
 bench:
     cargo bench --bench transfer

@@ -28,6 +28,7 @@
 //! - [`output`]: the two output streams, the fields of the JSON events, and what must never be shown.
 //! - [`screens`]: what people see at terminals of 80 and 50 columns.
 //! - [`help`]: the help of all commands.
+//! - [`picture`]: the pictures of the README.
 //! - [`shell`]: completions and the manual page.
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
@@ -73,6 +74,7 @@ mod nearby;
 mod network;
 mod no_state;
 mod output;
+mod picture;
 mod pipes;
 mod prompts;
 mod real_disks;

@@ -33,7 +33,7 @@ pub(crate) use self::{
     process::{Process, peak_memory, wait_until},
     process_output::ProcessOutput,
     seeds::env_number,
-    terminal::{Keyboard, screen},
+    terminal::{Keyboard, screen, terminal_after},
     test_env::{BIG, QshareCommand, TestEnv},
     udp_proxy::UdpProxy,
 };

@@ -31,11 +31,17 @@ impl Keyboard {
 
 /// Returns what a terminal of 24 lines shows after this output, without empty lines at its end.
 pub(crate) fn screen(output: &str, columns: u16) -> String {
+    let terminal = terminal_after(output, columns);
+    let rows: Vec<_> = terminal.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect();
+    rows.join("\n").trim_end().to_owned()
+}
+
+/// Returns a terminal of 24 lines after this output.
+pub(crate) fn terminal_after(output: &str, columns: u16) -> vt100::Parser {
     let size = |n| NonZeroU16::new(n).unwrap();
     let mut terminal = vt100::Parser::new(size(24), size(columns), 0);
     terminal.process(output.as_bytes());
-    let rows: Vec<_> = terminal.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect();
-    rows.join("\n").trim_end().to_owned()
+    terminal
 }
 
 /// Opens a terminal of 80 columns. Returns its keyboard, its screen, and the end for the program.
