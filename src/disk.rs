@@ -10,10 +10,10 @@
 //! ```
 //!
 //! A [`Source`] is the result of one scan: the manifest, an id of every entry (device and inode), and a list of what
-//! cannot be shared. [`Source::open`] returns a [`SourceFile`], which reads one file for one download. Its size and mtime
-//! must be those of the scan, but a file that has only grown is read up to its announced size. If any metadata has
-//! changed after the last byte, the content is hashed again and compared, so no mixture of two versions is sent. Files
-//! without a size, such as those in `/proc`, are read by the scan.
+//! cannot be shared. [`Source::open`] returns a [`SourceFile`], which reads one file for one download. Its size and
+//! mtime must be those of the scan, but a file that has only grown is read up to its announced size. If any metadata
+//! has changed after the last byte, the content is hashed again and compared, so no mixture of two versions is sent.
+//! Files without a size, such as those in `/proc`, are read by the scan.
 //!
 //! Downloads that read the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The
 //! BLAKE3 hash of a file is computed while it is read, and follows its content on the stream.
@@ -28,10 +28,10 @@
 //! ```
 //!
 //! A [`Plan`] makes every check that is possible before the first byte: it tries on the target's disk what that cannot
-//! hold of the share ([`DiskLimit`]), the [`ConflictPolicy`] allows all conflicts, and there is enough space. A [`Sink`] writes the blocks of one file
-//! after the other into the staging folder, hashes them, and compares the hash at the end of each file. No file gets
-//! its final name before all files are verified. Then the publisher moves each top-level entry to its final name by one
-//! rename. A rename replaces an existing target only if the policy allows it.
+//! hold of the share ([`DiskLimit`]), the [`ConflictPolicy`] allows all conflicts, and there is enough space. A
+//! [`Sink`] writes the blocks of one file after the other into the staging folder, hashes them, and compares the hash
+//! at the end of each file. No file gets its final name before all files are verified. Then the publisher moves each
+//! top-level entry to its final name by one rename. A rename replaces an existing target only if the policy allows it.
 //!
 //! # Staging and resuming
 //!
@@ -61,9 +61,9 @@
 //! # Links
 //!
 //! Another process that replaces files or folders with links during a transfer cannot redirect it. The receiver follows
-//! no link below the target folder. The sender follows no link that has replaced a path that the user named, and no link
-//! out of a shared folder unless the user wants it ([`LinkPolicy::Follow`]); then it sends only the files that the scan
-//! has found.
+//! no link below the target folder. The sender follows no link that has replaced a path that the user named, and no
+//! link out of a shared folder unless the user wants it ([`LinkPolicy::Follow`]); then it sends only the files that the
+//! scan has found.
 
 mod accepted;
 mod attributes;

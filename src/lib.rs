@@ -33,8 +33,8 @@
 //! net/send_half                    writes to the QUIC stream; net/congestion decides how much is in flight on this leg
 //! ```
 //!
-//! If the receiver is connected to the relay in this process, the last step is net/memory_stream: it hands the record to
-//! that relay.
+//! If the receiver is connected to the relay in this process, the last step is net/memory_stream: it hands the record
+//! to that relay.
 //!
 //! # Between them: the relay
 //!

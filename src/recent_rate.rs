@@ -4,8 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// The time that a rate covers. A shorter one would jump with every burst of a limited rate, and a longer one would show
-/// a stall too late.
+/// The time that a rate covers. A shorter one would jump with every burst of a limited rate, and a longer one would
+/// show a stall too late.
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// The minimum time between two samples.

@@ -42,8 +42,8 @@ pub fn system_message(e: &std::io::Error) -> String {
     message.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
-/// Returns `heading` with the first `max` of `total` lines below it, and the number of those that are not shown. A single
-/// line is beside the heading.
+/// Returns `heading` with the first `max` of `total` lines below it, and the number of those that are not shown. A
+/// single line is beside the heading.
 pub fn list(heading: &str, lines: impl IntoIterator<Item = String>, total: u64, max: usize) -> String {
     let mut lines = lines.into_iter();
     if total == 1 {

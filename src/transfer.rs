@@ -8,8 +8,9 @@
 //! # A download, in the order in which it happens
 //!
 //! 1. **Connect.** The receiver dials the relay, and searches this machine and the local network
-//!    ([`receiver::connect`]). At the first that leads to the sender, it requests a stream to it ([`relay_request`]). Flight 1 of the handshake follows at once. The relay opens a stream on the sender's
-//!    connection and bridges the two.
+//!    ([`receiver::connect`]). At the first that leads to the sender, it requests a stream to it ([`relay_request`]).
+//!    Flight 1 of the handshake follows at once. The relay opens a stream on the sender's connection and bridges the
+//!    two.
 //! 2. **Handshake.** The sender admits the stream ([`sender::admission`]), charges an attempt to the guess budget
 //!    ([`handshake::guess_budget`]), scans the shared files ([`sender::latest_scan`]) and answers with flight 2. The
 //!    receiver checks the sender's tag and sends its own. The sender refunds the attempt when that tag is right
@@ -29,8 +30,8 @@
 //!    reaches ([`session::send_credit`]). The receiver opens the records and writes them to the staging folder
 //!    ([`receiver::pipeline`], [`receiver::file_writer`]), and grants more credit ([`session::receive_window`]).
 //!    A file that has changed, or cannot be read, fails alone ([`sender::failed_files`]); the others follow.
-//!    With `--out -`, or for a text, the content goes to standard output or to memory instead ([`receiver::output_download`]). The content of
-//!    a share may be a pipe, too ([`sender::pipe_reader`]).
+//!    With `--out -`, or for a text, the content goes to standard output or to memory instead
+//!    ([`receiver::output_download`]). The content of a share may be a pipe, too ([`sender::pipe_reader`]).
 //! 6. **Completion.** The receiver gives every entry its final name, reports the outcome ([`receiver::completion`]),
 //!    and waits until the sender acknowledges it.
 //!

@@ -6,8 +6,8 @@
 //!                                        └─ bars ────────────────▶ standard error, if it is a terminal
 //! ```
 //!
-//! A [`Display`] shows the events on a thread of its own. Nothing else in the program writes to the terminal. Questions are
-//! in [`prompt`].
+//! A [`Display`] shows the events on a thread of its own. Nothing else in the program writes to the terminal. Questions
+//! are in [`prompt`].
 
 mod appearance;
 mod bars;
@@ -104,8 +104,8 @@ impl Ui {
     }
 }
 
-/// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains its
-/// summary.
+/// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains
+/// its summary.
 pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
     let summary = if options.quiet { offer::summary(offer, human::terminal_size().0) } else { String::new() };
     summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }

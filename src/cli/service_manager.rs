@@ -1,7 +1,7 @@
 //! The service manager that has started this process, if there is one.
 
-/// Tells systemd that this process is ready (sd_notify(3)), if its unit has `Type=notify`. Without that message, systemd
-/// stops the process after a time limit, so a failure is only logged here.
+/// Tells systemd that this process is ready (sd_notify(3)), if its unit has `Type=notify`. Without that message,
+/// systemd stops the process after a time limit, so a failure is only logged here.
 #[cfg(target_os = "linux")]
 pub(super) fn notify_ready() {
     use std::{

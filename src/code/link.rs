@@ -74,8 +74,8 @@ impl Link {
         Ok(Self { relay: relay.parse()?, alternatives, code: Code::parse(code.trim_end_matches('/'))?, pin })
     }
 
-    /// Returns a shorter link for a QR code, with the same meaning to [`Link::parse`]: without the alternative addresses,
-    /// a default port and the hyphens of the code.
+    /// Returns a shorter link for a QR code, with the same meaning to [`Link::parse`]: without the alternative
+    /// addresses, a default port and the hyphens of the code.
     pub fn reveal_short(&self) -> Revealed {
         let relay = self.relay.to_string();
         let relay = relay.strip_suffix(&format!(":{DEFAULT_PORT}")).unwrap_or(&relay);

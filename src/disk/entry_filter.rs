@@ -54,7 +54,8 @@ impl EntryFilter {
         self.count(is_excluded, is_folder)
     }
 
-    /// Whether to leave out the entry `name` of the latest folder that was entered, whose path in the share is `folder`.
+    /// Whether to leave out the entry `name` of the latest folder that was entered, whose path in the share is
+    /// `folder`.
     pub(super) fn excludes(&mut self, folder: &str, name: &OsStr, meta: &Metadata, is_folder: bool) -> bool {
         let mut is_excluded = meta.is_symlink() && self.links == LinkPolicy::Skip;
         if !self.exclude.is_empty() || self.ignore_rules.is_some() {

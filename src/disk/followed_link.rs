@@ -8,7 +8,8 @@ use cap_std::fs::Dir;
 /// opened.
 ///
 /// # Errors
-/// Any I/O error, and [`io::ErrorKind::Unsupported`] for anything but a file or a folder, and on other systems than Unix.
+/// Any I/O error, and [`io::ErrorKind::Unsupported`] for anything but a file or a folder, and on other systems than
+/// Unix.
 #[cfg(unix)]
 pub(super) fn open_following(dir: &Dir, path: &str) -> io::Result<fs::File> {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};

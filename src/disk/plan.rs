@@ -160,8 +160,8 @@ impl Plan {
         self.manifest.top_level().map(|row| (row, self.final_name(row), self.outcome(row.index()).action()))
     }
 
-    /// Whether an entry is to be downloaded. It is not if [`Skip`](super::ConflictPolicy::Skip) skips it, if an earlier download has
-    /// published it, or if there is no such entry.
+    /// Whether an entry is to be downloaded. It is not if [`Skip`](super::ConflictPolicy::Skip) skips it, if an earlier
+    /// download has published it, or if there is no such entry.
     pub fn wants(&self, index: usize) -> bool {
         self.outcome(index).is_wanted()
     }

@@ -139,8 +139,8 @@ impl Publisher<'_> {
     }
 
     /// Sets the modification times of new folders and the permissions of all entries, the innermost first: adding an
-    /// entry to a folder changes its time, and a folder may become unreadable. A folder that will be moved gets its final
-    /// permissions afterwards, because its owner must be able to write to it.
+    /// entry to a folder changes its time, and a folder may become unreadable. A folder that will be moved gets its
+    /// final permissions afterwards, because its owner must be able to write to it.
     fn set_attributes(&mut self) {
         for entry in self.plan.manifest().rows().rev() {
             let outcome = self.outcome(entry);

@@ -26,8 +26,8 @@ pub(super) fn fold(name: &str) -> String {
     name.nfd().default_case_fold().nfc().collect()
 }
 
-/// Finds the groups of two or more entries of one folder whose names are similar. `includes` returns whether an entry is
-/// to be compared. The groups and the entries in them are in order.
+/// Finds the groups of two or more entries of one folder whose names are similar. `includes` returns whether an entry
+/// is to be compared. The groups and the entries in them are in order.
 ///
 /// It uses 16 bytes of memory per entry. The hash is keyed, so a sender cannot choose names with equal hashes.
 pub(super) fn similar_names(manifest: &Manifest, includes: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {

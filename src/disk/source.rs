@@ -54,8 +54,8 @@ pub struct Source {
 
 impl Source {
     /// Scans files and folders. Links that the user named are followed now, and not again later. Entries that cannot be
-    /// shared are left out: see [`Source::left_out`]. `name` is the name of the share, and the name under which its only
-    /// path is saved; without it, the share is named after the first path.
+    /// shared are left out: see [`Source::left_out`]. `name` is the name of the share, and the name under which its
+    /// only path is saved; without it, the share is named after the first path.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming the path: it does not exist, belongs to this tool, or is a pipe; two paths have the same

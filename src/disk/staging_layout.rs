@@ -40,8 +40,9 @@ pub(super) const JOURNAL_TEMP: &str = "names.new";
 /// The record of saved entries in a staging folder.
 pub(super) const SAVED: &str = "saved";
 
-/// Returns the name of the staging folder of a manifest. A share whose only file gets a name of its own has one for each
-/// of these names, so that two downloads to two names do not lock each other out. So has each selection from a share.
+/// Returns the name of the staging folder of a manifest. A share whose only file gets a name of its own has one for
+/// each of these names, so that two downloads to two names do not lock each other out. So has each selection from a
+/// share.
 pub(super) fn staging_name(manifest: &Manifest, file_name: Option<&OsStr>) -> String {
     let mut id = manifest.staging_id();
     if let Some(name) = file_name {
@@ -66,8 +67,8 @@ pub(super) fn copy_name() -> String {
     format!("{RESERVED_PREFIX}copy-{:016x}", rand::random::<u64>())
 }
 
-/// Whether `name` is a name of [`removed_name`], [`trial_name`] or [`copy_name`]. What has it was left over by a process
-/// that was killed, or will be gone in a moment.
+/// Whether `name` is a name of [`removed_name`], [`trial_name`] or [`copy_name`]. What has it was left over by a
+/// process that was killed, or will be gone in a moment.
 pub(super) fn is_short_lived_name(name: &str) -> bool {
     let rest = name.strip_prefix(RESERVED_PREFIX);
     rest.is_some_and(|rest| ["removed-", "trial-", "copy-"].iter().any(|kind| rest.starts_with(kind)))

@@ -321,8 +321,8 @@ pub struct Finished {
     pub saved_encoded: Vec<String>,
     /// The number of files.
     pub files: u64,
-    /// The number of entries that were not downloaded, because they are not selected, they exist or the disk cannot hold
-    /// them.
+    /// The number of entries that were not downloaded, because they are not selected, they exist or the disk cannot
+    /// hold them.
     pub skipped: u64,
     /// The number of entries in `skipped` that are not selected.
     pub unselected: u64,

@@ -17,8 +17,8 @@ const MAX_DEPTH: usize = 64;
 /// A relative path of one or more plain components joined by `/`.
 ///
 /// A path that [`SafePath::parse`] accepts cannot name anything outside the folder it is opened beneath, and has no
-/// characters that control a terminal. Names that only some disks cannot hold are accepted here; the receiver tries them
-/// on its disk.
+/// characters that control a terminal. Names that only some disks cannot hold are accepted here; the receiver tries
+/// them on its disk.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafePath(Box<str>);
 

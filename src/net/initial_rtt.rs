@@ -2,9 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-/// The assumed round-trip time of a connection before the first measurement. A lost packet of the handshake is sent again
-/// after three times this time. With quinn's default, which follows RFC 9002, that is a second. On a path with a longer
-/// round trip, the handshake is sent twice.
+/// The assumed round-trip time of a connection before the first measurement. A lost packet of the handshake is sent
+/// again after three times this time. With quinn's default, which follows RFC 9002, that is a second. On a path with a
+/// longer round trip, the handshake is sent twice.
 pub(super) const INITIAL_RTT: Duration = Duration::from_millis(100);
 
 /// The same for a connection within a local network, where a user waits for the first of several relays that answers.

@@ -22,7 +22,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use self::{announcement::LanAnnouncement, search::LanSearch};
 
-/// The type of the announced service. A receiver in another version finds it too, because versions are negotiated later.
+/// The type of the announced service. A receiver in another version finds it too, because versions are negotiated
+/// later.
 const SERVICE: &str = "_qshare._udp.local";
 
 /// The port of multicast DNS. All answers come from it (RFC 6762 section 6).

@@ -30,8 +30,8 @@ pub(super) async fn unreachable(addr: SocketAddr) -> String {
     }
 }
 
-/// Returns whether something may listen on a port of this machine. The answer takes a few microseconds: loopback reports
-/// a closed port while the datagram is sent. A system that reports it later counts the port as open.
+/// Returns whether something may listen on a port of this machine. The answer takes a few microseconds: loopback
+/// reports a closed port while the datagram is sent. A system that reports it later counts the port as open.
 pub fn may_listen(addr: SocketAddr) -> bool {
     let refused = |socket: std::net::UdpSocket| {
         socket.connect(addr)?;

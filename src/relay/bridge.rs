@@ -153,8 +153,8 @@ impl<'a> BridgeDirection<'a> {
         ended
     }
 
-    /// Waits until everything is delivered, and confirms it to the source. A reset still overtakes what is in flight, and
-    /// ends the delivery if nothing is acknowledged for [`ACKNOWLEDGEMENT_TIMEOUT`].
+    /// Waits until everything is delivered, and confirms it to the source. A reset still overtakes what is in flight,
+    /// and ends the delivery if nothing is acknowledged for [`ACKNOWLEDGEMENT_TIMEOUT`].
     async fn finish_delivery(&mut self) {
         tokio::select! {
             () = self.to.wait_until_delivered() => self.from.confirm_delivery(),
@@ -265,8 +265,8 @@ impl<'a> BridgeDirection<'a> {
         }
     }
 
-    /// Returns whether the target has accepted nothing for [`DELIVERY_TIMEOUT`] although it must: nothing else ends this
-    /// bridge.
+    /// Returns whether the target has accepted nothing for [`DELIVERY_TIMEOUT`] although it must: nothing else ends
+    /// this bridge.
     fn has_stalled(&self, source_is_open: bool) -> bool {
         let source_has_ended = !source_is_open || self.from.has_finish();
         let must_accept = source_has_ended || !self.phase.is_confirmed();

@@ -29,8 +29,9 @@ struct ClientUse {
 }
 
 impl Client {
-    /// Creates the client of a new connection. `address` is the one that completed the handshake. The current address of
-    /// the peer may be anyone's: QUIC follows a packet from another address before it is proven (RFC 9000 section 9).
+    /// Creates the client of a new connection. `address` is the one that completed the handshake. The current address
+    /// of the peer may be anyone's: QUIC follows a packet from another address before it is proven (RFC 9000 section
+    /// 9).
     pub(super) fn new(connection: Connection, address: IpAddr) -> Self {
         Self { connection, address: address.to_canonical(), uses: Arc::default() }
     }

@@ -54,8 +54,8 @@ pub(super) struct PreparedBridge {
 }
 
 impl RequestHandler {
-    /// Tells a receiver whether a sender has a slot, after a wait if the receiver asks for it. This counts as a connect,
-    /// so nobody can list the slots.
+    /// Tells a receiver whether a sender has a slot, after a wait if the receiver asks for it. This counts as a
+    /// connect, so nobody can list the slots.
     pub(super) async fn look_up(
         &self,
         client: &Client,

@@ -112,9 +112,9 @@ fn default_value(limit: RelayLimit) -> u32 {
         RelayLimit::StartingBridges => 64,
         // Two mistyped codes for each of five people. Most typos fail the check character before they get here.
         RelayLimit::Unconfirmed => 10,
-        // A share loses at most five attempts at once and one every ten minutes afterwards. This bucket regains one every
-        // twelve minutes. So five mistyped codes cause no protection, and a share that keeps losing all its attempts is
-        // protected after ten minutes, for as long as the attack lasts.
+        // A share loses at most five attempts at once and one every ten minutes afterwards. This bucket regains one
+        // every twelve minutes. So five mistyped codes cause no protection, and a share that keeps losing all its
+        // attempts is protected after ten minutes, for as long as the attack lasts.
         RelayLimit::SlotUnconfirmed => 5,
     }
 }

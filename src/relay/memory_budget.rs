@@ -67,8 +67,8 @@ impl MemoryBudget {
         (self.lock().free() / 16).clamp(MIN, MAX) as u64
     }
 
-    /// Returns how many connections take five eighths of the budget. With this limit, connections are refused by source,
-    /// and memory is left for their streams and for bridges.
+    /// Returns how many connections take five eighths of the budget. With this limit, connections are refused by
+    /// source, and memory is left for their streams and for bridges.
     pub(super) fn max_connections(&self) -> u32 {
         u32::try_from(self.lock().limit() / 8 * 5 / CONNECTION_COST).unwrap_or(u32::MAX).max(1)
     }
@@ -146,7 +146,8 @@ impl MemoryAccount {
         self.evict.notified().await;
     }
 
-    /// Returns the time of the last write or acknowledgement, or of the first arrival after everything was acknowledged.
+    /// Returns the time of the last write or acknowledgement, or of the first arrival after everything was
+    /// acknowledged.
     pub(super) fn last_progress(&self) -> Instant {
         self.budget.lock().last_progress(self.id)
     }

@@ -52,8 +52,8 @@ impl SlotProtection {
         }
     }
 
-    /// Returns what a resting slot must remember for its owner's return. Most slots have had no unconfirmed session; they
-    /// need no memory.
+    /// Returns what a resting slot must remember for its owner's return. Most slots have had no unconfirmed session;
+    /// they need no memory.
     pub(super) fn at_rest(mut self) -> Option<Box<Self>> {
         let now = Instant::now();
         let is_quiet = self.unconfirmed.is_full(now) && self.until.is_none_or(|until| until <= now);

@@ -39,8 +39,8 @@ impl Source {
         }
     }
 
-    /// Returns the bytes of the prefix of the site. An IPv4 address is a site of its own: the addresses of a larger prefix
-    /// may belong to as many customers.
+    /// Returns the bytes of the prefix of the site. An IPv4 address is a site of its own: the addresses of a larger
+    /// prefix may belong to as many customers.
     pub(super) fn site_bytes(self) -> [u8; 16] {
         self.site().map_or(self.to_bytes(), |Site(ip)| ip.octets())
     }

@@ -205,8 +205,8 @@ mod tests {
         assert_eq!(take_all(&limiter, RateKind::Miss, v4(3)).0, 2);
     }
 
-    /// Lets 1,000 sources make four requests a second each, fewer than their own limit, for a minute. Returns how many are
-    /// accepted, and how many of one request a second from further sources.
+    /// Lets 1,000 sources make four requests a second each, fewer than their own limit, for a minute. Returns how many
+    /// are accepted, and how many of one request a second from further sources.
     async fn served_beside_light_sources(limiter: &SourceLimiter) -> (usize, usize) {
         let (mut accepted, mut others) = (0, 0);
         for second in 0..60 {

@@ -12,10 +12,10 @@ const MAX_LENGTH: usize = 4_000;
 
 /// A pattern for paths within a share, whose components are joined by `/`.
 ///
-/// - `*` and `?` match any characters but `/`, `[…]` a set of characters, and `{…,…}` one of several texts. `**/` matches
-///   any number of folders, and `/**` everything below. `\` removes the meaning of the next character.
-/// - Without a slash, the pattern is compared with names, at any depth. With one it is compared with whole paths; a slash
-///   at the beginning has no other meaning than that.
+/// - `*` and `?` match any characters but `/`, `[…]` a set of characters, and `{…,…}` one of several texts. `**/`
+///   matches any number of folders, and `/**` everything below. `\` removes the meaning of the next character.
+/// - Without a slash, the pattern is compared with names, at any depth. With one it is compared with whole paths; a
+///   slash at the beginning has no other meaning than that.
 /// - With a slash at the end, it matches folders only.
 /// - Case matters, and so does the composition of characters. Hidden names need no special pattern.
 #[derive(Debug, Clone)]
@@ -90,8 +90,8 @@ fn compile(text: &str) -> Result<GlobMatcher, globset::Error> {
     Ok(glob.compile_matcher())
 }
 
-/// Returns the number of characters of the longest beginning of `text` that is a pattern. The next character begins what
-/// is wrong.
+/// Returns the number of characters of the longest beginning of `text` that is a pattern. The next character begins
+/// what is wrong.
 fn valid_characters(text: &str) -> usize {
     let ends = text.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
     ends.iter().rposition(|end| compile(&text[..*end]).is_ok()).unwrap_or(0)

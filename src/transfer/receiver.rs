@@ -1,8 +1,8 @@
 //! The receiver's half of a transfer: from a code to saved files.
 //!
-//! - [`connect`] reaches the sender, with retries. In each attempt, the configured relay and those that [`nearby`] finds
-//!   [`race`] for a [`key_exchange`]; [`open_session`] makes a [`confirmed_session`] of the winner, and [`leftovers`]
-//!   ends the others.
+//! - [`connect`] reaches the sender, with retries. In each attempt, the configured relay and those that [`nearby`]
+//!   finds [`race`] for a [`key_exchange`]; [`open_session`] makes a [`confirmed_session`] of the winner, and
+//!   [`leftovers`] ends the others.
 //! - [`offer`] shows the manifest; [`destination`] plans where its entries go.
 //! - [`unsupported`] names what the disk cannot hold.
 //! - [`download`] downloads in one session after another. In each of them [`session_download`] sends the

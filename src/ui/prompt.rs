@@ -1,8 +1,8 @@
 //! Questions: asked on standard error, answered on standard input.
 //!
 //! They block until the user presses Enter, so async callers ask from a separate thread. Text from the other side
-//! must pass through [`crate::text::visible`] before it becomes part of a question. The caller waits until the display has
-//! shown everything before it.
+//! must pass through [`crate::text::visible`] before it becomes part of a question. The caller waits until the display
+//! has shown everything before it.
 
 use std::io::{self, BufRead, IsTerminal as _, Read, Write};
 
@@ -48,7 +48,8 @@ fn discard_input() {
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush); // fails without a terminal
 }
 
-/// Shows `prompt`, wrapped to the terminal, and reads a line, without its line feed. Returns `None` at the end of input.
+/// Shows `prompt`, wrapped to the terminal, and reads a line, without its line feed. Returns `None` at the end of
+/// input.
 ///
 /// # Errors
 /// Standard input cannot be read.

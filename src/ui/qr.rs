@@ -11,8 +11,8 @@ use crate::code::Link;
 /// The standard asks for a margin of four modules. Where that or the relay's alternative addresses need more room than
 /// there is, the margin is smaller, which readers accept, and the link is shorter.
 ///
-/// With `color` the code is black on white in every theme. Without, the blocks are the light modules, which is right for
-/// a dark theme; current readers also accept inverted codes.
+/// With `color` the code is black on white in every theme. Without, the blocks are the light modules, which is right
+/// for a dark theme; current readers also accept inverted codes.
 pub(super) fn draw(link: &str, (width, height): (usize, usize), lines_below: usize, color: bool) -> String {
     let short = Link::parse(link).map(|link| link.reveal_short());
     let short = short.as_ref().map_or(link, |link| link.as_str());

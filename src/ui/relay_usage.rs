@@ -7,8 +7,8 @@ use super::{
 };
 use crate::code::Pin;
 
-/// Renders a relay that listens on `addr`. A script gets `ADDR#PIN`. `addresses` are those under which other machines can
-/// reach the relay.
+/// Renders a relay that listens on `addr`. A script gets `ADDR#PIN`. `addresses` are those under which other machines
+/// can reach the relay.
 pub(super) fn relay_listening(addr: &str, addresses: &[String], pin: &Pin, look: &Appearance) -> Lines {
     let mut lines = Lines::default();
     let plain = format!("{addr}#{pin}\n");

@@ -14,9 +14,9 @@ use rustix::{
 
 use crate::support::{BIG, FileTree, TestEnv, entry_names, write_sparse_file};
 
-/// Shares `box/big`, `box/later` and `box/other`, and changes `box/NAME` while `big` is sent. Checks that this file fails
-/// alone with a message that contains `reason` at both ends, that the same command gets the rest afterwards, and that
-/// the sender then exits with 0.
+/// Shares `box/big`, `box/later` and `box/other`, and changes `box/NAME` while `big` is sent. Checks that this file
+/// fails alone with a message that contains `reason` at both ends, that the same command gets the rest afterwards, and
+/// that the sender then exits with 0.
 #[track_caller]
 fn assert_fails_alone(name: &str, change: impl FnOnce(&Path), reason: &str) {
     let env = TestEnv::new();

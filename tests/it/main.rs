@@ -41,11 +41,11 @@
 //! [`support`] runs the real program with sockets on port 0, in an environment of its own for each test. [`vnet`] runs
 //! the same relay, sender and receivers on a network in memory, in virtual time.
 //!
-//! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Three tests are exceptions,
-//! because they wait for the passage of real time itself: [`chaos`] for the length of an outage,
+//! Tests do not sleep. They wait for an event or for the end of a process, with a time limit. Three tests are
+//! exceptions, because they wait for the passage of real time itself: [`chaos`] for the length of an outage,
 //! [`several_receivers`] for the expiry of a share, which no event announces while a download is running, and
-//! `local_network` for packets that an idle sender may send. A `sleep` of
-//! tokio in [`network`] or [`session`] is in virtual time.
+//! `local_network` for packets that an idle sender may send. A `sleep` of tokio in [`network`] or [`session`] is in
+//! virtual time.
 //!
 //! The tests need Unix, because many of them use signals, symbolic links and permissions.
 #![cfg(unix)]

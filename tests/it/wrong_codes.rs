@@ -28,8 +28,8 @@ fn both_ends_report_a_wrong_secret_and_it_costs_a_guess() {
     assert_eq!(FileTree::of(&into.join("file")), FileTree::of(&env.path("file")));
 }
 
-/// All receivers of these tests connect from loopback, which is one network. The budget for several networks is tested in
-/// `session` and `hostile`.
+/// All receivers of these tests connect from loopback, which is one network. The budget for several networks is tested
+/// in `session` and `hostile`.
 #[test]
 fn after_two_wrong_codes_a_network_is_refused_with_a_retry_time() {
     let env = TestEnv::new();

@@ -89,7 +89,8 @@ impl Scenario {
         Self::start(network, kind, config, TransportOptions::default())
     }
 
-    /// Starts a relay on a new host, with this transport for the connections of all peers. The limiter is for the clients.
+    /// Starts a relay on a new host, with this transport for the connections of all peers. The limiter is for the
+    /// clients.
     pub(crate) fn with_transport(network: &Network, config: relay::RelayConfig, transport: TransportOptions) -> Self {
         Self::start(network, RelayKind::Separate, config, transport)
     }

@@ -81,8 +81,8 @@ impl NearbyPlan {
         Ok(())
     }
 
-    /// Returns the address of the share of the same user, if it runs, and those at which the embedded relays of all users
-    /// may listen.
+    /// Returns the address of the share of the same user, if it runs, and those at which the embedded relays of all
+    /// users may listen.
     fn addresses_on_this_machine(&self) -> Vec<SocketAddr> {
         let own = self.state.as_ref().and_then(|state| running_shares::find_address(state, self.slot).ok()?);
         let own = own.map(|address| address.addr);

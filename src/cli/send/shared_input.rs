@@ -24,8 +24,8 @@ impl SharedInput {
     /// Determines what the arguments name, and reads a text from standard input if they say so.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if standard input cannot be shared, the text is empty, too long or not UTF-8, or an option does not
-    /// apply to it.
+    /// [`Kind::Usage`] if standard input cannot be shared, the text is empty, too long or not UTF-8, or an option does
+    /// not apply to it.
     pub(super) async fn of(args: &SendArgs, console: &Console) -> Result<Self> {
         let input = Self::read(args, console).await?;
         let selects = !args.exclude.is_empty() || args.gitignore || args.links != LinkPolicy::default();

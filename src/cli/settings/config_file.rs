@@ -46,8 +46,8 @@ impl ConfigFile {
     /// Reads the file. Without one, no setting has a value.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if it cannot be read, is not TOML, or has an unknown setting: a typo must not silently select the
-    /// default.
+    /// [`Kind::Usage`] if it cannot be read, is not TOML, or has an unknown setting: a typo must not silently select
+    /// the default.
     pub(super) fn read() -> Result<Self> {
         let Ok(path) = Self::default_path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {

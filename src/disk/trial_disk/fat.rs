@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ffi::OsString, io};
 
 use super::TrialDisk;
 
-/// An empty FAT file system in memory: it ignores case, drops dots and spaces at the end of a name, and refuses reserved
-/// characters, symbolic links and files of 4 GiB.
+/// An empty FAT file system in memory: it ignores case, drops dots and spaces at the end of a name, and refuses
+/// reserved characters, symbolic links and files of 4 GiB.
 #[derive(Debug, Default)]
 pub(in crate::disk) struct FatDisk {
     /// The stored names by their upper-case form.

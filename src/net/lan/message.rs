@@ -70,8 +70,8 @@ impl Announced {
 
     /// Returns the answer to a question for all senders; `None` if `message` is anything else.
     ///
-    /// It has the form of an answer to a one-shot question (RFC 6762 section 6.7): the question, and records that expire
-    /// after 10 s. It contains no address, because a receiver uses the one that the answer comes from.
+    /// It has the form of an answer to a one-shot question (RFC 6762 section 6.7): the question, and records that
+    /// expire after 10 s. It contains no address, because a receiver uses the one that the answer comes from.
     pub(super) fn answer(&self, message: &[u8]) -> Option<Vec<u8>> {
         let question = parse(message)?;
         let service = Name::new_unchecked(SERVICE);

@@ -129,7 +129,8 @@ impl Responder {
         } else if let Some(answer) = self.announced.answer(message)
             && let Ok(socket) = self.socket(version)
         {
-            // A lost answer is asked for again. Not through tokio, which waits until the socket is known to be writable.
+            // A lost answer is asked for again. Not through tokio, which waits until the socket is known to be
+            // writable.
             let _ = socket.send_to(&answer, &source.into());
         }
     }

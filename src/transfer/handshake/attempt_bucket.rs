@@ -2,8 +2,8 @@
 //!
 //! The bucket holds [`BURST`] attempts. Each is free, outstanding or lost. One lost attempt is regained every
 //! [`REFILL_INTERVAL`], the oldest first. A site may hold or lose at most [`BURST_PER_SITE`] of them at a time, so a
-//! single customer cannot use up the guesses of a share. The bucket remembers the site of each attempt that is not free,
-//! which bounds the data that it stores about sites.
+//! single customer cannot use up the guesses of a share. The bucket remembers the site of each attempt that is not
+//! free, which bounds the data that it stores about sites.
 
 use std::time::Duration;
 

@@ -16,8 +16,8 @@ use crate::{
 /// The interval of the notices.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// How long the receiver waits for flight 2 or the next notice: three intervals, and longer than a relay takes to notice
-/// that a sender is gone.
+/// How long the receiver waits for flight 2 or the next notice: three intervals, and longer than a relay takes to
+/// notice that a sender is gone.
 const MAX_SILENCE: Duration = Duration::from_secs(14);
 
 /// How long the receiver waits for flight 2 in all. Notices are unauthenticated, so they cannot delay it further. A

@@ -126,7 +126,8 @@ struct SessionAttempts<'a> {
     deadline: Option<RetryDeadline>,
     /// The wait that the relay has requested.
     limit_wait: Option<Duration>,
-    /// Whether this process has had a session with the sender, so that a sender that is not found may be starting again.
+    /// Whether this process has had a session with the sender, so that a sender that is not found may be starting
+    /// again.
     is_restart: bool,
     /// The search nearby of the last attempt.
     search: Option<FinishedSearch>,

@@ -48,9 +48,9 @@ impl PlannedDownload {
     /// Plans a path for every entry of an offer, and reports the offer. Writes nothing that remains.
     ///
     /// # Errors
-    /// [`Kind::Disk`] if a target already exists and the conflict policy does not allow that, if the disk cannot hold an
-    /// entry that the user does not want to leave out, if there is too little space, or if the share exceeds the user's
-    /// limit.
+    /// [`Kind::Disk`] if a target already exists and the conflict policy does not allow that, if the disk cannot hold
+    /// an entry that the user does not want to leave out, if there is too little space, or if the share exceeds the
+    /// user's limit.
     pub async fn new(offer: PendingOffer, destination: Destination, events: &Events) -> Result<Self> {
         let summary = offer.summary(destination.out.clone()).await;
         let PendingOffer { session, manifest, sender, selection, .. } = offer;
@@ -95,8 +95,8 @@ impl PlannedDownload {
     /// download resumes from the staged data in a new one, unless the offer there differs from the accepted one.
     ///
     /// # Errors
-    /// An [`Error`] of any [`Kind`]. No incomplete file has a final name. [`Kind::Transfer`] if the sender could not send
-    /// some files; then all others have their final names.
+    /// An [`Error`] of any [`Kind`]. No incomplete file has a final name. [`Kind::Transfer`] if the sender could not
+    /// send some files; then all others have their final names.
     pub async fn accept(self, events: &Events, interrupt: impl Future<Output = ()>) -> Result<DownloadEnd> {
         let Self { mut session, mut sender, selection, destination, mut plan, .. } = self;
         let started = Instant::now();

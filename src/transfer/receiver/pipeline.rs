@@ -115,8 +115,8 @@ impl Pipeline<'_> {
             let next = async {
                 tokio::select! {
                     biased;
-                    // What has arrived is written at once, so that an interruption loses nothing. The limiter delays the
-                    // credit, and the credit limits the sender.
+                    // What has arrived is written at once, so that an interruption loses nothing. The limiter delays
+                    // the credit, and the credit limits the sender.
                     () = allowed(unpaid.front()), if !unpaid.is_empty() => Step::Grant,
                     record = self.offer.next_record() => Step::Offer(record),
                     first = records.recv(), if !file_writer.is_complete() => Step::Arrived(first),

@@ -2,8 +2,8 @@
 //!
 //! Key exchanges start in the order in which the relays answer. Each of them costs the sender an attempt until it is
 //! confirmed, and gives a hostile relay one guess of the code, so the next one starts only when the running one has
-//! failed or has taken [`HEAD_START`], and a race starts at most [`MAX_EXCHANGES`]. Relays at one address take turns with
-//! the others, so a host that answers for everyone delays the right relay by one exchange.
+//! failed or has taken [`HEAD_START`], and a race starts at most [`MAX_EXCHANGES`]. Relays at one address take turns
+//! with the others, so a host that answers for everyone delays the right relay by one exchange.
 
 use std::{collections::HashMap, net::IpAddr, pin::Pin, time::Duration};
 

@@ -82,8 +82,8 @@ impl Reattacher {
         self.needs_connection = matches!(cause, StreamError::Lost(_));
     }
 
-    /// Moves the session to another connection, and returns whether that succeeded. Otherwise the session stays where it
-    /// is, and the connection is closed.
+    /// Moves the session to another connection, and returns whether that succeeded. Otherwise the session stays where
+    /// it is, and the connection is closed.
     pub(super) async fn move_to(&mut self, better: RelayConnection) -> bool {
         let former = std::mem::replace(&mut self.context.connection, better.connection.clone());
         match timeout(REPLY_TIMEOUT, self.reattach()).await {

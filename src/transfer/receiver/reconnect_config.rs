@@ -37,8 +37,8 @@ pub struct ReconnectConfig {
 /// How long a search for the sender lasts after its connection is lost. Another one follows.
 const FIND_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The shortest time between two lookups at the configured relay by a session that was found elsewhere. The relay counts
-/// a lookup of a slot that it does not know, and allows few of them.
+/// The shortest time between two lookups at the configured relay by a session that was found elsewhere. The relay
+/// counts a lookup of a slot that it does not know, and allows few of them.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(20);
 
 impl ReconnectConfig {

@@ -60,8 +60,8 @@ pub struct ResumptionStore {
 }
 
 impl ResumptionStore {
-    /// Opens the store in a state folder for downloads of `selection` from `relay`, as the user named it, to `out`, or to
-    /// the current folder. Removes expired files.
+    /// Opens the store in a state folder for downloads of `selection` from `relay`, as the user named it, to `out`, or
+    /// to the current folder. Removes expired files.
     ///
     /// # Errors
     /// [`Kind::Disk`] if its folder cannot be created.
@@ -192,7 +192,8 @@ mod tests {
     }
 
     /// A reader of a file must not be able to test a guess of the code. So a file contains only random values and
-    /// values that derive from the relay, the target and the selection. Add a field here only if it does not depend on the secret.
+    /// values that derive from the relay, the target and the selection. Add a field here only if it does not depend on
+    /// the secret.
     #[test]
     fn a_file_contains_nothing_that_depends_on_the_secret() {
         let home = tempfile::tempdir().unwrap();

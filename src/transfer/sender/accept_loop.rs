@@ -27,8 +27,8 @@ use crate::{
 
 impl Share {
     /// Serves receivers until the share ends. When the connection to the relay is lost, the share registers again as
-    /// `config` says. Without a `config`, the relay is in this process, and the share ends with it. `nearby` is a second
-    /// relay, in this process.
+    /// `config` says. Without a `config`, the relay is in this process, and the share ends with it. `nearby` is a
+    /// second relay, in this process.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if `interrupt` completes while a download runs;
@@ -129,8 +129,8 @@ impl AcceptLoop<'_> {
     }
 }
 
-/// Serves the streams of both relays. Returns when the share is closing and no stream is left, or when its only relay has
-/// failed.
+/// Serves the streams of both relays. Returns when the share is closing and no stream is left, or when its only relay
+/// has failed.
 async fn run_both(accept_loop: &mut AcceptLoop<'_>, nearby: Option<&mut NearbyLoop>) {
     let share = accept_loop.share;
     let run_nearby = async {

@@ -36,9 +36,9 @@ impl PermitGroup for [u8; 16] {
 
 /// A bounded number of permits. Each belongs to a group `G` and its site.
 ///
-/// Acquiring a permit always succeeds at once. If the site is at its limit, the oldest permit of the site's largest group
-/// is revoked. If no permit is left, the same happens to the largest site. So a single site cannot exclude the others, and
-/// a single group cannot exclude the others of its site.
+/// Acquiring a permit always succeeds at once. If the site is at its limit, the oldest permit of the site's largest
+/// group is revoked. If no permit is left, the same happens to the largest site. So a single site cannot exclude the
+/// others, and a single group cannot exclude the others of its site.
 pub(super) struct FairPermits<G> {
     max: usize,
     max_per_site: usize,

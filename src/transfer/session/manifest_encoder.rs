@@ -27,14 +27,14 @@ impl ManifestEncoder {
         Self { manifest, next: 0 }
     }
 
-    /// Returns the first record: `grant`, the manifest's header, the numbers of entries left out and the first entries, padded to a power of two of at
-    /// most [`MAX_EARLY_MANIFEST`] bytes.
+    /// Returns the first record: `grant`, the manifest's header, the numbers of entries left out and the first entries,
+    /// padded to a power of two of at most [`MAX_EARLY_MANIFEST`] bytes.
     ///
     /// # Errors
     /// [`WireError`], which does not happen with a valid manifest.
     pub(crate) fn first_record(&mut self, grant: &ResumptionGrant) -> Result<RecordBuilder, WireError> {
-        /// Bytes for the grant, the header (with a name of 255 bytes), the numbers of entries left out (at most 11 bytes
-        /// for each reason) and the headers of the frames.
+        /// Bytes for the grant, the header (with a name of 255 bytes), the numbers of entries left out (at most 11
+        /// bytes for each reason) and the headers of the frames.
         const RESERVED: usize = 640;
         let mut record = RecordBuilder::from_message(grant)?;
         record.push(&ManifestStart(self.manifest.header()))?;

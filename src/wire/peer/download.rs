@@ -10,9 +10,9 @@ use crate::{
 /// The type of a frame whose body is the next bytes of the file that was started last.
 pub const DATA: u8 = 0x48;
 
-/// The type of a frame that holds the other frames of its record, compressed. Its body is their total length in 4 bytes,
-/// at most [`MAX_UNPACKED`](super::MAX_UNPACKED), and a zstd frame (RFC 8878) that states the same length. Only a
-/// [`PAD`] may follow it in the record. Compressed frames contain none of this type.
+/// The type of a frame that holds the other frames of its record, compressed. Its body is their total length in 4
+/// bytes, at most [`MAX_UNPACKED`](super::MAX_UNPACKED), and a zstd frame (RFC 8878) that states the same length. Only
+/// a [`PAD`] may follow it in the record. Compressed frames contain none of this type.
 pub const COMPRESSED: u8 = 0x52;
 
 /// The type of a frame of zeros, which hides the length of a record's content.
@@ -97,8 +97,8 @@ impl Message for FileEnd {
     const TYPE: u8 = 0x45;
 }
 
-/// The sender cannot send this file: instead of its [`FileStart`], or instead of its [`FileEnd`]. The download continues
-/// with the other files.
+/// The sender cannot send this file: instead of its [`FileStart`], or instead of its [`FileEnd`]. The download
+/// continues with the other files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFailed {
     /// The number of the entry.

@@ -112,7 +112,8 @@ fn a_download_moves_from_the_relay_to_a_network_that_answers_later() {
 #[test]
 fn the_slower_of_two_exchanges_is_confirmed_and_refunded() {
     run_in_virtual_time(3, async |network| {
-        // The relay answers after 400 ms and needs another 800 ms; the exchange nearby begins after 700 ms and needs 300.
+        // The relay answers after 400 ms and needs another 800 ms; the exchange nearby begins after 700 ms and needs
+        // 300.
         let race = Race::new(&network, 400 * MS, 300 * MS, 100_000).await;
         let (route, _) = race.download(Duration::ZERO).await;
         assert_ne!(route, Route::Relay);

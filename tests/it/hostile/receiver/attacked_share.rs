@@ -106,8 +106,8 @@ impl AttackedShare {
         session.unwrap_or_else(|e| panic!("no session: {e:?}"))
     }
 
-    /// Starts `streams` attackers in site `source`, each in a network of its own. Each keeps a stream open that begins with a
-    /// flight of `flight`, and opens another when the sender ends it.
+    /// Starts `streams` attackers in site `source`, each in a network of its own. Each keeps a stream open that begins
+    /// with a flight of `flight`, and opens another when the sender ends it.
     pub(super) fn press(
         &self,
         source: u64,

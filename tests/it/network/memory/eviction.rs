@@ -21,7 +21,8 @@ fn a_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
     the_longest_stalled_receiver_is_evicted(RelayKind::Separate, 12 * MIB as usize);
 }
 
-/// An embedded relay holds two records for each stalled receiver, and QUIC's send buffer: the share waits with the rest.
+/// An embedded relay holds two records for each stalled receiver, and QUIC's send buffer: the share waits with the
+/// rest.
 #[test]
 fn an_embedded_relay_short_of_memory_evicts_the_longest_stalled_receiver() {
     the_longest_stalled_receiver_is_evicted(RelayKind::Embedded, 5 * MIB as usize);

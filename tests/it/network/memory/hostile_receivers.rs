@@ -41,7 +41,8 @@ fn keep_alives_only(link: &mut LinkConfig) {
     link.mtu = KEEP_ALIVES_ONLY;
 }
 
-/// The receiver has the code and grants as much credit as the relay allows. It acknowledges a megabyte, and then nothing.
+/// The receiver has the code and grants as much credit as the relay allows. It acknowledges a megabyte, and then
+/// nothing.
 #[test]
 fn a_receiver_that_stops_acknowledging_does_not_slow_others() {
     let other = async |network: &Network, scenario: &Scenario, share: &ShareTask, memory: &MemoryBudget| {
