@@ -8,7 +8,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret, Slot},
     crypto::{
         Cipher, ExchangeMode, Opener, PakeExchange, Password, PeerMessage, RECORD_HEADER, RecordKind, Role, Sealer,

@@ -6,7 +6,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 ///
 /// Each poll polls `work` first. `background` is dropped as soon as `work` completes; if `background` completes first,
 /// `work` continues alone.
-pub async fn with_background<T>(work: impl Future<Output = T>, background: impl Future<Output = ()>) -> T {
+pub(crate) async fn with_background<T>(work: impl Future<Output = T>, background: impl Future<Output = ()>) -> T {
     let (mut work, mut background) = (pin!(work), pin!(background));
     let mut has_background = true;
     poll_fn(move |context| {

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 ///
 /// # Panics
 /// If `work` panics.
-pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(e) => Err(cancelled(e)),
@@ -24,7 +24,7 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + 
 ///
 /// # Panics
 /// If the task panicked: a bug in one task ends the work that depends on it. The panic was reported where it happened.
-pub fn cancelled(e: JoinError) -> Error {
+pub(crate) fn cancelled(e: JoinError) -> Error {
     match e.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
         Err(_) => Error::new(Kind::Transfer, "the program is ending"),

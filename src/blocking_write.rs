@@ -13,7 +13,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Any other I/O error.
-pub fn write_and_flush(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_and_flush(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -4,31 +4,25 @@
 //! and run them. `shares` manages the share store, and `parts` the interrupted downloads. `completions` and `man_page`
 //! print texts that describe the command line.
 
-pub mod args;
+pub(crate) mod args;
 mod completions;
 mod config;
 mod console;
 mod doctor;
-mod embedded_relay;
 mod man_page;
-pub mod menu;
+pub(crate) mod menu;
 mod open_files;
 mod parts;
 mod recv;
 mod relay;
-mod relay_dialer;
-mod running_shares;
 mod send;
 mod service_manager;
 mod settings;
-mod share_store;
 mod shared_paths;
 mod shares;
 mod signals;
 mod state_folder;
 mod thread_limit;
-mod ticket_key;
-mod udp_buffers;
 
 use std::{panic::catch_unwind, time::Duration};
 
@@ -178,11 +172,7 @@ mod tests {
     use tokio::{runtime::Runtime, spawn};
 
     use super::*;
-    use crate::{blocking::run_blocking, sync::Mutex};
-
-    /// Held while a test starts a process, and by tests in which the release of a file lock must count at once: until
-    /// the new process runs its program, it has the locks of all tests, too.
-    pub(super) static PROCESS_START: Mutex<()> = Mutex::new(());
+    use crate::{blocking::run_blocking, sync::PROCESS_START};
 
     /// A worker panics, and with it the work that needs it. Afterwards, a panic that nobody waits for.
     #[test]

@@ -15,8 +15,9 @@
 //! has changed after the last byte, the content is hashed again and compared, so no mixture of two versions is sent.
 //! Files without a size, such as those in `/proc`, are read by the scan.
 //!
-//! Downloads that read the same version of a file at the same time share one read and one hasher ([`SharedReads`]). The
-//! BLAKE3 hash of a file is computed while it is read, and follows its content on the stream.
+//! Downloads that read the same version of a file at the same time share one read and one hasher
+//! ([`SharedReads`](shared_read::SharedReads)). The BLAKE3 hash of a file is computed while it is read, and follows its
+//! content on the stream.
 //!
 //! # The receiver: from the stream to the final name
 //!
@@ -132,26 +133,29 @@ mod tests;
 mod trial_disk;
 mod unsized_content;
 
-pub use self::{
+pub(crate) use self::{
     comparison::{Comparison, ComparisonState},
-    conflict::{Conflict, ConflictPolicies, ConflictPolicy},
     content_sink::ContentSink,
     disk_limit::DiskLimit,
     earlier_download::EarlierDownload,
     groups::{GROUP_SIZE, GroupHash, group_count},
     hash_progress::{CancelOnDrop, HashProgress},
-    input_pipe::{InputPipe, OpenPipe},
-    left_out_paths::LeftOutPath,
-    output_sink::{OutputForm, OutputSink},
+    input_pipe::OpenPipe,
+    output_sink::OutputSink,
     plan::Plan,
     publisher::{FailedFile, PublishedDownload},
-    scan_options::{LinkPolicy, ScanOptions},
-    shared_read::SharedReads,
     sink::Sink,
-    source::Source,
     source_file::{SourceError, SourceFile},
-    staged_downloads::StagedDownload,
     staged_files::StagedFile,
     staged_hasher::{GroupPage, StagedHasher},
-    standard_output::{OutputReader, StandardOutput},
+};
+pub use self::{
+    conflict::{Conflict, ConflictPolicies, ConflictPolicy},
+    input_pipe::InputPipe,
+    left_out_paths::LeftOutPath,
+    output_sink::OutputForm,
+    scan_options::{LinkPolicy, ScanOptions},
+    source::Source,
+    staged_downloads::StagedDownload,
+    standard_output::StandardOutput,
 };

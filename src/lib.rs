@@ -1,11 +1,48 @@
 //! qshare sends files to anyone with a short code, over QUIC, through a relay that cannot read names or content.
 //!
+//! This crate is the program `qshare` and a library. The library shares, downloads and runs relays in the tokio runtime
+//! of another program. It works with the programs of other users, and shows nothing at a terminal:
+//!
+//! ```toml
+//! qshare = { version = "0.1", default-features = false } # without the command line
+//! ```
+//!
+//! ```
+//! use qshare::{ReceiveOptions, RelayOptions, ShareOptions};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> qshare::Result<()> {
+//! let relay = RelayOptions::new(([127, 0, 0, 1], 0).into()).start()?;
+//! let address = &relay.addresses()[0];
+//! let share = ShareOptions::text("See you at nine.").relay(address.clone()).local_network(false).start().await?;
+//!
+//! let offer = ReceiveOptions::new(share.link())?.connect().await?;
+//! assert_eq!(offer.text().await?, "See you at nine.");
+//! share.stop().await?;
+//! relay.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`ShareOptions`] starts a [`Share`] of files, folders or a text.
+//! - [`ReceiveOptions`] connects to a sender and returns its [`Offer`]; [`Offer::download`] starts a [`Download`].
+//! - [`RelayOptions`] starts a [`Relay`].
+//!
+//! Each works in the background. Its events are a [`Stream`](futures_core::Stream), which may be left unread. Dropping
+//! it stops it. All errors are an [`Error`], whose [`ErrorKind`] tells what a program can do about it. The folder
+//! `examples` has a sender, a receiver with a progress display, and a program with a relay inside.
+//!
+//! Until version 1.0, the interface may change with each minor version. The rest of this page is for readers of the
+//! code.
+//!
 //! # From disk to stream: the sender
 //!
 //! ```text
-//! cli/args/send, cli/send          the paths on the command line
+//! cli/args/send, cli/send          the paths on the command line; api/share_options for a program
 //!   ▼
 //! disk/source                      scans them (disk/shared_root, disk/scan); the result is a manifest
+//!   ▼
+//! client/open_share                registers the share at its relay (client/share_relay), and gives it a code
 //!   ▼
 //! transfer/sender/share            keeps the code, the latest scan and the limits of the share
 //!   ▼
@@ -51,7 +88,9 @@
 //! # From stream to disk: the receiver
 //!
 //! ```text
-//! cli/recv                         the code on the command line
+//! cli/recv                         the code on the command line; api/receive_options for a program
+//!   ▼
+//! client/offer_request             the places where its sender may be (client/nearby_plan)
 //!   ▼
 //! transfer/receiver/connect        reaches the sender at the relay or nearby: transfer/receiver/race
 //!   ▼
@@ -115,9 +154,11 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 5 | `main` | [`cli`] |
-//! | 4 | [`cli`] | [`ui`], [`transfer`], [`relay`], [`net`], layer 0 |
-//! | 3 | [`ui`] | layer 0; only this module writes to the terminal |
+//! | 6 | `main` | `cli` |
+//! | 5 | `cli` | `ui`, [`client`], [`transfer`], [`relay`], [`net`], layer 0 |
+//! | 5 | [`api`] | [`client`], [`transfer`], [`relay`], [`net`], [`disk`], layer 0 |
+//! | 4 | [`client`] | [`transfer`], [`relay`], [`net`], layer 0 |
+//! | 3 | `ui` | layer 0; only this module writes to the terminal |
 //! | 3 | [`transfer`] | [`net`], [`wire`], [`crypto`], [`disk`], layer 0 |
 //! | 3 | [`relay`] | [`net`], [`wire`], layer 0 without [`manifest`] and [`selection`]; never [`crypto`] or [`disk`] |
 //! | 2 | [`net`] | [`wire`], layer 0 |
@@ -129,28 +170,60 @@
 //! attempts. `quinn` is named only in [`net`] and [`relay`]. Time comes from tokio's clock or from an injected one, so
 //! tests can skip hours.
 //!
-//! The library exists for the program and its tests. Its interface may change with any version until 1.0.
+//! [`api`] is the library's interface. Tests and benchmarks reach the other modules through the feature `internals`,
+//! which is not for other programs.
 
-pub mod background;
-pub mod blocking;
-pub mod blocking_write;
-pub mod cli;
-pub mod code;
-pub mod crypto;
-pub mod disk;
-pub mod error;
-pub mod event;
-pub mod manifest;
-pub mod net;
-pub mod processor;
-pub mod rate_limiter;
-pub mod recent_rate;
-pub mod relay;
-pub mod route;
-pub mod selection;
-pub mod state;
-pub mod sync;
-pub mod text;
-pub mod transfer;
-pub mod ui;
-pub mod wire;
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "some items are for the tests, or for the command line"
+    )
+)]
+
+mod api;
+mod background;
+mod blocking;
+mod blocking_write;
+#[cfg(feature = "cli")]
+mod cli;
+mod client;
+mod code;
+mod crypto;
+mod disk;
+mod error;
+mod event;
+mod manifest;
+mod net;
+mod processor;
+mod rate_limiter;
+mod recent_rate;
+mod relay;
+mod route;
+mod selection;
+mod state;
+mod sync;
+mod text;
+mod transfer;
+#[cfg(feature = "cli")]
+mod ui;
+mod wire;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use crate::cli::run as run_command_line;
+pub use crate::{
+    api::{
+        Download, DownloadEvent, Offer, ReceiveOptions, Relay, RelayAddress, RelayOptions, Saved, Share, ShareEvent,
+        ShareOptions, SharedDownload,
+    },
+    disk::ConflictPolicy,
+    error::{Error, Kind as ErrorKind, Result},
+    event::ListedEntry,
+};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(qshare::cli::run())
+    ExitCode::from(qshare::run_command_line())
 }

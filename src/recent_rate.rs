@@ -13,7 +13,7 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Measures the rate of a counter over the last five seconds. A counter that stops has the rate 0 after that time.
 #[derive(Debug)]
-pub struct RecentRate {
+pub(crate) struct RecentRate {
     /// The times and values of the counter, oldest first. Contains at most one sample that is older than the window.
     samples: VecDeque<(Instant, u64)>,
     /// The present value.
@@ -22,12 +22,12 @@ pub struct RecentRate {
 
 impl RecentRate {
     /// Starts to measure a counter whose value is `bytes` now.
-    pub fn new(now: Instant, bytes: u64) -> Self {
+    pub(crate) fn new(now: Instant, bytes: u64) -> Self {
         Self { samples: [(now, bytes)].into(), latest: bytes }
     }
 
     /// Records the value of the counter. If it has decreased, the measurement starts again.
-    pub fn record(&mut self, now: Instant, bytes: u64) {
+    pub(crate) fn record(&mut self, now: Instant, bytes: u64) {
         if bytes < self.latest {
             *self = Self::new(now, bytes);
         }
@@ -41,7 +41,7 @@ impl RecentRate {
     }
 
     /// Returns the rate in bytes per second; 0 in the first moments, when it is unknown.
-    pub fn per_second(&self, now: Instant) -> u64 {
+    pub(crate) fn per_second(&self, now: Instant) -> u64 {
         let Some(&(first_at, first)) = self.samples.front() else { return 0 };
         let elapsed = now.saturating_duration_since(first_at);
         if elapsed < STEP {

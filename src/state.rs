@@ -42,6 +42,16 @@ impl StateAccess {
         Ok(Self { dir: is_readable.then_some(StateDir { path }), problem })
     }
 
+    /// Returns the access to a folder that can be used.
+    pub fn of(dir: StateDir) -> Self {
+        Self { dir: Some(dir), problem: None }
+    }
+
+    /// Returns the access to no folder, for a user who wants none.
+    pub fn none() -> Self {
+        Self { dir: None, problem: None }
+    }
+
     /// Returns the access to a folder that does not exist.
     pub fn unavailable(problem: Error) -> Self {
         Self { dir: None, problem: Some(problem) }

@@ -11,23 +11,18 @@ use std::{
 /// data valid at each step, so the data behind a poisoned lock is still valid. One panicking task must not make all
 /// others panic.
 #[derive(Default)]
-pub struct Mutex<T: ?Sized>(sync::Mutex<T>);
+pub(crate) struct Mutex<T: ?Sized>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
     /// Creates an unlocked mutex around `value`.
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
-    }
-
-    /// Consumes the mutex and returns its value.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
     /// Blocks until the lock is free, and takes it. Never hold the guard across an `.await`.
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -37,6 +32,11 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         self.0.fmt(f)
     }
 }
+
+/// Held while a test starts a process, and by tests in which the release of a file lock must count at once: until the
+/// new process runs its program, it has the locks of all tests, too.
+#[cfg(test)]
+pub(crate) static PROCESS_START: Mutex<()> = Mutex::new(());
 
 #[cfg(test)]
 mod tests {
@@ -54,6 +54,6 @@ mod tests {
         });
         assert!(panicked.join().is_err());
         *mutex.lock() += 1;
-        assert_eq!(Arc::into_inner(mutex).unwrap().into_inner(), 2);
+        assert_eq!(*mutex.lock(), 2);
     }
 }

@@ -1,25 +1,25 @@
 //! Text for people: escaped text from the other side, and readable counts and sizes.
 
 /// Whether `c` has Unicode's `Bidi_Control` property (UAX #9). Such characters reorder the text around them.
-pub const fn is_bidi_control(c: char) -> bool {
+pub(crate) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether `c` is a mark that right-to-left text contains legitimately. Unlike the other bidirectional controls, it
 /// reorders only the neutral characters beside it.
-pub const fn is_directional_mark(c: char) -> bool {
+pub(crate) const fn is_directional_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
 }
 
 /// Whether a name or a link target must not contain `c`: a control character, or a bidirectional control that can
 /// make a name look like another one.
-pub fn is_forbidden_in_names(c: char) -> bool {
+pub(crate) fn is_forbidden_in_names(c: char) -> bool {
     c.is_control() || (is_bidi_control(c) && !is_directional_mark(c))
 }
 
 /// Returns `text` with control, bidi, line-separator and escape characters escaped (`\u{1b}`), truncated to 500
 /// characters. Such text from the other side cannot move the cursor, hide parts of itself or flood the screen.
-pub fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     const MAX_CHARS: usize = 500;
     let mut shown = String::with_capacity(text.len().min(MAX_CHARS));
     for (count, c) in text.chars().enumerate() {
@@ -37,14 +37,14 @@ pub fn visible(text: &str) -> String {
 }
 
 /// Returns the system's message of an error, without its number.
-pub fn system_message(e: &std::io::Error) -> String {
+pub(crate) fn system_message(e: &std::io::Error) -> String {
     let message = e.to_string();
     message.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 /// Returns `heading` with the first `max` of `total` lines below it, and the number of those that are not shown. A
 /// single line is beside the heading.
-pub fn list(heading: &str, lines: impl IntoIterator<Item = String>, total: u64, max: usize) -> String {
+pub(crate) fn list(heading: &str, lines: impl IntoIterator<Item = String>, total: u64, max: usize) -> String {
     let mut lines = lines.into_iter();
     if total == 1 {
         return format!("{heading}: {}", lines.next().unwrap_or_default());
@@ -62,13 +62,13 @@ pub fn list(heading: &str, lines: impl IntoIterator<Item = String>, total: u64, 
 }
 
 /// Returns a count with its noun, in groups of three digits: `1 file`, `10,000 files`.
-pub fn count(n: u64, noun: &str) -> String {
+pub(crate) fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(n))
 }
 
 /// Formats a number in groups of three digits: `10,000`.
-pub fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, d) in digits.chars().enumerate() {
@@ -81,7 +81,7 @@ pub fn grouped(n: u64) -> String {
 }
 
 /// Returns a size in powers of 1000, the units of disks and network rates: `999 B`, `1.5 kB`, `73.2 MB`.
-pub fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if n < 1000 {
         return format!("{n} B");

@@ -26,7 +26,7 @@ mod options;
 mod output;
 mod panics;
 mod phrase;
-pub mod prompt;
+pub(crate) mod prompt;
 mod qr;
 mod relay_usage;
 mod renderer;
@@ -35,10 +35,10 @@ mod sharing;
 
 use std::io;
 
-pub use self::{
+pub(crate) use self::{
     conflict_question::{ConflictAction, ConflictAnswer, ask_conflict},
     display::Display,
-    log::{Log, start_log},
+    log::start_log,
     options::{OutputFormat, UiOptions},
     panics::{has_panicked, report_panics},
 };
@@ -50,7 +50,7 @@ use crate::{
 
 /// The sink of all events of a command.
 #[derive(Debug)]
-pub struct Ui {
+pub(crate) struct Ui {
     sink: Sink,
     output: Output,
 }
@@ -63,7 +63,7 @@ enum Sink {
 
 impl Ui {
     /// Creates a sink on the standard streams of this process.
-    pub fn new(options: UiOptions) -> Self {
+    pub(crate) fn new(options: UiOptions) -> Self {
         let sink = match options.format {
             OutputFormat::Human => Sink::Human(Box::new(Human::new(options))),
             OutputFormat::Json => Sink::Json,
@@ -73,7 +73,7 @@ impl Ui {
 
     /// Shows one event. When it returns, the operating system has the output. If standard output fails, later results
     /// are discarded, and [`Ui::finish`] returns the error. Errors of standard error are ignored.
-    pub fn show(&mut self, event: &Event) {
+    pub(crate) fn show(&mut self, event: &Event) {
         match &mut self.sink {
             Sink::Human(human) => human.show(event, &mut self.output),
             Sink::Json => self.output.write(&json::line(event)),
@@ -96,7 +96,7 @@ impl Ui {
     ///
     /// # Errors
     /// The error of standard output, unless it is a closed pipe.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         if let Sink::Human(human) = &mut self.sink {
             human.clear_bars();
         }
@@ -106,7 +106,7 @@ impl Ui {
 
 /// Returns the question whether to download an offer. With `quiet` the offer was not shown, so the question contains
 /// its summary.
-pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
+pub(crate) fn question(options: UiOptions, offer: &OfferSummary) -> String {
     let summary = if options.quiet { offer::summary(offer, human::terminal_size().0) } else { String::new() };
     summary + if offer.unsupported > 0 { "Download the rest?" } else { "Download?" }
 }
@@ -115,14 +115,14 @@ pub fn question(options: UiOptions, offer: &OfferSummary) -> String {
 ///
 /// # Errors
 /// The error of standard output, unless it is a closed pipe.
-pub fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut output = Output::new(OutputStream::Out);
     output.write(text.as_bytes());
     output.into_result()
 }
 
 /// Shows an error outside of a running command.
-pub fn show_error(options: UiOptions, e: &Error) {
+pub(crate) fn show_error(options: UiOptions, e: &Error) {
     let mut ui = Ui::new(options);
     ui.show(&Event::from(e));
     let _ = ui.finish(); // a failed write cannot be reported anywhere

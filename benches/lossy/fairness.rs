@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::net::CongestionControl::{self, Auto, Cubic};
+use qshare::internals::net::CongestionControl::{self, Auto, Cubic};
 
 use crate::{
     parallel::run_all,

@@ -1,6 +1,6 @@
 //! A cell of the grid: a path, its loss, and what each congestion controller achieves on it.
 
-use qshare::net::CongestionControl;
+use qshare::internals::net::CongestionControl;
 
 /// The loss of each of the two legs.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 //! draws `docs/lossy.svg`. With the same seed, `grid` and `fairness` compute the same figures on every machine, to
 //! about a percent. `emulated` runs in real time: real processes on this machine, whose UDP packets pass a link
 //! emulator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints tables")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that fails ends")]
 
 #[path = "../support/mod.rs"]
 mod support;

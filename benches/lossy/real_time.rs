@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qshare::relay::RelayConfig;
+use qshare::internals::relay::RelayConfig;
 use tokio::task::spawn_blocking;
 
 use crate::{

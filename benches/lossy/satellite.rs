@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::relay::RelayConfig;
+use qshare::internals::relay::RelayConfig;
 
 use crate::{
     parallel::run_all,

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, slice::from_ref, time::Duration};
 
-use qshare::relay::RelayConfig;
+use qshare::internals::relay::RelayConfig;
 use tokio::time::{Instant, sleep};
 
 use crate::vnet::{EmulatedLink, LinkConfig, LogRecorder, Network, Scenario, mbit, run_in_virtual_time};

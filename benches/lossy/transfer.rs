@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, slice::from_ref, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     net::{CongestionControl, TransportOptions},
     relay::RelayConfig,
 };

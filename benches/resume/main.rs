@@ -4,7 +4,6 @@
 //! `cargo bench --bench resume [-- receiver|relay …]` prints both parts. `QSHARE_BENCH_RECEIVERS` (default 200) is the
 //! number of downloads that run when the relay is killed. `QSHARE_BENCH_BINARY` is the path of another build, to
 //! compare two of them. Files are in memory if enough is available.
-#![allow(clippy::print_stdout, reason = "a benchmark prints tables")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,5 @@
 //! The parts that all benchmarks share: command line, description of the machine, files to send, measured processes.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints tables")]
 
 pub(crate) mod command_line;
 pub(crate) mod files;

@@ -25,7 +25,6 @@
 //!   it is 3.0 and 1.6.
 //! - What made no difference: another allocator in addition to the pooled buffers (it took 70 MiB instead of 30),
 //!   acknowledging every tenth packet, four records for each blocking call, reading eight records ahead.
-#![allow(clippy::print_stdout, reason = "a benchmark prints tables")]
 
 #[path = "../support/mod.rs"]
 mod support;

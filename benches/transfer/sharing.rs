@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use qshare::code::Link;
+use qshare::internals::code::Link;
 
 use crate::support::{
     Result,

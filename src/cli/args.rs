@@ -25,14 +25,12 @@ use std::{
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::{
+pub(crate) use self::{
     completions::CompletionsArgs,
     config::{ConfigArgs, ConfigCommand, ConfigShowArgs},
-    connection::ConnectionArgs,
     doctor::DoctorArgs,
     global::GlobalArgs,
     lan::LanArgs,
-    limit_arg::LimitArg,
     parts::PartsArgs,
     recv::RecvArgs,
     relay::RelayArgs,
@@ -85,7 +83,7 @@ Examples:
     // the lines inside words.
     max_term_width = 80
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// The options of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -96,7 +94,7 @@ pub struct Args {
 
 /// A command with its own arguments.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Share files and folders under a short code
     Send(SendArgs),
     /// Download a share by its code or link
@@ -124,7 +122,7 @@ pub enum Command {
 /// # Errors
 /// Returns the exit code if there is no command to run, after printing the reason. The code is 0 after `--help`,
 /// `--version` and `--limit help`, otherwise the exit code of [`Kind::Usage`].
-pub fn parse() -> Result<Args, u8> {
+pub(crate) fn parse() -> Result<Args, u8> {
     parse_from(env::args_os())
 }
 
@@ -132,7 +130,7 @@ pub fn parse() -> Result<Args, u8> {
 ///
 /// # Errors
 /// Returns the exit code, as [`parse`] does.
-pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8> {
+pub(crate) fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8> {
     let words: Vec<OsString> = words.into_iter().collect();
     let args = try_parse(&words).map_err(|e| {
         if e.exit_code() == 0 {

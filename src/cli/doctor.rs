@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout};
 use super::{
     args::DoctorArgs,
     console::{CommandEnd, Console},
-    relay_dialer::{NamedBy, relay_dialer},
     settings::{Setting, Settings},
-    state_folder, udp_buffers,
+    state_folder,
 };
 use crate::{
+    client::{NamedBy, relay_dialer, udp_buffers},
     code::RelaySpec,
     error::{Error, Result},
     event::{Check, CheckStatus, Event, Events},

@@ -4,7 +4,7 @@ mod pasted_paths;
 
 use std::{ffi::OsString, io, path::PathBuf};
 
-pub use self::pasted_paths::parse_pasted_paths;
+pub(crate) use self::pasted_paths::parse_pasted_paths;
 use super::shared_paths;
 use crate::{
     code::{CodeOrLink, Link},
@@ -20,7 +20,7 @@ const ERRORS_BEFORE_HELP: usize = 3;
 
 /// The user's choice. It may contain a code, so the type has no `Debug` form.
 #[derive(PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// Share these paths.
     Send(Vec<PathBuf>),
     /// Download this code or link.
@@ -31,7 +31,7 @@ pub enum Choice {
 
 impl Choice {
     /// Returns the equivalent command line, for [`super::args::parse_from`]; `None` to quit.
-    pub fn into_words(self) -> Option<Vec<OsString>> {
+    pub(crate) fn into_words(self) -> Option<Vec<OsString>> {
         let (command, arguments): (&str, Vec<OsString>) = match self {
             Self::Send(paths) => ("send", paths.into_iter().map(PathBuf::into_os_string).collect()),
             Self::Receive(code) => ("recv", vec![code.into()]),
@@ -45,7 +45,7 @@ impl Choice {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn run() -> io::Result<Choice> {
+pub(crate) fn run() -> io::Result<Choice> {
     choose(&mut |text| prompt::ask_line(text))
 }
 

@@ -1,36 +1,29 @@
 //! The command `qshare recv`.
 
 mod consent;
-mod nearby;
-mod target;
 
 use std::{
     io::{self, IsTerminal},
     pin::{Pin, pin},
 };
 
-use self::{
-    consent::{Answer, Consent},
-    nearby::NearbyPlan,
-    target::{ReceiveTarget, TargetRelay},
-};
+use self::consent::{Answer, Consent};
 use super::{
     args::RecvArgs,
     console::{CommandEnd, Console},
-    relay_dialer::relay_dialer,
     settings::Settings,
     signals::interrupt,
     state_folder,
 };
 use crate::{
+    client::{OfferRequest, ReceiveTarget},
     code::CodeOrLink,
     error::{Error, Kind, Result},
     event::Events,
     net::{ClientRole, TransportOptions},
     selection::Selection,
     transfer::{
-        ConflictPolicy, Destination, DownloadEnd, OutputEnd, OutputForm, PendingOffer, PlannedDownload,
-        ReconnectConfig, ResumptionStore, StandardOutput,
+        ConflictPolicy, Destination, DownloadEnd, OutputEnd, OutputForm, PendingOffer, PlannedDownload, StandardOutput,
     },
 };
 
@@ -46,7 +39,10 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
     };
     let given = CodeOrLink::parse(&text)?;
     let settings = Settings::read()?;
-    let target = ReceiveTarget::resolve(given, args.relay.take(), &settings)?;
+    let target = match given {
+        CodeOrLink::Link(link) => ReceiveTarget::link(*link),
+        CodeOrLink::Code(code) => ReceiveTarget::code(code, settings.relay(args.relay.take())?.value),
+    };
     let saves_text = args.out.is_some();
     args.out = settings.out(args.out.take())?.value;
     // One future for all steps, so that a signal between two steps is not lost.
@@ -143,41 +139,26 @@ async fn receive_offer(
     events: &Events,
     interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PendingOffer> {
-    let place = target.place();
-    let ReceiveTarget { code, relay, searches_nearby, state } = target;
-    let transport = TransportOptions {
-        congestion: settings.congestion(args.connection.congestion)?.value,
-        role: ClientRole::Receiver,
-        ..TransportOptions::default()
-    };
-    let lan = settings.lan(&args.lan)?.value;
-    let plan = NearbyPlan {
-        slot: code.slot(),
-        state: state.writable().cloned(),
-        lan,
-        waits: args.wait.is_some(),
-        transport: transport.clone(),
-    };
-    // Without the local network, a relay is the only place.
-    let nearby = (searches_nearby && (lan.is_some() || relay.is_none())).then(|| plan.into_nearby());
-    let relay = relay.map(|TargetRelay { addresses, spec, named_by }| {
-        relay_dialer(&state, addresses, (&spec, named_by), transport, events)
-    });
+    let state = state_folder::open()?;
     if let Some(warning) = state_folder::warning(&state) {
         events.report(warning);
     }
-    let selection = Selection { only: args.only.clone(), exclude: args.exclude.clone() };
-    let open_store = |state| ResumptionStore::open(state, &place, args.out.as_deref(), &selection);
-    let resumptions = state.writable().map(open_store).transpose()?;
-    let reconnect = ReconnectConfig {
-        relay,
-        nearby,
+    let request = OfferRequest {
+        target,
+        state,
+        transport: TransportOptions {
+            congestion: settings.congestion(args.connection.congestion)?.value,
+            role: ClientRole::Receiver,
+            ..TransportOptions::default()
+        },
+        lan: settings.lan(&args.lan)?.value,
         wait: args.wait,
         retry_for: args.retry_for,
         rate_limit: settings.limit_down(args.limit_down)?.value,
-        resumptions,
+        selection: Selection { only: args.only.clone(), exclude: args.exclude.clone() },
+        out: args.out.clone(),
     };
-    PendingOffer::receive(&code, reconnect, selection, events, interrupted).await
+    request.send(events, interrupted).await
 }
 
 fn conflict_policy(args: &RecvArgs) -> ConflictPolicy {

@@ -7,10 +7,10 @@ use tokio::time::timeout;
 use super::{
     args::{SharesArgs, SharesCommand},
     console::Console,
-    share_store::{ListedShare, ShareStore},
     state_folder,
 };
 use crate::{
+    client::{ListedShare, ShareStore},
     code::RelaySpec,
     error::{Error, Kind, Result},
     event::{Event, InterruptedShare},

@@ -12,7 +12,7 @@ use crate::{
 
 /// The destination of the content of a download: a staging folder ([`Sink`](super::Sink)) or an
 /// output ([`OutputSink`](super::OutputSink)). The sender decides in which order files arrive.
-pub trait ContentSink: Send + 'static {
+pub(crate) trait ContentSink: Send + 'static {
     /// Returns the manifest of what is downloaded.
     fn manifest(&self) -> &Arc<Manifest>;
 

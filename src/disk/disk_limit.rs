@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Why a disk cannot hold an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DiskLimit {
+pub(crate) enum DiskLimit {
     /// It has no symbolic links.
     Links,
     /// It loses the content of a folder that is renamed: its driver is defective.
@@ -26,7 +26,7 @@ pub(super) type UnsupportedEntries = BTreeMap<usize, DiskLimit>;
 
 impl DiskLimit {
     /// Returns a stable word for scripts.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Links => "links",
             Self::Folders => "folders",
@@ -39,7 +39,7 @@ impl DiskLimit {
     }
 
     /// Returns a phrase for `count` entries that meet the limit.
-    pub fn phrase(self, count: u64) -> &'static str {
+    pub(crate) fn phrase(self, count: u64) -> &'static str {
         let is_one = count == 1;
         match self {
             Self::Links if is_one => "symbolic link, which the disk does not have",

@@ -15,7 +15,7 @@ use crate::manifest::Manifest;
 
 /// The state that an earlier download of a share has left at its target.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct EarlierDownload {
+pub(crate) struct EarlierDownload {
     /// The bytes that it has staged or published, judging by file sizes.
     pub bytes: u64,
     /// Whether the user then accepted an offer that differs from the present one.
@@ -24,7 +24,7 @@ pub struct EarlierDownload {
 
 impl EarlierDownload {
     /// Finds the earlier download of a share to `out`. Errors are treated as no earlier download.
-    pub fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
+    pub(crate) fn find(manifest: &Manifest, out: Option<&Path>) -> Self {
         let Ok(target) = Target::resolve(manifest, out) else { return Self::default() };
         let Some(base) = target.folder() else { return Self::default() };
         let name = target.staging_name(manifest);

@@ -11,13 +11,13 @@ use blake3::{
 };
 
 /// The size of a group in bytes. The last group of a file may be shorter.
-pub const GROUP_SIZE: u64 = 1024 * 1024;
+pub(crate) const GROUP_SIZE: u64 = 1024 * 1024;
 
 /// The BLAKE3 chaining value of a group. For a file of one group, the BLAKE3 hash of the file.
-pub type GroupHash = [u8; 32];
+pub(crate) type GroupHash = [u8; 32];
 
 /// Returns the number of groups of a file of `bytes` bytes.
-pub fn group_count(bytes: u64) -> u64 {
+pub(crate) fn group_count(bytes: u64) -> u64 {
     bytes.div_ceil(GROUP_SIZE)
 }
 

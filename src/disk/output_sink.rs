@@ -32,7 +32,7 @@ pub enum OutputForm {
 /// A running download to standard output or memory. What is written cannot be taken back, so a file that fails after
 /// its start ends the download.
 #[derive(Debug)]
-pub struct OutputSink<W> {
+pub(crate) struct OutputSink<W> {
     manifest: Arc<Manifest>,
     form: OutputForm,
     out: W,
@@ -51,7 +51,7 @@ impl<W: Write + Send + 'static> OutputSink<W> {
     /// # Errors
     /// [`Kind::Usage`] if `form` is [`OutputForm::Content`] and there is not exactly one file, or [`OutputForm::Tar`]
     /// and a size is unknown. [`Kind::Disk`] if the files exceed `max_size`.
-    pub fn new(manifest: Arc<Manifest>, form: OutputForm, out: W, max_size: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(manifest: Arc<Manifest>, form: OutputForm, out: W, max_size: Option<u64>) -> Result<Self> {
         check_form(&manifest, form)?;
         match (manifest.bytes(), max_size) {
             (Some(size), Some(max)) if size > max => return Err(too_large(Some(size), max)),
@@ -80,7 +80,7 @@ impl<W: Write + Send + 'static> OutputSink<W> {
     ///
     /// # Errors
     /// [`Kind::Disk`] if it cannot be written.
-    pub fn begin(mut self) -> Result<Self> {
+    pub(crate) fn begin(mut self) -> Result<Self> {
         self.write_end_if_complete()?;
         Ok(self)
     }

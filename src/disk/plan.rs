@@ -25,7 +25,7 @@ use crate::{
 
 /// The outcome of every entry of a share. All checks that are possible before anything is written have passed.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     manifest: Arc<Manifest>,
     target: Target,
     conflicts: ResolvedConflicts,
@@ -63,7 +63,11 @@ impl Plan {
     ///
     /// [`Overwrite`]: super::ConflictPolicy::Overwrite
     /// [`Skip`]: super::ConflictPolicy::Skip
-    pub fn new(manifest: Arc<Manifest>, out: Option<&Path>, policies: impl Into<ConflictPolicies>) -> Result<Self> {
+    pub(crate) fn new(
+        manifest: Arc<Manifest>,
+        out: Option<&Path>,
+        policies: impl Into<ConflictPolicies>,
+    ) -> Result<Self> {
         let target = Target::resolve(&manifest, out)?;
         space::check_writable(&target)?;
         let folder = target.existing_folder();
@@ -108,18 +112,18 @@ impl Plan {
     }
 
     /// Returns the entries that the disk cannot hold, with the reasons. They are left out, with everything below them.
-    pub fn unsupported(&self) -> impl Iterator<Item = (EntryRow<'_>, DiskLimit)> {
+    pub(crate) fn unsupported(&self) -> impl Iterator<Item = (EntryRow<'_>, DiskLimit)> {
         self.conflicts.unsupported.iter().filter_map(|(index, limit)| Some((self.manifest.row(*index)?, *limit)))
     }
 
     /// Returns the number of entries that the disk cannot hold, with everything below them.
-    pub fn unsupported_entries(&self) -> u64 {
+    pub(crate) fn unsupported_entries(&self) -> u64 {
         self.count(ConflictOutcome::Unsupported)
     }
 
     /// Returns the number of entries of the share that are not downloaded, because they are not selected, they exist or
     /// the disk cannot hold them.
-    pub fn skipped_entries(&self) -> u64 {
+    pub(crate) fn skipped_entries(&self) -> u64 {
         self.manifest.unselected() + self.count(ConflictOutcome::Skip) + self.unsupported_entries()
     }
 
@@ -136,7 +140,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the files are known to be larger.
-    pub fn with_max_size(mut self, max_size: Option<u64>) -> Result<Self> {
+    pub(crate) fn with_max_size(mut self, max_size: Option<u64>) -> Result<Self> {
         self.max_size = max_size;
         match (self.bytes(), max_size) {
             (Some(bytes), Some(max)) if bytes > max => Err(too_large(Some(bytes), max)),
@@ -145,34 +149,34 @@ impl Plan {
     }
 
     /// Returns the manifest of the share.
-    pub fn manifest(&self) -> &Arc<Manifest> {
+    pub(crate) fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
     /// Returns the folder that will hold the top-level entries, as an absolute path if the system knows it.
-    pub fn target_folder(&self) -> PathBuf {
+    pub(crate) fn target_folder(&self) -> PathBuf {
         let folder = self.target.folder_path();
         std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
     }
 
     /// Returns the top-level entries with their final names and the actions on these names.
-    pub fn top_level(&self) -> impl Iterator<Item = (EntryRow<'_>, &OsStr, NameAction)> {
+    pub(crate) fn top_level(&self) -> impl Iterator<Item = (EntryRow<'_>, &OsStr, NameAction)> {
         self.manifest.top_level().map(|row| (row, self.final_name(row), self.outcome(row.index()).action()))
     }
 
     /// Whether an entry is to be downloaded. It is not if [`Skip`](super::ConflictPolicy::Skip) skips it, if an earlier
     /// download has published it, or if there is no such entry.
-    pub fn wants(&self, index: usize) -> bool {
+    pub(crate) fn wants(&self, index: usize) -> bool {
         self.outcome(index).is_wanted()
     }
 
     /// Returns the sum of the sizes of all files that will exist at the end; `None` if a size is not known yet.
-    pub fn bytes(&self) -> Option<u64> {
+    pub(crate) fn bytes(&self) -> Option<u64> {
         self.wanted.bytes?.checked_add(self.published_bytes())
     }
 
     /// Returns the number of files that will exist at the end.
-    pub fn files(&self) -> u64 {
+    pub(crate) fn files(&self) -> u64 {
         self.wanted.files + self.published.files
     }
 

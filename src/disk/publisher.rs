@@ -49,7 +49,7 @@ pub(super) struct Publisher<'a> {
 
 /// A download whose entries have their final names.
 #[derive(Debug)]
-pub struct PublishedDownload {
+pub(crate) struct PublishedDownload {
     /// The final top-level paths as the user would type them, without skipped ones.
     pub paths: Vec<PathBuf>,
     /// The number of files and folders whose modification time the disk cannot hold. They have the nearest time that it
@@ -61,7 +61,7 @@ pub struct PublishedDownload {
 
 /// A file that the sender offered and could not send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedFile {
+pub(crate) struct FailedFile {
     /// Its path in the share.
     pub path: SafePath,
     /// Why the sender could not send it.

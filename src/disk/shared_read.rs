@@ -24,7 +24,7 @@ use crate::{manifest::SafePath, sync::Mutex};
 
 /// The files of a share that are being read. A handle: clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct SharedReads(Arc<OpenReads>);
+pub(crate) struct SharedReads(Arc<OpenReads>);
 
 #[derive(Debug, Default)]
 struct OpenReads {

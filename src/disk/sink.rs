@@ -30,7 +30,7 @@ use crate::{
 
 /// A running download. If it is dropped before it is published, a later download can resume from the staged data.
 #[derive(Debug)]
-pub struct Sink {
+pub(crate) struct Sink {
     plan: Plan,
     /// The file that is being written. It exists while `order` has a current file.
     current: Option<IncomingFile>,
@@ -58,7 +58,7 @@ impl Sink {
     /// # Errors
     /// [`Kind::Disk`]: another download of this share is running, the staging folder is not a folder, or an I/O
     /// operation fails. Data that an earlier download has staged remains.
-    pub fn new(plan: Plan) -> Result<Self> {
+    pub(crate) fn new(plan: Plan) -> Result<Self> {
         let (base, created) = plan.target().create_folder()?;
         let base_path = plan.target().printable();
         let failed = |e: io::Error| disk_error("create the staging folder in", &base_path, &e);
@@ -93,7 +93,8 @@ impl Sink {
     }
 
     /// Removes everything that was staged.
-    pub fn discard(mut self) {
+    #[cfg(test)]
+    pub(crate) fn discard(mut self) {
         self.staging.set_on_drop(OnDrop::Remove);
     }
 }

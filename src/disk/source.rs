@@ -26,6 +26,9 @@ use crate::{
     text::{bytes, visible},
 };
 
+/// The name of the file under which a text is saved.
+const TEXT_NAME: &str = "text.txt";
+
 /// The longest name of a share in bytes, as the manifest allows.
 const MAX_NAME: usize = 255;
 
@@ -71,17 +74,18 @@ impl Source {
         Self::scan_roots(paths, scan, SharedReads::default(), options)
     }
 
-    /// Creates the source of a text, which is held in memory. `name` is the name of the file under which it is saved.
+    /// Creates the source of a text, which is held in memory. `name` is the name of the file under which it is saved,
+    /// [`TEXT_NAME`] by default.
     ///
     /// # Errors
     /// [`Kind::Usage`] if `name` cannot be the name of a file, or the text has more than [`MAX_TEXT_BYTES`] bytes.
-    pub fn of_text(text: &str, name: &str, share: ShareId) -> Result<Self> {
+    pub fn of_text(text: &str, name: Option<&str>, share: ShareId) -> Result<Self> {
         let size = text.len() as u64;
         if size > MAX_TEXT_BYTES {
             let message = format!("the text has more than {}", bytes(MAX_TEXT_BYTES));
             return Err(Error::new(Kind::Usage, message).hint("share it as a file, or pipe it into qshare send -"));
         }
-        let mut source = Self::of_entry(name, Some(size), share, ShareKind::Text)?;
+        let mut source = Self::of_entry(name.unwrap_or(TEXT_NAME), Some(size), share, ShareKind::Text)?;
         source.unsized_content.add(0, text.as_bytes().into());
         Ok(source)
     }

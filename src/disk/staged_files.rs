@@ -18,7 +18,7 @@ use crate::{
 
 /// A staged file from which the download can be resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StagedFile {
+pub(crate) struct StagedFile {
     /// The index of its entry.
     pub index: usize,
     /// The length of the usable part: whole groups, or the whole file.

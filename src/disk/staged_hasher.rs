@@ -21,7 +21,7 @@ use crate::{
 
 /// Hashes staged files in the order in which they are offered.
 #[derive(Debug)]
-pub struct StagedHasher {
+pub(crate) struct StagedHasher {
     files: RootedDir,
     manifest: Arc<Manifest>,
     /// The files that are not hashed yet.
@@ -41,7 +41,7 @@ struct HashedFile {
 
 /// The hashes of the next groups of a staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupPage {
+pub(crate) struct GroupPage {
     /// The index of its entry.
     pub index: usize,
     /// The hashes.
@@ -58,7 +58,7 @@ impl StagedHasher {
     ///
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk), naming the file, if it cannot be read or `progress` is cancelled.
-    pub fn next_pages(&mut self, max: usize, progress: &HashProgress) -> Result<Vec<GroupPage>> {
+    pub(crate) fn next_pages(&mut self, max: usize, progress: &HashProgress) -> Result<Vec<GroupPage>> {
         let (mut pages, mut room) = (Vec::new(), max as u64);
         while let Some(staged) = self.next_file() {
             let hashed = self.current.as_ref().map_or(0, |file| file.groups);
@@ -85,7 +85,7 @@ impl StagedHasher {
     }
 
     /// Returns the number of groups that are offered and have no answer.
-    pub fn unanswered_groups(&self) -> usize {
+    pub(crate) fn unanswered_groups(&self) -> usize {
         self.offered.unanswered_groups()
     }
 

@@ -1,5 +1,7 @@
 //! The fields of events.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::{
@@ -315,6 +317,9 @@ pub struct Finished {
     /// The time since the user accepted.
     pub seconds: f64,
     /// The paths where the content was saved.
+    #[serde(skip)]
+    pub paths: Vec<PathBuf>,
+    /// The paths as text.
     pub saved: Vec<String>,
     /// The paths in `saved` as bytes of the system's encoding, percent-encoded, if one of them is not Unicode.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -6,7 +6,7 @@ use super::prompt;
 
 /// What a download does with a target that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConflictAction {
+pub(crate) enum ConflictAction {
     /// Replaces a file, and merges a folder.
     Overwrite,
     /// Saves under a new name.
@@ -17,7 +17,7 @@ pub enum ConflictAction {
 
 /// The answer to the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConflictAnswer {
+pub(crate) struct ConflictAnswer {
     /// The action.
     pub action: ConflictAction,
     /// Whether it applies to all further conflicts too.
@@ -30,7 +30,7 @@ pub struct ConflictAnswer {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn ask_conflict(path: &str, is_folder: bool, others: usize) -> io::Result<Option<ConflictAnswer>> {
+pub(crate) fn ask_conflict(path: &str, is_folder: bool, others: usize) -> io::Result<Option<ConflictAnswer>> {
     let question = question(path, is_folder, others);
     Ok(prompt::ask(&question, |answer| parse(answer, others))?.flatten())
 }

@@ -12,7 +12,7 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The thread that shows events. It ends when the queue is closed and empty.
 #[derive(Debug)]
-pub struct Display {
+pub(crate) struct Display {
     finished: oneshot::Receiver<io::Result<()>>,
 }
 
@@ -21,7 +21,7 @@ impl Display {
     ///
     /// # Errors
     /// The system starts no further thread.
-    pub fn start(mut ui: Ui, mut events: EventReceiver) -> io::Result<Self> {
+    pub(crate) fn start(mut ui: Ui, mut events: EventReceiver) -> io::Result<Self> {
         let (done, finished) = oneshot::channel();
         let show = move || {
             let shown = Builder::new_current_thread().enable_time().build().and_then(|runtime| {
@@ -45,7 +45,7 @@ impl Display {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn finished(&mut self) -> io::Result<()> {
+    pub(crate) async fn finished(&mut self) -> io::Result<()> {
         (&mut self.finished).await.unwrap_or(Ok(())) // a panic of the thread is reported by the panic hook
     }
 }

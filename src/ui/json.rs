@@ -164,6 +164,7 @@ mod tests {
                     bytes: 2,
                     seconds: 0.5,
                     saved,
+                    paths: Vec::new(),
                     saved_encoded: Vec::new(),
                     files: 1,
                     skipped: 4,

@@ -13,13 +13,13 @@ const MAX_LINES: usize = 10_000;
 
 /// Writes the rest of the log when it is dropped, unless standard error is blocked for a second.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     _writer: WorkerGuard,
 }
 
 /// Starts the log: nothing without `-v`, this program's messages with one, all messages with two. A thread of its own
 /// writes it, so that a blocked terminal does not hold up the work.
-pub fn start_log(verbose: u8, options: UiOptions) -> Option<Log> {
+pub(crate) fn start_log(verbose: u8, options: UiOptions) -> Option<Log> {
     let filter = match verbose {
         0 => return None,
         1 => "qshare=debug",

@@ -6,7 +6,7 @@ use super::lines::OutputStream;
 
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFormat {
+pub(crate) enum OutputFormat {
     /// Text for people.
     Human,
     /// JSON for scripts: one object per line.
@@ -15,7 +15,7 @@ pub enum OutputFormat {
 
 /// The options that decide how events are shown.
 #[derive(Debug, Clone, Copy)]
-pub struct UiOptions {
+pub(crate) struct UiOptions {
     /// The format.
     pub format: OutputFormat,
     /// Show only results on standard output and errors on standard error.
@@ -37,7 +37,7 @@ impl UiOptions {
     }
 
     /// Whether questions can be asked: the output is for people, and standard input and standard error are terminals.
-    pub fn can_ask(&self) -> bool {
+    pub(crate) fn can_ask(&self) -> bool {
         self.format == OutputFormat::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 }

@@ -13,7 +13,7 @@ use super::phrase::visible_lines;
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// Makes every panic of this process one line that asks the user to report it.
-pub fn report_panics() {
+pub(crate) fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         PANICKED.store(true, Ordering::Relaxed);
         let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
@@ -23,7 +23,7 @@ pub fn report_panics() {
 }
 
 /// Whether any thread or task has panicked, also one whose work was not needed for the outcome.
-pub fn has_panicked() -> bool {
+pub(crate) fn has_panicked() -> bool {
     PANICKED.load(Ordering::Relaxed)
 }
 

@@ -18,7 +18,7 @@ const MAX_ATTEMPTS: usize = 3;
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn ask_yes_no(question: &str) -> io::Result<bool> {
+pub(crate) fn ask_yes_no(question: &str) -> io::Result<bool> {
     let answer = |text: &str| if text.is_empty() { Some(true) } else { parse_yes_no(text) };
     Ok(ask(&format!("{question} [Y/n] "), answer)?.unwrap_or(false))
 }
@@ -28,7 +28,7 @@ pub fn ask_yes_no(question: &str) -> io::Result<bool> {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn ask_explicitly(question: &str) -> io::Result<bool> {
+pub(crate) fn ask_explicitly(question: &str) -> io::Result<bool> {
     Ok(ask(&format!("{question} [y/n] "), parse_yes_no)?.unwrap_or(false))
 }
 
@@ -53,7 +53,7 @@ fn discard_input() {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn ask_line(prompt: &str) -> io::Result<Option<String>> {
+pub(crate) fn ask_line(prompt: &str) -> io::Result<Option<String>> {
     show(&wrapped(prompt, terminal_size().0));
     let answer = read_line()?;
     if answer.is_none() {
@@ -84,7 +84,7 @@ fn parse_yes_no(answer: &str) -> Option<bool> {
 }
 
 /// Writes text to standard error. Its failures are ignored.
-pub fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     let mut err = io::stderr().lock();
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
@@ -93,7 +93,7 @@ pub fn show(text: &str) {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn read_line() -> io::Result<Option<String>> {
+pub(crate) fn read_line() -> io::Result<Option<String>> {
     read_line_from(&mut io::stdin().lock())
 }
 
@@ -101,7 +101,7 @@ pub fn read_line() -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn read_text(max_bytes: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_text(max_bytes: u64) -> io::Result<Vec<u8>> {
     let input = io::stdin();
     let is_typed = input.is_terminal();
     if is_typed {

@@ -2,7 +2,6 @@
 //!
 //! The suite runs a few faults from a fixed seed. `CHAOS_FAULTS=40 cargo test --test it chaos -- --nocapture` runs
 //! more, from a random seed that it prints. `CHAOS_SEED` repeats a run, as far as processes repeat at all.
-#![allow(clippy::print_stdout, reason = "the seed and the faults, shown with --nocapture")]
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 

@@ -1,9 +1,8 @@
 //! `send --compress`: compressed content arrives unchanged, and in fewer bytes.
-#![allow(clippy::print_stdout, reason = "the figures, shown with --nocapture")]
 
 use std::{fs, slice::from_ref, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     relay::RelayConfig,
     transfer::{CompressionMode, ShareSettings},
 };

@@ -2,8 +2,6 @@
 //!
 //! CONTRIBUTING.md explains the markers that say how a block runs.
 
-#![allow(clippy::print_stdout, reason = "notices of what is skipped, shown with --nocapture")]
-
 mod commands;
 mod console;
 mod document;

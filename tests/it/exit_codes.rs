@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qshare::code::{Code, Secret, Slot};
+use qshare::internals::code::{Code, Secret, Slot};
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::Signal,

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
 };
 
-use qshare::net::{LanReach, LanSearch};
+use qshare::internals::net::{LanReach, LanSearch};
 use tokio::select;
 
 use crate::support::{LanQuestion, LanResponder, SERVICE, lan_answer, named_lan_answer};

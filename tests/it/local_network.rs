@@ -7,7 +7,6 @@
 //!
 //! - [`announcements`]: what is announced and found.
 //! - [`downloads`]: the program with a bare code, without name servers, default routes and configured relays.
-#![allow(clippy::print_stderr, reason = "it prints what it measures")]
 
 mod announcements;
 mod downloads;

@@ -33,6 +33,7 @@
 //! - [`session`]: the handshake and the guess budget under attack, in memory and in virtual time.
 //! - [`hostile`]: hostile relays, senders, receivers and clients against the real program.
 //! - [`network`]: the emulated network, and whole transfers over impaired links: congestion, outages, memory, fairness.
+//! - [`library`]: the library, as another program uses it, and the examples.
 //! - [`no_state`]: commands without a state folder.
 //! - [`settings`]: `qshare config` and `qshare doctor`.
 //! - [`documents`]: the commands, links and lists of README.md and docs.
@@ -67,6 +68,7 @@ mod interruptions;
 mod lan_search;
 mod layers;
 mod left_out;
+mod library;
 #[cfg(target_os = "linux")]
 mod local_network;
 mod manifest_cost;

@@ -1,5 +1,4 @@
 //! The memory that a manifest takes at both ends before anything is downloaded.
-#![allow(clippy::print_stdout, reason = "memory and processor time, shown with --nocapture")]
 
 use std::fs::{self, File};
 

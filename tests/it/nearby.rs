@@ -2,7 +2,7 @@
 
 mod rogue_relay;
 
-use qshare::code::{Code, Secret, Slot};
+use qshare::internals::code::{Code, Secret, Slot};
 use rogue_relay::{RogueAnswer, RogueRelay};
 use rustix::process::Signal;
 use serde_json::Value;

@@ -13,7 +13,6 @@
 //!
 //! A busy machine does not change the results: all assertions on times are on virtual time. The tests print their
 //! figures, which `--nocapture` shows.
-#![allow(clippy::print_stdout, reason = "the figures, shown with --nocapture")]
 
 mod clocks;
 mod congestion;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use qshare::code::Code;
+use qshare::internals::code::Code;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

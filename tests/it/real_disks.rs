@@ -7,7 +7,6 @@
 //!
 //! Each disk that this machine can mount is tested; the others are named. On each of them, everything that the disk can
 //! hold arrives unchanged, everything else is reported before the first byte, and nothing else is left over.
-#![allow(clippy::print_stderr, reason = "it prints which disks were tested")]
 
 use std::{
     collections::BTreeSet,

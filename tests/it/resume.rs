@@ -1,5 +1,4 @@
 //! Interrupted downloads that the same command resumes.
-#![allow(clippy::print_stdout, reason = "memory usage, shown with --nocapture")]
 
 use std::{
     fs::{self, File},
@@ -8,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use qshare::code::{Code, Secret};
+use qshare::internals::code::{Code, Secret};
 use rustix::process::Signal;
 
 use crate::support::{

@@ -1,7 +1,5 @@
 //! Selected entries: what arrives, what is sent, and downloads of several selections from one share.
 
-#![allow(clippy::print_stdout, reason = "durations, shown with --nocapture")]
-
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, time::Instant};
 
 use proptest::{prelude::*, test_runner::TestRunner};

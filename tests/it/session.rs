@@ -6,7 +6,7 @@
 //! - [`guesses`]: the guess budget.
 //! - [`unresponsive_peers`]: peers that send nothing, or no valid flight 1.
 
-use qshare::transfer::Clock;
+use qshare::internals::transfer::Clock;
 
 mod codes;
 mod guesses;

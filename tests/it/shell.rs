@@ -1,8 +1,6 @@
 //! Completions and the manual page, as shells and formatters read them. A program that is not installed is skipped with
 //! a notice.
 
-#![allow(clippy::print_stdout, reason = "notices of what is skipped, shown with --nocapture")]
-
 use std::{
     fs,
     path::Path,

@@ -1,6 +1,6 @@
 //! Wrong codes and the guess budget.
 
-use qshare::code::{Code, Secret};
+use qshare::internals::code::{Code, Secret};
 
 use crate::support::{FileTree, SenderProcess, TestEnv};
 

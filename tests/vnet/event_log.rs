@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qshare::event::{Event, Events};
+use qshare::internals::event::{Event, Events};
 use tokio::time::Instant;
 
 /// A handle to the recorded events of one process. Clones refer to the same log.

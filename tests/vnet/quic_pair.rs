@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use qshare::net::CongestionControl;
+use qshare::internals::net::CongestionControl;
 use quinn::{
     ClientConfig, Connection, ConnectionStats, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,

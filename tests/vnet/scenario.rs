@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Pin, RelayAddr, Secret},
     error::Result,
     event::{Event, Finished},

@@ -1,6 +1,6 @@
 //! A sender that runs in a task of the test.
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     error::Result,
     event::{Event, StopReason},

@@ -15,7 +15,7 @@ Examples:
 /// The arguments of `qshare completions`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell that will load the completions
     #[arg(value_name = "SHELL")]
     pub shell: Shell,

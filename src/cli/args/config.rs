@@ -27,7 +27,7 @@ Examples:
 /// The arguments of `qshare config`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct ConfigArgs {
+pub(crate) struct ConfigArgs {
     /// What to print.
     #[command(subcommand)]
     pub command: ConfigCommand,
@@ -35,7 +35,7 @@ pub struct ConfigArgs {
 
 /// What `qshare config` prints.
 #[derive(Debug, Clone, Subcommand)]
-pub enum ConfigCommand {
+pub(crate) enum ConfigCommand {
     /// Print the path of the configuration file, which may not exist
     Path,
     /// Print every setting and where its value comes from
@@ -44,7 +44,7 @@ pub enum ConfigCommand {
 
 /// The options that `qshare config show` takes into account.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ConfigShowArgs {
+pub(crate) struct ConfigShowArgs {
     /// As for send and recv
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelayChoice>,

@@ -9,7 +9,7 @@ pub(super) const HEADING: &str = "Connection";
 /// The options of every command that opens connections.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = HEADING)]
-pub struct ConnectionArgs {
+pub(crate) struct ConnectionArgs {
     /// Set the congestion control; auto tolerates random packet loss [default: auto]
     #[arg(long, value_name = "NAME", value_parser = congestion_control())]
     pub congestion: Option<CongestionControl>,

@@ -9,7 +9,7 @@ Exit codes: 0 if all is well, 1 if something works less well than it could, 5 if
 /// The arguments of `qshare doctor`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = NOTES)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Check this relay, HOST[:PORT][#PIN]; none for no relay
     #[arg(long, value_name = "RELAY", env = "QSHARE_RELAY", hide_env_values = true)]
     pub relay: Option<RelayChoice>,

@@ -9,7 +9,7 @@ use crate::ui::{OutputFormat, UiOptions};
 /// The options of every command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// Print events as JSON, one object per line, and never ask
     #[arg(long, global = true)]
     pub json: bool,
@@ -26,7 +26,7 @@ pub struct GlobalArgs {
 
 impl GlobalArgs {
     /// Creates the user interface that these options ask for. Commands may add to it.
-    pub fn ui(&self) -> UiOptions {
+    pub(crate) fn ui(&self) -> UiOptions {
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Human };
         let (quiet, verbose, color) = (self.quiet, self.verbose > 0, self.allows_color());
         UiOptions { format, quiet, verbose, color, qr: false, writes_to_stdout: false }

@@ -7,7 +7,7 @@ use crate::{
 
 /// The argument of `--limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitArg {
+pub(crate) enum LimitArg {
     /// `help`: lists the limits.
     Help,
     /// `NAME=VALUE`: changes a limit.

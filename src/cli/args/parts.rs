@@ -17,7 +17,7 @@ Examples:
 /// The arguments of `qshare parts`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct PartsArgs {
+pub(crate) struct PartsArgs {
     /// Folder to look in [default: the one where recv saves]
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,

@@ -38,7 +38,7 @@ folders only. Case matters.";
 /// The arguments of `qshare recv`. They contain the code, so the type has no `Debug` form.
 #[derive(Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct RecvArgs {
+pub(crate) struct RecvArgs {
     /// Code or link from the sender; asks for it if missing
     #[arg(value_name = "CODE|LINK", env = "QSHARE_CODE", hide_env_values = true, value_hint = ValueHint::Other)]
     pub code: Option<String>,
@@ -105,7 +105,7 @@ pub struct RecvArgs {
 
 impl RecvArgs {
     /// Whether the content goes to standard output.
-    pub fn writes_to_stdout(&self) -> bool {
+    pub(crate) fn writes_to_stdout(&self) -> bool {
         !self.list && self.out.as_deref().is_some_and(|out| out.as_os_str() == "-")
     }
 }

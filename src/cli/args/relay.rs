@@ -32,7 +32,7 @@ const HEADING: &str = "Limits";
 /// The arguments of `qshare relay`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct RelayArgs {
+pub(crate) struct RelayArgs {
     /// Listen on this UDP address, or on this port of all addresses
     #[arg(long, value_name = "ADDR", default_value = "[::]:4433", value_parser = listen_addr)]
     pub listen: SocketAddr,
@@ -58,7 +58,7 @@ pub struct RelayArgs {
 
 impl RelayArgs {
     /// Returns the relay's limits, or `None` if the user requested the list of limits.
-    pub fn limits(&self) -> Option<Limits> {
+    pub(crate) fn limits(&self) -> Option<Limits> {
         self.limit.iter().try_fold(Limits::default(), |limits, arg| match arg {
             LimitArg::Help => None,
             LimitArg::Set(limit, value) => Some(limits.with(*limit, *value)),

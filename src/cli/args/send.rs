@@ -38,7 +38,7 @@ matters.";
 /// The arguments of `qshare send`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SendArgs {
+pub(crate) struct SendArgs {
     /// Files and folders to share; - for standard input
     #[arg(required_unless_present = "text", value_name = "PATH")]
     pub paths: Vec<PathBuf>,

@@ -14,7 +14,7 @@ Examples:
 /// The arguments of `qshare shares`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SharesArgs {
+pub(crate) struct SharesArgs {
     /// The subcommand; without one, the shares are listed.
     #[command(subcommand)]
     pub command: Option<SharesCommand>,
@@ -22,7 +22,7 @@ pub struct SharesArgs {
 
 /// A subcommand of `qshare shares`.
 #[derive(Debug, Clone, Subcommand)]
-pub enum SharesCommand {
+pub(crate) enum SharesCommand {
     /// Forget shares; the next share of the same path gets a new code
     Forget {
         /// Code, path or id of each share; the first 4 characters of an id are enough

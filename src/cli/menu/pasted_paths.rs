@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 ///
 /// Terminals quote in different ways: `'it'\''s here'`, `"a b"`, `a\ b`, `file:///a%20b`, and on Windows `& 'C:\a b'`.
 /// A line that is an existing path, or whose quotes do not close, is one path without quotes.
-pub fn parse_pasted_paths(text: &str) -> Vec<PathBuf> {
+pub(crate) fn parse_pasted_paths(text: &str) -> Vec<PathBuf> {
     let text = text.trim();
     if text.is_empty() {
         return Vec::new();

@@ -7,9 +7,6 @@ use crate::{
     transfer::{InputPipe, LinkPolicy, Source},
 };
 
-/// The name under which a text is saved.
-const TEXT_NAME: &str = "text.txt";
-
 /// The input of a share.
 pub(super) enum SharedInput {
     /// The files and folders of the arguments.
@@ -70,7 +67,7 @@ impl SharedInput {
                 let default = pipe.default_name();
                 Some(Source::of_pipe(pipe, name.unwrap_or(&default), share))
             }
-            Self::Text(text) => Some(Source::of_text(&text, name.unwrap_or(TEXT_NAME), share)),
+            Self::Text(text) => Some(Source::of_text(&text, name, share)),
         }
     }
 }

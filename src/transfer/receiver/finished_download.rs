@@ -59,12 +59,13 @@ pub(super) async fn finish(
 ) -> Result<Finished> {
     let SavedDownload { published, bytes, completion } = saved;
     let failed = published.failed;
-    let paths = Paths::of(&published.paths);
+    let shown = ShownPaths::of(&published.paths);
     let finished = Finished {
+        paths: published.paths,
         bytes,
         seconds,
-        saved: paths.shown,
-        saved_encoded: paths.encoded,
+        saved: shown.plain,
+        saved_encoded: shown.encoded,
         files: counts.files - failed.len() as u64,
         skipped: counts.skipped,
         unselected: counts.unselected,
@@ -78,18 +79,18 @@ pub(super) async fn finish(
 }
 
 /// The final paths in the form of events.
-struct Paths {
-    shown: Vec<String>,
+struct ShownPaths {
+    plain: Vec<String>,
     /// Empty if all paths are Unicode.
     encoded: Vec<String>,
 }
 
-impl Paths {
+impl ShownPaths {
     fn of(paths: &[PathBuf]) -> Self {
-        let shown = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let plain = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let is_unicode = paths.iter().all(|path| path.to_str().is_some());
         let encode = |path: &PathBuf| percent_encode(path.as_os_str().as_encoded_bytes(), NOT_IN_PATHS).to_string();
-        Self { shown, encoded: if is_unicode { Vec::new() } else { paths.iter().map(encode).collect() } }
+        Self { plain, encoded: if is_unicode { Vec::new() } else { paths.iter().map(encode).collect() } }
     }
 }
 

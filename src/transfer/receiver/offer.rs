@@ -14,7 +14,7 @@ use crate::{
     code::Code,
     disk::{Conflict, EarlierDownload},
     error::{Error, Result},
-    event::{Event, Events, OfferSummary},
+    event::{Event, Events, ListedEntry, OfferSummary},
     manifest::{Manifest, ManifestDigest},
     selection::Selection,
     wire::peer::DownloadOutcome,
@@ -68,9 +68,9 @@ impl PendingOffer {
     pub async fn list(self, out: Option<PathBuf>, events: &Events, interrupt: impl Future<Output = ()>) -> Result<()> {
         let listing = async {
             events.report(Event::Offer(self.summary(out).await));
-            let mut entries = self.manifest.entries();
+            let mut entries = self.entries();
             while entries.len() > 0 {
-                let entries = entries.by_ref().take(ENTRIES_PER_EVENT).map(list_entry).collect();
+                let entries = entries.by_ref().take(ENTRIES_PER_EVENT).collect();
                 events.report_result(Event::Entries { entries }).await;
             }
         };
@@ -84,6 +84,26 @@ impl PendingOffer {
         }
         self.session.close(DownloadOutcome::Listed).await;
         Ok(())
+    }
+
+    /// Returns the entries that are selected, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = ListedEntry> {
+        self.manifest.entries().map(list_entry)
+    }
+
+    /// Returns the name of the share, as the sender gave it.
+    pub fn name(&self) -> &str {
+        self.manifest.name()
+    }
+
+    /// Returns the number of files that are selected.
+    pub fn files(&self) -> u64 {
+        self.manifest.files()
+    }
+
+    /// Returns the bytes of content that are selected, if their number is known.
+    pub fn bytes(&self) -> Option<u64> {
+        self.manifest.bytes()
     }
 
     /// Finds the targets that exist and have no policy of their own. Without the target folder there are none; planning

@@ -25,6 +25,7 @@ fn finished(saved: &[&str]) -> Event {
         bytes: 1_300_000_000,
         seconds: 12.1,
         saved,
+        paths: Vec::new(),
         saved_encoded: Vec::new(),
         files: 214,
         skipped: 0,

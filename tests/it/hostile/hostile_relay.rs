@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use qshare::{
+use qshare::internals::{
     code::Slot,
     net::{Connection, Listener, RecvHalf, RelayIdentity, SendHalf, StreamError, TransportOptions, listen},
     route::Route,

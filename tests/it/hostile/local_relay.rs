@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use qshare::{
+use qshare::internals::{
     error::Error,
     net::{self, RelayIdentity, TransportOptions, TrustPolicy},
     relay::{self, RelayConfig},

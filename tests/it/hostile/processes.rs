@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qshare::code::Code;
+use qshare::internals::code::Code;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use qshare::wire::{
+use qshare::internals::wire::{
     HEADER,
     frame::read_header,
     relay::{ALPN, MAX_BODY},

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qshare::net::{LanAnnouncement, LanReach, LanSearch};
+use qshare::internals::net::{LanAnnouncement, LanReach, LanSearch};
 use simple_dns::{
     CLASS, Name, Packet, PacketFlag, QTYPE, Question, ResourceRecord, TYPE,
     rdata::{PTR, RData},

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use qshare::{
+use qshare::internals::{
     net::{Connection, RecvHalf, RelayIdentity, SendHalf, StreamError, TransportOptions, listen},
     route::Route,
     wire::{

@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use qshare::relay::RelayConfig;
+use qshare::internals::relay::RelayConfig;
 use tokio::time::{Instant, sleep};
 
 use super::units::{MS, SECOND};

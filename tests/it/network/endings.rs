@@ -3,7 +3,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     error::Kind,
     event::{Event, StopReason},
     relay::RelayConfig,

@@ -1,6 +1,6 @@
 //! Handshakes with the relay whose packets are lost.
 
-use qshare::relay::RelayConfig;
+use qshare::internals::relay::RelayConfig;
 use tokio::time::sleep;
 
 use super::units::{MS, SECOND};

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, slice::from_ref, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     error::{Error, Kind},
     event::Event,

@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     event::Event,
     net::Dialer,
     relay::RelayConfig,

@@ -1,6 +1,6 @@
 //! Right codes, wrong codes and codes of another slot.
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Slot},
     error::Kind,
     net::duplex,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     net::duplex,
     state::StateDir,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     crypto::{self, Cipher, Opener, PakeExchange, Password, PeerMessage, Role, SessionKeys, Transcript},
     error::Kind,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use qshare::{
+use qshare::internals::{
     error::Kind,
     net::duplex,
     transfer::handshake::{HandshakeFailure, Responder},

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     error::Kind,
     net::duplex,
     transfer::handshake::{HandshakeFailure, Responder, guess_budget::BURST},

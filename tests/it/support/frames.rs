@@ -1,6 +1,6 @@
 //! Frames of the wire protocol, and frames that no version of it has.
 
-use qshare::wire::{Message, frame::encode};
+use qshare::internals::wire::{Message, frame::encode};
 use serde::{Deserialize, Serialize};
 
 /// Encodes a message as a frame.

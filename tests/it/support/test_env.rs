@@ -65,9 +65,9 @@ impl TestEnv {
         QshareCommand { name, command: self.command(env!("CARGO_BIN_EXE_qshare"), args) }
     }
 
-    /// Returns a script for bash, in a process group of its own, in which `qshare` is the program. Its working
-    /// directory is the home folder, with the state and the configuration of [`Self::qshare`]. A relay gets a free port
-    /// on loopback unless it has `--listen`. A pager shows everything at once, and an editor changes nothing.
+    /// Returns a script for bash, in a process group of its own, in which `qshare` is the program. Its working directory
+    /// is the home folder, with the state and the configuration of [`Self::qshare`]. A relay gets a free port on
+    /// loopback unless it has `--listen`. A pager shows everything at once, and an editor changes nothing.
     pub(crate) fn bash(&self, script: &str) -> QshareCommand {
         // A function, because an executable that this process writes cannot be started while another test forks.
         let function = format!(
@@ -81,7 +81,14 @@ impl TestEnv {
         QshareCommand { name: "bash".to_owned(), command }
     }
 
-    fn command(&self, program: &str, args: &[&str]) -> Command {
+    /// Returns the example `name` with its arguments. `cargo test` builds the examples.
+    pub(crate) fn example(&self, name: &str, args: &[&str]) -> QshareCommand {
+        let program = Path::new(env!("CARGO_BIN_EXE_qshare")).with_file_name("examples").join(name);
+        assert!(program.exists(), "run cargo build --examples first");
+        QshareCommand { name: name.to_owned(), command: self.command(program, args) }
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir(self.root.path()).stdin(Stdio::null());
         for inherited in ["PATH", "LLVM_PROFILE_FILE"] {

@@ -1,7 +1,7 @@
 //! Bridges: how the relay forwards the end of a stream, and a receiver that reads nothing.
 
 use bytes::Bytes;
-use qshare::{net::StreamError, relay::RelayConfig, wire::reset_code};
+use qshare::internals::{net::StreamError, relay::RelayConfig, wire::reset_code};
 use tokio::sync::Semaphore;
 
 use super::harness::{assert_alive, open_bridge, register_sender};

@@ -1,7 +1,7 @@
 //! Clients that speak the relay's protocol without the program's own client code.
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     code::Slot,
     net::{RecvHalf, RelayConnection, SendHalf, StreamError},
     transfer::Registration,

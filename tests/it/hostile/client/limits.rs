@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     code::Slot,
     error::Kind,
     net::{RelayConnection, StreamError},

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret, Slot},
     error::Result,
     net::{RelayConnection, Socket, TransportOptions, TrustPolicy, connect_over},
@@ -196,7 +196,7 @@ fn clients_wait_for_a_limit_that_ends_soon() {
                 let (mut send, mut recv) = connected.connection.open_stream().await.unwrap();
                 send.write(request.into()).await.unwrap();
                 let Ok(reply) = recv.read_frame(MAX_BODY).await else { break };
-                let rejected: qshare::wire::relay::Rejected = reply.frame().decode().unwrap();
+                let rejected: qshare::internals::wire::relay::Rejected = reply.frame().decode().unwrap();
                 refused |= rejected.retry_after > 0;
             }
         }

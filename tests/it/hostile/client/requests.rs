@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     code::Slot,
     error::Kind,
     net::{ConnectionLost, StreamError},
@@ -121,10 +121,10 @@ async fn a_full_relay_refuses_connections_immediately() {
     let (one, registration) = register_sender(&relay).await;
     let other = relay.connect().await;
     let began = std::time::Instant::now();
-    let refused = qshare::net::connect(
+    let refused = qshare::internals::net::connect(
         &[relay.addr().into()],
-        qshare::net::TrustPolicy::Loopback,
-        qshare::net::TransportOptions::default(),
+        qshare::internals::net::TrustPolicy::Loopback,
+        qshare::internals::net::TransportOptions::default(),
     )
     .await;
     assert_eq!(refused.err().map(|e| e.kind()), Some(Kind::Network));

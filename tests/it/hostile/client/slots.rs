@@ -1,6 +1,6 @@
 //! Slots: registration, their number, and their lifetime.
 
-use qshare::{
+use qshare::internals::{
     code::Slot,
     error::Kind,
     relay::{Limits, RelayConfig, SenderPolicy},

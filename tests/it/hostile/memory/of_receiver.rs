@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret, Slot},
     route::Route,
     wire::relay::{ConnectReply, RelayLimits},

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     code::Slot,
     wire::{
         Frame,

@@ -1,7 +1,7 @@
 //! Peers without a code that try to keep honest receivers out, or to make the sender work.
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     crypto::AttachKey,
     net::StreamError,
     transfer::handshake::Credential,

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret},
     crypto::{Resumption, ShareKey},
     net::{RecvHalf, SendHalf, StreamError},

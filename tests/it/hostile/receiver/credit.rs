@@ -1,6 +1,6 @@
 //! Credit that is withheld, withdrawn or false.
 
-use qshare::{
+use qshare::internals::{
     net::StreamError,
     transfer::{
         handshake::Established,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     crypto::Opener,
     net::{RecvHalf, RelayConnection, SendHalf},
@@ -93,7 +93,7 @@ pub(super) struct StartedHandshake {
 }
 
 impl StartedHandshake {
-    pub(super) async fn finish(self) -> qshare::error::Result<Established> {
+    pub(super) async fn finish(self) -> qshare::internals::error::Result<Established> {
         Ok(within("flight 2", self.initiator.complete(self.send, self.recv)).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret},
     net::StreamError,
     transfer::{
@@ -132,8 +132,8 @@ async fn a_network_gets_two_guesses_and_is_then_refused() {
     }
     while let Some(kind) = guesses.join_next().await {
         match kind.unwrap() {
-            qshare::error::Kind::WrongCode => replies += 1,
-            kind => assert_eq!(kind, qshare::error::Kind::Refused),
+            qshare::internals::error::Kind::WrongCode => replies += 1,
+            kind => assert_eq!(kind, qshare::internals::error::Kind::Refused),
         }
     }
     assert_eq!(replies, 2);

@@ -1,6 +1,6 @@
 //! Requests that are invalid or out of turn.
 
-use qshare::{
+use qshare::internals::{
     transfer::session::RecordBuilder,
     wire::{
         Message,

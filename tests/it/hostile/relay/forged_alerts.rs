@@ -1,6 +1,6 @@
 //! Alerts in the clear, which a relay can forge in the name of the sender.
 
-use qshare::{
+use qshare::internals::{
     route::Route,
     wire::{
         peer::{Alert, AlertReason},

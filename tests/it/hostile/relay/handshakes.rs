@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use qshare::code::Slot;
+use qshare::internals::code::Slot;
 
 use super::harness::{RelayTest, cut, flip};
 use crate::hostile::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::{
+use qshare::internals::{
     code::Slot,
     route::Route,
     wire::relay::{ConnectReply, RegisterReply, RejectReason, RelayLimits},

@@ -1,6 +1,6 @@
 //! Content that differs from the offer or was not requested.
 
-use qshare::{
+use qshare::internals::{
     manifest::RawEntry,
     transfer::session::RecordBuilder,
     wire::peer::{FileEnd, FileStart, GroupsEqual},

@@ -1,6 +1,6 @@
 //! The end of a session: failures, and ends that come too early or never.
 
-use qshare::{
+use qshare::internals::{
     transfer::session::RecordBuilder,
     wire::peer::{Failure, FailureReason},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret},
     manifest::{EntryKind, ManifestHeader, RawEntry, ShareId, ShareKind},
     net::{self, Connection},

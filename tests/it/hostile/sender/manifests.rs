@@ -1,6 +1,6 @@
 //! Manifests that no honest sender makes.
 
-use qshare::{
+use qshare::internals::{
     manifest::{EntryKind, ManifestHeader, ShareId, ShareKind},
     transfer::session::RecordBuilder,
     wire::peer::{DownloadOutcome, ManifestPart, ManifestStart},

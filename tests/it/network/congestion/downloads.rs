@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, slice::from_ref, sync::Arc};
 
-use qshare::{
+use qshare::internals::{
     net::TransportOptions,
     rate_limiter::RateLimiter,
     relay::{MemoryBudget, MemoryUsage, RelayConfig},

@@ -1,6 +1,6 @@
 //! Two streams over one bottleneck.
 
-use qshare::net::CongestionControl;
+use qshare::internals::net::CongestionControl;
 
 use super::{
     super::units::{MS, SECOND},

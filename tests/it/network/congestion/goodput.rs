@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::net::CongestionControl;
+use qshare::internals::net::CongestionControl;
 use tokio::time::sleep;
 
 use super::{

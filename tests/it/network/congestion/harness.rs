@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::net::CongestionControl;
+use qshare::internals::net::CongestionControl;
 use tokio::time::{Instant, sleep};
 
 use super::super::units::{MS, SECOND};

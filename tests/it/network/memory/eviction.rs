@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use qshare::{
+use qshare::internals::{
     net::StreamError,
     transfer::session::SessionError,
     wire::{peer::Credit, reset_code::EVICTED},

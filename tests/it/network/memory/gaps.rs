@@ -3,7 +3,7 @@
 use std::{cell::Cell, future::pending, slice::from_ref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use qshare::net::{RecvHalf, StreamError};
+use qshare::internals::net::{RecvHalf, StreamError};
 use quinn::TransportConfig;
 use tokio::{
     join,

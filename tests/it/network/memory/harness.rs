@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qshare::{
+use qshare::internals::{
     error::Kind,
     event::Event,
     relay::{MemoryBudget, RelayConfig},

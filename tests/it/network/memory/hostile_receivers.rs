@@ -1,6 +1,6 @@
 //! Receivers that accept or acknowledge nothing cost the relay little, and do not slow others.
 
-use qshare::{
+use qshare::internals::{
     code::{Code, Secret},
     error::Kind,
     relay::MemoryBudget,

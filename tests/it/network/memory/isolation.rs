@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, sync::LazyLock, time::Duration};
 
-use qshare::{
+use qshare::internals::{
     error::Kind,
     relay::{MemoryBudget, MemoryUsage},
     wire::peer::INITIAL_CREDIT,

@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use qshare::wire::peer::Credit;
+use qshare::internals::wire::peer::Credit;
 use tokio::{
     join,
     time::{Instant, sleep},

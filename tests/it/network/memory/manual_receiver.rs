@@ -1,6 +1,6 @@
 //! A receiver whose test decides what it reads and which credit it grants.
 
-use qshare::{
+use qshare::internals::{
     code::Code,
     net::RelayConnection,
     transfer::{

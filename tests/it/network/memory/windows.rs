@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, slice::from_ref};
 
-use qshare::relay::{MemoryBudget, RelayConfig};
+use qshare::internals::relay::{MemoryBudget, RelayConfig};
 use tokio::{join, time::sleep};
 
 use super::{

@@ -25,7 +25,7 @@ const SLOW_DIAL: Duration = Duration::from_millis(1_500);
 
 /// Who named a relay. It decides what its pin may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NamedBy {
+pub(crate) enum NamedBy {
     /// The user, on the command line or in the configuration. The pin replaces a stored one.
     User,
     /// A link, or another share on this machine. The pin changes nothing that is stored.
@@ -33,7 +33,7 @@ pub(super) enum NamedBy {
 }
 
 /// Returns a dialer for the relay `spec`, which is reachable at one of `addresses`.
-pub(super) fn relay_dialer(
+pub(crate) fn relay_dialer(
     state: &StateAccess,
     addresses: Vec<RelayAddr>,
     (spec, named_by): (&RelaySpec, NamedBy),

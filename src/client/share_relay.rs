@@ -1,13 +1,12 @@
 //! The relays of a share: a configured one, and the embedded one for receivers nearby.
 
-use super::warnings;
+use super::{
+    embedded_relay::EmbeddedRelay,
+    relay_dialer::{NamedBy, relay_dialer},
+    running_shares::RunningShare,
+    udp_buffers, warnings,
+};
 use crate::{
-    cli::{
-        embedded_relay::EmbeddedRelay,
-        relay_dialer::{NamedBy, relay_dialer},
-        running_shares::RunningShare,
-        udp_buffers,
-    },
     code::{Code, Link, Pin, RelayAddr, RelaySpec},
     error::Result,
     event::{Event, Events},
@@ -17,7 +16,7 @@ use crate::{
 };
 
 /// The relays of a share. The main one assigns the slot.
-pub(super) struct ShareRelay {
+pub(crate) struct ShareRelay {
     main: MainRelay,
     /// The embedded relay beside a configured one.
     nearby: Option<EmbeddedRelay>,
@@ -35,7 +34,7 @@ enum MainRelay {
 
 /// Makes a share known to receivers nearby until it ends.
 #[derive(Default)]
-pub(super) struct PublishedShare {
+pub(crate) struct PublishedShare {
     /// Lets the bare code work for the same user, on any port.
     _running: Option<RunningShare>,
     announcement: Option<LanAnnouncement>,
@@ -43,7 +42,7 @@ pub(super) struct PublishedShare {
 
 impl PublishedShare {
     /// Ends the announcement.
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         if let Some(announcement) = self.announcement {
             announcement.stop().await;
         }
@@ -53,7 +52,7 @@ impl PublishedShare {
 impl ShareRelay {
     /// Connects to the configured relay, and starts an embedded relay, preferably on `port`. Beside a configured relay,
     /// the embedded one serves the local network, so it is not started if that is switched off.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         state: &StateAccess,
         configured: Option<RelaySpec>,
         (port, lan): (Option<u16>, Option<LanReach>),
@@ -83,7 +82,7 @@ impl ShareRelay {
     }
 
     /// Requests a slot from the main relay: the slot of `ticket`, or a new one if there is no ticket.
-    pub(super) async fn request_slot(&self, ticket: Option<Vec<u8>>, events: &Events) -> Result<Registration> {
+    pub(crate) async fn request_slot(&self, ticket: Option<Vec<u8>>, events: &Events) -> Result<Registration> {
         let connection = match &self.main {
             MainRelay::Configured { connected, .. } => connected.connection.clone(),
             MainRelay::Embedded(relay) => relay.connection(),
@@ -92,7 +91,7 @@ impl ShareRelay {
     }
 
     /// Returns how to connect again to a configured relay. An embedded relay ends only with its process.
-    pub(super) fn dialer(&self) -> Option<Dialer> {
+    pub(crate) fn dialer(&self) -> Option<Dialer> {
         match &self.main {
             MainRelay::Configured { dialer, .. } => Some(dialer.clone()),
             MainRelay::Embedded(_) => None,
@@ -100,7 +99,7 @@ impl ShareRelay {
     }
 
     /// Returns the embedded relay beside a configured one.
-    pub(super) fn nearby(&self) -> Option<NearbyRelay> {
+    pub(crate) fn nearby(&self) -> Option<NearbyRelay> {
         self.nearby.as_ref().map(|relay| {
             let ticket_key = relay.ticket_key();
             let issue_ticket = Box::new(move |slot| ticket_key.issue_own_ticket(slot));
@@ -109,7 +108,7 @@ impl ShareRelay {
     }
 
     /// Returns the port of the embedded relay if it is the main relay.
-    pub(super) fn embedded_port(&self) -> Option<u16> {
+    pub(crate) fn embedded_port(&self) -> Option<u16> {
         match &self.main {
             MainRelay::Configured { .. } => None,
             MainRelay::Embedded(relay) => Some(relay.port()),
@@ -117,7 +116,7 @@ impl ShareRelay {
     }
 
     /// Whether receivers on the local network find the share by its code.
-    pub(super) fn is_announced(&self) -> bool {
+    pub(crate) fn is_announced(&self) -> bool {
         self.lan.is_some() && self.embedded().is_some()
     }
 
@@ -130,7 +129,7 @@ impl ShareRelay {
 
     /// Publishes the embedded relay on this machine and on the local network, so that the bare code works there. A
     /// failure on the network is a warning: links still work.
-    pub(super) fn publish(&self, state: Option<&StateDir>, code: &Code, events: &Events) -> Result<PublishedShare> {
+    pub(crate) fn publish(&self, state: Option<&StateDir>, code: &Code, events: &Events) -> Result<PublishedShare> {
         let Some(relay) = self.embedded() else { return Ok(PublishedShare::default()) };
         let publish = |state| RunningShare::publish(state, code.slot(), &relay.loopback_address());
         let running = state.map(publish).transpose()?;
@@ -145,7 +144,7 @@ impl ShareRelay {
     }
 
     /// Returns the pin of the main relay's key, unless a public authority has certified the relay.
-    pub(super) fn pin(&self) -> Option<Pin> {
+    pub(crate) fn pin(&self) -> Option<Pin> {
         match &self.main {
             MainRelay::Configured { connected: RelayConnection { verified, .. }, .. } => {
                 (verified.by != VerifiedBy::Authority).then_some(verified.pin)
@@ -154,7 +153,7 @@ impl ShareRelay {
         }
     }
 
-    pub(super) fn link_template(&self) -> LinkTemplate {
+    pub(crate) fn link_template(&self) -> LinkTemplate {
         let mut addresses = match &self.main {
             MainRelay::Configured { spec, .. } => vec![spec.addr.clone()],
             MainRelay::Embedded(relay) => relay.lan_addresses(),
@@ -164,7 +163,7 @@ impl ShareRelay {
     }
 
     /// Closes the connection and stops the embedded relay.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         let nearby = async {
             if let Some(relay) = self.nearby {
                 relay.stop().await;
@@ -181,7 +180,7 @@ impl ShareRelay {
 }
 
 /// The parts of a link that do not depend on the code.
-pub(super) struct LinkTemplate {
+pub(crate) struct LinkTemplate {
     relay: RelayAddr,
     alternatives: Vec<RelayAddr>,
     pin: Option<Pin>,
@@ -189,7 +188,7 @@ pub(super) struct LinkTemplate {
 
 impl LinkTemplate {
     /// Returns the link of a code.
-    pub(super) fn link(&self, code: &Code) -> Link {
+    pub(crate) fn link(&self, code: &Code) -> Link {
         let Self { relay, alternatives, pin } = self;
         Link { relay: relay.clone(), alternatives: alternatives.clone(), code: code.clone(), pin: *pin }
     }

@@ -27,7 +27,7 @@ const MAX_CONNECTIONS: u32 = 2_000;
 const MAX_ADDRESSES: usize = 4;
 
 /// A relay that runs in this process.
-pub(super) struct EmbeddedRelay {
+pub(crate) struct EmbeddedRelay {
     pin: Pin,
     port: u16,
     clamped_buffers: Option<ClampedBuffers>,
@@ -46,7 +46,7 @@ impl EmbeddedRelay {
     /// # Errors
     /// [`Kind::Disk`](crate::error::Kind::Disk) if the state folder cannot be used,
     /// [`Kind::Network`](crate::error::Kind::Network) if no port can be opened.
-    pub(super) fn start(
+    pub(crate) fn start(
         state: Option<&StateDir>,
         share_port: Option<u16>,
         transport: TransportOptions,
@@ -79,17 +79,17 @@ impl EmbeddedRelay {
         Ok(Self { pin: identity.pin(), port, clamped_buffers, ticket_key, connection, stop, server })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Returns the address for processes on this machine.
-    pub(super) fn loopback_address(&self) -> EmbeddedAddress {
+    pub(crate) fn loopback_address(&self) -> EmbeddedAddress {
         EmbeddedAddress { addr: (Ipv4Addr::LOCALHOST, self.port).into() }
     }
 
     /// Returns the addresses for the local network, the best one first; the loopback address if there are none.
-    pub(super) fn lan_addresses(&self) -> Vec<RelayAddr> {
+    pub(crate) fn lan_addresses(&self) -> Vec<RelayAddr> {
         let mut addresses = net::local_addresses();
         if addresses.is_empty() {
             addresses.push(Ipv4Addr::LOCALHOST.into());
@@ -98,26 +98,26 @@ impl EmbeddedRelay {
     }
 
     /// Returns the sizes of the socket buffers, if the system clamped them.
-    pub(super) fn clamped_buffers(&self) -> Option<ClampedBuffers> {
+    pub(crate) fn clamped_buffers(&self) -> Option<ClampedBuffers> {
         self.clamped_buffers
     }
 
     /// Returns the share's connection to the relay. No other can register a slot.
-    pub(super) fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection {
         self.connection.clone()
     }
 
     /// Returns the key with which the share obtains a slot of its choice.
-    pub(super) fn ticket_key(&self) -> TicketKey {
+    pub(crate) fn ticket_key(&self) -> TicketKey {
         self.ticket_key.clone()
     }
 
-    pub(super) fn pin(&self) -> Pin {
+    pub(crate) fn pin(&self) -> Pin {
         self.pin
     }
 
     /// Delivers what the bridges hold, closes the relay's connections, and waits until it has stopped.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.stop.send(()); // fails if the relay has already stopped
         let _ = self.server.await; // the share is over, so an error no longer matters
     }

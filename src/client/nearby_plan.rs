@@ -1,4 +1,4 @@
-//! The places where `qshare recv` searches for the sender of a bare code: this machine and the local network.
+//! The places where a receiver searches for the sender of a bare code: this machine and the local network.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,8 +10,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::running_shares;
 use crate::{
-    cli::running_shares,
     code::{EMBEDDED_PORTS, Slot},
     net::{Dialer, LanReach, LanSearch, TransportOptions, connect_nearby, may_listen},
     state::StateDir,
@@ -27,20 +27,20 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// Where and how to search.
 #[derive(Clone)]
-pub(super) struct NearbyPlan {
-    pub(super) slot: Slot,
+pub(crate) struct NearbyPlan {
+    pub(crate) slot: Slot,
     /// The state folder, which has the address of a share of the same user.
-    pub(super) state: Option<StateDir>,
+    pub(crate) state: Option<StateDir>,
     /// How to search the local network; `None` to search only this machine.
-    pub(super) lan: Option<LanReach>,
+    pub(crate) lan: Option<LanReach>,
     /// Whether a network may still appear.
-    pub(super) waits: bool,
-    pub(super) transport: TransportOptions,
+    pub(crate) waits: bool,
+    pub(crate) transport: TransportOptions,
 }
 
 impl NearbyPlan {
     /// Returns a search that can be started any number of times.
-    pub(super) fn into_nearby(self) -> Nearby {
+    pub(crate) fn into_nearby(self) -> Nearby {
         Nearby::from_fn(move || self.start())
     }
 

@@ -16,13 +16,13 @@ const WARNED_FILE: &str = "socket_buffers";
 const MAX_FILE: u64 = 256;
 
 /// Returns the warning for this system.
-pub(super) fn warning(clamped: &ClampedBuffers) -> Event {
+pub(crate) fn warning(clamped: &ClampedBuffers) -> Event {
     warning_on(OS, clamped)
 }
 
 /// Warns once for each combination of sizes. On most systems the sizes never change, and every transfer would repeat
 /// the warning.
-pub(super) fn warn_once(state: Option<&StateDir>, clamped: Option<ClampedBuffers>, events: &Events) {
+pub(crate) fn warn_once(state: Option<&StateDir>, clamped: Option<ClampedBuffers>, events: &Events) {
     if let Some(clamped) = clamped
         && state.is_none_or(|state| record_if_new(state, &clamped))
     {

@@ -3,7 +3,7 @@
 use crate::event::Event;
 
 /// Warns that the relay could not restore the saved slot.
-pub(super) fn new_code() -> Event {
+pub(crate) fn new_code() -> Event {
     Event::Warning {
         kind: "new_code",
         message: "the relay could not restore the old code; the share has a new one".to_owned(),
@@ -12,7 +12,7 @@ pub(super) fn new_code() -> Event {
 }
 
 /// Warns that no other machine can reach the embedded relay.
-pub(super) fn no_network() -> Event {
+pub(crate) fn no_network() -> Event {
     Event::Warning {
         kind: "no_network",
         message: "this machine has no network address, so the link works on this machine only".to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn no_network() -> Event {
 }
 
 /// Warns that the embedded relay could not use the port of earlier links.
-pub(super) fn other_port(previous: u16, port: u16) -> Event {
+pub(crate) fn other_port(previous: u16, port: u16) -> Event {
     Event::Warning {
         kind: "port",
         message: format!("port {previous} is in use; this share uses port {port} for now"),

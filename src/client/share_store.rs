@@ -11,7 +11,7 @@ mod stored_path;
 
 use std::{cmp::Reverse, path::PathBuf, time::Duration};
 
-pub(super) use self::{held_share::HeldShare, listed_share::ListedShare};
+pub(crate) use self::{held_share::HeldShare, listed_share::ListedShare};
 use self::{share_file::ShareFile, share_folder::ShareFolder, stored_path::encode_path};
 use crate::{
     error::{Error, Kind, Result},
@@ -23,13 +23,13 @@ use crate::{
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The share store of a user.
-pub(super) struct ShareStore {
+pub(crate) struct ShareStore {
     folder: ShareFolder,
 }
 
 impl ShareStore {
     /// Opens the store, and creates its folder if it is missing.
-    pub(super) fn open(state: &StateDir) -> Result<Self> {
+    pub(crate) fn open(state: &StateDir) -> Result<Self> {
         Ok(Self { folder: ShareFolder::open(state)? })
     }
 
@@ -38,7 +38,7 @@ impl ShareStore {
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be used, [`Kind::Usage`] if a path cannot be made absolute.
-    pub(super) fn acquire(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<HeldShare> {
+    pub(crate) fn acquire(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<HeldShare> {
         self.sweep();
         let paths = paths.iter().map(|path| encode_path(path)).collect::<Result<Vec<_>>>()?;
         let mut files = self.saved();
@@ -57,7 +57,7 @@ impl ShareStore {
     }
 
     /// Returns all shares, the most recently used first.
-    pub(super) fn list(&self) -> Vec<ListedShare> {
+    pub(crate) fn list(&self) -> Vec<ListedShare> {
         self.sweep();
         let listed = |file: ShareFile| ListedShare { running: self.folder.is_locked(file.share), file };
         self.saved().into_iter().map(listed).collect()
@@ -67,7 +67,7 @@ impl ShareStore {
     ///
     /// # Errors
     /// [`Kind::Usage`] if the share is running, [`Kind::Disk`] if it cannot be locked.
-    pub(super) fn forget(&self, listed: &ListedShare) -> Result<()> {
+    pub(crate) fn forget(&self, listed: &ListedShare) -> Result<()> {
         let Some(_lock) = self.folder.try_lock(listed.file.share)? else {
             return Err(Error::new(Kind::Usage, format!("share “{}” is running", listed.name()))
                 .hint("stop it with Ctrl-C in its terminal"));
@@ -103,8 +103,8 @@ impl ShareStore {
 mod tests {
     use super::{share_folder::ShareFileKind, *};
     use crate::{
-        cli::tests::PROCESS_START,
         code::{Code, Secret, Slot},
+        sync::PROCESS_START,
     };
 
     const KEEP: Duration = Duration::from_secs(24 * 60 * 60);

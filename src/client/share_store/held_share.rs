@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A share that this process has locked. A share that was never saved leaves no files when it is dropped.
-pub(in crate::cli) struct HeldShare {
+pub(crate) struct HeldShare {
     /// `None` if there is no state folder.
     folder: Option<ShareFolder>,
     file: ShareFile,
@@ -44,49 +44,49 @@ impl HeldShare {
     ///
     /// # Errors
     /// [`crate::error::Kind::Usage`] if a path cannot be made absolute.
-    pub(in crate::cli) fn without_store(paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Self> {
+    pub(crate) fn without_store(paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Self> {
         let paths = paths.iter().map(|path| encode_path(path)).collect::<Result<Vec<_>>>()?;
         let file = ShareFile::new(ShareId::random(), paths, relay, keep);
         Ok(Self { folder: None, file, is_saved: false, is_renewed: false, _lock: None })
     }
 
-    pub(in crate::cli) fn share(&self) -> ShareId {
+    pub(crate) fn share(&self) -> ShareId {
         self.file.share
     }
 
     /// Returns the saved code.
-    pub(in crate::cli) fn code(&self) -> Option<Code> {
+    pub(crate) fn code(&self) -> Option<Code> {
         self.file.code()
     }
 
     /// Returns the share key, which belongs to the code.
-    pub(in crate::cli) fn key(&self) -> ShareKey {
+    pub(crate) fn key(&self) -> ShareKey {
         ShareKey::from_bytes(Zeroizing::new(self.file.key))
     }
 
     /// Returns the ticket that reclaims the slot at the relay.
-    pub(in crate::cli) fn ticket(&self) -> Option<Vec<u8>> {
+    pub(crate) fn ticket(&self) -> Option<Vec<u8>> {
         self.file.ticket()
     }
 
-    pub(in crate::cli) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         self.file.port
     }
 
-    pub(in crate::cli) fn set_port(&mut self, port: u16) {
+    pub(crate) fn set_port(&mut self, port: u16) {
         self.file.port = Some(port);
     }
 
-    pub(in crate::cli) fn set_pin(&mut self, pin: Option<Pin>) {
+    pub(crate) fn set_pin(&mut self, pin: Option<Pin>) {
         self.file.pin = pin;
     }
 
-    pub(in crate::cli) fn set_name(&mut self, name: &str) {
+    pub(crate) fn set_name(&mut self, name: &str) {
         name.clone_into(&mut self.file.name);
     }
 
     /// Drops the code, its key and its ticket. The share file contains the old ones until [`HeldShare::save`].
-    pub(in crate::cli) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         self.file.key = rand::random();
         self.file.ticket.clear();
         self.file.code = None;
@@ -94,7 +94,7 @@ impl HeldShare {
     }
 
     /// Returns where the guess budget is stored: a folder and a file name; `None` if there is no state folder.
-    pub(in crate::cli) fn guess_budget(&self) -> Option<(StateDir, String)> {
+    pub(crate) fn guess_budget(&self) -> Option<(StateDir, String)> {
         let folder = self.folder.as_ref()?;
         Some((folder.dir().clone(), ShareFolder::file_name(self.file.share, ShareFileKind::Guesses)))
     }
@@ -103,7 +103,7 @@ impl HeldShare {
     ///
     /// # Errors
     /// [`crate::error::Kind::Disk`] if the share file cannot be written.
-    pub(in crate::cli) fn save(&mut self, code: &Code, key: &ShareKey, ticket: &[u8]) -> Result<()> {
+    pub(crate) fn save(&mut self, code: &Code, key: &ShareKey, ticket: &[u8]) -> Result<()> {
         self.file.key = *key.expose();
         self.file.code = Some(code.reveal().as_str().to_owned());
         self.file.ticket = ticket.to_vec();
@@ -121,7 +121,7 @@ impl HeldShare {
     ///
     /// # Errors
     /// [`crate::error::Kind::Disk`] if the share file cannot be written.
-    pub(in crate::cli) fn touch(&mut self) -> Result<()> {
+    pub(crate) fn touch(&mut self) -> Result<()> {
         self.file.used = unix_time();
         if let Some(folder) = &self.folder {
             folder.write(&self.file)?;
@@ -131,7 +131,7 @@ impl HeldShare {
     }
 
     /// Removes the files of a share that ended deliberately.
-    pub(in crate::cli) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.is_saved = false;
         self.remove();
     }

@@ -3,6 +3,6 @@
 use crate::{net::RelayIdentity, relay::TicketKey};
 
 /// Derives the ticket key, so that tickets stay valid as long as the relay keeps its identity.
-pub(super) fn ticket_key(identity: &RelayIdentity) -> TicketKey {
+pub(crate) fn ticket_key(identity: &RelayIdentity) -> TicketKey {
     TicketKey::new(identity.derive_key("qshare relay 2026 tickets"))
 }

@@ -21,13 +21,13 @@ const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 /// The address of an embedded relay on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EmbeddedAddress {
+pub(crate) struct EmbeddedAddress {
     /// The loopback address.
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }
 
 /// The published address of a running share. Dropping it removes the address.
-pub(super) struct RunningShare {
+pub(crate) struct RunningShare {
     dir: StateDir,
     name: String,
     _lock: File,
@@ -38,7 +38,7 @@ impl RunningShare {
     ///
     /// # Errors
     /// [`Kind::Disk`] if the file cannot be written.
-    pub(super) fn publish(state: &StateDir, slot: Slot, address: &EmbeddedAddress) -> Result<Self> {
+    pub(crate) fn publish(state: &StateDir, slot: Slot, address: &EmbeddedAddress) -> Result<Self> {
         let dir = state.subfolder("running")?;
         dir.sweep(ORPHAN_AGE, |path| !is_locked(path));
         let name = file_name(slot);
@@ -58,7 +58,7 @@ impl Drop for RunningShare {
 ///
 /// # Errors
 /// [`Kind::Disk`] if the file cannot be read.
-pub(super) fn find_address(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
+pub(crate) fn find_address(state: &StateDir, slot: Slot) -> Result<Option<EmbeddedAddress>> {
     let dir = state.subfolder("running")?;
     let name = file_name(slot);
     if !is_locked(&dir.path(&name)) {

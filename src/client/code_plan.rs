@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{share_relay::ShareRelay, warnings};
+use super::{share_relay::ShareRelay, share_store::HeldShare, warnings};
 use crate::{
-    cli::{args::SendArgs, share_store::HeldShare},
     code::{Code, Secret},
     error::Result,
     event::Events,
@@ -19,8 +18,19 @@ const LONG_SECRET: usize = 8;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What the user wants of a code.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CodeWishes {
+    /// The number of secret characters.
+    pub(crate) length: Option<usize>,
+    /// Not the saved code.
+    pub(crate) new_code: bool,
+    /// The longest time for which the code may be valid, if it is known.
+    pub(crate) lifetime: Duration,
+}
+
 /// The code that a share will get.
-pub(super) struct CodePlan {
+pub(crate) struct CodePlan {
     /// The number of secret characters.
     length: usize,
     /// The saved code, if it is to be reused.
@@ -30,13 +40,13 @@ pub(super) struct CodePlan {
 }
 
 impl CodePlan {
-    /// Reuses the saved code unless `args` ask for a new one or for another length.
-    pub(super) fn new(args: &SendArgs, held: &mut HeldShare) -> Self {
-        let saved = held.code().filter(|_| !args.new_code);
-        let length = match (args.code_length, &saved) {
+    /// Reuses the saved code unless the user wants a new one or another length.
+    pub(crate) fn new(wishes: &CodeWishes, held: &mut HeldShare) -> Self {
+        let saved = held.code().filter(|_| !wishes.new_code);
+        let length = match (wishes.length, &saved) {
             (Some(length), _) => length,
             (None, Some(code)) => code.secret().length(),
-            (None, None) if args.keep > DAY || args.expire.is_some_and(|expire| expire > DAY) => LONG_SECRET,
+            (None, None) if wishes.lifetime > DAY => LONG_SECRET,
             (None, None) => SHORT_SECRET,
         };
         let reused = saved.filter(|code| code.secret().length() == length);
@@ -48,12 +58,12 @@ impl CodePlan {
     }
 
     /// Returns the number of secret characters.
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.length
     }
 
     /// Registers the share at its relay, saves the code that it gets, and releases the slot of a replaced code.
-    pub(super) async fn register(
+    pub(crate) async fn register(
         self,
         relay: &ShareRelay,
         held: &mut HeldShare,

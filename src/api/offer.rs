@@ -1,0 +1,78 @@
+//! The offer of a sender.
+
+use std::future::pending;
+
+use super::download::Download;
+use crate::{
+    error::{Error, Kind, Result},
+    event::{Event, EventReceiver, Events, ListedEntry},
+    transfer::{Destination, PendingOffer},
+};
+
+/// What a sender offers. Nothing is downloaded yet. Dropping the offer closes the connection.
+pub struct Offer {
+    pub(super) pending: PendingOffer,
+    pub(super) destination: Destination,
+    pub(super) events: Events,
+    pub(super) reported: EventReceiver,
+}
+
+impl Offer {
+    /// Returns the name of the share, as the sender gave it. It is not trusted: it may look like anything.
+    pub fn name(&self) -> &str {
+        self.pending.name()
+    }
+
+    /// Returns the number of files.
+    pub fn files(&self) -> u64 {
+        self.pending.files()
+    }
+
+    /// Returns the bytes of content; `None` for a pipe, whose length is known at its end.
+    pub fn bytes(&self) -> Option<u64> {
+        self.pending.bytes()
+    }
+
+    /// Whether the share is a text, which [`Offer::text`] returns.
+    pub fn is_text(&self) -> bool {
+        self.pending.is_text()
+    }
+
+    /// Returns every file, folder and link, a folder before what is in it.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = ListedEntry> {
+        self.pending.entries()
+    }
+
+    /// Accepts the offer: downloads and saves everything in the background.
+    pub fn download(self) -> Download {
+        let Self { pending, destination, events, reported } = self;
+        Download::start(pending, destination, events, reported)
+    }
+
+    /// Accepts a text, and returns it. Nothing is saved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the share is no text; otherwise an [`Error`] of any
+    /// kind.
+    pub async fn text(self) -> Result<String> {
+        let Self { pending: offer, events, mut reported, .. } = self;
+        if !offer.is_text() {
+            let e = Error::new(Kind::Usage, "the share is not a text");
+            offer.abort(&e).await;
+            return Err(e);
+        }
+        offer.show_text(None, &events, pending()).await?;
+        drop(events);
+        while let Some(event) = reported.recv().await {
+            if let Event::Text { text } = event {
+                return Ok(text);
+            }
+        }
+        Err(Error::new(Kind::Transfer, "the text was lost")) // impossible: it is reported when it has arrived
+    }
+
+    /// Declines the offer. The sender learns it.
+    pub async fn decline(self) {
+        self.pending.decline().await;
+    }
+}
