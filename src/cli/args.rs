@@ -53,7 +53,7 @@ Examples:
 
 Exit codes:
   0    success
-  1    the transfer failed for another reason
+  1    the transfer failed for a reason not listed below
   2    wrong arguments, or a code with a typo
   3    unknown code, or its sender is gone
   4    wrong code, or tampering between the ends
@@ -102,7 +102,7 @@ pub(crate) enum Command {
     Recv(RecvArgs),
     /// Run a relay, which sees neither names nor content
     Relay(RelayArgs),
-    /// List or forget interrupted shares
+    /// List or forget stored shares
     Shares(SharesArgs),
     /// List or remove interrupted downloads
     Parts(PartsArgs),

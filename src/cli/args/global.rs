@@ -16,7 +16,7 @@ pub(crate) struct GlobalArgs {
     /// Print only results and errors
     #[arg(long, global = true)]
     pub quiet: bool,
-    /// Print a log, and lists in full; repeat for more detail
+    /// Print a log and complete lists; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Print without colors; NO_COLOR in the environment does the same

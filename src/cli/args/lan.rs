@@ -5,7 +5,7 @@ use super::connection;
 /// Whether the local network is used.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LanArgs {
-    /// Do not announce or search senders on the local network; with a relay, use only the relay
+    /// Leave the local network out; with a relay, use only the relay
     #[arg(long, help_heading = connection::HEADING)]
     pub no_lan: bool,
 }

@@ -17,7 +17,7 @@ Examples:
   qshare recv XKY9-7HQ2ME
   # Show what is offered, download nothing
   qshare recv --list XKY9-7HQ2ME
-  # Only the pictures, without a folder
+  # Only the pictures, except those in raw
   qshare recv --only '*.jpg' --exclude raw CODE
   # Unpack without a copy on the disk, or play at once
   qshare recv CODE --out - --tar | tar x
@@ -71,7 +71,7 @@ pub(crate) struct RecvArgs {
     /// Download nothing that matches this pattern; may repeat
     #[arg(long, value_name = "GLOB", value_parser = Pattern::parse, help_heading = SELECTION)]
     pub exclude: Vec<Pattern>,
-    /// Leave out what the disk cannot hold, such as links on FAT [default: refuse to download]
+    /// Leave out what the disk cannot hold, such as links on FAT [default: ask, or refuse without a terminal]
     #[arg(long)]
     pub skip_unsupported: bool,
     /// Refuse a share of more bytes than this, such as 500MB or 2GiB
