@@ -11,7 +11,7 @@ use clap_mangen::{
 use super::args::Args;
 
 /// The date in the page, which is set with each release.
-const DATE: &str = "2026-11-26";
+const DATE: &str = "2026-11-27";
 
 /// Returns the manual page in the format of roff.
 pub(super) fn render() -> String {
