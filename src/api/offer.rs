@@ -1,6 +1,6 @@
 //! The offer of a sender.
 
-use std::future::pending;
+use std::{fmt, future::pending};
 
 use super::download::Download;
 use crate::{
@@ -15,6 +15,17 @@ pub struct Offer {
     pub(super) destination: Destination,
     pub(super) events: Events,
     pub(super) reported: EventReceiver,
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, files, bytes) = (self.name(), self.files(), self.bytes());
+        f.debug_struct("Offer")
+            .field("name", &name)
+            .field("files", &files)
+            .field("bytes", &bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Offer {

@@ -71,7 +71,8 @@ impl Relay {
         &self.addresses
     }
 
-    /// Stops the relay: it closes all connections, and waits until their ends know.
+    /// Stops the relay: it closes all connections, and waits until their ends know. If one of them has vanished, the port
+    /// stays in use for some seconds.
     ///
     /// # Errors
     /// [`ErrorKind::Disk`](crate::ErrorKind::Disk) if it could not read the codes that it has assigned.
