@@ -4,6 +4,10 @@ use std::{collections::BTreeSet, fs};
 
 use super::{read, root};
 
+/// The documents outside of the folder `docs`.
+const OUTSIDE_OF_DOCS: [&str; 6] =
+    ["README.md", "README.pt-BR.md", "CONTRIBUTING.md", "RELEASING.md", "packaging/README.md", "certs/README.md"];
+
 /// A document of the checkout.
 pub(super) struct Document {
     /// Its path in the checkout.
@@ -21,6 +25,7 @@ pub(super) struct Block {
 }
 
 /// The comment in the line before a block, which says how its commands run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Marker {
     /// `<!-- not run: REASON -->`
     NotRun(String),
@@ -66,6 +71,14 @@ impl Marker {
     }
 }
 
+impl Block {
+    /// Returns its lines without comments.
+    pub(super) fn commands(&self) -> Vec<&str> {
+        let lines = self.text.lines().map(|line| line.split(" #").next().unwrap().trim_end());
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+    }
+}
+
 impl Document {
     pub(super) fn new(path: &str, text: String) -> Self {
         Self { path: path.to_owned(), text }
@@ -77,11 +90,7 @@ impl Document {
 
     /// Reads all documents whose commands run.
     pub(super) fn all() -> Vec<Self> {
-        let mut paths = ["README.md", "CONTRIBUTING.md", "RELEASING.md", "packaging/README.md", "certs/README.md"]
-            .map(str::to_owned)
-            .to_vec();
-        let translation = "README.pt-BR.md";
-        paths.extend(root().join(translation).exists().then(|| translation.to_owned()));
+        let mut paths = OUTSIDE_OF_DOCS.map(str::to_owned).to_vec();
         for entry in fs::read_dir(root().join("docs")).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             paths.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
@@ -128,6 +137,30 @@ impl Document {
         links
     }
 
+    /// Splits the text into what precedes the first heading and one section for each heading, with its level: the number
+    /// of `#`, and 0 for the start.
+    pub(super) fn sections(&self) -> Vec<(usize, Self)> {
+        let mut sections = vec![(0, Self::new(&self.path, String::new()))];
+        let mut is_block = false;
+        for line in self.text.lines() {
+            is_block ^= line.trim_start().starts_with("```");
+            if line.starts_with('#') && !is_block {
+                let level = line.chars().take_while(|c| *c == '#').count();
+                sections.push((level, Self::new(&self.path, String::new())));
+            }
+            let (_, section) = sections.last_mut().unwrap();
+            section.text += line;
+            section.text.push('\n');
+        }
+        sections
+    }
+
+    /// Returns the code spans. One that is broken over two lines counts as one line.
+    pub(super) fn code_spans(&self) -> BTreeSet<String> {
+        let lines: Vec<_> = self.prose().map(|(_, line)| line.trim()).collect();
+        lines.join(" ").split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
     /// Returns the anchors of its headings, as GitHub forms them.
     pub(super) fn anchors(&self) -> BTreeSet<String> {
         let headings =
@@ -138,7 +171,7 @@ impl Document {
 
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]
@@ -147,6 +180,8 @@ fn blocks_markers_links_and_anchors_are_found() {
     let document = Document::new("x.md", text.to_owned());
     assert_eq!(document.anchors(), BTreeSet::from(["a-b-c".to_owned()]));
     assert_eq!(document.links(), [(2, "y.md#z".to_owned()), (2, "p.svg".to_owned())]);
+    let levels: Vec<_> = document.sections().iter().map(|(level, _)| *level).collect();
+    assert_eq!((levels, document.code_spans()), (vec![0, 1], BTreeSet::from(["b".to_owned()])));
     let blocks = document.blocks();
     let [Block { line: 4, language, marker: Some(Marker::Run(setups)), text }] = &blocks[..] else { panic!() };
     assert_eq!((language.as_str(), text.as_str()), ("sh", "ls\n[q](r)"));

@@ -16,9 +16,12 @@ pub(super) fn is_code(word: &str) -> bool {
     })
 }
 
-/// Replaces the placeholders of a command.
+/// How a checkout runs the program.
+const CARGO_RUN: &str = "cargo run --release --";
+
+/// Replaces the placeholders of a command. The program runs without being compiled again.
 pub(super) fn replace(command: &str, sender: Option<&SenderProcess>, relay: Option<&RelayProcess>) -> String {
-    let mut command = command.to_owned();
+    let mut command = command.replace(CARGO_RUN, "qshare");
     if let Some(relay) = relay {
         for name in RELAYS {
             command = command.replace(name, &relay.addr);
