@@ -13,7 +13,7 @@ async fn main() -> qshare::Result<()> {
     let offer = match ReceiveOptions::new(&code)?.conflicts(ConflictPolicy::Rename).connect().await {
         Ok(offer) => offer,
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            println!("Nobody shares under this code now. {}.", e.hint_text().unwrap_or_default());
+            println!("Nobody shares under this code now.");
             return Err(e);
         }
         Err(e) => return Err(e),

@@ -8,7 +8,7 @@ async fn main() -> qshare::Result<()> {
     let address = relay.addresses()[0].clone();
     let text = std::env::args().nth(1).unwrap_or_else(|| "hello".to_owned());
     let options = ShareOptions::text(text).relay(address.clone()).local_network(false).max_downloads(1);
-    let share = options.start().await?;
+    let mut share = options.start().await?;
     println!("qshare recv --no-lan --relay {address} {}", share.code());
     share.finish().await?;
     relay.stop().await

@@ -13,6 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The classes of failure that scripts can tell apart. Each class has its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Kind {
     /// The transfer failed for a reason that no other kind covers.
     Transfer,
@@ -31,13 +32,13 @@ pub enum Kind {
     Refused,
     /// Content did not match its hash, or could not be unpacked.
     Corrupt,
-    /// Ctrl-C or SIGTERM arrived during a download.
+    /// The work was interrupted: by Ctrl-C or SIGTERM, or because its handle was dropped.
     Interrupted,
 }
 
 impl Kind {
     /// Returns the exit code of the process. Scripts rely on these numbers, so they never change.
-    pub const fn exit_code(self) -> u8 {
+    pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Transfer => 1,
             Self::Usage => 2,
@@ -98,7 +99,8 @@ impl Error {
         &self.message
     }
 
-    /// Returns what to do next, if there is something to do.
+    /// Returns what to do next, if there is something to do. It is written for users of the command line, and may name
+    /// an option.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }

@@ -16,7 +16,7 @@
 //! let address = &relay.addresses()[0];
 //! let share = ShareOptions::text("See you at nine.").relay(address.clone()).local_network(false).start().await?;
 //!
-//! let offer = ReceiveOptions::new(share.link())?.connect().await?;
+//! let offer = ReceiveOptions::new(&share.link())?.connect().await?;
 //! assert_eq!(offer.text().await?, "See you at nine.");
 //! share.stop().await?;
 //! relay.stop().await?;

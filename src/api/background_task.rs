@@ -15,16 +15,14 @@ use crate::{
     event::{Event, EventReceiver},
 };
 
-/// The most events that wait for the user of the library, besides those in the queue behind them.
-const WAITING_EVENTS: usize = 16;
-
 /// Work in the background that ends with a `T` and reports `E`s. Dropping it interrupts the work, which then ends soon.
 #[derive(Debug)]
 pub(super) struct BackgroundTask<E, T> {
     events: mpsc::Receiver<E>,
     /// Dropping it interrupts the work.
     interrupt: oneshot::Sender<()>,
-    work: JoinHandle<Result<T>>,
+    /// `None` after its outcome was returned.
+    work: Option<JoinHandle<Result<T>>>,
 }
 
 /// Completes when the handle of a task is dropped.
@@ -44,9 +42,9 @@ impl<E: Send + 'static, T: Send + 'static> BackgroundTask<E, T> {
         work: impl FnOnce(Interrupt) -> W,
     ) -> Self {
         let (interrupt, interrupted) = oneshot::channel();
-        let (pass, events) = mpsc::channel(WAITING_EVENTS);
+        let (pass, events) = mpsc::channel(1); // the others wait in the queue, where newer progress replaces older
         tokio::spawn(pass_events(reported, convert, pass));
-        let work = tokio::spawn(work(Interrupt(interrupted)));
+        let work = Some(tokio::spawn(work(Interrupt(interrupted))));
         Self { events, interrupt, work }
     }
 
@@ -63,16 +61,35 @@ impl<E: Send + 'static, T: Send + 'static> BackgroundTask<E, T> {
     }
 
     /// Waits until the work ends.
-    pub(super) async fn finish(self) -> Result<T> {
-        let Self { interrupt: _interrupt, work, events: _ } = self;
-        outcome(work).await
+    ///
+    /// # Panics
+    /// If the work has panicked, or its outcome was returned before.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the work continues.
+    pub(super) async fn finish(&mut self) -> Result<T> {
+        let Some(work) = &mut self.work else { panic!("the outcome was returned before") };
+        let outcome = work.await;
+        self.work = None;
+        match outcome {
+            Ok(outcome) => outcome,
+            Err(e) if e.is_panic() => resume_unwind(e.into_panic()),
+            Err(_) => Err(Error::new(Kind::Interrupted, "the runtime was shut down")),
+        }
     }
 
-    /// Interrupts the work, and waits until it ends.
-    pub(super) async fn stop(self) -> Result<T> {
-        let Self { interrupt, work, events: _ } = self;
-        drop(interrupt);
-        outcome(work).await
+    /// Interrupts the work, and waits until it ends. The interruption itself is no error.
+    pub(super) async fn stop(self) -> Result<()> {
+        let Self { interrupt, work, events } = self;
+        drop((interrupt, events));
+        match work {
+            Some(work) => match work.await {
+                Err(e) if e.is_panic() => resume_unwind(e.into_panic()),
+                Ok(Err(e)) if e.kind() != Kind::Interrupted => Err(e),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 }
 
@@ -93,14 +110,5 @@ async fn pass_events<E>(
         {
             return;
         }
-    }
-}
-
-/// Waits for the outcome of a task. A panic continues in the caller.
-async fn outcome<T>(work: JoinHandle<Result<T>>) -> Result<T> {
-    match work.await {
-        Ok(outcome) => outcome,
-        Err(e) if e.is_panic() => resume_unwind(e.into_panic()),
-        Err(_) => Err(Error::new(Kind::Interrupted, "the runtime was shut down")),
     }
 }

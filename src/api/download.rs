@@ -98,8 +98,22 @@ impl Download {
     /// # Errors
     /// An [`Error`] of any kind. [`ErrorKind::Transfer`](crate::ErrorKind::Transfer) if the sender could not
     /// send some of the files; all others are saved then.
-    pub async fn finish(self) -> Result<Saved> {
+    ///
+    /// # Panics
+    /// If it has returned before.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the download continues.
+    pub async fn finish(&mut self) -> Result<Saved> {
         self.0.finish().await
+    }
+
+    /// Interrupts the download, unless it has ended. What has arrived remains for a later download.
+    ///
+    /// # Errors
+    /// The [`Error`] that had ended the download before.
+    pub async fn stop(self) -> Result<()> {
+        self.0.stop().await
     }
 }
 
@@ -112,6 +126,18 @@ impl Stream for Download {
 }
 
 impl DownloadEvent {
+    /// Whether an event is one for the user of the library.
+    pub(super) fn is_wanted(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::Progress { .. }
+                | Event::Reconnecting { .. }
+                | Event::Reconnected { .. }
+                | Event::Warning { .. }
+                | Event::Text { .. }
+        )
+    }
+
     fn of(event: Event) -> Option<Self> {
         Some(match event {
             Event::Progress { bytes, total, rate, .. } => Self::Progress { bytes, total, rate },

@@ -9,7 +9,8 @@ use crate::{
     transfer::{Destination, PendingOffer},
 };
 
-/// What a sender offers. Nothing is downloaded yet. Dropping the offer closes the connection.
+/// What a sender offers. Nothing is downloaded yet. The sender waits half an hour for a decision. Dropping the offer
+/// closes the connection.
 pub struct Offer {
     pub(super) pending: PendingOffer,
     pub(super) destination: Destination,
@@ -55,6 +56,9 @@ impl Offer {
     }
 
     /// Accepts the offer: downloads and saves everything in the background.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime. It must be the one in which the offer was received.
     pub fn download(self) -> Download {
         let Self { pending, destination, events, reported } = self;
         Download::start(pending, destination, events, reported)

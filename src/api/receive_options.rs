@@ -2,7 +2,7 @@
 
 use std::{future::pending, path::PathBuf, time::Duration};
 
-use super::{offer::Offer, relay_address::RelayAddress, share_options::state_access};
+use super::{download::DownloadEvent, offer::Offer, relay_address::RelayAddress, share_options::state_access};
 use crate::{
     client::{OfferRequest, ReceiveTarget},
     code::CodeOrLink,
@@ -25,7 +25,7 @@ pub struct ReceiveOptions {
     relay: Option<RelayAddress>,
     local_network: bool,
     wait: Option<Duration>,
-    folder: Option<PathBuf>,
+    path: Option<PathBuf>,
     conflicts: ConflictPolicy,
     state_folder: Option<PathBuf>,
 }
@@ -41,7 +41,7 @@ impl ReceiveOptions {
             relay: None,
             local_network: true,
             wait: None,
-            folder: None,
+            path: None,
             conflicts: ConflictPolicy::Refuse,
             state_folder: None,
         })
@@ -65,10 +65,10 @@ impl ReceiveOptions {
         self
     }
 
-    /// Saves in this folder, which must exist; otherwise in the current folder. For a single file, a path that does not
-    /// exist is its new name.
-    pub fn save_in(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+    /// Saves in this folder, which must exist; by default, in the current folder. A single file may have the new path
+    /// of the file here instead.
+    pub fn save_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
         self
     }
 
@@ -99,8 +99,8 @@ impl ReceiveOptions {
     /// # Cancel safety
     /// If the future is dropped before it completes, the connection is closed.
     pub async fn connect(self) -> Result<Offer> {
-        let Self { given, relay, local_network, wait, folder, conflicts, state_folder } = self;
-        let (events, reported) = Events::channel();
+        let Self { given, relay, local_network, wait, path, conflicts, state_folder } = self;
+        let (events, reported) = Events::unattended(DownloadEvent::is_wanted);
         let request = OfferRequest {
             target: match given {
                 CodeOrLink::Link(link) => ReceiveTarget::link(*link),
@@ -113,11 +113,11 @@ impl ReceiveOptions {
             retry_for: RETRY_FOR,
             rate_limit: None,
             selection: Selection::default(),
-            out: folder.clone(),
+            out: path.clone(),
         };
         let pending = request.send(&events, pending()).await?;
         let destination =
-            Destination { out: folder, conflicts: conflicts.into(), skip_unsupported: false, max_size: None };
+            Destination { out: path, conflicts: conflicts.into(), skip_unsupported: false, max_size: None };
         Ok(Offer { pending, destination, events, reported })
     }
 }

@@ -1,13 +1,19 @@
 //! A relay in this process.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use tracing::warn;
 
 use super::{background_task::BackgroundTask, relay_address::RelayAddress};
 use crate::{
     client::{RelayServer, reachable_addresses},
     code::RelaySpec,
     error::Result,
-    event::Events,
+    event::{Event, Events},
     net::TransportOptions,
     relay::RelayConfig,
     state::StateDir,
@@ -35,8 +41,8 @@ impl RelayOptions {
         Self { addr, folder: None }
     }
 
-    /// Stores the relay's key and the codes that it has assigned in this folder, so that they outlive this process.
-    /// Without a folder, the relay has a new key each time.
+    /// Stores the relay's key and the codes that it has assigned in this private folder, so that they outlive this
+    /// process. Without a folder, the relay has a new key each time.
     pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -49,10 +55,14 @@ impl RelayOptions {
     /// [`ErrorKind::Disk`](crate::ErrorKind::Disk) if the folder cannot be used.
     pub fn start(self) -> Result<Relay> {
         let folder = self.folder.map(StateDir::open).transpose()?;
-        let server = RelayServer::listen(self.addr, folder, TransportOptions::default(), RelayConfig::default())?;
+        let config = RelayConfig { on_warning: Some(Arc::new(log)), ..RelayConfig::default() };
+        let server = RelayServer::listen(self.addr, folder, TransportOptions::default(), config)?;
         let (addr, pin) = (server.addr(), server.pin());
-        let address = |addr| RelayAddress(RelaySpec { addr, pin: Some(pin) });
-        let addresses = reachable_addresses(addr).into_iter().map(address).collect();
+        let mut addresses = reachable_addresses(addr);
+        if addresses.is_empty() {
+            addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port())).into());
+        }
+        let addresses = addresses.into_iter().map(|addr| RelayAddress(RelaySpec { addr, pin: Some(pin) })).collect();
         let (_, reported) = Events::channel(); // a relay reports no events
         let task = BackgroundTask::start(reported, |_| None, |interrupt| server.serve(interrupt.wait()));
         Ok(Relay { addr, addresses, task })
@@ -66,17 +76,24 @@ impl Relay {
     }
 
     /// Returns the addresses under which clients reach it, with its pin, the best ones first. Another machine may need
-    /// a name or an address that this machine does not know.
+    /// a name or an address that this machine does not know. There is at least one.
     pub fn addresses(&self) -> &[RelayAddress] {
         &self.addresses
     }
 
-    /// Stops the relay: it closes all connections, and waits until their ends know. If one of them has vanished, the port
-    /// stays in use for some seconds.
+    /// Stops the relay: it closes all connections, and waits until their ends know. If one of them has vanished, the
+    /// port stays in use for some seconds.
     ///
     /// # Errors
     /// [`ErrorKind::Disk`](crate::ErrorKind::Disk) if it could not read the codes that it has assigned.
     pub async fn stop(self) -> Result<()> {
         self.task.stop().await
+    }
+}
+
+/// Logs a warning for the operator.
+fn log(event: Event) {
+    if let Event::Warning { message, .. } = event {
+        warn!("{message}");
     }
 }

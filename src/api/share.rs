@@ -9,40 +9,37 @@ use futures_core::Stream;
 
 use super::{background_task::BackgroundTask, share_event::ShareEvent};
 use crate::{
-    client::OpenShare,
-    code::Revealed,
-    error::{Kind, Result},
+    client::{CurrentCode, OpenShare},
+    error::Result,
     event::{EventReceiver, Events},
 };
 
 /// Files, folders or a text behind a code. Receivers are served in the background.
 ///
 /// It is a [`Stream`] of events, which ends with the share. If nobody takes the events, the share works all the same.
-/// Dropping the share ends it: its code becomes invalid, and running downloads are interrupted.
+/// Dropping the share ends it soon, if the runtime still runs: its code becomes invalid, and running downloads are
+/// interrupted. [`Share::stop`] waits for that.
 #[derive(Debug)]
 pub struct Share {
-    code: Revealed,
-    link: Revealed,
+    current: CurrentCode,
     task: BackgroundTask<ShareEvent, ()>,
 }
 
 impl Share {
     pub(super) fn serve(open: OpenShare, events: Events, reported: EventReceiver) -> Self {
-        let (code, link) = (open.code().reveal(), open.link().reveal());
-        let mut latest = code.as_str().to_owned();
-        let convert = move |event| ShareEvent::of(event, &mut latest);
-        let task = BackgroundTask::start(reported, convert, |interrupt| open.serve(events, interrupt.wait()));
-        Self { code, link, task }
+        let current = open.current_code();
+        let task = BackgroundTask::start(reported, ShareEvent::of, |interrupt| open.serve(events, interrupt.wait()));
+        Self { current, task }
     }
 
-    /// Returns the code, with which `qshare recv` and [`ReceiveOptions`](crate::ReceiveOptions) download.
-    pub fn code(&self) -> &str {
-        self.code.as_str()
+    /// Returns the present code. `qshare recv` and [`ReceiveOptions`](crate::ReceiveOptions) download with it.
+    pub fn code(&self) -> String {
+        self.current.code()
     }
 
-    /// Returns the link, which contains the code and the relay.
-    pub fn link(&self) -> &str {
-        self.link.as_str()
+    /// Returns the present link, which contains the code and the relay.
+    pub fn link(&self) -> String {
+        self.current.link()
     }
 
     /// Waits for the next event; `None` when the share has ended.
@@ -57,7 +54,13 @@ impl Share {
     ///
     /// # Errors
     /// The [`Error`](crate::Error) that has ended the share.
-    pub async fn finish(self) -> Result<()> {
+    ///
+    /// # Panics
+    /// If it has returned before.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it completes, the share continues.
+    pub async fn finish(&mut self) -> Result<()> {
         self.task.finish().await
     }
 
@@ -66,10 +69,7 @@ impl Share {
     /// # Errors
     /// The [`Error`](crate::Error) that had ended the share before.
     pub async fn stop(self) -> Result<()> {
-        match self.task.stop().await {
-            Err(e) if e.kind() == Kind::Interrupted => Ok(()), // by this call
-            outcome => outcome,
-        }
+        self.task.stop().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The events of a share.
 
 use crate::{
+    client::NEW_CODE,
     error::Error,
     event::{DownloadStatus, Event},
 };
@@ -19,19 +20,14 @@ pub enum ShareEvent {
     Resumed(SharedDownload),
     /// The receiver has verified and saved everything.
     Finished(SharedDownload),
-    /// The receiver's user has declined.
+    /// The receiver's user has declined. The download has not started.
     Declined(SharedDownload),
-    /// The download has failed.
+    /// The download has failed, perhaps before it started.
     Failed(SharedDownload, Error),
     /// Somebody used a wrong code. After too many wrong codes, the share ends.
     WrongCode,
-    /// The relay has lost the code: this is the new one.
-    NewCode {
-        /// The code.
-        code: String,
-        /// The link.
-        link: String,
-    },
+    /// The relay has lost the code, and the share has a new one: [`Share::code`](crate::Share::code).
+    NewCode,
     /// The connection to the relay is lost; an attempt to connect again begins.
     Reconnecting {
         /// What happened.
@@ -68,8 +64,26 @@ impl From<DownloadStatus> for SharedDownload {
 }
 
 impl ShareEvent {
-    /// Converts an event of a share whose code is `code`.
-    pub(super) fn of(event: Event, code: &mut String) -> Option<Self> {
+    /// Whether an event is one for the user of the library.
+    pub(super) fn is_wanted(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::DownloadStarted(_)
+                | Event::DownloadProgress(_)
+                | Event::DownloadWaiting { .. }
+                | Event::DownloadResumed(_)
+                | Event::DownloadFinished { .. }
+                | Event::DownloadDeclined(_)
+                | Event::DownloadFailed { .. }
+                | Event::WrongCode { .. }
+                | Event::Reconnecting { .. }
+                | Event::Reconnected { .. }
+                | Event::Warning { .. }
+        )
+    }
+
+    /// Converts an event of a share.
+    pub(super) fn of(event: Event) -> Option<Self> {
         Some(match event {
             Event::DownloadStarted(download) => Self::Started(download.into()),
             Event::DownloadProgress(download) => Self::Progress(download.into()),
@@ -79,10 +93,7 @@ impl ShareEvent {
             Event::DownloadDeclined(download) => Self::Declined(download.into()),
             Event::DownloadFailed { download, error, kind } => Self::Failed(download.into(), Error::new(kind, error)),
             Event::WrongCode { .. } => Self::WrongCode,
-            Event::Sharing(sharing) if sharing.code.as_str() != code => {
-                sharing.code.as_str().clone_into(code);
-                Self::NewCode { code: code.clone(), link: sharing.link.as_str().to_owned() }
-            }
+            Event::Warning { kind: NEW_CODE, .. } => Self::NewCode,
             Event::Reconnecting { reason, .. } => Self::Reconnecting { reason },
             Event::Reconnected { .. } => Self::Reconnected,
             Event::Warning { message, hint, .. } => Self::Warning { message, hint },

@@ -2,10 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{relay_address::RelayAddress, share::Share};
+use super::{relay_address::RelayAddress, share::Share, share_event::ShareEvent};
 use crate::{
     blocking::run_blocking,
-    client::{CodePlan, CodeWishes, HeldShare, OpenShare, ShareRequest, ShareStore, Unsendable, report_left_out},
+    client::{CodePlan, CodeWishes, HeldShare, OpenShare, ShareRequest, ShareStore, Unsendable, warn_of_left_out},
     error::{Error, Kind, Result},
     event::Events,
     net::{ClientRole, LanReach, TransportOptions},
@@ -109,9 +109,10 @@ impl ShareOptions {
         self
     }
 
-    /// Stores the code in this folder, which must be private, until the share ends. If this process is killed before
-    /// that, sharing the same paths through the same relay within a day restores the code, and interrupted downloads
-    /// continue. Without a folder, nothing is stored.
+    /// Stores the code of files and folders in this folder, which must be private, until the share ends. If this
+    /// process is killed before that, or the share is stopped while a download runs, sharing the same paths through the
+    /// same relay within a day restores the code, and interrupted downloads continue. Without a folder, nothing is
+    /// stored.
     pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_folder = Some(folder.into());
         self
@@ -130,13 +131,13 @@ impl ShareOptions {
     /// # Cancel safety
     /// If the future is dropped before it completes, nothing is shared.
     pub async fn start(self) -> Result<Share> {
-        let (events, reported) = Events::channel();
+        let (events, reported) = Events::unattended(ShareEvent::is_wanted);
         let skips_unsendable = self.skip_unsendable;
         let request = self.into_request().await?;
         if !skips_unsendable && let Some(Unsendable { list, .. }) = Unsendable::find(&request.source, MAX_LISTED) {
             return Err(Error::new(Kind::Usage, list).hint("rename, move or repair what is listed, or skip it"));
         }
-        report_left_out(&request.source, MAX_LISTED, &events).await;
+        warn_of_left_out(&request.source, MAX_LISTED, &events);
         let open = OpenShare::open(request, &events).await?;
         Ok(Share::serve(open, events, reported))
     }

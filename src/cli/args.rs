@@ -53,7 +53,7 @@ Examples:
 
 Exit codes:
   0    success
-  1    the transfer failed for a reason not listed below
+  1    failed for a reason not listed below
   2    wrong arguments, or a code with a typo
   3    unknown code, or its sender is gone
   4    wrong code, or tampering between the ends

@@ -9,7 +9,9 @@ use self::shared_input::SharedInput;
 use super::{args::SendArgs, console::Console, settings::Settings, shared_paths, signals::interrupt, state_folder};
 use crate::{
     blocking::run_blocking,
-    client::{CodePlan, CodeWishes, HeldShare, OpenShare, ShareRequest, ShareStore, report_left_out},
+    client::{
+        CodePlan, CodeWishes, HeldShare, OpenShare, ShareRequest, ShareStore, report_left_out_paths, warn_of_left_out,
+    },
     code::RelaySpec,
     error::{Error, Kind, Result},
     event::Events,
@@ -31,7 +33,8 @@ pub(super) async fn run(args: SendArgs, console: &Console) -> Result<()> {
         if !args.skip_unsendable {
             left_out::confirm(&scanned.source, console).await?;
         }
-        report_left_out(&scanned.source, left_out::max_listed(console), &events).await;
+        report_left_out_paths(&scanned.source, &events).await;
+        warn_of_left_out(&scanned.source, left_out::max_listed(console), &events);
         OpenShare::open(scanned.into_request(&args, &settings, &events)?, &events).await
     };
     let opened = tokio::select! {

@@ -32,8 +32,8 @@ impl Unsendable {
     }
 }
 
-/// Reports what is left out: a summary for people, and all paths for scripts.
-pub(crate) async fn report_left_out(source: &Source, max_listed: usize, events: &Events) {
+/// Reports all paths that are left out, for scripts.
+pub(crate) async fn report_left_out_paths(source: &Source, events: &Events) {
     for entries in source.left_out().chunks(ENTRIES_PER_EVENT) {
         let entry = |LeftOutPath { path, reason, detail }: &LeftOutPath| LeftOutEntry {
             path: path.clone(),
@@ -42,6 +42,10 @@ pub(crate) async fn report_left_out(source: &Source, max_listed: usize, events: 
         };
         events.report_result(Event::LeftOut { entries: entries.iter().map(entry).collect() }).await;
     }
+}
+
+/// Warns of what is left out, and lists at most `max_listed` paths.
+pub(crate) fn warn_of_left_out(source: &Source, max_listed: usize, events: &Events) {
     if source.left_out().iter().any(|path| path.reason == LeftOutReason::OwnFile) {
         events.report(warning("left out: this tool's own files".to_owned()));
     }

@@ -1,6 +1,6 @@
 //! An open share: it has a slot at its relay and a code that works.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     background::with_background,
-    code::{Code, Link, RelaySpec},
+    code::{Code, Link, RelaySpec, Revealed},
     error::Result,
     event::{Event, Events, LeftOutCount, SCHEMA, Sharing},
     manifest::ShareKind,
@@ -39,6 +39,30 @@ pub(crate) struct ShareRequest {
     pub(crate) settings: ShareSettings,
 }
 
+/// The present code and link of a share.
+#[derive(Clone)]
+pub(crate) struct CurrentCode(Arc<Mutex<(Revealed, Revealed)>>);
+
+impl CurrentCode {
+    fn new(code: &Code, link: &Link) -> Self {
+        Self(Arc::new(Mutex::new((code.reveal(), link.reveal()))))
+    }
+
+    pub(crate) fn code(&self) -> String {
+        self.0.lock().0.as_str().to_owned()
+    }
+
+    pub(crate) fn link(&self) -> String {
+        self.0.lock().1.as_str().to_owned()
+    }
+}
+
+impl fmt::Debug for CurrentCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CurrentCode(..)")
+    }
+}
+
 /// A share whose code is valid.
 pub(crate) struct OpenShare {
     settings: ShareSettings,
@@ -49,6 +73,7 @@ pub(crate) struct OpenShare {
     relay: ShareRelay,
     registration: Registration,
     published: PublishedShare,
+    current: CurrentCode,
 }
 
 impl OpenShare {
@@ -67,17 +92,13 @@ impl OpenShare {
         let published = relay.publish(state.writable(), &code, events)?;
         let budget = GuessBudget::load(held.guess_budget(), length, Arc::new(SystemClock))?;
         let settings = ShareSettings { key: Some(held.key()), ..settings };
-        Ok(Self { settings, source, code, budget, held, relay, registration, published })
+        let current = CurrentCode::new(&code, &relay.link_template().link(&code));
+        Ok(Self { settings, source, code, budget, held, relay, registration, published, current })
     }
 
-    /// Returns the code.
-    pub(crate) fn code(&self) -> &Code {
-        &self.code
-    }
-
-    /// Returns the link.
-    pub(crate) fn link(&self) -> Link {
-        self.relay.link_template().link(&self.code)
+    /// Returns the code and the link, which change if the relay loses them.
+    pub(crate) fn current_code(&self) -> CurrentCode {
+        self.current.clone()
     }
 
     /// Reports the code, and serves receivers until the share ends or `interrupted` completes.
@@ -85,7 +106,7 @@ impl OpenShare {
     /// # Errors
     /// Those of [`Share::run`].
     pub(crate) async fn serve(self, events: Events, interrupted: impl Future<Output = ()>) -> Result<()> {
-        let Self { settings, source, code, budget, held, relay, registration, published } = self;
+        let Self { settings, source, code, budget, held, relay, registration, published, current } = self;
         let links = relay.link_template();
         let sharing = sharing(&source, &code, &links, &relay, settings.expire);
         events.report(Event::Sharing(sharing.clone()));
@@ -94,7 +115,7 @@ impl OpenShare {
         let reregister = relay.dialer().map(|dialer| ReregisterConfig {
             dialer,
             token: None,
-            on_registered: on_registered(Arc::clone(&held), links, sharing),
+            on_registered: on_registered(Arc::clone(&held), (links, current), sharing),
         });
         let keep_touching = async {
             loop {
@@ -156,12 +177,17 @@ fn sharing(
 }
 
 /// Returns the callback for each new registration: it saves the ticket, and reports the code if it has changed.
-fn on_registered(held: Arc<Mutex<HeldShare>>, links: LinkTemplate, sharing: Sharing) -> OnRegistered {
+fn on_registered(
+    held: Arc<Mutex<HeldShare>>,
+    (links, current): (LinkTemplate, CurrentCode),
+    sharing: Sharing,
+) -> OnRegistered {
     Box::new(move |code, key, ticket| {
         let mut held = held.lock();
         let mut events = Vec::new();
         if held.code().as_ref() != Some(code) {
             let (code, link) = (code.reveal(), links.link(code).reveal());
+            *current.0.lock() = (code.clone(), link.clone());
             events.extend([warnings::new_code(), Event::Sharing(Sharing { code, link, ..sharing.clone() })]);
         }
         if let Err(e) = held.save(code, key, ticket) {

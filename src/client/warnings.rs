@@ -2,10 +2,13 @@
 
 use crate::event::Event;
 
+/// The kind of the warning that a share has a new code.
+pub(crate) const NEW_CODE: &str = "new_code";
+
 /// Warns that the relay could not restore the saved slot.
 pub(crate) fn new_code() -> Event {
     Event::Warning {
-        kind: "new_code",
+        kind: NEW_CODE,
         message: "the relay could not restore the old code; the share has a new one".to_owned(),
         hint: Some("give the new code to everyone who has the old one".to_owned()),
     }

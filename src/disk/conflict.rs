@@ -11,6 +11,7 @@ use crate::{
 
 /// The user's policy for targets that already exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ConflictPolicy {
     /// Downloads nothing if the name of any top-level entry exists.
     #[default]

@@ -294,6 +294,7 @@ pub enum NameAction {
 
 /// An entry of the manifest as `--list` shows it.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ListedEntry {
     /// The path.
     pub path: String,

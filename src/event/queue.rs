@@ -43,6 +43,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Event>,
+    /// Selects the events that are queued, if the queue is unattended.
+    unattended: Option<fn(&Event) -> bool>,
     /// Whether the receiver still works on the event that it took last.
     is_busy: bool,
     is_closed: bool,
@@ -56,6 +58,14 @@ impl Events {
         let shared = Arc::<Shared>::default();
         shared.producers.store(1, Ordering::Relaxed);
         (Self(Arc::clone(&shared)), EventReceiver(shared))
+    }
+
+    /// Creates a queue that may never be read: nothing waits for its reader, and only events for which `is_wanted` is
+    /// true are queued.
+    pub fn unattended(is_wanted: fn(&Event) -> bool) -> (Self, EventReceiver) {
+        let (events, receiver) = Self::channel();
+        events.0.queue.lock().unattended = Some(is_wanted);
+        (events, receiver)
     }
 
     /// Reports an event. Progress replaces older progress of the same download.
@@ -88,7 +98,7 @@ impl Events {
             let taken = self.0.taken.notified();
             {
                 let queue = self.0.queue.lock();
-                if queue.is_closed || condition(&queue) {
+                if queue.is_closed || queue.unattended.is_some() || condition(&queue) {
                     return;
                 }
             }
@@ -155,12 +165,11 @@ impl Shared {
 
 impl Queue {
     fn push(&mut self, event: Event) {
-        if self.is_closed {
+        if self.is_closed || self.unattended.is_some_and(|is_wanted| !is_wanted(&event)) {
             return;
         }
-        if let Some(older) = self.events.iter_mut().rev().find(|older| event.supersedes(older)) {
-            *older = event;
-            return;
+        if let Some(older) = self.events.iter().rposition(|older| event.supersedes(older)) {
+            self.events.remove(older); // what happened in between stays before the new progress
         }
         if self.events.len() == CAPACITY {
             let least = self.events.iter().position(|event| !event.is_outcome()).unwrap_or(0);
@@ -254,6 +263,27 @@ mod tests {
         assert!(timeout(Duration::from_millis(1), events.flush()).await.is_err(), "not shown yet");
         assert!(receiver.try_recv().is_none());
         events.flush().await;
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_an_unattended_queue() {
+        let (events, mut receiver) = Events::unattended(|event| matches!(event, Event::Warning { .. }));
+        for n in 0..2 * RESULT_CAPACITY {
+            events.report_result(warning(n.to_string())).await;
+            events.report_result(Event::Entries { entries: Vec::new() }).await;
+        }
+        events.flush().await;
+        assert_eq!(drain(&mut receiver).len(), 2 * RESULT_CAPACITY);
+    }
+
+    #[test]
+    fn progress_stays_behind_what_happened_before_it() {
+        let (events, mut receiver) = Events::channel();
+        events.report(progress(1, 1));
+        events.report(warning("in between"));
+        events.report(progress(1, 2));
+        let shown = drain(&mut receiver);
+        assert!(shown.len() == 2 && shown[0].contains("in between"), "{shown:?}");
     }
 
     #[tokio::test]

@@ -137,8 +137,8 @@ impl Document {
         links
     }
 
-    /// Splits the text into what precedes the first heading and one section for each heading, with its level: the number
-    /// of `#`, and 0 for the start.
+    /// Splits the text into what precedes the first heading and one section for each heading, with its level: the
+    /// number of `#`, and 0 for the start.
     pub(super) fn sections(&self) -> Vec<(usize, Self)> {
         let mut sections = vec![(0, Self::new(&self.path, String::new()))];
         let mut is_block = false;

@@ -7,7 +7,8 @@ use super::document::{Block, Document};
 /// The README and its translation.
 const READMES: [&str; 2] = ["README.md", "README.pt-BR.md"];
 
-/// Returns the links that do not depend on the language: neither to a heading of the same page, nor to the other README.
+/// Returns the links that do not depend on the language: neither to a heading of the same page, nor to the other
+/// README.
 fn common_links(section: &Document) -> BTreeSet<String> {
     let links = section.links().into_iter().map(|(_, link)| link);
     links.filter(|link| !link.starts_with('#') && !READMES.contains(&link.as_str())).collect()

@@ -65,9 +65,9 @@ impl TestEnv {
         QshareCommand { name, command: self.command(env!("CARGO_BIN_EXE_qshare"), args) }
     }
 
-    /// Returns a script for bash, in a process group of its own, in which `qshare` is the program. Its working directory
-    /// is the home folder, with the state and the configuration of [`Self::qshare`]. A relay gets a free port on
-    /// loopback unless it has `--listen`. A pager shows everything at once, and an editor changes nothing.
+    /// Returns a script for bash, in a process group of its own, in which `qshare` is the program. Its working
+    /// directory is the home folder, with the state and the configuration of [`Self::qshare`]. A relay gets a free port
+    /// on loopback unless it has `--listen`. A pager shows everything at once, and an editor changes nothing.
     pub(crate) fn bash(&self, script: &str) -> QshareCommand {
         // A function, because an executable that this process writes cannot be started while another test forks.
         let function = format!(
