@@ -129,13 +129,10 @@ impl EventReceiver {
     /// If the future is dropped before it completes, no event is lost.
     pub async fn recv(&mut self) -> Option<Event> {
         loop {
-            let shared = Arc::clone(&self.0);
-            let arrived = shared.arrived.notified();
-            if let Some(event) = self.try_recv() {
-                return Some(event);
-            }
-            if shared.queue.lock().is_closed {
-                return None;
+            let arrived = self.0.arrived.notified();
+            let (next, is_closed) = self.0.take(); // at once: the last event may arrive right before the end
+            if next.is_some() || is_closed {
+                return next;
             }
             arrived.await;
         }
@@ -143,9 +140,7 @@ impl EventReceiver {
 
     /// Takes the next event, if there is one.
     pub fn try_recv(&mut self) -> Option<Event> {
-        let next = self.0.queue.lock().pop();
-        self.0.taken.notify_waiters();
-        next
+        self.0.take().0
     }
 }
 
@@ -156,6 +151,16 @@ impl Drop for EventReceiver {
 }
 
 impl Shared {
+    /// Takes the next event, if there is one. Also returns whether the queue is closed.
+    fn take(&self) -> (Option<Event>, bool) {
+        let taken = {
+            let mut queue = self.queue.lock();
+            (queue.pop(), queue.is_closed)
+        };
+        self.taken.notify_waiters();
+        taken
+    }
+
     fn close(&self) {
         self.queue.lock().is_closed = true;
         self.arrived.notify_one();
