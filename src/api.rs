@@ -5,6 +5,7 @@
 
 mod background_task;
 mod download;
+mod event_stream;
 mod offer;
 mod receive_options;
 mod relay;

@@ -21,12 +21,12 @@ mod warnings;
 
 pub(crate) use self::{
     code_plan::{CodePlan, CodeWishes},
-    left_out::{Unsendable, report_left_out_paths, warn_of_left_out},
+    left_out::{MAX_LISTED, Unsendable, report_left_out_paths, warn_of_left_out},
     offer_request::OfferRequest,
-    open_share::{CurrentCode, OpenShare, ShareRequest},
+    open_share::{OpenShare, ShareRequest},
     receive_target::ReceiveTarget,
     relay_dialer::{NamedBy, relay_dialer},
-    relay_server::{RelayServer, reachable_addresses},
+    relay_server::{RelayServer, reachable_addresses, usable_addresses},
     share_store::{HeldShare, ListedShare, ShareStore},
     warnings::NEW_CODE,
 };

@@ -4,6 +4,8 @@
 //! temporary file, synced, and renamed. A reader sees either the old or the new content, and so does the next process
 //! after a power cut. Append-only files have their own rules.
 
+mod access;
+
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
@@ -11,77 +13,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+pub use self::access::StateAccess;
 use crate::error::{Error, Kind, Result};
 
 /// A state folder that exists and is private. A handle: clones refer to the same folder.
 #[derive(Debug, Clone)]
 pub struct StateDir {
     path: PathBuf,
-}
-
-/// The state folder of a command that works without it, as far as the system allows its use.
-#[derive(Debug, Clone)]
-pub struct StateAccess {
-    dir: Option<StateDir>,
-    /// Why nothing can be written to it.
-    problem: Option<Error>,
-}
-
-impl StateAccess {
-    /// Opens the folder `path` like [`StateDir::open`], if the system allows it.
-    ///
-    /// # Errors
-    /// [`Kind::Disk`] if it belongs to another user, or can be written to by others.
-    pub fn open(path: PathBuf) -> Result<Self> {
-        if let Err(e) = create_folder(&path) {
-            return Ok(Self::unavailable(state_error("create the folder", &path, &e)));
-        }
-        check_owner(&path)?;
-        let problem = try_write(&path).err().map(|e| state_error("write to", &path, &e));
-        let is_readable = fs::read_dir(&path).is_ok();
-        Ok(Self { dir: is_readable.then_some(StateDir { path }), problem })
-    }
-
-    /// Returns the access to a folder that can be used.
-    pub fn of(dir: StateDir) -> Self {
-        Self { dir: Some(dir), problem: None }
-    }
-
-    /// Returns the access to no folder, for a user who wants none.
-    pub fn none() -> Self {
-        Self { dir: None, problem: None }
-    }
-
-    /// Returns the access to a folder that does not exist.
-    pub fn unavailable(problem: Error) -> Self {
-        Self { dir: None, problem: Some(problem) }
-    }
-
-    /// Returns the folder, if it can be written to.
-    pub fn writable(&self) -> Option<&StateDir> {
-        self.dir.as_ref().filter(|_| self.problem.is_none())
-    }
-
-    /// Returns the folder, if it can be read. Known relays count even if nothing can be added to them.
-    pub fn readable(&self) -> Option<&StateDir> {
-        self.dir.as_ref()
-    }
-
-    /// Returns why nothing can be written to the folder.
-    pub fn problem(&self) -> Option<&Error> {
-        self.problem.as_ref()
-    }
-
-    /// Returns the folder for a command that needs it.
-    ///
-    /// # Errors
-    /// [`Kind::Disk`] if nothing can be written to it.
-    pub fn required(self) -> Result<StateDir> {
-        match self {
-            Self { dir: Some(dir), problem: None } => Ok(dir),
-            Self { problem, .. } => Err(problem.unwrap_or_else(|| Error::new(Kind::Disk, "there is no state folder"))),
-        }
-    }
 }
 
 impl StateDir {
@@ -370,25 +308,6 @@ mod tests {
             fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
             assert!(StateDir::open(home.path()).unwrap_err().message().contains("another user"));
         }
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_used_is_no_error() {
-        let home = tempfile::tempdir().unwrap();
-        let (path, file) = (home.path().join("state"), home.path().join("file"));
-        let usable = StateAccess::open(path.clone()).unwrap();
-        assert!(usable.writable().is_some() && usable.problem().is_none() && usable.required().is_ok());
-        fs::write(&file, "").unwrap();
-        let missing = StateAccess::open(file.join("state")).unwrap();
-        assert!(missing.readable().is_none() && missing.problem().unwrap().message().contains("cannot create"));
-        assert_eq!(missing.required().unwrap_err().kind(), Kind::Disk);
-        if !rustix::process::geteuid().is_root() {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o500)).unwrap();
-            let fixed = StateAccess::open(path.clone()).unwrap();
-            assert!(fixed.writable().is_none() && fixed.readable().is_some());
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(StateAccess::open(path).unwrap_err().kind(), Kind::Disk);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use futures_core::Stream;
 
-use super::background_task::BackgroundTask;
+use super::{background_task::BackgroundTask, event_stream::EventStream};
 use crate::{
     error::{Error, Kind, Result},
     event::{Event, EventReceiver, Events, Finished},
@@ -21,7 +21,10 @@ use crate::{
 /// the same. Dropping it interrupts the download. What has arrived remains in a folder beside the target, and a later
 /// download of the same share to the same place continues from there.
 #[derive(Debug)]
-pub struct Download(BackgroundTask<DownloadEvent, Saved>);
+pub struct Download {
+    events: EventStream<DownloadEvent>,
+    task: BackgroundTask<Saved>,
+}
 
 /// An event of a download.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ impl Download {
         events: Events,
         reported: EventReceiver,
     ) -> Self {
-        Self(BackgroundTask::start(reported, DownloadEvent::of, |interrupt| async move {
+        let task = BackgroundTask::start(|interrupt| async move {
             let planned = PlannedDownload::new(offer, destination, &events).await?;
             match planned.accept(&events, interrupt.wait()).await? {
                 DownloadEnd::Saved(finished) => Ok(finished.into()),
@@ -82,7 +85,8 @@ impl Download {
                     Err(e)
                 }
             }
-        }))
+        });
+        Self { events: EventStream::new(reported, DownloadEvent::of), task }
     }
 
     /// Waits for the next event; `None` when the download has ended.
@@ -90,7 +94,7 @@ impl Download {
     /// # Cancel safety
     /// If the future is dropped before it completes, no event is lost.
     pub async fn next_event(&mut self) -> Option<DownloadEvent> {
-        self.0.next_event().await
+        self.events.next().await
     }
 
     /// Waits until everything is verified and saved. Incomplete files never appear under their final names.
@@ -105,7 +109,7 @@ impl Download {
     /// # Cancel safety
     /// If the future is dropped before it completes, the download continues.
     pub async fn finish(&mut self) -> Result<Saved> {
-        self.0.finish().await
+        self.task.finish().await
     }
 
     /// Interrupts the download, unless it has ended. What has arrived remains for a later download.
@@ -113,7 +117,7 @@ impl Download {
     /// # Errors
     /// The [`Error`] that had ended the download before.
     pub async fn stop(self) -> Result<()> {
-        self.0.stop().await
+        self.task.stop().await
     }
 }
 
@@ -121,29 +125,18 @@ impl Stream for Download {
     type Item = DownloadEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<DownloadEvent>> {
-        self.0.poll_event(context)
+        self.events.poll_next(context)
     }
 }
 
 impl DownloadEvent {
-    /// Whether an event is one for the user of the library.
-    pub(super) fn is_wanted(event: &Event) -> bool {
-        matches!(
-            event,
-            Event::Progress { .. }
-                | Event::Reconnecting { .. }
-                | Event::Reconnected { .. }
-                | Event::Warning { .. }
-                | Event::Text { .. }
-        )
-    }
-
-    fn of(event: Event) -> Option<Self> {
+    /// Converts an event that is one for the user of the library.
+    pub(super) fn of(event: &Event) -> Option<Self> {
         Some(match event {
-            Event::Progress { bytes, total, rate, .. } => Self::Progress { bytes, total, rate },
-            Event::Reconnecting { reason, .. } => Self::Reconnecting { reason },
+            Event::Progress { bytes, total, rate, .. } => Self::Progress { bytes: *bytes, total: *total, rate: *rate },
+            Event::Reconnecting { reason, .. } => Self::Reconnecting { reason: reason.clone() },
             Event::Reconnected { .. } => Self::Reconnected,
-            Event::Warning { message, hint, .. } => Self::Warning { message, hint },
+            Event::Warning { message, hint, .. } => Self::Warning { message: message.clone(), hint: hint.clone() },
             _ => return None,
         })
     }

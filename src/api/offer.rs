@@ -5,7 +5,7 @@ use std::{fmt, future::pending};
 use super::download::Download;
 use crate::{
     error::{Error, Kind, Result},
-    event::{Event, EventReceiver, Events, ListedEntry},
+    event::{EventReceiver, Events, ListedEntry},
     transfer::{Destination, PendingOffer},
 };
 
@@ -70,20 +70,12 @@ impl Offer {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the share is no text; otherwise an [`Error`] of any
     /// kind.
     pub async fn text(self) -> Result<String> {
-        let Self { pending: offer, events, mut reported, .. } = self;
-        if !offer.is_text() {
+        if !self.is_text() {
             let e = Error::new(Kind::Usage, "the share is not a text");
-            offer.abort(&e).await;
+            self.pending.abort(&e).await;
             return Err(e);
         }
-        offer.show_text(None, &events, pending()).await?;
-        drop(events);
-        while let Some(event) = reported.recv().await {
-            if let Event::Text { text } = event {
-                return Ok(text);
-            }
-        }
-        Err(Error::new(Kind::Transfer, "the text was lost")) // impossible: it is reported when it has arrived
+        self.pending.show_text(None, &self.events, pending()).await
     }
 
     /// Declines the offer. The sender learns it.

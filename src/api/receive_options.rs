@@ -2,7 +2,7 @@
 
 use std::{future::pending, path::PathBuf, time::Duration};
 
-use super::{download::DownloadEvent, offer::Offer, relay_address::RelayAddress, share_options::state_access};
+use super::{download::DownloadEvent, offer::Offer, relay_address::RelayAddress};
 use crate::{
     client::{OfferRequest, ReceiveTarget},
     code::CodeOrLink,
@@ -11,6 +11,7 @@ use crate::{
     event::Events,
     net::{ClientRole, LanReach, TransportOptions},
     selection::Selection,
+    state::StateAccess,
     transfer::Destination,
 };
 
@@ -100,13 +101,13 @@ impl ReceiveOptions {
     /// If the future is dropped before it completes, the connection is closed.
     pub async fn connect(self) -> Result<Offer> {
         let Self { given, relay, local_network, wait, path, conflicts, state_folder } = self;
-        let (events, reported) = Events::unattended(DownloadEvent::is_wanted);
+        let (events, reported) = Events::unattended(|event| DownloadEvent::of(event).is_some());
         let request = OfferRequest {
             target: match given {
                 CodeOrLink::Link(link) => ReceiveTarget::link(*link),
                 CodeOrLink::Code(code) => ReceiveTarget::code(code, relay.map(|relay| relay.0)),
             },
-            state: state_access(state_folder)?,
+            state: StateAccess::named(state_folder)?,
             transport: TransportOptions { role: ClientRole::Receiver, ..TransportOptions::default() },
             lan: local_network.then_some(LanReach::Multicast),
             wait,

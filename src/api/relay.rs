@@ -1,19 +1,15 @@
 //! A relay in this process.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tracing::warn;
 
 use super::{background_task::BackgroundTask, relay_address::RelayAddress};
 use crate::{
-    client::{RelayServer, reachable_addresses},
+    client::{RelayServer, usable_addresses},
     code::RelaySpec,
     error::Result,
-    event::{Event, Events},
+    event::Event,
     net::TransportOptions,
     relay::RelayConfig,
     state::StateDir,
@@ -32,7 +28,7 @@ pub struct RelayOptions {
 pub struct Relay {
     addr: SocketAddr,
     addresses: Vec<RelayAddress>,
-    task: BackgroundTask<(), ()>,
+    task: BackgroundTask<()>,
 }
 
 impl RelayOptions {
@@ -58,13 +54,9 @@ impl RelayOptions {
         let config = RelayConfig { on_warning: Some(Arc::new(log)), ..RelayConfig::default() };
         let server = RelayServer::listen(self.addr, folder, TransportOptions::default(), config)?;
         let (addr, pin) = (server.addr(), server.pin());
-        let mut addresses = reachable_addresses(addr);
-        if addresses.is_empty() {
-            addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port())).into());
-        }
-        let addresses = addresses.into_iter().map(|addr| RelayAddress(RelaySpec { addr, pin: Some(pin) })).collect();
-        let (_, reported) = Events::channel(); // a relay reports no events
-        let task = BackgroundTask::start(reported, |_| None, |interrupt| server.serve(interrupt.wait()));
+        let address = |addr| RelayAddress(RelaySpec { addr, pin: Some(pin) });
+        let addresses = usable_addresses(addr).into_iter().map(address).collect();
+        let task = BackgroundTask::start(|interrupt| server.serve(interrupt.wait()));
         Ok(Relay { addr, addresses, task })
     }
 }

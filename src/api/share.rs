@@ -2,16 +2,18 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
 
-use super::{background_task::BackgroundTask, share_event::ShareEvent};
+use super::{background_task::BackgroundTask, event_stream::EventStream, share_event::ShareEvent};
 use crate::{
-    client::{CurrentCode, OpenShare},
+    client::OpenShare,
     error::Result,
-    event::{EventReceiver, Events},
+    event::{EventReceiver, Events, Sharing},
+    sync::Mutex,
 };
 
 /// Files, folders or a text behind a code. Receivers are served in the background.
@@ -21,25 +23,27 @@ use crate::{
 /// interrupted. [`Share::stop`] waits for that.
 #[derive(Debug)]
 pub struct Share {
-    current: CurrentCode,
-    task: BackgroundTask<ShareEvent, ()>,
+    /// What was reported of the share last.
+    sharing: Arc<Mutex<Sharing>>,
+    events: EventStream<ShareEvent>,
+    task: BackgroundTask<()>,
 }
 
 impl Share {
     pub(super) fn serve(open: OpenShare, events: Events, reported: EventReceiver) -> Self {
-        let current = open.current_code();
-        let task = BackgroundTask::start(reported, ShareEvent::of, |interrupt| open.serve(events, interrupt.wait()));
-        Self { current, task }
+        let sharing = open.sharing();
+        let task = BackgroundTask::start(|interrupt| open.serve(events, interrupt.wait()));
+        Self { sharing, events: EventStream::new(reported, ShareEvent::of), task }
     }
 
     /// Returns the present code. `qshare recv` and [`ReceiveOptions`](crate::ReceiveOptions) download with it.
     pub fn code(&self) -> String {
-        self.current.code()
+        self.sharing.lock().code.to_string()
     }
 
     /// Returns the present link, which contains the code and the relay.
     pub fn link(&self) -> String {
-        self.current.link()
+        self.sharing.lock().link.to_string()
     }
 
     /// Waits for the next event; `None` when the share has ended.
@@ -47,7 +51,7 @@ impl Share {
     /// # Cancel safety
     /// If the future is dropped before it completes, no event is lost.
     pub async fn next_event(&mut self) -> Option<ShareEvent> {
-        self.task.next_event().await
+        self.events.next().await
     }
 
     /// Waits until the share ends by itself: after its last download, or when it expires.
@@ -77,6 +81,6 @@ impl Stream for Share {
     type Item = ShareEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ShareEvent>> {
-        self.task.poll_event(context)
+        self.events.poll_next(context)
     }
 }

@@ -56,34 +56,16 @@ pub struct SharedDownload {
     pub total: Option<u64>,
 }
 
-impl From<DownloadStatus> for SharedDownload {
-    fn from(status: DownloadStatus) -> Self {
-        let DownloadStatus { number, bytes, total, .. } = status;
+impl From<&DownloadStatus> for SharedDownload {
+    fn from(status: &DownloadStatus) -> Self {
+        let DownloadStatus { number, bytes, total, .. } = *status;
         Self { number, bytes, total }
     }
 }
 
 impl ShareEvent {
-    /// Whether an event is one for the user of the library.
-    pub(super) fn is_wanted(event: &Event) -> bool {
-        matches!(
-            event,
-            Event::DownloadStarted(_)
-                | Event::DownloadProgress(_)
-                | Event::DownloadWaiting { .. }
-                | Event::DownloadResumed(_)
-                | Event::DownloadFinished { .. }
-                | Event::DownloadDeclined(_)
-                | Event::DownloadFailed { .. }
-                | Event::WrongCode { .. }
-                | Event::Reconnecting { .. }
-                | Event::Reconnected { .. }
-                | Event::Warning { .. }
-        )
-    }
-
-    /// Converts an event of a share.
-    pub(super) fn of(event: Event) -> Option<Self> {
+    /// Converts an event that is one for the user of the library.
+    pub(super) fn of(event: &Event) -> Option<Self> {
         Some(match event {
             Event::DownloadStarted(download) => Self::Started(download.into()),
             Event::DownloadProgress(download) => Self::Progress(download.into()),
@@ -91,12 +73,12 @@ impl ShareEvent {
             Event::DownloadResumed(download) => Self::Resumed(download.into()),
             Event::DownloadFinished { download, .. } => Self::Finished(download.into()),
             Event::DownloadDeclined(download) => Self::Declined(download.into()),
-            Event::DownloadFailed { download, error, kind } => Self::Failed(download.into(), Error::new(kind, error)),
+            Event::DownloadFailed { download, error, kind } => Self::Failed(download.into(), Error::new(*kind, error)),
             Event::WrongCode { .. } => Self::WrongCode,
             Event::Warning { kind: NEW_CODE, .. } => Self::NewCode,
-            Event::Reconnecting { reason, .. } => Self::Reconnecting { reason },
+            Event::Reconnecting { reason, .. } => Self::Reconnecting { reason: reason.clone() },
             Event::Reconnected { .. } => Self::Reconnected,
-            Event::Warning { message, hint, .. } => Self::Warning { message, hint },
+            Event::Warning { message, hint, .. } => Self::Warning { message: message.clone(), hint: hint.clone() },
             _ => return None,
         })
     }

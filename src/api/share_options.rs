@@ -5,19 +5,16 @@ use std::{fmt, path::PathBuf, time::Duration};
 use super::{relay_address::RelayAddress, share::Share, share_event::ShareEvent};
 use crate::{
     blocking::run_blocking,
-    client::{CodePlan, CodeWishes, HeldShare, OpenShare, ShareRequest, ShareStore, Unsendable, warn_of_left_out},
+    client::{CodePlan, CodeWishes, MAX_LISTED, OpenShare, ShareRequest, ShareStore, Unsendable, warn_of_left_out},
     error::{Error, Kind, Result},
     event::Events,
     net::{ClientRole, LanReach, TransportOptions},
-    state::{StateAccess, StateDir},
+    state::StateAccess,
     transfer::{ScanOptions, ShareSettings, Source},
 };
 
 /// How long the code of an interrupted share stays valid.
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The most paths that an error or a warning lists.
-const MAX_LISTED: usize = 10;
 
 /// What to share, and how.
 #[derive(Debug, Clone)]
@@ -131,7 +128,7 @@ impl ShareOptions {
     /// # Cancel safety
     /// If the future is dropped before it completes, nothing is shared.
     pub async fn start(self) -> Result<Share> {
-        let (events, reported) = Events::unattended(ShareEvent::is_wanted);
+        let (events, reported) = Events::unattended(|event| ShareEvent::of(event).is_some());
         let skips_unsendable = self.skip_unsendable;
         let request = self.into_request().await?;
         if !skips_unsendable && let Some(Unsendable { list, .. }) = Unsendable::find(&request.source, MAX_LISTED) {
@@ -144,15 +141,13 @@ impl ShareOptions {
 
     async fn into_request(self) -> Result<ShareRequest> {
         let Self { content, name, relay, local_network, max_downloads, expire, state_folder, .. } = self;
-        let state = state_access(state_folder)?;
+        let state = StateAccess::named(state_folder)?;
         let relay = relay.map(|relay| relay.0);
-        let relay_name = relay.as_ref().map(|spec| spec.addr.to_string());
-        let mut held = match (&content, state.writable()) {
-            (SharedContent::Paths(paths), Some(state)) => {
-                ShareStore::open(state)?.acquire(paths, relay_name.as_deref(), KEEP)?
-            }
-            _ => HeldShare::without_store(&[], relay_name.as_deref(), KEEP)?,
+        let paths = match &content {
+            SharedContent::Paths(paths) => &paths[..],
+            SharedContent::Text(_) => &[],
         };
+        let mut held = ShareStore::hold(state.writable(), paths, relay.as_ref(), KEEP)?;
         let wishes = CodeWishes { lifetime: expire.unwrap_or_default().max(KEEP), ..CodeWishes::default() };
         let code = CodePlan::new(&wishes, &mut held);
         let share = held.share();
@@ -168,16 +163,5 @@ impl ShareOptions {
         let lan = local_network.then_some(LanReach::Multicast);
         let settings = ShareSettings { max_downloads, expire, ..ShareSettings::default() };
         Ok(ShareRequest { state, relay, lan, transport, held, code, source, settings })
-    }
-}
-
-/// Opens the state folder, if there is one.
-///
-/// # Errors
-/// [`Kind::Disk`] if it cannot be used.
-pub(super) fn state_access(folder: Option<PathBuf>) -> Result<StateAccess> {
-    match folder {
-        Some(folder) => StateDir::open(folder).map(StateAccess::of),
-        None => Ok(StateAccess::none()),
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn run(mut args: RecvArgs, console: &Console) -> Result<Command
         };
     }
     if offer.is_text() && !saves_text {
-        return offer.show_text(args.max_size, &events, interrupted).await.map(|()| CommandEnd::Done);
+        return offer.show_text(args.max_size, &events, interrupted).await.map(|_| CommandEnd::Done);
     }
     if !args.yes && !console.can_ask() {
         offer.decline().await;

@@ -60,14 +60,11 @@ impl ScannedShare {
         shared_paths::check(&args.paths)?;
         let state = state_folder::open()?;
         let configured = settings.relay(args.relay.clone())?.value;
-        let relay_name = configured.as_ref().map(|spec| spec.addr.to_string());
-        let (relay_name, keep) = (relay_name.as_deref(), args.keep);
-        let mut held = match (&input, state.writable()) {
-            (SharedInput::Files, Some(state)) => ShareStore::open(state)?.acquire(&args.paths, relay_name, keep)?,
-            (SharedInput::Files, None) => HeldShare::without_store(&args.paths, relay_name, keep)?,
-            // A later process cannot share them again, and a text may be a secret.
-            (SharedInput::Pipe(_) | SharedInput::Text(_), _) => HeldShare::without_store(&[], relay_name, keep)?,
+        let paths = match input {
+            SharedInput::Files => &args.paths[..],
+            SharedInput::Pipe(_) | SharedInput::Text(_) => &[],
         };
+        let mut held = ShareStore::hold(state.writable(), paths, configured.as_ref(), args.keep)?;
         let wishes = CodeWishes {
             length: args.code_length,
             new_code: args.new_code,

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{running_shares::EmbeddedAddress, ticket_key::ticket_key};
+use super::{relay_server::usable_addresses, running_shares::EmbeddedAddress, ticket_key::ticket_key};
 use crate::{
     code::{DEFAULT_PORT, EMBEDDED_PORTS, Pin, RelayAddr},
     error::Result,
@@ -52,10 +52,7 @@ impl EmbeddedRelay {
         transport: TransportOptions,
     ) -> Result<Self> {
         let dir = state.map(|state| state.subfolder("embedded")).transpose()?;
-        let identity = match &dir {
-            Some(dir) => RelayIdentity::load_or_create(dir)?,
-            None => RelayIdentity::temporary()?,
-        };
+        let identity = RelayIdentity::stored_in(dir.as_ref())?;
         let to_receivers = TransportOptions { send_limiter: None, ..transport.clone() };
         let listen =
             |port| net::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), &identity, to_receivers.clone());
@@ -90,11 +87,9 @@ impl EmbeddedRelay {
 
     /// Returns the addresses for the local network, the best one first; the loopback address if there are none.
     pub(crate) fn lan_addresses(&self) -> Vec<RelayAddr> {
-        let mut addresses = net::local_addresses();
-        if addresses.is_empty() {
-            addresses.push(Ipv4Addr::LOCALHOST.into());
-        }
-        addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, self.port).into()).collect()
+        let mut addresses = usable_addresses(SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.port)));
+        addresses.truncate(MAX_ADDRESSES);
+        addresses
     }
 
     /// Returns the sizes of the socket buffers, if the system clamped them.

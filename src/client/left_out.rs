@@ -7,6 +7,9 @@ use crate::{
     transfer::{LeftOutPath, Source},
 };
 
+/// The most paths that are listed, unless the user asks for all.
+pub(crate) const MAX_LISTED: usize = 10;
+
 /// The most paths in one event for scripts.
 const ENTRIES_PER_EVENT: usize = 100;
 

@@ -1,6 +1,6 @@
 //! An open share: it has a slot at its relay and a code that works.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     background::with_background,
-    code::{Code, Link, RelaySpec, Revealed},
+    code::{Code, RelaySpec},
     error::Result,
     event::{Event, Events, LeftOutCount, SCHEMA, Sharing},
     manifest::ShareKind,
@@ -39,30 +39,6 @@ pub(crate) struct ShareRequest {
     pub(crate) settings: ShareSettings,
 }
 
-/// The present code and link of a share.
-#[derive(Clone)]
-pub(crate) struct CurrentCode(Arc<Mutex<(Revealed, Revealed)>>);
-
-impl CurrentCode {
-    fn new(code: &Code, link: &Link) -> Self {
-        Self(Arc::new(Mutex::new((code.reveal(), link.reveal()))))
-    }
-
-    pub(crate) fn code(&self) -> String {
-        self.0.lock().0.as_str().to_owned()
-    }
-
-    pub(crate) fn link(&self) -> String {
-        self.0.lock().1.as_str().to_owned()
-    }
-}
-
-impl fmt::Debug for CurrentCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CurrentCode(..)")
-    }
-}
-
 /// A share whose code is valid.
 pub(crate) struct OpenShare {
     settings: ShareSettings,
@@ -73,7 +49,8 @@ pub(crate) struct OpenShare {
     relay: ShareRelay,
     registration: Registration,
     published: PublishedShare,
-    current: CurrentCode,
+    /// What to report of the share. The code and the link change if the relay loses them.
+    sharing: Arc<Mutex<Sharing>>,
 }
 
 impl OpenShare {
@@ -92,13 +69,14 @@ impl OpenShare {
         let published = relay.publish(state.writable(), &code, events)?;
         let budget = GuessBudget::load(held.guess_budget(), length, Arc::new(SystemClock))?;
         let settings = ShareSettings { key: Some(held.key()), ..settings };
-        let current = CurrentCode::new(&code, &relay.link_template().link(&code));
-        Ok(Self { settings, source, code, budget, held, relay, registration, published, current })
+        let sharing = sharing(&source, &code, &relay, settings.expire);
+        let sharing = Arc::new(Mutex::new(sharing));
+        Ok(Self { settings, source, code, budget, held, relay, registration, published, sharing })
     }
 
-    /// Returns the code and the link, which change if the relay loses them.
-    pub(crate) fn current_code(&self) -> CurrentCode {
-        self.current.clone()
+    /// Returns what is reported of the share, which follows its code and its link.
+    pub(crate) fn sharing(&self) -> Arc<Mutex<Sharing>> {
+        Arc::clone(&self.sharing)
     }
 
     /// Reports the code, and serves receivers until the share ends or `interrupted` completes.
@@ -106,16 +84,14 @@ impl OpenShare {
     /// # Errors
     /// Those of [`Share::run`].
     pub(crate) async fn serve(self, events: Events, interrupted: impl Future<Output = ()>) -> Result<()> {
-        let Self { settings, source, code, budget, held, relay, registration, published, current } = self;
-        let links = relay.link_template();
-        let sharing = sharing(&source, &code, &links, &relay, settings.expire);
-        events.report(Event::Sharing(sharing.clone()));
+        let Self { settings, source, code, budget, held, relay, registration, published, sharing } = self;
+        events.report(Event::Sharing(sharing.lock().clone()));
         let share = Share::new(settings, source, code, budget, events.clone());
         let held = Arc::new(Mutex::new(held));
         let reregister = relay.dialer().map(|dialer| ReregisterConfig {
             dialer,
             token: None,
-            on_registered: on_registered(Arc::clone(&held), (links, current), sharing),
+            on_registered: on_registered(Arc::clone(&held), relay.link_template(), sharing),
         });
         let keep_touching = async {
             loop {
@@ -149,15 +125,9 @@ fn record_relay(held: &mut HeldShare, relay: &ShareRelay, events: &Events) {
     }
 }
 
-fn sharing(
-    source: &Source,
-    code: &Code,
-    links: &LinkTemplate,
-    relay: &ShareRelay,
-    expire: Option<Duration>,
-) -> Sharing {
+fn sharing(source: &Source, code: &Code, relay: &ShareRelay, expire: Option<Duration>) -> Sharing {
     let manifest = source.manifest();
-    let link = links.link(code);
+    let link = relay.link_template().link(code);
     Sharing {
         schema: SCHEMA,
         share: manifest.share().to_string(),
@@ -177,18 +147,14 @@ fn sharing(
 }
 
 /// Returns the callback for each new registration: it saves the ticket, and reports the code if it has changed.
-fn on_registered(
-    held: Arc<Mutex<HeldShare>>,
-    (links, current): (LinkTemplate, CurrentCode),
-    sharing: Sharing,
-) -> OnRegistered {
+fn on_registered(held: Arc<Mutex<HeldShare>>, links: LinkTemplate, sharing: Arc<Mutex<Sharing>>) -> OnRegistered {
     Box::new(move |code, key, ticket| {
         let mut held = held.lock();
         let mut events = Vec::new();
         if held.code().as_ref() != Some(code) {
-            let (code, link) = (code.reveal(), links.link(code).reveal());
-            *current.0.lock() = (code.clone(), link.clone());
-            events.extend([warnings::new_code(), Event::Sharing(Sharing { code, link, ..sharing.clone() })]);
+            let mut sharing = sharing.lock();
+            (sharing.code, sharing.link) = (code.reveal(), links.link(code).reveal());
+            events.extend([warnings::new_code(), Event::Sharing(sharing.clone())]);
         }
         if let Err(e) = held.save(code, key, ticket) {
             events.push(Event::warning("state", e.message().to_owned(), &e));

@@ -1,6 +1,6 @@
 //! A relay that listens, with the identity that it stores.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::ticket_key::ticket_key;
 use crate::{
@@ -32,10 +32,7 @@ impl RelayServer {
         transport: TransportOptions,
         config: RelayConfig,
     ) -> Result<Self> {
-        let identity = match &folder {
-            Some(folder) => RelayIdentity::load_or_create(folder)?,
-            None => RelayIdentity::temporary()?,
-        };
+        let identity = RelayIdentity::stored_in(folder.as_ref())?;
         let listener = net::listen(addr, &identity, transport)?;
         let addr = listener.local_addr().unwrap_or(addr);
         let journal = folder.map(SlotJournal::new);
@@ -72,4 +69,13 @@ pub(crate) fn reachable_addresses(addr: SocketAddr) -> Vec<RelayAddr> {
     let addresses = if addr.ip().is_unspecified() { net::local_addresses() } else { vec![addr.ip()] };
     let addresses = addresses.into_iter().filter(is_served);
     addresses.map(|ip| RelayAddr::from(SocketAddr::new(ip, addr.port()))).collect()
+}
+
+/// Returns the [`reachable_addresses`]; the loopback address if there are none.
+pub(crate) fn usable_addresses(addr: SocketAddr) -> Vec<RelayAddr> {
+    let mut addresses = reachable_addresses(addr);
+    if addresses.is_empty() {
+        addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port())).into());
+    }
+    addresses
 }

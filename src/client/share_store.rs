@@ -14,6 +14,7 @@ use std::{cmp::Reverse, path::PathBuf, time::Duration};
 pub(crate) use self::{held_share::HeldShare, listed_share::ListedShare};
 use self::{share_file::ShareFile, share_folder::ShareFolder, stored_path::encode_path};
 use crate::{
+    code::RelaySpec,
     error::{Error, Kind, Result},
     manifest::ShareId,
     state::{StateDir, unix_time},
@@ -33,12 +34,31 @@ impl ShareStore {
         Ok(Self { folder: ShareFolder::open(state)? })
     }
 
+    /// Holds the share of these paths through this relay, in the store of `state`. Nothing is stored if there is no
+    /// state folder, and for a pipe or a text, which have no paths: a later process cannot share them again, and a text
+    /// may be a secret.
+    ///
+    /// # Errors
+    /// [`Kind::Disk`] if the folder cannot be used, [`Kind::Usage`] if a path cannot be made absolute.
+    pub(crate) fn hold(
+        state: Option<&StateDir>,
+        paths: &[PathBuf],
+        relay: Option<&RelaySpec>,
+        keep: Duration,
+    ) -> Result<HeldShare> {
+        let relay = relay.map(|spec| spec.addr.to_string());
+        match state.filter(|_| !paths.is_empty()) {
+            Some(state) => Self::open(state)?.acquire(paths, relay.as_deref(), keep),
+            None => HeldShare::without_store(paths, relay.as_deref(), keep),
+        }
+    }
+
     /// Returns the share of these paths through this relay: the most recently used one that is not running, or a new
     /// one.
     ///
     /// # Errors
     /// [`Kind::Disk`] if the folder cannot be used, [`Kind::Usage`] if a path cannot be made absolute.
-    pub(crate) fn acquire(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<HeldShare> {
+    fn acquire(&self, paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<HeldShare> {
         self.sweep();
         let paths = paths.iter().map(|path| encode_path(path)).collect::<Result<Vec<_>>>()?;
         let mut files = self.saved();

@@ -2,13 +2,10 @@
 
 use crate::{
     cli::console::Console,
-    client::Unsendable,
+    client::{MAX_LISTED, Unsendable},
     error::{Error, Kind, Result},
     transfer::Source,
 };
-
-/// The most paths that are listed, unless the user asks for all.
-const MAX_LISTED: usize = 10;
 
 /// Asks whether to leave out what cannot be shared, if anything needs the user's consent.
 ///

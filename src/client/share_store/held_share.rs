@@ -40,11 +40,11 @@ impl HeldShare {
         Self { folder: Some(folder), file, is_saved: true, is_renewed: false, _lock: Some(lock) }
     }
 
-    /// Creates a share that is never saved, because there is no state folder.
+    /// Creates a share that is never saved.
     ///
     /// # Errors
     /// [`crate::error::Kind::Usage`] if a path cannot be made absolute.
-    pub(crate) fn without_store(paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Self> {
+    pub(super) fn without_store(paths: &[PathBuf], relay: Option<&str>, keep: Duration) -> Result<Self> {
         let paths = paths.iter().map(|path| encode_path(path)).collect::<Result<Vec<_>>>()?;
         let file = ShareFile::new(ShareId::random(), paths, relay, keep);
         Ok(Self { folder: None, file, is_saved: false, is_renewed: false, _lock: None })

@@ -68,6 +68,14 @@ impl RelayIdentity {
         Ok(Some(parse_chain(&chain, &path)?.1))
     }
 
+    /// Returns the identity that is stored in `dir`; without a folder, one that lasts until the process ends.
+    ///
+    /// # Errors
+    /// Those of [`RelayIdentity::load_or_create`] and [`RelayIdentity::temporary`].
+    pub fn stored_in(dir: Option<&StateDir>) -> Result<Self> {
+        dir.map_or_else(Self::temporary, Self::load_or_create)
+    }
+
     /// Creates an identity that lasts until the process ends.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ impl PendingOffer {
         self.manifest.kind() == ShareKind::Text
     }
 
-    /// Downloads a text, and reports it as an [`Event::Text`].
+    /// Downloads a text, reports it as an [`Event::Text`], and returns it.
     ///
     /// # Errors
     /// An [`Error`] of any [`Kind`].
@@ -62,15 +62,16 @@ impl PendingOffer {
         max_size: Option<u64>,
         events: &Events,
         interrupt: impl Future<Output = ()>,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let buffer = TextBuffer::default();
-        let text = buffer.clone();
+        let (arrived, mut text) = (buffer.clone(), String::new());
         let report = |published: &mut PublishedDownload| {
             published.paths.clear();
-            let text = String::from_utf8_lossy(&text.0.lock()).into_owned();
-            events.report(Event::Text { text });
+            text = String::from_utf8_lossy(&arrived.0.lock()).into_owned();
+            events.report(Event::Text { text: text.clone() });
         };
-        self.write_output((OutputForm::Content, max_size), buffer, report, events, interrupt).await
+        self.write_output((OutputForm::Content, max_size), buffer, report, events, interrupt).await?;
+        Ok(text)
     }
 
     /// Writes everything that is selected to standard output, as it arrives.
