@@ -30,6 +30,7 @@ mod path_mtu;
 mod peer_wait;
 mod prefix;
 mod quic_connection;
+mod quiet_copies;
 mod reassembly;
 mod recv_half;
 mod relay_connection;

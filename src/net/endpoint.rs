@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     amplification_guard::AmplificationGuard, connection_ids::MarkedConnectionIds, path_mtu::MAX_UDP_PAYLOAD,
-    socket::Socket, tls::RelayIdentity,
+    quiet_copies::QuietCopies, socket::Socket, tls::RelayIdentity,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -29,9 +29,10 @@ fn endpoint(
 ) -> Result<quinn::Endpoint> {
     let _ = config.max_udp_payload_size(MAX_UDP_PAYLOAD); // fails only outside of 1,200 to 65,527
     let (mut socket, seed) = socket.into_parts();
-    if server.is_some() {
-        socket = Arc::new(AmplificationGuard::new(socket));
-    }
+    socket = match server {
+        Some(_) => Arc::new(AmplificationGuard::new(socket)),
+        None => Arc::new(QuietCopies::new(socket)),
+    };
     config.rng_seed(seed);
     quinn::Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(quinn::TokioRuntime))
         .map_err(|e| socket_error("cannot use the UDP socket", &e))
