@@ -16,7 +16,7 @@ const RATE: u64 = 50;
 const SECONDS: f64 = 8.0;
 
 /// The seeds over which the figures are averaged: how the last packets are lost is chance.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 20;
 
 /// The round-trip time of both legs together in milliseconds, and the loss of each leg.
 const PATHS: [(u64, f64); 3] = [(132, 0.03), (160, 0.04), (360, 0.07)];

@@ -7,7 +7,8 @@
 //!
 //! - **Bound.** What the relay lets a bridge hold. With a limit of the rate, also five times the product of that rate
 //!   and the round-trip time, so that the limit holds on the network too.
-//! - **Start.** An eighth of the bound, from 512 KiB to 4 MiB.
+//! - **Start.** An eighth of the bound, from 512 KiB to 4 MiB, or to the bytes that 280 Mbit/s deliver in a round trip
+//!   if those are more: with 4 MiB, a lossy path of 360 ms has to wait for a second window.
 //! - **Growth.** Fourfold per round while the delivery rate grows by a quarter, but at most to twice the steady window
 //!   for that rate: a slow path does not fill the relay, and a fast one does not fill the memory of the sender.
 //! - **Steady.** Five times the product of the highest delivery rate of the last 30 s and the round-trip time, from 1
@@ -36,6 +37,9 @@ pub(super) const MAX_UNACKNOWLEDGED: u64 = MIB / 4;
 /// The bounds of the first window. The lower one holds four records.
 const MIN_START: u64 = 512 * 1024;
 const MAX_START: u64 = 4 * MIB;
+
+/// The largest first window of a long path, in bytes per millisecond of its round-trip time.
+const START_PER_MS: u64 = 35_000;
 
 /// The smallest window after the start, unless the relay allows less.
 const MIN_WINDOW: u64 = MIB;
@@ -99,7 +103,7 @@ impl ReceiveWindow {
         let limited = rate_limit.map_or(MAX_WINDOW, |rate| steady_size(rate.get() as f64, round_trip));
         let max_size = bridge_bytes.min(limited).clamp(INITIAL_CREDIT, MAX_WINDOW);
         Self {
-            size: (max_size / 8).clamp(MIN_START, MAX_START).min(max_size),
+            size: first_size(max_size, round_trip),
             max_size,
             granted: INITIAL_CREDIT,
             acknowledged: 0,
@@ -189,6 +193,12 @@ impl ReceiveWindow {
     }
 }
 
+/// Returns the size of the first window.
+fn first_size(max_size: u64, round_trip: Duration) -> u64 {
+    let max_start = MAX_START.max(START_PER_MS * round_trip.as_millis() as u64);
+    (max_size / 8).clamp(MIN_START, max_start).min(max_size)
+}
+
 /// Returns the size of a steady window for this delivery rate in bytes per second.
 fn steady_size(rate: f64, round_trip: Duration) -> u64 {
     (STEADY_FACTOR * rate * round_trip.as_secs_f64()) as u64
@@ -252,8 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_window_of_a_long_path_is_larger() {
+        let size = |bound, ms| first_size(bound, Duration::from_millis(ms));
+        assert_eq!(size(64 * MIB, 100), 4 * MIB);
+        assert_eq!(size(64 * MIB, 200), 7_000_000);
+        assert_eq!(size(64 * MIB, 360), 8 * MIB);
+        assert_eq!(size(8 * MIB, 360), MIB);
+        assert_eq!(size(MIB / 4, 360), MIB / 4);
+    }
+
+    #[test]
     fn the_window_grows_fourfold_while_the_rate_grows() {
-        let (start, round) = (Instant::now(), Duration::from_millis(200));
+        let (start, round) = (Instant::now(), Duration::from_millis(100));
         let mut window = ReceiveWindow::new(64 * MIB, None, round, start);
         let (mut offset, mut sizes) = (0, Vec::new());
         for n in 1..=4u32 {
@@ -341,7 +361,7 @@ mod tests {
     #[test]
     fn a_delayed_handshake_does_not_prolong_rounds_without_limit() {
         let start = Instant::now();
-        let mut window = ReceiveWindow::new(MAX_WINDOW, None, Duration::from_secs(40), start);
+        let mut window = ReceiveWindow::new(32 * MIB, None, Duration::from_secs(40), start);
         window.update(2 * MIB, 2 * MIB, start + Duration::from_secs(2));
         assert_eq!(window.size, 10 * MIB, "the round was cut to a second");
     }
