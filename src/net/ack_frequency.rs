@@ -2,14 +2,14 @@
 //!
 //! QUIC's default is an acknowledgement for every second packet (RFC 9000 section 13.2.2). At 110 Mbit/s they fill an
 //! upstream of 3 Mbit/s, as on a satellite link. The controller takes the delay for a queue, and 250 Mbit/s stay half
-//! empty. With four packets, that happens at 220 Mbit/s. Fewer acknowledgements have a price on short paths that lose
+//! empty. With six packets, that happens at 330 Mbit/s. Fewer acknowledgements have a price on short paths that lose
 //! packets in bursts: a burst that drops the few acknowledgements of a window costs a probe timeout. With ten packets,
 //! the goodput at 300 Mbit/s × 5 ms fell from 0.93 to 0.76.
 
 use std::time::Duration;
 
 /// The peer acknowledges at the latest after this many packets.
-const ACK_EVERY: u32 = 4;
+const ACK_EVERY: u32 = 6;
 
 /// The peer acknowledges at the latest after this time, the shortest that quinn allows. It is part of the round-trip
 /// times that the congestion controller measures, and of the probe timeout for a lost last packet.
@@ -27,4 +27,10 @@ pub(super) fn ack_frequency_config() -> quinn::AckFrequencyConfig {
         .max_ack_delay(Some(ACK_DELAY))
         .reordering_threshold(REORDERING_THRESHOLD.into());
     config
+}
+
+/// Returns the bytes that have arrived at `rate` bytes per second and are not acknowledged yet, on average: half of the
+/// most that the peer may leave.
+pub(super) fn unacknowledged(rate: f64, packet_size: f64) -> f64 {
+    (rate * ACK_DELAY.as_secs_f64()).min(f64::from(ACK_EVERY) * packet_size) / 2.0
 }

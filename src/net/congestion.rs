@@ -46,6 +46,7 @@
 //!
 //! | constant | reason |
 //! |---|---|
+//! | start-up doubles the window every 200 ms, up to 30 Mbit/s × RTT | 250 Mbit/s × 600 ms would take 5 s to fill |
 //! | 1.08 | a queue of 4 ms on a path of 50 ms keeps the path busy during drains and late acknowledgements |
 //! | 1.25 | doubles the rate in three probes; once in ten rounds, overflows a queue of 0.1 BDP by 15 % of a round |
 //! | 0.9 | stays below the BDP even if the bandwidth is overestimated by a tenth |

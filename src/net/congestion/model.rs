@@ -16,8 +16,9 @@ use super::{
     path::PathModel,
     pto_allowance::PtoAllowance,
     round::Round,
-    state::{Startup, State},
+    state::{Startup, State, startup_growth},
 };
+use crate::net::ack_frequency::unacknowledged;
 
 /// Rounds between two probes.
 const CRUISE_ROUNDS: u32 = 8;
@@ -231,13 +232,15 @@ impl Model {
         let window_in_use = (in_flight + acked) * 2.0 >= self.window;
         match &mut self.state {
             State::Startup(startup) => {
-                if startup.has_queue(sample.rtt > self.path.rtt_limit(1.06) + self.path.jitter()) {
+                let is_long = sample.rtt > self.path.rtt_limit(1.06) + self.path.jitter();
+                if startup.has_queue(is_long) {
                     // Little's law: the bytes in flight, divided by the time that each of them was in flight.
                     let rate = sample.in_flight as f64 / sample.rtt.as_secs_f64() * (1.0 - self.path.random_loss());
                     self.leave_startup(now, StartupExit::Queue { bandwidth: rate });
                 } else if window_in_use {
-                    let max = 3.0 * self.bdp() + self.initial_window;
-                    self.window = (self.window + acked).min(max.max(self.window));
+                    let growth = if is_long { 2.0 } else { startup_growth(self.window, min_rtt) };
+                    let max = (growth + 1.0) * self.bdp() + self.initial_window;
+                    self.window = (self.window + (growth - 1.0) * acked).min(max.max(self.window));
                 }
             }
             State::Drain(drain) => {
@@ -346,7 +349,7 @@ impl Model {
     /// Sets the window that the current state requires.
     fn update_window(&mut self) {
         let packet_size = self.path.packet_size;
-        let extra = EXTRA_PACKETS * packet_size;
+        let extra = EXTRA_PACKETS * packet_size + unacknowledged(self.path.bandwidth(), packet_size);
         let with_headroom = |headroom: f64| (1.0 + headroom * self.headroom.factor()) * self.bdp() + extra;
         let window = match &self.state {
             State::Startup(_) => self.window,
