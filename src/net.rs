@@ -17,6 +17,7 @@ mod dialer;
 mod direct_route;
 mod duplex;
 mod endpoint;
+mod filtered_socket;
 mod initial_rtt;
 mod interfaces;
 mod known_relays;

@@ -1,26 +1,23 @@
-//! A socket that sends an unknown address at most three times the bytes that came from it.
+//! A filter that sends an unknown address at most three times the bytes that came from it.
 //!
 //! An attacker can send a server the first packet of a handshake from a forged address. Until the address has proved
 //! that it receives packets, the server may send it three times as many bytes as it got (RFC 9000 section 8.1). quinn
-//! lets one packet exceed that limit. This socket counts the bytes to and from each such address and drops what is
+//! lets one packet exceed that limit. This filter counts the bytes to and from each such address and drops what is
 //! beyond the limit; to quinn, such a packet is lost. An address that sends a Handshake or 1-RTT packet has read the
 //! server's first packets, and quinn verifies that. From then on, quinn's own limit counts.
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
     io::{self, IoSliceMut},
     net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
 };
 
 use quinn::{
-    AsyncUdpSocket, UdpPoller,
+    AsyncUdpSocket,
     udp::{RecvMeta, Transmit},
 };
 
+use super::filtered_socket::DatagramFilter;
 use crate::sync::Mutex;
 
 /// How many times the received bytes may be sent.
@@ -29,71 +26,31 @@ const FACTOR: usize = 3;
 /// The maximum number of addresses that are counted. With more, the oldest is forgotten, and quinn's own limit counts.
 const MAX_ADDRESSES: usize = 4096;
 
-/// A server's socket that enforces the limit.
+/// Enforces the limit for a server.
+#[derive(Default)]
 pub(super) struct AmplificationGuard {
-    inner: Arc<dyn AsyncUdpSocket>,
     budgets: Mutex<Budgets>,
 }
 
-impl AmplificationGuard {
-    /// Guards `inner`.
-    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>) -> Self {
-        Self { inner, budgets: Mutex::default() }
-    }
-}
-
-impl fmt::Debug for AmplificationGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmplificationGuard").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl AsyncUdpSocket for AmplificationGuard {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(&self.inner).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+impl DatagramFilter for AmplificationGuard {
+    fn send(&self, socket: &dyn AsyncUdpSocket, transmit: &Transmit<'_>) -> io::Result<()> {
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
         let allowed = self.budgets.lock().take(transmit.destination, transmit.contents.len(), segment);
         if allowed == 0 {
             return Ok(());
         }
-        self.inner.try_send(&Transmit { contents: &transmit.contents[..allowed], ..transmit.clone() })
+        socket.try_send(&Transmit { contents: &transmit.contents[..allowed], ..transmit.clone() })
     }
 
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let received = ready!(self.inner.poll_recv(cx, bufs, meta))?;
+    fn note_received(&self, bufs: &[IoSliceMut<'_>], meta: &[RecvMeta]) {
         let mut budgets = self.budgets.lock();
-        for (buf, meta) in bufs.iter().zip(&meta[..received]) {
+        for (buf, meta) in bufs.iter().zip(meta) {
             for datagram in buf[..meta.len].chunks(meta.stride.max(1)) {
                 if let Some(packet) = FirstPacket::parse(datagram) {
                     budgets.note(meta.addr, packet, datagram.len());
                 }
             }
         }
-        Poll::Ready(Ok(received))
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        self.inner.max_transmit_segments()
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.inner.max_receive_segments()
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.inner.may_fragment()
     }
 }
 

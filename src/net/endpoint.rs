@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    amplification_guard::AmplificationGuard, connection_ids::MarkedConnectionIds, path_mtu::MAX_UDP_PAYLOAD,
-    quiet_copies::QuietCopies, socket::Socket, tls::RelayIdentity,
+    amplification_guard::AmplificationGuard, connection_ids::MarkedConnectionIds, filtered_socket::FilteredSocket,
+    path_mtu::MAX_UDP_PAYLOAD, quiet_copies::QuietCopies, socket::Socket, tls::RelayIdentity,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -30,8 +30,8 @@ fn endpoint(
     let _ = config.max_udp_payload_size(MAX_UDP_PAYLOAD); // fails only outside of 1,200 to 65,527
     let (mut socket, seed) = socket.into_parts();
     socket = match server {
-        Some(_) => Arc::new(AmplificationGuard::new(socket)),
-        None => Arc::new(QuietCopies::new(socket)),
+        Some(_) => Arc::new(FilteredSocket::new(socket, AmplificationGuard::default())),
+        None => Arc::new(FilteredSocket::new(socket, QuietCopies::new())),
     };
     config.rng_seed(seed);
     quinn::Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(quinn::TokioRuntime))

@@ -1,4 +1,4 @@
-//! A client's socket that sends twice what it sends while it is quiet.
+//! A filter that sends a client's small datagrams twice while its socket is quiet.
 //!
 //! The packets of a handshake, a request and a confirmation are single small datagrams, and nothing follows them. When
 //! the network loses one, QUIC notices after a probe timeout: early in a connection that is three round trips (RFC 9002
@@ -8,22 +8,12 @@
 //!
 //! Only clients do this. A server answers addresses that it has not verified, and must not send them more than needed.
 
-use std::{
-    fmt,
-    io::{self, IoSliceMut},
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use quinn::{
-    AsyncUdpSocket, UdpPoller,
-    udp::{RecvMeta, Transmit},
-};
+use quinn::{AsyncUdpSocket, udp::Transmit};
 use tokio::time::Instant;
 
+use super::filtered_socket::DatagramFilter;
 use crate::sync::Mutex;
 
 /// The socket is quiet while it sends at most this many datagrams in an interval and the one before. The
@@ -37,64 +27,27 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// bytes.
 const MAX_SIZE: usize = 1200;
 
-/// A client's socket that copies datagrams while it is quiet.
+/// Copies a client's datagrams while it is quiet.
 pub(super) struct QuietCopies {
-    inner: Arc<dyn AsyncUdpSocket>,
     recent: Mutex<RecentDatagrams>,
 }
 
 impl QuietCopies {
-    /// Sends through `inner`.
-    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>) -> Self {
-        Self { inner, recent: Mutex::new(RecentDatagrams::new(Instant::now())) }
+    pub(super) fn new() -> Self {
+        Self { recent: Mutex::new(RecentDatagrams::new(Instant::now())) }
     }
 }
 
-impl fmt::Debug for QuietCopies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuietCopies").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl AsyncUdpSocket for QuietCopies {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(&self.inner).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.inner.try_send(transmit)?;
+impl DatagramFilter for QuietCopies {
+    fn send(&self, socket: &dyn AsyncUdpSocket, transmit: &Transmit<'_>) -> io::Result<()> {
+        socket.try_send(transmit)?;
         let length = transmit.contents.len();
         let datagrams = transmit.segment_size.map_or(1, |segment| length.div_ceil(segment.max(1)));
         let is_quiet = self.recent.lock().add(datagrams, Instant::now());
         if is_quiet && datagrams == 1 && length <= MAX_SIZE {
-            let _ = self.inner.try_send(transmit); // the first copy is on its way
+            let _ = socket.try_send(transmit); // the first copy is on its way
         }
         Ok(())
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_recv(cx, bufs, meta)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        self.inner.max_transmit_segments()
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.inner.max_receive_segments()
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.inner.may_fragment()
     }
 }
 
